@@ -1,0 +1,70 @@
+"""Predict the target of the rows of a CSV table; the predictions are a CSV table too.
+
+Its first column has the target's name; for classes, the probability of each follows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+import numpy as np
+
+from fastweights.cli.modelfile import load_model
+from fastweights.cli.output import check_writable, note
+from fastweights.table import read_csv
+from fastweights.table.targets import ClassTarget, NumberTarget
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of ``fastweights predict``."""
+    parser.add_argument("model", metavar="MODEL", help="a file that 'fastweights train' wrote")
+    parser.add_argument(
+        "table", metavar="NEW.csv", help="rows to predict; columns that the model ignores may be there"
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="where the predictions go (default: standard output)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs ``fastweights predict``."""
+    if args.out:
+        check_writable("--out", args.out, [args.model, args.table])
+    model, preprocessor = load_model(args.model)
+    table = read_csv(args.table)
+    x = preprocessor.transform(table)
+    for remark in preprocessor.remarks(table):
+        note(remark)
+    predictions = preprocessor.inverse_transform(model.predict(x))
+    if args.out:
+        with open(args.out, "w", encoding="utf-8", newline="") as file:
+            _write(file, preprocessor.target, predictions)
+    else:
+        _write(sys.stdout, preprocessor.target, predictions)
+    return 0
+
+
+def _write(file: TextIO, target: NumberTarget | ClassTarget, predictions: np.ndarray) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(_header(target))
+    writer.writerows(_lines(target, predictions))
+
+
+def _header(target: NumberTarget | ClassTarget) -> list[str]:
+    if isinstance(target, NumberTarget):
+        return [target.name]
+    return [target.name, *(f"{target.name}={label}" for label in target.classes)]
+
+
+def _lines(target: NumberTarget | ClassTarget, predictions: np.ndarray) -> Iterable[list[str]]:
+    if isinstance(target, NumberTarget):
+        for value in predictions:
+            yield [f"{value:.7g}"]
+    else:
+        for probabilities in predictions:
+            label = target.classes[probabilities.argmax()]
+            yield [label, *(f"{probability:.6g}" for probability in probabilities)]

@@ -1,0 +1,200 @@
+"""The compiled kernels on plain NumPy arrays.
+
+Arrays are C-contiguous, all of one dtype, float32 or float64. Inputs of another layout are copied;
+results are written in place into the arrays given for them, which must fit exactly.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastweights import _check, _dispatch, activations
+
+
+def _real_dtype(argument: str, got: Any) -> np.dtype:
+    array = _check.numeric_array(argument, got)
+    if array.dtype.name not in _check.FLOATS:
+        raise TypeError(_check.refusal(argument, f"dtype {array.dtype}", " or ".join(_check.FLOATS)))
+    return array.dtype
+
+
+def _matrix(argument: str, got: Any, real: np.dtype, shape: tuple[int | None, ...]) -> np.ndarray:
+    array = _check.numeric_array(argument, got)
+    if array.dtype != real:
+        raise TypeError(_check.refusal(argument, f"dtype {array.dtype}", f"dtype {real}, as x has"))
+    fits = array.ndim == len(shape) and all(
+        size > 0 and wanted in (None, size) for size, wanted in zip(array.shape, shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ValueError(_check.refusal(argument, f"shape {array.shape}", f"shape ({wanted})"))
+    return np.ascontiguousarray(array)
+
+
+def _out(argument: str, got: Any, shape: tuple[int, ...], real: np.dtype, others: dict) -> np.ndarray:
+    if got is None:
+        return np.empty(shape, real)
+    return _check.out(argument, got, shape, real, others)
+
+
+def _address(array: np.ndarray | None) -> int:
+    return 0 if array is None else array.ctypes.data
+
+
+def dense_forward(
+    x: Any,
+    kernel: Any,
+    bias: Any = None,
+    *,
+    activation: str | activations.Activation | None = None,
+    out: np.ndarray | None = None,
+    slope: np.ndarray | None = None,
+) -> np.ndarray:
+    """``activation(x @ kernel + bias)``.
+
+    Parameters
+    ----------
+    x : array_like (rows, inputs)
+        Its dtype, float32 or float64, is everyone's.
+    kernel : array_like (inputs, outputs)
+    bias : array_like (outputs,), optional
+    activation : str or Activation, optional
+        Element by element; softmax is not among these.
+    out : ndarray (rows, outputs), optional
+        Where the result goes.
+    slope : ndarray (rows, outputs), optional
+        Receives the activation's derivative, which `dense_backward` asks for.
+
+    Returns
+    -------
+    ndarray (rows, outputs)
+        `out`, or a new array.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument does not fit: shape, dtype, or an output that is read-only, strided or overlaps
+        another argument.
+    """
+    real = _real_dtype("x", x)
+    x = _matrix("x", x, real, (None, None))
+    kernel = _matrix("kernel", kernel, real, (x.shape[1], None))
+    inputs = {"x": x, "kernel": kernel}
+    if bias is not None:
+        bias = inputs["bias"] = _matrix("bias", bias, real, (kernel.shape[1],))
+    function = activations.get(activation)
+    if not function.is_elementwise:
+        raise ValueError(_check.refusal("activation", function.name, "one that works element by element"))
+    shape = (x.shape[0], kernel.shape[1])
+    out = _out("out", out, shape, real, inputs)
+    if slope is not None:
+        _check.out("slope", slope, shape, real, {**inputs, "out": out})
+    compiled = _dispatch.kernels(real)
+    kept = slope
+    if slope is not None and not function.keeps_slope:
+        # Such an activation tells its derivative from y alone.
+        kept = None
+        slope.fill(1)
+    compiled.apply_dense_forward(
+        _address(out), _address(kept), _address(x), _address(kernel), _address(bias),
+        x.shape[0], *kernel.shape, function.name, function.kernel_options,
+    )  # fmt: skip
+    if slope is not None and kept is None:
+        compiled.apply_activation_backward(
+            function.name, _address(slope), _address(out), 0, slope.size, function.kernel_options
+        )
+    return out
+
+
+def dense_backward(
+    dy: Any,
+    x: Any,
+    kernel: Any,
+    *,
+    slope: Any = None,
+    dx: np.ndarray | None = None,
+    dkernel: np.ndarray | None = None,
+    dbias: np.ndarray | None = None,
+    accumulate: bool = False,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gradients of a dense layer: ``dz = dy * slope``, ``dx = dz @ kernel.T``, ``dkernel = x.T @ dz``,
+    ``dbias = dz.sum(0)``.
+
+    Parameters
+    ----------
+    dy : array_like (rows, outputs)
+        Gradient by the layer's output.
+    x : array_like (rows, inputs)
+    kernel : array_like (inputs, outputs)
+    slope : array_like (rows, outputs), optional
+        The activation's derivative, from `dense_forward`; without it the layer is linear.
+    dx, dkernel, dbias : ndarray, optional
+        Where the results go, shaped as `x`, `kernel` and (outputs,).
+    accumulate : bool
+        Whether `dkernel` and `dbias` are added to; both must then be given.
+
+    Returns
+    -------
+    dx, dkernel, dbias : ndarray
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `dense_forward`.
+    """
+    real = _real_dtype("x", x)
+    x = _matrix("x", x, real, (None, None))
+    kernel = _matrix("kernel", kernel, real, (x.shape[1], None))
+    shape = (x.shape[0], kernel.shape[1])
+    dy = _matrix("dy", dy, real, shape)
+    inputs = {"dy": dy, "x": x, "kernel": kernel}
+    if slope is not None:
+        slope = inputs["slope"] = _matrix("slope", slope, real, shape)
+    if _check.flag("accumulate", accumulate):
+        for name, given in (("dkernel", dkernel), ("dbias", dbias)):
+            if given is None:
+                raise ValueError(_check.refusal(name, "None", "an array to accumulate into"))
+    dx = _out("dx", dx, x.shape, real, inputs)
+    dkernel = _out("dkernel", dkernel, kernel.shape, real, {**inputs, "dx": dx})
+    dbias = _out("dbias", dbias, shape[1:], real, {**inputs, "dx": dx, "dkernel": dkernel})
+    dz = dy if slope is None else dy * slope
+    transposed = np.ascontiguousarray(kernel.T)
+    _dispatch.kernels(real).apply_dense_backward(
+        _address(dx), _address(dkernel), _address(dbias), _address(dz), _address(x),
+        _address(transposed), *x.shape, kernel.shape[1], accumulate,
+    )  # fmt: skip
+    return dx, dkernel, dbias
+
+
+def sgd_update(w: np.ndarray, dw: Any, learning_rate: float) -> np.ndarray:
+    """``w -= learning_rate * dw``, in place.
+
+    Parameters
+    ----------
+    w : ndarray, any shape
+        C-contiguous and writeable, float32 or float64.
+    dw : array_like, shape and dtype of `w`
+    learning_rate : float
+
+    Returns
+    -------
+    ndarray
+        `w`.
+    """
+    if not isinstance(w, np.ndarray):
+        raise TypeError(_check.refusal("w", type(w).__name__, "a NumPy array"))
+    real = _real_dtype("w", w)
+    gradient = _check.numeric_array("dw", dw)
+    if gradient.dtype != real:
+        raise TypeError(_check.refusal("dw", f"dtype {gradient.dtype}", f"dtype {real}, as w has"))
+    if gradient.shape != w.shape:
+        raise ValueError(_check.refusal("dw", f"shape {gradient.shape}", f"shape {w.shape}"))
+    gradient = np.ascontiguousarray(gradient)
+    _check.out("w", w, w.shape, real, {"dw": gradient})
+    numbers = np.array([_check.number("learning_rate", learning_rate)])
+    _dispatch.kernels(real).apply_update(
+        "sgd", _address(w), _address(gradient), 0, w.size, _address(numbers)
+    )
+    return w

@@ -1,0 +1,96 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastweights import _check, activations, initializers
+from fastweights.layers.base import Layer, OpSpec, Shape, Variable, activation_ops
+
+
+class Dense(Layer):
+    """``y = activation(x @ kernel + bias)``.
+
+    Parameters
+    ----------
+    units : int
+        Width of the output, at least 1.
+    activation : str or Activation, optional
+        A name such as ``"relu"`` or one of :mod:`fastweights.activations`; None is linear.
+    use_bias : bool
+        Whether a bias is added.
+    kernel_initializer : str or Initializer
+        How the kernel starts; ``"auto"`` matches the rule to the activation
+        (see :mod:`fastweights.initializers`).
+    bias_initializer : str or Initializer
+        How the bias starts.
+    name : str, optional
+        Name in the model, ``dense``, ``dense_1``, ... by default.
+
+    Attributes
+    ----------
+    kernel : ndarray (inputs, units)
+        View of the model's parameters, once the model is built.
+    bias : ndarray (units,)
+        Likewise; absent without bias.
+
+    Notes
+    -----
+    Input ``(rows, inputs)``, output ``(rows, units)``, in the model's dtype.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | activations.Activation | None = None,
+        use_bias: bool = True,
+        kernel_initializer: str | initializers.Initializer = "auto",
+        bias_initializer: str | initializers.Initializer = "zeros",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.units = _check.whole("units", units, 1)
+        self.activation = activations.get(activation)
+        self.use_bias = _check.flag("use_bias", use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer, self.activation.name)
+        self.bias_initializer = initializers.get(bias_initializer, self.activation.name)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != 1:
+            raise ValueError(
+                _check.refusal(
+                    f"input of {self.name or 'dense'}",
+                    f"rows of shape {input_shape}",
+                    "rows of shape (features,); put layers.Flatten() before it",
+                )
+            )
+        return (self.units,)
+
+    def variables(self, input_shape: Shape) -> list[Variable]:
+        (inputs,) = input_shape
+        kernel = Variable("kernel", (inputs, self.units), self.kernel_initializer, inputs, self.units)
+        bias = Variable("bias", (self.units,), self.bias_initializer, inputs, self.units)
+        return [kernel, bias] if self.use_bias else [kernel]
+
+    def ops(self, input_shape: Shape) -> list[OpSpec]:
+        (inputs,) = input_shape
+        fused = self.activation.is_elementwise
+        dense = OpSpec(
+            "dense",
+            inputs,
+            self.units,
+            parameters=(inputs + self.use_bias) * self.units,
+            has_bias=self.use_bias,
+            activation=self.activation if fused else activations.LINEAR,
+        )
+        return [dense] if fused else [dense, *activation_ops(self.activation, self.units)]
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "units": self.units,
+            "activation": self.activation.config(),
+            "use_bias": self.use_bias,
+            "kernel_initializer": self.kernel_initializer.config(),
+            "bias_initializer": self.bias_initializer.config(),
+            "name": self.name,
+        }

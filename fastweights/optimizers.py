@@ -1,0 +1,159 @@
+"""Optimizers: descriptions of how a gradient moves the weights.
+
+The arithmetic is one compiled pass over the flat vectors (``src_pyx/kernels/updates.pxi``). An
+optimizer object may serve several models: what it remembers from step to step lives with the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fastweights import _check
+from fastweights._core import plan as _plan
+
+
+class Optimizer:
+    """Base of all optimizers.
+
+    A subclass names its kernel and lists the numbers that the kernel wants.
+    """
+
+    #: Name of the compiled kernel.
+    kernel: str
+
+    def __init__(self, learning_rate: float) -> None:
+        self.learning_rate = learning_rate
+
+    @property
+    def learning_rate(self) -> float:
+        """Step size; may be changed between and, by a callback, during fits."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._learning_rate = _check.number("learning_rate", value, minimum=0.0)
+
+    def numbers(self) -> list[float]:
+        """The kernel's numbers before the first step, the learning rate first."""
+        return [self.learning_rate]
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, as JSON can hold them."""
+        return {"name": type(self).__name__, "learning_rate": self.learning_rate}
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items() if k != "name")
+        return f"{type(self).__name__}({arguments})"
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent: ``w -= learning_rate * g``.
+
+    With momentum ``v = momentum * v - learning_rate * g`` and ``w += v`` (Polyak 1964); with
+    `nesterov` besides ``w += momentum * v - learning_rate * g`` (Sutskever et al. 2013).
+
+    Parameters
+    ----------
+    learning_rate : float
+        Step size, at least 0.
+    momentum : float
+        In [0, 1); 0 keeps no velocity.
+    nesterov : bool
+        Looks ahead along the velocity; needs momentum.
+    """
+
+    def __init__(
+        self, learning_rate: float = 0.01, momentum: float = 0.0, nesterov: bool = False
+    ) -> None:
+        super().__init__(learning_rate)
+        self.momentum = _check.number("momentum", momentum, minimum=0.0, below=1.0)
+        self.nesterov = _check.flag("nesterov", nesterov)
+
+    @property
+    def kernel(self) -> str:  # type: ignore[override]
+        if self.momentum == 0.0:
+            return "sgd"
+        return "nesterov" if self.nesterov else "momentum"
+
+    def numbers(self) -> list[float]:
+        return [self.learning_rate, self.momentum]
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "momentum": self.momentum, "nesterov": self.nesterov}
+
+
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015, Algorithm 1).
+
+    ``m = beta_1 m + (1 - beta_1) g``, ``v = beta_2 v + (1 - beta_2) g^2``, and with both divided by
+    ``1 - beta^t``: ``w -= learning_rate * m / (sqrt(v) + epsilon)``.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Step size, at least 0.
+    beta_1, beta_2 : float
+        Decay of the two moments, each in [0, 1).
+    epsilon : float
+        Keeps the division finite, above 0.
+    """
+
+    kernel = "adam"
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+    ) -> None:
+        super().__init__(learning_rate)
+        self.beta_1 = _check.number("beta_1", beta_1, minimum=0.0, below=1.0)
+        self.beta_2 = _check.number("beta_2", beta_2, minimum=0.0, below=1.0)
+        self.epsilon = _check.number("epsilon", epsilon, above=0.0)
+
+    def numbers(self) -> list[float]:
+        return [self.learning_rate, self.beta_1, self.beta_2, self.epsilon, 1.0, 1.0]
+
+    def config(self) -> dict[str, Any]:
+        return {
+            **super().config(),
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+        }
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam}
+
+
+def get(identifier: str | Optimizer | Mapping[str, Any]) -> Optimizer:
+    """An optimizer from its name, its `config` or itself."""
+    if isinstance(identifier, Optimizer):
+        return identifier
+    if isinstance(identifier, Mapping):
+        arguments = dict(identifier)
+        name = arguments.pop("name", None)
+        return _check.choice("optimizer", str(name).lower(), OPTIMIZERS)(**arguments)
+    key = identifier.lower() if isinstance(identifier, str) else identifier
+    return _check.choice("optimizer", key, OPTIMIZERS)()
+
+
+class Memory:
+    """What one optimizer remembers about one model: its state vectors and its running numbers."""
+
+    def __init__(self, optimizer: Optimizer, table: object, parameters: np.ndarray) -> None:
+        slots = _plan.update_slots(table, optimizer.kernel)
+        self.vectors = np.zeros(slots * parameters.size, parameters.dtype)
+        self.numbers = np.array(optimizer.numbers(), np.float64)
+
+    def copy_from(self, other: tuple[np.ndarray, np.ndarray]) -> None:
+        """Goes back to what `snapshot` returned."""
+        self.vectors[:], self.numbers[:] = other
+
+    def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
+        """A copy of everything remembered."""
+        return self.vectors.copy(), self.numbers.copy()

@@ -1,0 +1,197 @@
+"""The training loop: whole stretches of an epoch in compiled code, everything else here."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastweights import _check
+from fastweights._core import philox
+from fastweights.callbacks import Callback, EpochLines, History, Logs, ProgressBar
+
+if TYPE_CHECKING:
+    from fastweights._core.plan import Plan
+    from fastweights.models import Sequential
+
+#: Compiled code comes back to Python at least this often, for Ctrl-C and progress.
+STRETCH_SECONDS = 0.04
+
+
+class DivergenceError(ArithmeticError):
+    """The loss stopped being a finite number.
+
+    Attributes
+    ----------
+    epoch, batch : int
+        Where, both from 0; None outside `fit`.
+    learning_rate : float
+    """
+
+    def __init__(self, epoch: int | None, batch: int | None, learning_rate: float, what: str) -> None:
+        where = "" if epoch is None else f" in epoch {epoch + 1}, batch {batch + 1}"
+        kept = "" if epoch is None else "; the model has the weights of the last good epoch"
+        super().__init__(
+            f"{what}{where} at learning rate {learning_rate:g}{kept}; "
+            "try a smaller learning rate, or scale the data"
+        )
+        self.epoch, self.batch, self.learning_rate = epoch, batch, learning_rate
+
+
+def _logs(model: Sequential, plan: Plan, prefix: str = "") -> Logs:
+    """Means over the rows seen since the plan's last reset."""
+    logs = {prefix + "loss": plan.loss_sum / plan.rows_seen}
+    for metric, state in zip(model.metrics, plan.metric_states(), strict=True):
+        logs[prefix + metric.name] = metric.result(state)
+    return logs
+
+
+def evaluate(model: Sequential, x: np.ndarray, y: np.ndarray, prefix: str = "") -> Logs:
+    """Loss and metrics over checked rows."""
+    from fastweights.models import CHUNK_ROWS
+
+    plan = model._plan("infer", min(len(x), CHUNK_ROWS))
+    plan.reset()
+    first = 0
+    while first < len(x):
+        first = plan.evaluate(x, y, first, len(x), STRETCH_SECONDS)
+    return _logs(model, plan, prefix)
+
+
+def _ready_plan(model: Sequential, batch_size: int) -> Plan:
+    """The plan that trains, with the optimizer's learning rate as it is now."""
+    from fastweights.models import CHUNK_ROWS
+
+    plan = model._plan("fit", min(batch_size, CHUNK_ROWS))
+    model._optimizer_memory().numbers[0] = model.optimizer.learning_rate
+    return plan
+
+
+def step(model: Sequential, x: np.ndarray, y: np.ndarray) -> float:
+    """One step on checked rows; the loss before it."""
+    plan = _ready_plan(model, len(x))
+    plan.reset()
+    if plan.train(x, y, None, 0, len(x), len(x), 0.0) == 0:
+        raise DivergenceError(
+            None, None, model.optimizer.learning_rate, f"the loss is {plan.last_loss}; no step was made"
+        )
+    return plan.last_loss
+
+
+def apply_gradients(model: Sequential) -> None:
+    """One step of the optimizer with the gradients that are there."""
+    _ready_plan(model, 1).apply_update()
+
+
+def _reporters(verbose: str | int) -> list[Callback]:
+    if verbose == "auto":
+        verbose = 1 if sys.stdout is not None and sys.stdout.isatty() else 2
+    if isinstance(verbose, str) or verbose not in (0, 1, 2):
+        raise ValueError(_check.refusal("verbose", repr(verbose), "'auto', 0, 1 or 2"))
+    if verbose == 0:
+        return []
+    if verbose == 1 and importlib.util.find_spec("tqdm"):
+        return [ProgressBar()]
+    return [EpochLines()]
+
+
+def _held_out(
+    model: Sequential, x: Any, y: Any, split: float, data: tuple[Any, Any] | None
+) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
+    """Training rows and validation rows, checked."""
+    split = _check.number("validation_split", split, minimum=0.0, below=1.0)
+    rows, targets = model._pairs(x, y)
+    if data is not None:
+        if not isinstance(data, (tuple, list)) or len(data) != 2:
+            raise ValueError(_check.refusal("validation_data", type(data).__name__, "a pair (x, y)"))
+        return rows, targets, model._pairs(*data, prefix="validation ")
+    kept = len(rows) - int(len(rows) * split)
+    if kept == len(rows):
+        return rows, targets, None
+    return rows[:kept], targets[:kept], (rows[kept:], targets[kept:])
+
+
+def fit(
+    model: Sequential,
+    x: Any,
+    y: Any,
+    batch_size: int,
+    epochs: int,
+    verbose: str | int,
+    callbacks: Sequence[Callback],
+    validation_split: float,
+    validation_data: tuple[Any, Any] | None,
+    shuffle: bool,
+    initial_epoch: int,
+) -> History:
+    """What `Sequential.fit` does."""
+    batch_size = _check.whole("batch_size", batch_size, 1)
+    epochs = _check.whole("epochs", epochs, 0)
+    initial_epoch = _check.whole("initial_epoch", initial_epoch, 0)
+    shuffle = _check.flag("shuffle", shuffle)
+    history = History()
+    listeners = [history, *_reporters(verbose), *callbacks]
+    rows, targets, held_out = _held_out(model, x, y, validation_split, validation_data)
+    order = np.arange(len(rows), dtype=np.int64) if shuffle else None
+
+    model.stop_training = False
+    for listener in listeners:
+        listener.model = model
+        listener.params = {"epochs": epochs}
+        listener.on_train_begin()
+    try:
+        for epoch in range(initial_epoch, epochs):
+            _epoch(model, rows, targets, held_out, order, batch_size, epoch, listeners)
+            if model.stop_training:
+                break
+    finally:
+        for listener in listeners:
+            listener.on_train_end()
+    return history
+
+
+def _epoch(
+    model: Sequential,
+    x: np.ndarray,
+    y: np.ndarray,
+    held_out: tuple[np.ndarray, np.ndarray] | None,
+    order: np.ndarray | None,
+    batch_size: int,
+    epoch: int,
+    listeners: Sequence[Callback],
+) -> None:
+    for listener in listeners:
+        listener.on_epoch_begin(epoch)
+    plan = _ready_plan(model, batch_size)
+    memory = model._optimizer_memory()
+    good_weights, good_memory = model.parameters.copy(), memory.snapshot()
+    if order is not None:
+        philox.permutation(order, model.seed, philox.stream(philox.STREAM_SHUFFLE, model.epochs_trained))
+    model.epochs_trained += 1
+    plan.reset()
+    first = 0
+
+    def diverged(what: str) -> DivergenceError:
+        model.parameters[:] = good_weights
+        memory.copy_from(good_memory)
+        return DivergenceError(epoch, first // batch_size, memory.numbers[0], what)
+
+    while first < len(x) and not model.stop_training:
+        first = plan.train(x, y, order, first, len(x), batch_size, STRETCH_SECONDS)
+        if not np.isfinite(plan.last_loss):
+            raise diverged(f"the loss became {plan.last_loss}")
+        if first < len(x):
+            logs = _logs(model, plan)
+            for listener in listeners:
+                listener.on_progress(epoch, first, len(x), logs)
+            memory.numbers[0] = model.optimizer.learning_rate
+    if not np.isfinite(model.parameters.sum(dtype=np.float64)):
+        raise diverged("the weights overflowed")
+    logs = _logs(model, plan)
+    if held_out is not None:
+        logs.update(evaluate(model, *held_out, prefix="val_"))
+    for listener in listeners:
+        listener.on_epoch_end(epoch, logs)

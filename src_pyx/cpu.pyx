@@ -1,0 +1,35 @@
+"""What this CPU and this compiler can do."""
+
+cdef extern from *:
+    """
+    #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+    static int fw_has_avx2(void)
+    {
+        __builtin_cpu_init();
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
+            && __builtin_cpu_supports("bmi2");
+    }
+    static int fw_has_avx512(void)
+    {
+        return fw_has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")
+            && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+    }
+    #else
+    static int fw_has_avx2(void) { return 0; }
+    static int fw_has_avx512(void) { return 0; }
+    #endif
+    #if defined(__aarch64__) || defined(_M_ARM64)
+    static int fw_has_neon(void) { return 1; }
+    #else
+    static int fw_has_neon(void) { return 0; }
+    #endif
+    """
+    bint fw_has_avx2()
+    bint fw_has_avx512()
+    bint fw_has_neon()
+
+
+def supported_levels():
+    """The CPU levels that this CPU and operating system can run, best first."""
+    has = [("avx512", fw_has_avx512()), ("avx2", fw_has_avx2()), ("neon", fw_has_neon())]
+    return [level for level, supported in has if supported] + ["baseline"]

@@ -1,0 +1,37 @@
+"""The kernels of one CPU level and one dtype. Compiled once for each: see setup.py and simd.h.
+
+The module's face is `table`, a capsule with the KernelTable that plans take their functions from,
+and the `apply_*` functions, which run one kernel on arrays given by address.
+"""
+
+from cpython.pycapsule cimport PyCapsule_New
+
+from ops cimport (
+    Activation, KernelTable, Loss, METRIC_STATE, Metric, Op, OpKind, Update,
+    activation_backward, activation_forward, loss_function,
+)
+
+cdef extern from *:
+    const char* FW_LEVEL
+
+include "kernels/simd.pxi"
+include "kernels/elementary.pxi"
+include "kernels/activations.pxi"
+include "kernels/matmul.pxi"
+include "kernels/dense.pxi"
+include "kernels/softmax.pxi"
+include "kernels/losses.pxi"
+include "kernels/metrics.pxi"
+include "kernels/updates.pxi"
+
+cdef OpKind[5] OPS
+OPS[0] = OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_backward, dense_op_gradient)
+OPS[1] = OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_backward, NULL)
+OPS[2] = OpKind("softmax", softmax_op_measure, NULL, softmax_op_forward, softmax_op_backward, NULL)
+OPS[3] = OpKind("log_softmax", softmax_op_measure, NULL, log_softmax_op_forward, log_softmax_op_backward, NULL)
+OPS[4] = OpKind(NULL, NULL, NULL, NULL, NULL, NULL)
+
+cdef KernelTable TABLE = KernelTable(
+    FW_LEVEL, sizeof(real), OPS, ACTIVATIONS, LOSSES, METRICS, UPDATES,
+)
+table = PyCapsule_New(&TABLE, "fastweights.kernels", NULL)

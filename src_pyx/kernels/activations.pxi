@@ -1,0 +1,334 @@
+# Activations that act element by element, and their derivatives.
+#
+# Design: one activation is one function of a vector z that gives the value and, beside it, the
+# derivative at z (the slope), which share their work. The slope comes from z and not from the value,
+# so that it is right where the value is saturated. `sweep` runs it over an array; where the slope is
+# not wanted the compiler drops its part. Value and slope are within 16 ULP of the true ones from
+# -inf to inf, roots and underflow included, and NaN gives NaN in both.
+#
+# linear, relu and leaky_relu keep no slope: their derivative is as well known from y.
+
+ctypedef void (*activation_rule)(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil
+ctypedef vreal (*gradient_rule)(vreal dy, vreal y, vreal option) noexcept nogil
+
+
+# y = value(y), slope = slope(y) if `keep`
+cdef inline void sweep_rows(const activation_rule rule, const bint keep, real* y, real* slope,
+                            Py_ssize_t n, vreal option) noexcept nogil:
+    cdef vreal value, derivative
+    cdef vtail tail = vtail_of(n % VL)
+    cdef Py_ssize_t i = 0
+    while i <= n - VL:
+        rule(vload(y + i), option, &value, &derivative)
+        vstore(y + i, value)
+        if keep:
+            vstore(slope + i, derivative)
+        i += VL
+    if i < n:
+        rule(vload_tail(y + i, tail), option, &value, &derivative)
+        vstore_tail(y + i, value, tail)
+        if keep:
+            vstore_tail(slope + i, derivative, tail)
+
+
+cdef inline void sweep(const activation_rule rule, void* y, void* slope, Py_ssize_t n,
+                       double option) noexcept nogil:
+    if slope == NULL:
+        sweep_rows(rule, False, <real*>y, NULL, n, vset1(<real>option))
+    else:
+        sweep_rows(rule, True, <real*>y, <real*>slope, n, vset1(<real>option))
+
+
+# dy = rule(dy, y)
+cdef inline void sweep_back(const gradient_rule rule, void* gradient, const void* given,
+                            Py_ssize_t n, double option) noexcept nogil:
+    cdef real* dy = <real*>gradient
+    cdef const real* y = <const real*>given
+    cdef vreal setting = vset1(<real>option)
+    cdef vtail tail = vtail_of(n % VL)
+    cdef Py_ssize_t i = 0
+    while i <= n - VL:
+        vstore(dy + i, rule(vload(dy + i), vload(y + i), setting))
+        i += VL
+    if i < n:
+        vstore_tail(dy + i, rule(vload_tail(dy + i, tail), vload_tail(y + i, tail), setting), tail)
+
+
+cdef inline vreal times_slope(vreal dy, vreal slope, vreal option) noexcept nogil:
+    return dy * slope
+
+
+cdef void slope_backward(void* dy, const void* y, const void* slope, Py_ssize_t n,
+                         const double* options) noexcept nogil:
+    sweep_back(times_slope, dy, slope, n, 0.0)
+
+
+# ---- linear: z -----------------------------------------------------------------------------------
+
+cdef void linear_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
+    pass
+
+
+cdef void linear_backward(void* dy, const void* y, const void* slope, Py_ssize_t n,
+                          const double* options) noexcept nogil:
+    pass
+
+
+# ---- relu: max(0, z); slope 0 at 0 (V. Nair and G. Hinton, ICML 2010) ----------------------------
+
+cdef inline void relu(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
+    value[0] = vmax(vzero(), z)
+
+
+cdef inline vreal relu_gradient(vreal dy, vreal y, vreal option) noexcept nogil:
+    # Where y is not positive it is 0 or NaN, and so is the gradient.
+    return vselect(vlt(vzero(), y), dy, y)
+
+
+cdef void relu_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
+    sweep(relu, y, NULL, n, 0.0)
+
+
+cdef void relu_backward(void* dy, const void* y, const void* slope, Py_ssize_t n,
+                        const double* options) noexcept nogil:
+    sweep_back(relu_gradient, dy, y, n, 0.0)
+
+
+# ---- leaky_relu: z where z > 0, else negative_slope z, negative_slope >= 0 (A. Maas et al., ICML 2013)
+
+cdef inline void leaky_relu(vreal z, vreal negative_slope, vreal* value, vreal* slope) noexcept nogil:
+    value[0] = vselect(vlt(vzero(), z), z, negative_slope * z)
+
+
+cdef inline vreal leaky_relu_gradient(vreal dy, vreal y, vreal negative_slope) noexcept nogil:
+    # What is neither positive nor at most 0 is NaN.
+    return vselect(vlt(vzero(), y), dy, vselect(vle(y, vzero()), negative_slope * dy, y))
+
+
+cdef void leaky_relu_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
+    # 0 times -inf would be NaN.
+    if options[0] == 0.0:
+        sweep(relu, y, NULL, n, 0.0)
+    else:
+        sweep(leaky_relu, y, NULL, n, options[0])
+
+
+cdef void leaky_relu_backward(void* dy, const void* y, const void* slope, Py_ssize_t n,
+                              const double* options) noexcept nogil:
+    sweep_back(leaky_relu_gradient, dy, y, n, options[0])
+
+
+# ---- elu: z where z > 0, else alpha (e^z - 1) (D.-A. Clevert et al., ICLR 2016) ------------------
+
+cdef inline void scaled_elu(vreal z, vreal scale, vreal scaled_alpha,
+                            vreal* value, vreal* slope) noexcept nogil:
+    # The factor goes in before 2^n, so that underflow rounds once.
+    cdef vreal n, m = exp_reduced(z, vset1(-0.0), &n)
+    cdef vmask positive = vlt(vzero(), z)
+    cdef vreal below = vcopysign(scaled_alpha * expm1_restored(m, n), z)
+    value[0] = vselect(positive, scale * z, below)
+    slope[0] = vselect(positive, scale, vscale(scaled_alpha * (vset1(1.0) + m), n))
+
+
+cdef inline void elu(vreal z, vreal alpha, vreal* value, vreal* slope) noexcept nogil:
+    scaled_elu(z, vset1(1.0), alpha, value, slope)
+
+
+cdef void elu_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
+    sweep(elu, y, slope, n, options[0])
+
+
+# ---- selu: scale elu(z, alpha), which keeps mean 0 and variance 1 (G. Klambauer et al., NeurIPS 2017)
+
+cdef inline void selu(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
+    scaled_elu(z, vset1(1.0507009873554805), vset1(1.7580993408473768), value, slope)
+
+
+cdef void selu_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
+    sweep(selu, y, slope, n, 0.0)
+
+
+# ---- gelu: z Phi(z) (D. Hendrycks and K. Gimpel, 2016) -------------------------------------------
+
+cdef inline vreal near_root(vreal distance, vreal curve, vreal far) noexcept nogil:
+    # `far` loses its digits where it crosses zero; there the root's own polynomial takes over.
+    return vselect(vlt(vabs(distance), vset1(0.25)), distance * curve, far)
+
+
+cdef inline void gate(vreal z, vreal lost, vreal left, vreal* value, vreal* slope) noexcept nogil:
+    # z g(z) with g(z) + g(-z) = 1, given what it lacks of relu, lost = a g(-a) at a = |z|, and its
+    # derivative at -a, left.
+    value[0] = vmax(vzero(), z) - lost
+    slope[0] = vselect(vlt(z, vzero()), left, vset1(1.0) - left)
+
+
+cdef inline void gelu(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
+    # With e = e^(-a^2 / 2) and Phi(-a) = e mills(a):
+    # lost = e a mills(a),  left = e (mills(a) - a / sqrt(2 pi))
+    cdef vreal half = vset1(-0.5), a = vmin(vconst(15.0, 39.0), vabs(z))
+    cdef vreal square = a * a
+    cdef vreal n, m = exp_reduced(half * square, half * vmul_error(a, a, square), &n)
+    cdef vreal power = vset1(1.0) + m, tail = mills(a)
+    cdef vreal distance = (a - gelu_root_high()) - gelu_root_low()
+    cdef vreal bracket = near_root(distance, gelu_near_root(distance),
+                                   vfnma(inverse_sqrt_2pi(), a, tail))
+    gate(z, vscale(power * (a * tail), n), vscale(power * bracket, n), value, slope)
+
+
+cdef void gelu_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
+    sweep(gelu, y, slope, n, 0.0)
+
+
+# ---- silu: z sigmoid(z) (S. Elfwing et al., Neural Networks 107, 2018) ---------------------------
+
+cdef inline void sigmoid_gate(vreal z, vreal a, vreal power, vreal n, vreal share, vreal bracket,
+                              vreal* value, vreal* slope) noexcept nogil:
+    # z sigmoid(v(z)), v odd. With e = e^-v(a) = power 2^n and share = 1 / (1 + e):
+    # lost = e a share,  left = e share^2 bracket,  bracket = 1 + e - a v'(a)
+    gate(z, vscale(power * (a * share), n), vscale(power * bracket * (share * share), n), value, slope)
+
+
+cdef inline void silu(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
+    cdef vreal one = vset1(1.0), a = vmin(vconst(170.0, 1400.0), vabs(z))
+    cdef vreal n, m = exp_reduced(-a, vset1(-0.0), &n)
+    cdef vreal power = one + m
+    cdef vreal total = one + vscale(power, n)
+    cdef vreal distance = (a - silu_root_high()) - silu_root_low()
+    cdef vreal bracket = near_root(distance, silu_near_root(distance), total - a)
+    sigmoid_gate(z, a, power, n, one / total, bracket, value, slope)
+
+
+cdef void silu_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
+    sweep(silu, y, slope, n, 0.0)
+
+
+# ---- gelu_tanh: z (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) / 2 (Hendrycks and Gimpel, 2016) ---
+
+cdef inline vreal gelu_tanh_exponent(vreal a, vreal* low) noexcept nogil:
+    # v = a (linear + cubic a^2) and what rounding left of it (T. J. Dekker, Numer. Math. 18, 1971).
+    cdef vreal square = a * a, linear = gelu_linear_high(), cubic = gelu_cubic_high()
+    cdef vreal term = cubic * square
+    cdef vreal rest = (vmul_error(cubic, square, term) + cubic * vmul_error(a, a, square)
+                       + gelu_cubic_low() * square)
+    cdef vreal factor = linear + term
+    cdef vreal part = factor - linear
+    cdef vreal v = a * factor
+    rest = rest + ((linear - (factor - part)) + (term - part)) + gelu_linear_low()
+    low[0] = vfma(a, rest, vmul_error(a, factor, v))
+    return v
+
+
+cdef inline void gelu_tanh(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
+    # (1 + tanh(v / 2)) / 2 = sigmoid(v)
+    cdef vreal one = vset1(1.0), a = vmin(vconst(11.0, 22.0), vabs(z)), low, n
+    cdef vreal v = gelu_tanh_exponent(a, &low)
+    cdef vreal power = one + exp_reduced(-v, -low, &n)
+    cdef vreal total = one + vscale(power, n)
+    cdef vreal dv = vfma(vset1(3.0) * gelu_cubic_high(), a * a, gelu_linear_high())
+    cdef vreal distance = (a - gelu_tanh_root_high()) - gelu_tanh_root_low()
+    cdef vreal bracket = near_root(distance, gelu_tanh_near_root(distance), vfnma(a, dv, total))
+    sigmoid_gate(z, a, power, n, one / total, bracket, value, slope)
+
+
+cdef void gelu_tanh_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
+    sweep(gelu_tanh, y, slope, n, 0.0)
+
+
+# ---- sigmoid: 1 / (1 + e^-z); slope sigmoid(z) sigmoid(-z) ---------------------------------------
+
+cdef inline void sigmoid(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
+    cdef vreal one = vset1(1.0), decay = vexp(-vabs(z))
+    cdef vreal share = one / (one + decay)
+    value[0] = sigmoid_of_decay(z, decay, share)
+    slope[0] = decay * share * share
+
+
+cdef void sigmoid_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
+    sweep(sigmoid, y, slope, n, 0.0)
+
+
+# ---- softplus: log(1 + e^z) = max(0, z) + log1p(e^-|z|); slope sigmoid(z) (C. Dugas et al., NeurIPS 2000)
+
+cdef inline void softplus(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
+    cdef vreal one = vset1(1.0), decay = vexp(-vabs(z))
+    value[0] = vmax(vzero(), z) + log1p_finite(decay)
+    slope[0] = sigmoid_of_decay(z, decay, one / (one + decay))
+
+
+cdef void softplus_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
+    sweep(softplus, y, slope, n, 0.0)
+
+
+# ---- tanh; slope 1 - tanh^2 = e^-2a (1 + tanh a)^2 at a = |z| ------------------------------------
+
+cdef inline void tanh(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
+    cdef vreal decay, magnitude = tanh_of_magnitude(vabs(z), &decay)
+    cdef vreal above = vset1(1.0) + magnitude
+    value[0] = vcopysign(magnitude, z)
+    slope[0] = decay * above * above
+
+
+cdef void tanh_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
+    sweep(tanh, y, slope, n, 0.0)
+
+
+# ---- softsign: z / (1 + |z|); slope 1 / (1 + |z|)^2 (J. Turian et al., NAACL 2009) ---------------
+
+cdef inline void softsign(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
+    # The largest number stands for inf, which would give inf / inf.
+    cdef vreal a = vmin(vconst(3.4028234663852886e38, 1.7976931348623157e308), vabs(z))
+    cdef vreal total = vset1(1.0) + a
+    cdef vreal inverse = vset1(1.0) / total
+    value[0] = vcopysign(a / total, z)
+    slope[0] = inverse * inverse
+
+
+cdef void softsign_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
+    sweep(softsign, y, slope, n, 0.0)
+
+
+# ---- the table -----------------------------------------------------------------------------------
+
+cdef Activation[13] ACTIVATIONS = [
+    Activation("linear", False, linear_forward, linear_backward),
+    Activation("relu", False, relu_forward, relu_backward),
+    Activation("leaky_relu", False, leaky_relu_forward, leaky_relu_backward),
+    Activation("elu", True, elu_forward, slope_backward),
+    Activation("selu", True, selu_forward, slope_backward),
+    Activation("gelu", True, gelu_forward, slope_backward),
+    Activation("gelu_tanh", True, gelu_tanh_forward, slope_backward),
+    Activation("silu", True, silu_forward, slope_backward),
+    Activation("sigmoid", True, sigmoid_forward, slope_backward),
+    Activation("softplus", True, softplus_forward, slope_backward),
+    Activation("softsign", True, softsign_forward, slope_backward),
+    Activation("tanh", True, tanh_forward, slope_backward),
+    Activation(NULL, False, NULL, NULL),
+]
+
+
+cdef const Activation* find_activation(str name) except NULL:
+    cdef bytes wanted = name.encode()
+    cdef const Activation* entry = ACTIVATIONS
+    while entry.name != NULL:
+        if strcmp(entry.name, wanted) == 0:
+            return entry
+        entry += 1
+    raise KeyError(name)
+
+
+def apply_activation(str name, size_t y, size_t slope, Py_ssize_t n, options):
+    """y = f(y), slope = f'(y) if it is kept; addresses of n reals, slope may be 0."""
+    cdef const Activation* f = find_activation(name)
+    cdef double[2] numbers
+    numbers[0], numbers[1] = options
+    with nogil:
+        f.forward(<void*>y, <void*>slope, n, numbers)
+
+
+def apply_activation_gradient(str name, size_t dy, size_t y, size_t slope, Py_ssize_t n, options):
+    """dy *= f', from what `apply_activation` left in y and slope."""
+    cdef const Activation* f = find_activation(name)
+    cdef double[2] numbers
+    numbers[0], numbers[1] = options
+    with nogil:
+        f.backward(<void*>dy, <const void*>y, <const void*>slope, n, numbers)

@@ -1,0 +1,20 @@
+# The op "activation": y = f(x) element by element, for an activation that stands on its own.
+
+cdef void activation_op_measure(Op* op) noexcept nogil:
+    op.saved_per_row = op.outputs if op.activation.keeps_slope else 0
+    op.scratch_reals = 0
+
+
+cdef void activation_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef real* y = rows_of(op.y, begin, op.outputs)
+    memcpy(y, rows_of(op.x, begin, op.inputs), (end - begin) * op.inputs * sizeof(real))
+    op.activation.forward(y, rows_of(op.saved, begin, op.outputs), (end - begin) * op.outputs,
+                          op.activation_options)
+
+
+cdef void activation_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef real* dy = rows_of(op.dy, begin, op.outputs)
+    op.activation.backward(dy, rows_of(op.y, begin, op.outputs), rows_of(op.saved, begin, op.outputs),
+                           (end - begin) * op.outputs, op.activation_options)
+    if op.dx != NULL:
+        memcpy(rows_of(op.dx, begin, op.inputs), dy, (end - begin) * op.inputs * sizeof(real))

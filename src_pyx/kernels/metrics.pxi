@@ -1,0 +1,195 @@
+# Metrics: sums over a batch are added to `state`, so that an epoch's figure is exact over all of its
+# rows, however they were cut into batches. What is divided by what is the description's business
+# (fastweights/metrics.py). Scalar code in double; where a metric is a loss, the loss's kernel is it.
+
+cdef enum:
+    METRIC_BLOCK = 64
+
+
+# state: sum of the losses of the rows, rows
+cdef void add_losses(loss_function compute, double* state, const void* prediction, const void* target,
+                     Py_ssize_t target_row_bytes, Py_ssize_t rows, Py_ssize_t columns,
+                     const double* options) noexcept nogil:
+    cdef double[METRIC_BLOCK] values
+    cdef const real* p = <const real*>prediction
+    cdef const char* t = <const char*>target
+    cdef Py_ssize_t done = 0, count, k
+    while done < rows:
+        count = min(METRIC_BLOCK, rows - done)
+        compute(values, NULL, p + done * columns, t + done * target_row_bytes, count, columns, options, 0.0)
+        for k in range(count):
+            state[0] += values[k]
+        done += count
+    state[1] += rows
+
+
+cdef void mean_squared_error_metric(
+    double* state, const void* prediction, const void* target,
+    Py_ssize_t rows, Py_ssize_t columns, const double* options,
+) noexcept nogil:
+    add_losses(mean_squared_error_loss, state, prediction, target, columns * sizeof(real), rows, columns,
+               options)
+
+
+cdef void mean_absolute_error_metric(
+    double* state, const void* prediction, const void* target,
+    Py_ssize_t rows, Py_ssize_t columns, const double* options,
+) noexcept nogil:
+    add_losses(mean_absolute_error_loss, state, prediction, target, columns * sizeof(real), rows, columns,
+               options)
+
+
+cdef void binary_crossentropy_metric(
+    double* state, const void* prediction, const void* target,
+    Py_ssize_t rows, Py_ssize_t columns, const double* options,
+) noexcept nogil:
+    add_losses(binary_crossentropy_loss, state, prediction, target, columns * sizeof(real), rows, columns,
+               options)
+
+
+cdef void binary_crossentropy_logits_metric(
+    double* state, const void* prediction, const void* target,
+    Py_ssize_t rows, Py_ssize_t columns, const double* options,
+) noexcept nogil:
+    add_losses(binary_crossentropy_logits_loss, state, prediction, target, columns * sizeof(real), rows,
+               columns, options)
+
+
+cdef void categorical_crossentropy_metric(
+    double* state, const void* prediction, const void* target,
+    Py_ssize_t rows, Py_ssize_t columns, const double* options,
+) noexcept nogil:
+    add_losses(categorical_crossentropy, state, prediction, target, columns * sizeof(real), rows, columns,
+               options)
+
+
+cdef void categorical_crossentropy_logits_metric(
+    double* state, const void* prediction, const void* target,
+    Py_ssize_t rows, Py_ssize_t columns, const double* options,
+) noexcept nogil:
+    add_losses(categorical_crossentropy_logits, state, prediction, target, columns * sizeof(real), rows,
+               columns, options)
+
+
+cdef void sparse_categorical_crossentropy_metric(
+    double* state, const void* prediction, const void* target,
+    Py_ssize_t rows, Py_ssize_t columns, const double* options,
+) noexcept nogil:
+    add_losses(sparse_categorical_crossentropy, state, prediction, target, sizeof(int32_t), rows, columns,
+               options)
+
+
+cdef void sparse_categorical_crossentropy_logits_metric(
+    double* state, const void* prediction, const void* target,
+    Py_ssize_t rows, Py_ssize_t columns, const double* options,
+) noexcept nogil:
+    add_losses(sparse_categorical_crossentropy_logits, state, prediction, target, sizeof(int32_t), rows,
+               columns, options)
+
+
+# state: elements on the right side of the threshold options[0], elements
+# The positive class is a target of 1, the other 0 or -1; a prediction of NaN is always wrong.
+cdef void binary_accuracy(
+    double* state, const void* prediction, const void* target,
+    Py_ssize_t rows, Py_ssize_t columns, const double* options,
+) noexcept nogil:
+    cdef const real* p = <const real*>prediction
+    cdef const real* t = <const real*>target
+    cdef Py_ssize_t i, hits = 0
+    for i in range(rows * columns):
+        hits += (p[i] > options[0] and t[i] == 1) or (p[i] <= options[0] and t[i] <= 0)
+    state[0] += hits
+    state[1] += rows * columns
+
+
+# state: rows whose largest prediction is where the largest target is, rows
+cdef void categorical_accuracy(
+    double* state, const void* prediction, const void* target,
+    Py_ssize_t rows, Py_ssize_t columns, const double* options,
+) noexcept nogil:
+    cdef const real* p = <const real*>prediction
+    cdef const real* t = <const real*>target
+    cdef Py_ssize_t row, best, hits = 0
+    for row in range(rows):
+        best = largest(p, columns)
+        hits += p[best] == p[best] and best == largest(t, columns)
+        p += columns
+        t += columns
+    state[0] += hits
+    state[1] += rows
+
+
+# state: rows whose largest prediction is the label's, rows
+cdef void sparse_categorical_accuracy(
+    double* state, const void* prediction, const void* target,
+    Py_ssize_t rows, Py_ssize_t columns, const double* options,
+) noexcept nogil:
+    cdef const real* p = <const real*>prediction
+    cdef const int32_t* labels = <const int32_t*>target
+    cdef Py_ssize_t row, best, hits = 0
+    for row in range(rows):
+        best = largest(p, columns)
+        hits += p[best] == p[best] and best == labels[row]
+        p += columns
+    state[0] += hits
+    state[1] += rows
+
+
+# state of each output: rows, shift, sum(t - shift), sum((t - shift)^2), sum((p - t)^2)
+# The shift is the first target seen: a spread that is small beside the mean does not cancel away.
+cdef void r2_score(
+    double* state, const void* prediction, const void* target,
+    Py_ssize_t rows, Py_ssize_t columns, const double* options,
+) noexcept nogil:
+    cdef const real* p = <const real*>prediction
+    cdef const real* t = <const real*>target
+    cdef Py_ssize_t row, column
+    cdef double* sums
+    cdef double shifted, error
+    for row in range(rows):
+        for column in range(columns):
+            sums = state + column * METRIC_STATE
+            if sums[0] == 0.0:
+                sums[1] = t[column]
+            shifted = <double>t[column] - sums[1]
+            error = <double>p[column] - <double>t[column]
+            sums[0] += 1.0
+            sums[2] += shifted
+            sums[3] += shifted * shifted
+            sums[4] += error * error
+        p += columns
+        t += columns
+
+
+cdef Metric[13] METRICS
+METRICS[0] = Metric("mean_squared_error", mean_squared_error_metric)
+METRICS[1] = Metric("mean_absolute_error", mean_absolute_error_metric)
+METRICS[2] = Metric("r2_score", r2_score)
+METRICS[3] = Metric("binary_accuracy", binary_accuracy)
+METRICS[4] = Metric("categorical_accuracy", categorical_accuracy)
+METRICS[5] = Metric("sparse_categorical_accuracy", sparse_categorical_accuracy)
+METRICS[6] = Metric("binary_crossentropy", binary_crossentropy_metric)
+METRICS[7] = Metric("binary_crossentropy_logits", binary_crossentropy_logits_metric)
+METRICS[8] = Metric("categorical_crossentropy", categorical_crossentropy_metric)
+METRICS[9] = Metric("categorical_crossentropy_logits", categorical_crossentropy_logits_metric)
+METRICS[10] = Metric("sparse_categorical_crossentropy", sparse_categorical_crossentropy_metric)
+METRICS[11] = Metric("sparse_categorical_crossentropy_logits", sparse_categorical_crossentropy_logits_metric)
+METRICS[12] = Metric(NULL, NULL)
+
+
+# One metric on arrays given by address.
+def apply_metric(str name, size_t state, size_t prediction, size_t target,
+                 Py_ssize_t rows, Py_ssize_t columns, options):
+    cdef double[2] numbers
+    cdef Py_ssize_t i = 0, k
+    for k, option in enumerate(options):
+        numbers[k] = option
+    wanted = name.encode()
+    while METRICS[i].name != NULL:
+        if METRICS[i].name == wanted:
+            with nogil:
+                METRICS[i].update(<double*>state, <const void*>prediction, <const void*>target,
+                                  rows, columns, numbers)
+            return
+        i += 1
+    raise KeyError(name)

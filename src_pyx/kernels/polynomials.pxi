@@ -1,0 +1,238 @@
+# Written by src_pyx/minimax.py, which says what they are and how they are found. Not to be edited.
+#
+# Polynomials are evaluated by Estrin's scheme: the chain of dependent operations is short.
+
+cdef inline vreal vconst(double single, double full) noexcept nogil:
+    # A constant in the dtype that is being compiled.
+    return vset1(<real>(full if FW_F64 else single))
+
+
+cdef inline vreal pair(vreal x, double c0, double c1) noexcept nogil:
+    return vfma(x, vset1(<real>c1), vset1(<real>c0))
+
+
+cdef inline vreal log2_e() noexcept nogil:
+    return vconst(1.44269502, 1.4426950408889634)
+
+
+cdef inline vreal ln2_high() noexcept nogil:
+    return vconst(0.693145751953125, 0.6931471805598903)
+
+
+cdef inline vreal ln2_low() noexcept nogil:
+    return vconst(1.42860677e-06, 5.497923018708371e-14)
+
+
+cdef inline vreal exp_tail(vreal x) noexcept nogil:
+    # (e^x - 1 - x) / x^2, on [-0.347, 0.347];
+    # off by 1.3e-8 in float32, 1.8e-17 in float64.
+    cdef vreal x2 = x * x, x4 = x2 * x2, x8 = x4 * x4
+    if FW_F64:
+        return vfma(x8,
+                    pair(x, 2.762647881033444e-07, 2.5114429742217762e-08),
+                    vfma(x4,
+                         vfma(x2,
+                              pair(x, 2.480150407935737e-05, 2.755722813766888e-06),
+                              pair(x, 0.0013888888932669127, 0.00019841269902767046)),
+                         vfma(x2,
+                              pair(x, 0.04166666666657279, 0.008333333333314742),
+                              pair(x, 0.5000000000000006, 0.16666666666666685))))
+    return vfma(x4,
+                vset1(<real>0.00139465113),
+                vfma(x2,
+                     pair(x, 0.0416662805, 0.00836664531),
+                     pair(x, 0.5, 0.16666542)))
+
+
+cdef inline vreal log_tail(vreal x) noexcept nogil:
+    # (2 atanh(s) / s - 2) / s^2 of x = s^2, on [0.0, 0.029437];
+    # off by 8.1e-10 in float32, 1.2e-18 in float64.
+    cdef vreal x2 = x * x, x4 = x2 * x2
+    if FW_F64:
+        return vfma(x4,
+                    vfma(x2,
+                         vset1(<real>0.147954731674732),
+                         pair(x, 0.18183562473369141, 0.15314098223045697)),
+                    vfma(x2,
+                         pair(x, 0.285714287420537, 0.2222219860832509),
+                         pair(x, 0.6666666666666734, 0.39999999999416125)))
+    return vfma(x2,
+                vset1(<real>0.298712224),
+                pair(x, 0.666667759, 0.399775594))
+
+
+cdef inline vreal erf_tail(vreal x) noexcept nogil:
+    # erf(s) / s - 1 of x = s^2, on [0.0, 0.25];
+    # off by 1.5e-9 in float32, 4.3e-18 in float64.
+    cdef vreal x2 = x * x, x4 = x2 * x2, x8 = x4 * x4
+    if FW_F64:
+        return vfma(x8,
+                    vset1(<real>1.4726874298206065e-06),
+                    vfma(x4,
+                         vfma(x2,
+                              pair(x, 0.00012053339227466747, -1.4845950175645642e-05),
+                              pair(x, 0.00522397737404291, -0.0008548297840608107)),
+                         vfma(x2,
+                              pair(x, 0.11283791670925557, -0.026866170632953157),
+                              pair(x, 0.12837916709551256, -0.37612638903183476))))
+    return vfma(x4,
+                vset1(<real>0.00471993349),
+                vfma(x2,
+                     pair(x, 0.112828381, -0.0267581549),
+                     pair(x, 0.128379166, -0.376126081)))
+
+
+cdef inline vreal sqrt_2() noexcept nogil:
+    return vconst(1.41421354, 1.4142135623730951)
+
+
+cdef inline vreal inverse_sqrt_2pi() noexcept nogil:
+    return vconst(0.398942292, 0.3989422804014327)
+
+
+cdef inline vreal mills_polynomial(vreal x) noexcept nogil:
+    # (a + 4) e^(a^2 / 2) Phi(-a) of x = (a - 4) / (a + 4), on [-1.0, 0.81395];
+    # off by 5.6e-10 in float32, 2.0e-17 in float64.
+    cdef vreal x2 = x * x, x4 = x2 * x2, x8 = x4 * x4, x16 = x8 * x8
+    if FW_F64:
+        return vfma(x16,
+                    vfma(x4,
+                         vfma(x2,
+                              vset1(<real>-1.1967577254605957e-09),
+                              pair(x, 1.4619892373331085e-08, -3.3928796595394693e-10)),
+                         vfma(x2,
+                              pair(x, -7.721195621118641e-08, 1.6070180584128977e-08),
+                              pair(x, 2.641561274806464e-07, -1.5659361880214266e-07))),
+                    vfma(x8,
+                         vfma(x4,
+                              vfma(x2,
+                                   pair(x, -6.25229460980167e-07, 1.0218585806940188e-06),
+                                   pair(x, 7.149759614667203e-07, -5.920012025974199e-06)),
+                              vfma(x2,
+                                   pair(x, -1.9078440951595032e-06, 3.51445699345684e-05),
+                                   pair(x, 0.0001333442485444994, -0.00023109490377273324))),
+                         vfma(x4,
+                              vfma(x2,
+                                   pair(x, -0.00347969236160874, 0.0016308184532870652),
+                                   pair(x, 0.060396574890666334, -0.007540188966435649)),
+                              vfma(x2,
+                                   pair(x, 0.3871374007422195, -0.18652185795966542),
+                                   pair(x, 0.7552851304157515, -0.6078966419718921)))))
+    return vfma(x8,
+                vfma(x2,
+                     pair(x, -1.65732627e-06, 2.1793976e-05),
+                     pair(x, 0.000133324793, -0.000217321736)),
+                vfma(x4,
+                     vfma(x2,
+                          pair(x, -0.00347962673, 0.00162372494),
+                          pair(x, 0.0603965335, -0.0075383964)),
+                     vfma(x2,
+                          pair(x, 0.387137413, -0.186522052),
+                          pair(x, 0.755285144, -0.607896626))))
+
+
+cdef inline vreal gelu_root_high() noexcept nogil:
+    return vconst(0.7517915368080139, 0.7517915246935645)
+
+
+cdef inline vreal gelu_root_low() noexcept nogil:
+    return vconst(-1.21144499e-08, -1.4956759177009883e-17)
+
+
+cdef inline vreal gelu_near_root(vreal x) noexcept nogil:
+    # (e^(a^2 / 2) Phi(-a) - a / sqrt(2 pi)) / x of a = root + x, on [-0.25, 0.25];
+    # off by 7.4e-9 in float32, 1.1e-17 in float64.
+    cdef vreal x2 = x * x, x4 = x2 * x2, x8 = x4 * x4
+    if FW_F64:
+        return vfma(x8,
+                    vfma(x2,
+                         pair(x, -3.4610951141344335e-06, 8.783322317685308e-07),
+                         pair(x, -4.7393433065345254e-05, 1.2989785028903176e-05)),
+                    vfma(x4,
+                         vfma(x2,
+                              pair(x, -0.0005510162619210815, 0.00016553767130178561),
+                              pair(x, -0.005164140671645865, 0.0017385504343469466)),
+                         vfma(x2,
+                              pair(x, -0.03658159148938708, 0.014313659799256659),
+                              pair(x, -0.5724061752276146, 0.08475636963853059))))
+    return vfma(x4,
+                pair(x, -0.00521610118, 0.00175677706),
+                vfma(x2,
+                     pair(x, -0.0365803726, 0.0143130887),
+                     pair(x, -0.572406173, 0.0847563744)))
+
+
+cdef inline vreal silu_root_high() noexcept nogil:
+    return vconst(1.2784645557403564, 1.2784645427610737)
+
+
+cdef inline vreal silu_root_low() noexcept nogil:
+    return vconst(-1.29792825e-08, 1.0946994183093437e-16)
+
+
+cdef inline vreal silu_near_root(vreal x) noexcept nogil:
+    # (1 + e^-a - a) / x of a = root + x, on [-0.25, 0.25];
+    # off by 1.8e-8 in float32, 1.0e-17 in float64.
+    cdef vreal x2 = x * x, x4 = x2 * x2, x8 = x4 * x4
+    if FW_F64:
+        return vfma(x8,
+                    pair(x, -7.68464243385049e-07, 7.682260025874315e-08),
+                    vfma(x4,
+                         vfma(x2,
+                              pair(x, -5.525084168901942e-05, 6.906358492652935e-06),
+                              pair(x, -0.0023205378576740643, 0.0003867563094638627)),
+                         vfma(x2,
+                              pair(x, -0.04641075712683522, 0.011602689281711199),
+                              pair(x, -1.278464542761074, 0.1392322713805369))))
+    return vfma(x4,
+                vset1(<real>-0.00232526707),
+                vfma(x2,
+                     pair(x, -0.0464106649, 0.0116329286),
+                     pair(x, -1.27846456, 0.139231801)))
+
+
+cdef inline vreal gelu_linear_high() noexcept nogil:
+    return vconst(1.5957691669464111, 1.5957691216057308)
+
+
+cdef inline vreal gelu_linear_low() noexcept nogil:
+    return vconst(-4.53406805e-08, -9.96930880911092e-17)
+
+
+cdef inline vreal gelu_cubic_high() noexcept nogil:
+    return vconst(0.07135481387376785, 0.07135481627260025)
+
+
+cdef inline vreal gelu_cubic_low() noexcept nogil:
+    return vconst(2.39883247e-09, -6.175149918155315e-19)
+
+
+cdef inline vreal gelu_tanh_root_high() noexcept nogil:
+    return vconst(0.7524614334106445, 0.7524614220710163)
+
+
+cdef inline vreal gelu_tanh_root_low() noexcept nogil:
+    return vconst(-1.13396279e-08, -3.635560509207687e-17)
+
+
+cdef inline vreal gelu_tanh_near_root(vreal x) noexcept nogil:
+    # (1 + e^-v - a v') / x of a = root + x and v = linear a + cubic a^3, on [-0.25, 0.25];
+    # off by 1.2e-8 in float32, 2.4e-17 in float64.
+    cdef vreal x2 = x * x, x4 = x2 * x2, x8 = x4 * x4
+    if FW_F64:
+        return vfma(x8,
+                    vfma(x2,
+                         pair(x, -2.846205782641239e-05, 7.72358190180707e-06),
+                         pair(x, -0.00035648525550420327, 0.0001030583379969936)),
+                    vfma(x4,
+                         vfma(x2,
+                              pair(x, -0.0036903781573235732, 0.0011529350138419713),
+                              pair(x, -0.030485990559489234, 0.011295232360317854)),
+                         vfma(x2,
+                              pair(x, -0.40044769353411264, 0.0759589909077399),
+                              pair(x, -2.4606567646302393, -0.09991152322555442))))
+    return vfma(x4,
+                pair(x, -0.0308339428, 0.0114447614),
+                vfma(x2,
+                     pair(x, -0.400439531, 0.0759532526),
+                     pair(x, -2.46065688, -0.0999114662)))

@@ -1,0 +1,54 @@
+# simd.h as Cython sees it. The widths written here are only for Cython's type checks: the C compiler
+# knows the true ones, and + - * / between two vreal are vector arithmetic.
+
+cdef extern from "simd.h" nogil:
+    ctypedef double real
+    ctypedef double vreal
+    ctypedef int vmask
+    ctypedef int vtail
+    enum: FW_F64
+    enum: VL
+    enum: LANES
+    enum: TILE_ROWS
+    enum: TILE_VECTORS
+    vreal vload(const real* p)
+    void vstore(real* p, vreal a)
+    vreal vload_tail(const real* p, vtail t)
+    void vstore_tail(real* p, vreal a, vtail t)
+    vtail vtail_of(Py_ssize_t n)
+    vreal vset1(real a)
+    vreal vzero()
+    vmask vlt(vreal a, vreal b)
+    vmask vle(vreal a, vreal b)
+    vmask veq(vreal a, vreal b)
+    vmask vand(vmask a, vmask b)
+    vmask vor(vmask a, vmask b)
+    vmask vnot(vmask a)
+    bint vany(vmask m)
+    vreal vselect(vmask m, vreal a, vreal b)
+    vreal vfma(vreal a, vreal b, vreal c)
+    vreal vfnma(vreal a, vreal b, vreal c)
+    vreal vmul_error(vreal a, vreal b, vreal p)
+    vreal vmin(vreal a, vreal b)
+    vreal vmax(vreal a, vreal b)
+    vreal vsqrt(vreal a)
+    vreal vabs(vreal a)
+    vreal vcopysign(vreal a, vreal b)
+    vreal vround(vreal a)
+    vreal vexp2i(vreal n)
+    vreal vscale(vreal a, vreal n)
+    vreal vexponent(vreal a)
+    vreal vmantissa(vreal a)
+    vreal vhigh_half(vreal a)
+
+
+# The first n reals of a vector, where n may be larger than the vector; the rest is 0.
+cdef inline vreal load_first(const real* p, Py_ssize_t n) noexcept nogil:
+    return vload(p) if n >= VL else vload_tail(p, vtail_of(n))
+
+
+cdef inline void store_first(real* p, vreal a, Py_ssize_t n) noexcept nogil:
+    if n >= VL:
+        vstore(p, a)
+    else:
+        vstore_tail(p, a, vtail_of(n))

@@ -1,0 +1,129 @@
+# Optimizers: one pass over the flat vectors, element by element, in place.
+
+from libc.math cimport sqrt
+
+
+# w -= learning_rate * g                                            options: learning_rate
+cdef inline vreal sgd(vreal w, vreal g, const vreal* o) noexcept nogil:
+    return w - o[0] * g
+
+
+# v = momentum * v - learning_rate * g;  w += v                     options: learning_rate, momentum
+# (Polyak 1964, as Sutskever et al. 2013 write it)
+cdef inline vreal momentum(vreal w, vreal g, vreal* v, const vreal* o) noexcept nogil:
+    v[0] = vfma(o[1], v[0], -(o[0] * g))
+    return w + v[0]
+
+
+# v as above;  w += momentum * v - learning_rate * g                (Nesterov 1983, Sutskever et al. 2013)
+cdef inline vreal nesterov(vreal w, vreal g, vreal* v, const vreal* o) noexcept nogil:
+    v[0] = vfma(o[1], v[0], -(o[0] * g))
+    return w + vfma(o[1], v[0], -(o[0] * g))
+
+
+# m = beta_1 m + (1 - beta_1) g;  v = beta_2 v + (1 - beta_2) g^2
+# w -= step * m / (sqrt(v) * root + epsilon)                        (Kingma & Ba 2015, Algorithm 1)
+# with step = learning_rate / (1 - beta_1^t) and root = 1 / sqrt(1 - beta_2^t).
+# o: step, 1 - beta_1, 1 - beta_2, epsilon, root
+cdef inline vreal adam(vreal w, vreal g, vreal* m, vreal* v, const vreal* o) noexcept nogil:
+    m[0] = vfma(o[1], g - m[0], m[0])
+    v[0] = vfma(o[2], g * g - v[0], v[0])
+    return w - o[0] * m[0] / vfma(vsqrt(v[0]), o[4], o[3])
+
+
+cdef enum Rule:
+    SGD
+    MOMENTUM
+    NESTEROV
+    ADAM
+
+
+cdef inline vreal updated(const Rule rule, vreal w, vreal g, vreal* s0, vreal* s1,
+                          const vreal* o) noexcept nogil:
+    if rule == SGD:
+        return sgd(w, g, o)
+    if rule == MOMENTUM:
+        return momentum(w, g, s0, o)
+    if rule == NESTEROV:
+        return nesterov(w, g, s0, o)
+    return adam(w, g, s0, s1, o)
+
+
+# `rule` and `slots` are constants where this is inlined.
+cdef inline void update(const Rule rule, const int slots, real* w, const real* g, real* state,
+                        Py_ssize_t n, const double* numbers) noexcept nogil:
+    cdef vreal[5] o
+    cdef vreal s0 = vzero(), s1 = vzero(), result
+    cdef Py_ssize_t i, whole = n - n % VL
+    cdef vtail tail = vtail_of(n % VL)
+    cdef int k
+    for k in range(5):
+        o[k] = vset1(<real>numbers[k])
+    for i in range(0, whole, VL):
+        if slots > 0:
+            s0 = vload(state + i)
+        if slots > 1:
+            s1 = vload(state + n + i)
+        result = updated(rule, vload(w + i), vload(g + i), &s0, &s1, o)
+        vstore(w + i, result)
+        if slots > 0:
+            vstore(state + i, s0)
+        if slots > 1:
+            vstore(state + n + i, s1)
+    if whole < n:
+        if slots > 0:
+            s0 = vload_tail(state + whole, tail)
+        if slots > 1:
+            s1 = vload_tail(state + n + whole, tail)
+        result = updated(rule, vload_tail(w + whole, tail), vload_tail(g + whole, tail), &s0, &s1, o)
+        vstore_tail(w + whole, result, tail)
+        if slots > 0:
+            vstore_tail(state + whole, s0, tail)
+        if slots > 1:
+            vstore_tail(state + n + whole, s1, tail)
+
+
+# options of all: learning_rate, momentum
+cdef void apply_sgd(void* w, const void* g, void* state, Py_ssize_t n, double* options) noexcept nogil:
+    update(SGD, 0, <real*>w, <const real*>g, NULL, n, options)
+
+
+cdef void apply_momentum(void* w, const void* g, void* state, Py_ssize_t n, double* options) noexcept nogil:
+    update(MOMENTUM, 1, <real*>w, <const real*>g, <real*>state, n, options)
+
+
+cdef void apply_nesterov(void* w, const void* g, void* state, Py_ssize_t n, double* options) noexcept nogil:
+    update(NESTEROV, 1, <real*>w, <const real*>g, <real*>state, n, options)
+
+
+# options: learning_rate, beta_1, beta_2, epsilon, beta_1^t, beta_2^t (the last two carried: 1 at first)
+cdef void apply_adam(void* w, const void* g, void* state, Py_ssize_t n, double* options) noexcept nogil:
+    cdef double[5] numbers
+    options[4] *= options[1]
+    options[5] *= options[2]
+    numbers[0] = options[0] / (1.0 - options[4])
+    numbers[1] = 1.0 - options[1]
+    numbers[2] = 1.0 - options[2]
+    numbers[3] = options[3]
+    numbers[4] = 1.0 / sqrt(1.0 - options[5])
+    update(ADAM, 2, <real*>w, <const real*>g, <real*>state, n, numbers)
+
+
+cdef Update[5] UPDATES
+UPDATES[0] = Update("sgd", 0, apply_sgd)
+UPDATES[1] = Update("momentum", 1, apply_momentum)
+UPDATES[2] = Update("nesterov", 1, apply_nesterov)
+UPDATES[3] = Update("adam", 2, apply_adam)
+UPDATES[4] = Update(NULL, 0, NULL)
+
+
+def apply_update(str name, size_t parameters, size_t gradients, size_t state, Py_ssize_t n, size_t options):
+    cdef Py_ssize_t i = 0
+    wanted = name.encode()
+    while UPDATES[i].name != NULL:
+        if UPDATES[i].name == wanted:
+            with nogil:
+                UPDATES[i].apply(<void*>parameters, <const void*>gradients, <void*>state, n, <double*>options)
+            return
+        i += 1
+    raise KeyError(name)

@@ -1,0 +1,306 @@
+/* The vector types of one CPU level and one dtype, and the operations on them.
+ *
+ * A kernel source is compiled once per (level, dtype) with
+ *     FW_F64                 1: real is double, 0: real is float
+ *     FW_LEVEL_<level>       AVX512, AVX2, NEON or BASELINE
+ * and sees the same names everywhere: `vreal` holds VL reals, + - * / work on it (GNU vector
+ * extensions), the functions below do the rest. `baseline` is 128 bits wide where the compiler has
+ * vector extensions and one real wide where it has not, so any C99 compiler builds it.
+ *
+ * Rules that the bits depend on: `vfma` rounds once on avx512, avx2 and neon and twice on baseline;
+ * nothing else differs between levels. A sum over lanes goes through LANES reals, whatever VL is.
+ */
+#ifndef FW_SIMD_H
+#define FW_SIMD_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(FW_LEVEL_AVX512) || defined(FW_LEVEL_AVX2) || defined(__SSE2__)
+#include <immintrin.h>
+#endif
+#if defined(FW_LEVEL_NEON)
+#include <arm_neon.h>
+#endif
+
+#if FW_F64
+typedef double real;
+typedef int64_t real_bits;
+#define FW_MANTISSA_BITS 52
+#define FW_EXPONENT_BIAS 1023
+#define FW_ROUND_MAGIC 6755399441055744.0 /* 1.5 * 2^52 */
+#define FW_EXPONENT_MAGIC 4503599627370496.0 /* 2^52 */
+#define FW_SPLITTER 134217729.0 /* 2^27 + 1 */
+#else
+typedef float real;
+typedef int32_t real_bits;
+#define FW_MANTISSA_BITS 23
+#define FW_EXPONENT_BIAS 127
+#define FW_ROUND_MAGIC 12582912.0f /* 1.5 * 2^23 */
+#define FW_EXPONENT_MAGIC 8388608.0f /* 2^23 */
+#define FW_SPLITTER 4097.0f /* 2^12 + 1 */
+#endif
+
+/* ---- types ------------------------------------------------------------------------------- */
+
+#if defined(FW_LEVEL_AVX512)
+#define FW_BYTES 64
+#elif defined(FW_LEVEL_AVX2)
+#define FW_BYTES 32
+#elif defined(__GNUC__)
+#define FW_BYTES 16
+#else
+#define FW_BYTES ((int)sizeof(real))
+#endif
+
+/* Register tile of a matrix product: rows x vectors of accumulators, plus a row of operands. */
+#if defined(FW_LEVEL_AVX512)
+enum { TILE_ROWS = 8, TILE_VECTORS = 3 };
+#elif defined(FW_LEVEL_AVX2)
+enum { TILE_ROWS = 6, TILE_VECTORS = 2 };
+#elif defined(FW_LEVEL_NEON)
+enum { TILE_ROWS = 8, TILE_VECTORS = 3 };
+#else
+enum { TILE_ROWS = 4, TILE_VECTORS = 2 };
+#endif
+
+#define VL (FW_BYTES / (int)sizeof(real))
+#define LANES (64 / (int)sizeof(real))
+
+#if defined(__GNUC__)
+#define FW_INLINE static inline __attribute__((always_inline, unused))
+typedef real vreal __attribute__((vector_size(FW_BYTES)));
+typedef real_bits vbits __attribute__((vector_size(FW_BYTES)));
+FW_INLINE vbits vbits_of(vreal a) { return (vbits)a; }
+FW_INLINE vreal vreal_of(vbits a) { return (vreal)a; }
+#else
+#define FW_INLINE static inline
+typedef real vreal;
+typedef real_bits vbits;
+FW_INLINE vbits vbits_of(vreal a) { vbits b; memcpy(&b, &a, sizeof b); return b; }
+FW_INLINE vreal vreal_of(vbits a) { vreal b; memcpy(&b, &a, sizeof b); return b; }
+#endif
+
+/* ---- load, store, broadcast; a tail is the first n < VL reals of a vector ------------------- */
+
+FW_INLINE vreal vload(const real *p) { vreal v; memcpy(&v, p, sizeof v); return v; }
+FW_INLINE void vstore(real *p, vreal a) { memcpy(p, &a, sizeof a); }
+
+#if FW_F64
+#define FW_MM(width, name) _mm##width##_##name##_pd
+#else
+#define FW_MM(width, name) _mm##width##_##name##_ps
+#endif
+
+#if defined(FW_LEVEL_AVX512)
+#if FW_F64
+typedef __mmask8 vmask;
+#else
+typedef __mmask16 vmask;
+#endif
+typedef vmask vtail;
+FW_INLINE vreal vset1(real a) { return FW_MM(512, set1)(a); }
+FW_INLINE vtail vtail_of(intptr_t n) { return (vtail)((1u << n) - 1u); }
+FW_INLINE vreal vload_tail(const real *p, vtail t) { return FW_MM(512, maskz_loadu)(t, p); }
+FW_INLINE void vstore_tail(real *p, vreal a, vtail t) { FW_MM(512, mask_storeu)(p, t, a); }
+#elif defined(FW_LEVEL_AVX2)
+typedef vbits vmask;
+typedef __m256i vtail;
+FW_INLINE vreal vset1(real a) { return FW_MM(256, set1)(a); }
+FW_INLINE vtail vtail_of(intptr_t n)
+{
+#if FW_F64
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+#else
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+#endif
+}
+FW_INLINE vreal vload_tail(const real *p, vtail t) { return FW_MM(256, maskload)(p, t); }
+FW_INLINE void vstore_tail(real *p, vreal a, vtail t) { FW_MM(256, maskstore)(p, t, a); }
+#else
+typedef vbits vmask;
+typedef intptr_t vtail;
+FW_INLINE vreal vset1(real a)
+{
+#if defined(__GNUC__)
+    return a - (vreal){0};
+#else
+    return a;
+#endif
+}
+FW_INLINE vtail vtail_of(intptr_t n) { return n; }
+FW_INLINE vreal vload_tail(const real *p, vtail t)
+{
+    real lanes[VL] = {0};
+    memcpy(lanes, p, (size_t)t * sizeof(real));
+    return vload(lanes);
+}
+FW_INLINE void vstore_tail(real *p, vreal a, vtail t) { memcpy(p, &a, (size_t)t * sizeof(real)); }
+#endif
+
+FW_INLINE vreal vzero(void) { return vset1((real)0); }
+
+/* ---- comparison and selection ---------------------------------------------------------------
+ * Comparisons with NaN are false. vselect(m, a, b) is a where m holds, else b. */
+
+#if defined(FW_LEVEL_AVX512)
+#if FW_F64
+#define FW_CMP(a, b, how) _mm512_cmp_pd_mask(a, b, how)
+#else
+#define FW_CMP(a, b, how) _mm512_cmp_ps_mask(a, b, how)
+#endif
+FW_INLINE vmask vlt(vreal a, vreal b) { return FW_CMP(a, b, _CMP_LT_OQ); }
+FW_INLINE vmask vle(vreal a, vreal b) { return FW_CMP(a, b, _CMP_LE_OQ); }
+FW_INLINE vmask veq(vreal a, vreal b) { return FW_CMP(a, b, _CMP_EQ_OQ); }
+FW_INLINE vreal vselect(vmask m, vreal a, vreal b) { return FW_MM(512, mask_blend)(m, b, a); }
+FW_INLINE int vany(vmask m) { return m != 0; }
+#else
+#if defined(__GNUC__)
+FW_INLINE vmask vlt(vreal a, vreal b) { return a < b; }
+FW_INLINE vmask vle(vreal a, vreal b) { return a <= b; }
+FW_INLINE vmask veq(vreal a, vreal b) { return a == b; }
+#else
+FW_INLINE vmask vlt(vreal a, vreal b) { return -(vmask)(a < b); }
+FW_INLINE vmask vle(vreal a, vreal b) { return -(vmask)(a <= b); }
+FW_INLINE vmask veq(vreal a, vreal b) { return -(vmask)(a == b); }
+#endif
+FW_INLINE vreal vselect(vmask m, vreal a, vreal b)
+{
+#if defined(FW_LEVEL_AVX2)
+    return FW_MM(256, blendv)(b, a, (vreal)m);
+#else
+    return vreal_of((m & vbits_of(a)) | (~m & vbits_of(b)));
+#endif
+}
+FW_INLINE int vany(vmask m)
+{
+    real_bits lanes[VL], any = 0;
+    memcpy(lanes, &m, sizeof lanes);
+    for (int i = 0; i < VL; i++) any |= lanes[i];
+    return any != 0;
+}
+#endif
+
+FW_INLINE vmask vand(vmask a, vmask b) { return (vmask)(a & b); }
+FW_INLINE vmask vor(vmask a, vmask b) { return (vmask)(a | b); }
+FW_INLINE vmask vnot(vmask a) { return (vmask)~a; }
+
+/* ---- arithmetic beyond + - * / ------------------------------------------------------------- */
+
+/* a * b + c */
+FW_INLINE vreal vfma(vreal a, vreal b, vreal c)
+{
+#if defined(FW_LEVEL_AVX512)
+    return FW_MM(512, fmadd)(a, b, c);
+#elif defined(FW_LEVEL_AVX2)
+    return FW_MM(256, fmadd)(a, b, c);
+#elif defined(FW_LEVEL_NEON) && FW_F64
+    return (vreal)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#elif defined(FW_LEVEL_NEON)
+    return (vreal)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    return a * b + c;
+#endif
+}
+
+/* c - a * b */
+FW_INLINE vreal vfnma(vreal a, vreal b, vreal c) { return vfma(-a, b, c); }
+
+/* The exact rounding error of p = a * b (Dekker 1971 where there is no fused multiply-add). */
+FW_INLINE vreal vmul_error(vreal a, vreal b, vreal p)
+{
+#if defined(FW_LEVEL_AVX512) || defined(FW_LEVEL_AVX2) || defined(FW_LEVEL_NEON)
+    return vfma(a, b, -p);
+#else
+    vreal splitter = vset1(FW_SPLITTER);
+    vreal ta = splitter * a, tb = splitter * b;
+    vreal ah = ta - (ta - a), bh = tb - (tb - b);
+    vreal al = a - ah, bl = b - bh;
+    return ((ah * bh - p) + ah * bl + al * bh) + al * bl;
+#endif
+}
+
+/* vmin(a, b) and vmax(a, b) are b where either is NaN: put the constant first and NaN goes through. */
+#if defined(FW_LEVEL_AVX512)
+FW_INLINE vreal vmin(vreal a, vreal b) { return FW_MM(512, min)(a, b); }
+FW_INLINE vreal vmax(vreal a, vreal b) { return FW_MM(512, max)(a, b); }
+FW_INLINE vreal vsqrt(vreal a) { return FW_MM(512, sqrt)(a); }
+#elif defined(FW_LEVEL_AVX2)
+FW_INLINE vreal vmin(vreal a, vreal b) { return FW_MM(256, min)(a, b); }
+FW_INLINE vreal vmax(vreal a, vreal b) { return FW_MM(256, max)(a, b); }
+FW_INLINE vreal vsqrt(vreal a) { return FW_MM(256, sqrt)(a); }
+#else
+FW_INLINE vreal vmin(vreal a, vreal b) { return vselect(vlt(a, b), a, b); }
+FW_INLINE vreal vmax(vreal a, vreal b) { return vselect(vlt(b, a), a, b); }
+FW_INLINE vreal vsqrt(vreal a)
+{
+    real lanes[VL];
+    vstore(lanes, a);
+    for (int i = 0; i < VL; i++) lanes[i] = (real)sqrt((double)lanes[i]);
+    return vload(lanes);
+}
+#endif
+
+#if FW_F64
+#define FW_SIGN_BIT ((real_bits)(((uint64_t)1) << 63))
+#else
+#define FW_SIGN_BIT ((real_bits)(((uint32_t)1) << 31))
+#endif
+
+FW_INLINE vreal vabs(vreal a) { return vreal_of(vbits_of(a) & ~FW_SIGN_BIT); }
+
+/* |a| with the sign of b */
+FW_INLINE vreal vcopysign(vreal a, vreal b)
+{
+    return vreal_of((vbits_of(a) & ~FW_SIGN_BIT) | (vbits_of(b) & FW_SIGN_BIT));
+}
+
+/* To the nearest whole number, ties to even; exact for |a| < 2^(FW_MANTISSA_BITS - 1). */
+FW_INLINE vreal vround(vreal a)
+{
+    vreal magic = vset1((real)FW_ROUND_MAGIC);
+    return (a + magic) - magic;
+}
+
+/* 2^n for a whole number n within the normal exponents. */
+FW_INLINE vreal vexp2i(vreal n)
+{
+    vreal shifted = n + vset1((real)(FW_ROUND_MAGIC + FW_EXPONENT_BIAS));
+    return vreal_of(vbits_of(shifted) << FW_MANTISSA_BITS);
+}
+
+/* a * 2^n for a whole number n of up to twice the exponents' range; a subnormal result rounds once. */
+FW_INLINE vreal vscale(vreal a, vreal n)
+{
+#if defined(FW_LEVEL_AVX512)
+    return FW_MM(512, scalef)(a, n);
+#else
+    vreal half = vround(n * vset1((real)0.5));
+    return a * vexp2i(half) * vexp2i(n - half);
+#endif
+}
+
+/* The exponent e and the mantissa in [1, 2) of a positive normal number: a = mantissa * 2^e. */
+FW_INLINE vreal vexponent(vreal a)
+{
+    vbits magic = vbits_of(vset1((real)FW_EXPONENT_MAGIC));
+    vbits biased = vbits_of(a) >> FW_MANTISSA_BITS;
+    return (vreal_of(biased | magic) - vset1((real)FW_EXPONENT_MAGIC))
+           - vset1((real)FW_EXPONENT_BIAS);
+}
+
+FW_INLINE vreal vmantissa(vreal a)
+{
+    real_bits fraction = (((real_bits)1) << FW_MANTISSA_BITS) - 1;
+    return vreal_of((vbits_of(a) & fraction) | vbits_of(vset1((real)1)));
+}
+
+/* Clears the low half of the mantissa, so that the square of what is left is exact. */
+FW_INLINE vreal vhigh_half(vreal a)
+{
+    real_bits low = (((real_bits)1) << ((FW_MANTISSA_BITS + 2) / 2)) - 1;
+    return vreal_of(vbits_of(a) & ~low);
+}
+
+#endif

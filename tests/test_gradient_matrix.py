@@ -1,0 +1,100 @@
+"""Every gradient of every configuration against central differences of the reported loss.
+
+Activation x loss x depth, with the output width and the batch size running through their values
+beside them, so that each pair of settings occurs. Smooth configurations must agree to 1e-8 in norm.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import fastweights as fw
+from fastweights import layers, losses
+
+SMOOTH = ("linear", "gelu", "gelu_tanh", "silu", "softplus", "sigmoid", "tanh")
+KINKED = ("relu", "leaky_relu", "elu", "selu", "softsign")
+LOSSES = {
+    "mse": None,
+    "mae": None,
+    "huber": None,
+    "log_cosh": None,
+    "poisson": "softplus",
+    "hinge": None,
+    "binary_crossentropy": "sigmoid",
+    "binary_crossentropy_logits": None,
+    "categorical_crossentropy": "softmax",
+    "categorical_crossentropy_logits": None,
+    "sparse_categorical_crossentropy": "softmax",
+    "sparse_categorical_crossentropy_logits": None,
+}
+#: Losses whose gradient jumps: their differences are as exact, but only off the kink.
+KINKED_LOSSES = ("mae", "huber", "hinge")
+DEPTHS = (0, 1, 2, 3, 4)
+OUTPUTS = (1, 2, 3, 5)
+WIDTH = 8  # float64 lanes of the widest vector
+BATCHES = (1, 5, WIDTH - 1, WIDTH, WIDTH + 1)
+
+
+def loss_named(name):
+    if name.endswith("_logits"):
+        return losses.get({"name": losses.get(name.removesuffix("_logits")).config()["name"], "from_logits": True})
+    return name
+
+
+def targets(rng, loss, rows, outputs):
+    if loss.startswith("sparse"):
+        return rng.integers(0, outputs, rows)
+    if loss.startswith("categorical"):
+        return np.eye(outputs)[rng.integers(0, outputs, rows)]
+    if loss in ("hinge", "binary_crossentropy", "binary_crossentropy_logits"):
+        return rng.integers(0, 2, (rows, outputs)).astype(float)
+    if loss == "poisson":
+        return rng.uniform(0.5, 3.0, (rows, outputs))
+    return rng.standard_normal((rows, outputs))
+
+
+def configurations():
+    sizes = itertools.cycle(itertools.product(OUTPUTS, BATCHES))
+    for activation, loss, depth in itertools.product(SMOOTH + KINKED, LOSSES, DEPTHS):
+        outputs, rows = next(sizes)
+        if "categorical" in loss and outputs == 1:
+            outputs = 4
+        yield activation, loss, depth, outputs, rows
+
+
+CONFIGURATIONS = list(configurations())
+
+
+def build(activation, loss, depth, outputs, rows, dtype="float64"):
+    rng = np.random.default_rng([depth, outputs, rows])
+    stack = [layers.Dense(3 + i, activation) for i in range(depth)]
+    stack.append(layers.Dense(outputs, LOSSES[loss]))
+    model = fw.Sequential(stack, input_shape=4, dtype=dtype, seed=depth)
+    model.compile(loss=loss_named(loss))
+    return model, rng.standard_normal((rows, 4)), targets(rng, loss, rows, outputs)
+
+
+def test_there_are_at_least_500_configurations():
+    assert len(CONFIGURATIONS) >= 500
+    assert {outputs for *_, outputs, _ in CONFIGURATIONS} >= set(OUTPUTS)
+    assert {rows for *_, rows in CONFIGURATIONS} == set(BATCHES)
+
+
+@pytest.mark.parametrize(("activation", "loss", "depth", "outputs", "rows"), CONFIGURATIONS)
+def test_gradients_agree_with_central_differences(activation, loss, depth, outputs, rows):
+    model, x, y = build(activation, loss, depth, outputs, rows)
+    smooth = activation in SMOOTH and loss not in KINKED_LOSSES
+    report = fw.check_gradients(model, x, y, tolerance=1e-8)
+    assert report.passed, f"\n{report}"
+    assert report.redraws == 0 or not smooth
+
+
+@pytest.mark.parametrize(("activation", "loss", "depth", "outputs", "rows"), CONFIGURATIONS)
+def test_float32_gradients_agree_with_float64(activation, loss, depth, outputs, rows):
+    single, x, y = build(activation, loss, depth, outputs, rows, "float32")
+    x = x.astype(np.float32)
+    double = single.copy("float64")
+    gradient = single.loss_and_gradients(x, y)[1].astype(np.float64)
+    exact = double.loss_and_gradients(x, y)[1]
+    assert np.linalg.norm(gradient - exact) <= 1e-5 * np.linalg.norm(exact)
