@@ -394,6 +394,5 @@ def get(
                 expected = f"settings of {kind.name}: {', '.join(known) or 'none'}"
                 raise ValueError(_check.refusal(argument, repr(setting), expected))
         return kind(**settings)
-    if identifier == "auto":
-        return AUTO.get(activation or "linear", GlorotUniform)()
-    return _check.choice(argument, identifier, {"auto": GlorotUniform, **INITIALIZERS})()
+    auto = AUTO.get(activation or "linear", GlorotUniform)
+    return _check.choice(argument, identifier, {"auto": auto, **INITIALIZERS})()

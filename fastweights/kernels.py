@@ -91,20 +91,10 @@ def dense_forward(
     out = _out("out", out, shape, real, inputs)
     if slope is not None:
         _check.out("slope", slope, shape, real, {**inputs, "out": out})
-    compiled = _dispatch.kernels(real)
-    kept = slope
-    if slope is not None and not function.keeps_slope:
-        # Such an activation tells its derivative from y alone.
-        kept = None
-        slope.fill(1)
-    compiled.apply_dense_forward(
-        _address(out), _address(kept), _address(x), _address(kernel), _address(bias),
-        x.shape[0], *kernel.shape, function.name, function.kernel_options,
+    _dispatch.kernels(real).apply_dense_forward(
+        _address(out), _address(slope), _address(x), _address(kernel), _address(bias),
+        x.shape[0], *kernel.shape, function.name, function.options,
     )  # fmt: skip
-    if slope is not None and kept is None:
-        compiled.apply_activation_backward(
-            function.name, _address(slope), _address(out), 0, slope.size, function.kernel_options
-        )
     return out
 
 

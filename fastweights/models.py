@@ -152,7 +152,7 @@ class Sequential:
         for index, (layer, variable) in enumerate(described):
             view = self._parameters[offset : offset + variable.size].reshape(variable.shape)
             variable.initializer.fill(
-                view, self.seed, philox.stream(philox.STREAM_INIT, index), variable.fan_in, variable.fan_out
+                view, self.seed, philox.STREAM_INIT + index, variable.fan_in, variable.fan_out
             )
             layer.weights[variable.name] = view
             weight = view.view(Weight)

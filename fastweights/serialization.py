@@ -12,19 +12,20 @@ Offsets count from the header's end. The format: https://github.com/huggingface/
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import math
 import os
 import stat
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeGuard
 
 import numpy as np
 
 from fastweights import _check
 
-DTYPES = {
+DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
     "I64": np.dtype("<i8"),
     "U64": np.dtype("<u8"),
@@ -98,7 +99,7 @@ def write(
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
         for _, array in order:
-            file.write(array)
+            file.write(array.data)
 
 
 def _little_endian(name: str, tensor: np.ndarray) -> np.ndarray:
@@ -199,7 +200,7 @@ def read_metadata(path: FilePath) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _reading(path: FilePath) -> Iterator[BinaryIO]:
+def _reading(path: FilePath) -> Iterator[io.BufferedReader]:
     """The opened file; a ValueError of the block becomes one that names the path."""
     with open(path, "rb") as file:
         try:
@@ -208,7 +209,7 @@ def _reading(path: FilePath) -> Iterator[BinaryIO]:
             raise ValueError(f"{os.fspath(path)}: not a valid safetensors file: {error}") from None
 
 
-def _read_header(file: BinaryIO) -> tuple[list[_Entry], dict[str, str]]:
+def _read_header(file: io.BufferedReader) -> tuple[list[_Entry], dict[str, str]]:
     """The tensors in the order they lie in, filling the file without a gap, and the metadata."""
     size = os.fstat(file.fileno()).st_size
     if size < 8:
@@ -241,11 +242,11 @@ def _read_header(file: BinaryIO) -> tuple[list[_Entry], dict[str, str]]:
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    unique = dict(pairs)
-    if len(unique) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in unique if names.count(name) > 1)
-        raise ValueError(_check.refusal("header", f"{twice!r} twice", "every name once"))
+    unique: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in unique:
+            raise ValueError(_check.refusal("header", f"{name!r} twice", "every name once"))
+        unique[name] = value
     return unique
 
 
@@ -273,16 +274,16 @@ def _entry(name: str, description: Any) -> _Entry:
     return _Entry(begin, end, name, DTYPES[code], tuple(shape))
 
 
-def _are_sizes(values: Any) -> bool:
+def _are_sizes(values: Any) -> TypeGuard[list[int]]:
     return isinstance(values, list) and all(
         type(v) is int and 0 <= v <= sys.maxsize for v in values
     )
 
 
-def _read_tensor(file: BinaryIO, entry: _Entry) -> np.ndarray:
+def _read_tensor(file: io.BufferedReader, entry: _Entry) -> np.ndarray:
     array = np.empty(entry.shape, dtype=entry.dtype)
     data = array.reshape(-1).view(np.uint8)
-    if file.readinto(data) != data.nbytes:
+    if file.readinto(data.data) != data.nbytes:
         raise ValueError(_check.refusal(f"tensor {entry.name!r}", "a part of it", "all of it"))
     if entry.dtype.kind == "b" and (data > 1).any():
         raise ValueError(_check.refusal(f"tensor {entry.name!r}", "other bytes", "bytes 0 and 1"))

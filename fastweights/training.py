@@ -169,7 +169,7 @@ def _epoch(
     memory = model._optimizer_memory()
     good_weights, good_memory = model.parameters.copy(), memory.snapshot()
     if order is not None:
-        philox.permutation(order, model.seed, philox.stream(philox.STREAM_SHUFFLE, model.epochs_trained))
+        philox.permutation(order, model.seed, philox.STREAM_SHUFFLE + model.epochs_trained)
     model.epochs_trained += 1
     plan.reset()
     first = 0

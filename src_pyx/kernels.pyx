@@ -5,6 +5,7 @@ and the `apply_*` functions, which run one kernel on arrays given by address.
 """
 
 from cpython.pycapsule cimport PyCapsule_New
+from libc.string cimport memcpy
 
 from ops cimport (
     Activation, KernelTable, Loss, METRIC_STATE, Metric, Op, OpKind, Update,
@@ -19,19 +20,29 @@ include "kernels/elementary.pxi"
 include "kernels/activations.pxi"
 include "kernels/matmul.pxi"
 include "kernels/dense.pxi"
+include "kernels/elementwise.pxi"
 include "kernels/softmax.pxi"
 include "kernels/losses.pxi"
 include "kernels/metrics.pxi"
 include "kernels/updates.pxi"
 
-cdef OpKind[5] OPS
-OPS[0] = OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_backward, dense_op_gradient)
-OPS[1] = OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_backward, NULL)
-OPS[2] = OpKind("softmax", softmax_op_measure, NULL, softmax_op_forward, softmax_op_backward, NULL)
-OPS[3] = OpKind("log_softmax", softmax_op_measure, NULL, log_softmax_op_forward, log_softmax_op_backward, NULL)
-OPS[4] = OpKind(NULL, NULL, NULL, NULL, NULL, NULL)
+cdef OpKind[5] OPS = [
+    OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_backward,
+           dense_op_gradient),
+    OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_backward,
+           NULL),
+    OpKind("softmax", softmax_op_measure, NULL, softmax_op_forward, softmax_op_backward, NULL),
+    OpKind("log_softmax", softmax_op_measure, NULL, log_softmax_op_forward, log_softmax_op_backward,
+           NULL),
+    OpKind(NULL, NULL, NULL, NULL, NULL, NULL),
+]
 
-cdef KernelTable TABLE = KernelTable(
-    FW_LEVEL, sizeof(real), OPS, ACTIVATIONS, LOSSES, METRICS, UPDATES,
-)
+cdef KernelTable TABLE
+TABLE.level = FW_LEVEL
+TABLE.real_bytes = sizeof(real)
+TABLE.ops = &OPS[0]
+TABLE.activations = &ACTIVATIONS[0]
+TABLE.losses = &LOSSES[0]
+TABLE.metrics = &METRICS[0]
+TABLE.updates = &UPDATES[0]
 table = PyCapsule_New(&TABLE, "fastweights.kernels", NULL)

@@ -41,7 +41,10 @@ def minimax(
     """Coefficients, constant first, that make max |weight (function - polynomial)| least."""
     terms = degree + 2
     count = 12 * terms
-    grid = [(low + high) / 2 - (high - low) / 2 * mp.cos(mp.pi * (i + 0.5) / count) for i in range(count)]
+    grid = [
+        (low + high) / 2 - (high - low) / 2 * mp.cos(mp.pi * (i + 0.5) / count)
+        for i in range(count)
+    ]
     values, weights = [function(x) for x in grid], [weight(x) for x in grid]
     chosen = [12 * i + 6 for i in range(terms)]
     while True:
@@ -201,7 +204,8 @@ def source() -> str:
             ),
             polynomial(
                 "erf_tail", "erf(s) / s - 1 of x = s^2",
-                lambda x: mp.erf(mp.sqrt(x)) / mp.sqrt(x) - 1, lambda x: mpf(1), mpf(0), mpf("0.25"), (4, 8),
+                lambda x: mp.erf(mp.sqrt(x)) / mp.sqrt(x) - 1, lambda x: mpf(1),
+                mpf(0), mpf("0.25"), (4, 8),
             ),
             constant("sqrt_2", mp.sqrt(2)),
             constant("inverse_sqrt_2pi", 1 / mp.sqrt(2 * mp.pi)),

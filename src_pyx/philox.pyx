@@ -19,7 +19,7 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
 cimport philox
-from philox cimport Source, next_word, source_at
+from philox cimport Source, next_below, next_word, source_at
 
 # Seeds and streams are 64 bits.
 MAX_SEED = 2**64 - 1
@@ -29,6 +29,7 @@ MAX_SEED = 2**64 - 1
 STREAM_INIT = 1 << 56
 STREAM_SHUFFLE = 2 << 56
 STREAM_DROPOUT = 3 << 56
+STREAM_SPLIT = 4 << 56
 
 
 def block(uint64_t seed, uint64_t stream, uint64_t counter):
@@ -36,6 +37,12 @@ def block(uint64_t seed, uint64_t stream, uint64_t counter):
     cdef uint64_t[2] words
     philox.philox_block(words, seed, stream, counter)
     return words[0], words[1]
+
+
+def below(uint64_t bound, uint64_t seed, uint64_t stream, uint64_t index=0):
+    """A whole number in [0, ``bound``), each equally likely, from word ``index`` on."""
+    cdef Source source = source_at(seed, stream, index)
+    return next_below(&source, bound)
 
 
 # ---- one number from one word -------------------------------------------------------------------

@@ -67,6 +67,7 @@ enum { TILE_ROWS = 4, TILE_VECTORS = 2 };
 
 #define VL (FW_BYTES / (int)sizeof(real))
 #define LANES (64 / (int)sizeof(real))
+#define LANE_VECTORS (LANES / VL)
 
 #if defined(__GNUC__)
 #define FW_INLINE static inline __attribute__((always_inline, unused))
@@ -138,6 +139,19 @@ FW_INLINE vreal vload_tail(const real *p, vtail t)
 }
 FW_INLINE void vstore_tail(real *p, vreal a, vtail t) { memcpy(p, &a, (size_t)t * sizeof(real)); }
 #endif
+
+/* As vload_tail, with the lanes beyond the tail taken from `fill`. */
+FW_INLINE vreal vload_tail_or(const real *p, vtail t, vreal fill)
+{
+#if defined(FW_LEVEL_AVX512)
+    return FW_MM(512, mask_loadu)(fill, t, p);
+#elif defined(FW_LEVEL_AVX2)
+    return FW_MM(256, blendv)(fill, vload_tail(p, t), (vreal)t);
+#else
+    memcpy(&fill, p, (size_t)t * sizeof(real));
+    return fill;
+#endif
+}
 
 FW_INLINE vreal vzero(void) { return vset1((real)0); }
 

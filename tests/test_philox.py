@@ -138,6 +138,29 @@ def test_normal_quantile_is_exact_to_a_few_units_in_the_last_place():
 # ---- permutations --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("bound", [1, 2, 3, 10, 2**32 + 1, 2**63, 2**63 + 1, 3 << 62, 2**64 - 1])
+def test_whole_numbers_below_a_bound(bound):
+    """The upper half of word * bound, of the words that leave each number equally many."""
+    surplus = 2**64 % bound
+    refused = 0
+    for index in range(200):
+        for word in (philox.block(1, 2, i // 2)[i % 2] for i in range(index, index + 50)):
+            if word * bound % 2**64 >= surplus:
+                break
+            refused += 1
+        assert philox.below(bound, 1, 2, index) == word * bound >> 64
+    assert (refused > 0) == (bound in (2**63 + 1, 3 << 62))
+
+
+def test_permutation_exchanges_each_place_with_one_not_after_it():
+    n = 1001
+    expected = list(range(n))
+    for draw, last in enumerate(range(n - 1, 0, -1)):
+        chosen = philox.below(last + 1, 42, philox.STREAM_SHUFFLE, draw)
+        expected[last], expected[chosen] = expected[chosen], expected[last]
+    assert permutation(n).tolist() == expected
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 17, 1000, 65537])
 def test_permutation_holds_every_index_once(n):
     assert np.array_equal(np.sort(permutation(n)), np.arange(n))

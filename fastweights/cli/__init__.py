@@ -1,4 +1,4 @@
-"""The command line: ``fastweights train``, ``predict``, ``evaluate``, ``gradcheck``, ``bench``, ``info``.
+"""The command line, ``fastweights COMMAND``.
 
 Every command is a module with `add_arguments` and `run`, imported only when it is the one asked
 for. Exit codes: 0 done, 1 gradients are wrong, 2 bad usage or input (one line on standard error),

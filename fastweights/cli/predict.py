@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``fastweights predict``."""
     parser.add_argument("model", metavar="MODEL", help="a file that 'fastweights train' wrote")
     parser.add_argument(
-        "table", metavar="NEW.csv", help="rows to predict; columns that the model ignores may be there"
+        "table",
+        metavar="NEW.csv",
+        help="rows to predict; columns that the model ignores may be there",
     )
     parser.add_argument(
         "--out", metavar="FILE", help="where the predictions go (default: standard output)"

@@ -22,8 +22,7 @@ def progress() -> Callback:
 class Lines(Callback):
     """A line for the first epoch and then every few seconds: losses and time left."""
 
-    def on_train_begin(self, epochs: int) -> None:
-        self.epochs = epochs
+    def on_train_begin(self) -> None:
         self.began = time.perf_counter()
         self.next_line = self.began
 
@@ -32,6 +31,7 @@ class Lines(Callback):
         if now < self.next_line:
             return
         self.next_line = now + SECONDS_A_LINE
-        left = (now - self.began) / (epoch + 1) * (self.epochs - epoch - 1)
-        line = f"epoch {epoch + 1}/{self.epochs}: {format_logs(logs)} - at most {left:.0f} s left"
+        epochs = self.params["epochs"]
+        left = (now - self.began) / (epoch + 1) * (epochs - epoch - 1)
+        line = f"epoch {epoch + 1}/{epochs}: {format_logs(logs)} - at most {left:.0f} s left"
         print(line, file=sys.stderr, flush=True)

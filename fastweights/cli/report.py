@@ -38,7 +38,11 @@ def _hits_in_words(target: ClassTarget, figures: dict[str, Any], rows: str) -> s
     majority = target.classes[target.shares.index(max(target.shares))]
     baseline = f"always the commonest class, {majority!r}"
     scores = text_table([header, line("this network", ""), line(baseline, "baseline_")])
-    return scores if target.outputs > MAX_CLASSES_SHOWN else f"{scores}\n\n{_confusion(target, figures)}"
+    return (
+        scores
+        if target.outputs > MAX_CLASSES_SHOWN
+        else f"{scores}\n\n{_confusion(target, figures)}"
+    )
 
 
 def _confusion(target: ClassTarget, figures: dict[str, Any]) -> str:

@@ -4,35 +4,25 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 import fastweights as fw
 from fastweights import _check, callbacks, layers, optimizers
 from fastweights.cli.layers_spec import parse_layers
 from fastweights.cli.modelfile import save_model
 from fastweights.cli.output import Output, add_json, check_writable
+from fastweights.cli.prepare import Data, prepare
 from fastweights.cli.progress import progress
 from fastweights.cli.report import report
-from fastweights.table import (
-    Preprocessor,
-    Table,
-    find_task,
-    has_target,
-    read_csv,
-    score,
-    split,
-)
-
-MIN_ROWS = 10
+from fastweights.table import score
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``fastweights train``."""
-    parser.add_argument("table", metavar="TABLE.csv", help="the table; its first line names columns")
+    parser.add_argument(
+        "table", metavar="TABLE.csv", help="the table; its first line names columns"
+    )
     parser.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
     parser.add_argument(
         "--task",
@@ -46,7 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     results = parser.add_argument_group("results")
     results.add_argument(
-        "--out", default="model.safetensors", metavar="FILE", help="the model (default: %(default)s)"
+        "--out",
+        default="model.safetensors",
+        metavar="FILE",
+        help="the model (default: %(default)s)",
     )
     results.add_argument(
         "--plot", metavar="FILE.png", help="draw learning curves and predictions (needs matplotlib)"
@@ -82,10 +75,13 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
         "--loss",
         default="mean_squared_error",
         metavar="NAME",
-        help="what a regression makes small (default: %(default)s); classes always have crossentropy",
+        help="of a regression (default: %(default)s); classes have the crossentropy",
     )
     training.add_argument(
-        "--epochs", type=int, default=100, help="passes over the rows, at most (default: %(default)s)"
+        "--epochs",
+        type=int,
+        default=100,
+        help="passes over the rows, at most (default: %(default)s)",
     )
     training.add_argument(
         "--patience",
@@ -102,7 +98,10 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
         "--optimizer", default="adam", choices=("adam", "sgd"), help="(default: %(default)s)"
     )
     training.add_argument(
-        "--learning-rate", type=float, metavar="RATE", help="(default: 0.001 for adam, 0.01 for sgd)"
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help="(default: 0.001 for adam, 0.01 for sgd)",
     )
     training.add_argument(
         "--momentum", type=float, metavar="SHARE", help="momentum of sgd (default: 0.9)"
@@ -156,98 +155,10 @@ def run(args: argparse.Namespace) -> int:
     save_model(args.out, model, data.preprocessor)
     output.say(f"\nmodel: {args.out}")
     if args.plot:
-        draw(args.plot, target, training.history, training.best_epoch, truth, predictions)
+        draw(args.plot, target, training.history, training.best_epoch, truth, predictions, figures)
         output.say(f"picture: {args.plot}")
     output.result({**data.figures(), **training.figures(), **figures, "model": args.out})
     return 0
-
-
-@dataclass(frozen=True)
-class Data:
-    """A table made ready: features and target of all rows, and which rows serve for what."""
-
-    preprocessor: Preprocessor
-    x: np.ndarray
-    truth: np.ndarray
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
-
-    def rows(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Features and truth of some rows."""
-        return self.x[chosen], self.truth[chosen]
-
-    def learnable(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Features of some rows, and what the network learns."""
-        return self.x[chosen], self.preprocessor.target.encode(self.truth[chosen])
-
-    def figures(self) -> dict[str, Any]:
-        """What ``--json`` tells about the data."""
-        target = self.preprocessor.target
-        return {
-            "task": target.task,
-            "target": target.name,
-            "rows": len(self.x),
-            "train_rows": len(self.train),
-            "validation_rows": len(self.validation),
-            "test_rows": len(self.test),
-            "features": self.x.shape[1],
-            "dropped_columns": self.preprocessor.dropped,
-        }
-
-
-def prepare(args: argparse.Namespace, output: Output) -> Data:
-    """Reads the table, finds out what it holds, and says so."""
-    table = read_csv(args.table)
-    output.say(f"{args.table}: {len(table):,} rows, {len(table.columns)} columns")
-    task, reason = find_task(table[args.target], table.decimal)
-    if args.task is not None:
-        task, reason = args.task, "as --task says"
-    output.say(f"target {args.target!r}: {task}, {reason}")
-    table = _with_target(table, args.target, task, output)
-    rest, test = split(len(table), args.test_fraction, args.seed)
-    train, validation = split(len(rest), args.validation_fraction, args.seed)
-    train, validation = rest[train], rest[validation]
-    preprocessor = Preprocessor.fit(table, args.target, train, task, args.log_target)
-    for column, reason in preprocessor.dropped.items():
-        output.say(f"column {column!r} is not used: {reason}")
-    for remark in preprocessor.remarks(table.take(np.concatenate([validation, test]))):
-        output.say(f"held-out rows: {remark}")
-    data = Data(
-        preprocessor,
-        preprocessor.transform(table),
-        preprocessor.truth(table)[0],
-        train,
-        validation,
-        test,
-    )
-    output.say(_columns_in_words(data))
-    return data
-
-
-def _with_target(table: Table, target: str, task: str, output: Output) -> Table:
-    """The rows whose target is known; ValueError where they are too few."""
-    known = has_target(table[target], task, table.decimal)
-    if not known.all():
-        output.say(f"{(~known).sum():,} rows are left out: they have no {target!r}")
-        table = table.take(known)
-    if len(table) < MIN_ROWS:
-        expected = f"at least {MIN_ROWS} to learn from and be tested on"
-        raise ValueError(f"{table.source}: got {len(table)} rows with a target, expected {expected}")
-    return table
-
-
-def _columns_in_words(data: Data) -> str:
-    columns = data.preprocessor.columns
-    counts = Counter(column.kind for column in columns)
-    filled = sum(column.kind == "number" and column.has_missing for column in columns)
-    gaps = f" ({filled} with missing cells)" if filled else ""
-    return (
-        f"{counts['number']} columns of numbers{gaps} and {counts['category']} of categories give "
-        f"{data.x.shape[1]} features\n"
-        f"{len(data.train):,} rows to train on, {len(data.validation):,} to say when to stop, "
-        f"{len(data.test):,} unseen"
-    )
 
 
 def build(args: argparse.Namespace, data: Data) -> fw.Sequential:
@@ -258,9 +169,7 @@ def build(args: argparse.Namespace, data: Data) -> fw.Sequential:
     stack.append(
         layers.Dense(data.preprocessor.target.outputs, activation="softmax" if classes else None)
     )
-    model = fw.Sequential(
-        stack, input_shape=data.x.shape[1:], dtype=args.dtype, seed=args.seed
-    )
+    model = fw.Sequential(stack, input_shape=data.x.shape[1:], dtype=args.dtype, seed=args.seed)
     model.compile(
         optimizer=_optimizer(args),
         loss="sparse_categorical_crossentropy" if classes else args.loss,

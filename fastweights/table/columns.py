@@ -64,7 +64,8 @@ def mean_and_scale(values: np.ndarray) -> tuple[float, float]:
 
 def standardised(values: np.ndarray, mean: float, scale: float) -> np.ndarray:
     """``(values - mean) / scale``, where the difference alone might overflow."""
-    return values / scale - mean / scale
+    with np.errstate(over="ignore"):
+        return values / scale - mean / scale
 
 
 def _skewness(values: np.ndarray) -> float:
@@ -118,8 +119,8 @@ class NumberColumn:
         values, strange = numbers(cells, decimal)
         new = np.isnan(values) & ~strange & (not self.has_missing)
         return {
-            "hold no number and count as missing": cells[strange].tolist(),
-            "are missing, though none was in training, and count as the mean": cells[new].tolist(),
+            "text among numbers counts as missing": cells[strange].tolist(),
+            "missing numbers, unlike in training, count as the mean": cells[new].tolist(),
         }
 
 
@@ -161,7 +162,7 @@ class CategoryColumn:
     def oddities(self, cells: np.ndarray, decimal: str) -> dict[str, list[str]]:
         """Cells that training had nothing like, by what becomes of them."""
         unknown = [text for text in self._texts(cells) if text not in self.categories]
-        return {"hold a rare or unseen category and count as none": unknown}
+        return {"rare or unseen categories count as none": unknown}
 
 
 def fit_column(

@@ -109,12 +109,9 @@ class Preprocessor:
         """The features: float64 (rows, features). ValueError where the table lacks a column."""
         lacking = [column.name for column in self.columns if column.name not in table.columns]
         if lacking:
-            names = ", ".join(repr(name) for name in lacking[:5])
-            more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
-            plural = "s" if len(lacking) > 1 else ""
-            raise ValueError(
-                f"{table.source}: no column{plural} {names}{more}, which the model uses"
-            )
+            names = ", ".join(repr(name) for name in lacking[:5]) + ", ..." * (len(lacking) > 5)
+            got = f"{len(lacking)} of the columns that the model uses"
+            raise ValueError(f"{table.source}: lacks {got}: {names}")
         blocks = [column.encode(table[column.name], table.decimal) for column in self.columns]
         return np.concatenate(blocks, axis=1)
 
@@ -126,7 +123,7 @@ class Preprocessor:
             for fate, cells in oddities.items():
                 found.setdefault(fate, []).extend((column.name, cell) for cell in cells)
         return [
-            f"{len(cells)} cells {fate}, such as {cells[0][1]!r} in column {cells[0][0]!r}"
+            f"{fate}: {len(cells)} cells, such as {cells[0][1]!r} in column {cells[0][0]!r}"
             for fate, cells in found.items()
             if cells
         ]

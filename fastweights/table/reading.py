@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from fastweights import _check
+from fastweights._core import philox
 
 DELIMITERS = ",;\t|"
 SNIFFED_RECORDS = 50
@@ -113,7 +114,7 @@ def read_csv(path: str | os.PathLike[str]) -> Table:
     return Table(columns, "," if delimiter == ";" else ".", source)
 
 
-def split(rows: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def split(rows: int, fraction: float, seed: int, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers of the rest and of a random part, each in rising order.
 
     Parameters
@@ -121,16 +122,22 @@ def split(rows: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray
     rows : int
         How many rows there are.
     fraction : float
-        The part's share, between 0 and 1; it is rounded, and at least one row unless it is 0.
+        The part's share, at least 0 and below 1; rounded, but at least one row unless it is 0.
     seed : int
-        The same seed takes the same rows.
+        The same seed takes the same rows, on every machine.
+    draw : int
+        One seed gives many draws that have nothing to do with each other.
 
     Returns
     -------
     rest, part : int64 arrays
     """
+    fraction = _check.number("fraction", fraction, minimum=0.0, below=1.0)
+    if _check.whole("seed", seed, 0) > philox.MAX_SEED:
+        raise ValueError(_check.refusal("seed", seed, "less than 2**64"))
     count = max(1, round(rows * fraction)) if fraction else 0
-    order = np.random.default_rng(seed).permutation(rows)
+    order = np.empty(rows, dtype=np.int64)
+    philox.permutation(order, seed, philox.STREAM_SPLIT + draw)
     return np.sort(order[count:]), np.sort(order[:count])
 
 

@@ -6,37 +6,32 @@
 # not wanted the compiler drops its part. Value and slope are within 16 ULP of the true ones from
 # -inf to inf, roots and underflow included, and NaN gives NaN in both.
 #
-# linear, relu and leaky_relu keep no slope: their derivative is as well known from y.
+# linear, relu and leaky_relu need no slope kept: their derivative is as well known from y.
 
 ctypedef void (*activation_rule)(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil
 ctypedef vreal (*gradient_rule)(vreal dy, vreal y, vreal option) noexcept nogil
 
 
 # y = value(y), slope = slope(y) if `keep`
-cdef inline void sweep_rows(const activation_rule rule, const bint keep, real* y, real* slope,
-                            Py_ssize_t n, vreal option) noexcept nogil:
+cdef inline void sweep_array(const activation_rule rule, const bint keep, real* y, real* slope,
+                             Py_ssize_t n, vreal option) noexcept nogil:
     cdef vreal value, derivative
-    cdef vtail tail = vtail_of(n % VL)
-    cdef Py_ssize_t i = 0
-    while i <= n - VL:
-        rule(vload(y + i), option, &value, &derivative)
-        vstore(y + i, value)
+    while n > 0:
+        rule(load_first(y, n), option, &value, &derivative)
+        store_first(y, value, n)
+        y += VL
         if keep:
-            vstore(slope + i, derivative)
-        i += VL
-    if i < n:
-        rule(vload_tail(y + i, tail), option, &value, &derivative)
-        vstore_tail(y + i, value, tail)
-        if keep:
-            vstore_tail(slope + i, derivative, tail)
+            store_first(slope, derivative, n)
+            slope += VL
+        n -= VL
 
 
 cdef inline void sweep(const activation_rule rule, void* y, void* slope, Py_ssize_t n,
                        double option) noexcept nogil:
     if slope == NULL:
-        sweep_rows(rule, False, <real*>y, NULL, n, vset1(<real>option))
+        sweep_array(rule, False, <real*>y, NULL, n, vset1(<real>option))
     else:
-        sweep_rows(rule, True, <real*>y, <real*>slope, n, vset1(<real>option))
+        sweep_array(rule, True, <real*>y, <real*>slope, n, vset1(<real>option))
 
 
 # dy = rule(dy, y)
@@ -45,13 +40,11 @@ cdef inline void sweep_back(const gradient_rule rule, void* gradient, const void
     cdef real* dy = <real*>gradient
     cdef const real* y = <const real*>given
     cdef vreal setting = vset1(<real>option)
-    cdef vtail tail = vtail_of(n % VL)
-    cdef Py_ssize_t i = 0
-    while i <= n - VL:
-        vstore(dy + i, rule(vload(dy + i), vload(y + i), setting))
-        i += VL
-    if i < n:
-        vstore_tail(dy + i, rule(vload_tail(dy + i, tail), vload_tail(y + i, tail), setting), tail)
+    while n > 0:
+        store_first(dy, rule(load_first(dy, n), load_first(y, n), setting), n)
+        dy += VL
+        y += VL
+        n -= VL
 
 
 cdef inline vreal times_slope(vreal dy, vreal slope, vreal option) noexcept nogil:
@@ -65,8 +58,14 @@ cdef void slope_backward(void* dy, const void* y, const void* slope, Py_ssize_t 
 
 # ---- linear: z -----------------------------------------------------------------------------------
 
+cdef inline void linear(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
+    value[0] = z
+    slope[0] = vset1(1.0)
+
+
 cdef void linear_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
-    pass
+    if slope != NULL:
+        sweep(linear, y, slope, n, 0.0)
 
 
 cdef void linear_backward(void* dy, const void* y, const void* slope, Py_ssize_t n,
@@ -76,17 +75,18 @@ cdef void linear_backward(void* dy, const void* y, const void* slope, Py_ssize_t
 
 # ---- relu: max(0, z); slope 0 at 0 (V. Nair and G. Hinton, ICML 2010) ----------------------------
 
-cdef inline void relu(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
-    value[0] = vmax(vzero(), z)
-
-
 cdef inline vreal relu_gradient(vreal dy, vreal y, vreal option) noexcept nogil:
     # Where y is not positive it is 0 or NaN, and so is the gradient.
     return vselect(vlt(vzero(), y), dy, y)
 
 
+cdef inline void relu(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
+    value[0] = vmax(vzero(), z)
+    slope[0] = relu_gradient(vset1(1.0), value[0], option)
+
+
 cdef void relu_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
-    sweep(relu, y, NULL, n, 0.0)
+    sweep(relu, y, slope, n, 0.0)
 
 
 cdef void relu_backward(void* dy, const void* y, const void* slope, Py_ssize_t n,
@@ -96,21 +96,22 @@ cdef void relu_backward(void* dy, const void* y, const void* slope, Py_ssize_t n
 
 # ---- leaky_relu: z where z > 0, else negative_slope z, negative_slope >= 0 (A. Maas et al., ICML 2013)
 
-cdef inline void leaky_relu(vreal z, vreal negative_slope, vreal* value, vreal* slope) noexcept nogil:
-    value[0] = vselect(vlt(vzero(), z), z, negative_slope * z)
-
-
 cdef inline vreal leaky_relu_gradient(vreal dy, vreal y, vreal negative_slope) noexcept nogil:
     # What is neither positive nor at most 0 is NaN.
     return vselect(vlt(vzero(), y), dy, vselect(vle(y, vzero()), negative_slope * dy, y))
 
 
+cdef inline void leaky_relu(vreal z, vreal negative_slope, vreal* value, vreal* slope) noexcept nogil:
+    value[0] = vselect(vlt(vzero(), z), z, negative_slope * z)
+    slope[0] = leaky_relu_gradient(vset1(1.0), value[0], negative_slope)
+
+
 cdef void leaky_relu_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
     # 0 times -inf would be NaN.
     if options[0] == 0.0:
-        sweep(relu, y, NULL, n, 0.0)
+        sweep(relu, y, slope, n, 0.0)
     else:
-        sweep(leaky_relu, y, NULL, n, options[0])
+        sweep(leaky_relu, y, slope, n, options[0])
 
 
 cdef void leaky_relu_backward(void* dy, const void* y, const void* slope, Py_ssize_t n,
@@ -317,7 +318,7 @@ cdef const Activation* find_activation(str name) except NULL:
 
 
 def apply_activation(str name, size_t y, size_t slope, Py_ssize_t n, options):
-    """y = f(y), slope = f'(y) if it is kept; addresses of n reals, slope may be 0."""
+    """y = f(y), slope = f'(y); both are addresses of n reals, slope may be 0."""
     cdef const Activation* f = find_activation(name)
     cdef double[2] numbers
     numbers[0], numbers[1] = options

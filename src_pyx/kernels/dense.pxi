@@ -2,6 +2,7 @@
 
 # Rows that go through product, activation and derivative while they are in the nearest cache.
 cdef enum: DENSE_BLOCK = 64
+cdef enum: TRANSPOSE_STRIP = 32
 
 
 # z = x . kernel + bias;  y = f(z);  slope = f'(z) where f keeps its slope and slope is not NULL.
@@ -9,7 +10,7 @@ cdef void dense_forward(real* y, real* slope, const real* x, const real* kernel,
                         Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs,
                         const Activation* activation, const double* options) noexcept nogil:
     cdef Product p
-    cdef Py_ssize_t row, block, first
+    cdef Py_ssize_t row = 0, block, first
     p.ldc = outputs
     p.a_row = inputs
     p.a_k = 1
@@ -18,13 +19,14 @@ cdef void dense_forward(real* y, real* slope, const real* x, const real* kernel,
     p.start = bias
     p.start_stride = 0
     p.depth = inputs
-    for row in range(0, rows, DENSE_BLOCK):
+    while row < rows:
         block = min(<Py_ssize_t>DENSE_BLOCK, rows - row)
         first = row * outputs
         p.c = y + first
         p.a = x + row * inputs
         matmul(&p, block, outputs)
         activation.forward(y + first, NULL if slope == NULL else slope + first, block * outputs, options)
+        row += block
 
 
 # On entry dy is the loss's gradient by y; on return it is dz, that by z:  dz = dy * f'(z).
@@ -34,7 +36,7 @@ cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope,
                          Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs,
                          const Activation* activation, const double* options) noexcept nogil:
     cdef Product p
-    cdef Py_ssize_t row, block, first
+    cdef Py_ssize_t row = 0, block, first
     p.ldc = inputs
     p.a_row = outputs
     p.a_k = 1
@@ -43,7 +45,7 @@ cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope,
     p.start = NULL
     p.start_stride = 0
     p.depth = outputs
-    for row in range(0, rows, DENSE_BLOCK):
+    while row < rows:
         block = min(<Py_ssize_t>DENSE_BLOCK, rows - row)
         first = row * outputs
         activation.backward(dy + first, y + first, NULL if slope == NULL else slope + first,
@@ -52,6 +54,7 @@ cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope,
             p.c = dx + row * inputs
             p.a = dy + first
             matmul(&p, block, inputs)
+        row += block
 
 
 # dkernel = x^T . dz;  dbias (may be NULL) = the sum of dz over the rows; added to what is there if
@@ -78,32 +81,32 @@ cdef void dense_gradient(real* dkernel, real* dbias, const real* x, const real* 
 # total (columns,) = the sum of a (rows, columns) over its rows, in order.
 cdef void sum_rows(real* total, const real* a, Py_ssize_t rows, Py_ssize_t columns,
                    bint accumulate) noexcept nogil:
-    cdef Py_ssize_t column, row, left
+    cdef Py_ssize_t column = 0, row
     cdef vreal acc
     cdef vtail tail
-    for column in range(0, columns, VL):
-        left = columns - column
-        if left >= VL:
-            acc = vload(total + column) if accumulate else vzero()
-            for row in range(rows):
-                acc = acc + vload(a + row * columns + column)
-            vstore(total + column, acc)
-        else:
-            tail = vtail_of(left)
-            acc = vload_tail(total + column, tail) if accumulate else vzero()
-            for row in range(rows):
-                acc = acc + vload_tail(a + row * columns + column, tail)
-            vstore_tail(total + column, acc, tail)
+    while column + VL <= columns:
+        acc = vload(total + column) if accumulate else vzero()
+        for row in range(rows):
+            acc = acc + vload(a + row * columns + column)
+        vstore(total + column, acc)
+        column += VL
+    if column < columns:
+        tail = vtail_of(columns - column)
+        acc = vload_tail(total + column, tail) if accumulate else vzero()
+        for row in range(rows):
+            acc = acc + vload_tail(a + row * columns + column, tail)
+        vstore_tail(total + column, acc, tail)
 
 
-# at (columns, rows) = a (rows, columns) transposed, in squares that fit the cache.
+# at (columns, rows) = a (rows, columns) transposed, a strip of rows at a time that fits the cache.
 cdef void transpose(real* at, const real* a, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
-    cdef Py_ssize_t square = 32, i, j, row, column
-    for row in range(0, rows, square):
-        for column in range(0, columns, square):
-            for j in range(column, min(column + square, columns)):
-                for i in range(row, min(row + square, rows)):
-                    at[j * rows + i] = a[i * columns + j]
+    cdef Py_ssize_t first = 0, last, row, column
+    while first < rows:
+        last = min(first + TRANSPOSE_STRIP, rows)
+        for column in range(columns):
+            for row in range(first, last):
+                at[column * rows + row] = a[row * columns + column]
+        first = last
 
 
 # ---- the op: parameters are the kernel, row by row, then the bias; scratch is the kernel transposed --
@@ -149,12 +152,18 @@ cdef void dense_op_gradient(const Op* op, Py_ssize_t rows, bint accumulate) noex
 def apply_dense_forward(size_t y, size_t slope, size_t x, size_t kernel, size_t bias,
                         Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs,
                         str activation, options):
+    """Here slope, if not 0, gets the derivative of every activation, also of those that keep none."""
     cdef const Activation* f = find_activation(activation)
+    cdef Py_ssize_t i
     cdef double[2] numbers
     numbers[0], numbers[1] = options
     with nogil:
         dense_forward(<real*>y, <real*>slope, <const real*>x, <const real*>kernel,
                       <const real*>bias, rows, inputs, outputs, f, numbers)
+        if slope != 0 and not f.keeps_slope:
+            for i in range(rows * outputs):
+                (<real*>slope)[i] = 1
+            f.backward(<void*>slope, <const void*>y, NULL, rows * outputs, numbers)
 
 
 def apply_dense_backward(size_t dx, size_t dkernel, size_t dbias, size_t dz, size_t x,

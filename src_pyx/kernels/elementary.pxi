@@ -156,13 +156,11 @@ cdef struct Elementary:
 cdef inline void map_array(const vector_function f, real* out, const real* x,
                            Py_ssize_t n) noexcept nogil:
     # out[i] = f(x[i]); out may be x.
-    cdef Py_ssize_t i = 0
-    cdef vtail tail = vtail_of(n % VL)
-    while i <= n - VL:
-        vstore(out + i, f(vload(x + i)))
-        i += VL
-    if i < n:
-        vstore_tail(out + i, f(vload_tail(x + i, tail)), tail)
+    while n > 0:
+        store_first(out, f(load_first(x, n)), n)
+        out += VL
+        x += VL
+        n -= VL
 
 
 cdef void exp_array(real* out, const real* x, Py_ssize_t n) noexcept nogil:

@@ -466,20 +466,21 @@ cdef void binary_crossentropy_logits_loss(
                 scale)
 
 
-cdef Loss[13] LOSSES
-LOSSES[0] = Loss("mean_squared_error", mean_squared_error_loss)
-LOSSES[1] = Loss("mean_absolute_error", mean_absolute_error_loss)
-LOSSES[2] = Loss("huber", huber_loss)
-LOSSES[3] = Loss("log_cosh", log_cosh_loss)
-LOSSES[4] = Loss("poisson", poisson_loss)
-LOSSES[5] = Loss("hinge", hinge_loss)
-LOSSES[6] = Loss("binary_crossentropy", binary_crossentropy_loss)
-LOSSES[7] = Loss("binary_crossentropy_logits", binary_crossentropy_logits_loss)
-LOSSES[8] = Loss("categorical_crossentropy", categorical_crossentropy)
-LOSSES[9] = Loss("categorical_crossentropy_logits", categorical_crossentropy_logits)
-LOSSES[10] = Loss("sparse_categorical_crossentropy", sparse_categorical_crossentropy)
-LOSSES[11] = Loss("sparse_categorical_crossentropy_logits", sparse_categorical_crossentropy_logits)
-LOSSES[12] = Loss(NULL, NULL)
+cdef Loss[13] LOSSES = [
+    Loss("mean_squared_error", mean_squared_error_loss),
+    Loss("mean_absolute_error", mean_absolute_error_loss),
+    Loss("huber", huber_loss),
+    Loss("log_cosh", log_cosh_loss),
+    Loss("poisson", poisson_loss),
+    Loss("hinge", hinge_loss),
+    Loss("binary_crossentropy", binary_crossentropy_loss),
+    Loss("binary_crossentropy_logits", binary_crossentropy_logits_loss),
+    Loss("categorical_crossentropy", categorical_crossentropy),
+    Loss("categorical_crossentropy_logits", categorical_crossentropy_logits),
+    Loss("sparse_categorical_crossentropy", sparse_categorical_crossentropy),
+    Loss("sparse_categorical_crossentropy_logits", sparse_categorical_crossentropy_logits),
+    Loss(NULL, NULL),
+]
 
 
 # ---- one loss on arrays -------------------------------------------------------------------------

@@ -22,10 +22,6 @@ cdef struct Product:
     Py_ssize_t depth
 
 
-cdef inline vreal load_part(const bint ragged, const real* p, vtail tail) noexcept nogil:
-    return vload_tail(p, tail) if ragged else vload(p)
-
-
 cdef inline void tile(const int mr, const int nv, const bint ragged, const Product* p,
                       Py_ssize_t row, Py_ssize_t column, vtail tail) noexcept nogil:
     # mr, nv and ragged are constants where this is inlined, so the loops over them unroll and the
@@ -35,13 +31,13 @@ cdef inline void tile(const int mr, const int nv, const bint ragged, const Produ
     cdef vreal factor
     cdef const real* a = p.a + row * p.a_row
     cdef const real* b = p.b + column
-    cdef const real* start = p.start + row * p.start_stride + column
+    cdef const real* start = NULL if p.start == NULL else p.start + row * p.start_stride + column
     cdef real* c = p.c + row * p.ldc + column
     cdef Py_ssize_t a_row = p.a_row, a_k = p.a_k, ldb = p.ldb, k
     cdef int i, j
     for i in range(mr):
         for j in range(nv):
-            if p.start == NULL:
+            if start == NULL:
                 acc[i * nv + j] = vzero()
             else:
                 acc[i * nv + j] = load_part(ragged and j == nv - 1,
@@ -57,10 +53,7 @@ cdef inline void tile(const int mr, const int nv, const bint ragged, const Produ
         b += ldb
     for i in range(mr):
         for j in range(nv):
-            if ragged and j == nv - 1:
-                vstore_tail(c + i * p.ldc + j * VL, acc[i * nv + j], tail)
-            else:
-                vstore(c + i * p.ldc + j * VL, acc[i * nv + j])
+            store_part(ragged and j == nv - 1, c + i * p.ldc + j * VL, acc[i * nv + j], tail)
 
 
 cdef inline void panel(const int nv, const bint ragged, const Product* p,

@@ -161,20 +161,21 @@ cdef void r2_score(
         t += columns
 
 
-cdef Metric[13] METRICS
-METRICS[0] = Metric("mean_squared_error", mean_squared_error_metric)
-METRICS[1] = Metric("mean_absolute_error", mean_absolute_error_metric)
-METRICS[2] = Metric("r2_score", r2_score)
-METRICS[3] = Metric("binary_accuracy", binary_accuracy)
-METRICS[4] = Metric("categorical_accuracy", categorical_accuracy)
-METRICS[5] = Metric("sparse_categorical_accuracy", sparse_categorical_accuracy)
-METRICS[6] = Metric("binary_crossentropy", binary_crossentropy_metric)
-METRICS[7] = Metric("binary_crossentropy_logits", binary_crossentropy_logits_metric)
-METRICS[8] = Metric("categorical_crossentropy", categorical_crossentropy_metric)
-METRICS[9] = Metric("categorical_crossentropy_logits", categorical_crossentropy_logits_metric)
-METRICS[10] = Metric("sparse_categorical_crossentropy", sparse_categorical_crossentropy_metric)
-METRICS[11] = Metric("sparse_categorical_crossentropy_logits", sparse_categorical_crossentropy_logits_metric)
-METRICS[12] = Metric(NULL, NULL)
+cdef Metric[13] METRICS = [
+    Metric("mean_squared_error", mean_squared_error_metric),
+    Metric("mean_absolute_error", mean_absolute_error_metric),
+    Metric("r2_score", r2_score),
+    Metric("binary_accuracy", binary_accuracy),
+    Metric("categorical_accuracy", categorical_accuracy),
+    Metric("sparse_categorical_accuracy", sparse_categorical_accuracy),
+    Metric("binary_crossentropy", binary_crossentropy_metric),
+    Metric("binary_crossentropy_logits", binary_crossentropy_logits_metric),
+    Metric("categorical_crossentropy", categorical_crossentropy_metric),
+    Metric("categorical_crossentropy_logits", categorical_crossentropy_logits_metric),
+    Metric("sparse_categorical_crossentropy", sparse_categorical_crossentropy_metric),
+    Metric("sparse_categorical_crossentropy_logits", sparse_categorical_crossentropy_logits_metric),
+    Metric(NULL, NULL),
+]
 
 
 # One metric on arrays given by address.

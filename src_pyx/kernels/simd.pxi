@@ -9,11 +9,13 @@ cdef extern from "simd.h" nogil:
     enum: FW_F64
     enum: VL
     enum: LANES
+    enum: LANE_VECTORS
     enum: TILE_ROWS
     enum: TILE_VECTORS
     vreal vload(const real* p)
     void vstore(real* p, vreal a)
     vreal vload_tail(const real* p, vtail t)
+    vreal vload_tail_or(const real* p, vtail t, vreal fill)
     void vstore_tail(real* p, vreal a, vtail t)
     vtail vtail_of(Py_ssize_t n)
     vreal vset1(real a)
@@ -52,3 +54,15 @@ cdef inline void store_first(real* p, vreal a, Py_ssize_t n) noexcept nogil:
         vstore(p, a)
     else:
         vstore_tail(p, a, vtail_of(n))
+
+
+# A whole vector or, where ragged, its tail; ragged is a constant where these are inlined.
+cdef inline vreal load_part(const bint ragged, const real* p, vtail tail) noexcept nogil:
+    return vload_tail(p, tail) if ragged else vload(p)
+
+
+cdef inline void store_part(const bint ragged, real* p, vreal a, vtail tail) noexcept nogil:
+    if ragged:
+        vstore_tail(p, a, tail)
+    else:
+        vstore(p, a)

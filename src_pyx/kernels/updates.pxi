@@ -49,38 +49,39 @@ cdef inline vreal updated(const Rule rule, vreal w, vreal g, vreal* s0, vreal* s
     return adam(w, g, s0, s1, o)
 
 
-# `rule` and `slots` are constants where this is inlined.
+# One vector of parameters, a tail of n where ragged. rule, slots and ragged are constants where
+# this is inlined.
+cdef inline void update_vector(const Rule rule, const int slots, const bint ragged, real* w,
+                               const real* g, real* state, Py_ssize_t n, const vreal* o,
+                               vtail tail) noexcept nogil:
+    # state points at this vector's part of the first slot; the second lies n reals further.
+    cdef vreal s0 = vzero(), s1 = vzero(), result
+    if slots > 0:
+        s0 = load_part(ragged, state, tail)
+    if slots > 1:
+        s1 = load_part(ragged, state + n, tail)
+    result = updated(rule, load_part(ragged, w, tail), load_part(ragged, g, tail), &s0, &s1, o)
+    store_part(ragged, w, result, tail)
+    if slots > 0:
+        store_part(ragged, state, s0, tail)
+    if slots > 1:
+        store_part(ragged, state + n, s1, tail)
+
+
 cdef inline void update(const Rule rule, const int slots, real* w, const real* g, real* state,
                         Py_ssize_t n, const double* numbers) noexcept nogil:
     cdef vreal[5] o
-    cdef vreal s0 = vzero(), s1 = vzero(), result
-    cdef Py_ssize_t i, whole = n - n % VL
-    cdef vtail tail = vtail_of(n % VL)
+    cdef Py_ssize_t i = 0
     cdef int k
     for k in range(5):
         o[k] = vset1(<real>numbers[k])
-    for i in range(0, whole, VL):
-        if slots > 0:
-            s0 = vload(state + i)
-        if slots > 1:
-            s1 = vload(state + n + i)
-        result = updated(rule, vload(w + i), vload(g + i), &s0, &s1, o)
-        vstore(w + i, result)
-        if slots > 0:
-            vstore(state + i, s0)
-        if slots > 1:
-            vstore(state + n + i, s1)
-    if whole < n:
-        if slots > 0:
-            s0 = vload_tail(state + whole, tail)
-        if slots > 1:
-            s1 = vload_tail(state + n + whole, tail)
-        result = updated(rule, vload_tail(w + whole, tail), vload_tail(g + whole, tail), &s0, &s1, o)
-        vstore_tail(w + whole, result, tail)
-        if slots > 0:
-            vstore_tail(state + whole, s0, tail)
-        if slots > 1:
-            vstore_tail(state + n + whole, s1, tail)
+    while i + VL <= n:
+        update_vector(rule, slots, False, w + i, g + i, state + i if slots > 0 else NULL, n, o,
+                      vtail_of(0))
+        i += VL
+    if i < n:
+        update_vector(rule, slots, True, w + i, g + i, state + i if slots > 0 else NULL, n, o,
+                      vtail_of(n - i))
 
 
 # options of all: learning_rate, momentum
@@ -109,12 +110,13 @@ cdef void apply_adam(void* w, const void* g, void* state, Py_ssize_t n, double* 
     update(ADAM, 2, <real*>w, <const real*>g, <real*>state, n, numbers)
 
 
-cdef Update[5] UPDATES
-UPDATES[0] = Update("sgd", 0, apply_sgd)
-UPDATES[1] = Update("momentum", 1, apply_momentum)
-UPDATES[2] = Update("nesterov", 1, apply_nesterov)
-UPDATES[3] = Update("adam", 2, apply_adam)
-UPDATES[4] = Update(NULL, 0, NULL)
+cdef Update[5] UPDATES = [
+    Update("sgd", 0, apply_sgd),
+    Update("momentum", 1, apply_momentum),
+    Update("nesterov", 1, apply_nesterov),
+    Update("adam", 2, apply_adam),
+    Update(NULL, 0, NULL),
+]
 
 
 def apply_update(str name, size_t parameters, size_t gradients, size_t state, Py_ssize_t n, size_t options):

@@ -1,0 +1,132 @@
+"""The picture of ``train --plot``: learning curves, and predictions against the truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+try:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+except ImportError:
+    raise ModuleNotFoundError(
+        "--plot: needs matplotlib, which is not installed: pip install 'fastweights[plot]'"
+    ) from None
+
+from fastweights.cli.report import number
+from fastweights.table.targets import ClassTarget, NumberTarget
+
+INK, FAINT = "#20242a", "#8a929c"
+BLUE, ORANGE = "#2f6fb0", "#e0762e"
+MAX_CLASSES_COUNTED = 12
+
+STYLE = {
+    "font.size": 10,
+    "text.color": INK,
+    "axes.edgecolor": "#c3c8ce",
+    "axes.labelcolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11.5,
+    "axes.titlepad": 12,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#eceef0",
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+}
+
+
+def draw(
+    path: str,
+    target: NumberTarget | ClassTarget,
+    history: dict[str, list[float]],
+    best_epoch: int,
+    truth: np.ndarray,
+    predictions: np.ndarray,
+    figures: dict[str, Any],
+) -> None:
+    """Writes the picture; its format is the one that the file name's ending asks for."""
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(11.5, 5.0), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12, wspace=0.04)
+        _learning_curves(left, history, best_epoch)
+        if isinstance(target, NumberTarget):
+            _prediction_against_truth(right, target, truth, predictions, figures)
+        else:
+            _confusion_matrix(right, target, figures)
+        figure.savefig(path, dpi=160)
+
+
+def _learning_curves(axes: Axes, history: dict[str, list[float]], best_epoch: int) -> None:
+    names = {"loss": ("training", BLUE), "val_loss": ("validation", ORANGE)}
+    epochs = np.arange(1, len(history["loss"]) + 1)
+    for key, (name, colour) in names.items():
+        if key in history:
+            axes.plot(epochs, history[key], color=colour, linewidth=2, label=name)
+            axes.plot(best_epoch + 1, history[key][best_epoch], "o", color=colour, markersize=6)
+    axes.axvline(best_epoch + 1, color=FAINT, linewidth=1, linestyle=(0, (2, 3)), zorder=0)
+    axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
+    axes.set_xlabel("epoch")
+    axes.set_title(f"Loss; the weights of epoch {best_epoch + 1} are kept")
+    axes.legend(frameon=False)
+
+
+def _prediction_against_truth(
+    axes: Axes,
+    target: NumberTarget,
+    truth: np.ndarray,
+    predictions: np.ndarray,
+    figures: dict[str, Any],
+) -> None:
+    low = min(truth.min(), predictions.min())
+    high = max(truth.max(), predictions.max())
+    margin = 0.03 * (high - low) or 1.0
+    limits = (low - margin, high + margin)
+    axes.plot(limits, limits, color=ORANGE, linewidth=1.5, zorder=3)
+    opacity = float(np.clip(300 / len(truth), 0.08, 0.6))
+    axes.scatter(truth, predictions, s=16, color=BLUE, alpha=opacity, linewidths=0, rasterized=True)
+    axes.set(xlim=limits, ylim=limits, aspect="equal")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(6))
+        if high >= 10_000:
+            axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.set_xlabel(f"{target.name}, truth")
+    axes.set_ylabel(f"{target.name}, prediction")
+    axes.set_title(f"{len(truth):,} unseen rows: mean absolute error {number(figures['mae'])}")
+
+
+def _confusion_matrix(axes: Axes, target: ClassTarget, figures: dict[str, Any]) -> None:
+    counts = np.array(figures["confusion"])
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    places = np.arange(len(counts))
+    if len(counts) <= MAX_CLASSES_COUNTED:
+        slanted = max(map(len, target.classes)) > 4
+        axes.set_xticks(
+            places, target.classes, rotation=30 * slanted, ha="right" if slanted else "center"
+        )
+        axes.set_yticks(places, target.classes)
+        for (row, column), count in np.ndenumerate(counts):
+            colour = "white" if shares[row, column] > 0.55 else INK if count else "#c3c8ce"
+            axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour)
+    axes.set_xlabel(f"{target.name}, prediction")
+    axes.set_ylabel(f"{target.name}, truth")
+    axes.set_title(f"{counts.sum():,} unseen rows: {figures['accuracy']:.1%} are right")
+    bar = axes.figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
+    bar.outline.set_visible(False)

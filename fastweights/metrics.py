@@ -1,0 +1,328 @@
+"""Metrics: what is reported beside the loss. Names and definitions are Keras 3's.
+
+A metric adds up sums over every row of an epoch (``src_pyx/kernels/metrics.pxi``) that are divided
+once, at its end: it does not depend on how the rows were cut into batches. It looks at the
+network's output; one asked for by name reads that output as the loss does, as probabilities, as
+logits (a loss with ``from_logits``) or as a signed score (hinge).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from fastweights import _check, losses
+
+#: Sums that a metric keeps for each output: METRIC_STATE of src_pyx/ops.pxd.
+SUMS_PER_OUTPUT = 8
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Base of all metrics. A subclass names its kernel and turns sums into a number.
+
+    Parameters
+    ----------
+    name : str
+        What histories and logs call it.
+    """
+
+    name: str
+    kind: ClassVar[str]
+    #: Whether targets are class labels (rows,) instead of numbers (rows, outputs).
+    takes_labels: ClassVar[bool] = False
+
+    @property
+    def kernel(self) -> str:
+        """Name of the compiled kernel."""
+        return self.kind
+
+    @property
+    def options(self) -> tuple[float, ...]:
+        """The kernel's numbers."""
+        return ()
+
+    def result(self, state: Sequence[float]) -> float:
+        """The metric from the kernel's sums, SUMS_PER_OUTPUT for each output."""
+        return state[0] / state[1]
+
+    def config(self) -> dict[str, Any]:
+        """Kind and settings, as JSON can hold them; :func:`get` turns them back."""
+        return {"kind": self.kind, **{f.name: getattr(self, f.name) for f in fields(self)}}
+
+    @classmethod
+    def reading(cls, name: str, loss: losses.Loss) -> Metric:
+        """The metric for a network that is trained with `loss`."""
+        return cls(name)
+
+
+# ---- regression ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MeanSquaredError(Metric):
+    """``mean((p - t)^2)`` over rows and outputs."""
+
+    kind = "mean_squared_error"
+    name: str = kind
+
+
+@dataclass(frozen=True)
+class RootMeanSquaredError(Metric):
+    """The square root of :class:`MeanSquaredError` over all rows."""
+
+    kind = "root_mean_squared_error"
+    name: str = kind
+
+    @property
+    def kernel(self) -> str:
+        return MeanSquaredError.kind
+
+    def result(self, state: Sequence[float]) -> float:
+        return math.sqrt(super().result(state))
+
+
+@dataclass(frozen=True)
+class MeanAbsoluteError(Metric):
+    """``mean(|p - t|)`` over rows and outputs."""
+
+    kind = "mean_absolute_error"
+    name: str = kind
+
+
+@dataclass(frozen=True)
+class R2Score(Metric):
+    """Coefficient of determination: ``1 - sum((p - t)^2) / sum((t - mean(t))^2)``.
+
+    With several outputs the mean of their scores. As in scikit-learn, an output whose targets are
+    all the same scores 1.0 if every prediction is exact and else 0.0; fewer than two rows give NaN.
+    """
+
+    kind = "r2_score"
+    name: str = kind
+
+    def result(self, state: Sequence[float]) -> float:
+        scores = [
+            self._score(*state[first : first + 5])
+            for first in range(0, len(state), SUMS_PER_OUTPUT)
+        ]
+        return sum(scores) / len(scores)
+
+    @staticmethod
+    def _score(
+        rows: float, shift: float, shifted: float, shifted_squares: float, residual: float
+    ) -> float:
+        if rows < 2 or math.isnan(residual):
+            return math.nan
+        spread = shifted_squares - shifted * shifted / rows
+        if spread <= 0.0:
+            return 1.0 if residual == 0.0 else 0.0
+        return 1.0 - residual / spread
+
+
+# ---- accuracy ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BinaryAccuracy(Metric):
+    """Share of outputs on the right side of a threshold; the positive class is a target of 1.
+
+    Parameters
+    ----------
+    name : str
+        What histories and logs call it.
+    threshold : float
+        Predictions above it are of the positive class.
+    """
+
+    kind = "binary_accuracy"
+    name: str = kind
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "threshold", _check.number("threshold", self.threshold))
+
+    @property
+    def options(self) -> tuple[float, ...]:
+        return (self.threshold,)
+
+    @classmethod
+    def reading(cls, name: str, loss: losses.Loss) -> Metric:
+        is_signed = isinstance(loss, losses.Hinge) or _reads_logits(loss)
+        return cls(name, threshold=0.0 if is_signed else 0.5)
+
+
+@dataclass(frozen=True)
+class CategoricalAccuracy(Metric):
+    """Share of rows whose largest prediction stands where the largest target does."""
+
+    kind = "categorical_accuracy"
+    name: str = kind
+
+
+@dataclass(frozen=True)
+class SparseCategoricalAccuracy(Metric):
+    """Share of rows whose largest prediction is the one of the class label."""
+
+    kind = "sparse_categorical_accuracy"
+    name: str = kind
+    takes_labels = True
+
+
+# ---- crossentropy --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Crossentropy(Metric):
+    """The loss of that name, as a metric."""
+
+    name: str
+    from_logits: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "from_logits", _check.flag("from_logits", self.from_logits))
+
+    @property
+    def kernel(self) -> str:
+        return self.kind + "_logits" if self.from_logits else self.kind
+
+    @property
+    def options(self) -> tuple[float, ...]:
+        return (0.0,)  # no label smoothing
+
+    @classmethod
+    def reading(cls, name: str, loss: losses.Loss) -> Metric:
+        return cls(name, from_logits=_reads_logits(loss))
+
+
+@dataclass(frozen=True)
+class BinaryCrossentropy(_Crossentropy):
+    """:class:`fastweights.losses.BinaryCrossentropy`, without label smoothing.
+
+    Parameters
+    ----------
+    name : str
+        What histories and logs call it.
+    from_logits : bool
+        Whether the network's output are logits instead of probabilities.
+    """
+
+    kind = "binary_crossentropy"
+    name: str = kind
+
+
+@dataclass(frozen=True)
+class CategoricalCrossentropy(_Crossentropy):
+    """:class:`fastweights.losses.CategoricalCrossentropy`, without label smoothing.
+
+    Parameters as for :class:`BinaryCrossentropy`.
+    """
+
+    kind = "categorical_crossentropy"
+    name: str = kind
+
+
+@dataclass(frozen=True)
+class SparseCategoricalCrossentropy(_Crossentropy):
+    """:class:`fastweights.losses.SparseCategoricalCrossentropy`.
+
+    Parameters as for :class:`BinaryCrossentropy`.
+    """
+
+    kind = "sparse_categorical_crossentropy"
+    name: str = kind
+    takes_labels = True
+
+
+# ---- names ---------------------------------------------------------------------------------------
+
+KINDS: dict[str, type[Metric]] = {
+    kind.kind: kind
+    for kind in (
+        MeanSquaredError,
+        RootMeanSquaredError,
+        MeanAbsoluteError,
+        R2Score,
+        BinaryAccuracy,
+        CategoricalAccuracy,
+        SparseCategoricalAccuracy,
+        BinaryCrossentropy,
+        CategoricalCrossentropy,
+        SparseCategoricalCrossentropy,
+    )
+}
+
+#: What "accuracy" means beside a loss.
+ACCURACIES: dict[type[losses.Loss], type[Metric]] = {
+    losses.Hinge: BinaryAccuracy,
+    losses.BinaryCrossentropy: BinaryAccuracy,
+    losses.CategoricalCrossentropy: CategoricalAccuracy,
+    losses.SparseCategoricalCrossentropy: SparseCategoricalAccuracy,
+}
+
+#: Every metric by its name and short name; "accuracy" and "acc" are what suits the loss.
+METRICS: dict[str, type[Metric] | None] = {
+    "accuracy": None,
+    **KINDS,
+    "acc": None,
+    "mse": MeanSquaredError,
+    "rmse": RootMeanSquaredError,
+    "mae": MeanAbsoluteError,
+    "r2": R2Score,
+    "bce": BinaryCrossentropy,
+}
+
+
+def _reads_logits(loss: losses.Loss) -> bool:
+    return getattr(loss, "from_logits", False)
+
+
+def _accuracy(name: str, loss: losses.Loss) -> type[Metric]:
+    if type(loss) not in ACCURACIES:
+        raise ValueError(
+            _check.refusal(
+                "metrics",
+                f"{name!r} beside the loss {loss.name}",
+                "a loss of classes; or name binary_accuracy or categorical_accuracy",
+            )
+        )
+    return ACCURACIES[type(loss)]
+
+
+def _check_fit(metric: Metric, loss: losses.Loss) -> None:
+    """Refuses a metric that reads other targets than the loss has."""
+    got = f"{metric.name!r} beside the loss {loss.name}"
+    if metric.takes_labels and not loss.takes_labels:
+        raise ValueError(
+            _check.refusal("metrics", got, "the loss sparse_categorical_crossentropy beside it")
+        )
+    if loss.takes_labels and not metric.takes_labels:
+        known = ", ".join(name for name, kind in KINDS.items() if kind.takes_labels)
+        raise ValueError(_check.refusal("metrics", got, f"a metric of class labels: {known}"))
+    if isinstance(loss, losses.Hinge) and isinstance(metric, _Crossentropy):
+        raise ValueError(
+            _check.refusal("metrics", got, "a loss whose targets are from 0 to 1 beside it")
+        )
+
+
+def get(identifier: str | Metric | Mapping[str, Any], loss: losses.Loss) -> Metric:
+    """A metric from its name, its `config` or itself, fit to stand beside `loss`.
+
+    Raises
+    ------
+    ValueError
+        The name is not known, or the metric reads other targets than the loss.
+    """
+    if isinstance(identifier, Metric):
+        metric = identifier
+    elif isinstance(identifier, Mapping):
+        settings = dict(identifier)
+        metric = _check.choice("metrics", settings.pop("kind", None), KINDS)(**settings)
+    else:
+        key = identifier.lower() if isinstance(identifier, str) else identifier
+        kind = _check.choice("metrics", key, METRICS) or _accuracy(identifier, loss)
+        metric = kind.reading(identifier, loss)
+    _check_fit(metric, loss)
+    return metric
