@@ -92,9 +92,7 @@ class Sequential:
         self.dtype = _check.dtype("dtype", dtype)
         if seed is None:
             seed = int.from_bytes(os.urandom(8), "little")
-        self.seed = _check.whole("seed", seed, 0)
-        if self.seed >= 2**64:
-            raise ValueError(_check.refusal("seed", seed, "less than 2**64"))
+        self.seed = _check.whole("seed", seed, 0, maximum=philox.MAX_SEED)
         self.optimizer: optimizers.Optimizer | None = None
         self.loss: losses.Loss | None = None
         self.metrics: list[metrics.Metric] = []

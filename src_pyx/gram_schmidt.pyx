@@ -1,11 +1,11 @@
 """Orthonormal rows, the same bits on every machine: what LAPACK, whose last bits differ from build
 to build, cannot promise.
 
-# Design: every sum has a fixed order of LANES partial sums, in plain double arithmetic. Gram-Schmidt
-# is run twice on each row, which is enough: Giraud, Langou, Rozloznik and van den Eshof, "Rounding
-# error analysis of the classical Gram-Schmidt orthogonalization process" (Numerische Mathematik 101,
-# 2005). Rows of independent standard normal numbers become rows that are uniform over all
-# orthonormal ones, as the factor that is left of a row is positive.
+# Design: every sum has a fixed order of LANES partial sums, in plain double arithmetic. Gram-
+# Schmidt is run twice on each row, which is enough: Giraud, Langou, Rozloznik and van den Eshof,
+# "Rounding error analysis of the classical Gram-Schmidt orthogonalization process" (Numerische
+# Mathematik 101, 2005). Rows of independent standard normal numbers become rows that are uniform
+# over all orthonormal ones, as what is left of a row keeps its sign.
 """
 
 from cpython.buffer cimport (
@@ -51,7 +51,7 @@ cdef void normalise(double* a, Py_ssize_t n) noexcept nogil:
 
 
 def orthonormalise(rows, Py_ssize_t count, Py_ssize_t length):
-    """Makes ``count`` <= ``length`` independent rows (float64, C-contiguous) orthonormal, in place."""
+    """Makes ``count`` <= ``length`` independent float64 rows orthonormal, in place."""
     cdef Py_buffer view
     cdef double* first
     cdef double* row

@@ -212,7 +212,7 @@ def source() -> str:
             polynomial(
                 "mills_polynomial", "(a + 4) e^(a^2 / 2) Phi(-a) of x = (a - 4) / (a + 4)",
                 scaled_mills, lambda t: 1 / scaled_mills(t),
-                mpf(-1), (39 - centre) / (39 + centre), (11, 22),
+                mpf(-1), (40 - centre) / (40 + centre), (11, 22),
             ),
             root_polynomial(
                 "gelu", "(e^(a^2 / 2) Phi(-a) - a / sqrt(2 pi)) / x of a = root + x",

@@ -59,8 +59,8 @@ cdef inline uint64_t next_word(Source* source) noexcept nogil:
     return source.block[half]
 
 
-# The upper 64 bits of a * b, and in `low` the lower; from products of 32 bits, as not every compiler
-# has a 128-bit type.
+# The upper 64 bits of a * b, and in `low` the lower; from products of 32 bits, as not every
+# compiler has a 128-bit type.
 @cython.overflowcheck(False)
 cdef inline uint64_t multiply_high(uint64_t a, uint64_t b, uint64_t* low) noexcept nogil:
     cdef uint64_t a0 = a & 0xFFFFFFFFU, a1 = a >> 32
@@ -72,8 +72,8 @@ cdef inline uint64_t multiply_high(uint64_t a, uint64_t b, uint64_t* low) noexce
 
 
 # A whole number in [0, bound), each equally likely: Lemire, "Fast random integer generation in an
-# interval" (ACM TOMACS 29, 2019). Of the 2^64 words, 2^64 mod bound are one too many; their products
-# are those with the smallest lower halves, and they are drawn again.
+# interval" (ACM TOMACS 29, 2019). Of the 2^64 words, 2^64 mod bound are one too many; their
+# products are those with the smallest lower halves, and they are drawn again.
 @cython.overflowcheck(False)
 cdef inline uint64_t next_below(Source* source, uint64_t bound) noexcept nogil:
     cdef uint64_t low, surplus
@@ -85,7 +85,7 @@ cdef inline uint64_t next_below(Source* source, uint64_t bound) noexcept nogil:
     return high
 
 
-# order = a permutation of 0 .. n - 1, each equally likely (Fisher and Yates, as Durstenfeld runs it).
+# order = a permutation of 0 .. n - 1, each equally likely (Fisher, Yates and Durstenfeld).
 cdef inline void permute(int64_t* order, Py_ssize_t n, uint64_t seed,
                          uint64_t stream) noexcept nogil:
     cdef Source source = source_at(seed, stream, 0)

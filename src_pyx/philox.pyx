@@ -1,11 +1,12 @@
 """Random numbers that are the same bits on every machine; philox.pxd has the generator.
 
-Each function fills a writeable C-contiguous buffer and releases the GIL while it does. Element i of
-``uniform``, ``normal`` and ``truncated_normal`` is a function of ``(seed, stream, offset + i)`` alone.
+Each function fills a writeable C-contiguous buffer and releases the GIL while it does. Element i
+of ``uniform``, ``normal`` and ``truncated_normal`` is a function of ``(seed, stream, offset + i)``
+alone.
 
 # Design: only + - * / and sqrt in double, each rounded as IEEE 754 says and none contracted, and no
-# function of the C library, whose last bits differ between platforms. A normal number is the inverse
-# of the distribution function at one uniform number, so one word of the stream is one number.
+# function of the C library, whose last bits differ between platforms. A normal number is the
+# inverse of the distribution function at one uniform number: one word of the stream, one number.
 """
 
 from cpython.buffer cimport (
@@ -125,7 +126,7 @@ cdef inline double ratio(const double* p, const double* q, double x) noexcept no
 
 
 cpdef double normal_quantile(double q) noexcept nogil:
-    """z with P(Z < z) = 1/2 + q, for a standard normal Z and -1/2 < q < 1/2; odd in q to the bit."""
+    """z with P(Z < z) = 1/2 + q for a standard normal Z, -1/2 < q < 1/2; odd in q to the bit."""
     cdef double distance = q if q > 0.0 else -q
     cdef double r, z
     if distance <= 0.425:

@@ -166,7 +166,7 @@ cdef inline void gate(vreal z, vreal lost, vreal left, vreal* value, vreal* slop
 cdef inline void gelu(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
     # With e = e^(-a^2 / 2) and Phi(-a) = e mills(a):
     # lost = e a mills(a),  left = e (mills(a) - a / sqrt(2 pi))
-    cdef vreal half = vset1(-0.5), a = vmin(vconst(15.0, 39.0), vabs(z))
+    cdef vreal half = vset1(-0.5), a = vmin(vconst(15.5, 40.0), vabs(z))
     cdef vreal square = a * a
     cdef vreal n, m = exp_reduced(half * square, half * vmul_error(a, a, square), &n)
     cdef vreal power = vset1(1.0) + m, tail = mills(a)
@@ -190,7 +190,7 @@ cdef inline void sigmoid_gate(vreal z, vreal a, vreal power, vreal n, vreal shar
 
 
 cdef inline void silu(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
-    cdef vreal one = vset1(1.0), a = vmin(vconst(170.0, 1400.0), vabs(z))
+    cdef vreal one = vset1(1.0), a = vmin(vconst(120.0, 800.0), vabs(z))
     cdef vreal n, m = exp_reduced(-a, vset1(-0.0), &n)
     cdef vreal power = one + m
     cdef vreal total = one + vscale(power, n)
@@ -221,7 +221,7 @@ cdef inline vreal gelu_tanh_exponent(vreal a, vreal* low) noexcept nogil:
 
 cdef inline void gelu_tanh(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
     # (1 + tanh(v / 2)) / 2 = sigmoid(v)
-    cdef vreal one = vset1(1.0), a = vmin(vconst(11.0, 22.0), vabs(z)), low, n
+    cdef vreal one = vset1(1.0), a = vmin(vconst(11.5, 22.25), vabs(z)), low, n
     cdef vreal v = gelu_tanh_exponent(a, &low)
     cdef vreal power = one + exp_reduced(-v, -low, &n)
     cdef vreal total = one + vscale(power, n)

@@ -1,0 +1,540 @@
+"""The command line: the main job end to end, its figures, and every way to use it wrongly."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastweights as fw
+from fastweights import cli, layers
+from fastweights.cli.layers_spec import parse_layers
+from fastweights.cli.modelfile import TABLE_KEY
+from fastweights.serialization import read_metadata
+
+ROWS = 300
+
+
+def write_csv(path: Path, columns: dict[str, object]) -> str:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def columns() -> dict[str, list[object]]:
+    """Rents that follow from size and town, and flats that are large or small."""
+    rng = np.random.default_rng(0)
+    size = rng.uniform(20, 120, ROWS).round(1)
+    town = rng.choice(["Köln", "Bonn, am Rhein", 'say "Ulm"'], ROWS)
+    rent = 200 + 10 * size + 150 * (town == "Köln")
+    return {
+        "id": [f"flat-{i}" for i in range(ROWS)],
+        "size": ["" if i % 10 == 3 else v for i, v in enumerate(size.tolist())],
+        "town": town.tolist(),
+        "country": ["DE"] * ROWS,
+        "rent": ["" if i == 5 else v for i, v in enumerate(rent.round(2).tolist())],
+        "kind": np.where(size > 70, "large", np.where(size > 45, "middle", "small")).tolist(),
+    }
+
+
+@pytest.fixture(scope="module")
+def table(columns, tmp_path_factory) -> str:
+    return write_csv(tmp_path_factory.mktemp("table") / "flats.csv", columns)
+
+
+@pytest.fixture(scope="module")
+def regression(table, tmp_path_factory) -> str:
+    """A model of rents."""
+    path = str(tmp_path_factory.mktemp("model") / "rents.safetensors")
+    assert cli.main(["train", table, "--target", "rent", "--out", path, "--quiet"]) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def classification(table, tmp_path_factory) -> str:
+    """A model of kinds."""
+    path = str(tmp_path_factory.mktemp("model") / "kinds.safetensors")
+    assert cli.main(["train", table, "--target", "kind", "--out", path, "--quiet"]) == 0
+    return path
+
+
+def run_json(capsys, *argv: str) -> dict:
+    """Runs a command with --json and returns the one object on its standard output."""
+    capsys.readouterr()
+    assert cli.main([*argv, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def refused(capsys, *argv: str) -> str:
+    """Runs a command that must end with code 2 and one line; returns the line."""
+    capsys.readouterr()
+    assert cli.main(list(argv)) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("fastweights: error: ")
+    assert captured.err.count("\n") == 1, captured.err
+    return captured.err
+
+
+# ---- train ---------------------------------------------------------------------------------------
+
+
+def test_train_regression_says_what_it_did_and_beats_the_baseline(table, tmp_path, capsys):
+    out = str(tmp_path / "m.safetensors")
+    assert cli.main(["train", table, "--target", "rent", "--out", out, "--quiet"]) == 0
+    printed = capsys.readouterr()
+    for words in (
+        "300 rows, 6 columns",
+        "target 'rent': regression",
+        "1 rows are left out: they have no 'rent'",
+        "column 'id' is not used: it is text that hardly repeats",
+        "column 'country' is not used: it is always 'DE'",
+        "1 columns of numbers (1 with missing cells) and 2 of categories",
+        "60 unseen rows, rent",
+        "always the training mean",
+        out,
+    ):
+        assert words in printed.out
+    assert printed.err == ""
+
+
+def test_train_json_is_one_object_with_the_report(table, tmp_path, capsys):
+    out = str(tmp_path / "m.safetensors")
+    figures = run_json(
+        capsys, "train", table, "--target", "rent", "--out", out, "--epochs", "40", "--seed", "3"
+    )
+    assert figures["task"] == "regression"
+    assert figures["rows"] == ROWS - 1
+    assert figures["train_rows"] + figures["validation_rows"] + figures["test_rows"] == ROWS - 1
+    assert figures["seed"] == 3
+    assert 1 <= figures["best_epoch"] <= figures["epochs"] <= 40
+    assert figures["seconds"] > 0
+    assert figures["mae"] < figures["baseline_mae"] / 2
+    assert figures["rmse"] >= figures["mae"]
+    assert figures["r2"] > 0.7
+    assert abs(figures["baseline_r2"]) < 0.1
+    assert figures["model"] == out
+
+
+def test_train_classification_reports_a_confusion_table(table, tmp_path, capsys):
+    out = str(tmp_path / "m.safetensors")
+    argv = ["train", table, "--target", "kind", "--out", out, "--quiet"]
+    assert cli.main(argv) == 0
+    printed = capsys.readouterr().out
+    for words in ("target 'kind': classification", "truth \\ predicted", "commonest class"):
+        assert words in printed
+    figures = run_json(capsys, *argv)
+    assert figures["accuracy"] > max(0.8, figures["baseline_accuracy"])
+    assert figures["cross_entropy"] < figures["baseline_cross_entropy"]
+    confusion = np.array(figures["confusion"])
+    assert confusion.sum() == figures["test_rows"]
+    assert confusion.trace() / confusion.sum() == pytest.approx(figures["accuracy"])
+
+
+def test_one_seed_one_result(table, tmp_path):
+    files = [tmp_path / name for name in ("a", "b", "c")]
+    for file, seed in zip(files, "778", strict=True):
+        argv = ["train", table, "--target", "rent", "--epochs", "3", "--quiet"]
+        assert cli.main([*argv, "--seed", seed, "--out", str(file)]) == 0
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert files[0].read_bytes() != files[2].read_bytes()
+
+
+def test_train_options_reach_the_network(table, tmp_path):
+    out = str(tmp_path / "m.safetensors")
+    options = "--layers 7:relu,5 --activation selu --dtype float64 --optimizer sgd --momentum 0.5"
+    options += " --learning-rate 0.02 --loss huber --epochs 2 --batch-size 16 --patience 0"
+    options += " --validation-fraction 0 --test-fraction 0.5 --log-target --threads 1 --quiet"
+    argv = ["train", table, "--target", "rent", "--out", out, *options.split()]
+    threads = fw.get_num_threads()
+    try:
+        assert cli.main(argv) == 0
+    finally:
+        fw.set_num_threads(threads)
+    model = fw.load(out)
+    assert [layer.units for layer in model.layers] == [7, 5, 1]
+    assert [layer.activation.name for layer in model.layers] == ["relu", "selu", "linear"]
+    assert model.dtype == np.float64
+    assert model.optimizer.momentum == 0.5
+    assert model.optimizer.learning_rate == 0.02
+    assert model.loss.name == "huber"
+    assert json.loads(read_metadata(out)[TABLE_KEY])["target"]["log"] is True
+
+
+def test_task_can_be_said(table, tmp_path, capsys):
+    out = str(tmp_path / "m.safetensors")
+    numbered = str(tmp_path / "numbered.csv")
+    x = np.random.default_rng(0).normal(size=100)
+    write_csv(Path(numbered), {"x": x, "y": (x > 0).astype(int)})
+    argv = ["train", numbered, "--target", "y", "--out", out, "--epochs", "3"]
+    assert run_json(capsys, *argv)["task"] == "classification"
+    assert run_json(capsys, *argv, "--task", "regression")["task"] == "regression"
+
+
+def test_progress_is_on_standard_error_alone(table, tmp_path, capsys):
+    out = str(tmp_path / "m.safetensors")
+    argv = ["train", table, "--target", "rent", "--out", out, "--epochs", "2"]
+    assert cli.main(argv) == 0
+    printed = capsys.readouterr()
+    assert "epoch 1/2: loss" in printed.err
+    assert "val_loss" in printed.err
+    assert "left" in printed.err
+    assert "epoch 1/2" not in printed.out
+
+
+@pytest.mark.parametrize("target", ["rent", "kind"])
+def test_plot_is_a_picture(table, tmp_path, target):
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "p.png"
+    argv = ["train", table, "--target", target, "--out", str(tmp_path / "m"), "--epochs", "3"]
+    assert cli.main([*argv, "--quiet", "--plot", str(picture)]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_plot_without_matplotlib_is_refused_before_training(table, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.axes", None)
+    monkeypatch.delitem(sys.modules, "fastweights.cli.plot", raising=False)
+    out = tmp_path / "m.safetensors"
+    argv = ["train", table, "--target", "rent", "--out", str(out), "--plot", str(tmp_path / "p.png")]
+    assert "needs matplotlib" in refused(capsys, *argv)
+    assert not out.exists()
+
+
+def test_early_stopping_goes_back_to_the_best_epoch(table, tmp_path, capsys):
+    out = str(tmp_path / "m.safetensors")
+    argv = ["train", table, "--target", "rent", "--out", out, "--patience", "2", "--epochs", "500"]
+    figures = run_json(capsys, *argv, "--learning-rate", "0.01")
+    assert figures["epochs"] == figures["best_epoch"] + 2 < 500
+
+
+# ---- predict and evaluate ------------------------------------------------------------------------
+
+
+def test_predict_writes_a_column_named_after_the_target(regression, table, columns, capsys):
+    assert cli.main(["predict", regression, table]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "rent"
+    assert len(lines) == ROWS + 1
+    known = [i for i in range(ROWS) if columns["rent"][i] != "" and columns["size"][i] != ""]
+    rents = np.array([float(columns["rent"][i]) for i in known])
+    errors = np.array([float(lines[i + 1]) for i in known]) - rents
+    assert np.abs(errors).mean() < 100
+
+
+def test_predict_gives_a_probability_of_each_class(classification, table, columns, tmp_path):
+    out = tmp_path / "kinds.csv"
+    assert cli.main(["predict", classification, table, "--out", str(out)]) == 0
+    with out.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["kind", "kind=large", "kind=middle", "kind=small"]
+    for row in rows:
+        chances = {key[5:]: float(value) for key, value in row.items() if key != "kind"}
+        assert sum(chances.values()) == pytest.approx(1, abs=1e-4)
+        assert max(chances, key=chances.get) == row["kind"]
+    assert np.mean([row["kind"] == kind for row, kind in zip(rows, columns["kind"])]) > 0.8
+
+
+def test_predict_needs_no_target_ignores_other_columns_and_notes_the_unseen(
+    regression, tmp_path, capsys
+):
+    new = write_csv(
+        tmp_path / "new.csv",
+        {"junk": [1, 2], "kind": ["large", "vast"], "town": ["Köln", "Atlantis"], "size": [80, "?"]},
+    )
+    assert cli.main(["predict", regression, new]) == 0
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 3
+    assert printed.err.count("\n") == 1
+    assert "note: rare or unseen categories count as none: 2 cells" in printed.err
+
+
+def test_evaluate_repeats_the_report_of_train(table, columns, tmp_path, capsys):
+    """The unseen rows alone, in a file of their own, have the figures that train gave them."""
+    from fastweights.table import read_csv, split
+
+    out = str(tmp_path / "m.safetensors")
+    trained = run_json(capsys, "train", table, "--target", "rent", "--out", out, "--epochs", "5")
+    whole = read_csv(table)
+    whole = whole.take(whole["rent"] != "")
+    _, test = split(len(whole), 0.2, seed=0)
+    unseen = write_csv(tmp_path / "unseen.csv", whole.take(test).columns)
+    evaluated = run_json(capsys, "evaluate", out, unseen)
+    for name in ("mae", "rmse", "r2", "baseline_mae", "baseline_rmse", "baseline_r2"):
+        assert evaluated[name] == trained[name]
+    assert cli.main(["evaluate", out, unseen]) == 0
+    assert "60 rows, rent" in capsys.readouterr().out
+
+
+def test_evaluate_leaves_out_rows_whose_class_is_unknown(classification, tmp_path, capsys):
+    test = write_csv(
+        tmp_path / "test.csv",
+        {"size": [90, 20, 30], "town": ["Köln"] * 3, "rent": [1, 2, 3], "kind": ["large", "tiny", ""]},
+    )
+    assert cli.main(["evaluate", classification, test, "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["rows"] == 1
+    assert "2 rows are left out" in printed.err
+
+
+def test_a_reader_that_stops_early_is_no_error(regression, tmp_path):
+    rows = 20_000
+    many = write_csv(
+        tmp_path / "many.csv", {"size": [50] * rows, "town": ["x"] * rows, "kind": ["y"] * rows}
+    )
+    command = [sys.executable, "-m", "fastweights", "predict", regression, many]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline().strip() == b"rent"
+        process.stdout.close()
+        complaints = process.stderr.read()
+        assert process.wait(30) == 0
+    assert b"Traceback" not in complaints
+    assert b"BrokenPipe" not in complaints
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is POSIX")
+def test_ctrl_c_ends_training_with_130_and_leaves_no_file(table, tmp_path):
+    out = tmp_path / "m.safetensors"
+    command = [sys.executable, "-m", "fastweights", "train", table, "--target", "rent"]
+    command += ["--out", str(out), "--epochs", "10000000", "--patience", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        assert b"epoch 1/" in process.stderr.readline()
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        complaints = process.stderr.read()
+        assert process.wait(30) == 130
+    assert complaints.endswith(b"fastweights: error: interrupted\n")
+    assert b"Traceback" not in complaints
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- gradcheck, info, help -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "mse",
+        "huber",
+        "hinge",
+        "binary_crossentropy",
+        "categorical_crossentropy",
+        "sparse_categorical_crossentropy",
+    ],
+)
+def test_gradcheck_of_a_spec_passes(loss, capsys):
+    argv = ["gradcheck", "--layers", "8,16:relu,4:tanh,3", "--loss", loss]
+    assert cli.main(argv) == 0
+    assert "dense_2/kernel" in capsys.readouterr().out
+    figures = run_json(capsys, *argv)
+    assert figures["passed"] is True
+    assert figures["worst_error"] < figures["tolerance"]
+    assert len(figures["arrays"]) == 7
+
+
+def test_gradcheck_of_a_model_file_passes(classification, tmp_path):
+    assert cli.main(["gradcheck", classification]) == 0
+    uncompiled = str(tmp_path / "m.safetensors")
+    fw.Sequential([layers.Dense(2)], input_shape=(3,), seed=0).save(uncompiled)
+    assert cli.main(["gradcheck", uncompiled, "--loss", "log_cosh"]) == 0
+
+
+def test_gradcheck_of_wrong_gradients_exits_with_1(monkeypatch, capsys):
+    correct = fw.Sequential.loss_and_gradients
+
+    def wrong(self, x, y):
+        loss, gradient, dx = correct(self, x, y)
+        gradient *= -1
+        return loss, gradient, dx
+
+    monkeypatch.setattr(fw.Sequential, "loss_and_gradients", wrong)
+    assert cli.main(["gradcheck", "--layers", "3,4:tanh,2"]) == 1
+    assert "wrong" in capsys.readouterr().out
+
+
+def test_info_prints_the_configuration(capsys):
+    assert cli.main(["info"]) == 0
+    assert fw.config()["cpu_level"] in capsys.readouterr().out
+    figures = run_json(capsys, "info")
+    assert figures["version"] == fw.__version__
+    assert figures["numpy"] == np.__version__
+    assert figures["cpu_level"] in figures["available_levels"]
+
+
+@pytest.mark.parametrize("command", [None, *cli.COMMANDS])
+def test_help(command, capsys):
+    assert cli.main([*([command] if command else []), "--help"]) == 0
+    assert "usage: fastweights" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"fastweights {fw.__version__}\n"
+
+
+def test_layers_spec():
+    assert parse_layers("64, 32:relu,1", "tanh") == [(64, "tanh"), (32, "relu"), (1, "tanh")]
+    assert parse_layers("3", None) == [(3, None)]
+
+
+# ---- wrong usage ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--target", "expected one argument"),
+        ("", "required: --target"),
+        ("--target nothing", "no column 'nothing'"),
+        ("--target rant", "did you mean 'rent'"),
+        ("--target rent --task guess", "invalid choice: 'guess'"),
+        ("--target town --task regression", "target: got"),
+        ("--target kind --log-target", "log_target: got the classes in column 'kind'"),
+        ("--target id", "classes that repeat"),
+        ("--target country", "at least two classes"),
+        ("--target rent --layers 64:rellu", "did you mean 'relu'"),
+        ("--target rent --layers 64,,2", "layers: got '64,,2'"),
+        ("--target rent --layers 64:", "layers: got '64:'"),
+        ("--target rent --layers 0", "layers: got '0'"),
+        ("--target rent --layers -3", "layers"),
+        ("--target rent --activation nothing", "activation: got 'nothing'"),
+        ("--target rent --loss nothing", "loss: got 'nothing'"),
+        ("--target rent --epochs 0", "epochs: got 0"),
+        ("--target rent --epochs many", "invalid int value: 'many'"),
+        ("--target rent --batch-size 0", "batch_size: got 0"),
+        ("--target rent --learning-rate -1", "learning_rate: got -1"),
+        ("--target rent --learning-rate nan", "learning_rate: got nan"),
+        ("--target rent --momentum 0.5", "--momentum: got adam"),
+        ("--target rent --optimizer sgd --momentum 1", "momentum: got 1"),
+        ("--target rent --patience -1", "patience: got -1"),
+        ("--target rent --seed -1", "seed: got -1"),
+        ("--target rent --seed 99999999999999999999", "seed: got 99999999999999999999"),
+        ("--target rent --threads 0", "got 0"),
+        ("--target rent --test-fraction 0", "--test-fraction: got 0"),
+        ("--target rent --test-fraction 1", "--test-fraction: got 1"),
+        ("--target rent --test-fraction 0.999", "rows to train on"),
+        ("--target rent --validation-fraction 1", "--validation-fraction: got 1"),
+        ("--target rent --out .", "--out: got the directory"),
+        ("--target rent --out no/such/folder/m", "--out: cannot write"),
+        ("--target rent --plot no/such/folder/p.png", "--plot: cannot write"),
+        ("--target rent --plot picture.doc", "--plot: got picture.doc"),
+        ("--target rent --learning-rate 1e30 --optimizer sgd", "smaller learning rate"),
+        ("--target rent --unknown 1", "unrecognized arguments: --unknown"),
+    ],
+)
+def test_train_refuses(table, tmp_path, monkeypatch, capsys, options, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(capsys, "train", table, *options.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"x,y\n", "got no rows"),
+        (b"x,y\n1,2\n", "got 1 rows with a target, expected at least 10"),
+        (b"x,y\n" + b"1,\n" * 20, "got 0 rows with a target"),
+        (b"x,y\n" + b"1,2\n" * 5 + b"1\n", "line 7 has 1 cells"),
+        (bytes(range(256)), "not a text file"),
+        (b"y\n" + b"1.5\n2\n" * 20, "no column to learn from"),
+    ],
+)
+def test_train_refuses_files(tmp_path, capsys, content, message):
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    out = tmp_path / "m.safetensors"
+    assert message in refused(
+        capsys, "train", str(path), "--target", "y", "--out", str(out), "--task", "regression"
+    )
+    assert not out.exists()
+
+
+def test_log_target_of_negative_numbers_is_refused(tmp_path, capsys):
+    path = write_csv(tmp_path / "t.csv", {"x": np.random.rand(20), "y": range(-1, 19)})
+    assert "log_target: got -1" in refused(capsys, "train", path, "--target", "y", "--log-target")
+
+
+def test_an_input_is_never_written_over(table, regression, capsys):
+    before = Path(table).read_bytes()
+    assert "expected another file" in refused(
+        capsys, "train", table, "--target", "rent", "--out", table
+    )
+    assert "expected another file" in refused(
+        capsys, "predict", regression, table, "--out", table
+    )
+    assert Path(table).read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_wrong_model_files_are_refused(command, regression, table, tmp_path, capsys):
+    content = Path(regression).read_bytes()
+    bad = tmp_path / "bad.safetensors"
+    for wrong in (b"", b"not a model", content[:100], content[:-1], content[: len(content) // 2]):
+        bad.write_bytes(wrong)
+        assert str(bad) in refused(capsys, command, str(bad), table)
+    plain = str(tmp_path / "plain.safetensors")
+    fw.Sequential([layers.Dense(1)], input_shape=(3,), seed=0).save(plain)
+    assert "not written by 'fastweights train'" in refused(capsys, command, plain, table)
+    other = str(tmp_path / "other.safetensors")
+    model = fw.Sequential([layers.Dense(1)], input_shape=(3,), seed=0)
+    model.save(other, metadata={TABLE_KEY: read_metadata(regression)[TABLE_KEY]})
+    assert "does not fit" in refused(capsys, command, other, table)
+    model.save(other, metadata={TABLE_KEY: "{}"})
+    assert "damaged" in refused(capsys, command, other, table)
+    assert "No such file" in refused(capsys, command, str(tmp_path / "none"), table)
+    assert "directory" in refused(capsys, command, str(tmp_path), table)
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_wrong_tables_for_a_model_are_refused(command, regression, table, tmp_path, capsys):
+    short = write_csv(tmp_path / "short.csv", {"size": [1, 2], "rent": [3, 4]})
+    assert "lacks 2 of the columns that the model uses: 'town', 'kind'" in refused(
+        capsys, command, regression, short
+    )
+    assert "No such file" in refused(capsys, command, regression, str(tmp_path / "none.csv"))
+    assert "directory" in refused(capsys, command, regression, str(tmp_path))
+    assert "not a text file" in refused(capsys, command, regression, regression)
+
+
+def test_evaluate_without_the_target_is_refused(regression, tmp_path, capsys):
+    new = write_csv(tmp_path / "n.csv", {"size": [1, 2], "town": "ab", "kind": "cd"})
+    assert "no column 'rent'" in refused(capsys, "evaluate", regression, new)
+    new = write_csv(tmp_path / "n.csv", {"size": [1, 2], "town": "ab", "kind": "cd", "rent": "ef"})
+    assert "no row has a 'rent'" in refused(capsys, "evaluate", regression, new)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("", "MODEL or --layers: got none"),
+        ("model.safetensors --layers 3,2", "MODEL or --layers: got both"),
+        ("--layers 3", "--layers: got '3'"),
+        ("--layers 3:relu,2", "--layers: got '3:relu,2'"),
+        ("--layers 3,2:nothing", "activation: got 'nothing'"),
+        ("--layers 3,2 --loss nothing", "loss: got 'nothing'"),
+        ("--layers 3,1 --loss sparse_categorical_crossentropy", "use binary_crossentropy"),
+        ("--layers 3,2 --rows 0", "--rows: got 0"),
+        ("--layers 3,2 --seed -1", "--seed: got -1"),
+        ("--layers 3,2 --tolerance 0", "tolerance: got 0"),
+        ("none.safetensors", "No such file"),
+    ],
+)
+def test_gradcheck_refuses(options, message, capsys):
+    assert message in refused(capsys, "gradcheck", *options.split())
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"), [([], "COMMAND"), (["trian"], "invalid choice: 'trian'")]
+)
+def test_wrong_commands_are_refused(argv, message, capsys):
+    assert message in refused(capsys, *argv)
