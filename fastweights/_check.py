@@ -114,8 +114,11 @@ def numeric_array(argument: str, got: Any) -> np.ndarray:
 
 def finite(argument: str, array: np.ndarray) -> None:
     """Raises ValueError where ``array`` holds NaN or inf."""
-    if array.dtype.kind != "f" or np.isfinite(array.sum(dtype=np.float64)):
+    if array.dtype.kind != "f":
         return
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(array.sum(dtype=np.float64)):
+            return
     bad = ~np.isfinite(array)
     if bad.any():
         where = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -139,7 +142,8 @@ def rows(argument: str, got: Any, real: np.dtype, shape: tuple[int, ...] | None 
         raise ValueError(refusal(argument, f"shape {array.shape}", f"shape {expected}"))
     if 0 in array.shape:
         raise ValueError(refusal(argument, f"shape {array.shape}", f"shape {expected}, none of it 0"))
-    converted = np.ascontiguousarray(array, dtype=real)
+    with np.errstate(over="ignore"):
+        converted = np.ascontiguousarray(array, dtype=real)
     finite(argument, converted)
     return converted
 

@@ -169,8 +169,7 @@ def _check_here(
     model: Sequential, x: np.ndarray, y: np.ndarray, tolerance: float, step: float
 ) -> tuple[Report, bool]:
     """The report at this point, and whether kinks of the loss explain all that is wrong with it."""
-    dx = np.empty_like(x)
-    loss = model._plan("check", len(x)).gradients_of(x, y, dx, len(x))
+    loss, dx = training.gradients(model, x, y)
     gradient = np.concatenate([model.gradients, dx.reshape(-1)])
     sides = np.concatenate(
         [_one_sided(model, x, y, v, step) for v in (model.parameters, x.reshape(-1))], axis=1

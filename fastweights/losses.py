@@ -362,10 +362,10 @@ class SparseCategoricalCrossentropy(_Crossentropy):
                 + hint
             )
         _check_length(argument, labels, rows)
-        _check.finite(argument, labels)
-        is_bad = (labels < 0) | (labels >= outputs)
         if labels.dtype.kind == "f":
-            is_bad |= labels != np.floor(labels)
+            _check.finite(argument, labels)
+            labels = labels.astype(np.float64)
+        is_bad = (labels < 0) | (labels >= outputs) | (labels != np.floor(labels))
         _refuse(argument, labels, is_bad, f"whole numbers from 0 to {outputs - 1}")
         return np.ascontiguousarray(labels, dtype=np.int32)
 

@@ -440,10 +440,7 @@ class Sequential:
             By the input.
         """
         rows, targets = self._pairs(x, y)
-        dx = np.empty_like(rows)
-        plan = self._plan("check", min(len(rows), CHUNK_ROWS))
-        self._forward_rows = 0
-        loss = plan.gradients_of(rows, targets, dx, len(rows))
+        loss, dx = training.gradients(self, rows, targets)
         return loss, self._gradients, dx
 
     def forward(self, x: Any, training: bool = False) -> np.ndarray:

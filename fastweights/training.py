@@ -29,16 +29,23 @@ class DivergenceError(ArithmeticError):
     epoch, batch : int
         Where, both from 0; None outside `fit`.
     learning_rate : float
+    what : str
+        What happened.
     """
 
     def __init__(self, epoch: int | None, batch: int | None, learning_rate: float, what: str) -> None:
-        where = "" if epoch is None else f" in epoch {epoch + 1}, batch {batch + 1}"
-        kept = "" if epoch is None else "; the model has the weights of the last good epoch"
-        super().__init__(
-            f"{what}{where} at learning rate {learning_rate:g}{kept}; "
+        super().__init__(epoch, batch, learning_rate, what)
+        self.epoch, self.batch, self.learning_rate, self.what = epoch, batch, learning_rate, what
+
+    def __str__(self) -> str:
+        where = kept = ""
+        if self.epoch is not None and self.batch is not None:
+            where = f" in epoch {self.epoch + 1}, batch {self.batch + 1}"
+            kept = "; the model has the weights of the last good epoch"
+        return (
+            f"{self.what}{where} at learning rate {self.learning_rate:g}{kept}; "
             "try a smaller learning rate, or scale the data"
         )
-        self.epoch, self.batch, self.learning_rate = epoch, batch, learning_rate
 
 
 def _logs(model: Sequential, plan: Plan, prefix: str = "") -> Logs:
@@ -59,6 +66,16 @@ def evaluate(model: Sequential, x: np.ndarray, y: np.ndarray, prefix: str = "") 
     while first < len(x):
         first = plan.evaluate(x, y, first, len(x), STRETCH_SECONDS)
     return _logs(model, plan, prefix)
+
+
+def gradients(model: Sequential, x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
+    """Loss of checked rows and its gradient by x; that by the parameters goes to the flat vector."""
+    from fastweights.models import CHUNK_ROWS
+
+    dx = np.empty_like(x)
+    plan = model._plan("check", min(len(x), CHUNK_ROWS))
+    model._forward_rows = 0
+    return plan.gradients_of(x, y, dx, len(x)), dx
 
 
 def _ready_plan(model: Sequential, batch_size: int) -> Plan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from fastweights.cli.modelfile import load_model
-from fastweights.cli.output import Output, add_json, note
+from fastweights.cli.output import Output, add_json, count, note
 from fastweights.cli.report import report
 from fastweights.table import read_csv, score
 
@@ -27,12 +27,12 @@ def run(args: argparse.Namespace) -> int:
     if not known.any():
         raise ValueError(f"{args.table}: no row has a {target.name!r} that the model knows")
     if not known.all():
-        note(f"{(~known).sum():,} rows are left out: they have no {target.name!r} the model knows")
+        note(f"left out for want of a known {target.name!r}: {count((~known).sum(), 'row')}")
         table, truth = table.take(known), truth[known]
     x = preprocessor.transform(table)
     for remark in preprocessor.remarks(table):
         note(remark)
     figures = score(target, truth, preprocessor.inverse_transform(model.predict(x)))
-    output.say(report(target, figures, f"{len(truth):,} rows"))
+    output.say(report(target, figures, count(len(truth), "row")))
     output.result({"task": target.task, "target": target.name, "rows": len(truth), **figures})
     return 0

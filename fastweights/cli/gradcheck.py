@@ -116,6 +116,7 @@ def _targets(loss: losses.Loss, rng: np.random.Generator, rows: int, outputs: in
 def _figures(report: Report) -> dict[str, Any]:
     return {
         "passed": report.passed,
+        "error": report.error,
         "worst_error": report.worst.error,
         "worst_name": report.worst.name,
         "tolerance": report.tolerance,

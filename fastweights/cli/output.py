@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -24,7 +25,16 @@ class Output:
     def result(self, figures: dict[str, Any]) -> None:
         """Prints the JSON object, where it was asked for."""
         if self.as_json:
-            print(json.dumps(figures))
+            print(json.dumps(_with_null(figures), allow_nan=False))
+
+
+def _with_null(value: Any) -> Any:
+    """The same with None, JSON's null, for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _with_null(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_null(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +50,11 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def note(text: str) -> None:
     """Says something on standard error."""
     print(f"fastweights: note: {text}", file=sys.stderr)
+
+
+def count(n: int, what: str) -> str:
+    """``1 row``, ``2,930 rows``."""
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:

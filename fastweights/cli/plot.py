@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
 try:
+    from matplotlib import rc_context
     from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 except ImportError:
@@ -15,6 +18,7 @@ except ImportError:
         "--plot: needs matplotlib, which is not installed: pip install 'fastweights[plot]'"
     ) from None
 
+from fastweights import _check
 from fastweights.cli.report import number
 from fastweights.table.targets import ClassTarget, NumberTarget
 
@@ -52,9 +56,7 @@ def draw(
     figures: dict[str, Any],
 ) -> None:
     """Writes the picture; its format is the one that the file name's ending asks for."""
-    import matplotlib
-
-    with matplotlib.rc_context(STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(11.5, 5.0), layout="constrained")
         left, right = figure.subplots(1, 2)
         figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12, wspace=0.04)
@@ -64,6 +66,16 @@ def draw(
         else:
             _confusion_matrix(right, target, figures)
         figure.savefig(path, dpi=160)
+
+
+def check_format(path: str) -> None:
+    """Raises ValueError where the file name's ending names no kind of picture."""
+    known = FigureCanvasAgg.get_supported_filetypes()
+    ending = PurePath(path).suffix.lstrip(".").lower()
+    if ending not in known:
+        raise ValueError(
+            _check.refusal("--plot", path, f"a name that ends in .{', .'.join(known)}")
+        )
 
 
 def _learning_curves(axes: Axes, history: dict[str, list[float]], best_epoch: int) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fastweights.cli.output import Output
+from fastweights import _check
+from fastweights.cli.output import Output, count
 from fastweights.table import Preprocessor, Table, find_task, has_target, read_csv, split
 
 #: Of rows with a target; fewer teach and prove nothing.
@@ -53,15 +54,13 @@ class Data:
 def prepare(args: argparse.Namespace, output: Output) -> Data:
     """Reads the table, finds out what it holds, and says so."""
     table = read_csv(args.table)
-    output.say(f"{args.table}: {len(table):,} rows, {len(table.columns)} columns")
+    output.say(f"{args.table}: {count(len(table), 'row')}, {count(len(table.columns), 'column')}")
     task, reason = find_task(table[args.target], table.decimal)
     if args.task is not None:
         task, reason = args.task, "as --task says"
     output.say(f"target {args.target!r}: {task}, {reason}")
     table = _with_target(table, args.target, task, output)
-    rest, test = split(len(table), args.test_fraction, args.seed)
-    train, validation = split(len(rest), args.validation_fraction, args.seed, draw=1)
-    train, validation = rest[train], rest[validation]
+    train, validation, test = _parts(len(table), args)
     preprocessor = Preprocessor.fit(table, args.target, train, task, args.log_target)
     for column, reason in preprocessor.dropped.items():
         output.say(f"column {column!r} is not used: {reason}")
@@ -79,16 +78,28 @@ def prepare(args: argparse.Namespace, output: Output) -> Data:
     return data
 
 
+def _parts(rows: int, args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The numbers of the rows to train on, to validate on, and to keep unseen."""
+    rest, test = split(
+        rows, _check.number("--test-fraction", args.test_fraction, above=0.0, below=1.0), args.seed
+    )
+    share = _check.number("--validation-fraction", args.validation_fraction, minimum=0.0, below=1.0)
+    train, validation = split(len(rest), share, args.seed, draw=1)
+    if len(train) < 2:
+        raise ValueError(f"--test-fraction: leaves {len(train)} of {rows} rows to train on")
+    return rest[train], rest[validation], test
+
+
 def _with_target(table: Table, target: str, task: str, output: Output) -> Table:
     """The rows whose target is known; ValueError where they are too few."""
     known = has_target(table[target], task, table.decimal)
     if not known.all():
-        output.say(f"{(~known).sum():,} rows are left out: they have no {target!r}")
+        output.say(f"left out for want of a {target!r}: {count((~known).sum(), 'row')}")
         table = table.take(known)
     if len(table) < MIN_ROWS:
         expected = f"at least {MIN_ROWS} to learn from and be tested on"
         raise ValueError(
-            f"{table.source}: got {len(table)} rows with a target, expected {expected}"
+            f"{table.source}: got {count(len(table), 'row')} with a target, expected {expected}"
         )
     return table
 
@@ -99,8 +110,8 @@ def _columns_in_words(data: Data) -> str:
     filled = sum(column.kind == "number" and column.has_missing for column in columns)
     gaps = f" ({filled} with missing cells)" if filled else ""
     return (
-        f"{counts['number']} columns of numbers{gaps} and {counts['category']} of categories give "
-        f"{data.x.shape[1]} features\n"
-        f"{len(data.train):,} rows to train on, {len(data.validation):,} to say when to stop, "
+        f"{count(counts['number'], 'column')} of numbers{gaps} and {counts['category']} of categories "
+        f"give {count(data.x.shape[1], 'feature')}\n"
+        f"{count(len(data.train), 'row')} to train on, {len(data.validation):,} to say when to stop, "
         f"{len(data.test):,} unseen"
     )

@@ -22,7 +22,7 @@ def _errors_in_words(target: NumberTarget, figures: dict[str, Any], rows: str) -
     def line(name: str, prefix: str) -> list[str]:
         r2 = figures[prefix + "r2"]
         mae, rmse = figures[prefix + "mae"], figures[prefix + "rmse"]
-        return [name, number(mae), number(rmse), "-" if r2 is None else f"{r2:.3f}"]
+        return [name, number(mae), number(rmse), "-" if r2 is None else number(r2)]
 
     header = [f"{rows}, {target.name}", "MAE", "RMSE", "R2"]
     baseline = f"always the training mean, {number(target.baseline)}"
@@ -55,5 +55,5 @@ def _confusion(target: ClassTarget, figures: dict[str, Any]) -> str:
 
 
 def number(value: float) -> str:
-    """A number as people like it: four digits, or whole with thousands apart."""
+    """A number for people: four digits, or whole with its thousands apart."""
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"

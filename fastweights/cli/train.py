@@ -11,7 +11,7 @@ import fastweights as fw
 from fastweights import _check, callbacks, layers, optimizers
 from fastweights.cli.layers_spec import parse_layers
 from fastweights.cli.modelfile import save_model
-from fastweights.cli.output import Output, add_json, check_writable
+from fastweights.cli.output import Output, add_json, count, check_writable
 from fastweights.cli.prepare import Data, prepare
 from fastweights.cli.progress import progress
 from fastweights.cli.report import report
@@ -73,7 +73,7 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
     training = parser.add_argument_group("training")
     training.add_argument(
         "--loss",
-        default="mean_squared_error",
+        default="mean_absolute_error",
         metavar="NAME",
         help="of a regression (default: %(default)s); classes have the crossentropy",
     )
@@ -137,9 +137,11 @@ def run(args: argparse.Namespace) -> int:
     output = Output(args)
     check_writable("--out", args.out, [args.table])
     if args.plot:
-        from fastweights.cli.plot import draw
+        from fastweights.cli.plot import check_format, draw
 
+        check_format(args.plot)
         check_writable("--plot", args.plot, [args.table, args.out])
+    _check.whole("--epochs", args.epochs, 1)
     if args.threads is not None:
         fw.set_num_threads(args.threads)
     data = prepare(args, output)
@@ -151,13 +153,22 @@ def run(args: argparse.Namespace) -> int:
     x, truth = data.rows(data.test)
     predictions = data.preprocessor.inverse_transform(model.predict(x))
     figures = score(target, truth, predictions)
-    output.say("\n" + report(target, figures, f"{len(truth):,} unseen rows"))
+    output.say("\n" + report(target, figures, count(len(truth), "unseen row")))
     save_model(args.out, model, data.preprocessor)
     output.say(f"\nmodel: {args.out}")
     if args.plot:
         draw(args.plot, target, training.history, training.best_epoch, truth, predictions, figures)
         output.say(f"picture: {args.plot}")
-    output.result({**data.figures(), **training.figures(), **figures, "model": args.out})
+    output.result(
+        {
+            **data.figures(),
+            **training.figures(),
+            **figures,
+            "seed": args.seed,
+            "model": args.out,
+            "plot": args.plot,
+        }
+    )
     return 0
 
 
@@ -206,7 +217,7 @@ class Training:
         """The fit in words."""
         losses = ", ".join(f"{k} {v[self.best_epoch]:.4g}" for k, v in self.history.items())
         return (
-            f"{self.parameters:,} parameters trained for {self.epochs} epochs in "
+            f"{self.parameters:,} parameters trained for {count(self.epochs, 'epoch')} in "
             f"{self.seconds:.1f} s; kept epoch {self.best_epoch + 1}: {losses}"
         )
 

@@ -123,7 +123,7 @@ class Preprocessor:
             for fate, cells in oddities.items():
                 found.setdefault(fate, []).extend((column.name, cell) for cell in cells)
         return [
-            f"{fate}: {len(cells)} cells, such as {cells[0][1]!r} in column {cells[0][0]!r}"
+            f"{fate}: {len(cells)} cell{'s' * (len(cells) > 1)}, such as {cells[0][1]!r} in column {cells[0][0]!r}"
             for fate, cells in found.items()
             if cells
         ]

@@ -1,0 +1,225 @@
+"""Metrics: sums over ragged batches against the oracle, and what goes beside which loss."""
+
+import importlib
+import math
+
+import numpy as np
+import pytest
+import reference
+
+from fastweights import _dispatch, losses, metrics
+
+LEVELS = _dispatch.available_levels()
+REALS = (np.float32, np.float64)
+
+
+def sample(kind, rows, columns, seed=0):
+    """Predictions and targets of a metric."""
+    random = np.random.default_rng([seed, rows, columns])
+    prediction = random.uniform(0.05, 0.95, (rows, columns))
+    if kind.startswith("sparse"):
+        return prediction, random.integers(0, columns, rows)
+    if kind.startswith("categorical"):
+        return prediction, reference.one_hot(random.integers(0, columns, rows), columns)
+    if kind.startswith("binary"):
+        return prediction, random.integers(0, 2, (rows, columns)).astype(float)
+    return prediction, random.uniform(size=(rows, columns))
+
+
+def measure(metric, prediction, target, batches=(), level=LEVELS[0], real=np.float64):
+    """The metric's result after batches that end at the given rows."""
+    suffix = "f32" if real is np.float32 else "f64"
+    module = importlib.import_module(f"fastweights._core.kernels_{level}_{suffix}")
+    prediction = np.ascontiguousarray(prediction, real)
+    target = np.ascontiguousarray(target, np.int32 if metric.takes_labels else real)
+    rows, columns = prediction.shape
+    state = np.zeros(columns * metrics.SUMS_PER_OUTPUT + 8)
+    edges = [0, *batches, rows]
+    for first, last in zip(edges[:-1], edges[1:], strict=True):
+        module.apply_metric(
+            metric.kernel,
+            state.ctypes.data,
+            prediction[first:].ctypes.data,
+            target[first:].ctypes.data,
+            last - first,
+            columns,
+            metric.options,
+        )
+    assert (state[-8:] == 0).all()
+    return metric.result(tuple(state[:-8].tolist()))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("kind", metrics.KINDS)
+def test_ragged_batches_add_up_to_the_oracle(level, real, kind):
+    metric = metrics.KINDS[kind]()
+    for rows, columns in ((1000, 3), (37, 2), (101, 17)):
+        prediction, target = sample(kind, rows, columns)
+        prediction = prediction.astype(real).astype(float)
+        if not metric.takes_labels:
+            target = target.astype(real).astype(float)
+        expected = reference.METRICS[kind](prediction, target)
+        rel = 1e-6 if real is np.float32 else 1e-13
+        for batches in ((), (1, 8, 30), range(7, rows, 7)):
+            result = measure(metric, prediction, target, batches, level, real)
+            assert isinstance(result, float)
+            assert result == pytest.approx(expected, rel=rel)
+
+
+@pytest.mark.parametrize("columns", [1, 4])
+def test_one_output_and_several(columns):
+    for kind in ("mean_squared_error", "r2_score", "binary_accuracy", "binary_crossentropy"):
+        prediction, target = sample(kind, 50, columns)
+        result = measure(metrics.KINDS[kind](), prediction, target, (13,))
+        assert result == pytest.approx(reference.METRICS[kind](prediction, target), rel=1e-13)
+
+
+def test_an_epoch_is_not_a_mean_of_batches():
+    prediction = np.array([[0.0], [0.0], [0.0], [4.0]])
+    metric = metrics.RootMeanSquaredError()
+    assert measure(metric, prediction, np.zeros((4, 1)), (3,)) == 2.0
+
+
+def test_logits_and_probabilities_mean_the_same():
+    logits = np.random.default_rng(0).standard_normal((20, 4))
+    for kind, squash in (
+        (metrics.BinaryCrossentropy, reference.sigmoid),
+        (metrics.CategoricalCrossentropy, reference.softmax),
+        (metrics.SparseCategoricalCrossentropy, reference.softmax),
+    ):
+        _, target = sample(kind.kind, 20, 4)
+        from_logits = measure(kind(from_logits=True), logits, target)
+        assert from_logits == pytest.approx(measure(kind(), squash(logits), target), rel=1e-12)
+
+
+@pytest.mark.parametrize("offset", [0.0, 2e5, 1e9, -1e12])
+def test_r2_does_not_lose_a_small_spread_beside_a_large_mean(offset):
+    random = np.random.default_rng(1)
+    target = np.round(random.standard_normal((5000, 1)) * 1000) + offset
+    prediction = target + np.round(random.standard_normal((5000, 1)) * 300)
+    expected = reference.r2_score(prediction - offset, target - offset)
+    assert measure(metrics.R2Score(), prediction, target, (1, 999)) == pytest.approx(
+        expected, rel=1e-12
+    )
+
+
+def test_r2_where_it_is_undefined():
+    same = np.full((5, 1), 0.1)
+    assert measure(metrics.R2Score(), same, same) == 1.0
+    assert measure(metrics.R2Score(), same + 1, same) == 0.0
+    assert math.isnan(measure(metrics.R2Score(), same[:1], same[:1]))
+    both = np.hstack([np.arange(5.0)[:, None], same])
+    assert measure(metrics.R2Score(), both, both) == 1.0
+
+
+@pytest.mark.parametrize("kind", metrics.KINDS)
+def test_nan_is_never_right(kind):
+    prediction, target = sample(kind, 9, 3)
+    if kind.endswith("accuracy"):
+        target = prediction.argmax(axis=1) if kind.startswith("sparse") else target
+        if kind.startswith("categorical"):
+            target = reference.one_hot(prediction.argmax(axis=1), 3)
+        if kind.startswith("binary"):
+            target = (prediction > 0.5).astype(float)
+        assert measure(metrics.KINDS[kind](), prediction, target) == 1.0
+        prediction[4] = np.nan
+        assert measure(metrics.KINDS[kind](), prediction, target) == pytest.approx(8 / 9)
+    else:
+        prediction[4, 1] = np.nan
+        assert math.isnan(measure(metrics.KINDS[kind](), prediction, target))
+
+
+def test_of_equal_predictions_the_first_counts():
+    tie = np.array([[0.5, 0.5]])
+    assert measure(metrics.SparseCategoricalAccuracy(), tie, [0]) == 1.0
+    assert measure(metrics.SparseCategoricalAccuracy(), tie, [1]) == 0.0
+    assert measure(metrics.CategoricalAccuracy(), tie, [[0.0, 1.0]]) == 0.0
+
+
+def test_thresholds():
+    prediction = np.array([[-1.0], [0.2], [0.5], [0.7]])
+    assert measure(metrics.BinaryAccuracy(), prediction, [[0.0], [0.0], [0.0], [1.0]]) == 1.0
+    strict = metrics.BinaryAccuracy(threshold=0.9)
+    assert measure(strict, prediction, [[0.0], [0.0], [0.0], [1.0]]) == 0.75
+    signed = metrics.get("accuracy", losses.Hinge())
+    assert measure(signed, prediction, [[-1.0], [1.0], [1.0], [1.0]]) == 1.0
+
+
+# ---- descriptions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("identifier", "loss", "expected"),
+    [
+        ("accuracy", losses.BinaryCrossentropy(), metrics.BinaryAccuracy("accuracy")),
+        (
+            "accuracy",
+            losses.BinaryCrossentropy(from_logits=True),
+            metrics.BinaryAccuracy("accuracy", threshold=0.0),
+        ),
+        ("acc", losses.Hinge(), metrics.BinaryAccuracy("acc", threshold=0.0)),
+        ("accuracy", losses.CategoricalCrossentropy(), metrics.CategoricalAccuracy("accuracy")),
+        (
+            "accuracy",
+            losses.SparseCategoricalCrossentropy(),
+            metrics.SparseCategoricalAccuracy("accuracy"),
+        ),
+        ("mae", losses.MeanSquaredError(), metrics.MeanAbsoluteError("mae")),
+        ("MSE", losses.Huber(), metrics.MeanSquaredError("MSE")),
+        ("r2", losses.MeanSquaredError(), metrics.R2Score("r2")),
+        ("rmse", losses.MeanSquaredError(), metrics.RootMeanSquaredError("rmse")),
+        ("binary_accuracy", losses.MeanSquaredError(), metrics.BinaryAccuracy()),
+        (
+            "categorical_crossentropy",
+            losses.CategoricalCrossentropy(from_logits=True),
+            metrics.CategoricalCrossentropy(from_logits=True),
+        ),
+        (metrics.R2Score("fit"), losses.MeanSquaredError(), metrics.R2Score("fit")),
+    ],
+)
+def test_names_are_read_beside_their_loss(identifier, loss, expected):
+    metric = metrics.get(identifier, loss)
+    assert metric == expected
+    assert type(metric) is type(expected)
+    assert metrics.get(metric.config(), loss) == metric
+
+
+@pytest.mark.parametrize(
+    ("identifier", "loss", "error", "message"),
+    [
+        ("acuracy", "mse", ValueError, "metrics: got 'acuracy', .* did you mean 'accuracy'"),
+        (7, "mse", TypeError, "metrics: got int"),
+        ({"name": "mae"}, "mse", TypeError, "metrics: got NoneType"),
+        ("accuracy", "mse", ValueError, "'accuracy' beside the loss mean_squared_error"),
+        (
+            "sparse_categorical_accuracy",
+            "categorical_crossentropy",
+            ValueError,
+            "expected the loss sparse_categorical_crossentropy beside it",
+        ),
+        (
+            "mae",
+            "sparse_categorical_crossentropy",
+            ValueError,
+            "expected a metric of class labels: sparse_categorical_accuracy",
+        ),
+        ("binary_crossentropy", "hinge", ValueError, "targets are from 0 to 1"),
+    ],
+)
+def test_metrics_that_do_not_suit_are_refused(identifier, loss, error, message):
+    with pytest.raises(error, match=message):
+        metrics.get(identifier, losses.get(loss))
+
+
+@pytest.mark.parametrize("settings", [{"threshold": "high"}, {"threshold": math.nan}])
+def test_bad_settings_are_refused(settings):
+    with pytest.raises((TypeError, ValueError), match="threshold: got"):
+        metrics.BinaryAccuracy(**settings)
+
+
+def test_an_unknown_kernel_is_a_key_error():
+    metric = metrics.MeanSquaredError()
+    module = _dispatch.kernels(np.dtype(np.float64))
+    with pytest.raises(KeyError, match="nonsense"):
+        module.apply_metric("nonsense", 0, 0, 0, 0, 1, metric.options)

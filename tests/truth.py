@@ -1,0 +1,250 @@
+"""True values of the elementary functions and activations, and how far a result is from them.
+
+Everything is computed by mpmath in 120 bits from the textbook formula. The distance is counted in
+ULP: the gap between the neighbouring floating-point numbers at the true value, which among the
+subnormal numbers is the smallest of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+from mpmath import mp, mpf
+
+from fastweights import _dispatch
+
+Function = Callable[[mpf], mpf]
+
+LEVELS = _dispatch.available_levels()
+#: The levels with fused multiply-add, whose results are the same to the bit.
+FUSED = [level for level in LEVELS if level != "baseline"]
+DTYPES = ("float32", "float64")
+
+mp.prec = 120
+
+INF, NAN = mpf("inf"), mpf("nan")
+#: leaky_relu's negative_slope and elu's alpha in these tests.
+OPTION = mpf("0.75")
+SELU_SCALE = mpf("1.0507009873554804934193349852946")
+SELU_ALPHA = mpf("1.6732632423543772848170429916717")
+#: Where a derivative crosses zero.
+ROOTS = (-0.7517915246935645, -1.2784645427610737, -0.7524614220710163)
+
+
+def kernels(level: str, dtype: str) -> ModuleType:
+    """The compiled kernels of one CPU level."""
+    return importlib.import_module(f"fastweights._core.kernels_{level}_f{dtype[-2:]}")
+
+
+# ---- formulas --------------------------------------------------------------------------------------
+
+
+def sigmoid(x: mpf) -> mpf:
+    return 1 / (1 + mp.exp(-x)) if x >= 0 else mp.exp(x) / (1 + mp.exp(x))
+
+
+def sigmoid_slope(x: mpf) -> mpf:
+    return sigmoid(x) * sigmoid(-x)
+
+
+def normal_distribution(x: mpf) -> mpf:
+    # Beyond 50 either tail is below what float64 holds.
+    return mp.erfc(-max(min(x, mpf(50)), mpf(-50)) / mp.sqrt(2)) / 2
+
+
+def normal_density(x: mpf) -> mpf:
+    return mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi)
+
+
+def gelu_tanh_gate(x: mpf) -> mpf:
+    return 2 * mp.sqrt(2 / mp.pi) * (x + mpf("0.044715") * x**3)
+
+
+def gelu_tanh_slope(x: mpf) -> mpf:
+    gate = gelu_tanh_gate(x)
+    gate_slope = 2 * mp.sqrt(2 / mp.pi) * (1 + 3 * mpf("0.044715") * x**2)
+    return sigmoid(gate) * (1 + x * gate_slope * sigmoid(-gate))
+
+
+def with_limits(function: Function, below: mpf | float, above: mpf | float) -> Function:
+    """The function, with its limits at -inf and inf, and NaN where x is NaN."""
+
+    def extended(x: mpf) -> mpf:
+        if mp.isnan(x):
+            return x
+        if mp.isinf(x):
+            return mpf(above if x > 0 else below)
+        return function(x)
+
+    return extended
+
+
+ELEMENTARY: dict[str, Function] = {
+    "exp": mp.exp,
+    "expm1": with_limits(mp.expm1, -1, INF),
+    "log": lambda x: -INF if x == 0 else mp.log(x) if x > 0 else NAN,
+    "log1p": lambda x: -INF if x == -1 else INF if x == INF else mp.log1p(x) if x > -1 else NAN,
+    "tanh": mp.tanh,
+    "sigmoid": with_limits(sigmoid, 0, 1),
+    "erf": mp.erf,
+}
+
+#: Name -> (value, derivative).
+ACTIVATIONS: dict[str, tuple[Function, Function]] = {
+    "linear": (lambda x: x, lambda x: mpf(1)),
+    "relu": (
+        with_limits(lambda x: max(x, mpf(0)), 0, INF),
+        with_limits(lambda x: mpf(x > 0), 0, 1),
+    ),
+    "leaky_relu": (
+        with_limits(lambda x: x if x > 0 else OPTION * x, -INF, INF),
+        with_limits(lambda x: mpf(1) if x > 0 else OPTION, OPTION, 1),
+    ),
+    "elu": (
+        with_limits(lambda x: x if x > 0 else OPTION * mp.expm1(x), -OPTION, INF),
+        with_limits(lambda x: mpf(1) if x > 0 else OPTION * mp.exp(x), 0, 1),
+    ),
+    "selu": (
+        with_limits(
+            lambda x: SELU_SCALE * (x if x > 0 else SELU_ALPHA * mp.expm1(x)),
+            -SELU_SCALE * SELU_ALPHA,
+            INF,
+        ),
+        with_limits(lambda x: SELU_SCALE * (1 if x > 0 else SELU_ALPHA * mp.exp(x)), 0, SELU_SCALE),
+    ),
+    "gelu": (
+        with_limits(lambda x: x * normal_distribution(x), 0, INF),
+        with_limits(lambda x: normal_distribution(x) + x * normal_density(x), 0, 1),
+    ),
+    "gelu_tanh": (
+        with_limits(lambda x: x * sigmoid(gelu_tanh_gate(x)), 0, INF),
+        with_limits(gelu_tanh_slope, 0, 1),
+    ),
+    "silu": (
+        with_limits(lambda x: x * sigmoid(x), 0, INF),
+        with_limits(lambda x: sigmoid(x) * (1 + x * sigmoid(-x)), 0, 1),
+    ),
+    "softplus": (
+        with_limits(lambda x: max(x, 0) + mp.log1p(mp.exp(-abs(x))), 0, INF),
+        with_limits(sigmoid, 0, 1),
+    ),
+    "softsign": (
+        with_limits(lambda x: x / (1 + abs(x)), -1, 1),
+        with_limits(lambda x: 1 / (1 + abs(x)) ** 2, 0, 0),
+    ),
+    "sigmoid": (with_limits(sigmoid, 0, 1), with_limits(sigmoid_slope, 0, 0)),
+    "tanh": (mp.tanh, with_limits(lambda x: 4 * sigmoid_slope(2 * x), 0, 0)),
+}
+
+
+def softmax(logits: np.ndarray) -> list[mpf]:
+    powers = [mp.exp(mpf(float(z))) for z in logits]
+    total = mp.fsum(powers)
+    return [power / total for power in powers]
+
+
+def log_softmax(logits: np.ndarray) -> list[mpf]:
+    # 120 bits do not hold 1 + e^-1000, so the largest is left out of the sum here too.
+    values = sorted((mpf(float(z)) for z in logits), reverse=True)
+    log_rest = mp.log1p(mp.fsum(mp.exp(z - values[0]) for z in values[1:]))
+    return [(mpf(float(z)) - values[0]) - log_rest for z in logits]
+
+
+# ---- distance ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Truth:
+    """True values as nearest + rest * ulp, with which the distance of a result is exact."""
+
+    nearest: np.ndarray
+    rest: np.ndarray
+    ulp: np.ndarray
+
+    @classmethod
+    def of(cls, values: list[mpf], dtype: str) -> Truth:
+        limits = np.finfo(dtype)
+        nearest = np.empty(len(values), dtype)
+        rest, ulp = np.zeros(len(values)), np.ones(len(values))
+        for i, value in enumerate(values):
+            if mp.isnan(value) or mp.isinf(value):
+                nearest[i] = float(value)
+                continue
+            exponent = max(mp.frexp(value)[1] if value else limits.minexp, limits.minexp + 1)
+            ulp[i] = 2.0 ** (exponent - limits.nmant - 1) if exponent <= limits.maxexp else 1.0
+            largest = float(limits.max)
+            nearest[i] = min(max(float(value), -largest), largest)
+            if abs(value) <= largest:
+                rest[i] = float((value - mpf(float(nearest[i]))) / mpf(float(ulp[i])))
+        return cls(nearest, rest, ulp)
+
+    def errors(self, got: np.ndarray) -> np.ndarray:
+        """The distance of every result in ULP; a NaN or inf in the wrong place is inf away.
+
+        The largest number and inf stand for each other where the true value is neither NaN nor inf.
+        """
+        largest = np.finfo(got.dtype).max
+        finite = np.isfinite(self.nearest)
+        clipped = np.clip(got, -largest, largest).astype(np.float64)
+        exact = (got == self.nearest) | (np.isnan(got) & np.isnan(self.nearest))
+        with np.errstate(invalid="ignore", over="ignore"):
+            distance = np.abs((clipped - self.nearest) / self.ulp - self.rest)
+        distance[np.isnan(got) & finite] = np.inf
+        return np.where(finite, distance, np.where(exact, 0.0, np.inf))
+
+
+@functools.cache
+def points(dtype: str) -> np.ndarray:
+    """Arguments over the whole range: every exponent, dense where the functions bend, specials,
+    and both neighbours of every place where an implementation may switch formulas."""
+    random = np.random.default_rng(0)
+    limits = np.finfo(dtype)
+    smallest = limits.minexp - limits.nmant
+    exponents = (
+        random.uniform(smallest, limits.maxexp - 0.01, 300),
+        random.uniform(-15, np.log2(limits.maxexp) + 1, 300),
+    )
+    magnitudes = np.concatenate([
+        *(np.exp2(exponent.astype(np.longdouble)).astype(dtype) for exponent in exponents),
+        random.uniform(0, 3, 300),
+        random.uniform(0, 1.1 * limits.maxexp * np.log(2), 300),
+    ])  # fmt: skip
+    near_roots = [root * (1 + sign * 2.0 ** -np.arange(2, 50, 2)) for root in ROOTS for sign in (1, -1)]
+    log_max, log_min = np.log(float(limits.max)), np.log(float(limits.smallest_subnormal))
+    switches = [
+        0, 1, 2, 0.25, 0.5, *(np.log(2) * np.array([0.25, 0.5, 0.75, 1, 1.5])), np.sqrt(0.5), np.sqrt(2),
+        *ROOTS, *(np.array(ROOTS) - 0.25), *(np.array(ROOTS) + 0.25),
+        log_max, log_min, np.log(float(limits.tiny)), 120, 800, 15.5, 40, 11.5, 22.25, 6.5,
+        limits.tiny, limits.smallest_subnormal, limits.max,
+    ]  # fmt: skip
+    switches = np.array(switches).astype(dtype)
+    around = np.concatenate([
+        np.nextafter(switches, np.array(-np.inf, dtype)),
+        switches,
+        np.nextafter(switches[:-1], np.array(np.inf, dtype)),
+    ])  # fmt: skip
+    positive = np.concatenate([magnitudes.astype(dtype), around, np.concatenate(near_roots).astype(dtype)])
+    return np.concatenate([positive, -positive, np.array([np.inf, -np.inf, np.nan], dtype)])
+
+
+@functools.cache
+def truth(function: Function, dtype: str) -> Truth:
+    """The function's true values at all points."""
+    return Truth.of([function(mpf(float(x))) for x in points(dtype)], dtype)
+
+
+def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two arrays are the same bit for bit, any NaN being as good as another."""
+    bits = a.view(f"u{a.itemsize}") == b.view(f"u{b.itemsize}")
+    return bool(np.all(bits | (np.isnan(a) & np.isnan(b))))
+
+
+def every_float32() -> np.ndarray:
+    """Every 65521st float32 there is: all exponents, both signs, infinities left out."""
+    patterns = np.arange(0, 2**32, 65521, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    return patterns[~np.isinf(patterns)]
