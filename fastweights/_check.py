@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import numbers
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -90,9 +90,24 @@ def flag(argument: str, got: Any) -> bool:
     return bool(got)
 
 
+def instances(argument: str, got: Any, kind: type[T]) -> list[T]:
+    """A list of objects of one class."""
+    if not isinstance(got, Iterable) or isinstance(got, (str, bytes)):
+        raise TypeError(refusal(argument, type(got).__name__, f"a list of {kind.__name__} objects"))
+    found = list(got)
+    for item in found:
+        if not isinstance(item, kind):
+            raise TypeError(
+                refusal(argument, f"an entry of {type(item).__name__}", f"{kind.__name__} objects")
+            )
+    return found
+
+
 def dtype(argument: str, got: Any) -> np.dtype:
     """float32 or float64."""
     try:
+        if got is None:  # which NumPy takes for float64
+            raise TypeError
         value = np.dtype(got)
     except TypeError:
         raise TypeError(refusal(argument, repr(got), " or ".join(FLOATS))) from None
@@ -110,6 +125,12 @@ def numeric_array(argument: str, got: Any) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise TypeError(refusal(argument, f"dtype {array.dtype}", "an array of real numbers"))
     return array
+
+
+def contiguous(array: np.ndarray, real: np.dtype) -> np.ndarray:
+    """The array as kernels take it, C-contiguous and aligned; a copy only where it must be one."""
+    with np.errstate(over="ignore"):
+        return np.require(array, real, ("C", "A"))
 
 
 def finite(argument: str, array: np.ndarray) -> None:
@@ -142,8 +163,7 @@ def rows(argument: str, got: Any, real: np.dtype, shape: tuple[int, ...] | None 
         raise ValueError(refusal(argument, f"shape {array.shape}", f"shape {expected}"))
     if 0 in array.shape:
         raise ValueError(refusal(argument, f"shape {array.shape}", f"shape {expected}, none of it 0"))
-    with np.errstate(over="ignore"):
-        converted = np.ascontiguousarray(array, dtype=real)
+    converted = contiguous(array, real)
     finite(argument, converted)
     return converted
 

@@ -17,12 +17,12 @@ def _real_dtype(argument: str, got: Any) -> np.dtype:
     array = _check.numeric_array(argument, got)
     if array.dtype.name not in _check.FLOATS:
         raise TypeError(_check.refusal(argument, f"dtype {array.dtype}", " or ".join(_check.FLOATS)))
-    return array.dtype
+    return array.dtype.newbyteorder("=")
 
 
 def _matrix(argument: str, got: Any, real: np.dtype, shape: tuple[int | None, ...]) -> np.ndarray:
     array = _check.numeric_array(argument, got)
-    if array.dtype != real:
+    if array.dtype.newbyteorder("=") != real:
         raise TypeError(_check.refusal(argument, f"dtype {array.dtype}", f"dtype {real}, as x has"))
     fits = array.ndim == len(shape) and all(
         size > 0 and wanted in (None, size) for size, wanted in zip(array.shape, shape, strict=True)
@@ -30,7 +30,7 @@ def _matrix(argument: str, got: Any, real: np.dtype, shape: tuple[int | None, ..
     if not fits:
         wanted = ", ".join("any" if size is None else str(size) for size in shape)
         raise ValueError(_check.refusal(argument, f"shape {array.shape}", f"shape ({wanted})"))
-    return np.ascontiguousarray(array)
+    return _check.contiguous(array, real)
 
 
 def _out(argument: str, got: Any, shape: tuple[int, ...], real: np.dtype, others: dict) -> np.ndarray:
@@ -177,12 +177,12 @@ def sgd_update(w: np.ndarray, dw: Any, learning_rate: float) -> np.ndarray:
         raise TypeError(_check.refusal("w", type(w).__name__, "a NumPy array"))
     real = _real_dtype("w", w)
     gradient = _check.numeric_array("dw", dw)
-    if gradient.dtype != real:
+    if gradient.dtype.newbyteorder("=") != real:
         raise TypeError(_check.refusal("dw", f"dtype {gradient.dtype}", f"dtype {real}, as w has"))
     if gradient.shape != w.shape:
         raise ValueError(_check.refusal("dw", f"shape {gradient.shape}", f"shape {w.shape}"))
-    gradient = np.ascontiguousarray(gradient)
     _check.out("w", w, w.shape, real, {"dw": gradient})
+    gradient = _check.contiguous(gradient, real)
     numbers = np.array([_check.number("learning_rate", learning_rate)])
     _dispatch.kernels(real).apply_update(
         "sgd", _address(w), _address(gradient), 0, w.size, _address(numbers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,12 +81,10 @@ class Sequential:
         dtype: str | np.dtype = "float32",
         seed: int | None = None,
     ) -> None:
-        self.layers = list(layers)
+        self.layers = _check.instances("layers", layers, Layer)
         if not self.layers:
             raise ValueError(_check.refusal("layers", "none", "at least one layer"))
         for layer in self.layers:
-            if not isinstance(layer, Layer):
-                raise TypeError(_check.refusal("layers", type(layer).__name__, "Layer objects"))
             if layer.weights or sum(layer is other for other in self.layers) > 1:
                 raise ValueError(_check.refusal("layers", f"{layer!r} twice", "a layer of its own in each place"))
         self.dtype = _check.dtype("dtype", dtype)
@@ -120,25 +118,32 @@ class Sequential:
 
     def build(self, input_shape: int | Shape) -> None:
         """Fixes the shape of the input, allocates the flat vectors and draws the initial weights."""
-        shape = (input_shape,) if isinstance(input_shape, (int, np.integer)) else tuple(input_shape)
-        shape = tuple(_check.whole("input_shape", size, 1) for size in shape)
+        sizes = input_shape if isinstance(input_shape, Iterable) else (input_shape,)
+        shape = tuple(_check.whole("input_shape", size, 1) for size in sizes)
         if not shape:
             raise ValueError(_check.refusal("input_shape", "()", "at least one dimension"))
         if self.input_shape is not None:
             raise ValueError(_check.refusal("input_shape", shape, f"{self.input_shape}: the model is built"))
-        shapes = [shape]
+        shapes = self._shapes_from(shape)
         described: list[tuple[Layer, Variable]] = []
         ops: list[OpSpec] = []
-        for layer in self.layers:
-            output_shape = layer.output_shape(shapes[-1])
-            described += [(layer, variable) for variable in layer.variables(shapes[-1])]
-            ops += layer.ops(shapes[-1])
-            shapes.append(output_shape)
+        for layer, rows in zip(self.layers, shapes[:-1], strict=True):
+            if layer.weights:
+                raise ValueError(_check.refusal("layers", f"{layer.name}, which another model built", "new layers"))
+            described += [(layer, variable) for variable in layer.variables(rows)]
+            ops += layer.ops(rows)
         width = math.prod(shapes[-1])
         self._shapes = shapes
         self._ops = ops or [OpSpec("activation", width, width)]
         self._allocate(described)
         self.input_shape = shape
+
+    def _shapes_from(self, input_shape: Shape) -> list[Shape]:
+        """Shape of one row before each layer, and after the last."""
+        shapes = [input_shape]
+        for layer in self.layers:
+            shapes.append(layer.output_shape(shapes[-1]))
+        return shapes
 
     def _allocate(self, described: list[tuple[Layer, Variable]]) -> None:
         total = sum(variable.size for _, variable in described)
@@ -167,11 +172,10 @@ class Sequential:
                 "input_shape: got none, expected one: give it to Sequential, call build, or fit first"
             )
 
-    def _build_for(self, x: Any) -> None:
-        """Builds a model that has no shape yet for the rows of `x`."""
+    def _build_for(self, rows: np.ndarray) -> None:
+        """Builds a model that has no shape yet for these rows."""
         if self.input_shape is None:
-            array = _check.numeric_array("x", x)
-            self.build(array.shape[1:] if array.ndim > 1 else (1,))
+            self.build(rows.shape[1:])
 
     @property
     def output_shape(self) -> Shape:
@@ -204,6 +208,8 @@ class Sequential:
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Sets all `weights`, in order; nothing is changed unless all of them fit."""
+        if not isinstance(weights, Sequence):
+            raise TypeError(_check.refusal("weights", type(weights).__name__, "a list of arrays"))
         if len(weights) != len(self.weights):
             raise ValueError(_check.refusal("weights", f"{len(weights)} arrays", f"{len(self.weights)}"))
         checked = []
@@ -211,8 +217,9 @@ class Sequential:
             array = _check.numeric_array(target.name, given)
             if array.shape != target.shape:
                 raise ValueError(_check.refusal(target.name, f"shape {array.shape}", f"shape {target.shape}"))
+            array = _check.contiguous(array, self.dtype)
             _check.finite(target.name, array)
-            checked.append(array)
+            checked.append(array.copy())
         for target, array in zip(self._weights, checked, strict=True):
             target[...] = array
 
@@ -241,11 +248,17 @@ class Sequential:
         chosen_loss = losses.get(loss)
         if isinstance(metrics, str):
             raise TypeError(_check.refusal("metrics", repr(metrics), f"a list: [{metrics!r}]"))
-        self.metrics = [known.get(metric, chosen_loss) for metric in metrics]
+        chosen_metrics = [known.get(metric, chosen_loss) for metric in metrics]
+        names = ["loss", *(metric.name for metric in chosen_metrics)]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(_check.refusal("metrics", f"the name {name!r} twice", "different names"))
+        self.metrics = chosen_metrics
         self.optimizer, self.loss = chosen_optimizer, chosen_loss
         if self.input_shape is not None:
             self._plans.clear()
             self._memory = None
+            self._forward_rows = 0
 
     def _compiled(self) -> losses.Loss:
         if self.loss is None or self.optimizer is None:
@@ -316,12 +329,19 @@ class Sequential:
     def _rows(self, x: Any, name: str = "x") -> np.ndarray:
         return _check.rows(name, x, self.dtype, self.input_shape)
 
-    def _pairs(self, x: Any, y: Any, prefix: str = "") -> tuple[np.ndarray, np.ndarray]:
-        """Rows and targets as the plan takes them."""
+    def _checked(
+        self, x: Any, y: Any, prefix: str = "", shape: Shape | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and targets as the plan takes them; `shape` is what rows a model not built expects."""
         loss = self._compiled()
-        self._build_for(x)
-        rows = self._rows(x, prefix + "x")
-        targets = loss.prepare_targets(y, len(rows), self._width, self.dtype)
+        rows = _check.rows(prefix + "x", x, self.dtype, self.input_shape or shape)
+        outputs = math.prod(self._shapes_from(rows.shape[1:])[-1])
+        return rows, loss.prepare_targets(y, len(rows), outputs, self.dtype, prefix + "y")
+
+    def _pairs(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        """As `_checked`, for a model that is then built."""
+        rows, targets = self._checked(x, y)
+        self._build_for(rows)
         return rows, targets
 
     # ---- training ----------------------------------------------------------------------------------
@@ -333,7 +353,7 @@ class Sequential:
         batch_size: int = 32,
         epochs: int = 1,
         verbose: str | int = "auto",
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback] | None = None,
         validation_split: float = 0.0,
         validation_data: tuple[Any, Any] | None = None,
         shuffle: bool = True,
@@ -354,7 +374,7 @@ class Sequential:
         verbose : {"auto", 0, 1, 2}
             0 is silent, 1 a progress bar (with tqdm; lines without), 2 a line an epoch; "auto" is 1
             on a terminal and 2 elsewhere.
-        callbacks : sequence of Callback
+        callbacks : sequence of Callback, optional
             Told what happens, see :mod:`fastweights.callbacks`.
         validation_split : float
             Part of the rows, from the end, that is held out and evaluated after each epoch.
@@ -453,8 +473,8 @@ class Sequential:
             Whether layers that act differently in training do so.
         """
         _check.flag("training", training)
-        self._build_for(x)
         rows = self._rows(x)
+        self._build_for(rows)
         out = np.empty((len(rows), *self._shapes[-1]), self.dtype)
         self._plan("check", len(rows)).forward(rows, out, len(rows))
         self._forward_rows = len(rows)

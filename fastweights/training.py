@@ -120,15 +120,22 @@ def _held_out(
 ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
     """Training rows and validation rows, checked."""
     split = _check.number("validation_split", split, minimum=0.0, below=1.0)
-    rows, targets = model._pairs(x, y)
+    rows, targets = model._checked(x, y)
+    kept = len(rows) - int(len(rows) * split)
     if data is not None:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise ValueError(_check.refusal("validation_data", type(data).__name__, "a pair (x, y)"))
-        return rows, targets, model._pairs(*data, prefix="validation ")
-    kept = len(rows) - int(len(rows) * split)
-    if kept == len(rows):
-        return rows, targets, None
-    return rows[:kept], targets[:kept], (rows[kept:], targets[kept:])
+        held_out = model._checked(*data, prefix="validation ", shape=rows.shape[1:])
+    elif split == 0.0:
+        held_out = None
+    elif 0 < kept < len(rows):
+        held_out = rows[kept:], targets[kept:]
+        rows, targets = rows[:kept], targets[:kept]
+    else:
+        expected = "a share that leaves rows to train on and rows to hold out"
+        raise ValueError(_check.refusal("validation_split", f"{split:g} of {len(rows)} rows", expected))
+    model._build_for(rows)
+    return rows, targets, held_out
 
 
 def fit(
@@ -138,7 +145,7 @@ def fit(
     batch_size: int,
     epochs: int,
     verbose: str | int,
-    callbacks: Sequence[Callback],
+    callbacks: Sequence[Callback] | None,
     validation_split: float,
     validation_data: tuple[Any, Any] | None,
     shuffle: bool,
@@ -150,8 +157,9 @@ def fit(
     initial_epoch = _check.whole("initial_epoch", initial_epoch, 0)
     shuffle = _check.flag("shuffle", shuffle)
     history = History()
-    listeners = [history, *_reporters(verbose), *callbacks]
+    listeners = [history, *_reporters(verbose), *_check.instances("callbacks", callbacks or (), Callback)]
     rows, targets, held_out = _held_out(model, x, y, validation_split, validation_data)
+    batch_size = min(batch_size, len(rows))
     order = np.arange(len(rows), dtype=np.int64) if shuffle else None
 
     model.stop_training = False
@@ -191,22 +199,25 @@ def _epoch(
     plan.reset()
     first = 0
 
-    def diverged(what: str) -> DivergenceError:
+    def diverged(batch: int, what: str) -> DivergenceError:
+        learning_rate = float(memory.numbers[0])
         model.parameters[:] = good_weights
         memory.copy_from(good_memory)
-        return DivergenceError(epoch, first // batch_size, memory.numbers[0], what)
+        return DivergenceError(epoch, batch, learning_rate, what)
 
-    while first < len(x) and not model.stop_training:
+    while first < len(x):
         first = plan.train(x, y, order, first, len(x), batch_size, STRETCH_SECONDS)
         if not np.isfinite(plan.last_loss):
-            raise diverged(f"the loss became {plan.last_loss}")
+            raise diverged(first // batch_size, f"the loss became {plan.last_loss}")
         if first < len(x):
             logs = _logs(model, plan)
             for listener in listeners:
                 listener.on_progress(epoch, first, len(x), logs)
             memory.numbers[0] = model.optimizer.learning_rate
-    if not np.isfinite(model.parameters.sum(dtype=np.float64)):
-        raise diverged("the weights overflowed")
+            if model.stop_training:
+                break
+    if not np.isfinite(model.parameters).all():
+        raise diverged((first - 1) // batch_size, "the weights overflowed")
     logs = _logs(model, plan)
     if held_out is not None:
         logs.update(evaluate(model, *held_out, prefix="val_"))

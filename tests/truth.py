@@ -214,7 +214,9 @@ def points(dtype: str) -> np.ndarray:
         random.uniform(0, 3, 300),
         random.uniform(0, 1.1 * limits.maxexp * np.log(2), 300),
     ])  # fmt: skip
-    near_roots = [root * (1 + sign * 2.0 ** -np.arange(2, 50, 2)) for root in ROOTS for sign in (1, -1)]
+    near_roots = [
+        root * (1 + sign * 2.0 ** -np.arange(2, 50, 2)) for root in ROOTS for sign in (1, -1)
+    ]
     log_max, log_min = np.log(float(limits.max)), np.log(float(limits.smallest_subnormal))
     switches = [
         0, 1, 2, 0.25, 0.5, *(np.log(2) * np.array([0.25, 0.5, 0.75, 1, 1.5])), np.sqrt(0.5), np.sqrt(2),
@@ -228,7 +230,9 @@ def points(dtype: str) -> np.ndarray:
         switches,
         np.nextafter(switches[:-1], np.array(np.inf, dtype)),
     ])  # fmt: skip
-    positive = np.concatenate([magnitudes.astype(dtype), around, np.concatenate(near_roots).astype(dtype)])
+    positive = np.concatenate(
+        [magnitudes.astype(dtype), around, np.concatenate(near_roots).astype(dtype)]
+    )
     return np.concatenate([positive, -positive, np.array([np.inf, -np.inf, np.nan], dtype)])
 
 

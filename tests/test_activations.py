@@ -1,0 +1,404 @@
+"""Activations: values and derivatives against true values, on every CPU level; the descriptions."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+import truth
+
+from fastweights import _dispatch, activations
+
+INF, NAN = math.inf, math.nan
+OPTIONS = (float(truth.OPTION), 0.0)
+#: float64 holds LANES = 8 of them, float32 16: below, at, between and above.
+COLUMNS = (1, 2, 3, 7, 8, 9, 10, 15, 16, 17, 33, 100)
+
+every_name = pytest.mark.parametrize("name", truth.ACTIVATIONS)
+every_dtype = pytest.mark.parametrize("dtype", truth.DTYPES)
+every_level = pytest.mark.parametrize("level", truth.LEVELS)
+both_softmaxes = pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+
+
+def apply(level, name, z, options=OPTIONS):
+    """Value and derivative at z."""
+    value, slope = z.copy(), np.empty_like(z)
+    truth.kernels(level, z.dtype.name).apply_activation(
+        name, value.ctypes.data, slope.ctypes.data, z.size, options
+    )
+    return value, slope
+
+
+def apply_gradient(level, name, dy, y, slope, options=OPTIONS):
+    dz = dy.copy()
+    truth.kernels(level, dy.dtype.name).apply_activation_gradient(
+        name, dz.ctypes.data, y.ctypes.data, slope.ctypes.data, dy.size, options
+    )
+    return dz
+
+
+def apply_softmax(level, name, z):
+    y = np.empty_like(z)
+    truth.kernels(level, z.dtype.name).apply_softmax(
+        name == "log_softmax", y.ctypes.data, z.ctypes.data, *z.shape
+    )
+    return y
+
+
+def apply_softmax_gradient(level, name, dy, y):
+    dx = dy.copy()
+    truth.kernels(level, dy.dtype.name).apply_softmax_gradient(
+        name == "log_softmax", dx.ctypes.data, dx.ctypes.data, y.ctypes.data, *dy.shape
+    )
+    return dx
+
+
+# ---- element by element -----------------------------------------------------------------------------
+
+
+@every_level
+@every_dtype
+@pytest.mark.parametrize("what", ["value", "derivative"])
+@every_name
+def test_within_16_ulp(name, what, dtype, level):
+    # Points reach from -inf to inf and hold both zeros, NaN and the roots of the derivatives.
+    index = ("value", "derivative").index(what)
+    z = truth.points(dtype)
+    got = apply(level, name, z)[index]
+    if name == "linear" and what == "derivative":
+        z, got = z[:-1], got[:-1]  # 1 for NaN too
+    true = truth.truth(truth.ACTIVATIONS[name][index], dtype)
+    errors = true.errors(got) if got.size == z.size == true.ulp.size else np.abs(got - 1)
+    assert errors.max() <= 16, f"{errors.max():.2f} ULP at {z[errors.argmax()]!r}"
+
+
+@every_level
+@every_name
+def test_float32_agrees_with_float64_at_every_65521st_number(name, level):
+    z = truth.every_float32()
+    for got, true in zip(
+        apply(level, name, z), apply(level, name, z.astype(np.float64)), strict=True
+    ):
+        with np.errstate(all="ignore"):
+            largest = np.finfo(np.float32).max
+            ulp = np.spacing(np.abs(true).clip(0, largest).astype(np.float32))
+            errors = (
+                np.abs(np.clip(got, -largest, largest) - np.clip(true, -largest, largest)) / ulp
+            )
+        np.testing.assert_array_equal(np.isnan(got), np.isnan(true))
+        assert errors[~np.isnan(true)].max() <= 16
+
+
+@every_level
+@every_dtype
+@every_name
+def test_signs_of_zero_and_infinity(name, dtype, level):
+    value, _ = apply(level, name, np.array([0.0, -0.0], dtype))
+    if name in ("sigmoid", "softplus"):
+        assert (value > 0).all()
+    else:
+        np.testing.assert_array_equal(value, [0.0, 0.0])
+        np.testing.assert_array_equal(np.signbit(value), [False, True])
+
+
+@every_level
+@every_dtype
+def test_leaky_relu_with_slope_0_is_relu(dtype, level):
+    z = truth.points(dtype)
+    leaky, relu = (apply(level, name, z, (0.0, 0.0)) for name in ("leaky_relu", "relu"))
+    assert truth.same_bits(leaky[0], relu[0])
+    assert truth.same_bits(leaky[1], relu[1])
+
+
+@every_level
+@every_dtype
+@every_name
+def test_inference_gives_the_bits_of_training(name, dtype, level):
+    z = truth.points(dtype)
+    value = z.copy()
+    truth.kernels(level, dtype).apply_activation(name, value.ctypes.data, 0, z.size, OPTIONS)
+    assert truth.same_bits(value, apply(level, name, z)[0])
+
+
+@every_level
+@every_dtype
+@every_name
+def test_gradient_is_dy_times_the_derivative(name, dtype, level):
+    z = truth.points(dtype)[:-1]
+    value, slope = apply(level, name, z)
+    dy = np.random.default_rng(1).standard_normal(z.size).astype(dtype)
+    np.testing.assert_array_equal(apply_gradient(level, name, dy, value, slope), dy * slope)
+
+
+@every_level
+@every_dtype
+@every_name
+def test_nan_goes_through_value_and_gradient(name, dtype, level):
+    # One NaN at every place of a vector; its neighbours are untouched.
+    for place in range(19):
+        z = np.linspace(-2, 2, 19).astype(dtype)
+        z[place] = NAN
+        value, slope = apply(level, name, z)
+        dz = apply_gradient(level, name, np.ones_like(z), value, slope)
+        expected = np.arange(19) == place
+        np.testing.assert_array_equal(np.isnan(value), expected)
+        if name != "linear":
+            np.testing.assert_array_equal(np.isnan(dz), expected)
+
+
+@every_level
+@every_dtype
+@every_name
+def test_any_length_gives_the_same_and_stays_within(name, dtype, level):
+    z = np.linspace(-3, 3, 35).astype(dtype)
+    value, slope = apply(level, name, z)
+    dz = apply_gradient(level, name, z, value, slope)
+    kernels = truth.kernels(level, dtype)
+    for n in range(z.size):
+        y, dy, kept = z.copy(), z.copy(), np.full(z.size, 7, dtype)
+        kernels.apply_activation(name, y.ctypes.data, kept.ctypes.data, n, OPTIONS)
+        kernels.apply_activation_gradient(
+            name, dy.ctypes.data, value.ctypes.data, slope.ctypes.data, n, OPTIONS
+        )
+        for got, whole, before in ((y, value, z), (kept, slope, 7), (dy, dz, z)):
+            expected = np.where(np.arange(z.size) < n, whole, before).astype(dtype)
+            assert truth.same_bits(got, expected)
+
+
+@every_dtype
+@every_name
+def test_levels_agree_to_the_bit(name, dtype):
+    first, *others = (apply(level, name, truth.points(dtype)) for level in truth.FUSED)
+    for other in others:
+        assert truth.same_bits(first[0], other[0])
+        assert truth.same_bits(first[1], other[1])
+
+
+# ---- row by row -------------------------------------------------------------------------------------
+
+
+def logits(columns, scale, dtype):
+    """Rows of logits; the last has its largest value three times, where it is wide enough."""
+    z = np.random.default_rng(columns).standard_normal((3, columns)) * scale
+    z[2, : min(columns, 3)] = z[2].max()
+    return z.astype(dtype)
+
+
+@every_level
+@every_dtype
+@pytest.mark.parametrize("scale", [1e-3, 1, 30, 1e4])
+@both_softmaxes
+def test_softmax_within_16_ulp(name, scale, dtype, level):
+    for columns in COLUMNS:
+        z = logits(columns, scale, dtype)
+        y = apply_softmax(level, name, z)
+        for row, got in zip(z, y, strict=True):
+            errors = truth.Truth.of(getattr(truth, name)(row), dtype).errors(got)
+            assert errors.max() <= 16, f"{errors.max():.2f} ULP in {columns} columns"
+
+
+@every_level
+@every_dtype
+@both_softmaxes
+def test_softmax_of_many_columns_within_16_ulp(name, dtype, level):
+    # All powers but one are far below the sum's last digit, and together far above it.
+    z = np.full((1, 5000), -15.0 if dtype == "float32" else -34.0, dtype)
+    z[0, 7] = 0
+    errors = truth.Truth.of(getattr(truth, name)(z[0]), dtype).errors(
+        apply_softmax(level, name, z)[0]
+    )
+    assert errors.max() <= 16
+
+
+@every_level
+@every_dtype
+def test_softmax_limits(dtype, level):
+    ln2 = np.log(np.array(2, dtype))
+    for z, softmax, log_softmax in (
+        ([1e4, -1e4, 0], [1, 0, 0], [0, -2e4, -1e4]),
+        ([1e4, 1e4], [0.5, 0.5], [-ln2, -ln2]),
+        ([-1e4, -1e4, -INF], [0.5, 0.5, 0], [-ln2, -ln2, -INF]),
+        ([INF, 1, -INF], [1, 0, 0], [0, -INF, -INF]),
+        ([INF, 1, INF], [0.5, 0, 0.5], [-ln2, -INF, -ln2]),
+        ([5], [1], [0]),
+        ([-INF, -INF], [NAN, NAN], [NAN, NAN]),
+    ):
+        row = np.array([z], dtype)
+        np.testing.assert_array_equal(apply_softmax(level, "softmax", row)[0], softmax)
+        np.testing.assert_array_equal(apply_softmax(level, "log_softmax", row)[0], log_softmax)
+
+
+@every_level
+@every_dtype
+@both_softmaxes
+def test_nan_fills_its_row_only(name, dtype, level):
+    for columns in COLUMNS:
+        for place in range(columns):
+            z = logits(columns, 1, dtype)
+            z[1, place] = NAN
+            y = apply_softmax(level, name, z)
+            np.testing.assert_array_equal(
+                np.isnan(y), [[False] * columns, [True] * columns, [False] * columns]
+            )
+
+
+@every_level
+@every_dtype
+@both_softmaxes
+def test_softmax_gradient(name, dtype, level):
+    # By z_j, sum_i dy_i dy_i/dz_j: y_i ([i = j] - y_j) for softmax, [i = j] - e^y_j for its logarithm.
+    tolerance = 50 * np.finfo(dtype).eps
+    for columns in COLUMNS:
+        z = logits(columns, 1, dtype)
+        dy = np.random.default_rng(columns + 1).standard_normal(z.shape).astype(dtype)
+        y = apply_softmax(level, name, z)
+        got = apply_softmax_gradient(level, name, dy, y)
+        for row in range(len(z)):
+            p = y[row].astype(np.longdouble)
+            if name == "softmax":
+                jacobian = np.diag(p) - np.outer(p, p)
+            else:
+                jacobian = np.eye(columns) - np.exp(p)[np.newaxis, :]
+            expected = dy[row].astype(np.longdouble) @ jacobian
+            size = np.abs(dy[row]) @ np.abs(jacobian)
+            assert (np.abs(got[row] - expected) <= tolerance * size).all()
+
+
+@every_dtype
+@both_softmaxes
+def test_softmax_levels_agree_to_the_bit(name, dtype):
+    for columns in (*COLUMNS, 1000):
+        z = logits(columns, 3, dtype)
+        first, *others = (apply_softmax(level, name, z) for level in truth.FUSED)
+        assert all(truth.same_bits(first, other) for other in others)
+        first, *others = (apply_softmax_gradient(level, name, z, first) for level in truth.FUSED)
+        assert all(truth.same_bits(first, other) for other in others)
+
+
+@every_level
+@every_dtype
+@both_softmaxes
+def test_softmax_rows_do_not_depend_on_each_other(name, dtype, level):
+    for columns in COLUMNS:
+        z = logits(columns, 3, dtype)
+        together = apply_softmax(level, name, z)
+        apart = np.concatenate([apply_softmax(level, name, row[np.newaxis]) for row in z])
+        assert truth.same_bits(together, apart)
+
+
+# ---- the descriptions ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", activations.ACTIVATIONS)
+def test_get_takes_name_config_and_activation(name):
+    activation = activations.get(name)
+    assert activation.name == name
+    config = json.loads(json.dumps(activation.config()))
+    assert config["name"] == name
+    assert activations.get(config) == activation
+    assert activations.get(activation) is activation
+    assert activation.is_elementwise == (name not in ("softmax", "log_softmax"))
+
+
+def test_get_defaults_and_aliases():
+    assert activations.get(None) == activations.LINEAR == activations.Linear()
+    assert activations.get("swish") == activations.SiLU()
+    assert activations.get("leaky_relu").options == (0.2, 0.0)
+    assert activations.get("elu").options == (1.0, 0.0)
+    assert activations.get({"name": "elu", "alpha": 2}).options == (2.0, 0.0)
+    assert activations.LeakyReLU(0.3) != activations.LeakyReLU()
+    assert activations.ReLU() != activations.Tanh()
+
+
+@pytest.mark.parametrize(
+    ("identifier", "error", "message"),
+    [
+        (
+            "sigmod",
+            ValueError,
+            "activation: got 'sigmod', expected one of .*did you mean 'sigmoid'",
+        ),
+        (7, TypeError, "activation: got int, expected a name"),
+        ({"alpha": 1.0}, TypeError, r"activation\['name'\]: got NoneType"),
+        ({"name": "elu", "beta": 1.0}, ValueError, "got 'beta', expected settings of elu: alpha"),
+        (
+            {"name": "relu", "alpha": 1.0},
+            ValueError,
+            "got 'alpha', expected settings of relu: none",
+        ),
+        ({"name": "elu", "alpha": -1.0}, ValueError, "alpha: got -1.0, expected .* at least 0"),
+        ({"name": "leaky_relu", "negative_slope": NAN}, ValueError, "negative_slope: got nan"),
+        ({"name": "leaky_relu", "negative_slope": "a"}, TypeError, "negative_slope: got 'a'"),
+    ],
+)
+def test_get_refuses(identifier, error, message):
+    with pytest.raises(error, match=message):
+        activations.get(identifier)
+
+
+def test_activations_are_immutable():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        activations.LeakyReLU().negative_slope = 1.0
+
+
+@every_dtype
+@every_name
+def test_call_and_derivative(name, dtype):
+    activation = activations.get(name)
+    x = np.linspace(-3, 3, 24).astype(dtype).reshape(2, 3, 4)
+    before = x.copy()
+    value, slope = apply(_dispatch.LEVEL, name, x, activation.options)
+    for got, expected in ((activation(x), value), (activation.derivative(x), slope)):
+        assert got.dtype == dtype
+        np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(x, before)
+
+
+@every_dtype
+@both_softmaxes
+def test_call_over_the_last_axis(name, dtype):
+    x = np.linspace(-3, 3, 24).astype(dtype).reshape(2, 3, 4)
+    got = activations.get(name)(x)
+    assert got.shape == x.shape
+    assert got.dtype == dtype
+    np.testing.assert_array_equal(
+        got, apply_softmax(_dispatch.LEVEL, name, x.reshape(6, 4)).reshape(x.shape)
+    )
+    with pytest.raises(ValueError, match="x: got a single number, expected at least one axis"):
+        activations.get(name)(1.0)
+
+
+@pytest.mark.parametrize("name", ["tanh", "softmax"])
+def test_call_takes_any_layout_and_numbers(name):
+    activation = activations.get(name)
+    x = np.arange(12, dtype=np.float64).reshape(3, 4)
+    expected = activation(x)
+    read_only = x.copy()
+    read_only.flags.writeable = False
+    strided = np.repeat(x, 2, axis=1)[:, ::2]
+    for same in (
+        read_only,
+        strided,
+        np.asfortranarray(x),
+        x.astype(">f8"),
+        x.astype(int),
+        x.tolist(),
+    ):
+        got = activation(same)
+        assert got.dtype == np.float64
+        np.testing.assert_array_equal(got, expected)
+    assert activation(x.astype(np.float16)).dtype == np.float32
+    assert activation(np.zeros((0, 4))).shape == (0, 4)
+    assert activation(np.zeros((4, 0))).shape == (4, 0)
+
+
+def test_call_refuses_what_is_no_real_number():
+    for x in (np.zeros(3, complex), np.array(["a"]), np.array([None])):
+        with pytest.raises(TypeError, match="x: got dtype"):
+            activations.get("tanh")(x)
+
+
+def test_an_unknown_kernel_is_refused():
+    with pytest.raises(KeyError, match="mish"):
+        truth.kernels("baseline", "float32").apply_activation("mish", 0, 0, 0, OPTIONS)
