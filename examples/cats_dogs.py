@@ -1,7 +1,8 @@
 """Cats and dogs: two classes from 28 x 28 silhouettes.
 
-Trains on the first 80 % of 2,000 drawings. Takes a few seconds and should print an accuracy of
-about 93 % on the unseen last 20 %, and never less than 92 %.
+Trains on the first 80 % of 2,000 drawings and on their mirror images, for a cat that looks to the
+left is a cat too. Takes a few seconds and should print an accuracy of about 94 % on the unseen last
+20 %, and not less than 92 %.
 """
 
 from pathlib import Path
@@ -17,8 +18,15 @@ def main() -> None:
         x, y, names = data["images"].astype(np.float32) / 255, data["labels"], data["names"]
     seen = len(x) * 8 // 10
 
+    x_train = np.concatenate([x[:seen], x[:seen, :, ::-1]])
+    y_train = np.tile(y[:seen], 2)
+
     model = fw.Sequential(
-        [layers.Flatten(), layers.Dense(128, activation="relu"), layers.Dense(1, "sigmoid")],
+        [
+            layers.Flatten(),
+            layers.Dense(128, activation="relu"),
+            layers.Dense(1, activation="sigmoid"),
+        ],
         input_shape=(28, 28),
         seed=0,
     )
@@ -26,7 +34,7 @@ def main() -> None:
         optimizer=optimizers.Adam(0.001), loss="binary_crossentropy", metrics=["accuracy"]
     )
     model.summary()
-    model.fit(x[:seen], y[:seen], batch_size=32, epochs=12, verbose=2)
+    model.fit(x_train, y_train, batch_size=32, epochs=30, verbose=2)
 
     probability = model.predict(x[seen:])[:, 0]
     guesses = probability > 0.5

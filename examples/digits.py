@@ -1,7 +1,7 @@
 """Handwritten digits: ten classes from 28 x 28 grey pixels.
 
-Trains on the first 80 % of 5,000 images. Takes a few seconds and should print an accuracy of about
-93 % on the unseen last 20 %, and never less than 91 %.
+Trains on the first 80 % of 5,000 images. Takes about a second and should print an accuracy of about
+92 % on the unseen last 20 %, and not less than 91 %.
 """
 
 from pathlib import Path
@@ -18,7 +18,12 @@ def main() -> None:
     seen = len(x) * 8 // 10
 
     model = fw.Sequential(
-        [layers.Flatten(), layers.Dense(128, activation="relu"), layers.Dense(10, "softmax")],
+        [
+            layers.Flatten(),
+            layers.Dense(256, activation="relu"),
+            layers.Dense(128, activation="relu"),
+            layers.Dense(10, activation="softmax"),
+        ],
         input_shape=(28, 28),
         seed=0,
     )
@@ -28,7 +33,7 @@ def main() -> None:
         metrics=["accuracy"],
     )
     model.summary()
-    model.fit(x[:seen], y[:seen], batch_size=64, epochs=15, verbose=2)
+    model.fit(x[:seen], y[:seen], batch_size=64, epochs=10, verbose=2)
 
     figures = model.evaluate(x[seen:], y[seen:], return_dict=True)
     print(f"accuracy on {len(x) - seen} unseen digits: {figures['accuracy']:.1%}")

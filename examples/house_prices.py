@@ -32,7 +32,7 @@ def main() -> None:
         input_shape=x.shape[1:],
         seed=SEED,
     )
-    model.compile(optimizer=optimizers.Adam(0.001), loss="mse")
+    model.compile(optimizer=optimizers.Adam(0.001), loss="mae")
     model.fit(
         x[train],
         y[train],

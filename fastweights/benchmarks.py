@@ -1,21 +1,27 @@
 """Times a compiled gradient against NumPy's and against central differences of the loss.
 
 The contenders take turns, round by round in one process, so that what else the machine does hits
-all of them alike; a time is that of the best of many blocks of equal length. Each computes the mean loss of a batch and
-its gradient by every parameter, its arguments checked and its memory allocated beforehand as far as
-it can be. The differences are of the compiled loss: the slow way at its best.
+all of them alike; a time is the best of many short blocks. Each computes the mean loss of a batch
+and its gradient by every parameter, with its arguments checked beforehand. The differences are of
+the compiled loss: the slow way at its best.
+
+``python -m fastweights.benchmarks`` prints `machine` and then every `Comparison` as lines of JSON;
+`race` runs it as a process in which everyone, NumPy's BLAS too, has one thread.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import json
 import math
 import os
 import platform
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +34,15 @@ from fastweights.models import Sequential
 #: A contender: computes the gradient and returns the loss.
 Gradient = Callable[[], float]
 
-ROUNDS = 40
+ROUNDS = 100
 
 #: About the length of a block, the calls that are timed together: far above the clock's noise and
 #: below the time slices of an operating system. It must be the same for all contenders, since a
 #: longer block is interrupted more often.
-BLOCK_SECONDS = 0.002
+BLOCK_SECONDS = 0.001
+
+#: One thread for everyone: read by NumPy's BLAS when it is imported, and by this library.
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 #: Of a network with more parameters, so many are nudged and the time is scaled to all.
 MAX_NUDGED = 8192
@@ -184,7 +193,7 @@ class Differences:
             gradients[i] = (loss_above - loss_below) / (above - below)
 
 
-# ---- the race ------------------------------------------------------------------------------------
+# ---- side by side --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -206,15 +215,14 @@ class Comparison:
     error_to_numpy: float
     error_to_differences: float
 
-    @property
-    def times_numpy(self) -> float:
-        """How many compiled gradients fit into the time of one of NumPy's."""
-        return self.numpy / self.compiled
-
-    @property
-    def times_differences(self) -> float | None:
-        """How many compiled gradients fit into the time of one by differences."""
-        return None if self.differences is None else self.differences / self.compiled
+    def figures(self) -> dict[str, Any]:
+        """All fields, and how many compiled gradients fit into the time of each of the others."""
+        slow = self.differences
+        return {
+            **asdict(self),
+            "times_numpy": self.numpy / self.compiled,
+            "times_differences": None if slow is None else slow / self.compiled,
+        }
 
 
 def compare(network: Network, rounds: int = ROUNDS) -> list[Comparison]:
@@ -228,7 +236,8 @@ def compare(network: Network, rounds: int = ROUNDS) -> list[Comparison]:
     nudged = min(parameters, MAX_NUDGED)
     turns = _turns(nudging, np.random.default_rng(0).permutation(parameters)[:nudged], rounds)
 
-    blocks = [(call, _calls_a_block(call)) for call in (*compiled.values(), *by_hand.values())]
+    contenders: list[Gradient] = [*compiled.values(), *by_hand.values()]
+    blocks = [(call, _calls_a_block(call)) for call in contenders]
     times: list[list[float]] = [[] for _ in blocks]
     nudge_times = []
     for turn in turns:
@@ -271,9 +280,8 @@ def _seconds(work: Callable[..., object], calls: int, *arguments: object) -> flo
 
 
 def _calls_a_block(work: Callable[..., object], *arguments: object) -> int:
-    """How many calls fill a block, from calls after a first one, which pays for cold caches."""
-    work(*arguments)
-    return max(1, round(BLOCK_SECONDS / _seconds(work, 3, *arguments)))
+    """How many calls fill a block."""
+    return max(1, round(BLOCK_SECONDS / min(_seconds(work, 1, *arguments) for _ in range(10))))
 
 
 def largest_error(gradient: np.ndarray, reference: np.ndarray) -> float:
@@ -315,3 +323,34 @@ def _cpu_model() -> str:
         command = ["sysctl", "-n", "machdep.cpu.brand_string"]
         return subprocess.run(command, capture_output=True, text=True).stdout.strip()
     return platform.processor() or platform.machine()
+
+
+# ---- a process of its own ------------------------------------------------------------------------
+
+
+def race() -> Iterator[dict[str, Any]]:
+    """Yields `machine`, then the figures of each `Comparison` of the ladder as it is done."""
+    command = [sys.executable, "-m", "fastweights.benchmarks"]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | ONE_THREAD,
+        cwd=Path(__file__).parents[1],  # where the import finds this very package
+    ) as process:
+        yield from map(json.loads, process.stdout or ())
+    if process.returncode:
+        raise ChildProcessError(f"the benchmark's process ended with code {process.returncode}")
+
+
+def main() -> None:
+    """What the process does."""
+    print(json.dumps(machine()), flush=True)
+    for network in LADDER:
+        for row in compare(network):
+            print(json.dumps(row.figures()), flush=True)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main()

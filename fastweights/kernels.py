@@ -78,12 +78,12 @@ def dense_forward(
         An argument does not fit: shape, dtype, or an output that is read-only, strided or overlaps
         another argument.
     """
+    inputs = {"x": x, "kernel": kernel, "bias": bias}
     real = _real_dtype("x", x)
     x = _matrix("x", x, real, (None, None))
     kernel = _matrix("kernel", kernel, real, (x.shape[1], None))
-    inputs = {"x": x, "kernel": kernel}
     if bias is not None:
-        bias = inputs["bias"] = _matrix("bias", bias, real, (kernel.shape[1],))
+        bias = _matrix("bias", bias, real, (kernel.shape[1],))
     function = activations.get(activation)
     if not function.is_elementwise:
         raise ValueError(_check.refusal("activation", function.name, "one that works element by element"))
@@ -134,14 +134,14 @@ def dense_backward(
     ValueError, TypeError
         As `dense_forward`.
     """
+    inputs = {"dy": dy, "x": x, "kernel": kernel, "slope": slope}
     real = _real_dtype("x", x)
     x = _matrix("x", x, real, (None, None))
     kernel = _matrix("kernel", kernel, real, (x.shape[1], None))
     shape = (x.shape[0], kernel.shape[1])
     dy = _matrix("dy", dy, real, shape)
-    inputs = {"dy": dy, "x": x, "kernel": kernel}
     if slope is not None:
-        slope = inputs["slope"] = _matrix("slope", slope, real, shape)
+        slope = _matrix("slope", slope, real, shape)
     if _check.flag("accumulate", accumulate):
         for name, given in (("dkernel", dkernel), ("dbias", dbias)):
             if given is None:

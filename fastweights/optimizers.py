@@ -18,7 +18,8 @@ from fastweights._core import plan as _plan
 class Optimizer:
     """Base of all optimizers.
 
-    A subclass names its kernel and lists the numbers that the kernel wants.
+    A subclass names its kernel and lists the numbers that the kernel wants. Settings are fixed once
+    they are set, but for the learning rate: models keep memory for the kernel that they chose.
     """
 
     #: Name of the compiled kernel.
@@ -26,6 +27,11 @@ class Optimizer:
 
     def __init__(self, learning_rate: float) -> None:
         self.learning_rate = learning_rate
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__ and name != "_learning_rate":
+            raise AttributeError(f"{name}: is fixed; compile with a new {type(self).__name__}")
+        super().__setattr__(name, value)
 
     @property
     def learning_rate(self) -> float:

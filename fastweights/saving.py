@@ -45,6 +45,9 @@ def save(model: Sequential, path: str | os.PathLike[str], metadata: Mapping[str,
         }
     tensors = {name: weight.T for name, weight in _torch_names(model)}
     own = {"format": "pt", "fastweights.format": FORMAT, "fastweights.model": json.dumps(description)}
+    for key in metadata:
+        if key in own:
+            raise ValueError(_check.refusal("metadata", f"the key {key!r}", "a key of your own"))
     serialization.write(path, tensors, {**metadata, **own})
 
 
@@ -68,9 +71,10 @@ def load(path: str | os.PathLike[str]) -> Sequential:
         model = Sequential.from_config(description["model"])
         if "compile" in description:
             model.compile(**description["compile"])
-    except (KeyError, TypeError, ValueError) as error:
+        weights = dict(_torch_names(model))
+    except (KeyError, TypeError, ValueError, MemoryError, RecursionError) as error:
         raise ValueError(f"{file}: the description of the model is damaged ({error})") from error
-    for name, weight in _torch_names(model):
+    for name, weight in weights.items():
         stored = tensors.pop(name, None)
         if stored is None:
             raise ValueError(_check.refusal(file, f"no tensor {name!r}", "one for each weight"))

@@ -267,10 +267,10 @@ cdef class Plan:
             if self.ops[i].prepare != NULL:
                 self.ops[i].prepare(&self.ops[i])
 
-    cdef double measure_loss(self, Py_ssize_t rows, double scale, bint with_gradient) noexcept nogil:
-        """The sum of the loss over the rows; its gradient, times scale, where backward starts."""
+    cdef double measure_loss(self, double total, Py_ssize_t rows, double scale,
+                             bint with_gradient) noexcept nogil:
+        """`total` plus the loss of each row, in order; the gradient times scale where backward starts."""
         cdef Op* op = &self.ops[self.n_loss_ops - 1]
-        cdef double total = 0.0
         cdef Py_ssize_t i
         self.loss.compute(self.values, op.dy if with_gradient else NULL, op.y, self.targets,
                           rows, op.outputs, self.loss_options, scale)
@@ -298,7 +298,7 @@ cdef class Plan:
             chunk = min(self.capacity, rows - done)
             self.load(x, y, order, first + done, chunk)
             self.run_forward(0, self.n_loss_ops, chunk)
-            total += self.measure_loss(chunk, 1.0 / rows, True)
+            total = self.measure_loss(total, chunk, 1.0 / rows, True)
             self.measure_metrics(chunk)
             self.run_backward(self.n_loss_ops, chunk, done > 0)
             if dx != NULL:
@@ -368,7 +368,7 @@ cdef class Plan:
                 chunk = min(self.capacity, last - first)
                 self.load(data.at, labels.at, NULL, first, chunk)
                 self.run_forward(0, self.n_loss_ops, chunk)
-                self.loss_sum += self.measure_loss(chunk, 1.0, False)
+                self.loss_sum = self.measure_loss(self.loss_sum, chunk, 1.0, False)
                 self.measure_metrics(chunk)
                 self.rows_seen += chunk
                 first += chunk

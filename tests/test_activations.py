@@ -54,7 +54,7 @@ def apply_softmax_gradient(level, name, dy, y):
     return dx
 
 
-# ---- element by element -----------------------------------------------------------------------------
+# ---- element by element --------------------------------------------------------------------------
 
 
 @every_level
@@ -66,10 +66,7 @@ def test_within_16_ulp(name, what, dtype, level):
     index = ("value", "derivative").index(what)
     z = truth.points(dtype)
     got = apply(level, name, z)[index]
-    if name == "linear" and what == "derivative":
-        z, got = z[:-1], got[:-1]  # 1 for NaN too
-    true = truth.truth(truth.ACTIVATIONS[name][index], dtype)
-    errors = true.errors(got) if got.size == z.size == true.ulp.size else np.abs(got - 1)
+    errors = truth.truth(truth.ACTIVATIONS[name][index], dtype).errors(got)
     assert errors.max() <= 16, f"{errors.max():.2f} ULP at {z[errors.argmax()]!r}"
 
 
@@ -77,17 +74,11 @@ def test_within_16_ulp(name, what, dtype, level):
 @every_name
 def test_float32_agrees_with_float64_at_every_65521st_number(name, level):
     z = truth.every_float32()
-    for got, true in zip(
-        apply(level, name, z), apply(level, name, z.astype(np.float64)), strict=True
-    ):
-        with np.errstate(all="ignore"):
-            largest = np.finfo(np.float32).max
-            ulp = np.spacing(np.abs(true).clip(0, largest).astype(np.float32))
-            errors = (
-                np.abs(np.clip(got, -largest, largest) - np.clip(true, -largest, largest)) / ulp
-            )
-        np.testing.assert_array_equal(np.isnan(got), np.isnan(true))
-        assert errors[~np.isnan(true)].max() <= 16
+    with np.errstate(all="ignore"):
+        precise = apply(level, name, z.astype(np.float64))
+        for got, true in zip(apply(level, name, z), precise, strict=True):
+            errors = truth.Truth.for_float32(true).errors(got)
+            assert errors.max() <= 16, f"{errors.max():.2f} ULP at {z[errors.argmax()]!r}"
 
 
 @every_level
@@ -175,7 +166,7 @@ def test_levels_agree_to_the_bit(name, dtype):
         assert truth.same_bits(first[1], other[1])
 
 
-# ---- row by row -------------------------------------------------------------------------------------
+# ---- row by row ----------------------------------------------------------------------------------
 
 
 def logits(columns, scale, dtype):
@@ -247,7 +238,7 @@ def test_nan_fills_its_row_only(name, dtype, level):
 @every_dtype
 @both_softmaxes
 def test_softmax_gradient(name, dtype, level):
-    # By z_j, sum_i dy_i dy_i/dz_j: y_i ([i = j] - y_j) for softmax, [i = j] - e^y_j for its logarithm.
+    # dy_i/dz_j is y_i ([i = j] - y_j) for softmax and [i = j] - e^y_j for its logarithm.
     tolerance = 50 * np.finfo(dtype).eps
     for columns in COLUMNS:
         z = logits(columns, 1, dtype)
@@ -287,7 +278,7 @@ def test_softmax_rows_do_not_depend_on_each_other(name, dtype, level):
         assert truth.same_bits(together, apart)
 
 
-# ---- the descriptions ---------------------------------------------------------------------------------
+# ---- the descriptions ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", activations.ACTIVATIONS)

@@ -272,7 +272,10 @@ def test_predict_needs_no_target_ignores_other_columns_and_notes_the_unseen(
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == 3
     assert printed.err.count("\n") == 1
-    assert "note: rare or unseen categories count as none: 2 cells" in printed.err
+    assert (
+        "note: rare or unseen categories count as none: 'Atlantis' in column 'town' and 1 more"
+        in printed.err
+    )
 
 
 def test_evaluate_repeats_the_report_of_train(table, columns, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """Metrics: sums over ragged batches against the oracle, and what goes beside which loss."""
 
 import importlib
+import itertools
 import math
 
 import numpy as np
@@ -35,7 +36,7 @@ def measure(metric, prediction, target, batches=(), level=LEVELS[0], real=np.flo
     rows, columns = prediction.shape
     state = np.zeros(columns * metrics.SUMS_PER_OUTPUT + 8)
     edges = [0, *batches, rows]
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in itertools.pairwise(edges):
         module.apply_metric(
             metric.kernel,
             state.ctypes.data,

@@ -369,12 +369,12 @@ def test_remarks_about_new_rows(houses):
     preprocessor = Preprocessor.fit(houses, "price")
     assert preprocessor.remarks(houses) == []
     columns = {name: column.copy() for name, column in houses.columns.items()}
-    columns["area"][:2] = "big"
+    columns["area"][0] = "big"
     columns["town"][:2] = "Atlantis"
     remarks = preprocessor.remarks(Table(columns))
     assert remarks == [
-        "text among numbers counts as missing: 2 cells, such as 'big' in column 'area'",
-        "rare or unseen categories count as none: 2 cells, such as 'Atlantis' in column 'town'",
+        "text among numbers counts as missing: 'big' in column 'area'",
+        "rare or unseen categories count as none: 'Atlantis' in column 'town' and 1 more",
     ]
     assert np.isfinite(preprocessor.transform(Table(columns))).all()
 

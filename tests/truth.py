@@ -41,7 +41,7 @@ def kernels(level: str, dtype: str) -> ModuleType:
     return importlib.import_module(f"fastweights._core.kernels_{level}_f{dtype[-2:]}")
 
 
-# ---- formulas --------------------------------------------------------------------------------------
+# ---- formulas ------------------------------------------------------------------------------------
 
 
 def sigmoid(x: mpf) -> mpf:
@@ -53,8 +53,8 @@ def sigmoid_slope(x: mpf) -> mpf:
 
 
 def normal_distribution(x: mpf) -> mpf:
-    # Beyond 50 either tail is below what float64 holds.
-    return mp.erfc(-max(min(x, mpf(50)), mpf(-50)) / mp.sqrt(2)) / 2
+    # mpmath's erfc does not take huge arguments; from 1000 on nothing is left even times x.
+    return mp.erfc(-max(min(x, mpf(1000)), mpf(-1000)) / mp.sqrt(2)) / 2
 
 
 def normal_density(x: mpf) -> mpf:
@@ -155,7 +155,7 @@ def log_softmax(logits: np.ndarray) -> list[mpf]:
     return [(mpf(float(z)) - values[0]) - log_rest for z in logits]
 
 
-# ---- distance ----------------------------------------------------------------------------------------
+# ---- distance ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -182,6 +182,14 @@ class Truth:
             if abs(value) <= largest:
                 rest[i] = float((value - mpf(float(nearest[i]))) / mpf(float(ulp[i])))
         return cls(nearest, rest, ulp)
+
+    @classmethod
+    def for_float32(cls, values: np.ndarray) -> Truth:
+        """Of true values that are known in float64."""
+        largest = float(np.finfo(np.float32).max)
+        nearest = np.where(np.isinf(values), values, np.clip(values, -largest, largest))
+        size = np.clip(np.abs(values), 0, largest / 2).astype(np.float32)
+        return cls(nearest, np.zeros(values.shape), np.spacing(size).astype(np.float64))
 
     def errors(self, got: np.ndarray) -> np.ndarray:
         """The distance of every result in ULP; a NaN or inf in the wrong place is inf away.
@@ -219,7 +227,7 @@ def points(dtype: str) -> np.ndarray:
     ]
     log_max, log_min = np.log(float(limits.max)), np.log(float(limits.smallest_subnormal))
     switches = [
-        0, 1, 2, 0.25, 0.5, *(np.log(2) * np.array([0.25, 0.5, 0.75, 1, 1.5])), np.sqrt(0.5), np.sqrt(2),
+        0, 1, 2, 0.25, 0.5, np.sqrt(0.5), np.sqrt(2), *(np.log(2) * np.arange(0.25, 1.75, 0.25)),
         *ROOTS, *(np.array(ROOTS) - 0.25), *(np.array(ROOTS) + 0.25),
         log_max, log_min, np.log(float(limits.tiny)), 120, 800, 15.5, 40, 11.5, 22.25, 6.5,
         limits.tiny, limits.smallest_subnormal, limits.max,

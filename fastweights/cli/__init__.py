@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except SystemExit as done:  # --help, --version, wrong usage
-        return done.code
+        return int(done.code or 0)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
     except BrokenPipeError:  # The reader, such as head, has seen enough.

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from fastweights import benchmarks
-from fastweights.benchmarks import Comparison
 from fastweights.cli.output import Output, add_json, text_table
+
+Figures = dict[str, Any]
+
+_HEADER = [
+    "network", "batch", "parameters", "dtype",
+    "compiled", "NumPy", "ratio", "largest error",
+    "differences", "ratio", "largest error",
+]  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,70 +26,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs ``fastweights bench``."""
     output = Output(args)
-    machine = benchmarks.machine()
+    figures = benchmarks.race()
+    machine = next(figures)
     output.say(_machine_in_words(machine))
-    output.say("one gradient of a batch's loss by every parameter; the three take turns\n")
-    rows = [row for network in benchmarks.LADDER for row in benchmarks.compare(network)]
-    output.say(_table(rows))
-    output.say("\n" + "\n".join(_notes(rows)))
-    output.result({"machine": machine, "rounds": benchmarks.ROUNDS, "results": _figures(rows)})
+    output.say("timing the gradient of a batch's mean loss by every parameter ...\n")
+    rows = list(figures)
+    output.say(text_table([_HEADER, *map(_line, rows)]))
+    output.say("\n" + _notes(rows))
+    output.result({"machine": machine, "rounds": benchmarks.ROUNDS, "results": rows})
     return 0
 
 
-def _machine_in_words(machine: dict[str, Any]) -> str:
+def _machine_in_words(machine: Figures) -> str:
     return (
-        "{cpu} ({cpus} CPUs), level {cpu_level}, at most {num_threads} threads; "
+        "{cpu} ({cpus} CPUs), level {cpu_level}, {num_threads} thread; "
         "fastweights {fastweights}, NumPy {numpy}, Python {python}".format(**machine)
     )
 
 
-def _table(rows: Sequence[Comparison]) -> str:
-    header = [
-        "network, batch", "parameters", "dtype",
-        "compiled", "NumPy", "ratio", "largest error",
-        "differences", "ratio", "largest error",
-    ]  # fmt: skip
-    return text_table([header, *map(_line, rows)])
-
-
-def _line(row: Comparison) -> list[str]:
-    line = [f"{row.network}, {row.rows}", f"{row.parameters:,}", row.dtype]
-    line += [_duration(row.compiled), _duration(row.numpy), f"{row.times_numpy:,.1f} x"]
-    line.append(f"{row.error_to_numpy:.1e}")
-    if row.differences is None:
+def _line(row: Figures) -> list[str]:
+    line = [row["network"], str(row["rows"]), f"{row['parameters']:,}", row["dtype"]]
+    line += [duration(row["compiled"])]
+    line += [
+        duration(row["numpy"]),
+        f"{row['times_numpy']:,.1f} x",
+        f"{row['error_to_numpy']:.1e}",
+    ]
+    if row["differences"] is None:
         line += ["-", "-"]
     else:
-        sampled = "*" if row.nudged < row.parameters else ""
-        line += [_duration(row.differences) + sampled, f"{row.times_differences:,.0f} x"]
-    line.append(f"{row.error_to_differences:.1e}")
-    return line
+        sampled = "*" if row["nudged"] < row["parameters"] else ""
+        line += [sampled + duration(row["differences"]), f"{row['times_differences']:,.0f} x"]
+    return [*line, f"{row['error_to_differences']:.1e}"]
 
 
-def _notes(rows: Sequence[Comparison]) -> list[str]:
+def _notes(rows: Sequence[Figures]) -> str:
     sampled = {
-        f"* from {row.nudged:,} of the {row.parameters:,} parameters, scaled to all"
+        f"\n* measured on {row['nudged']:,} of the {row['parameters']:,} parameters, scaled to all"
         for row in rows
-        if row.nudged < row.parameters
+        if row["nudged"] < row["parameters"]
     }
-    return [
-        f"Times are the best of {benchmarks.ROUNDS} rounds; a ratio is that time over the",
-        "compiled one's. An error is the greatest distance of any parameter's compiled gradient,",
-        "over the greatest gradient. Differences nudge each parameter up and down and look at the",
-        "compiled loss, always in float64.",
-        *sorted(sampled),
-    ]
+    return (
+        f"times: best of {benchmarks.ROUNDS} rounds in which the three take turns, "
+        "one thread each\n"
+        "ratio: that time over the compiled one's\n"
+        "largest error: greatest distance of any parameter's compiled gradient, "
+        "over the greatest gradient\n"
+        "differences: each parameter nudged up and down, a look at the compiled loss each time, "
+        "in float64" + "".join(sorted(sampled))
+    )
 
 
-def _duration(seconds: float) -> str:
-    """A time in the unit that suits it, to three digits."""
-    for unit, scale in (("us", 1e6), ("ms", 1e3), ("s", 1.0)):
-        if seconds * scale < 1000 or unit == "s":
-            break
-    return f"{seconds * scale:#.3g}".rstrip(".") + f" {unit}"
-
-
-def _figures(rows: Sequence[Comparison]) -> list[dict[str, Any]]:
-    return [
-        asdict(row) | {"times_numpy": row.times_numpy, "times_differences": row.times_differences}
-        for row in rows
-    ]
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    for unit, scale in (("us", 1e6), ("ms", 1e3)):
+        if seconds * scale < 1000:
+            return f"{seconds * scale:.{1 if seconds * scale < 100 else 0}f} {unit}"
+    return f"{seconds:.1f} s"

@@ -59,9 +59,9 @@ def run(args: argparse.Namespace) -> int:
     output = Output(args)
     rows = _check.whole("--rows", args.rows, 1)
     rng = np.random.default_rng(_check.whole("--seed", args.seed, 0))
-    model = _model(args)
-    x = rng.normal(size=(rows, *model.input_shape))
-    y = _targets(model.loss, rng, rows, math.prod(model.output_shape))
+    model, loss = _model_and_loss(args)
+    x = rng.normal(size=(rows, *(model.input_shape or ())))
+    y = _targets(loss, rng, rows, math.prod(model.output_shape))
     report = fw.check_gradients(model, x, y, tolerance=args.tolerance)
     if not math.isfinite(report.loss):
         expected = "a last activation that suits the loss, such as softplus for poisson"
@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
     return 0 if report.passed else 1
 
 
-def _model(args: argparse.Namespace) -> fw.Sequential:
-    """The model of the file or of the spec, compiled."""
+def _model_and_loss(args: argparse.Namespace) -> tuple[fw.Sequential, losses.Loss]:
+    """The model of the file or of the spec, compiled, and its loss."""
     if (args.model is None) == (args.layers is None):
         both = "none" if args.model is None else "both"
         raise ValueError(_check.refusal("MODEL or --layers", both, "one of them"))
@@ -85,10 +85,12 @@ def _model(args: argparse.Namespace) -> fw.Sequential:
             raise ValueError(_check.refusal("--layers", repr(args.layers), expected))
         dense = [layers.Dense(units, activation=activation) for units, activation in stack]
         model = fw.Sequential(dense, input_shape=inputs, dtype=args.dtype, seed=args.seed)
-    if args.loss is not None or model.loss is None:
-        last = getattr(model.layers[-1], "activation", None)
-        model.compile("sgd", _loss(args.loss or "mse", is_linear=last == activations.LINEAR))
-    return model
+    if args.loss is None and model.loss is not None:
+        return model, model.loss
+    last = getattr(model.layers[-1], "activation", None)
+    loss = _loss(args.loss or "mse", is_linear=last == activations.LINEAR)
+    model.compile("sgd", loss)
+    return model, loss
 
 
 def _loss(name: str, is_linear: bool) -> losses.Loss:

@@ -37,7 +37,11 @@ def _with_null(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
+#: A parser, or one of its groups.
+Group = argparse._ActionsContainer
+
+
+def add_json(parser: Group) -> None:
     """Adds ``--json``."""
     parser.add_argument(
         "--json",

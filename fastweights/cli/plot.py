@@ -12,6 +12,7 @@ try:
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 except ImportError:
     raise ModuleNotFoundError(
@@ -26,7 +27,7 @@ INK, FAINT = "#20242a", "#8a929c"
 BLUE, ORANGE = "#2f6fb0", "#e0762e"
 MAX_CLASSES_COUNTED = 12
 
-STYLE = {
+STYLE: Any = {
     "font.size": 10,
     "text.color": INK,
     "axes.edgecolor": "#c3c8ce",
@@ -57,9 +58,9 @@ def draw(
 ) -> None:
     """Writes the picture; its format is the one that the file name's ending asks for."""
     with rc_context(STYLE):
-        figure = Figure(figsize=(11.5, 5.0), layout="constrained")
+        layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12, wspace=0.04)
+        figure = Figure(figsize=(11.5, 5.0), layout=layout)
         left, right = figure.subplots(1, 2)
-        figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12, wspace=0.04)
         _learning_curves(left, history, best_epoch)
         if isinstance(target, NumberTarget):
             _prediction_against_truth(right, target, truth, predictions, figures)

@@ -12,6 +12,7 @@ import numpy as np
 from fastweights import _check
 from fastweights.cli.output import Output, count
 from fastweights.table import Preprocessor, Table, find_task, has_target, read_csv, split
+from fastweights.table.columns import NumberColumn
 
 #: Of rows with a target; fewer teach and prove nothing.
 MIN_ROWS = 10
@@ -107,11 +108,11 @@ def _with_target(table: Table, target: str, task: str, output: Output) -> Table:
 def _columns_in_words(data: Data) -> str:
     columns = data.preprocessor.columns
     counts = Counter(column.kind for column in columns)
-    filled = sum(column.kind == "number" and column.has_missing for column in columns)
+    filled = sum(isinstance(column, NumberColumn) and column.has_missing for column in columns)
     gaps = f" ({filled} with missing cells)" if filled else ""
     return (
-        f"{count(counts['number'], 'column')} of numbers{gaps} and {counts['category']} of categories "
-        f"give {count(data.x.shape[1], 'feature')}\n"
-        f"{count(len(data.train), 'row')} to train on, {len(data.validation):,} to say when to stop, "
-        f"{len(data.test):,} unseen"
+        f"{count(counts['number'], 'column')} of numbers{gaps} and {counts['category']} "
+        f"of categories give {count(data.x.shape[1], 'feature')}\n"
+        f"{count(len(data.train), 'row')} to train on, {len(data.validation):,} to say when "
+        f"to stop, {len(data.test):,} unseen"
     )

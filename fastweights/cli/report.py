@@ -20,9 +20,8 @@ def report(target: NumberTarget | ClassTarget, figures: dict[str, Any], rows: st
 
 def _errors_in_words(target: NumberTarget, figures: dict[str, Any], rows: str) -> str:
     def line(name: str, prefix: str) -> list[str]:
-        r2 = figures[prefix + "r2"]
         mae, rmse = figures[prefix + "mae"], figures[prefix + "rmse"]
-        return [name, number(mae), number(rmse), "-" if r2 is None else number(r2)]
+        return [name, number(mae), number(rmse), _share(figures[prefix + "r2"])]
 
     header = [f"{rows}, {target.name}", "MAE", "RMSE", "R2"]
     baseline = f"always the training mean, {number(target.baseline)}"
@@ -52,6 +51,12 @@ def _confusion(target: ClassTarget, figures: dict[str, Any]) -> str:
         for place, (name, counts) in enumerate(zip(names, figures["confusion"], strict=True))
     ]
     return text_table([["truth \\ predicted", *names, "right"], *lines])
+
+
+def _share(r2: float | None) -> str:
+    if r2 is None:
+        return "-"
+    return f"{r2:.3f}" if r2 > -100 else number(r2)
 
 
 def number(value: float) -> str:

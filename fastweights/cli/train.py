@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -11,125 +12,78 @@ import fastweights as fw
 from fastweights import _check, callbacks, layers, optimizers
 from fastweights.cli.layers_spec import parse_layers
 from fastweights.cli.modelfile import save_model
-from fastweights.cli.output import Output, add_json, count, check_writable
+from fastweights.cli.output import Group, Output, add_json, check_writable, count
 from fastweights.cli.prepare import Data, prepare
 from fastweights.cli.progress import progress
 from fastweights.cli.report import report
 from fastweights.table import score
+from fastweights.table.preprocessing import TARGETS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``fastweights train``."""
-    parser.add_argument(
-        "table", metavar="TABLE.csv", help="the table; its first line names columns"
-    )
+    option = functools.partial(_add_option, parser)
+    parser.add_argument("table", metavar="TABLE.csv", help="a table whose first line names columns")
     parser.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
-    parser.add_argument(
-        "--task",
-        choices=("regression", "classification"),
-        help="what the target is; found from its cells unless given",
-    )
+    option("--task", "what the target is; found from its cells unless given", choices=TARGETS)
     parser.add_argument(
         "--log-target",
         action="store_true",
         help="learn the logarithm of the target, which must be above 0: for prices and the like",
     )
+
     results = parser.add_argument_group("results")
-    results.add_argument(
-        "--out",
-        default="model.safetensors",
-        metavar="FILE",
-        help="the model (default: %(default)s)",
-    )
-    results.add_argument(
-        "--plot", metavar="FILE.png", help="draw learning curves and predictions (needs matplotlib)"
-    )
+    option = functools.partial(_add_option, results)
+    option("--out", "the model", "model.safetensors", metavar="FILE")
+    option("--plot", "draw learning curves and predictions; needs matplotlib", metavar="FILE.png")
     results.add_argument("--quiet", action="store_true", help="show no progress")
     add_json(results)
-    _add_network_arguments(parser)
-    _add_training_arguments(parser)
+
+    option = functools.partial(_add_option, parser.add_argument_group("network"))
+    option("--layers", "hidden layers, each UNITS or UNITS:ACTIVATION", "64,32", metavar="SPEC")
+    option("--activation", "of layers that name none", "tanh", metavar="NAME")
+    option("--dtype", "of weights and arithmetic", "float32", choices=_check.FLOATS)
+    _add_training_options(parser.add_argument_group("training"))
 
 
-def _add_network_arguments(parser: argparse.ArgumentParser) -> None:
-    network = parser.add_argument_group("network")
-    network.add_argument(
-        "--layers",
-        default="64,32",
-        metavar="SPEC",
-        help="hidden layers, each UNITS or UNITS:ACTIVATION (default: %(default)s)",
-    )
-    network.add_argument(
-        "--activation",
-        default="tanh",
-        metavar="NAME",
-        help="activation of layers that name none (default: %(default)s)",
-    )
-    network.add_argument(
-        "--dtype", default="float32", choices=("float32", "float64"), help="(default: %(default)s)"
-    )
-
-
-def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
-    training = parser.add_argument_group("training")
-    training.add_argument(
+def _add_training_options(group: Group) -> None:
+    option = functools.partial(_add_option, group)
+    option(
         "--loss",
-        default="mean_absolute_error",
+        "what a regression makes small; classes always have the crossentropy",
+        "mean_absolute_error",
         metavar="NAME",
-        help="of a regression (default: %(default)s); classes have the crossentropy",
     )
-    training.add_argument(
-        "--epochs",
-        type=int,
-        default=100,
-        help="passes over the rows, at most (default: %(default)s)",
-    )
-    training.add_argument(
+    option("--epochs", "passes over the rows, at most", 100, metavar="N")
+    option(
         "--patience",
-        type=int,
-        default=15,
-        metavar="EPOCHS",
-        help="stop after so many epochs in which the validation loss has not improved, and go back "
-        "to the best; 0 never stops (default: %(default)s)",
+        "stop when the validation loss has not improved for so many epochs, and go back to the "
+        "best; 0 never stops",
+        15,
+        metavar="N",
     )
-    training.add_argument(
-        "--batch-size", type=int, default=32, metavar="ROWS", help="(default: %(default)s)"
-    )
-    training.add_argument(
-        "--optimizer", default="adam", choices=("adam", "sgd"), help="(default: %(default)s)"
-    )
-    training.add_argument(
-        "--learning-rate",
-        type=float,
-        metavar="RATE",
-        help="(default: 0.001 for adam, 0.01 for sgd)",
-    )
-    training.add_argument(
-        "--momentum", type=float, metavar="SHARE", help="momentum of sgd (default: 0.9)"
-    )
-    training.add_argument(
-        "--test-fraction",
-        type=float,
-        default=0.2,
-        metavar="SHARE",
-        help="share of the rows held out for the report (default: %(default)s)",
-    )
-    training.add_argument(
+    option("--batch-size", "rows a step", 32, metavar="ROWS")
+    option("--optimizer", "how gradients move the weights", "adam", choices=("adam", "sgd"))
+    option("--learning-rate", "default: 0.001 for adam, 0.01 for sgd", kind=float, metavar="RATE")
+    option("--momentum", "of sgd; default: 0.9", kind=float, metavar="SHARE")
+    option("--test-fraction", "share of the rows held out for the report", 0.2, metavar="SHARE")
+    option(
         "--validation-fraction",
-        type=float,
-        default=0.1,
+        "share of the other rows that says when to stop; 0 trains on all of them",
+        0.1,
         metavar="SHARE",
-        help="share of the others that says when to stop; 0 trains on them too "
-        "(default: %(default)s)",
     )
-    training.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        help="fixes held-out rows, initial weights and shuffling (default: %(default)s)",
-    )
-    training.add_argument(
-        "--threads", type=int, metavar="N", help="threads to use at most (default: all CPUs)"
-    )
+    option("--seed", "fixes held-out rows, initial weights and shuffling", 0, metavar="N")
+    option("--threads", "to use at most; default: as many as CPUs", kind=int, metavar="N")
+
+
+def _add_option(
+    group: Group, name: str, words: str, default: Any = None, kind: type = str, **more: Any
+) -> None:
+    """Adds an option; its type is that of its default, which the help tells."""
+    if default is not None:
+        kind, words = type(default), f"{words} (default: {default})"
+    group.add_argument(name, default=default, type=kind, help=words, **more)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -100,6 +100,13 @@ class Layer:
             + ("" if weights else " (a layer has its weights once its model knows the input shape)")
         )
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        weights: Mapping[str, np.ndarray] = self.__dict__.get("weights", {})
+        if name not in weights:
+            super().__setattr__(name, value)
+        elif value is not weights[name]:  # which it is after an operation in place
+            raise AttributeError(f"{name}: is a view of the model's parameters; write {name}[...] = ...")
+
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.config().items())
         return f"{type(self).__name__}({arguments})"

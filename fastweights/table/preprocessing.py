@@ -83,7 +83,7 @@ class Preprocessor:
             if log_target:
                 got = f"the classes in column {target!r}"
                 raise ValueError(_check.refusal("log_target", got, "a target of numbers"))
-            meaning = ClassTarget.fit(target, cells, chosen)
+            meaning: NumberTarget | ClassTarget = ClassTarget.fit(target, cells, chosen)
         else:
             meaning = NumberTarget.fit(target, cells, chosen, table.decimal, log_target)
         columns, dropped = [], {}
@@ -117,15 +117,16 @@ class Preprocessor:
 
     def remarks(self, table: Table) -> list[str]:
         """What is odd about the cells of a table that was not trained on, in words."""
-        found: dict[str, list[tuple[str, str]]] = {}
+        found: dict[str, list[str]] = {}
         for column in self.columns:
             oddities = column.oddities(table[column.name], table.decimal)
             for fate, cells in oddities.items():
-                found.setdefault(fate, []).extend((column.name, cell) for cell in cells)
+                words = [f"{cell!r} in column {column.name!r}" for cell in cells]
+                found.setdefault(fate, []).extend(words)
         return [
-            f"{fate}: {len(cells)} cell{'s' * (len(cells) > 1)}, such as {cells[0][1]!r} in column {cells[0][0]!r}"
-            for fate, cells in found.items()
-            if cells
+            f"{fate}: {words[0]}" + (f" and {len(words) - 1:,} more" if len(words) > 1 else "")
+            for fate, words in found.items()
+            if words
         ]
 
     def truth(self, table: Table) -> tuple[np.ndarray, np.ndarray]:

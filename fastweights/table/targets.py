@@ -137,7 +137,7 @@ def find_task(cells: np.ndarray, decimal: str = ".") -> tuple[str, str]:
     few = len(distinct) <= min(MAX_NUMBERED_CLASSES, len(known) / MIN_ROWS_A_CLASS)
     if whole and (few or len(distinct) == 2):
         return "classification", f"it holds {len(distinct)} different whole numbers"
-    return "regression", f"it holds numbers, {len(distinct)} different ones"
+    return "regression", f"it holds {len(distinct):,} different numbers"
 
 
 def has_target(cells: np.ndarray, task: str, decimal: str = ".") -> np.ndarray:

@@ -29,13 +29,9 @@ cdef inline void clear_lanes(double* lanes) noexcept nogil:
 
 # lanes += the first n reals of a strip
 cdef void add_strip(double* lanes, const real* strip, Py_ssize_t n) noexcept nogil:
-    cdef int k
-    if n >= LANES:
-        for k in range(LANES):
-            lanes[k] += strip[k]
-    else:
-        for k in range(n):
-            lanes[k] += strip[k]
+    cdef Py_ssize_t k
+    for k in range(min(n, LANES)):
+        lanes[k] += strip[k]
 
 
 cdef double sum_lanes(double* lanes) noexcept nogil:
@@ -199,41 +195,28 @@ cdef inline vreal binary_crossentropy_logits(vreal z, vreal t, vreal smoothing,
 
 # ---- categorical crossentropy -------------------------------------------------------------------
 
-cdef double log_of(double x) noexcept nogil:
+cdef inline real first_lane(vreal a) noexcept nogil:
     cdef real[VL] lanes
-    vstore(lanes, vlog(vset1(<real>x)))
+    vstore(lanes, a)
     return lanes[0]
 
 
-cdef double log1p_of(double x) noexcept nogil:
-    cdef real[VL] lanes
-    vstore(lanes, vlog1p(vset1(<real>x)))
-    return lanes[0]
-
-
-# Where the largest of a row is: the first of equals, or the first NaN.
-cdef Py_ssize_t largest(const real* row, Py_ssize_t columns) noexcept nogil:
-    cdef Py_ssize_t i, best = 0
-    for i in range(columns):
-        if row[i] != row[i]:
-            return i
-        if row[i] > row[best]:
-            best = i
-    return best
-
-
-# The sum of exp(z - z[best]) over all but z[best], the largest, whose own term is 1: log(1 + sum)
-# is then exact however sure the prediction is. The terms themselves go to exps (may be NULL).
-cdef double softmax_rest(real* exps, const real* z, Py_ssize_t columns, Py_ssize_t best) noexcept nogil:
-    cdef vreal top = vset1(z[best]), e
+# The sum of exp(z - top) over all logits but (one of) the largest, `top`, whose own term is 1, so that
+# log(1 + sum) is exact however sure the prediction is. All terms go to exps (may be NULL).
+cdef double softmax_rest(real* exps, real* top, const real* z, Py_ssize_t columns) noexcept nogil:
+    cdef vreal largest, e
     cdef real[LANES] strip
     cdef double[LANES] lanes
-    cdef Py_ssize_t i = 0, j
+    cdef Py_ssize_t i = 0, j, best = 0
+    top[0] = largest_logit(z, columns)
+    largest = vset1(top[0])
+    while best < columns and z[best] != top[0]:
+        best += 1
     clear_lanes(lanes)
     while i < columns:
         j = i
         while j < min(i + LANES, columns):
-            e = vexp(load_first(z + j, columns - j) - top)
+            e = vexp(load_first(z + j, columns - j) - largest)
             vstore(strip + (j - i), e)
             if exps != NULL:
                 store_first(exps + j, e, columns - j)
@@ -252,21 +235,21 @@ cdef void categorical_crossentropy_logits(
     Py_ssize_t rows, Py_ssize_t columns, const double* options, double scale,
 ) noexcept nogil:
     cdef vreal smoothing = vset1(<real>options[0]), share = vset1(<real>(1.0 / columns))
-    cdef vreal t, factor, ratio
+    cdef vreal t, factor, ratio, slope
     cdef const real* z = <const real*>prediction
     cdef const real* labels = <const real*>target
     cdef real* d = <real*>dy
     cdef real[LANES] losses, weights
     cdef double[LANES] loss_lanes, weight_lanes
-    cdef double rest, weight, best_weight = 0.0
-    cdef vreal top, log_rest
-    cdef Py_ssize_t row, best, i, j
+    cdef double rest, weight
+    cdef real largest
+    cdef vreal top, log_rest, sum_t, excess, logits
+    cdef Py_ssize_t row, i, j
     factor = vset1(<real>scale)
     for row in range(rows):
-        best = largest(z, columns)
-        rest = softmax_rest(d, z, columns, best)
-        top = vset1(z[best])
-        log_rest = vset1(<real>log1p_of(rest))
+        rest = softmax_rest(d, &largest, z, columns)
+        top = vset1(largest)
+        log_rest = vlog1p(vset1(<real>rest))
         clear_lanes(loss_lanes)
         clear_lanes(weight_lanes)
         i = 0
@@ -277,22 +260,24 @@ cdef void categorical_crossentropy_logits(
                 vstore(weights + (j - i), t)
                 vstore(losses + (j - i), t * ((top - load_first(z + j, columns - j)) + log_rest))
                 j += VL
-            if i <= best < i + LANES:
-                best_weight = weights[best - i]
             add_strip(loss_lanes, losses, columns - i)
             add_strip(weight_lanes, weights, columns - i)
             i += LANES
         values[row] = sum_lanes(loss_lanes)
         if d != NULL:
             weight = sum_lanes(weight_lanes)
+            sum_t = vset1(<real>weight)
             ratio = vset1(<real>(weight / (1.0 + rest)))
+            excess = vset1(<real>(weight * rest / (1.0 + rest)))
             i = 0
             while i < columns:
                 t = smoothed(load_first(labels + i, columns - i), smoothing, share)
-                store_first(d + i, factor * vfma(load_first(d + i, columns - i), ratio, -t), columns - i)
+                logits = load_first(z + i, columns - i)
+                slope = vfma(load_first(d + i, columns - i), ratio, -t)
+                # A sure prediction's q sum(t) - t, without cancellation.
+                slope = vselect(veq(logits, top), (sum_t - t) - excess, slope)
+                store_first(d + i, factor * slope, columns - i)
                 i += VL
-            # q - 1 without cancellation where the prediction is sure
-            d[best] = <real>(scale * ((weight - best_weight) - weight * rest / (1.0 + rest)))
             d += columns
         z += columns
         labels += columns
@@ -307,20 +292,20 @@ cdef void sparse_categorical_crossentropy_logits(
     cdef const int32_t* labels = <const int32_t*>target
     cdef real* d = <real*>dy
     cdef double rest
+    cdef real top
     cdef vreal factor
-    cdef Py_ssize_t row, label, best, i
+    cdef Py_ssize_t row, label, i
     for row in range(rows):
         label = labels[row]
-        best = largest(z, columns)
-        rest = softmax_rest(d, z, columns, best)
-        values[row] = (<double>z[best] - <double>z[label]) + log1p_of(rest)
+        rest = softmax_rest(d, &top, z, columns)
+        values[row] = (<double>top - <double>z[label]) + first_lane(vlog1p(vset1(<real>rest)))
         if d != NULL:
             factor = vset1(<real>(scale / (1.0 + rest)))
             i = 0
             while i < columns:
                 store_first(d + i, factor * load_first(d + i, columns - i), columns - i)
                 i += VL
-            if label == best:
+            if z[label] == top:
                 d[label] = <real>(-scale * rest / (1.0 + rest))
             else:
                 d[label] -= <real>scale
@@ -398,7 +383,7 @@ cdef void sparse_categorical_crossentropy(
         elif u > 1.0 - CLIP:
             u = 1.0 - CLIP
             factor = 0.0
-        values[row] = -log_of(u)
+        values[row] = -first_lane(vlog(vset1(<real>u)))
         if d != NULL:
             for i in range(columns):
                 d[i] = <real>factor

@@ -87,6 +87,17 @@ cdef void sparse_categorical_crossentropy_logits_metric(
                columns, options)
 
 
+# Where the largest of a row is: the first of equals, or the first NaN.
+cdef Py_ssize_t largest(const real* row, Py_ssize_t columns) noexcept nogil:
+    cdef Py_ssize_t i, best = 0
+    for i in range(columns):
+        if row[i] != row[i]:
+            return i
+        if row[i] > row[best]:
+            best = i
+    return best
+
+
 # state: elements on the right side of the threshold options[0], elements
 # The positive class is a target of 1, the other 0 or -1; a prediction of NaN is always wrong.
 cdef void binary_accuracy(

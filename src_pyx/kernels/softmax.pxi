@@ -44,7 +44,7 @@ cdef inline vreal load_logits(const real* z, Py_ssize_t n) noexcept nogil:
     return vload(z) if n >= VL else vload_tail_or(z, vtail_of(n), vset1(<real>-INFINITY))
 
 
-cdef inline vreal largest_logit(const real* z, Py_ssize_t columns) noexcept nogil:
+cdef inline real largest_logit(const real* z, Py_ssize_t columns) noexcept nogil:
     # At least the lowest finite number. A NaN may get lost here; the sum of the row finds it.
     cdef vreal best = vconst(-3.4028234663852886e38, -1.7976931348623157e308)
     cdef real[VL] lanes
@@ -59,7 +59,7 @@ cdef inline vreal largest_logit(const real* z, Py_ssize_t columns) noexcept nogi
         half //= 2
         for k in range(half):
             lanes[k] = lanes[k] if lanes[k] > lanes[k + half] else lanes[k + half]
-    return vset1(lanes[0])
+    return lanes[0]
 
 
 cdef inline vreal below_top(vreal z, vreal top, vreal* low) noexcept nogil:
@@ -80,7 +80,7 @@ cdef void softmax_forward(real* y, const real* x, Py_ssize_t rows, Py_ssize_t co
     cdef Py_ssize_t row, start, at
     cdef int part
     for row in range(rows):
-        top = largest_logit(x, columns)
+        top = vset1(largest_logit(x, columns))
         clear_sum(&sum)
         start = 0
         while True:
@@ -145,7 +145,7 @@ cdef void log_softmax_forward(real* y, const real* x, Py_ssize_t rows,
     cdef Py_ssize_t row, i, at
     cdef int part
     for row in range(rows):
-        top = largest_logit(x, columns)
+        top = vset1(largest_logit(x, columns))
         clear_sum(&sum)
         clear_sum(&tops)
         i = 0

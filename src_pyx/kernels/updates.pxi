@@ -69,11 +69,11 @@ cdef inline void update_vector(const Rule rule, const int slots, const bint ragg
 
 
 cdef inline void update(const Rule rule, const int slots, real* w, const real* g, real* state,
-                        Py_ssize_t n, const double* numbers) noexcept nogil:
+                        Py_ssize_t n, const double* numbers, const int count) noexcept nogil:
     cdef vreal[5] o
     cdef Py_ssize_t i = 0
     cdef int k
-    for k in range(5):
+    for k in range(count):
         o[k] = vset1(<real>numbers[k])
     while i + VL <= n:
         update_vector(rule, slots, False, w + i, g + i, state + i if slots > 0 else NULL, n, o,
@@ -84,17 +84,17 @@ cdef inline void update(const Rule rule, const int slots, real* w, const real* g
                       vtail_of(n - i))
 
 
-# options of all: learning_rate, momentum
+# options: learning_rate, and of the two that have a velocity momentum
 cdef void apply_sgd(void* w, const void* g, void* state, Py_ssize_t n, double* options) noexcept nogil:
-    update(SGD, 0, <real*>w, <const real*>g, NULL, n, options)
+    update(SGD, 0, <real*>w, <const real*>g, NULL, n, options, 1)
 
 
 cdef void apply_momentum(void* w, const void* g, void* state, Py_ssize_t n, double* options) noexcept nogil:
-    update(MOMENTUM, 1, <real*>w, <const real*>g, <real*>state, n, options)
+    update(MOMENTUM, 1, <real*>w, <const real*>g, <real*>state, n, options, 2)
 
 
 cdef void apply_nesterov(void* w, const void* g, void* state, Py_ssize_t n, double* options) noexcept nogil:
-    update(NESTEROV, 1, <real*>w, <const real*>g, <real*>state, n, options)
+    update(NESTEROV, 1, <real*>w, <const real*>g, <real*>state, n, options, 2)
 
 
 # options: learning_rate, beta_1, beta_2, epsilon, beta_1^t, beta_2^t (the last two carried: 1 at first)
@@ -107,7 +107,7 @@ cdef void apply_adam(void* w, const void* g, void* state, Py_ssize_t n, double* 
     numbers[2] = 1.0 - options[2]
     numbers[3] = options[3]
     numbers[4] = 1.0 / sqrt(1.0 - options[5])
-    update(ADAM, 2, <real*>w, <const real*>g, <real*>state, n, numbers)
+    update(ADAM, 2, <real*>w, <const real*>g, <real*>state, n, numbers, 5)
 
 
 cdef Update[5] UPDATES = [

@@ -1,0 +1,50 @@
+"""The plan on the ladder: forward, backward, update, a whole step, and an epoch of `fit`.
+
+The first four are one call of the compiled plan, arguments checked beforehand; the epoch is what a
+user calls.
+"""
+
+import numpy as np
+import pytest
+
+#: Steps of an epoch.
+STEPS = 100
+
+
+@pytest.fixture
+def case(benchmark, request, network, dtype):
+    benchmark.group = f"{request.function.__name__.removeprefix('bench_')} {dtype}"
+    model = network.model(dtype)
+    return model, *model._pairs(*network.batch())
+
+
+def bench_forward(benchmark, case):
+    model, x, _ = case
+    out = np.empty((len(x), *model.output_shape), model.dtype)
+    benchmark(model._plan("infer", len(x)).predict, x, out, 0, len(x), 0.0)
+
+
+def bench_backward(benchmark, case):
+    model, x, _ = case
+    dy = np.full((len(x), *model.output_shape), 0.1, model.dtype)
+    model.forward(x)
+    benchmark(model._plan("check", len(x)).backward, dy, np.empty_like(x), len(x))
+
+
+def bench_update(benchmark, case):
+    model, x, y = case
+    model.loss_and_gradients(x, y)
+    benchmark(model._plan("fit", len(x)).apply_update)
+
+
+def bench_step(benchmark, case):
+    model, x, y = case
+    benchmark(model._plan("fit", len(x)).train, x, y, None, 0, len(x), len(x), 0.0)
+
+
+def bench_epoch(benchmark, case):
+    model, x, y = case
+    rows = np.tile(x, (STEPS, 1))
+    targets = np.concatenate([y] * STEPS)
+    benchmark.extra_info["steps"] = STEPS
+    benchmark(model.fit, rows, targets, batch_size=len(x), verbose=0)

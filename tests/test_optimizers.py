@@ -1,0 +1,256 @@
+"""Optimizers: `fit` against a plain NumPy loop that takes the same rows in the same order."""
+
+import math
+
+import numpy as np
+import pytest
+from helpers import data, network, twin
+
+from fastweights import optimizers
+from fastweights._core import philox
+
+# ---- the oracle: a step of each rule, as its paper writes it --------------------------------------
+
+
+class SGD:
+    """w -= learning_rate * g"""
+
+    def __init__(self, learning_rate):
+        self.learning_rate = learning_rate
+
+    def step(self, w, g):
+        return w - self.learning_rate * g
+
+
+class Momentum:
+    """v = momentum v - learning_rate g;  w += v (Polyak 1964)"""
+
+    def __init__(self, learning_rate, momentum):
+        self.learning_rate, self.momentum, self.v = learning_rate, momentum, 0.0
+
+    def step(self, w, g):
+        self.v = self.momentum * self.v - self.learning_rate * g
+        return w + self.v
+
+
+class Nesterov(Momentum):
+    """v as above;  w += momentum v - learning_rate g (Sutskever et al. 2013)"""
+
+    def step(self, w, g):
+        self.v = self.momentum * self.v - self.learning_rate * g
+        return w + self.momentum * self.v - self.learning_rate * g
+
+
+class Adam:
+    """Kingma & Ba 2015, Algorithm 1."""
+
+    def __init__(self, learning_rate, beta_1, beta_2, epsilon):
+        self.learning_rate, self.epsilon = learning_rate, epsilon
+        self.beta_1, self.beta_2 = beta_1, beta_2
+        self.m = self.v = 0.0
+        self.t = 0
+
+    def step(self, w, g):
+        self.t += 1
+        self.m = self.beta_1 * self.m + (1 - self.beta_1) * g
+        self.v = self.beta_2 * self.v + (1 - self.beta_2) * g**2
+        m = self.m / (1 - self.beta_1**self.t)
+        v = self.v / (1 - self.beta_2**self.t)
+        return w - self.learning_rate * m / (np.sqrt(v) + self.epsilon)
+
+
+PAIRS = {
+    "sgd": (optimizers.SGD(0.1), lambda: SGD(0.1)),
+    "momentum": (optimizers.SGD(0.05, momentum=0.9), lambda: Momentum(0.05, 0.9)),
+    "nesterov": (
+        optimizers.SGD(0.05, momentum=0.9, nesterov=True),
+        lambda: Nesterov(0.05, 0.9),
+    ),
+    "adam": (optimizers.Adam(0.02), lambda: Adam(0.02, 0.9, 0.999, 1e-7)),
+    "adam with other numbers": (
+        optimizers.Adam(0.01, beta_1=0.5, beta_2=0.9, epsilon=1e-3),
+        lambda: Adam(0.01, 0.5, 0.9, 1e-3),
+    ),
+}
+
+
+def plain_fit(oracle, rule, x, y, batch_size, epochs, seed, shuffle):
+    """Trains the oracle's network; the loss of each epoch."""
+    losses = []
+    for epoch in range(epochs):
+        order = np.arange(len(x), dtype=np.int64)
+        if shuffle:
+            philox.permutation(order, seed, philox.STREAM_SHUFFLE + epoch)
+        total = 0.0
+        for first in range(0, len(x), batch_size):
+            batch = order[first : first + batch_size]
+            total += oracle.loss(x[batch], y[batch]) * len(batch)
+            gradients, _ = oracle.gradients(x[batch], y[batch])
+            oracle.parameters = rule.step(oracle.parameters, gradients)
+        losses.append(total / len(x))
+    return losses
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize(("rows", "batch_size"), [(53, 8), (32, 8), (7, 32), (300, 290)])
+@pytest.mark.parametrize("name", PAIRS)
+def test_fit_follows_a_plain_loop(name, rows, batch_size, shuffle):
+    optimizer, rule = PAIRS[name]
+    model = network((5, 9, 6, 3), optimizer=optimizer, seed=3)
+    x, y = data(rows)
+    oracle = twin(model)
+    expected = plain_fit(oracle, rule(), x, y, batch_size, 4, model.seed, shuffle)
+    history = model.fit(x, y, batch_size, 4, verbose=0, shuffle=shuffle)
+    np.testing.assert_allclose(history.history["loss"], expected, rtol=1e-12)
+    np.testing.assert_allclose(model.parameters, oracle.parameters, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("last", ["softmax", "sigmoid"])
+def test_fit_of_a_fused_loss_follows_a_plain_loop_that_is_not(last):
+    loss = {"softmax": "sparse_categorical_crossentropy", "sigmoid": "binary_crossentropy"}[last]
+    model = network((5, 8, 4), "gelu", last, optimizers.Adam(0.01), loss)
+    random = np.random.default_rng(1)
+    x = random.standard_normal((45, 5))
+    y = random.integers(0, 4, 45) if last == "softmax" else random.integers(0, 2, (45, 4))
+    oracle = twin(model)
+    expected = plain_fit(oracle, Adam(0.01, 0.9, 0.999, 1e-7), x, y, 10, 3, 0, True)
+    history = model.fit(x, y, 10, 3, verbose=0)
+    np.testing.assert_allclose(history.history["loss"], expected, rtol=1e-12)
+    np.testing.assert_allclose(model.parameters, oracle.parameters, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 15, 16, 17, 33])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_one_pass_over_any_number_of_parameters(name, n, dtype):
+    optimizer, rule = PAIRS[name]
+    oracle = rule()
+    model = network((n, 1), optimizer=optimizer, dtype=dtype)
+    random = np.random.default_rng(n)
+    w = model.parameters.astype(float)
+    for _ in range(3):
+        model.gradients[:] = random.standard_normal(n + 1)
+        w = oracle.step(w, model.gradients.astype(float))
+        model.apply_gradients()
+    np.testing.assert_allclose(model.parameters, w, rtol=0, atol=1e-14 if dtype == "float64" else 1e-6)
+
+
+def test_a_gradient_of_zero_moves_nothing():
+    for optimizer, _ in PAIRS.values():
+        model = network(optimizer=optimizer)
+        before = model.parameters.copy()
+        model.gradients[:] = 0
+        model.apply_gradients()
+        np.testing.assert_array_equal(model.parameters, before)
+
+
+def test_adam_starts_with_steps_of_the_learning_rate():
+    model = network(optimizer=optimizers.Adam(0.01, epsilon=1e-12))
+    before = model.parameters.copy()
+    model.gradients[:] = np.random.default_rng(0).standard_normal(model.parameters.size)
+    model.apply_gradients()
+    np.testing.assert_allclose(
+        model.parameters - before, -0.01 * np.sign(model.gradients), rtol=1e-9
+    )
+
+
+def test_an_optimizer_serves_several_models():
+    optimizer = optimizers.Adam(0.01)
+    x, y = data(20)
+    alone, first, second = (network(optimizer=o) for o in ("adam", optimizer, optimizer))
+    alone.compile(optimizers.Adam(0.01), "mse")
+    second.fit(x[::-1], y, epochs=2, verbose=0)
+    alone.fit(x, y, epochs=2, verbose=0)
+    first.fit(x, y, epochs=2, verbose=0)
+    np.testing.assert_array_equal(first.parameters, alone.parameters)
+
+
+def test_memory_goes_on_from_fit_to_fit_and_ends_with_compile():
+    x, y = data(20)
+    whole, parts, fresh = (network(optimizer="adam") for _ in range(3))
+    whole.fit(x, y, epochs=4, verbose=0)
+    parts.fit(x, y, epochs=2, verbose=0)
+    fresh.fit(x, y, epochs=2, verbose=0)
+    parts.fit(x, y, epochs=2, verbose=0)
+    np.testing.assert_array_equal(parts.parameters, whole.parameters)
+    fresh.compile("adam", "mse")
+    fresh.fit(x, y, epochs=2, verbose=0)
+    assert (fresh.parameters != whole.parameters).any()
+
+
+def test_memory_outlives_a_larger_batch():
+    x, y = data(20)
+    models = [network(optimizer="adam") for _ in range(2)]
+    for model, batch_sizes in zip(models, [(2, 20), (20, 20)], strict=True):
+        model.fit(x[:2], y[:2], batch_sizes[0], verbose=0)  # a plan for few rows, or for many
+        model.fit(x, y, batch_sizes[1], verbose=0)
+    np.testing.assert_array_equal(models[0].parameters, models[1].parameters)
+
+
+def test_learning_rate_may_change_between_steps():
+    optimizer = optimizers.SGD(0.5)
+    model = network(optimizer=optimizer)
+    for learning_rate in (0.5, 0.125, 0.0):
+        optimizer.learning_rate = learning_rate
+        before = model.parameters.copy()
+        model.gradients[:] = 1.0
+        model.apply_gradients()
+        np.testing.assert_array_equal(model.parameters, before - learning_rate)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "name"),
+    [(optimizers.SGD(), "momentum"), (optimizers.SGD(0.1, 0.5), "nesterov"), (optimizers.Adam(), "beta_1")],
+)
+def test_other_settings_are_fixed(optimizer, name):
+    before = optimizer.config()
+    with pytest.raises(AttributeError, match=f"{name}: is fixed; compile with a new"):
+        setattr(optimizer, name, 0.5)
+    assert optimizer.config() == before
+
+
+@pytest.mark.parametrize("optimizer", [pair[0] for pair in PAIRS.values()], ids=repr)
+def test_config_gives_the_optimizer_back(optimizer):
+    again = optimizers.get(optimizer.config())
+    assert type(again) is type(optimizer)
+    assert again.config() == optimizer.config()
+
+
+@pytest.mark.parametrize("identifier", ["sgd", "SGD", "adam", "Adam"])
+def test_names(identifier):
+    assert type(optimizers.get(identifier)).__name__.lower() == identifier.lower()
+
+
+def test_repr_is_the_call():
+    text = "SGD(learning_rate=0.1, momentum=0.5, nesterov=True)"
+    assert repr(optimizers.SGD(0.1, 0.5, True)) == text
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: optimizers.SGD(-0.1), ValueError, "learning_rate: got -0.1, expected .* at least 0"),
+        (lambda: optimizers.SGD(math.nan), ValueError, "learning_rate: got nan, expected a finite"),
+        (lambda: optimizers.SGD("0.1"), TypeError, "learning_rate: got '0.1', expected a number"),
+        (lambda: optimizers.SGD(True), TypeError, "learning_rate: got True, expected a number"),
+        (lambda: optimizers.SGD(momentum=1.0), ValueError, "momentum: got 1.0, expected .* below 1"),
+        (lambda: optimizers.SGD(momentum=-0.5), ValueError, "momentum: got -0.5, expected"),
+        (lambda: optimizers.SGD(nesterov=1), TypeError, "nesterov: got 1, expected True or False"),
+        (lambda: optimizers.Adam(beta_1=1), ValueError, "beta_1: got 1, expected"),
+        (lambda: optimizers.Adam(beta_2=-0.1), ValueError, "beta_2: got -0.1, expected"),
+        (lambda: optimizers.Adam(epsilon=0), ValueError, "epsilon: got 0, expected .* above 0"),
+        (lambda: optimizers.get("adm"), ValueError, "optimizer: got 'adm', .*did you mean 'adam'"),
+        (lambda: optimizers.get(3), TypeError, "optimizer: got int, expected a name"),
+        (lambda: optimizers.get({"learning_rate": 1.0}), ValueError, "optimizer: got 'none'"),
+    ],
+)
+def test_refusals(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_a_refused_learning_rate_leaves_the_old_one():
+    optimizer = optimizers.SGD(0.1)
+    with pytest.raises(ValueError, match="learning_rate"):
+        optimizer.learning_rate = -1
+    assert optimizer.learning_rate == 0.1
