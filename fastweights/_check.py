@@ -112,7 +112,7 @@ def dtype(argument: str, got: Any) -> np.dtype:
     except TypeError:
         raise TypeError(refusal(argument, repr(got), " or ".join(FLOATS))) from None
     if value.name not in FLOATS or not value.isnative:
-        raise ValueError(refusal(argument, value.name, " or ".join(FLOATS)))
+        raise ValueError(refusal(argument, value, " or ".join(FLOATS)))
     return value
 
 

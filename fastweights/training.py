@@ -190,6 +190,8 @@ def _epoch(
 ) -> None:
     for listener in listeners:
         listener.on_epoch_begin(epoch)
+    if model.stop_training:
+        return
     plan = _ready_plan(model, batch_size)
     memory = model._optimizer_memory()
     good_weights, good_memory = model.parameters.copy(), memory.snapshot()

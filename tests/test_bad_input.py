@@ -42,7 +42,13 @@ class Watched:
     def state(self):
         model, memory = self.model, self.model._memory
         arrays = [model.parameters, model.gradients, memory.vectors, memory.numbers]
-        rest = [model.stop_training, model.epochs_trained, model.optimizer, model.loss, *model.metrics]
+        rest = [
+            model.stop_training,
+            model.epochs_trained,
+            model.optimizer,
+            model.loss,
+            *model.metrics,
+        ]
         return [array.tobytes() for array in arrays] + rest
 
     def refuses(self, call, error, message):
@@ -69,14 +75,31 @@ BAD_X = [
     (np.zeros((12, 5), "M8[s]"), TypeError, "x: got dtype datetime64[s], expected"),
     (np.zeros((12, 5), "f4,f4"), TypeError, "x: got dtype"),
     ([[1.0] * 5, [1.0] * 4], (TypeError, ValueError), "x: got "),
-    (changed(X, np.nan), ValueError, "x: got 1 NaN or inf, the first at (3, 1), expected finite numbers"),
+    (
+        changed(X, np.nan),
+        ValueError,
+        "x: got 1 NaN or inf, the first at (3, 1), expected finite numbers",
+    ),
     (changed(X, np.inf), ValueError, "x: got 1 NaN or inf, the first at (3, 1), expected"),
-    (changed(changed(X, np.inf), -np.inf, (4, 0)), ValueError, "x: got 2 NaN or inf, the first at (3, 1)"),
+    (
+        changed(changed(X, np.inf), -np.inf, (4, 0)),
+        ValueError,
+        "x: got 2 NaN or inf, the first at (3, 1)",
+    ),
 ]
 
 
 @pytest.mark.parametrize(
-    "use", ["fit", "evaluate", "train_on_batch", "loss_and_gradients", "predict", "predict_on_batch", "forward"]
+    "use",
+    [
+        "fit",
+        "evaluate",
+        "train_on_batch",
+        "loss_and_gradients",
+        "predict",
+        "predict_on_batch",
+        "forward",
+    ],
 )
 @pytest.mark.parametrize(("x", "error", "message"), BAD_X)
 def test_x(x, error, message, use):
@@ -88,7 +111,11 @@ def test_x(x, error, message, use):
 
 def test_a_number_too_large_for_float32():
     model = network(dtype="float32")
-    refused(lambda: model.predict(changed(X, 1e39)), ValueError, "x: got 1 NaN or inf, the first at (3, 1)")
+    refused(
+        lambda: model.predict(changed(X, 1e39)),
+        ValueError,
+        "x: got 1 NaN or inf, the first at (3, 1)",
+    )
     refused(lambda: model.predict(changed(X, -1e39)), ValueError, "x: got 1 NaN or inf")
     assert np.isfinite(network().predict(changed(X, 1e39))).all()
 
@@ -148,7 +175,11 @@ def test_y(loss, y, error, message, use):
 @pytest.mark.parametrize("loss", ["categorical_crossentropy", "sparse_categorical_crossentropy"])
 def test_classes_need_more_than_one_output(loss):
     model = network((5, 1), loss=loss)
-    refused(lambda: model.fit(X, LABELS), ValueError, f"loss: got {loss} for a network with 1 output, expected 2")
+    refused(
+        lambda: model.fit(X, LABELS),
+        ValueError,
+        f"loss: got {loss} for a network with 1 output, expected 2",
+    )
 
 
 # ---- fit -----------------------------------------------------------------------------------------
@@ -196,9 +227,15 @@ def test_fit(settings, error, message):
         ((changed(X, np.nan), Y), "x: got 1 NaN"),
         ((X, Y[:5]), "y: got 5 rows"),
         ((X, Y[:, 0]), "y: got shape (12,)"),
-        ((X[:, :, np.newaxis], Y), "input of dense: got rows of shape (5, 1), expected rows of shape (features,)"),
+        (
+            (X[:, :, np.newaxis], Y),
+            "input of dense: got rows of shape (5, 1), expected rows of shape (features,)",
+        ),
         ((X, Y, 0), "batch_size: got 0"),
-        ((X, Y, 8, 1, 0, None, 0.0, (X[:, :4], Y)), "validation x: got shape (12, 4), expected shape (rows, 5)"),
+        (
+            (X, Y, 8, 1, 0, None, 0.0, (X[:, :4], Y)),
+            "validation x: got shape (12, 4), expected shape (rows, 5)",
+        ),
         ((X, Y, 8, 1, 0, None, 0.0, (X, Y[:4])), "validation y: got 4 rows"),
     ],
 )
@@ -234,19 +271,33 @@ def test_a_refused_fit_leaves_a_model_without_shape_open(arguments, message):
 def test_before_the_shape_is_known(use):
     model = fw.Sequential([layers.Dense(3)])
     model.compile()
-    refused(lambda: use(model), ValueError, "input_shape: got none, expected one: give it to Sequential, call build")
+    refused(
+        lambda: use(model),
+        ValueError,
+        "input_shape: got none, expected one: give it to Sequential, call build",
+    )
 
 
-@pytest.mark.parametrize("use", ["fit", "evaluate", "train_on_batch", "loss_and_gradients", "apply_gradients"])
+@pytest.mark.parametrize(
+    "use", ["fit", "evaluate", "train_on_batch", "loss_and_gradients", "apply_gradients"]
+)
 def test_before_compile(use):
     model = fw.Sequential([layers.Dense(3)], input_shape=5)
     arguments = () if use == "apply_gradients" else (X, Y)
-    refused(lambda: getattr(model, use)(*arguments), ValueError, "compile: got no loss yet, expected model.compile(")
+    refused(
+        lambda: getattr(model, use)(*arguments),
+        ValueError,
+        "compile: got no loss yet, expected model.compile(",
+    )
 
 
 def test_backward_before_forward():
     def backward(model, dy=Y):
-        refused(lambda: model.backward(dy), ValueError, "backward: got no forward pass before it, expected")
+        refused(
+            lambda: model.backward(dy),
+            ValueError,
+            "backward: got no forward pass before it, expected",
+        )
 
     backward(fw.Sequential([layers.Dense(3)]))
     model = network()
@@ -278,7 +329,9 @@ def test_backward(dy, error, message):
 
 
 def test_forward():
-    Watched().refuses(lambda model: model.forward(X, training=1), TypeError, "training: got 1, expected True or")
+    Watched().refuses(
+        lambda model: model.forward(X, training=1), TypeError, "training: got 1, expected True or"
+    )
 
 
 # ---- names ---------------------------------------------------------------------------------------
@@ -287,12 +340,24 @@ def test_forward():
 @pytest.mark.parametrize(
     ("call", "message", "suggestion"),
     [
-        (lambda: network(optimizer="adma"), "optimizer: got 'adma', expected one of sgd, adam", "adam"),
-        (lambda: network(loss="mean_square_error"), "loss: got 'mean_square_error'", "mean_squared_error"),
+        (
+            lambda: network(optimizer="adma"),
+            "optimizer: got 'adma', expected one of sgd, adam",
+            "adam",
+        ),
+        (
+            lambda: network(loss="mean_square_error"),
+            "loss: got 'mean_square_error'",
+            "mean_squared_error",
+        ),
         (lambda: network(metrics=("acuracy",)), "metrics: got 'acuracy'", "accuracy"),
         (lambda: network(activation="rellu"), "activation: got 'rellu'", "relu"),
         (lambda: layers.Activation("sofmax"), "activation: got 'sofmax'", "softmax"),
-        (lambda: layers.Dense(1, kernel_initializer="he_norml"), "initializer: got 'he_norml'", "he_normal"),
+        (
+            lambda: layers.Dense(1, kernel_initializer="he_norml"),
+            "initializer: got 'he_norml'",
+            "he_normal",
+        ),
         (lambda: fw.set_matmul_precision("hihg"), "precision: got 'hihg'", "high"),
     ],
 )
@@ -323,8 +388,16 @@ def test_a_name_like_no_other_suggests_none(call):
         (("sgd", "mes"), ValueError, "loss: got 'mes', expected one of"),
         (("sgd", "mse", ["mea"]), ValueError, "metrics: got 'mea', expected one of"),
         (("sgd", "mse", "mae"), TypeError, "metrics: got 'mae', expected a list: ['mae']"),
-        (("sgd", "mse", ["mae", "mae"]), ValueError, "metrics: got the name 'mae' twice, expected different"),
-        (("sgd", "mse", ["accuracy"]), ValueError, "metrics: got 'accuracy' beside the loss mean_squared_error"),
+        (
+            ("sgd", "mse", ["mae", "mae"]),
+            ValueError,
+            "metrics: got the name 'mae' twice, expected different",
+        ),
+        (
+            ("sgd", "mse", ["accuracy"]),
+            ValueError,
+            "metrics: got 'accuracy' beside the loss mean_squared_error",
+        ),
         ((fw.optimizers.SGD, "mse"), TypeError, "optimizer: got type, expected a name"),
         ((None, "mse"), TypeError, "optimizer: got NoneType, expected a name"),
         (("sgd", abs), TypeError, "loss: got builtin_function_or_method, expected a name"),
@@ -361,7 +434,7 @@ def test_compile(arguments, error, message):
          "input of softmax: got rows of shape (2, 3), expected"),
         (lambda: network().build(5), ValueError, "input_shape: got (5,), expected (5,): the model is built"),
         (lambda: network(dtype="float16"), ValueError, "dtype: got float16, expected float32 or float64"),
-        (lambda: network(dtype=">f4"), ValueError, "dtype: got float32, expected float32 or float64"),
+        (lambda: network(dtype=">f4"), ValueError, "dtype: got >f4, expected float32 or float64"),
         (lambda: network(dtype="flaot32"), TypeError, "dtype: got 'flaot32', expected float32 or float64"),
         (lambda: network(dtype=None), TypeError, "dtype: got None, expected float32 or float64"),
         (lambda: network(seed=-1), ValueError, "seed: got -1, expected at least 0"),
@@ -390,8 +463,16 @@ WEIGHTS = network().get_weights()
         (WEIGHTS[:3], ValueError, "weights: got 3 arrays, expected 4"),
         ([], ValueError, "weights: got 0 arrays, expected 4"),
         (3, TypeError, "weights: got int, expected a list of arrays"),
-        ([*WEIGHTS[:3], WEIGHTS[3][:2]], ValueError, "dense_1/bias: got shape (2,), expected shape (3,)"),
-        ([WEIGHTS[0].T, *WEIGHTS[1:]], ValueError, "dense/kernel: got shape (7, 5), expected shape (5, 7)"),
+        (
+            [*WEIGHTS[:3], WEIGHTS[3][:2]],
+            ValueError,
+            "dense_1/bias: got shape (2,), expected shape (3,)",
+        ),
+        (
+            [WEIGHTS[0].T, *WEIGHTS[1:]],
+            ValueError,
+            "dense/kernel: got shape (7, 5), expected shape (5, 7)",
+        ),
         ([*WEIGHTS[:3], WEIGHTS[3] * np.nan], ValueError, "dense_1/bias: got 3 NaN or inf"),
         ([*WEIGHTS[:3], WEIGHTS[3] + 1j], TypeError, "dense_1/bias: got dtype complex128"),
     ],
