@@ -86,7 +86,9 @@ class Sequential:
             raise ValueError(_check.refusal("layers", "none", "at least one layer"))
         for layer in self.layers:
             if layer.weights or sum(layer is other for other in self.layers) > 1:
-                raise ValueError(_check.refusal("layers", f"{layer!r} twice", "a layer of its own in each place"))
+                raise ValueError(
+                    _check.refusal("layers", f"{layer!r} twice", "a layer of its own in each place")
+                )
         self.dtype = _check.dtype("dtype", dtype)
         if seed is None:
             seed = int.from_bytes(os.urandom(8), "little")
@@ -102,17 +104,21 @@ class Sequential:
         if input_shape is not None:
             self.build(input_shape)
 
-    # ---- building ----------------------------------------------------------------------------------
+    # ---- building --------------------------------------------------------------------------------
 
     def _name_layers(self) -> None:
         taken = [layer.name for layer in self.layers if layer.name is not None]
         for name in taken:
             if taken.count(name) > 1:
-                raise ValueError(_check.refusal("layers", f"the name {name!r} twice", "different names"))
+                raise ValueError(
+                    _check.refusal("layers", f"the name {name!r} twice", "different names")
+                )
         for layer in self.layers:
             if layer.name is None:
                 stem = _snake_case(type(layer).__name__)
-                candidates = (stem if i == 0 else f"{stem}_{i}" for i in range(len(self.layers) + 1))
+                candidates = (
+                    stem if i == 0 else f"{stem}_{i}" for i in range(len(self.layers) + 1)
+                )
                 layer.name = next(name for name in candidates if name not in taken)
                 taken.append(layer.name)
 
@@ -123,13 +129,19 @@ class Sequential:
         if not shape:
             raise ValueError(_check.refusal("input_shape", "()", "at least one dimension"))
         if self.input_shape is not None:
-            raise ValueError(_check.refusal("input_shape", shape, f"{self.input_shape}: the model is built"))
+            raise ValueError(
+                _check.refusal("input_shape", shape, f"{self.input_shape}: the model is built")
+            )
         shapes = self._shapes_from(shape)
         described: list[tuple[Layer, Variable]] = []
         ops: list[OpSpec] = []
         for layer, rows in zip(self.layers, shapes[:-1], strict=True):
             if layer.weights:
-                raise ValueError(_check.refusal("layers", f"{layer.name}, which another model built", "new layers"))
+                raise ValueError(
+                    _check.refusal(
+                        "layers", f"{layer.name}, which another model built", "new layers"
+                    )
+                )
             described += [(layer, variable) for variable in layer.variables(rows)]
             ops += layer.ops(rows)
         width = math.prod(shapes[-1])
@@ -211,19 +223,23 @@ class Sequential:
         if not isinstance(weights, Sequence):
             raise TypeError(_check.refusal("weights", type(weights).__name__, "a list of arrays"))
         if len(weights) != len(self.weights):
-            raise ValueError(_check.refusal("weights", f"{len(weights)} arrays", f"{len(self.weights)}"))
+            raise ValueError(
+                _check.refusal("weights", f"{len(weights)} arrays", f"{len(self.weights)}")
+            )
         checked = []
         for target, given in zip(self._weights, weights, strict=True):
             array = _check.numeric_array(target.name, given)
             if array.shape != target.shape:
-                raise ValueError(_check.refusal(target.name, f"shape {array.shape}", f"shape {target.shape}"))
+                raise ValueError(
+                    _check.refusal(target.name, f"shape {array.shape}", f"shape {target.shape}")
+                )
             array = _check.contiguous(array, self.dtype)
             _check.finite(target.name, array)
             checked.append(array.copy())
         for target, array in zip(self._weights, checked, strict=True):
             target[...] = array
 
-    # ---- compiling ---------------------------------------------------------------------------------
+    # ---- compiling -------------------------------------------------------------------------------
 
     def compile(
         self,
@@ -252,7 +268,9 @@ class Sequential:
         names = ["loss", *(metric.name for metric in chosen_metrics)]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(_check.refusal("metrics", f"the name {name!r} twice", "different names"))
+                raise ValueError(
+                    _check.refusal("metrics", f"the name {name!r} twice", "different names")
+                )
         self.metrics = chosen_metrics
         self.optimizer, self.loss = chosen_optimizer, chosen_loss
         if self.input_shape is not None:
@@ -262,10 +280,12 @@ class Sequential:
 
     def _compiled(self) -> losses.Loss:
         if self.loss is None or self.optimizer is None:
-            raise ValueError("compile: got no loss yet, expected model.compile(optimizer, loss) before")
+            raise ValueError(
+                "compile: got no loss yet, expected model.compile(optimizer, loss) before"
+            )
         return self.loss
 
-    # ---- plans -------------------------------------------------------------------------------------
+    # ---- plans -----------------------------------------------------------------------------------
 
     def _plan(self, purpose: str, rows: int) -> _plan.Plan:
         """The plan for a purpose, with room for at least `rows`.
@@ -324,7 +344,7 @@ class Sequential:
             self._memory = optimizers.Memory(self.optimizer, table, self._parameters)
         return self._memory
 
-    # ---- checked data ------------------------------------------------------------------------------
+    # ---- checked data ----------------------------------------------------------------------------
 
     def _rows(self, x: Any, name: str = "x") -> np.ndarray:
         return _check.rows(name, x, self.dtype, self.input_shape)
@@ -344,7 +364,7 @@ class Sequential:
         self._build_for(rows)
         return rows, targets
 
-    # ---- training ----------------------------------------------------------------------------------
+    # ---- training --------------------------------------------------------------------------------
 
     def fit(
         self,
@@ -445,7 +465,7 @@ class Sequential:
         """As `predict`, for one batch."""
         return self.predict(x)
 
-    # ---- gradients ---------------------------------------------------------------------------------
+    # ---- gradients -------------------------------------------------------------------------------
 
     def loss_and_gradients(self, x: Any, y: Any) -> tuple[float, np.ndarray, np.ndarray]:
         """Loss of these rows and its gradients, without moving any weight.
@@ -497,7 +517,9 @@ class Sequential:
         given = _check.rows("dy", dy, self.dtype, self._shapes[-1])
         if len(given) != self._forward_rows:
             raise ValueError(
-                _check.refusal("dy", f"{len(given)} rows", f"as many as forward had, {self._forward_rows}")
+                _check.refusal(
+                    "dy", f"{len(given)} rows", f"as many as forward had, {self._forward_rows}"
+                )
             )
         dx = np.empty((len(given), *self.input_shape), self.dtype)
         self._plan("check", len(given)).backward(given, dx, len(given))
@@ -509,7 +531,7 @@ class Sequential:
         self._built()
         training.apply_gradients(self)
 
-    # ---- showing and keeping -----------------------------------------------------------------------
+    # ---- showing and keeping ---------------------------------------------------------------------
 
     def summary(self) -> None:
         """Prints a table: layer, output shape, weights, biases; total parameters and bytes."""
@@ -547,7 +569,9 @@ class Sequential:
     def from_config(cls, config: Mapping[str, Any]) -> Sequential:
         """A new model of the architecture that `config` described, weights as at first."""
         described = [dict(layer) for layer in config["layers"]]
-        layers = [_check.choice("layer class", layer.pop("class"), LAYERS)(**layer) for layer in described]
+        layers = [
+            _check.choice("layer class", layer.pop("class"), LAYERS)(**layer) for layer in described
+        ]
         return cls(layers, config["input_shape"], config["dtype"], config["seed"])
 
     def copy(self, dtype: str | np.dtype | None = None) -> Sequential:

@@ -33,7 +33,9 @@ class DivergenceError(ArithmeticError):
         What happened.
     """
 
-    def __init__(self, epoch: int | None, batch: int | None, learning_rate: float, what: str) -> None:
+    def __init__(
+        self, epoch: int | None, batch: int | None, learning_rate: float, what: str
+    ) -> None:
         super().__init__(epoch, batch, learning_rate, what)
         self.epoch, self.batch, self.learning_rate, self.what = epoch, batch, learning_rate, what
 
@@ -69,7 +71,7 @@ def evaluate(model: Sequential, x: np.ndarray, y: np.ndarray, prefix: str = "") 
 
 
 def gradients(model: Sequential, x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
-    """Loss of checked rows and its gradient by x; that by the parameters goes to the flat vector."""
+    """Loss of checked rows and its gradient by x; that by the parameters is in the flat vector."""
     from fastweights.models import CHUNK_ROWS
 
     dx = np.empty_like(x)
@@ -93,7 +95,10 @@ def step(model: Sequential, x: np.ndarray, y: np.ndarray) -> float:
     plan.reset()
     if plan.train(x, y, None, 0, len(x), len(x), 0.0) == 0:
         raise DivergenceError(
-            None, None, model.optimizer.learning_rate, f"the loss is {plan.last_loss}; no step was made"
+            None,
+            None,
+            model.optimizer.learning_rate,
+            f"the loss is {plan.last_loss}; no step was made",
         )
     return plan.last_loss
 
@@ -124,7 +129,9 @@ def _held_out(
     kept = len(rows) - int(len(rows) * split)
     if data is not None:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
-            raise ValueError(_check.refusal("validation_data", type(data).__name__, "a pair (x, y)"))
+            raise ValueError(
+                _check.refusal("validation_data", type(data).__name__, "a pair (x, y)")
+            )
         held_out = model._checked(*data, prefix="validation ", shape=rows.shape[1:])
     elif split == 0.0:
         held_out = None
@@ -133,7 +140,9 @@ def _held_out(
         rows, targets = rows[:kept], targets[:kept]
     else:
         expected = "a share that leaves rows to train on and rows to hold out"
-        raise ValueError(_check.refusal("validation_split", f"{split:g} of {len(rows)} rows", expected))
+        raise ValueError(
+            _check.refusal("validation_split", f"{split:g} of {len(rows)} rows", expected)
+        )
     model._build_for(rows)
     return rows, targets, held_out
 
@@ -157,7 +166,11 @@ def fit(
     initial_epoch = _check.whole("initial_epoch", initial_epoch, 0)
     shuffle = _check.flag("shuffle", shuffle)
     history = History()
-    listeners = [history, *_reporters(verbose), *_check.instances("callbacks", callbacks or (), Callback)]
+    listeners = [
+        history,
+        *_reporters(verbose),
+        *_check.instances("callbacks", callbacks or (), Callback),
+    ]
     rows, targets, held_out = _held_out(model, x, y, validation_split, validation_data)
     batch_size = min(batch_size, len(rows))
     order = np.arange(len(rows), dtype=np.int64) if shuffle else None

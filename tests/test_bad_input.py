@@ -1,5 +1,5 @@
-"""What does not fit is refused at the door: a ValueError or TypeError that says which argument, what
-came and what was expected, and nothing has changed."""
+"""What does not fit is refused at the door: a ValueError or TypeError that says which argument,
+what came and what was expected, and nothing has changed."""
 
 import numpy as np
 import pytest
@@ -132,7 +132,12 @@ BAD_Y = [
     ("mse", Y[:, :2], ValueError, "y: got shape (12, 2), expected shape (rows, 3)"),
     ("mse", Y[:, 0], ValueError, "y: got shape (12,), expected shape (rows, 3)"),
     ("mse", Y[:11], ValueError, "y: got 11 rows, expected as many as there are inputs, 12"),
-    ("mse", np.vstack([Y, Y]), ValueError, "y: got 24 rows, expected as many as there are inputs, 12"),
+    (
+        "mse",
+        np.vstack([Y, Y]),
+        ValueError,
+        "y: got 24 rows, expected as many as there are inputs, 12",
+    ),
     ("mse", Y[:0], ValueError, "y: got shape (0, 3), expected"),
     ("mse", Y + 1j, TypeError, "y: got dtype complex128, expected"),
     ("mse", Y.astype(object), TypeError, "y: got dtype object, expected"),
@@ -140,24 +145,72 @@ BAD_Y = [
     ("mse", None, TypeError, "y: got dtype object, expected"),
     ("mse", changed(Y, np.nan), ValueError, "y: got 1 NaN or inf, the first at (3, 1), expected"),
     ("mse", changed(Y, -np.inf), ValueError, "y: got 1 NaN or inf, the first at (3, 1), expected"),
-    ("poisson", changed(np.abs(Y), -1), ValueError, "y: got -1.0 in row 3, expected numbers of at least 0"),
-    ("hinge", np.full((12, 3), 0.5), ValueError, "y: got 0.5 in row 0, expected targets of -1 and 1"),
+    (
+        "poisson",
+        changed(np.abs(Y), -1),
+        ValueError,
+        "y: got -1.0 in row 3, expected numbers of at least 0",
+    ),
+    (
+        "hinge",
+        np.full((12, 3), 0.5),
+        ValueError,
+        "y: got 0.5 in row 0, expected targets of -1 and 1",
+    ),
     ("hinge", changed(np.zeros((12, 3)), -1), ValueError, "y: got -1.0 in row 3, expected"),
-    ("bce", changed(np.ones((12, 3)), 1.5), ValueError, "y: got 1.5 in row 3, expected numbers from 0 to 1"),
-    ("categorical_crossentropy", LABELS, ValueError, "y: got shape (12,), expected shape (rows, 3); for class"),
-    ("categorical_crossentropy", LABELS[:, None], ValueError, "y: got shape (12, 1), expected shape (rows, 3)"),
-    ("sparse_categorical_crossentropy", np.eye(3)[LABELS], ValueError,
-     "y: got shape (12, 3), expected class labels of shape (rows,); for one-hot rows"),
-    ("sparse_categorical_crossentropy", changed(LABELS, 3), ValueError,
-     "y: got 3.0 in row 3, expected whole numbers from 0 to 2"),
-    ("sparse_categorical_crossentropy", changed(LABELS, -1), ValueError, "y: got -1.0 in row 3, expected"),
-    ("sparse_categorical_crossentropy", changed(LABELS, 0.5), ValueError, "y: got 0.5 in row 3, expected"),
+    (
+        "bce",
+        changed(np.ones((12, 3)), 1.5),
+        ValueError,
+        "y: got 1.5 in row 3, expected numbers from 0 to 1",
+    ),
+    (
+        "categorical_crossentropy",
+        LABELS,
+        ValueError,
+        "y: got shape (12,), expected shape (rows, 3); for class",
+    ),
+    (
+        "categorical_crossentropy",
+        LABELS[:, None],
+        ValueError,
+        "y: got shape (12, 1), expected shape (rows, 3)",
+    ),
+    (
+        "sparse_categorical_crossentropy",
+        np.eye(3)[LABELS],
+        ValueError,
+        "y: got shape (12, 3), expected class labels of shape (rows,); for one-hot rows",
+    ),
+    (
+        "sparse_categorical_crossentropy",
+        changed(LABELS, 3),
+        ValueError,
+        "y: got 3.0 in row 3, expected whole numbers from 0 to 2",
+    ),
+    (
+        "sparse_categorical_crossentropy",
+        changed(LABELS, -1),
+        ValueError,
+        "y: got -1.0 in row 3, expected",
+    ),
+    (
+        "sparse_categorical_crossentropy",
+        changed(LABELS, 0.5),
+        ValueError,
+        "y: got 0.5 in row 3, expected",
+    ),
     ("sparse_categorical_crossentropy", changed(LABELS, np.nan), ValueError, "y: got 1 NaN or inf"),
-    ("sparse_categorical_crossentropy", LABELS + 2**40, ValueError, "y: got 1099511627776 in row 0, expected"),
+    (
+        "sparse_categorical_crossentropy",
+        LABELS + 2**40,
+        ValueError,
+        "y: got 1099511627776 in row 0, expected",
+    ),
     ("sparse_categorical_crossentropy", LABELS - 1, ValueError, "y: got -1 in row 0, expected"),
     ("sparse_categorical_crossentropy", LABELS[:5], ValueError, "y: got 5 rows, expected as many"),
     ("sparse_categorical_crossentropy", ["a"] * 12, TypeError, "y: got dtype <U1, expected"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("use", ["fit", "evaluate", "train_on_batch", "loss_and_gradients"])
@@ -202,21 +255,57 @@ def test_classes_need_more_than_one_output(loss):
         ({"shuffle": "batch"}, TypeError, "shuffle: got 'batch', expected True or False"),
         ({"verbose": 3}, ValueError, "verbose: got 3, expected 'auto', 0, 1 or 2"),
         ({"verbose": "yes"}, ValueError, "verbose: got 'yes', expected 'auto', 0, 1 or 2"),
-        ({"validation_split": 1.0}, ValueError, "validation_split: got 1.0, expected a finite number and at"),
+        (
+            {"validation_split": 1.0},
+            ValueError,
+            "validation_split: got 1.0, expected a finite number and at",
+        ),
         ({"validation_split": -0.1}, ValueError, "validation_split: got -0.1, expected"),
-        ({"validation_split": np.nan}, ValueError, "validation_split: got nan, expected a finite number"),
+        (
+            {"validation_split": np.nan},
+            ValueError,
+            "validation_split: got nan, expected a finite number",
+        ),
         ({"validation_split": "0.1"}, TypeError, "validation_split: got '0.1', expected a number"),
-        ({"validation_split": 0.05}, ValueError, "validation_split: got 0.05 of 12 rows, expected a share that"),
-        ({"validation_data": X}, ValueError, "validation_data: got ndarray, expected a pair (x, y)"),
-        ({"validation_data": (X, Y, Y)}, ValueError, "validation_data: got tuple, expected a pair (x, y)"),
-        ({"validation_data": (X[:, :4], Y)}, ValueError, "validation x: got shape (12, 4), expected"),
+        (
+            {"validation_split": 0.05},
+            ValueError,
+            "validation_split: got 0.05 of 12 rows, expected a share that",
+        ),
+        (
+            {"validation_data": X},
+            ValueError,
+            "validation_data: got ndarray, expected a pair (x, y)",
+        ),
+        (
+            {"validation_data": (X, Y, Y)},
+            ValueError,
+            "validation_data: got tuple, expected a pair (x, y)",
+        ),
+        (
+            {"validation_data": (X[:, :4], Y)},
+            ValueError,
+            "validation x: got shape (12, 4), expected",
+        ),
         ({"validation_data": (X, Y[:3])}, ValueError, "validation y: got 3 rows, expected"),
-        ({"validation_data": (changed(X, np.nan), Y)}, ValueError, "validation x: got 1 NaN or inf"),
-        ({"callbacks": callbacks.History()}, TypeError, "callbacks: got History, expected a list of Callback"),
-        ({"callbacks": [print]}, TypeError, "callbacks: got an entry of builtin_function_or_method, expected"),
+        (
+            {"validation_data": (changed(X, np.nan), Y)},
+            ValueError,
+            "validation x: got 1 NaN or inf",
+        ),
+        (
+            {"callbacks": callbacks.History()},
+            TypeError,
+            "callbacks: got History, expected a list of Callback",
+        ),
+        (
+            {"callbacks": [print]},
+            TypeError,
+            "callbacks: got an entry of builtin_function_or_method, expected",
+        ),
         ({"callbacks": 3}, TypeError, "callbacks: got int, expected a list of Callback objects"),
     ],
-)  # fmt: skip
+)
 def test_fit(settings, error, message):
     Watched().refuses(lambda model: model.fit(X, Y, **settings), error, message)
 
@@ -416,29 +505,86 @@ def test_compile(arguments, error, message):
     ("make", "error", "message"),
     [
         (lambda: fw.Sequential([]), ValueError, "layers: got none, expected at least one layer"),
-        (lambda: fw.Sequential(layers.Dense(1)), TypeError, "layers: got Dense, expected a list of Layer objects"),
+        (
+            lambda: fw.Sequential(layers.Dense(1)),
+            TypeError,
+            "layers: got Dense, expected a list of Layer objects",
+        ),
         (lambda: fw.Sequential(None), TypeError, "layers: got NoneType, expected a list of Layer"),
-        (lambda: fw.Sequential(["relu"]), TypeError, "layers: got an entry of str, expected Layer objects"),
-        (lambda: fw.Sequential([layers.Dense]), TypeError, "layers: got an entry of type, expected Layer objects"),
-        (lambda: fw.Sequential([layers.Dense(1, name="a"), layers.Dense(1, name="a")]), ValueError,
-         "layers: got the name 'a' twice, expected different names"),
-        (lambda: fw.Sequential([layers.Dense(1)], 0), ValueError, "input_shape: got 0, expected at least 1"),
-        (lambda: fw.Sequential([layers.Dense(1)], (3, 0)), ValueError, "input_shape: got 0, expected at least 1"),
+        (
+            lambda: fw.Sequential(["relu"]),
+            TypeError,
+            "layers: got an entry of str, expected Layer objects",
+        ),
+        (
+            lambda: fw.Sequential([layers.Dense]),
+            TypeError,
+            "layers: got an entry of type, expected Layer objects",
+        ),
+        (
+            lambda: fw.Sequential([layers.Dense(1, name="a"), layers.Dense(1, name="a")]),
+            ValueError,
+            "layers: got the name 'a' twice, expected different names",
+        ),
+        (
+            lambda: fw.Sequential([layers.Dense(1)], 0),
+            ValueError,
+            "input_shape: got 0, expected at least 1",
+        ),
+        (
+            lambda: fw.Sequential([layers.Dense(1)], (3, 0)),
+            ValueError,
+            "input_shape: got 0, expected at least 1",
+        ),
         (lambda: fw.Sequential([layers.Dense(1)], ()), ValueError, "input_shape: got (), expected"),
-        (lambda: fw.Sequential([layers.Dense(1)], 2.5), TypeError, "input_shape: got 2.5, expected a whole number"),
-        (lambda: fw.Sequential([layers.Dense(1)], True), TypeError, "input_shape: got True, expected a whole"),
-        (lambda: fw.Sequential([layers.Dense(1)], "12"), TypeError, "input_shape: got '1', expected a whole"),
-        (lambda: fw.Sequential([layers.Dense(1)], (2, 3)), ValueError,
-         "input of dense: got rows of shape (2, 3), expected rows of shape (features,); put layers.Flatten()"),
-        (lambda: fw.Sequential([layers.Activation("softmax")], (2, 3)), ValueError,
-         "input of softmax: got rows of shape (2, 3), expected"),
-        (lambda: network().build(5), ValueError, "input_shape: got (5,), expected (5,): the model is built"),
-        (lambda: network(dtype="float16"), ValueError, "dtype: got float16, expected float32 or float64"),
+        (
+            lambda: fw.Sequential([layers.Dense(1)], 2.5),
+            TypeError,
+            "input_shape: got 2.5, expected a whole number",
+        ),
+        (
+            lambda: fw.Sequential([layers.Dense(1)], True),
+            TypeError,
+            "input_shape: got True, expected a whole",
+        ),
+        (
+            lambda: fw.Sequential([layers.Dense(1)], "12"),
+            TypeError,
+            "input_shape: got '1', expected a whole",
+        ),
+        (
+            lambda: fw.Sequential([layers.Dense(1)], (2, 3)),
+            ValueError,
+            "input of dense: got rows of shape (2, 3), expected rows of shape (features,)",
+        ),
+        (
+            lambda: fw.Sequential([layers.Activation("softmax")], (2, 3)),
+            ValueError,
+            "input of softmax: got rows of shape (2, 3), expected",
+        ),
+        (
+            lambda: network().build(5),
+            ValueError,
+            "input_shape: got (5,), expected (5,): the model is built",
+        ),
+        (
+            lambda: network(dtype="float16"),
+            ValueError,
+            "dtype: got float16, expected float32 or float64",
+        ),
         (lambda: network(dtype=">f4"), ValueError, "dtype: got >f4, expected float32 or float64"),
-        (lambda: network(dtype="flaot32"), TypeError, "dtype: got 'flaot32', expected float32 or float64"),
+        (
+            lambda: network(dtype="flaot32"),
+            TypeError,
+            "dtype: got 'flaot32', expected float32 or float64",
+        ),
         (lambda: network(dtype=None), TypeError, "dtype: got None, expected float32 or float64"),
         (lambda: network(seed=-1), ValueError, "seed: got -1, expected at least 0"),
-        (lambda: network(seed=2**64), ValueError, "seed: got 18446744073709551616, expected at most"),
+        (
+            lambda: network(seed=2**64),
+            ValueError,
+            "seed: got 18446744073709551616, expected at most",
+        ),
         (lambda: network(seed=1.5), TypeError, "seed: got 1.5, expected a whole number"),
         (lambda: layers.Dense(0), ValueError, "units: got 0, expected at least 1"),
         (lambda: layers.Dense(-4), ValueError, "units: got -4, expected at least 1"),
@@ -447,9 +593,13 @@ def test_compile(arguments, error, message):
         (lambda: layers.Dense(1, use_bias=0), TypeError, "use_bias: got 0, expected True or False"),
         (lambda: layers.Dense(1, name=""), TypeError, "name: got '', expected a non-empty string"),
         (lambda: layers.Dense(1, name=3), TypeError, "name: got 3, expected a non-empty string"),
-        (lambda: layers.Dense(1, activation=abs), TypeError, "activation: got builtin_function_or_method, expected"),
+        (
+            lambda: layers.Dense(1, activation=abs),
+            TypeError,
+            "activation: got builtin_function_or_method, expected",
+        ),
     ],
-)  # fmt: skip
+)
 def test_models_and_layers(make, error, message):
     refused(make, error, message)
 

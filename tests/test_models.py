@@ -22,7 +22,8 @@ def test_layers_and_weights_are_named():
     model = fw.Sequential([*stack, layers.Activation("relu")], input_shape=(2, 3))
     assert [layer.name for layer in stack] == ["flatten", "dense", "middle", "dense_1"]
     assert [weight.name for weight in model.weights] == [
-        "dense/kernel", "dense/bias", "middle/kernel", "middle/bias", "dense_1/kernel", "dense_1/bias",
+        "dense/kernel", "dense/bias", "middle/kernel", "middle/bias",
+        "dense_1/kernel", "dense_1/bias",
     ]  # fmt: skip
     assert [weight.shape for weight in model.weights] == [(6, 4), (4,), (4, 3), (3,), (3, 2), (2,)]
 
@@ -78,7 +79,7 @@ def test_layers_have_no_weights_before_the_shape_is_known():
     model = fw.Sequential([layers.Dense(2)])
     with pytest.raises(AttributeError, match="once its model knows the input shape"):
         _ = model.layers[0].kernel
-    with pytest.raises(AttributeError, match="no attribute 'kernl'$"):
+    with pytest.raises(AttributeError, match=r"no attribute 'kernl'$"):
         _ = network().layers[0].kernl
 
 

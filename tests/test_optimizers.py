@@ -9,7 +9,7 @@ from helpers import data, network, twin
 from fastweights import optimizers
 from fastweights._core import philox
 
-# ---- the oracle: a step of each rule, as its paper writes it --------------------------------------
+# ---- the oracle: a step of each rule, as its paper writes it -------------------------------------
 
 
 class SGD:
