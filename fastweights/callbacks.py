@@ -99,9 +99,7 @@ class ProgressBar(Callback):
 
         file = sys.stdout if self.file is None else self.file
         line = "{percentage:3.0f}%|{bar}| {n:.1f}/{total} epochs [{elapsed}<{remaining}{postfix}]"
-        self.bar = tqdm(
-            total=self.params["epochs"], file=file, dynamic_ncols=True, bar_format=line
-        )
+        self.bar = tqdm(total=self.params["epochs"], file=file, dynamic_ncols=True, bar_format=line)
         self.last: Logs = {}
 
     def on_progress(self, epoch: int, rows: int, total: int, logs: Logs) -> None:

@@ -17,10 +17,6 @@ from fastweights.callbacks import Callback, History
 from fastweights.layers import LAYERS, Layer, OpSpec
 from fastweights.layers.base import Shape, Variable, split_activation
 
-#: Rows that go through the network together: a larger batch is run chunk by chunk, with the same
-#: bits, so that activations stay in the cache and memory does not grow with the batch.
-CHUNK_ROWS = 256
-
 
 class Weight(np.ndarray):
     """A view of the flat vector of parameters that knows its name, such as ``dense/kernel``."""
@@ -123,7 +119,7 @@ class Sequential:
                 taken.append(layer.name)
 
     def build(self, input_shape: int | Shape) -> None:
-        """Fixes the shape of the input, allocates the flat vectors and draws the initial weights."""
+        """Fixes the shape of the input, allocates the flat vectors, draws the initial weights."""
         sizes = input_shape if isinstance(input_shape, Iterable) else (input_shape,)
         shape = tuple(_check.whole("input_shape", size, 1) for size in sizes)
         if not shape:
@@ -181,7 +177,7 @@ class Sequential:
     def _built(self) -> None:
         if self.input_shape is None:
             raise ValueError(
-                "input_shape: got none, expected one: give it to Sequential, call build, or fit first"
+                "input_shape: got none, expected one: give it to Sequential, build or fit first"
             )
 
     def _build_for(self, rows: np.ndarray) -> None:
@@ -278,16 +274,16 @@ class Sequential:
             self._memory = None
             self._forward_rows = 0
 
-    def _compiled(self) -> losses.Loss:
+    def _compiled(self) -> tuple[optimizers.Optimizer, losses.Loss]:
         if self.loss is None or self.optimizer is None:
             raise ValueError(
                 "compile: got no loss yet, expected model.compile(optimizer, loss) before"
             )
-        return self.loss
+        return self.optimizer, self.loss
 
     # ---- plans -----------------------------------------------------------------------------------
 
-    def _plan(self, purpose: str, rows: int) -> _plan.Plan:
+    def _plan_for(self, purpose: str, rows: int) -> _plan.Plan:
         """The plan for a purpose, with room for at least `rows`.
 
         "infer" gives outputs alone, "fit" trains, "check" gives gradients by the input as well.
@@ -322,17 +318,17 @@ class Sequential:
         return [*self._ops[:-1], *split_activation(last)]
 
     def _attach(self, plan: _plan.Plan) -> None:
-        loss = self._compiled()
+        optimizer, loss = self._compiled()
         fused = self._fuses()
         plan.set_loss(
-            loss.fused_kernel if fused else loss.kernel,
+            (loss.fused_kernel if fused else None) or loss.kernel,
             loss.options,
             loss.target_bytes(self._width, self.dtype),
             int(fused),
         )
         plan.set_metrics([(metric.kernel, metric.options) for metric in self.metrics])
         memory = self._optimizer_memory()
-        plan.set_update(self.optimizer.kernel, memory.vectors, memory.numbers)
+        plan.set_update(optimizer.kernel, memory.vectors, memory.numbers)
 
     @property
     def _width(self) -> int:
@@ -341,7 +337,7 @@ class Sequential:
     def _optimizer_memory(self) -> optimizers.Memory:
         if self._memory is None:
             table = _dispatch.kernels(self.dtype).table
-            self._memory = optimizers.Memory(self.optimizer, table, self._parameters)
+            self._memory = optimizers.Memory(self._compiled()[0], table, self._parameters)
         return self._memory
 
     # ---- checked data ----------------------------------------------------------------------------
@@ -352,8 +348,8 @@ class Sequential:
     def _checked(
         self, x: Any, y: Any, prefix: str = "", shape: Shape | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and targets as the plan takes them; `shape` is what rows a model not built expects."""
-        loss = self._compiled()
+        """Rows and targets as the plan takes them; a model not built takes rows of `shape`."""
+        _, loss = self._compiled()
         rows = _check.rows(prefix + "x", x, self.dtype, self.input_shape or shape)
         outputs = math.prod(self._shapes_from(rows.shape[1:])[-1])
         return rows, loss.prepare_targets(y, len(rows), outputs, self.dtype, prefix + "y")
@@ -455,7 +451,7 @@ class Sequential:
         self._built()
         rows = self._rows(x)
         out = np.empty((len(rows), *self._shapes[-1]), self.dtype)
-        plan = self._plan("infer", min(len(rows), CHUNK_ROWS))
+        plan = self._plan_for("infer", min(len(rows), training.CHUNK_ROWS))
         first = 0
         while first < len(rows):
             first = plan.predict(rows, out, first, len(rows), training.STRETCH_SECONDS)
@@ -496,7 +492,7 @@ class Sequential:
         rows = self._rows(x)
         self._build_for(rows)
         out = np.empty((len(rows), *self._shapes[-1]), self.dtype)
-        self._plan("check", len(rows)).forward(rows, out, len(rows))
+        self._plan_for("check", len(rows)).forward(rows, out, len(rows))
         self._forward_rows = len(rows)
         return out
 
@@ -522,7 +518,7 @@ class Sequential:
                 )
             )
         dx = np.empty((len(given), *self.input_shape), self.dtype)
-        self._plan("check", len(given)).backward(given, dx, len(given))
+        self._plan_for("check", len(given)).backward(given, dx, len(given))
         return dx
 
     def apply_gradients(self) -> None:
@@ -582,6 +578,10 @@ class Sequential:
         if self.loss is not None:
             twin.optimizer, twin.loss, twin.metrics = self.optimizer, self.loss, self.metrics
         return twin
+
+    def __reduce__(self) -> Any:
+        # The default would tear the views of weights and layers from the flat vector.
+        raise TypeError("pickle or copy: got a Sequential, expected model.copy(), or save and load")
 
     def save(self, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
         """Writes the model to a safetensors file.

@@ -37,7 +37,7 @@ def _torch_names(model: Sequential) -> Iterator[tuple[str, Weight]]:
 def save(model: Sequential, path: str | os.PathLike[str], metadata: Mapping[str, str]) -> None:
     """What `Sequential.save` does."""
     description: dict[str, Any] = {"model": model.config()}
-    if model.loss is not None:
+    if model.optimizer is not None and model.loss is not None:
         description["compile"] = {
             "optimizer": model.optimizer.config(),
             "loss": model.loss.config(),

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from fastweights._core.plan import Plan
     from fastweights.models import Sequential
 
+#: Rows that go through the network together: a larger batch is run chunk by chunk, with the same
+#: bits, so that activations stay in the cache and memory does not grow with the batch.
+CHUNK_ROWS = 256
+
 #: Compiled code comes back to Python at least this often, for Ctrl-C and progress.
 STRETCH_SECONDS = 0.04
 
@@ -60,9 +64,7 @@ def _logs(model: Sequential, plan: Plan, prefix: str = "") -> Logs:
 
 def evaluate(model: Sequential, x: np.ndarray, y: np.ndarray, prefix: str = "") -> Logs:
     """Loss and metrics over checked rows."""
-    from fastweights.models import CHUNK_ROWS
-
-    plan = model._plan("infer", min(len(x), CHUNK_ROWS))
+    plan = model._plan_for("infer", min(len(x), CHUNK_ROWS))
     plan.reset()
     first = 0
     while first < len(x):
@@ -72,20 +74,16 @@ def evaluate(model: Sequential, x: np.ndarray, y: np.ndarray, prefix: str = "") 
 
 def gradients(model: Sequential, x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
     """Loss of checked rows and its gradient by x; that by the parameters is in the flat vector."""
-    from fastweights.models import CHUNK_ROWS
-
     dx = np.empty_like(x)
-    plan = model._plan("check", min(len(x), CHUNK_ROWS))
+    plan = model._plan_for("check", min(len(x), CHUNK_ROWS))
     model._forward_rows = 0
     return plan.gradients_of(x, y, dx, len(x)), dx
 
 
 def _ready_plan(model: Sequential, batch_size: int) -> Plan:
     """The plan that trains, with the optimizer's learning rate as it is now."""
-    from fastweights.models import CHUNK_ROWS
-
-    plan = model._plan("fit", min(batch_size, CHUNK_ROWS))
-    model._optimizer_memory().numbers[0] = model.optimizer.learning_rate
+    plan = model._plan_for("fit", min(batch_size, CHUNK_ROWS))
+    model._optimizer_memory().numbers[0] = model._compiled()[0].learning_rate
     return plan
 
 
@@ -97,7 +95,7 @@ def step(model: Sequential, x: np.ndarray, y: np.ndarray) -> float:
         raise DivergenceError(
             None,
             None,
-            model.optimizer.learning_rate,
+            model._compiled()[0].learning_rate,
             f"the loss is {plan.last_loss}; no step was made",
         )
     return plan.last_loss
@@ -228,7 +226,7 @@ def _epoch(
             logs = _logs(model, plan)
             for listener in listeners:
                 listener.on_progress(epoch, first, len(x), logs)
-            memory.numbers[0] = model.optimizer.learning_rate
+            memory.numbers[0] = model._compiled()[0].learning_rate
             if model.stop_training:
                 break
     if not np.isfinite(model.parameters).all():

@@ -363,7 +363,7 @@ def test_before_the_shape_is_known(use):
     refused(
         lambda: use(model),
         ValueError,
-        "input_shape: got none, expected one: give it to Sequential, call build",
+        "input_shape: got none, expected one: give it to Sequential, build or",
     )
 
 

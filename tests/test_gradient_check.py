@@ -30,13 +30,13 @@ def plant(monkeypatch):
     """Makes every model's gradients wrong."""
 
     def plant(fault):
-        whole = models.Sequential._plan
+        whole = models.Sequential._plan_for
 
         def faulty(model, purpose, rows):
             plan = whole(model, purpose, rows)
             return Faulty(plan, model, fault) if purpose == "check" else plan
 
-        monkeypatch.setattr(models.Sequential, "_plan", faulty)
+        monkeypatch.setattr(models.Sequential, "_plan_for", faulty)
 
     return plant
 

@@ -214,7 +214,7 @@ def bad_outs(shape, overlapping):
     )
     yield np.zeros(shape, np.float64), TypeError, "dtype float64, expected dtype float32"
     yield np.zeros(shape, ">f4"), TypeError, "dtype >f4, expected dtype float32"
-    yield np.zeros(shape, int), TypeError, "dtype int64, expected dtype float32"
+    yield np.zeros(shape, np.int64), TypeError, "dtype int64, expected dtype float32"
     yield np.zeros((*shape, 1), np.float32), ValueError, "shape"
     yield np.zeros(double, np.float32), ValueError, "shape"
     yield np.zeros(shape).tolist(), TypeError, "list, expected a NumPy array"
@@ -291,7 +291,7 @@ def test_results_may_not_overlap_each_other_or_a_strided_input():
     ("call", "error", "message"),
     [
         (
-            lambda: kernels.dense_forward(X.astype(int), KERNEL),
+            lambda: kernels.dense_forward(X.astype(np.int64), KERNEL),
             TypeError,
             "x: got dtype int64, expected float32 or",
         ),
@@ -387,7 +387,7 @@ def test_results_may_not_overlap_each_other_or_a_strided_input():
             "w: got list, expected a NumPy array",
         ),
         (
-            lambda: kernels.sgd_update(X.astype(int), X, 0.1),
+            lambda: kernels.sgd_update(X.astype(np.int64), X, 0.1),
             TypeError,
             "w: got dtype int64, expected float32 or",
         ),

@@ -1,5 +1,6 @@
 """The model: names, flat vectors, prediction, evaluation, gradients; the oracle is plain NumPy."""
 
+import copy
 import itertools
 import pickle
 
@@ -132,6 +133,11 @@ def test_float32_starts_at_float64_rounded():
     same_bits(single.parameters, double.parameters.astype(np.float32))
 
 
+def test_equal_layers_start_differently():
+    first, second = fw.Sequential([layers.Dense(4), layers.Dense(4)], 4, seed=0).layers
+    assert (first.kernel != second.kernel).any()
+
+
 def test_numpys_random_state_is_left_alone():
     before = pickle.dumps(np.random.get_state())  # noqa: NPY002
     network(seed=None).fit(*data(20), verbose=0)
@@ -199,13 +205,19 @@ def test_copy(dtype):
     model = network(metrics=("mae",), optimizer="adam", dtype=dtype)
     x, y = data(20)
     model.fit(x, y, verbose=0)
-    copy = model.copy()
-    same_bits(copy.parameters, model.parameters)
-    assert not np.shares_memory(copy.parameters, model.parameters)
-    assert copy.evaluate(x, y) == model.evaluate(x, y)
-    copy.fit(x, y, verbose=0)
-    assert (copy.parameters != model.parameters).any()
+    other = model.copy()
+    same_bits(other.parameters, model.parameters)
+    assert not np.shares_memory(other.parameters, model.parameters)
+    assert other.evaluate(x, y) == model.evaluate(x, y)
+    other.fit(x, y, verbose=0)
+    assert (other.parameters != model.parameters).any()
     assert model.copy("float64").dtype == np.float64
+
+
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_ways_that_would_tear_the_views_apart_are_refused(way):
+    with pytest.raises(TypeError, match=r"got a Sequential, expected model.copy\(\), or save and"):
+        way(network())
 
 
 # ---- prediction ----------------------------------------------------------------------------------

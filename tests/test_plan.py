@@ -2,17 +2,17 @@
 
 import numpy as np
 import pytest
-from fastweights._core.plan import Plan, update_slots
 from helpers import data, network, twin
 
 from fastweights import _dispatch
+from fastweights._core.plan import Plan, update_slots
 from fastweights.layers import OpSpec
 
 X, Y = data(20)
 
 
 def plan_of(model, purpose="fit", rows=8):
-    plan = model._plan(purpose, rows)
+    plan = model._plan_for(purpose, rows)
     plan.reset()
     return plan
 
@@ -77,25 +77,27 @@ def test_reset_forgets():
 
 def test_a_model_keeps_a_plan_and_replaces_one_that_is_too_small():
     model = network()
-    small = model._plan("fit", 8)
-    assert model._plan("fit", 3) is small
-    large = model._plan("fit", 9)
+    small = model._plan_for("fit", 8)
+    assert model._plan_for("fit", 3) is small
+    large = model._plan_for("fit", 9)
     assert (small.capacity, large.capacity) == (8, 9)
-    assert model._plan("fit", 8) is large
-    assert model._plan("infer", 8) is not large
+    assert model._plan_for("fit", 8) is large
+    assert model._plan_for("infer", 8) is not large
 
 
 def test_the_arena_does_not_grow_while_it_runs_and_is_smaller_for_inference():
     model = network((5, 40, 3))
-    sizes = {purpose: model._plan(purpose, 16).arena_bytes for purpose in ("infer", "fit", "check")}
+    sizes = {
+        purpose: model._plan_for(purpose, 16).arena_bytes for purpose in ("infer", "fit", "check")
+    }
     assert 0 < sizes["infer"] < sizes["fit"] < sizes["check"]
     model.fit(X, Y, 16, verbose=0)
-    assert model._plan("fit", 16).arena_bytes == sizes["fit"]
+    assert model._plan_for("fit", 16).arena_bytes == sizes["fit"]
 
 
 def test_the_model_outlives_its_plans_and_plans_their_model():
     model = network()
-    plan, expected = model._plan("infer", 4), model.predict(X[:4])
+    plan, expected = model._plan_for("infer", 4), model.predict(X[:4])
     del model
     out = np.empty((4, 3))
     plan.predict(X[:4], out, 0, 4, 60.0)
@@ -104,7 +106,7 @@ def test_the_model_outlives_its_plans_and_plans_their_model():
 
 def test_a_capacity_that_no_memory_holds():
     with pytest.raises(MemoryError, match=r"no [\d,]+ bytes for batches of 281474976710656 rows"):
-        network()._plan("infer", 2**48)
+        network()._plan_for("infer", 2**48)
 
 
 def test_names_that_no_table_has():

@@ -5,7 +5,7 @@ import pytest
 from helpers import data, network, run_python, same_bits
 
 import fastweights as fw
-from fastweights import _dispatch, layers
+from fastweights import _check, _dispatch, layers
 
 REALS = ("float32", "float64")
 
@@ -57,6 +57,16 @@ def test_every_layout_and_dtype_gives_the_same_bits(dtype, tmp_path):
         targets = np.asarray(x)[:, :3]
         for found, wanted in zip(results(plain, targets), expected, strict=True):
             np.testing.assert_array_equal(found, wanted, err_msg=f"y {name}")
+
+
+def test_rows_are_copied_only_where_they_must_be(tmp_path):
+    real = np.dtype(np.float32)
+    for name, x in layouts(tmp_path):
+        rows = _check.rows("x", x, real)
+        assert rows.flags.c_contiguous, name
+        assert rows.flags.aligned, name
+        fits = name in ("read-only", "memory-mapped")
+        assert np.shares_memory(rows, x) == fits, name
 
 
 def test_labels_of_any_dtype_give_the_same_bits():

@@ -12,7 +12,7 @@ import pytest
 from helpers import data, network, same_bits
 
 import fastweights as fw
-from fastweights import models, optimizers
+from fastweights import optimizers, training
 from fastweights._core import philox
 
 REALS = ("float32", "float64")
@@ -31,7 +31,7 @@ def trained(batch_size=32, dtype="float32"):
 @pytest.mark.parametrize("chunk_rows", [1, 7, 64, 599, 600, 5000])
 def test_chunks_do_not_change_the_bits(chunk_rows, dtype, monkeypatch):
     usual, usual_history = trained(batch_size=600, dtype=dtype)
-    monkeypatch.setattr(models, "CHUNK_ROWS", chunk_rows)
+    monkeypatch.setattr(training, "CHUNK_ROWS", chunk_rows)
     model, history = trained(batch_size=600, dtype=dtype)
     same_bits(model.parameters, usual.parameters)
     assert history.history == usual_history.history
