@@ -103,6 +103,19 @@ def instances(argument: str, got: Any, kind: type[T]) -> list[T]:
     return found
 
 
+def verbosity(got: Any) -> None:
+    """ "auto", 0, 1 or 2."""
+    if got != "auto" and (isinstance(got, str) or got not in (0, 1, 2)):
+        raise ValueError(refusal("verbose", repr(got), "'auto', 0, 1 or 2"))
+
+
+def batch_options(batch_size: Any, verbose: Any) -> None:
+    """A batch size or None, and a verbosity."""
+    if batch_size is not None:
+        whole("batch_size", batch_size, 1)
+    verbosity(verbose)
+
+
 def dtype(argument: str, got: Any) -> np.dtype:
     """float32 or float64."""
     try:

@@ -351,7 +351,10 @@ class Sequential:
         """Rows and targets as the plan takes them; a model not built takes rows of `shape`."""
         _, loss = self._compiled()
         rows = _check.rows(prefix + "x", x, self.dtype, self.input_shape or shape)
-        outputs = math.prod(self._shapes_from(rows.shape[1:])[-1])
+        output_shape = self._shapes_from(rows.shape[1:])[-1]
+        outputs = math.prod(output_shape)
+        if len(output_shape) > 1 and np.shape(y)[1:] == output_shape:
+            y = np.reshape(y, (-1, outputs))
         return rows, loss.prepare_targets(y, len(rows), outputs, self.dtype, prefix + "y")
 
     def _pairs(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -431,14 +434,30 @@ class Sequential:
         return training.step(self, rows, targets)
 
     def evaluate(
-        self, x: Any, y: Any, *, return_dict: bool = False
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        *,
+        return_dict: bool = False,
     ) -> float | list[float] | dict[str, float]:
-        """Loss and metrics on these rows.
+        """Loss and metrics on these rows, exact over all of them.
+
+        Parameters
+        ----------
+        x, y : array_like
+            As for `fit`.
+        batch_size, verbose
+            For code written for Keras: neither changes anything, and nothing is printed.
+        return_dict : bool
+            Whether to name the figures.
 
         Returns
         -------
         float, or list of float where there are metrics, or dict with `return_dict`
         """
+        _check.batch_options(batch_size, verbose)
         rows, targets = self._pairs(x, y)
         logs = training.evaluate(self, rows, targets)
         if return_dict:
@@ -446,8 +465,18 @@ class Sequential:
         values = list(logs.values())
         return values if self.metrics else values[0]
 
-    def predict(self, x: Any) -> np.ndarray:
-        """The network's output, ``(rows, *output_shape)``, in the model's dtype."""
+    def predict(
+        self, x: Any, batch_size: int | None = None, verbose: str | int = "auto"
+    ) -> np.ndarray:
+        """The network's output, ``(rows, *output_shape)``, in the model's dtype.
+
+        Parameters
+        ----------
+        x : array_like (rows, *input_shape)
+        batch_size, verbose
+            For code written for Keras: neither changes anything, and nothing is printed.
+        """
+        _check.batch_options(batch_size, verbose)
         self._built()
         rows = self._rows(x)
         out = np.empty((len(rows), *self._shapes[-1]), self.dtype)

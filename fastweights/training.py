@@ -107,10 +107,9 @@ def apply_gradients(model: Sequential) -> None:
 
 
 def _reporters(verbose: str | int) -> list[Callback]:
+    _check.verbosity(verbose)
     if verbose == "auto":
         verbose = 1 if sys.stdout is not None and sys.stdout.isatty() else 2
-    if isinstance(verbose, str) or verbose not in (0, 1, 2):
-        raise ValueError(_check.refusal("verbose", repr(verbose), "'auto', 0, 1 or 2"))
     if verbose == 0:
         return []
     if verbose == 1 and importlib.util.find_spec("tqdm"):

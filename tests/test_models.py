@@ -514,3 +514,23 @@ def test_a_fused_activation_trains_as_logits_do(last, name, kind, own_layer):
     assert fused.evaluate(x, y) == logits.evaluate(x, y)
     expected = reference.activate(last, logits.predict(x).astype(float))
     np.testing.assert_allclose(fused.predict(x), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("use", ["predict", "evaluate"])
+def test_keras_arguments_change_nothing(use, capsys):
+    model, (x, y) = network((5, 4, 3)), data(40)
+    call = getattr(model, use)
+    arguments = (x,) if use == "predict" else (x, y)
+    np.testing.assert_array_equal(call(*arguments), call(*arguments, batch_size=7, verbose=1))
+    assert capsys.readouterr().out == ""
+    with pytest.raises(ValueError, match="batch_size: got 0"):
+        call(*arguments, batch_size=0)
+    with pytest.raises(ValueError, match="verbose: got 3"):
+        call(*arguments, verbose=3)
+
+
+def test_targets_of_several_dimensions_may_have_the_output_shape():
+    model = fw.Sequential([layers.Activation("tanh")], input_shape=(2, 3), seed=0)
+    model.compile(loss="mse")
+    x, y = np.zeros((4, 2, 3)), np.ones((4, 2, 3))
+    assert model.evaluate(x, y) == model.evaluate(x, y.reshape(4, 6)) == 1.0
