@@ -11,7 +11,14 @@ from types import ModuleType
 import numpy as np
 
 from fastweights import _check
-from fastweights._core import cpu
+
+try:
+    from fastweights._core import cpu
+except ImportError as error:
+    raise ImportError(
+        f"{os.path.dirname(__file__)} has no compiled core: this is the source tree, not the "
+        "installed library; run Python in another folder, or build in place with pip install -e ."
+    ) from error
 
 LEVELS = ("avx512", "avx2", "neon", "baseline")
 _SUFFIX = {"float32": "f32", "float64": "f64"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,9 +55,10 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> None:
 
 
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs code in an interpreter of its own."""
+    """Runs code in an interpreter of its own, which finds the installed library, not this tree."""
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
+        cwd=Path(__file__).parent,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,

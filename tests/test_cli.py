@@ -317,7 +317,9 @@ def test_a_reader_that_stops_early_is_no_error(regression, tmp_path):
         tmp_path / "many.csv", {"size": [50] * rows, "town": ["x"] * rows, "kind": ["y"] * rows}
     )
     command = [sys.executable, "-m", "fastweights", "predict", regression, many]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, cwd=Path(__file__).parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout.readline().strip() == b"rent"
         process.stdout.close()
         complaints = process.stderr.read()
@@ -331,7 +333,9 @@ def test_ctrl_c_ends_training_with_130_and_leaves_no_file(table, tmp_path):
     out = tmp_path / "m.safetensors"
     command = [sys.executable, "-m", "fastweights", "train", table, "--target", "rent"]
     command += ["--out", str(out), "--epochs", "10000000", "--patience", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, cwd=Path(__file__).parent, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as process:
         assert b"epoch 1/" in process.stderr.readline()
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
