@@ -37,7 +37,13 @@ if MSVC:
     FLAGS, LINK_FLAGS = ["/O2", "/fp:precise"], []
 elif DEBUG:
     # Undefined behaviour (shifts, signed overflow, array bounds, null pointers) traps at once.
-    FLAGS = ["-O1", "-g", "-ffp-contract=off", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
+    FLAGS = [
+        "-O1",
+        "-g",
+        "-ffp-contract=off",
+        "-fsanitize=undefined",
+        "-fsanitize-undefined-trap-on-error",
+    ]
     LINK_FLAGS = []
 else:
     # Without these two flags the compiler may not vectorise a kernel; with -ffast-math or
@@ -65,7 +71,9 @@ def kernel_extension(level, dtype):
     text = f'#define PyInit_kernels PyInit_{name}\n#include "../cython/src_pyx/kernels.c"\n'
     if not source.exists() or source.read_text() != text:
         source.write_text(text)
-    inline = [] if MSVC else [("CYTHON_INLINE", "__inline__ __attribute__((always_inline, unused))")]
+    inline = (
+        [] if MSVC else [("CYTHON_INLINE", "__inline__ __attribute__((always_inline, unused))")]
+    )
     return Extension(
         f"fastweights._core.{name}",
         [str(source)],

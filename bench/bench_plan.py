@@ -21,25 +21,25 @@ def case(benchmark, request, network, dtype):
 def bench_forward(benchmark, case):
     model, x, _ = case
     out = np.empty((len(x), *model.output_shape), model.dtype)
-    benchmark(model._plan("infer", len(x)).predict, x, out, 0, len(x), 0.0)
+    benchmark(model._plan_for("infer", len(x)).predict, x, out, 0, len(x), 0.0)
 
 
 def bench_backward(benchmark, case):
     model, x, _ = case
     dy = np.full((len(x), *model.output_shape), 0.1, model.dtype)
     model.forward(x)
-    benchmark(model._plan("check", len(x)).backward, dy, np.empty_like(x), len(x))
+    benchmark(model._plan_for("check", len(x)).backward, dy, np.empty_like(x), len(x))
 
 
 def bench_update(benchmark, case):
     model, x, y = case
     model.loss_and_gradients(x, y)
-    benchmark(model._plan("fit", len(x)).apply_update)
+    benchmark(model._plan_for("fit", len(x)).apply_update)
 
 
 def bench_step(benchmark, case):
     model, x, y = case
-    benchmark(model._plan("fit", len(x)).train, x, y, None, 0, len(x), len(x), 0.0)
+    benchmark(model._plan_for("fit", len(x)).train, x, y, None, 0, len(x), len(x), 0.0)
 
 
 def bench_epoch(benchmark, case):

@@ -21,7 +21,7 @@ DEFAULTS = {
     "benchmark_storage": (f"file://{RESULTS}", "file://./.benchmarks"),
     "benchmark_json": (RESULTS / "latest.json", None),
     "benchmark_columns": (["median", "min", "iqr", "ops", "rounds"], None),
-    "benchmark_max_time": (0.2, 1.0),
+    "benchmark_max_time": ("0.2", "1.0"),
 }
 
 #: What a row of the JSON needs for `pytest-benchmark compare`, and no more.
@@ -35,8 +35,7 @@ ROWS = pytest.StashKey[list]()
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
     for option, (ours, default) in DEFAULTS.items():
-        value = getattr(config.option, option)
-        if value == default or (default == 1.0 and float(value) == default):
+        if getattr(config.option, option) == default:
             setattr(config.option, option, ours)
 
 

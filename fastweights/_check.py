@@ -1,7 +1,7 @@
 """Validation, all of it: every public function checks its arguments here, once, at the door.
 
-A refusal is a ValueError or TypeError of one form, ``argument: got this, expected that``. Behind the
-door (plan, kernels) nothing is checked again.
+A refusal is a ValueError or TypeError of one form, ``argument: got this, expected that``. Behind
+the door (plan, kernels) nothing is checked again.
 """
 
 from __future__ import annotations
@@ -103,6 +103,19 @@ def instances(argument: str, got: Any, kind: type[T]) -> list[T]:
     return found
 
 
+def verbosity(got: Any) -> None:
+    """ "auto", 0, 1 or 2."""
+    if got != "auto" and (isinstance(got, str) or got not in (0, 1, 2)):
+        raise ValueError(refusal("verbose", repr(got), "'auto', 0, 1 or 2"))
+
+
+def batch_options(batch_size: Any, verbose: Any) -> None:
+    """A batch size or None, and a verbosity."""
+    if batch_size is not None:
+        whole("batch_size", batch_size, 1)
+    verbosity(verbose)
+
+
 def dtype(argument: str, got: Any) -> np.dtype:
     """float32 or float64."""
     try:
@@ -112,7 +125,7 @@ def dtype(argument: str, got: Any) -> np.dtype:
     except TypeError:
         raise TypeError(refusal(argument, repr(got), " or ".join(FLOATS))) from None
     if value.name not in FLOATS or not value.isnative:
-        raise ValueError(refusal(argument, value.name, " or ".join(FLOATS)))
+        raise ValueError(refusal(argument, value, " or ".join(FLOATS)))
     return value
 
 
@@ -121,7 +134,9 @@ def numeric_array(argument: str, got: Any) -> np.ndarray:
     try:
         array = np.asarray(got)
     except ValueError as error:
-        raise ValueError(refusal(argument, f"rows of unequal length ({error})", "an array of numbers")) from None
+        raise ValueError(
+            refusal(argument, f"rows of unequal length ({error})", "an array of numbers")
+        ) from None
     if array.dtype.kind not in "fiub":
         raise TypeError(refusal(argument, f"dtype {array.dtype}", "an array of real numbers"))
     return array
@@ -149,7 +164,9 @@ def finite(argument: str, array: np.ndarray) -> None:
         )
 
 
-def rows(argument: str, got: Any, real: np.dtype, shape: tuple[int, ...] | None = None) -> np.ndarray:
+def rows(
+    argument: str, got: Any, real: np.dtype, shape: tuple[int, ...] | None = None
+) -> np.ndarray:
     """A batch: C-contiguous ``(rows, *shape)`` of ``real``, finite, at least one row.
 
     A copy is made only where the layout or dtype asks for one. With ``shape`` None any number of
@@ -162,7 +179,9 @@ def rows(argument: str, got: Any, real: np.dtype, shape: tuple[int, ...] | None 
     if array.ndim < 2 or (shape is not None and array.shape[1:] != shape):
         raise ValueError(refusal(argument, f"shape {array.shape}", f"shape {expected}"))
     if 0 in array.shape:
-        raise ValueError(refusal(argument, f"shape {array.shape}", f"shape {expected}, none of it 0"))
+        raise ValueError(
+            refusal(argument, f"shape {array.shape}", f"shape {expected}, none of it 0")
+        )
     converted = contiguous(array, real)
     finite(argument, converted)
     return converted
@@ -196,5 +215,7 @@ def out(
         raise ValueError(refusal(argument, "a read-only array", "a writeable array"))
     for name, other in (apart_from or {}).items():
         if np.may_share_memory(got, other):
-            raise ValueError(refusal(argument, f"an array that overlaps {name}", "memory of its own"))
+            raise ValueError(
+                refusal(argument, f"an array that overlaps {name}", "memory of its own")
+            )
     return got

@@ -18,8 +18,9 @@ class Callback:
     Attributes
     ----------
     model : Sequential
-        The model that is being fitted. ``self.model.stop_training = True`` ends the fit after the
-        epoch, or at once from `on_progress`.
+        The model that is being fitted. ``self.model.stop_training = True`` ends the fit: before
+        the epoch, in its middle or after it, as it is said in `on_epoch_begin`, `on_progress` or
+        `on_epoch_end`.
     params : dict
         ``epochs``: the fit will end before the epoch of that number.
     """
@@ -97,7 +98,8 @@ class ProgressBar(Callback):
         from tqdm import tqdm
 
         file = sys.stdout if self.file is None else self.file
-        self.bar = tqdm(total=self.params["epochs"], unit="epoch", file=file, dynamic_ncols=True)
+        line = "{percentage:3.0f}%|{bar}| {n:.1f}/{total} epochs [{elapsed}<{remaining}{postfix}]"
+        self.bar = tqdm(total=self.params["epochs"], file=file, dynamic_ncols=True, bar_format=line)
         self.last: Logs = {}
 
     def on_progress(self, epoch: int, rows: int, total: int, logs: Logs) -> None:

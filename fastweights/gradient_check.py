@@ -188,7 +188,7 @@ def _check_here(
 
 
 def _distance(a: np.ndarray, b: np.ndarray, noise: float = 0.0) -> float:
-    """``|a - b| / max(|a|, |b|)`` less the noise of each entry; inf where something is not finite."""
+    """``|a - b| / max(|a|, |b|)`` less the noise of each entry; inf where one is not finite."""
     apart = max(0.0, float(np.linalg.norm(a - b)) - noise * math.sqrt(a.size))
     size = max(np.linalg.norm(a), np.linalg.norm(b))
     if not (np.isfinite(apart) and np.isfinite(size)):
@@ -196,7 +196,9 @@ def _distance(a: np.ndarray, b: np.ndarray, noise: float = 0.0) -> float:
     return apart / float(size) if apart > 0.0 else 0.0
 
 
-def _one_sided(model: Sequential, x: np.ndarray, y: np.ndarray, values: np.ndarray, step: float) -> np.ndarray:
+def _one_sided(
+    model: Sequential, x: np.ndarray, y: np.ndarray, values: np.ndarray, step: float
+) -> np.ndarray:
     """Differences of the loss to the right and to the left of each entry of `values`, (2, n).
 
     `values` is the memory of the model's parameters or of x, and is as before on return.

@@ -16,7 +16,9 @@ from fastweights import _check, _dispatch, activations
 def _real_dtype(argument: str, got: Any) -> np.dtype:
     array = _check.numeric_array(argument, got)
     if array.dtype.name not in _check.FLOATS:
-        raise TypeError(_check.refusal(argument, f"dtype {array.dtype}", " or ".join(_check.FLOATS)))
+        raise TypeError(
+            _check.refusal(argument, f"dtype {array.dtype}", " or ".join(_check.FLOATS))
+        )
     return array.dtype.newbyteorder("=")
 
 
@@ -33,7 +35,9 @@ def _matrix(argument: str, got: Any, real: np.dtype, shape: tuple[int | None, ..
     return _check.contiguous(array, real)
 
 
-def _out(argument: str, got: Any, shape: tuple[int, ...], real: np.dtype, others: dict) -> np.ndarray:
+def _out(
+    argument: str, got: Any, shape: tuple[int, ...], real: np.dtype, others: dict
+) -> np.ndarray:
     if got is None:
         return np.empty(shape, real)
     return _check.out(argument, got, shape, real, others)
@@ -86,7 +90,9 @@ def dense_forward(
         bias = _matrix("bias", bias, real, (kernel.shape[1],))
     function = activations.get(activation)
     if not function.is_elementwise:
-        raise ValueError(_check.refusal("activation", function.name, "one that works element by element"))
+        raise ValueError(
+            _check.refusal("activation", function.name, "one that works element by element")
+        )
     shape = (x.shape[0], kernel.shape[1])
     out = _out("out", out, shape, real, inputs)
     if slope is not None:
@@ -112,8 +118,8 @@ def dense_backward(
     dbias: np.ndarray | None = None,
     accumulate: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients of a dense layer: ``dz = dy * slope``, ``dx = dz @ kernel.T``, ``dkernel = x.T @ dz``,
-    ``dbias = dz.sum(0)``.
+    """Gradients of a dense layer: with ``dz = dy * slope``, ``dx = dz @ kernel.T``,
+    ``dkernel = x.T @ dz`` and ``dbias = dz.sum(0)``.
 
     Parameters
     ----------

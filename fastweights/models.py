@@ -17,10 +17,6 @@ from fastweights.callbacks import Callback, History
 from fastweights.layers import LAYERS, Layer, OpSpec
 from fastweights.layers.base import Shape, Variable, split_activation
 
-#: Rows that go through the network together: a larger batch is run chunk by chunk, with the same
-#: bits, so that activations stay in the cache and memory does not grow with the batch.
-CHUNK_ROWS = 256
-
 
 class Weight(np.ndarray):
     """A view of the flat vector of parameters that knows its name, such as ``dense/kernel``."""
@@ -86,7 +82,9 @@ class Sequential:
             raise ValueError(_check.refusal("layers", "none", "at least one layer"))
         for layer in self.layers:
             if layer.weights or sum(layer is other for other in self.layers) > 1:
-                raise ValueError(_check.refusal("layers", f"{layer!r} twice", "a layer of its own in each place"))
+                raise ValueError(
+                    _check.refusal("layers", f"{layer!r} twice", "a layer of its own in each place")
+                )
         self.dtype = _check.dtype("dtype", dtype)
         if seed is None:
             seed = int.from_bytes(os.urandom(8), "little")
@@ -102,34 +100,44 @@ class Sequential:
         if input_shape is not None:
             self.build(input_shape)
 
-    # ---- building ----------------------------------------------------------------------------------
+    # ---- building --------------------------------------------------------------------------------
 
     def _name_layers(self) -> None:
         taken = [layer.name for layer in self.layers if layer.name is not None]
         for name in taken:
             if taken.count(name) > 1:
-                raise ValueError(_check.refusal("layers", f"the name {name!r} twice", "different names"))
+                raise ValueError(
+                    _check.refusal("layers", f"the name {name!r} twice", "different names")
+                )
         for layer in self.layers:
             if layer.name is None:
                 stem = _snake_case(type(layer).__name__)
-                candidates = (stem if i == 0 else f"{stem}_{i}" for i in range(len(self.layers) + 1))
+                candidates = (
+                    stem if i == 0 else f"{stem}_{i}" for i in range(len(self.layers) + 1)
+                )
                 layer.name = next(name for name in candidates if name not in taken)
                 taken.append(layer.name)
 
     def build(self, input_shape: int | Shape) -> None:
-        """Fixes the shape of the input, allocates the flat vectors and draws the initial weights."""
+        """Fixes the shape of the input, allocates the flat vectors, draws the initial weights."""
         sizes = input_shape if isinstance(input_shape, Iterable) else (input_shape,)
         shape = tuple(_check.whole("input_shape", size, 1) for size in sizes)
         if not shape:
             raise ValueError(_check.refusal("input_shape", "()", "at least one dimension"))
         if self.input_shape is not None:
-            raise ValueError(_check.refusal("input_shape", shape, f"{self.input_shape}: the model is built"))
+            raise ValueError(
+                _check.refusal("input_shape", shape, f"{self.input_shape}: the model is built")
+            )
         shapes = self._shapes_from(shape)
         described: list[tuple[Layer, Variable]] = []
         ops: list[OpSpec] = []
         for layer, rows in zip(self.layers, shapes[:-1], strict=True):
             if layer.weights:
-                raise ValueError(_check.refusal("layers", f"{layer.name}, which another model built", "new layers"))
+                raise ValueError(
+                    _check.refusal(
+                        "layers", f"{layer.name}, which another model built", "new layers"
+                    )
+                )
             described += [(layer, variable) for variable in layer.variables(rows)]
             ops += layer.ops(rows)
         width = math.prod(shapes[-1])
@@ -169,7 +177,7 @@ class Sequential:
     def _built(self) -> None:
         if self.input_shape is None:
             raise ValueError(
-                "input_shape: got none, expected one: give it to Sequential, call build, or fit first"
+                "input_shape: got none, expected one: give it to Sequential, build or fit first"
             )
 
     def _build_for(self, rows: np.ndarray) -> None:
@@ -211,19 +219,23 @@ class Sequential:
         if not isinstance(weights, Sequence):
             raise TypeError(_check.refusal("weights", type(weights).__name__, "a list of arrays"))
         if len(weights) != len(self.weights):
-            raise ValueError(_check.refusal("weights", f"{len(weights)} arrays", f"{len(self.weights)}"))
+            raise ValueError(
+                _check.refusal("weights", f"{len(weights)} arrays", f"{len(self.weights)}")
+            )
         checked = []
         for target, given in zip(self._weights, weights, strict=True):
             array = _check.numeric_array(target.name, given)
             if array.shape != target.shape:
-                raise ValueError(_check.refusal(target.name, f"shape {array.shape}", f"shape {target.shape}"))
+                raise ValueError(
+                    _check.refusal(target.name, f"shape {array.shape}", f"shape {target.shape}")
+                )
             array = _check.contiguous(array, self.dtype)
             _check.finite(target.name, array)
             checked.append(array.copy())
         for target, array in zip(self._weights, checked, strict=True):
             target[...] = array
 
-    # ---- compiling ---------------------------------------------------------------------------------
+    # ---- compiling -------------------------------------------------------------------------------
 
     def compile(
         self,
@@ -252,7 +264,9 @@ class Sequential:
         names = ["loss", *(metric.name for metric in chosen_metrics)]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(_check.refusal("metrics", f"the name {name!r} twice", "different names"))
+                raise ValueError(
+                    _check.refusal("metrics", f"the name {name!r} twice", "different names")
+                )
         self.metrics = chosen_metrics
         self.optimizer, self.loss = chosen_optimizer, chosen_loss
         if self.input_shape is not None:
@@ -260,14 +274,16 @@ class Sequential:
             self._memory = None
             self._forward_rows = 0
 
-    def _compiled(self) -> losses.Loss:
+    def _compiled(self) -> tuple[optimizers.Optimizer, losses.Loss]:
         if self.loss is None or self.optimizer is None:
-            raise ValueError("compile: got no loss yet, expected model.compile(optimizer, loss) before")
-        return self.loss
+            raise ValueError(
+                "compile: got no loss yet, expected model.compile(optimizer, loss) before"
+            )
+        return self.optimizer, self.loss
 
-    # ---- plans -------------------------------------------------------------------------------------
+    # ---- plans -----------------------------------------------------------------------------------
 
-    def _plan(self, purpose: str, rows: int) -> _plan.Plan:
+    def _plan_for(self, purpose: str, rows: int) -> _plan.Plan:
         """The plan for a purpose, with room for at least `rows`.
 
         "infer" gives outputs alone, "fit" trains, "check" gives gradients by the input as well.
@@ -302,17 +318,17 @@ class Sequential:
         return [*self._ops[:-1], *split_activation(last)]
 
     def _attach(self, plan: _plan.Plan) -> None:
-        loss = self._compiled()
+        optimizer, loss = self._compiled()
         fused = self._fuses()
         plan.set_loss(
-            loss.fused_kernel if fused else loss.kernel,
+            (loss.fused_kernel if fused else None) or loss.kernel,
             loss.options,
             loss.target_bytes(self._width, self.dtype),
             int(fused),
         )
         plan.set_metrics([(metric.kernel, metric.options) for metric in self.metrics])
         memory = self._optimizer_memory()
-        plan.set_update(self.optimizer.kernel, memory.vectors, memory.numbers)
+        plan.set_update(optimizer.kernel, memory.vectors, memory.numbers)
 
     @property
     def _width(self) -> int:
@@ -321,10 +337,10 @@ class Sequential:
     def _optimizer_memory(self) -> optimizers.Memory:
         if self._memory is None:
             table = _dispatch.kernels(self.dtype).table
-            self._memory = optimizers.Memory(self.optimizer, table, self._parameters)
+            self._memory = optimizers.Memory(self._compiled()[0], table, self._parameters)
         return self._memory
 
-    # ---- checked data ------------------------------------------------------------------------------
+    # ---- checked data ----------------------------------------------------------------------------
 
     def _rows(self, x: Any, name: str = "x") -> np.ndarray:
         return _check.rows(name, x, self.dtype, self.input_shape)
@@ -332,10 +348,13 @@ class Sequential:
     def _checked(
         self, x: Any, y: Any, prefix: str = "", shape: Shape | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and targets as the plan takes them; `shape` is what rows a model not built expects."""
-        loss = self._compiled()
+        """Rows and targets as the plan takes them; a model not built takes rows of `shape`."""
+        _, loss = self._compiled()
         rows = _check.rows(prefix + "x", x, self.dtype, self.input_shape or shape)
-        outputs = math.prod(self._shapes_from(rows.shape[1:])[-1])
+        output_shape = self._shapes_from(rows.shape[1:])[-1]
+        outputs = math.prod(output_shape)
+        if len(output_shape) > 1 and np.shape(y)[1:] == output_shape:
+            y = np.reshape(y, (-1, outputs))
         return rows, loss.prepare_targets(y, len(rows), outputs, self.dtype, prefix + "y")
 
     def _pairs(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -344,7 +363,7 @@ class Sequential:
         self._build_for(rows)
         return rows, targets
 
-    # ---- training ----------------------------------------------------------------------------------
+    # ---- training --------------------------------------------------------------------------------
 
     def fit(
         self,
@@ -415,14 +434,30 @@ class Sequential:
         return training.step(self, rows, targets)
 
     def evaluate(
-        self, x: Any, y: Any, *, return_dict: bool = False
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        *,
+        return_dict: bool = False,
     ) -> float | list[float] | dict[str, float]:
-        """Loss and metrics on these rows.
+        """Loss and metrics on these rows, exact over all of them.
+
+        Parameters
+        ----------
+        x, y : array_like
+            As for `fit`.
+        batch_size, verbose
+            For code written for Keras: neither changes anything, and nothing is printed.
+        return_dict : bool
+            Whether to name the figures.
 
         Returns
         -------
         float, or list of float where there are metrics, or dict with `return_dict`
         """
+        _check.batch_options(batch_size, verbose)
         rows, targets = self._pairs(x, y)
         logs = training.evaluate(self, rows, targets)
         if return_dict:
@@ -430,12 +465,22 @@ class Sequential:
         values = list(logs.values())
         return values if self.metrics else values[0]
 
-    def predict(self, x: Any) -> np.ndarray:
-        """The network's output, ``(rows, *output_shape)``, in the model's dtype."""
+    def predict(
+        self, x: Any, batch_size: int | None = None, verbose: str | int = "auto"
+    ) -> np.ndarray:
+        """The network's output, ``(rows, *output_shape)``, in the model's dtype.
+
+        Parameters
+        ----------
+        x : array_like (rows, *input_shape)
+        batch_size, verbose
+            For code written for Keras: neither changes anything, and nothing is printed.
+        """
+        _check.batch_options(batch_size, verbose)
         self._built()
         rows = self._rows(x)
         out = np.empty((len(rows), *self._shapes[-1]), self.dtype)
-        plan = self._plan("infer", min(len(rows), CHUNK_ROWS))
+        plan = self._plan_for("infer", min(len(rows), training.CHUNK_ROWS))
         first = 0
         while first < len(rows):
             first = plan.predict(rows, out, first, len(rows), training.STRETCH_SECONDS)
@@ -445,7 +490,7 @@ class Sequential:
         """As `predict`, for one batch."""
         return self.predict(x)
 
-    # ---- gradients ---------------------------------------------------------------------------------
+    # ---- gradients -------------------------------------------------------------------------------
 
     def loss_and_gradients(self, x: Any, y: Any) -> tuple[float, np.ndarray, np.ndarray]:
         """Loss of these rows and its gradients, without moving any weight.
@@ -476,7 +521,7 @@ class Sequential:
         rows = self._rows(x)
         self._build_for(rows)
         out = np.empty((len(rows), *self._shapes[-1]), self.dtype)
-        self._plan("check", len(rows)).forward(rows, out, len(rows))
+        self._plan_for("check", len(rows)).forward(rows, out, len(rows))
         self._forward_rows = len(rows)
         return out
 
@@ -497,10 +542,12 @@ class Sequential:
         given = _check.rows("dy", dy, self.dtype, self._shapes[-1])
         if len(given) != self._forward_rows:
             raise ValueError(
-                _check.refusal("dy", f"{len(given)} rows", f"as many as forward had, {self._forward_rows}")
+                _check.refusal(
+                    "dy", f"{len(given)} rows", f"as many as forward had, {self._forward_rows}"
+                )
             )
         dx = np.empty((len(given), *self.input_shape), self.dtype)
-        self._plan("check", len(given)).backward(given, dx, len(given))
+        self._plan_for("check", len(given)).backward(given, dx, len(given))
         return dx
 
     def apply_gradients(self) -> None:
@@ -509,7 +556,7 @@ class Sequential:
         self._built()
         training.apply_gradients(self)
 
-    # ---- showing and keeping -----------------------------------------------------------------------
+    # ---- showing and keeping ---------------------------------------------------------------------
 
     def summary(self) -> None:
         """Prints a table: layer, output shape, weights, biases; total parameters and bytes."""
@@ -547,7 +594,9 @@ class Sequential:
     def from_config(cls, config: Mapping[str, Any]) -> Sequential:
         """A new model of the architecture that `config` described, weights as at first."""
         described = [dict(layer) for layer in config["layers"]]
-        layers = [_check.choice("layer class", layer.pop("class"), LAYERS)(**layer) for layer in described]
+        layers = [
+            _check.choice("layer class", layer.pop("class"), LAYERS)(**layer) for layer in described
+        ]
         return cls(layers, config["input_shape"], config["dtype"], config["seed"])
 
     def copy(self, dtype: str | np.dtype | None = None) -> Sequential:
@@ -558,6 +607,10 @@ class Sequential:
         if self.loss is not None:
             twin.optimizer, twin.loss, twin.metrics = self.optimizer, self.loss, self.metrics
         return twin
+
+    def __reduce__(self) -> Any:
+        # The default would tear the views of weights and layers from the flat vector.
+        raise TypeError("pickle or copy: got a Sequential, expected model.copy(), or save and load")
 
     def save(self, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
         """Writes the model to a safetensors file.

@@ -6,7 +6,7 @@ optimizer object may serve several models: what it remembers from step to step l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -133,7 +133,7 @@ class Adam(Optimizer):
         }
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam}
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam}
 
 
 def get(identifier: str | Optimizer | Mapping[str, Any]) -> Optimizer:

@@ -37,14 +37,18 @@ def _torch_names(model: Sequential) -> Iterator[tuple[str, Weight]]:
 def save(model: Sequential, path: str | os.PathLike[str], metadata: Mapping[str, str]) -> None:
     """What `Sequential.save` does."""
     description: dict[str, Any] = {"model": model.config()}
-    if model.loss is not None:
+    if model.optimizer is not None and model.loss is not None:
         description["compile"] = {
             "optimizer": model.optimizer.config(),
             "loss": model.loss.config(),
             "metrics": [metric.config() for metric in model.metrics],
         }
     tensors = {name: weight.T for name, weight in _torch_names(model)}
-    own = {"format": "pt", "fastweights.format": FORMAT, "fastweights.model": json.dumps(description)}
+    own = {
+        "format": "pt",
+        "fastweights.format": FORMAT,
+        "fastweights.model": json.dumps(description),
+    }
     for key in metadata:
         if key in own:
             raise ValueError(_check.refusal("metadata", f"the key {key!r}", "a key of your own"))
@@ -65,7 +69,9 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     file = os.fspath(path)
     if metadata.get("fastweights.format") != FORMAT:
         found = metadata.get("fastweights.format", "none")
-        raise ValueError(_check.refusal(file, f"model format {found}", f"a fastweights model of format {FORMAT}"))
+        raise ValueError(
+            _check.refusal(file, f"model format {found}", f"a fastweights model of format {FORMAT}")
+        )
     try:
         description = json.loads(metadata["fastweights.model"])
         model = Sequential.from_config(description["model"])
@@ -83,5 +89,7 @@ def load(path: str | os.PathLike[str]) -> Sequential:
             raise ValueError(_check.refusal(file, got, f"shape {weight.T.shape}, {model.dtype}"))
         np.copyto(weight, stored.T)
     if tensors:
-        raise ValueError(_check.refusal(file, f"unknown tensors {sorted(tensors)}", "only the model's"))
+        raise ValueError(
+            _check.refusal(file, f"unknown tensors {sorted(tensors)}", "only the model's")
+        )
     return model

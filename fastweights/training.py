@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from fastweights._core.plan import Plan
     from fastweights.models import Sequential
 
+#: Rows that go through the network together: a larger batch is run chunk by chunk, with the same
+#: bits, so that activations stay in the cache and memory does not grow with the batch.
+CHUNK_ROWS = 256
+
 #: Compiled code comes back to Python at least this often, for Ctrl-C and progress.
 STRETCH_SECONDS = 0.04
 
@@ -33,7 +37,9 @@ class DivergenceError(ArithmeticError):
         What happened.
     """
 
-    def __init__(self, epoch: int | None, batch: int | None, learning_rate: float, what: str) -> None:
+    def __init__(
+        self, epoch: int | None, batch: int | None, learning_rate: float, what: str
+    ) -> None:
         super().__init__(epoch, batch, learning_rate, what)
         self.epoch, self.batch, self.learning_rate, self.what = epoch, batch, learning_rate, what
 
@@ -58,9 +64,7 @@ def _logs(model: Sequential, plan: Plan, prefix: str = "") -> Logs:
 
 def evaluate(model: Sequential, x: np.ndarray, y: np.ndarray, prefix: str = "") -> Logs:
     """Loss and metrics over checked rows."""
-    from fastweights.models import CHUNK_ROWS
-
-    plan = model._plan("infer", min(len(x), CHUNK_ROWS))
+    plan = model._plan_for("infer", min(len(x), CHUNK_ROWS))
     plan.reset()
     first = 0
     while first < len(x):
@@ -69,21 +73,17 @@ def evaluate(model: Sequential, x: np.ndarray, y: np.ndarray, prefix: str = "") 
 
 
 def gradients(model: Sequential, x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
-    """Loss of checked rows and its gradient by x; that by the parameters goes to the flat vector."""
-    from fastweights.models import CHUNK_ROWS
-
+    """Loss of checked rows and its gradient by x; that by the parameters is in the flat vector."""
     dx = np.empty_like(x)
-    plan = model._plan("check", min(len(x), CHUNK_ROWS))
+    plan = model._plan_for("check", min(len(x), CHUNK_ROWS))
     model._forward_rows = 0
     return plan.gradients_of(x, y, dx, len(x)), dx
 
 
 def _ready_plan(model: Sequential, batch_size: int) -> Plan:
     """The plan that trains, with the optimizer's learning rate as it is now."""
-    from fastweights.models import CHUNK_ROWS
-
-    plan = model._plan("fit", min(batch_size, CHUNK_ROWS))
-    model._optimizer_memory().numbers[0] = model.optimizer.learning_rate
+    plan = model._plan_for("fit", min(batch_size, CHUNK_ROWS))
+    model._optimizer_memory().numbers[0] = model._compiled()[0].learning_rate
     return plan
 
 
@@ -93,7 +93,10 @@ def step(model: Sequential, x: np.ndarray, y: np.ndarray) -> float:
     plan.reset()
     if plan.train(x, y, None, 0, len(x), len(x), 0.0) == 0:
         raise DivergenceError(
-            None, None, model.optimizer.learning_rate, f"the loss is {plan.last_loss}; no step was made"
+            None,
+            None,
+            model._compiled()[0].learning_rate,
+            f"the loss is {plan.last_loss}; no step was made",
         )
     return plan.last_loss
 
@@ -104,10 +107,9 @@ def apply_gradients(model: Sequential) -> None:
 
 
 def _reporters(verbose: str | int) -> list[Callback]:
+    _check.verbosity(verbose)
     if verbose == "auto":
         verbose = 1 if sys.stdout is not None and sys.stdout.isatty() else 2
-    if isinstance(verbose, str) or verbose not in (0, 1, 2):
-        raise ValueError(_check.refusal("verbose", repr(verbose), "'auto', 0, 1 or 2"))
     if verbose == 0:
         return []
     if verbose == 1 and importlib.util.find_spec("tqdm"):
@@ -124,7 +126,9 @@ def _held_out(
     kept = len(rows) - int(len(rows) * split)
     if data is not None:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
-            raise ValueError(_check.refusal("validation_data", type(data).__name__, "a pair (x, y)"))
+            raise ValueError(
+                _check.refusal("validation_data", type(data).__name__, "a pair (x, y)")
+            )
         held_out = model._checked(*data, prefix="validation ", shape=rows.shape[1:])
     elif split == 0.0:
         held_out = None
@@ -133,7 +137,9 @@ def _held_out(
         rows, targets = rows[:kept], targets[:kept]
     else:
         expected = "a share that leaves rows to train on and rows to hold out"
-        raise ValueError(_check.refusal("validation_split", f"{split:g} of {len(rows)} rows", expected))
+        raise ValueError(
+            _check.refusal("validation_split", f"{split:g} of {len(rows)} rows", expected)
+        )
     model._build_for(rows)
     return rows, targets, held_out
 
@@ -157,7 +163,11 @@ def fit(
     initial_epoch = _check.whole("initial_epoch", initial_epoch, 0)
     shuffle = _check.flag("shuffle", shuffle)
     history = History()
-    listeners = [history, *_reporters(verbose), *_check.instances("callbacks", callbacks or (), Callback)]
+    listeners = [
+        history,
+        *_reporters(verbose),
+        *_check.instances("callbacks", callbacks or (), Callback),
+    ]
     rows, targets, held_out = _held_out(model, x, y, validation_split, validation_data)
     batch_size = min(batch_size, len(rows))
     order = np.arange(len(rows), dtype=np.int64) if shuffle else None
@@ -190,6 +200,8 @@ def _epoch(
 ) -> None:
     for listener in listeners:
         listener.on_epoch_begin(epoch)
+    if model.stop_training:
+        return
     plan = _ready_plan(model, batch_size)
     memory = model._optimizer_memory()
     good_weights, good_memory = model.parameters.copy(), memory.snapshot()
@@ -213,7 +225,7 @@ def _epoch(
             logs = _logs(model, plan)
             for listener in listeners:
                 listener.on_progress(epoch, first, len(x), logs)
-            memory.numbers[0] = model.optimizer.learning_rate
+            memory.numbers[0] = model._compiled()[0].learning_rate
             if model.stop_training:
                 break
     if not np.isfinite(model.parameters).all():

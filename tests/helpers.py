@@ -1,4 +1,4 @@
-"""What several test files share: networks, their twins in plain NumPy, and fresh interpreters."""
+"""What several test files share: networks, their twins in plain NumPy, fresh interpreters."""
 
 from __future__ import annotations
 
@@ -46,6 +46,11 @@ def twin(model: fw.Sequential) -> reference.MLP:
     copy = reference.MLP(widths, activations, loss)
     copy.parameters = model.parameters.astype(float)
     return copy
+
+
+def same_bits(a: np.ndarray, b: np.ndarray) -> None:
+    assert a.dtype == b.dtype
+    np.testing.assert_array_equal(a.view(np.uint8), b.view(np.uint8))
 
 
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -1,10 +1,10 @@
 """Builds the compiled core once more with faults planted in it, each of which can be switched on.
 
-A fault is an edit of the kernels' own source: a piece of text that stands exactly once in a file, with
-the expression that is to be wrong between ``«`` and ``»``, and a wrong one to put in its place. The
-faulty core is built in a temporary folder from edited copies in which every such expression reads
-``(wrong if FAULT == number else right)``, so that one build serves all faults. Nothing in the library
-knows of it.
+A fault is an edit of the kernels' own source: a piece of text that stands exactly once in a file,
+with the expression that is to be wrong between ``«`` and ``»``, and a wrong one to put in its
+place. The faulty core is built in a temporary folder from edited copies in which every such
+expression reads ``(wrong if FAULT == number else right)``, so that one build serves all faults.
+Nothing in the library knows of it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class Fault:
         original = before + expression + after
         found = text.count(original)
         if found != 1:
-            raise AssertionError(f"{self.name}: {original!r} stands {found} times in {self.file}, not once")
+            raise AssertionError(
+                f"{self.name}: {original!r} stands {found} times in {self.file}, not once"
+            )
         switched = f"({self.wrong} if FAULT == {number} else {expression})"
         return text.replace(original, before + switched + after)
 
@@ -55,7 +57,10 @@ def _edit(folder: Path, faults: list[Fault]) -> None:
     for number, fault in enumerate(faults, 1):
         path = folder / fault.file
         path.write_text(fault.edited(path.read_text(), number))
-    for module, before in (("kernels.pyx", 'include "kernels/simd.pxi"'), ("plan.pyx", "cdef enum:")):
+    for module, before in (
+        ("kernels.pyx", 'include "kernels/simd.pxi"'),
+        ("plan.pyx", "cdef enum:"),
+    ):
         path = folder / module
         text = path.read_text()
         assert before in text

@@ -366,6 +366,17 @@ def test_gradcheck_of_a_spec_passes(loss, capsys):
     assert len(figures["arrays"]) == 7
 
 
+@pytest.mark.parametrize(
+    ("loss", "activation"),
+    [("binary_crossentropy", "sigmoid"), ("categorical_crossentropy", "softmax")],
+)
+def test_gradcheck_takes_outputs_without_activation_for_logits(loss, activation, capsys):
+    argv = ["gradcheck", "--loss", loss, "--layers"]
+    logits = run_json(capsys, *argv, "4,3")
+    probabilities = run_json(capsys, *argv, f"4,3:{activation}")
+    assert logits["loss"] == pytest.approx(probabilities["loss"], rel=1e-12)
+
+
 def test_gradcheck_of_a_model_file_passes(classification, tmp_path):
     assert cli.main(["gradcheck", classification]) == 0
     uncompiled = str(tmp_path / "m.safetensors")

@@ -38,7 +38,9 @@ BATCHES = (1, 5, WIDTH - 1, WIDTH, WIDTH + 1)
 
 def loss_named(name):
     if name.endswith("_logits"):
-        return losses.get({"name": losses.get(name.removesuffix("_logits")).config()["name"], "from_logits": True})
+        return losses.get(
+            {"name": losses.get(name.removesuffix("_logits")).config()["name"], "from_logits": True}
+        )
     return name
 
 

@@ -9,7 +9,7 @@ from helpers import data, network, twin
 from fastweights import optimizers
 from fastweights._core import philox
 
-# ---- the oracle: a step of each rule, as its paper writes it --------------------------------------
+# ---- the oracle: a step of each rule, as its paper writes it -------------------------------------
 
 
 class SGD:
@@ -132,7 +132,9 @@ def test_one_pass_over_any_number_of_parameters(name, n, dtype):
         model.gradients[:] = random.standard_normal(n + 1)
         w = oracle.step(w, model.gradients.astype(float))
         model.apply_gradients()
-    np.testing.assert_allclose(model.parameters, w, rtol=0, atol=1e-14 if dtype == "float64" else 1e-6)
+    np.testing.assert_allclose(
+        model.parameters, w, rtol=0, atol=1e-14 if dtype == "float64" else 1e-6
+    )
 
 
 def test_a_gradient_of_zero_moves_nothing():
@@ -200,7 +202,11 @@ def test_learning_rate_may_change_between_steps():
 
 @pytest.mark.parametrize(
     ("optimizer", "name"),
-    [(optimizers.SGD(), "momentum"), (optimizers.SGD(0.1, 0.5), "nesterov"), (optimizers.Adam(), "beta_1")],
+    [
+        (optimizers.SGD(), "momentum"),
+        (optimizers.SGD(0.1, 0.5), "nesterov"),
+        (optimizers.Adam(), "beta_1"),
+    ],
 )
 def test_other_settings_are_fixed(optimizer, name):
     before = optimizer.config()
@@ -229,11 +235,19 @@ def test_repr_is_the_call():
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: optimizers.SGD(-0.1), ValueError, "learning_rate: got -0.1, expected .* at least 0"),
+        (
+            lambda: optimizers.SGD(-0.1),
+            ValueError,
+            "learning_rate: got -0.1, expected .* at least 0",
+        ),
         (lambda: optimizers.SGD(math.nan), ValueError, "learning_rate: got nan, expected a finite"),
         (lambda: optimizers.SGD("0.1"), TypeError, "learning_rate: got '0.1', expected a number"),
         (lambda: optimizers.SGD(True), TypeError, "learning_rate: got True, expected a number"),
-        (lambda: optimizers.SGD(momentum=1.0), ValueError, "momentum: got 1.0, expected .* below 1"),
+        (
+            lambda: optimizers.SGD(momentum=1.0),
+            ValueError,
+            "momentum: got 1.0, expected .* below 1",
+        ),
         (lambda: optimizers.SGD(momentum=-0.5), ValueError, "momentum: got -0.5, expected"),
         (lambda: optimizers.SGD(nesterov=1), TypeError, "nesterov: got 1, expected True or False"),
         (lambda: optimizers.Adam(beta_1=1), ValueError, "beta_1: got 1, expected"),

@@ -11,13 +11,21 @@ import fastweights as fw
 from fastweights import _dispatch, cli, layers, losses, models, optimizers
 
 PLAN, DENSE, MATMUL = "plan.pyx", "kernels/dense.pxi", "kernels/matmul.pxi"
-ACTIVATIONS, SOFTMAX, LOSSES = "kernels/activations.pxi", "kernels/softmax.pxi", "kernels/losses.pxi"
+ACTIVATIONS, SOFTMAX, LOSSES = (
+    "kernels/activations.pxi",
+    "kernels/softmax.pxi",
+    "kernels/losses.pxi",
+)
 
 
 def net(hidden="tanh", output=None, loss="mse", rows=7, outputs=3, units=5):
     """The network that must notice a fault, with data for it."""
     rng = np.random.default_rng(5)
-    stack = [layers.Dense(units, hidden), layers.Dense(units, hidden), layers.Dense(outputs, output)]
+    stack = [
+        layers.Dense(units, hidden),
+        layers.Dense(units, hidden),
+        layers.Dense(outputs, output),
+    ]
     model = fw.Sequential(stack, input_shape=5, dtype="float64", seed=3)
     model.compile(loss=loss)
     x = rng.standard_normal((rows, 5))
@@ -33,47 +41,123 @@ FAULTS = {
     # The products
     Fault("last term of a product dropped", MATMUL, "range(«p.depth»)", "p.depth - 1"): {},
     Fault("tail columns of a product dropped", MATMUL, "left = «columns - column»", "0"): {},
-    Fault(
-        "last row of a product dropped", MATMUL, "if «rows - row >= 1»:", "False"
-    ): {},
+    Fault("last row of a product dropped", MATMUL, "if «rows - row >= 1»:", "False"): {},
     # Dense
     Fault(
         "weights not transposed", DENSE, "at[«column * rows + row»]", "row * columns + column"
     ): {},
     Fault(
-        "weights of the step before", DENSE, "transpose(<real*>op.scratch, <const real*>op.parameters, «op.inputs»", "0"
+        "weights of the step before",
+        DENSE,
+        "transpose(<real*>op.scratch, <const real*>op.parameters, «op.inputs»",
+        "0",
     ): {},
-    Fault("activation of another block", DENSE, "dy + first, «y + first»", "y"): {"hidden": "relu", "rows": 70},
-    Fault("slope of another block", DENSE, "slope == NULL else «slope + first»,\n                            block", "slope"): {"rows": 70},
+    Fault("activation of another block", DENSE, "dy + first, «y + first»", "y"): {
+        "hidden": "relu",
+        "rows": 70,
+    },
+    Fault(
+        "slope of another block",
+        DENSE,
+        "slope == NULL else «slope + first»,\n                            block",
+        "slope",
+    ): {"rows": 70},
     Fault("input read as its transpose", DENSE, "p.a_k = «inputs»\n    p.b = dz", "1"): {},
-    Fault("last row missing in the bias's gradient", DENSE, "acc = vload(total + column) if accumulate else vzero()\n        for row in range(«rows»)", "rows - 1"): {},
+    Fault(
+        "last row missing in the bias's gradient",
+        DENSE,
+        "acc = vload(total + column) if accumulate else vzero()\n        for row in range(«rows»)",
+        "rows - 1",
+    ): {},
     Fault("no gradient of the bias", DENSE, "if «dbias != NULL»", "False"): {},
-    Fault("chunks overwrite instead of adding up", DENSE, "«dkernel if accumulate else NULL»", "NULL"): {"rows": 260},
+    Fault(
+        "chunks overwrite instead of adding up", DENSE, "«dkernel if accumulate else NULL»", "NULL"
+    ): {"rows": 260},
     # The plan
-    Fault("missing 1/n", PLAN, "self.measure_loss(chunk, «1.0 / rows», True)", "1.0"): {},
-    Fault("gradient of the last chunk only", PLAN, "self.run_backward(self.n_loss_ops, chunk, «done > 0»)", "False"): {"rows": 260},
-    Fault("input of the batch before", PLAN, "self.ops[0].x = x + «first» * x_bytes", "0"): {"rows": 260},
-    Fault("input's gradient put in the wrong rows", PLAN, "memcpy(dx + «done» * dx_bytes", "0"): {"rows": 260},
+    Fault("missing 1/n", PLAN, "self.measure_loss(total, chunk, «1.0 / rows», True)", "1.0"): {},
+    Fault(
+        "gradient of the last chunk only",
+        PLAN,
+        "self.run_backward(self.n_loss_ops, chunk, «done > 0»)",
+        "False",
+    ): {"rows": 260},
+    Fault("input of the batch before", PLAN, "self.ops[0].x = x + «first» * x_bytes", "0"): {
+        "rows": 260
+    },
+    Fault("input's gradient put in the wrong rows", PLAN, "memcpy(dx + «done» * dx_bytes", "0"): {
+        "rows": 260
+    },
     # Activations
-    Fault("relu does not mask", ACTIVATIONS, "return «vselect(vlt(vzero(), y), dy, y)»", "dy"): {"hidden": "relu"},
-    Fault("leaky_relu forgets its slope", ACTIVATIONS, "«negative_slope * dy», y))", "dy"): {"hidden": "leaky_relu"},
-    Fault("tanh's slope loses a factor", ACTIVATIONS, "slope[0] = «decay * above * above»", "decay * above"): {},
-    Fault("sigmoid's slope is its value", ACTIVATIONS, "slope[0] = «decay * share * share»", "value[0]"): {"hidden": "sigmoid"},
-    Fault("softsign's slope not squared", ACTIVATIONS, "slope[0] = «inverse * inverse»", "inverse"): {"hidden": "softsign"},
-    Fault("tail of the derivatives dropped", ACTIVATIONS, "cdef vreal setting = vset1(<real>option)\n    while «n > 0»", "n >= VL"): {},
+    Fault("relu does not mask", ACTIVATIONS, "return «vselect(vlt(vzero(), y), dy, y)»", "dy"): {
+        "hidden": "relu"
+    },
+    Fault("leaky_relu forgets its slope", ACTIVATIONS, "«negative_slope * dy», y))", "dy"): {
+        "hidden": "leaky_relu"
+    },
+    Fault(
+        "tanh's slope loses a factor",
+        ACTIVATIONS,
+        "slope[0] = «decay * above * above»",
+        "decay * above",
+    ): {},
+    Fault(
+        "sigmoid's slope is its value",
+        ACTIVATIONS,
+        "slope[0] = «decay * share * share»",
+        "value[0]",
+    ): {"hidden": "sigmoid"},
+    Fault(
+        "softsign's slope not squared", ACTIVATIONS, "slope[0] = «inverse * inverse»", "inverse"
+    ): {"hidden": "softsign"},
+    Fault(
+        "tail of the derivatives dropped",
+        ACTIVATIONS,
+        "cdef vreal setting = vset1(<real>option)\n    while «n > 0»",
+        "n >= VL",
+    ): {},
     Fault("slope of the layer ignored", ACTIVATIONS, "return «dy * slope»", "dy"): {},
-    Fault("softmax's mean forgotten", SOFTMAX, "(«load_first(dy + i, left) - mean»)", "load_first(dy + i, left)"): {"output": "softmax"},
-    Fault("log_softmax's total forgotten", SOFTMAX, "vfnma(vexp(load_first(y + i, left)), «total»", "vzero()"): {"output": "log_softmax"},
+    Fault(
+        "softmax's mean forgotten",
+        SOFTMAX,
+        "(«load_first(dy + i, left) - mean»)",
+        "load_first(dy + i, left)",
+    ): {"output": "softmax"},
+    Fault(
+        "log_softmax's total forgotten",
+        SOFTMAX,
+        "vfnma(vexp(load_first(y + i, left)), «total»",
+        "vzero()",
+    ): {"output": "log_softmax"},
     # Losses
     Fault("missing 2 of the square", LOSSES, "slope[0] = «d + d»", "d"): {},
     Fault("missing 1/columns", LOSSES, "«(scale / columns)»", "scale"): {},
-    Fault("wrong sign", LOSSES, "slope[0] = «vset1(1) - t / shifted»", "t / shifted - vset1(1)"): {"output": "softplus", "loss": "poisson"},
-    Fault("huber's gradient not cut off", LOSSES, "slope[0] = vcopysign(«c», d)", "size"): {"loss": losses.Huber(0.3)},
-    Fault("tail of a loss's gradient dropped", LOSSES, "store_first(dy + i, «factor * slope», n - i)", "(vzero() if n - i < VL else factor * slope)"): {},
-    Fault("label not taken off", LOSSES, "d[label] -= «<real>scale»", "0"): {"output": "softmax", "loss": "sparse_categorical_crossentropy"},
-    Fault("targets' sum taken for 1", LOSSES, "ratio = vset1(<real>(«weight» / (1.0 + rest)))", "1.0"): {"output": "softmax", "loss": "categorical_crossentropy"},
-    Fault("clipping's gradient everywhere", LOSSES, "difference = «e / (one + e) - w»", "e / (one + e) + w"): {"output": "sigmoid", "loss": "binary_crossentropy"},
-}  # fmt: skip
+    Fault("wrong sign", LOSSES, "slope[0] = «vset1(1) - t / shifted»", "t / shifted - vset1(1)"): {
+        "output": "softplus",
+        "loss": "poisson",
+    },
+    Fault("huber's gradient not cut off", LOSSES, "slope[0] = vcopysign(«c», d)", "size"): {
+        "loss": losses.Huber(0.3)
+    },
+    Fault(
+        "tail of a loss's gradient dropped",
+        LOSSES,
+        "store_first(dy + i, «factor * slope», n - i)",
+        "(vzero() if n - i < VL else factor * slope)",
+    ): {},
+    Fault("label not taken off", LOSSES, "d[label] -= «<real>scale»", "0"): {
+        "output": "softmax",
+        "loss": "sparse_categorical_crossentropy",
+    },
+    Fault(
+        "targets' sum taken for 1", LOSSES, "ratio = vset1(<real>(«weight» / (1.0 + rest)))", "1.0"
+    ): {"output": "softmax", "loss": "categorical_crossentropy"},
+    Fault(
+        "clipping's gradient everywhere",
+        LOSSES,
+        "difference = «e / (one + e) - w»",
+        "e / (one + e) + w",
+    ): {"output": "sigmoid", "loss": "binary_crossentropy"},
+}
 
 
 @pytest.fixture(scope="module")

@@ -105,7 +105,9 @@ class Layer:
         if name not in weights:
             super().__setattr__(name, value)
         elif value is not weights[name]:  # which it is after an operation in place
-            raise AttributeError(f"{name}: is a view of the model's parameters; write {name}[...] = ...")
+            raise AttributeError(
+                f"{name}: is a view of the model's parameters; write {name}[...] = ..."
+            )
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.config().items())

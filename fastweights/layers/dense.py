@@ -68,7 +68,9 @@ class Dense(Layer):
 
     def variables(self, input_shape: Shape) -> list[Variable]:
         (inputs,) = input_shape
-        kernel = Variable("kernel", (inputs, self.units), self.kernel_initializer, inputs, self.units)
+        kernel = Variable(
+            "kernel", (inputs, self.units), self.kernel_initializer, inputs, self.units
+        )
         bias = Variable("bias", (self.units,), self.bias_initializer, inputs, self.units)
         return [kernel, bias] if self.use_bias else [kernel]
 

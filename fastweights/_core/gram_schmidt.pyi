@@ -1,0 +1,3 @@
+import numpy as np
+
+def orthonormalise(rows: np.ndarray, count: int, length: int) -> None: ...

@@ -1,0 +1,52 @@
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from fastweights.layers import OpSpec
+
+class Plan:
+    arena_bytes: int
+    capacity: int
+    loss_sum: float
+    rows_seen: int
+    last_loss: float
+    def __init__(
+        self,
+        table: object,
+        specs: Sequence[OpSpec],
+        parameters: np.ndarray,
+        gradients: np.ndarray | None,
+        capacity: int,
+        input_gradient: bool = False,
+    ) -> None: ...
+    def set_loss(
+        self, name: str, options: Iterable[float], target_bytes: int, skipped_ops: int
+    ) -> None: ...
+    def set_metrics(self, metrics: Sequence[tuple[str, Iterable[float]]]) -> None: ...
+    def set_update(self, name: str, state: np.ndarray, options: np.ndarray) -> None: ...
+    def reset(self) -> None: ...
+    def metric_states(self) -> list[tuple[float, ...]]: ...
+    def train(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        order: np.ndarray | None,
+        first: int,
+        last: int,
+        batch_size: int,
+        seconds: float,
+    ) -> int: ...
+    def gradients_of(
+        self, x: np.ndarray, y: np.ndarray, dx: np.ndarray | None, rows: int
+    ) -> float: ...
+    def apply_update(self) -> None: ...
+    def evaluate(
+        self, x: np.ndarray, y: np.ndarray, first: int, last: int, seconds: float
+    ) -> int: ...
+    def predict(
+        self, x: np.ndarray, out: np.ndarray, first: int, last: int, seconds: float
+    ) -> int: ...
+    def forward(self, x: np.ndarray, out: np.ndarray, rows: int) -> None: ...
+    def backward(self, dy: np.ndarray, dx: np.ndarray, rows: int) -> None: ...
+
+def update_slots(table: object, name: str) -> int: ...

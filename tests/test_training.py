@@ -1,0 +1,280 @@
+"""The training loop: which rows make which step, divergence, Ctrl-C."""
+
+import hashlib
+import itertools
+import pickle
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from helpers import data, network, same_bits
+
+import fastweights as fw
+from fastweights import optimizers, training
+from fastweights._core import philox
+
+REALS = ("float32", "float64")
+
+
+# ---- training ------------------------------------------------------------------------------------
+
+
+def trained(batch_size=32, dtype="float32"):
+    model = network((5, 17, 3), "silu", optimizer="adam", metrics=("mae",), dtype=dtype)
+    history = model.fit(*data(700), batch_size, 2, verbose=0, validation_data=data(601, seed=1))
+    return model, history
+
+
+@pytest.mark.parametrize("dtype", REALS)
+@pytest.mark.parametrize("chunk_rows", [1, 7, 64, 599, 600, 5000])
+def test_chunks_do_not_change_the_bits(chunk_rows, dtype, monkeypatch):
+    usual, usual_history = trained(batch_size=600, dtype=dtype)
+    monkeypatch.setattr(training, "CHUNK_ROWS", chunk_rows)
+    model, history = trained(batch_size=600, dtype=dtype)
+    same_bits(model.parameters, usual.parameters)
+    assert history.history == usual_history.history
+
+
+def test_earlier_calls_do_not_change_the_bits():
+    usual, _ = trained()
+    model = network((5, 17, 3), "silu", optimizer="adam", metrics=("mae",), dtype="float32")
+    x, y = data(700)
+    model.predict(x)
+    model.evaluate(x[:3], y[:3])
+    model.loss_and_gradients(x, y)
+    model.backward(model.forward(x))
+    model.fit(x, y, 32, 2, verbose=0)
+    same_bits(model.parameters, usual.parameters)
+
+
+def test_train_on_batch_is_a_fit_of_one_batch():
+    x, y = data(30)
+    one, other = (network(optimizer="adam") for _ in range(2))
+    expected = one.loss_and_gradients(x, y)[0]
+    assert one.train_on_batch(x, y) == expected
+    history = other.fit(x, y, 30, verbose=0, shuffle=False)
+    assert history.history == {"loss": [pytest.approx(expected, rel=1e-15)]}
+    same_bits(one.parameters, other.parameters)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_fit_takes_the_batches_in_order(shuffle):
+    x, y = data(70)
+    whole, parts = (network(optimizer="adam", seed=9) for _ in range(2))
+    whole.fit(x, y, 16, 3, verbose=0, shuffle=shuffle)
+    order = np.arange(70)
+    for epoch in range(3):
+        if shuffle:
+            philox.permutation(order, 9, philox.STREAM_SHUFFLE + epoch)
+        for first in range(0, 70, 16):
+            batch = order[first : first + 16]
+            parts.train_on_batch(x[batch], y[batch])
+    same_bits(whole.parameters, parts.parameters)
+
+
+def test_a_batch_larger_than_the_data():
+    sizes = (30, 31, 10**6, 2**80)
+    results = []
+    for batch_size in sizes:
+        model = network()
+        model.fit(*data(30), batch_size, verbose=0)
+        results.append(model.parameters)
+    for result in results[1:]:
+        same_bits(result, results[0])
+
+
+def test_a_fit_that_continues():
+    x, y = data(50)
+    whole, parts = (network(optimizer="adam") for _ in range(2))
+    history = whole.fit(x, y, 16, 5, verbose=0)
+    first = parts.fit(x, y, 16, 2, verbose=0)
+    second = parts.fit(x, y, 16, 5, verbose=0, initial_epoch=2)
+    assert (first.epoch, second.epoch) == ([0, 1], [2, 3, 4])
+    assert first.history["loss"] + second.history["loss"] == history.history["loss"]
+    same_bits(parts.parameters, whole.parameters)
+
+
+@pytest.mark.parametrize(("epochs", "initial_epoch"), [(0, 0), (3, 3), (3, 7)])
+def test_a_fit_of_no_epochs(epochs, initial_epoch):
+    model = network()
+    before = model.parameters.copy()
+    history = model.fit(*data(9), epochs=epochs, initial_epoch=initial_epoch, verbose=0)
+    assert (history.history, history.epoch) == ({}, [])
+    same_bits(model.parameters, before)
+
+
+def test_validation_rows_are_the_last_and_are_not_trained_on():
+    x, y = data(50)
+    split, given, alone = (network(optimizer="adam", metrics=("mae",)) for _ in range(3))
+    first = split.fit(x, y, 16, 3, verbose=0, validation_split=0.3)
+    second = given.fit(x[:35], y[:35], 16, 3, verbose=0, validation_data=(x[35:], y[35:]))
+    third = alone.fit(x[:35], y[:35], 16, 3, verbose=0)
+    assert first.history == second.history
+    assert list(first.history) == ["loss", "mae", "val_loss", "val_mae"]
+    assert {key: first.history[key] for key in ("loss", "mae")} == third.history
+    same_bits(split.parameters, given.parameters)
+    same_bits(split.parameters, alone.parameters)
+    last = [first.history["val_loss"][-1], first.history["val_mae"][-1]]
+    assert split.evaluate(x[35:], y[35:]) == last
+
+
+def test_validation_data_take_the_place_of_a_split():
+    x, y = data(50)
+    both, one = network(), network()
+    both.fit(x, y, verbose=0, validation_split=0.5, validation_data=(x[:5], y[:5]))
+    one.fit(x, y, verbose=0)
+    same_bits(both.parameters, one.parameters)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_rows():
+    x, y = data(21)
+    model = network(metrics=("mse",))
+    history = model.fit(x, y, 8, verbose=0, shuffle=False)
+    again = network()
+    total = sum(
+        again.train_on_batch(x[i : i + 8], y[i : i + 8]) * len(x[i : i + 8]) for i in (0, 8, 16)
+    )
+    assert history.history["loss"] == [pytest.approx(total / 21, rel=1e-15)]
+    assert history.history["mse"] == pytest.approx(history.history["loss"], rel=1e-14)
+
+
+def test_training_learns():
+    x, _ = data(300)
+    y = x @ [1.0, -2.0, 3.0, 0.0, 0.5] + 4
+    model = network((5, 1), optimizer=optimizers.SGD(0.1))
+    history = model.fit(x, y, 32, 50, verbose=0)
+    assert history.history["loss"][-1] < 1e-12
+    np.testing.assert_allclose(model.parameters, [1, -2, 3, 0, 0.5, 4], atol=1e-6)
+
+
+# ---- divergence ----------------------------------------------------------------------------------
+
+
+def diverging(optimizer=None, **settings):
+    """A model that learns, and rows of which the 45th makes its loss overflow."""
+    model = network(optimizer=optimizer or optimizers.SGD(0.1, 0.9), dtype="float32", **settings)
+    x, y = data(64)
+    poison = y.copy()
+    poison[45] = 1e30
+    return model, x, y, poison
+
+
+@pytest.mark.parametrize(
+    "optimizer", [optimizers.SGD(0.1), optimizers.SGD(0.1, 0.9), optimizers.Adam(0.1)], ids=repr
+)
+def test_divergence_goes_back_to_the_last_good_epoch(optimizer):
+    model, x, y, poison = diverging(optimizer)
+    good, *_ = diverging(optimizer)
+    for trained_model in (model, good):
+        trained_model.fit(x, y, 10, 2, verbose=0, shuffle=False)
+    with pytest.raises(fw.DivergenceError) as caught:
+        model.fit(x, poison, 10, 5, verbose=0, shuffle=False, initial_epoch=2)
+    error = caught.value
+    assert (error.epoch, error.batch, error.learning_rate) == (2, 4, 0.1)
+    assert str(error) == (
+        "the loss became inf in epoch 3, batch 5 at learning rate 0.1; the model has the weights "
+        "of the last good epoch; try a smaller learning rate, or scale the data"
+    )
+    same_bits(model.parameters, good.parameters)
+    # The optimizer remembers no more than the weights do.
+    for trained_model in (model, good):
+        trained_model.fit(x, y, 10, 2, verbose=0, shuffle=False)
+    same_bits(model.parameters, good.parameters)
+
+
+def test_divergence_in_a_later_epoch_keeps_the_good_ones():
+    model, good = (
+        network((5, 1), optimizer=optimizers.SGD(3.0), dtype="float32") for _ in range(2)
+    )
+    x, y = data(64, outputs=1)
+    with pytest.raises(fw.DivergenceError) as caught:
+        model.fit(x, y, 8, 100, verbose=0)
+    epoch = caught.value.epoch
+    assert 0 < epoch < 99
+    good.fit(x, y, 8, epoch, verbose=0)
+    same_bits(model.parameters, good.parameters)
+    assert np.isfinite(model.parameters).all()
+
+
+def test_weights_that_overflow_in_the_last_batch():
+    # The loss of the one batch is finite, the step to the weights is not.
+    model = network((1, 1), optimizer=optimizers.SGD(1e30), dtype="float32")
+    before = model.parameters.copy()
+    x, y = [[1e5], [-1e5]], [1e5, 1e5]
+    for batch_size in (1, 2):
+        with pytest.raises(
+            fw.DivergenceError,
+            match="the weights overflowed in epoch 1, batch 1 at learning rate 1e",
+        ):
+            model.fit(x[:batch_size], y[:batch_size], batch_size, 1, verbose=0)
+        same_bits(model.parameters, before)
+
+
+def test_weights_that_overflow_both_ways():
+    model = network((2, 1), optimizer=optimizers.SGD(1e30), dtype="float32")
+    with pytest.raises(fw.DivergenceError, match="overflowed"):
+        model.fit([[1e10, -1e10]], [1.0], epochs=1, verbose=0)
+
+
+def test_train_on_batch_makes_no_step_to_nowhere():
+    model, x, y, poison = diverging(optimizers.Adam(0.1))
+    other, *_ = diverging(optimizers.Adam(0.1))
+    before = model.parameters.copy()
+    with pytest.raises(
+        fw.DivergenceError, match=r"^the loss is inf; no step was made at"
+    ) as caught:
+        model.train_on_batch(x, poison)
+    assert (caught.value.epoch, caught.value.batch) == (None, None)
+    same_bits(model.parameters, before)
+    assert model.train_on_batch(x, y) == other.train_on_batch(x, y)
+    same_bits(model.parameters, other.parameters)
+
+
+def test_a_divergence_error_travels_between_processes():
+    error = fw.DivergenceError(2, 4, 0.5, "the loss became nan")
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error)
+    assert (again.epoch, again.batch, again.learning_rate) == (2, 4, 0.5)
+    assert isinstance(error, ArithmeticError)
+
+
+# ---- Ctrl-C --------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_leaves_the_model_at_a_completed_batch():
+    if threading.current_thread() is not threading.main_thread() or not hasattr(
+        signal, "setitimer"
+    ):
+        pytest.skip("signals come to the main thread, by timers that this system may lack")
+    model, replay = (network((50, 200, 3), optimizer="adam", dtype="float32") for _ in range(2))
+    x, y = data(5000, 50)
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    handler = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    began = time.perf_counter()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(x, y, 64, 10**6, verbose=0, shuffle=False)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+    seconds = time.perf_counter() - began
+    assert seconds < 5
+    assert np.isfinite(model.parameters).all()
+    wanted = hashlib.sha256(model.parameters).digest()
+    for first in itertools.chain.from_iterable(itertools.repeat(range(0, 5000, 64))):
+        replay.train_on_batch(x[first : first + 64], y[first : first + 64])
+        if hashlib.sha256(replay.parameters).digest() == wanted:
+            break
+        assert time.perf_counter() - began < 20 * seconds + 10, (
+            "no completed batch has these weights"
+        )
+    # Usable as if nothing had been.
+    same_bits(model.predict(x), replay.predict(x))
+    assert model.train_on_batch(x, y) == replay.train_on_batch(x, y)
+    same_bits(model.parameters, replay.parameters)
