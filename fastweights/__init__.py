@@ -9,11 +9,12 @@
 
 __version__ = "0.1.0"
 
+from typing import TYPE_CHECKING, Any
+
 from fastweights import (
     activations,
     callbacks,
     initializers,
-    kernels,
     layers,
     losses,
     metrics,
@@ -26,9 +27,7 @@ from fastweights.config import (
     set_num_threads,
     threads,
 )
-from fastweights.gradient_check import check_gradients
 from fastweights.models import Sequential
-from fastweights.saving import load
 from fastweights.training import DivergenceError
 
 __all__ = [
@@ -50,3 +49,24 @@ __all__ = [
     "set_num_threads",
     "threads",
 ]
+
+if TYPE_CHECKING:
+    from fastweights import kernels
+    from fastweights.gradient_check import check_gradients
+    from fastweights.saving import load
+else:
+    #: What is imported at its first use, and from which module; not needed to train, or slow.
+    _LATER = {"check_gradients": "gradient_check", "kernels": "kernels", "load": "saving"}
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        module = import_module(f"{__name__}.{_LATER[name]}")
+        value = module if name == _LATER[name] else getattr(module, name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

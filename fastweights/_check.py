@@ -6,7 +6,6 @@ the door (plan, kernels) nothing is checked again.
 
 from __future__ import annotations
 
-import difflib
 import numbers
 import operator
 from collections.abc import Iterable, Mapping
@@ -29,6 +28,8 @@ def choice(argument: str, got: object, known: Mapping[str, T]) -> T:
     if isinstance(got, str):
         if got in known:
             return known[got]
+        import difflib  # slow to import, and seldom used
+
         near = difflib.get_close_matches(got.lower(), known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(refusal(argument, repr(got), f"one of {', '.join(known)}") + hint)

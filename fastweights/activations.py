@@ -11,20 +11,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fastweights import _check, _dispatch
+from fastweights._description import Description
 
 
-@dataclass(frozen=True)
-class Activation(ABC):
-    """Base of all activations. Immutable; equal where name and settings are."""
+class Activation(Description, ABC):
+    """Base of all activations; the name is that of the compiled kernel too."""
 
-    #: Name of the compiled kernel.
-    name: ClassVar[str]
     #: Whether it acts on each element by itself; otherwise it acts on the last axis.
     is_elementwise: ClassVar[bool]
 
@@ -32,10 +29,6 @@ class Activation(ABC):
     def options(self) -> tuple[float, float]:
         """The kernel's two numbers."""
         return 0.0, 0.0
-
-    def config(self) -> dict[str, Any]:
-        """The name and the settings, as JSON can hold them; :func:`get` turns them back."""
-        return {"name": self.name, **{f.name: getattr(self, f.name) for f in fields(self)}}
 
     @abstractmethod
     def __call__(self, x: Any) -> np.ndarray:
@@ -128,7 +121,6 @@ class ReLU(Elementwise):
     name = "relu"
 
 
-@dataclass(frozen=True)
 class LeakyReLU(Elementwise):
     """``x`` where positive, else ``negative_slope * x``.
 
@@ -141,18 +133,16 @@ class LeakyReLU(Elementwise):
     """
 
     name = "leaky_relu"
-    negative_slope: float = 0.2
+    negative_slope: float
 
-    def __post_init__(self) -> None:
-        slope = _check.number("negative_slope", self.negative_slope, minimum=0)
-        object.__setattr__(self, "negative_slope", slope)
+    def __init__(self, negative_slope: float = 0.2) -> None:
+        self._set(negative_slope=_check.number("negative_slope", negative_slope, minimum=0))
 
     @property
     def options(self) -> tuple[float, float]:
         return self.negative_slope, 0.0
 
 
-@dataclass(frozen=True)
 class ELU(Elementwise):
     """``x`` where positive, else ``alpha * (exp(x) - 1)``.
 
@@ -165,10 +155,10 @@ class ELU(Elementwise):
     """
 
     name = "elu"
-    alpha: float = 1.0
+    alpha: float
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "alpha", _check.number("alpha", self.alpha, minimum=0))
+    def __init__(self, alpha: float = 1.0) -> None:
+        self._set(alpha=_check.number("alpha", alpha, minimum=0))
 
     @property
     def options(self) -> tuple[float, float]:
@@ -300,9 +290,4 @@ def get(identifier: Any, argument: str = "activation") -> Activation:
         return _check.choice(argument, identifier, _NAMES)()
     settings = dict(identifier)
     kind = _check.choice(f"{argument}['name']", settings.pop("name", None), _NAMES)
-    known = [field.name for field in fields(kind)]
-    for setting in settings:
-        if setting not in known:
-            expected = f"settings of {kind.name}: {', '.join(known) or 'none'}"
-            raise ValueError(_check.refusal(argument, repr(setting), expected))
-    return kind(**settings)
+    return kind.from_settings(argument, settings)

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fastweights import _check
 from fastweights._core import philox
+from fastweights._description import Description
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -33,11 +33,8 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return window * shape[-2], window * shape[-1]
 
 
-@dataclass(frozen=True)
-class Initializer:
+class Initializer(Description):
     """Base of all initialisers; a subclass writes ``_draw``."""
-
-    name: ClassVar[str]
 
     def _draw(self, out: np.ndarray, seed: int, stream: int, fan_in: int, fan_out: int) -> None:
         """Fills ``out``, a C-contiguous float64 array."""
@@ -97,28 +94,18 @@ class Initializer:
         self.fill(out, seed, stream, fan_in, fan_out)
         return out
 
-    def config(self) -> dict[str, Any]:
-        """The name and the settings, as JSON can hold them; :func:`get` turns them back."""
-        return {"name": self.name, **{f.name: getattr(self, f.name) for f in fields(self)}}
-
-    def _set_number(self, field: str, **bounds: float) -> None:
-        """Makes a field of a frozen instance a plain float within bounds."""
-        value = _check.number(field, getattr(self, field), **bounds)
-        object.__setattr__(self, field, value)
-
 
 # ---- rules that do not look at the fans ----------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class Constant(Initializer):
     """``value`` everywhere."""
 
     name = "constant"
-    value: float = 0.0
+    value: float
 
-    def __post_init__(self) -> None:
-        self._set_number("value")
+    def __init__(self, value: float = 0.0) -> None:
+        self._set(value=_check.number("value", value))
 
     def _draw(self, out: np.ndarray, seed: int, stream: int, fan_in: int, fan_out: int) -> None:
         out[...] = self.value
@@ -142,17 +129,17 @@ class Ones(Initializer):
         out[...] = 1.0
 
 
-@dataclass(frozen=True)
 class RandomNormal(Initializer):
     """Normal with mean ``mean`` and standard deviation ``stddev``."""
 
     name = "random_normal"
-    mean: float = 0.0
-    stddev: float = 0.05
+    mean: float
+    stddev: float
 
-    def __post_init__(self) -> None:
-        self._set_number("mean")
-        self._set_number("stddev", minimum=0)
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05) -> None:
+        self._set(
+            mean=_check.number("mean", mean), stddev=_check.number("stddev", stddev, minimum=0)
+        )
 
     def _draw(self, out: np.ndarray, seed: int, stream: int, fan_in: int, fan_out: int) -> None:
         philox.normal(out, seed, stream)
@@ -172,24 +159,22 @@ class TruncatedNormal(RandomNormal):
         _scale_and_shift(out, self.stddev, self.mean)
 
 
-@dataclass(frozen=True)
 class RandomUniform(Initializer):
     """Uniform from ``minval`` to ``maxval``."""
 
     name = "random_uniform"
-    minval: float = -0.05
-    maxval: float = 0.05
+    minval: float
+    maxval: float
 
-    def __post_init__(self) -> None:
-        self._set_number("minval")
-        self._set_number("maxval", minimum=self.minval)
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05) -> None:
+        minval = _check.number("minval", minval)
+        self._set(minval=minval, maxval=_check.number("maxval", maxval, minimum=minval))
 
     def _draw(self, out: np.ndarray, seed: int, stream: int, fan_in: int, fan_out: int) -> None:
         philox.uniform(out, seed, stream)
         _scale_and_shift(out, self.maxval - self.minval, self.minval)
 
 
-@dataclass(frozen=True)
 class Orthogonal(Initializer):
     """``gain`` times a matrix with orthonormal rows or columns, whichever are fewer.
 
@@ -199,10 +184,10 @@ class Orthogonal(Initializer):
     """
 
     name = "orthogonal"
-    gain: float = 1.0
+    gain: float
 
-    def __post_init__(self) -> None:
-        self._set_number("gain")
+    def __init__(self, gain: float = 1.0) -> None:
+        self._set(gain=_check.number("gain", gain))
 
     def _draw(self, out: np.ndarray, seed: int, stream: int, fan_in: int, fan_out: int) -> None:
         from fastweights._core import gram_schmidt
@@ -388,11 +373,6 @@ def get(
     if isinstance(identifier, Mapping):
         settings = dict(identifier)
         kind = _check.choice(f"{argument}['name']", settings.pop("name", None), INITIALIZERS)
-        known = {field.name: field for field in fields(kind)}
-        for setting in settings:
-            if setting not in known:
-                expected = f"settings of {kind.name}: {', '.join(known) or 'none'}"
-                raise ValueError(_check.refusal(argument, repr(setting), expected))
-        return kind(**settings)
+        return kind.from_settings(argument, settings)
     auto = AUTO.get(activation or "linear", GlorotUniform)
     return _check.choice(argument, identifier, {"auto": auto, **INITIALIZERS})()

@@ -8,19 +8,17 @@ classes), the loss of a batch the mean over its rows. The arithmetic is compiled
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fastweights import _check, _dispatch
+from fastweights._description import Description
 
 
-@dataclass(frozen=True)
-class Loss:
+class Loss(Description):
     """Base of all losses. A subclass names itself and says which targets it takes."""
 
-    name: ClassVar[str]
     #: Whether targets are class labels (rows,) instead of numbers (rows, outputs).
     takes_labels: ClassVar[bool] = False
 
@@ -43,10 +41,6 @@ class Loss:
     def fused_kernel(self) -> str | None:
         """Name of the kernel that works on what goes into that activation."""
         return None
-
-    def config(self) -> dict[str, Any]:
-        """The name and the settings, as JSON can hold them; :func:`get` turns them back."""
-        return {"name": self.name, **{f.name: getattr(self, f.name) for f in fields(self)}}
 
     def target_bytes(self, outputs: int, real: np.dtype) -> int:
         """Size of one row of prepared targets."""
@@ -151,7 +145,6 @@ class MeanAbsoluteError(Loss):
     name = "mean_absolute_error"
 
 
-@dataclass(frozen=True)
 class Huber(Loss):
     """Mean over ``d = p - t`` of ``d^2 / 2``, or ``delta (|d| - delta / 2)`` where ``|d| > delta``.
 
@@ -164,10 +157,10 @@ class Huber(Loss):
     """
 
     name = "huber"
-    delta: float = 1.0
+    delta: float
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "delta", _check.number("delta", self.delta, above=0.0))
+    def __init__(self, delta: float = 1.0) -> None:
+        self._set(delta=_check.number("delta", delta, above=0.0))
 
     @property
     def options(self) -> tuple[float, ...]:
@@ -214,15 +207,14 @@ class Hinge(Loss):
         return np.where(is_zero, targets.dtype.type(-1), targets)
 
 
-@dataclass(frozen=True)
 class _Crossentropy(Loss):
     """What the crossentropies share."""
 
     activation: ClassVar[str]
-    from_logits: bool = False
+    from_logits: bool
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "from_logits", _check.flag("from_logits", self.from_logits))
+    def __init__(self, from_logits: bool = False) -> None:
+        self._set(from_logits=_check.flag("from_logits", from_logits))
 
     @property
     def kernel(self) -> str:
@@ -237,16 +229,15 @@ class _Crossentropy(Loss):
         return None if self.from_logits else self.name + "_logits"
 
 
-@dataclass(frozen=True)
 class _SmoothedCrossentropy(_Crossentropy):
     """What the crossentropies with dense targets share."""
 
-    label_smoothing: float = 0.0
+    label_smoothing: float
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        smoothing = _check.number("label_smoothing", self.label_smoothing, minimum=0.0, maximum=1.0)
-        object.__setattr__(self, "label_smoothing", smoothing)
+    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
+        super().__init__(from_logits)
+        smoothing = _check.number("label_smoothing", label_smoothing, minimum=0.0, maximum=1.0)
+        self._set(label_smoothing=smoothing)
 
     @property
     def options(self) -> tuple[float, ...]:

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from fastweights import _check, losses
+from fastweights._description import Description
 
 #: Sums that a metric keeps for each output: METRIC_STATE of src_pyx/ops.pxd.
 SUMS_PER_OUTPUT = 8
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(Description):
     """Base of all metrics. A subclass names its kernel and turns sums into a number.
 
     Parameters
@@ -29,10 +28,12 @@ class Metric:
         What histories and logs call it.
     """
 
-    name: str
     kind: ClassVar[str]
     #: Whether targets are class labels (rows,) instead of numbers (rows, outputs).
     takes_labels: ClassVar[bool] = False
+
+    def __init__(self, name: str) -> None:
+        self._set(name=name)
 
     @property
     def kernel(self) -> str:
@@ -50,7 +51,7 @@ class Metric:
 
     def config(self) -> dict[str, Any]:
         """Kind and settings, as JSON can hold them; :func:`get` turns them back."""
-        return {"kind": self.kind, **{f.name: getattr(self, f.name) for f in fields(self)}}
+        return {"kind": self.kind, **vars(self)}
 
     @classmethod
     def reading(cls, name: str, loss: losses.Loss) -> Metric:
@@ -61,20 +62,22 @@ class Metric:
 # ---- regression ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class MeanSquaredError(Metric):
     """``mean((p - t)^2)`` over rows and outputs."""
 
     kind = "mean_squared_error"
-    name: str = kind
+
+    def __init__(self, name: str = kind) -> None:
+        super().__init__(name)
 
 
-@dataclass(frozen=True)
 class RootMeanSquaredError(Metric):
     """The square root of :class:`MeanSquaredError` over all rows."""
 
     kind = "root_mean_squared_error"
-    name: str = kind
+
+    def __init__(self, name: str = kind) -> None:
+        super().__init__(name)
 
     @property
     def kernel(self) -> str:
@@ -84,15 +87,15 @@ class RootMeanSquaredError(Metric):
         return math.sqrt(super().result(state))
 
 
-@dataclass(frozen=True)
 class MeanAbsoluteError(Metric):
     """``mean(|p - t|)`` over rows and outputs."""
 
     kind = "mean_absolute_error"
-    name: str = kind
+
+    def __init__(self, name: str = kind) -> None:
+        super().__init__(name)
 
 
-@dataclass(frozen=True)
 class R2Score(Metric):
     """Coefficient of determination: ``1 - sum((p - t)^2) / sum((t - mean(t))^2)``.
 
@@ -101,7 +104,9 @@ class R2Score(Metric):
     """
 
     kind = "r2_score"
-    name: str = kind
+
+    def __init__(self, name: str = kind) -> None:
+        super().__init__(name)
 
     def result(self, state: Sequence[float]) -> float:
         scores = [
@@ -125,7 +130,6 @@ class R2Score(Metric):
 # ---- accuracy ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class BinaryAccuracy(Metric):
     """Share of outputs on the right side of a threshold; the positive class is a target of 1.
 
@@ -138,11 +142,11 @@ class BinaryAccuracy(Metric):
     """
 
     kind = "binary_accuracy"
-    name: str = kind
-    threshold: float = 0.5
+    threshold: float
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "threshold", _check.number("threshold", self.threshold))
+    def __init__(self, name: str = kind, threshold: float = 0.5) -> None:
+        super().__init__(name)
+        self._set(threshold=_check.number("threshold", threshold))
 
     @property
     def options(self) -> tuple[float, ...]:
@@ -154,35 +158,36 @@ class BinaryAccuracy(Metric):
         return cls(name, threshold=0.0 if is_signed else 0.5)
 
 
-@dataclass(frozen=True)
 class CategoricalAccuracy(Metric):
     """Share of rows whose largest prediction stands where the largest target does."""
 
     kind = "categorical_accuracy"
-    name: str = kind
+
+    def __init__(self, name: str = kind) -> None:
+        super().__init__(name)
 
 
-@dataclass(frozen=True)
 class SparseCategoricalAccuracy(Metric):
     """Share of rows whose largest prediction is the one of the class label."""
 
     kind = "sparse_categorical_accuracy"
-    name: str = kind
     takes_labels = True
+
+    def __init__(self, name: str = kind) -> None:
+        super().__init__(name)
 
 
 # ---- crossentropy --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class _Crossentropy(Metric):
     """The loss of that name, as a metric."""
 
-    name: str
-    from_logits: bool = False
+    from_logits: bool
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "from_logits", _check.flag("from_logits", self.from_logits))
+    def __init__(self, name: str, from_logits: bool = False) -> None:
+        super().__init__(name)
+        self._set(from_logits=_check.flag("from_logits", from_logits))
 
     @property
     def kernel(self) -> str:
@@ -197,7 +202,6 @@ class _Crossentropy(Metric):
         return cls(name, from_logits=_reads_logits(loss))
 
 
-@dataclass(frozen=True)
 class BinaryCrossentropy(_Crossentropy):
     """:class:`fastweights.losses.BinaryCrossentropy`, without label smoothing.
 
@@ -210,10 +214,11 @@ class BinaryCrossentropy(_Crossentropy):
     """
 
     kind = "binary_crossentropy"
-    name: str = kind
+
+    def __init__(self, name: str = kind, from_logits: bool = False) -> None:
+        super().__init__(name, from_logits)
 
 
-@dataclass(frozen=True)
 class CategoricalCrossentropy(_Crossentropy):
     """:class:`fastweights.losses.CategoricalCrossentropy`, without label smoothing.
 
@@ -221,10 +226,11 @@ class CategoricalCrossentropy(_Crossentropy):
     """
 
     kind = "categorical_crossentropy"
-    name: str = kind
+
+    def __init__(self, name: str = kind, from_logits: bool = False) -> None:
+        super().__init__(name, from_logits)
 
 
-@dataclass(frozen=True)
 class SparseCategoricalCrossentropy(_Crossentropy):
     """:class:`fastweights.losses.SparseCategoricalCrossentropy`.
 
@@ -232,8 +238,10 @@ class SparseCategoricalCrossentropy(_Crossentropy):
     """
 
     kind = "sparse_categorical_crossentropy"
-    name: str = kind
     takes_labels = True
+
+    def __init__(self, name: str = kind, from_logits: bool = False) -> None:
+        super().__init__(name, from_logits)
 
 
 # ---- names ---------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Activations: values and derivatives against true values, on every CPU level; the descriptions."""
 
-import dataclasses
 import json
 import math
 
@@ -326,11 +325,6 @@ def test_get_defaults_and_aliases():
 def test_get_refuses(identifier, error, message):
     with pytest.raises(error, match=message):
         activations.get(identifier)
-
-
-def test_activations_are_immutable():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        activations.LeakyReLU().negative_slope = 1.0
 
 
 @every_dtype

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +15,7 @@ from fastweights.initializers import Initializer
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Variable:
+class Variable(NamedTuple):
     """One array of parameters: its name, shape and how it starts."""
 
     name: str
@@ -31,8 +29,7 @@ class Variable:
         return math.prod(self.shape)
 
 
-@dataclass(frozen=True)
-class OpSpec:
+class OpSpec(NamedTuple):
     """One op of the compiled plan: which kernels (`kind`) and the sizes they work on.
 
     `inputs` and `outputs` are features of one row; `parameters` is how much of the flat vector the
@@ -58,7 +55,7 @@ def activation_ops(activation: Activation, width: int) -> list[OpSpec]:
 
 def split_activation(spec: OpSpec) -> list[OpSpec]:
     """The same op made linear, and its activation as an op that stands on its own."""
-    return [replace(spec, activation=LINEAR), *activation_ops(spec.activation, spec.outputs)]
+    return [spec._replace(activation=LINEAR), *activation_ops(spec.activation, spec.outputs)]
 
 
 class Layer:
