@@ -97,9 +97,12 @@ def dense_forward(
     out = _out("out", out, shape, real, inputs)
     if slope is not None:
         _check.out("slope", slope, shape, real, {**inputs, "out": out})
-    _dispatch.kernels(real).apply_dense_forward(
+    compiled = _dispatch.kernels(real)
+    sizes = x.shape[0], *kernel.shape
+    scratch = np.empty(compiled.apply_dense_scratch(*sizes), real)
+    compiled.apply_dense_forward(
         _address(out), _address(slope), _address(x), _address(kernel), _address(bias),
-        x.shape[0], *kernel.shape, function.name, function.options,
+        _address(scratch), *sizes, function.name, function.options,
     )  # fmt: skip
     return out
 
@@ -156,10 +159,12 @@ def dense_backward(
     dkernel = _out("dkernel", dkernel, kernel.shape, real, {**inputs, "dx": dx})
     dbias = _out("dbias", dbias, shape[1:], real, {**inputs, "dx": dx, "dkernel": dkernel})
     dz = dy if slope is None else dy * slope
-    transposed = np.ascontiguousarray(kernel.T)
-    _dispatch.kernels(real).apply_dense_backward(
+    compiled = _dispatch.kernels(real)
+    sizes = x.shape[0], *kernel.shape
+    scratch = np.empty(compiled.apply_dense_scratch(*sizes), real)
+    compiled.apply_dense_backward(
         _address(dx), _address(dkernel), _address(dbias), _address(dz), _address(x),
-        _address(transposed), *x.shape, kernel.shape[1], accumulate,
+        _address(kernel), _address(scratch), *sizes, accumulate,
     )  # fmt: skip
     return dx, dkernel, dbias
 

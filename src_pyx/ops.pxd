@@ -7,10 +7,10 @@ which never does arithmetic on them, is written once for all dtypes.
 cdef struct Op
 cdef struct Activation
 
-# Sets saved_per_row and scratch_reals from the sizes and the activation.
-ctypedef void (*op_measure)(Op* op) noexcept nogil
-# Once a step, before backward: whatever depends on the parameters alone. May be NULL.
-ctypedef void (*op_prepare)(const Op* op) noexcept nogil
+# Sets saved_per_row and scratch_reals for batches of up to `rows`; `gradients` is NULL in inference.
+ctypedef void (*op_measure)(Op* op, Py_ssize_t rows) noexcept nogil
+# Once a step of `rows`, before forward: what depends on the parameters alone. May be NULL.
+ctypedef void (*op_prepare)(const Op* op, Py_ssize_t rows) noexcept nogil
 # forward: y from x; backward: dx from dy. Rows [begin, end) only, and no row looks at another.
 ctypedef void (*op_rows)(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
 # Gradients of the parameters, one chain over the rows in order; added to what is there if

@@ -150,7 +150,7 @@ cdef class Plan:
             if self.gradients.at != NULL:
                 op.gradients = self.gradients.at + offset * self.table.real_bytes
             offset += spec.parameters
-            kind.measure(op)
+            kind.measure(op, self.capacity)
         self.n_parameters = offset
 
     cdef lay_out(self, bint input_gradient):
@@ -176,11 +176,11 @@ cdef class Plan:
             op = &self.ops[i]
             op.x = self.inputs if i == 0 else self.ops[i - 1].y
             op.y = take(&at, row_bytes * op.outputs)
+            op.scratch = take(&at, op.scratch_reals * self.table.real_bytes)
             if training:
                 op.dx = previous_dy
                 op.dy = take(&at, row_bytes * op.outputs)
                 op.saved = take(&at, row_bytes * op.saved_per_row)
-                op.scratch = take(&at, op.scratch_reals * self.table.real_bytes)
                 previous_dy = <char*>op.dy
         return at
 
@@ -261,11 +261,11 @@ cdef class Plan:
             if self.ops[i].gradient != NULL:
                 self.ops[i].gradient(&self.ops[i], rows, accumulate)
 
-    cdef void prepare(self) noexcept nogil:
+    cdef void prepare(self, Py_ssize_t rows) noexcept nogil:
         cdef Py_ssize_t i
         for i in range(self.n_ops):
             if self.ops[i].prepare != NULL:
-                self.ops[i].prepare(&self.ops[i])
+                self.ops[i].prepare(&self.ops[i], rows)
 
     cdef double measure_loss(self, double total, Py_ssize_t rows, double scale,
                              bint with_gradient) noexcept nogil:
@@ -293,7 +293,7 @@ cdef class Plan:
         """Mean loss and gradients of one batch, whatever its size; the input's gradient into dx."""
         cdef Py_ssize_t done = 0, chunk, dx_bytes = self.ops[0].inputs * self.table.real_bytes
         cdef double total = 0.0
-        self.prepare()
+        self.prepare(rows)
         while done < rows:
             chunk = min(self.capacity, rows - done)
             self.load(x, y, order, first + done, chunk)
@@ -364,6 +364,7 @@ cdef class Plan:
         cdef double until
         with nogil:
             until = fw_seconds() + seconds
+            self.prepare(last - first)
             while first < last:
                 chunk = min(self.capacity, last - first)
                 self.load(data.at, labels.at, NULL, first, chunk)
@@ -384,6 +385,7 @@ cdef class Plan:
         cdef double until
         with nogil:
             until = fw_seconds() + seconds
+            self.prepare(last - first)
             while first < last:
                 chunk = min(self.capacity, last - first)
                 self.load(data.at, NULL, NULL, first, chunk)
@@ -401,6 +403,7 @@ cdef class Plan:
         with nogil:
             memcpy(self.inputs, data.at, rows * self.ops[0].inputs * self.table.real_bytes)
             self.ops[0].x = self.inputs
+            self.prepare(rows)
             self.run_forward(0, self.n_ops, rows)
             memcpy(result.at, final.y, rows * final.outputs * self.table.real_bytes)
 
@@ -409,7 +412,6 @@ cdef class Plan:
         cdef Address given = Address(dy), result = Address(dx, True)
         cdef Op* final = &self.ops[self.n_ops - 1]
         with nogil:
-            self.prepare()
             memcpy(final.dy, given.at, rows * final.outputs * self.table.real_bytes)
             self.run_backward(self.n_ops, rows, False)
             memcpy(result.at, self.ops[0].dx, rows * self.ops[0].inputs * self.table.real_bytes)

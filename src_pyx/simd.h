@@ -54,15 +54,16 @@ typedef int32_t real_bits;
 #define FW_BYTES ((int)sizeof(real))
 #endif
 
-/* Register tile of a matrix product: rows x vectors of accumulators, plus a row of operands. */
+/* A register tile of a matrix product is up to TILE_VECTORS vectors wide and has TILE_ACCUMULATORS
+ * accumulators; beside them there is room for a row of operands and a broadcast. */
 #if defined(FW_LEVEL_AVX512)
-enum { TILE_ROWS = 8, TILE_VECTORS = 3 };
+enum { TILE_VECTORS = 4, TILE_ACCUMULATORS = 24 };
 #elif defined(FW_LEVEL_AVX2)
-enum { TILE_ROWS = 6, TILE_VECTORS = 2 };
+enum { TILE_VECTORS = 2, TILE_ACCUMULATORS = 12 };
 #elif defined(FW_LEVEL_NEON)
-enum { TILE_ROWS = 8, TILE_VECTORS = 3 };
+enum { TILE_VECTORS = 4, TILE_ACCUMULATORS = 24 };
 #else
-enum { TILE_ROWS = 4, TILE_VECTORS = 2 };
+enum { TILE_VECTORS = 2, TILE_ACCUMULATORS = 8 };
 #endif
 
 #define VL (FW_BYTES / (int)sizeof(real))
@@ -199,6 +200,58 @@ FW_INLINE int vany(vmask m)
 FW_INLINE vmask vand(vmask a, vmask b) { return (vmask)(a & b); }
 FW_INLINE vmask vor(vmask a, vmask b) { return (vmask)(a | b); }
 FW_INLINE vmask vnot(vmask a) { return (vmask)~a; }
+
+/* ---- interleaving: vzip_low is a0 b0 a1 b1 ..., vzip_high goes on where it ends -------------- */
+
+#if defined(FW_LEVEL_AVX512) && FW_F64
+FW_INLINE vreal vzip_low(vreal a, vreal b)
+{
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b);
+}
+FW_INLINE vreal vzip_high(vreal a, vreal b)
+{
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b);
+}
+#elif defined(FW_LEVEL_AVX512)
+FW_INLINE vreal vzip_low(vreal a, vreal b)
+{
+    return _mm512_permutex2var_ps(
+        a, _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), b);
+}
+FW_INLINE vreal vzip_high(vreal a, vreal b)
+{
+    return _mm512_permutex2var_ps(
+        a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b);
+}
+#elif defined(FW_LEVEL_AVX2)
+#if FW_F64
+#define FW_HALVES(a, b, which) _mm256_permute2f128_pd(a, b, which)
+#else
+#define FW_HALVES(a, b, which) _mm256_permute2f128_ps(a, b, which)
+#endif
+FW_INLINE vreal vzip_low(vreal a, vreal b)
+{
+    return FW_HALVES(FW_MM(256, unpacklo)(a, b), FW_MM(256, unpackhi)(a, b), 0x20);
+}
+FW_INLINE vreal vzip_high(vreal a, vreal b)
+{
+    return FW_HALVES(FW_MM(256, unpacklo)(a, b), FW_MM(256, unpackhi)(a, b), 0x31);
+}
+#else
+FW_INLINE vreal fw_zip(vreal a, vreal b, int from)
+{
+    real x[VL], y[VL], z[2 * VL];
+    vstore(x, a);
+    vstore(y, b);
+    for (int i = 0; i < VL; i++) {
+        z[2 * i] = x[i];
+        z[2 * i + 1] = y[i];
+    }
+    return vload(z + from);
+}
+FW_INLINE vreal vzip_low(vreal a, vreal b) { return fw_zip(a, b, 0); }
+FW_INLINE vreal vzip_high(vreal a, vreal b) { return fw_zip(a, b, VL); }
+#endif
 
 /* ---- arithmetic beyond + - * / ------------------------------------------------------------- */
 

@@ -32,6 +32,7 @@ LOSSES = {
 KINKED_LOSSES = ("mae", "huber", "hinge")
 DEPTHS = (0, 1, 2, 3, 4)
 OUTPUTS = (1, 2, 3, 5)
+UNITS = (9, 3, 17, 5)  # narrow layers and others, each before and after the other
 WIDTH = 8  # float64 lanes of the widest vector
 BATCHES = (1, 5, WIDTH - 1, WIDTH, WIDTH + 1)
 
@@ -70,7 +71,7 @@ CONFIGURATIONS = list(configurations())
 
 def build(activation, loss, depth, outputs, rows, dtype="float64"):
     rng = np.random.default_rng([depth, outputs, rows])
-    stack = [layers.Dense(3 + i, activation) for i in range(depth)]
+    stack = [layers.Dense(units, activation) for units in UNITS[:depth]]
     stack.append(layers.Dense(outputs, LOSSES[loss]))
     model = fw.Sequential(stack, input_shape=4, dtype=dtype, seed=depth)
     model.compile(loss=loss_named(loss))

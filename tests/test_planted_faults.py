@@ -18,7 +18,7 @@ ACTIVATIONS, SOFTMAX, LOSSES = (
 )
 
 
-def net(hidden="tanh", output=None, loss="mse", rows=7, outputs=3, units=5):
+def net(hidden="tanh", output=None, loss="mse", rows=7, inputs=5, outputs=3, units=5):
     """The network that must notice a fault, with data for it."""
     rng = np.random.default_rng(5)
     stack = [
@@ -26,9 +26,9 @@ def net(hidden="tanh", output=None, loss="mse", rows=7, outputs=3, units=5):
         layers.Dense(units, hidden),
         layers.Dense(outputs, output),
     ]
-    model = fw.Sequential(stack, input_shape=5, dtype="float64", seed=3)
+    model = fw.Sequential(stack, input_shape=inputs, dtype="float64", seed=3)
     model.compile(loss=loss)
-    x = rng.standard_normal((rows, 5))
+    x = rng.standard_normal((rows, inputs))
     kind = losses.get(loss)
     if kind.takes_labels:
         return model, x, rng.integers(0, outputs, rows)
@@ -39,19 +39,38 @@ def net(hidden="tanh", output=None, loss="mse", rows=7, outputs=3, units=5):
 
 FAULTS = {
     # The products
-    Fault("last term of a product dropped", MATMUL, "range(«p.depth»)", "p.depth - 1"): {},
-    Fault("tail columns of a product dropped", MATMUL, "left = «columns - column»", "0"): {},
-    Fault("last row of a product dropped", MATMUL, "if «rows - row >= 1»:", "False"): {},
-    # Dense
+    Fault("last term of a product dropped", MATMUL, "range(«p.depth»)", "p.depth - 1"): {
+        "units": 9
+    },
     Fault(
-        "weights not transposed", DENSE, "at[«column * rows + row»]", "row * columns + column"
+        "tail columns of the bias's gradient dropped", DENSE, "if «column < columns»", "False"
     ): {},
+    Fault(
+        "last row of a product dropped", MATMUL, "while «row < rows»:\n        if", "row < rows - 1"
+    ): {"units": 9},
+    Fault("chain not continued", MATMUL, "p.start = «p.c»", "NULL"): {
+        "inputs": 300,
+        "units": 8,
+        "rows": 2,
+    },
+    Fault("last panel packed from the first", MATMUL, "b + k * columns + «column» + j", "0"): {
+        "units": 70
+    },
+    Fault(
+        "last term of a dot dropped",
+        MATMUL,
+        "line = load_first(bt + at, «depth - at»)",
+        "depth - at - 1",
+    ): {},
+    Fault("dots of rows mixed up", MATMUL, "fold_parts(acc + «i» * LANE_VECTORS)", "0"): {},
+    # Dense
+    Fault("weights not transposed", MATMUL, "block[«i»], room", "0"): {"units": 9},
     Fault(
         "weights of the step before",
         DENSE,
-        "transpose(<real*>op.scratch, <const real*>op.parameters, «op.inputs»",
+        "pack_transposed(transposed, k.kernel, «op.inputs»",
         "0",
-    ): {},
+    ): {"units": 9},
     Fault("activation of another block", DENSE, "dy + first, «y + first»", "y"): {
         "hidden": "relu",
         "rows": 70,
@@ -62,7 +81,12 @@ FAULTS = {
         "slope == NULL else «slope + first»,\n                            block",
         "slope",
     ): {"rows": 70},
-    Fault("input read as its transpose", DENSE, "p.a_k = «inputs»\n    p.b = dz", "1"): {},
+    Fault(
+        "input read as its transpose", DENSE, "p.a_k = «inputs»\n        p.start = dkernel", "1"
+    ): {"units": 9},
+    Fault(
+        "narrow gradient from one output", DENSE, "p.a_k = «outputs»\n        p.start = p.c", "0"
+    ): {},
     Fault(
         "last row missing in the bias's gradient",
         DENSE,
@@ -72,7 +96,11 @@ FAULTS = {
     Fault("no gradient of the bias", DENSE, "if «dbias != NULL»", "False"): {},
     Fault(
         "chunks overwrite instead of adding up", DENSE, "«dkernel if accumulate else NULL»", "NULL"
-    ): {"rows": 260},
+    ): {
+        "units": 9,
+        "rows": 260,
+    },
+    Fault("narrow chunks overwrite", DENSE, "«p.c if accumulate else NULL»", "NULL"): {"rows": 260},
     # The plan
     Fault("missing 1/n", PLAN, "self.measure_loss(total, chunk, «1.0 / rows», True)", "1.0"): {},
     Fault(

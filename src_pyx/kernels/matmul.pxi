@@ -1,13 +1,26 @@
 # The one seam for matrix products: c (rows, columns) = start + a (rows, depth) . b (depth, columns).
 #
-# The product is cut into register tiles of TILE_ROWS x TILE_VECTORS vectors that stay in
-# accumulators while k runs over the whole depth. One element of the result is therefore one chain
-# of fused multiply-adds in ascending k, whatever tile it fell into: the bits depend neither on the
-# CPU level's tile nor on how work is split over output tiles.
+# The product is cut into register tiles of up to TILE_VECTORS vectors by as many rows as there are
+# accumulators for, which stay in registers while k runs. One element of the result is therefore one
+# chain of fused multiply-adds in ascending k, whatever tile it fell into and wherever the depth is cut:
+# the bits depend neither on the CPU level's tile nor on how work is split over output tiles.
 #
-# a is read through two strides, so that its transpose costs nothing; b and c are rows of reals
-# with leading dimensions ldb and ldc. `start` is NULL (zero), a row of `columns` reals used for
-# every row of c (start_stride 0: a bias) or c itself (start_stride ldc: accumulate).
+# * c and start are rows of reals. `start` is NULL (zero), a row used for every row of c (start_row 0: a
+#   bias) or c itself (start_row ldc: accumulate).
+# * a is read one real at a time through two strides, so its transpose costs nothing.
+# * b is read in panels of PANEL columns, which lie b_panel apart, with ldb from one k to the next. A
+#   matrix as it stands has panels b_panel = PANEL apart; `pack` and `pack_transposed` make panels that
+#   are contiguous, which is faster by half where the rows of b are long.
+
+cdef extern from *:
+    """
+    #define PANEL (TILE_VECTORS * VL)
+    """
+    const Py_ssize_t PANEL
+
+# Depth that is gone through at a time: a panel this deep stays in the second-level cache with a's rows.
+cdef enum: DEPTH_BLOCK = 256
+
 
 cdef struct Product:
     real* c
@@ -17,22 +30,19 @@ cdef struct Product:
     Py_ssize_t a_k
     const real* b
     Py_ssize_t ldb
+    Py_ssize_t b_panel
     const real* start
-    Py_ssize_t start_stride
+    Py_ssize_t start_row
     Py_ssize_t depth
 
 
-cdef inline void tile(const int mr, const int nv, const bint ragged, const Product* p,
-                      Py_ssize_t row, Py_ssize_t column, vtail tail) noexcept nogil:
-    # mr, nv and ragged are constants where this is inlined, so the loops over them unroll and the
-    # accumulators live in registers. Where ragged, the last vector is a tail.
-    cdef vreal acc[TILE_ROWS * TILE_VECTORS]
-    cdef vreal line[TILE_VECTORS]
+# mr rows of nv vectors. Both, and ragged, are constants where this is inlined, so the loops over them
+# unroll and the accumulators live in registers. Where ragged, the last vector is a tail.
+cdef inline void tile(const int mr, const int nv, const bint ragged, const Product* p, real* c,
+                      const real* a, const real* b, const real* start, vtail tail) noexcept nogil:
+    cdef vreal[TILE_ACCUMULATORS] acc
+    cdef vreal[TILE_VECTORS] line
     cdef vreal factor
-    cdef const real* a = p.a + row * p.a_row
-    cdef const real* b = p.b + column
-    cdef const real* start = NULL if p.start == NULL else p.start + row * p.start_stride + column
-    cdef real* c = p.c + row * p.ldc + column
     cdef Py_ssize_t a_row = p.a_row, a_k = p.a_k, ldb = p.ldb, k
     cdef int i, j
     for i in range(mr):
@@ -40,8 +50,7 @@ cdef inline void tile(const int mr, const int nv, const bint ragged, const Produ
             if start == NULL:
                 acc[i * nv + j] = vzero()
             else:
-                acc[i * nv + j] = load_part(ragged and j == nv - 1,
-                                            start + i * p.start_stride + j * VL, tail)
+                acc[i * nv + j] = load_part(ragged and j == nv - 1, start + i * p.start_row + j * VL, tail)
     for k in range(p.depth):
         for j in range(nv):
             line[j] = load_part(ragged and j == nv - 1, b + j * VL, tail)
@@ -56,40 +65,229 @@ cdef inline void tile(const int mr, const int nv, const bint ragged, const Produ
             store_part(ragged and j == nv - 1, c + i * p.ldc + j * VL, acc[i * nv + j], tail)
 
 
-cdef inline void panel(const int nv, const bint ragged, const Product* p,
-                       Py_ssize_t rows, Py_ssize_t column, vtail tail) noexcept nogil:
-    cdef Py_ssize_t row = 0
-    while rows - row >= TILE_ROWS:
-        tile(TILE_ROWS, nv, ragged, p, row, column, tail)
-        row += TILE_ROWS
-    if TILE_ROWS > 4 and rows - row >= 4:
-        tile(4, nv, ragged, p, row, column, tail)
-        row += 4
-    if rows - row >= 2:
-        tile(2, nv, ragged, p, row, column, tail)
-        row += 2
-    if rows - row >= 1:
-        tile(1, nv, ragged, p, row, column, tail)
-
-
-cdef void matmul(const Product* p, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
-    cdef Py_ssize_t column = 0, left
-    cdef vtail tail
-    while columns - column >= TILE_VECTORS * VL:
-        panel(TILE_VECTORS, False, p, rows, column, vtail_of(0))
-        column += TILE_VECTORS * VL
-    left = columns - column
-    if left == 0:
-        return
-    tail = vtail_of(left % VL)
-    if left % VL == 0:
-        if left == VL:
-            panel(1, False, p, rows, column, tail)
+# All rows of one panel of nv vectors: whole tiles, then what is left of them.
+cdef inline void panel(const int nv, const bint ragged, const Product* p, Py_ssize_t rows,
+                       Py_ssize_t number, vtail tail) noexcept nogil:
+    cdef const real* b = p.b + number * p.b_panel
+    cdef const real* start = NULL if p.start == NULL else p.start + number * PANEL
+    cdef const real* a = p.a
+    cdef real* c = p.c + number * PANEL
+    cdef Py_ssize_t row = 0, done
+    while row < rows:
+        if rows - row >= TILE_ACCUMULATORS // nv:
+            tile(TILE_ACCUMULATORS // nv, nv, ragged, p, c, a, b, start, tail)
+            done = TILE_ACCUMULATORS // nv
+        elif TILE_ACCUMULATORS // nv > 4 and rows - row >= 4:
+            tile(4, nv, ragged, p, c, a, b, start, tail)
+            done = 4
+        elif TILE_ACCUMULATORS // nv > 2 and rows - row >= 2:
+            tile(2, nv, ragged, p, c, a, b, start, tail)
+            done = 2
         else:
-            panel(2, False, p, rows, column, tail)
-    elif left < VL:
-        panel(1, True, p, rows, column, tail)
-    elif left < 2 * VL or TILE_VECTORS < 3:
-        panel(2, True, p, rows, column, tail)
-    else:
-        panel(3, True, p, rows, column, tail)
+            tile(1, nv, ragged, p, c, a, b, start, tail)
+            done = 1
+        row += done
+        a += done * p.a_row
+        c += done * p.ldc
+        if start != NULL:
+            start += done * p.start_row
+
+
+cdef void panels(const Product* p, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    cdef Py_ssize_t number = 0, left = columns
+    cdef vtail tail
+    while left >= PANEL:
+        panel(TILE_VECTORS, False, p, rows, number, vtail_of(0))
+        left -= PANEL
+        number += 1
+    tail = vtail_of(1 + (left - 1) % VL)
+    if left > 3 * VL and TILE_VECTORS > 3:
+        panel(TILE_VECTORS, True, p, rows, number, tail)
+    elif left > 2 * VL and TILE_VECTORS > 2:
+        panel(3 if TILE_VECTORS > 2 else 1, True, p, rows, number, tail)
+    elif left > VL:
+        panel(2, True, p, rows, number, tail)
+    elif left > 0:
+        panel(1, True, p, rows, number, tail)
+
+
+cdef void matmul(const Product* product, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    cdef Product p = product[0]
+    cdef Py_ssize_t left = product.depth
+    p.depth = min(left, <Py_ssize_t>DEPTH_BLOCK)
+    panels(&p, rows, columns)
+    # The chains go on from where they stand in c.
+    p.start = p.c
+    p.start_row = p.ldc
+    left -= p.depth
+    while left > 0:
+        p.a += p.depth * p.a_k
+        p.b += p.depth * p.ldb
+        p.depth = min(left, <Py_ssize_t>DEPTH_BLOCK)
+        panels(&p, rows, columns)
+        left -= p.depth
+
+
+# ---- packing -------------------------------------------------------------------------------------
+
+# What `pack` needs for a matrix of depth x columns.
+cdef inline Py_ssize_t packed_reals(Py_ssize_t depth, Py_ssize_t columns) noexcept nogil:
+    return (columns + PANEL - 1) // PANEL * PANEL * depth
+
+
+# b (depth, columns) as contiguous panels (depth, PANEL), the last one filled up with zeros.
+cdef void pack(real* packed, const real* b, Py_ssize_t depth, Py_ssize_t columns) noexcept nogil:
+    cdef Py_ssize_t column = 0, k
+    cdef int j
+    while column < columns:
+        for k in range(depth):
+            for j in range(TILE_VECTORS):
+                vstore(packed + j * VL, load_first(b + k * columns + column + j * VL,
+                                                   max(columns - column - j * VL, <Py_ssize_t>0)))
+            packed += PANEL
+        column += PANEL
+
+
+# block (VL, VL) transposed, by log2(VL) perfect shuffles of its rows.
+cdef inline void transpose_block(vreal* block) noexcept nogil:
+    cdef vreal[VL] shuffled
+    cdef int i, width = 1
+    while width < VL:
+        for i in range(VL // 2):
+            shuffled[2 * i] = vzip_low(block[i], block[i + VL // 2])
+            shuffled[2 * i + 1] = vzip_high(block[i], block[i + VL // 2])
+        for i in range(VL):
+            block[i] = shuffled[i]
+        width *= 2
+
+
+# at (columns, rows) with leading dimension ldt = columns [column, column + VL) of VL rows of a,
+# of which those that exist are read; where at has no room for a whole vector it gets a tail.
+cdef inline void transpose_strip(real* at, Py_ssize_t ldt, const real* a, Py_ssize_t lda,
+                                 Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t room) noexcept nogil:
+    cdef vreal[VL] block
+    cdef Py_ssize_t column = 0
+    cdef int i
+    while column < columns:
+        for i in range(VL):
+            if i < rows:
+                block[i] = load_first(a + i * lda + column, columns - column)
+            else:
+                block[i] = vzero()
+        transpose_block(block)
+        for i in range(VL):
+            if i < columns - column:
+                store_first(at + (column + i) * ldt, block[i], room)
+        column += VL
+
+
+# a (rows, columns) transposed, as the panels that `pack` would make of it.
+cdef void pack_transposed(real* packed, const real* a, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    cdef Py_ssize_t row = 0, padded = (rows + PANEL - 1) // PANEL * PANEL
+    while row < padded:
+        transpose_strip(packed + row % PANEL, PANEL, a + row * columns, columns, rows - row, columns, VL)
+        row += VL
+        if row % PANEL == 0:
+            packed += columns * PANEL
+
+
+# at (columns, rows) = a (rows, columns) transposed.
+cdef void transpose(real* at, const real* a, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    cdef Py_ssize_t row = 0
+    while row < rows:
+        transpose_strip(at + row, rows, a + row * columns, columns, rows - row, columns, rows - row)
+        row += VL
+
+
+# ---- products with few columns -------------------------------------------------------------------
+
+# The rows of a that share a row of bt in a product with few columns.
+cdef enum: DOT_ROWS = 4
+
+
+# The lanes of a and of b by turns, each added to the one half a vector away.
+cdef inline vreal fold(vreal a, vreal b) noexcept nogil:
+    return vzip_low(a, b) + vzip_high(a, b)
+
+
+# acc (LANE_VECTORS,) added up by halves until one vector is left.
+cdef inline vreal fold_parts(const vreal* acc) noexcept nogil:
+    cdef vreal[LANE_VECTORS] parts
+    cdef int k, half = LANE_VECTORS
+    for k in range(LANE_VECTORS):
+        parts[k] = acc[k]
+    while half > 1:
+        half //= 2
+        for k in range(half):
+            parts[k] = parts[k] + parts[k + half]
+    return parts[0]
+
+
+# sums[i] = the sum of the LANES reals of acc[i], by halves, for mr of them (1 or DOT_ROWS).
+cdef inline void lane_sums(const int mr, real* sums, const vreal* acc) noexcept nogil:
+    cdef real[VL] lanes
+    cdef vreal total
+    cdef int i, width
+    if mr == DOT_ROWS and VL >= DOT_ROWS:
+        # Rows 0, 2, 1, 3 in this order come out as every (VL / 4)-th lane in theirs.
+        total = fold(fold(fold_parts(acc), fold_parts(acc + 2 * LANE_VECTORS)),
+                     fold(fold_parts(acc + LANE_VECTORS), fold_parts(acc + 3 * LANE_VECTORS)))
+        width = DOT_ROWS
+        while width < VL:
+            total = fold(total, total)
+            width *= 2
+        vstore(lanes, total)
+        for i in range(DOT_ROWS):
+            sums[i] = lanes[i * (VL // DOT_ROWS)]
+        return
+    for i in range(mr):
+        total = fold_parts(acc + i * LANE_VECTORS)
+        width = 1
+        while width < VL:
+            total = fold(total, total)
+            width *= 2
+        vstore(lanes, total)
+        sums[i] = lanes[0]
+
+
+# mr rows of the product below.
+cdef inline void dot_rows(const int mr, real* c, const real* a, const real* bt, const real* start,
+                          Py_ssize_t columns, Py_ssize_t depth) noexcept nogil:
+    cdef vreal[DOT_ROWS * LANE_VECTORS] acc
+    cdef real[DOT_ROWS] sums
+    cdef vreal line
+    cdef Py_ssize_t column, k, at
+    cdef int i, part
+    for column in range(columns):
+        for i in range(mr * LANE_VECTORS):
+            acc[i] = vzero()
+        k = 0
+        while k < depth:
+            for part in range(LANE_VECTORS):
+                at = k + part * VL
+                if at < depth:
+                    line = load_first(bt + at, depth - at)
+                    for i in range(mr):
+                        acc[i * LANE_VECTORS + part] = vfma(load_first(a + i * depth + at, depth - at), line,
+                                                            acc[i * LANE_VECTORS + part])
+            k += LANES
+        lane_sums(mr, sums, acc)
+        for i in range(mr):
+            c[i * columns + column] = sums[i] if start == NULL else start[column] + sums[i]
+        bt += depth
+
+
+# c (rows, columns) = start (a row, or NULL) + a (rows, depth) . bt (columns, depth)^T, contiguous, for few
+# columns: the lanes run along the depth. LANES partial chains on every CPU level, added by halves.
+cdef void matmul_narrow(real* c, const real* a, const real* bt, const real* start,
+                        Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth) noexcept nogil:
+    while rows >= DOT_ROWS:
+        dot_rows(DOT_ROWS, c, a, bt, start, columns, depth)
+        c += DOT_ROWS * columns
+        a += DOT_ROWS * depth
+        rows -= DOT_ROWS
+    while rows > 0:
+        dot_rows(1, c, a, bt, start, columns, depth)
+        c += columns
+        a += depth
+        rows -= 1

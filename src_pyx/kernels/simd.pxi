@@ -10,8 +10,8 @@ cdef extern from "simd.h" nogil:
     enum: VL
     enum: LANES
     enum: LANE_VECTORS
-    enum: TILE_ROWS
     enum: TILE_VECTORS
+    enum: TILE_ACCUMULATORS
     vreal vload(const real* p)
     void vstore(real* p, vreal a)
     vreal vload_tail(const real* p, vtail t)
@@ -28,6 +28,8 @@ cdef extern from "simd.h" nogil:
     vmask vnot(vmask a)
     bint vany(vmask m)
     vreal vselect(vmask m, vreal a, vreal b)
+    vreal vzip_low(vreal a, vreal b)
+    vreal vzip_high(vreal a, vreal b)
     vreal vfma(vreal a, vreal b, vreal c)
     vreal vfnma(vreal a, vreal b, vreal c)
     vreal vmul_error(vreal a, vreal b, vreal p)
