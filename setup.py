@@ -4,7 +4,8 @@
 each time as a module of its own (`fastweights._core.kernels_avx2_f32`, ...). A level that this
 compiler cannot build is left out; `baseline` is always there.
 
-``FASTWEIGHTS_DEBUG=1`` builds with bounds, overflow and initialised checks on, unoptimised.
+``FASTWEIGHTS_DEBUG=1`` builds with bounds and initialised checks on and with undefined behaviour (signed
+overflow, bad shifts, null pointers) trapped, unoptimised.
 """
 
 import os
@@ -29,7 +30,6 @@ DIRECTIVES = {
     "wraparound": DEBUG,
     "initializedcheck": DEBUG,
     "nonecheck": DEBUG,
-    "overflowcheck": DEBUG,
     "cdivision": True,
 }
 
