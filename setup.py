@@ -4,8 +4,8 @@
 each time as a module of its own (`fastweights._core.kernels_avx2_f32`, ...). A level that this
 compiler cannot build is left out; `baseline` is always there.
 
-``FASTWEIGHTS_DEBUG=1`` builds with bounds and initialised checks on and with undefined behaviour (signed
-overflow, bad shifts, null pointers) trapped, unoptimised.
+``FASTWEIGHTS_DEBUG=1`` builds unoptimised, with bounds and initialised checks on and with undefined
+behaviour (signed overflow, bad shifts, null pointers) trapped.
 """
 
 import os
@@ -29,7 +29,6 @@ DIRECTIVES = {
     "boundscheck": DEBUG,
     "wraparound": DEBUG,
     "initializedcheck": DEBUG,
-    "nonecheck": DEBUG,
     "cdivision": True,
 }
 
