@@ -7,7 +7,7 @@
 #
 # * c and start are rows of reals. `start` is NULL (zero), a row used for every row of c (start_row 0: a
 #   bias) or c itself (start_row ldc: accumulate).
-# * a is read one real at a time through two strides, so its transpose costs nothing.
+# * a is read one real at a time through two strides, so its transpose (a_row 1) costs nothing.
 # * b is read in panels of PANEL columns, which lie b_panel apart, with ldb from one k to the next. A
 #   matrix as it stands has panels b_panel = PANEL apart; `pack` and `pack_transposed` make panels that
 #   are contiguous, which is faster by half where the rows of b are long.
@@ -15,8 +15,15 @@
 cdef extern from *:
     """
     #define PANEL (TILE_VECTORS * VL)
+    /* Rows of a tile nv vectors wide. Compilers give each of a's rows an address register unless they
+     * are next to each other in memory, and keep acc in memory rather than unroll beyond 16. */
+    #define TILE_ROWS(nv, unit) fw_least(TILE_ACCUMULATORS / (nv), (unit) ? 12 : 8)
+    #define fw_least(a, b) ((a) < (b) ? (a) : (b))
+    static const real FW_ZEROS[PANEL];
     """
     const Py_ssize_t PANEL
+    int TILE_ROWS(int nv, bint unit) nogil
+    const real* ZEROS "FW_ZEROS"
 
 # Depth that is gone through at a time: a panel this deep stays in the second-level cache with a's rows.
 cdef enum: DEPTH_BLOCK = 256
@@ -36,21 +43,19 @@ cdef struct Product:
     Py_ssize_t depth
 
 
-# mr rows of nv vectors. Both, and ragged, are constants where this is inlined, so the loops over them
-# unroll and the accumulators live in registers. Where ragged, the last vector is a tail.
-cdef inline void tile(const int mr, const int nv, const bint ragged, const Product* p, real* c,
-                      const real* a, const real* b, const real* start, vtail tail) noexcept nogil:
+# mr rows of nv vectors. These, unit (a_row is 1) and ragged are constants where this is inlined, so the
+# loops over them unroll and the accumulators live in registers. Where ragged, the last vector is a tail.
+cdef inline void tile(const int mr, const int nv, const bint unit, const bint ragged, const Product* p,
+                      real* c, const real* a, const real* b, const real* start, Py_ssize_t start_row,
+                      vtail tail) noexcept nogil:
     cdef vreal[TILE_ACCUMULATORS] acc
     cdef vreal[TILE_VECTORS] line
     cdef vreal factor
-    cdef Py_ssize_t a_row = p.a_row, a_k = p.a_k, ldb = p.ldb, k
+    cdef Py_ssize_t a_row = 1 if unit else p.a_row, a_k = p.a_k, ldb = p.ldb, k
     cdef int i, j
     for i in range(mr):
         for j in range(nv):
-            if start == NULL:
-                acc[i * nv + j] = vzero()
-            else:
-                acc[i * nv + j] = load_part(ragged and j == nv - 1, start + i * p.start_row + j * VL, tail)
+            acc[i * nv + j] = load_part(ragged and j == nv - 1, start + i * start_row + j * VL, tail)
     for k in range(p.depth):
         for j in range(nv):
             line[j] = load_part(ragged and j == nv - 1, b + j * VL, tail)
@@ -66,49 +71,62 @@ cdef inline void tile(const int mr, const int nv, const bint ragged, const Produ
 
 
 # All rows of one panel of nv vectors: whole tiles, then what is left of them.
-cdef inline void panel(const int nv, const bint ragged, const Product* p, Py_ssize_t rows,
-                       Py_ssize_t number, vtail tail) noexcept nogil:
+cdef inline void panel(const int nv, const bint unit, const bint ragged, const Product* p,
+                       Py_ssize_t rows, Py_ssize_t number, vtail tail) noexcept nogil:
     cdef const real* b = p.b + number * p.b_panel
-    cdef const real* start = NULL if p.start == NULL else p.start + number * PANEL
+    cdef const real* start = ZEROS if p.start == NULL else p.start + number * PANEL
+    cdef Py_ssize_t start_row = 0 if p.start == NULL else p.start_row
     cdef const real* a = p.a
     cdef real* c = p.c + number * PANEL
     cdef Py_ssize_t row = 0, done
     while row < rows:
-        if rows - row >= TILE_ACCUMULATORS // nv:
-            tile(TILE_ACCUMULATORS // nv, nv, ragged, p, c, a, b, start, tail)
-            done = TILE_ACCUMULATORS // nv
-        elif TILE_ACCUMULATORS // nv > 4 and rows - row >= 4:
-            tile(4, nv, ragged, p, c, a, b, start, tail)
+        if rows - row >= TILE_ROWS(nv, unit):
+            tile(TILE_ROWS(nv, unit), nv, unit, ragged, p, c, a, b, start, start_row, tail)
+            done = TILE_ROWS(nv, unit)
+        elif TILE_ROWS(nv, unit) > 4 and rows - row >= 4:
+            tile(4, nv, unit, ragged, p, c, a, b, start, start_row, tail)
             done = 4
-        elif TILE_ACCUMULATORS // nv > 2 and rows - row >= 2:
-            tile(2, nv, ragged, p, c, a, b, start, tail)
+        elif TILE_ROWS(nv, unit) > 2 and rows - row >= 2:
+            tile(2, nv, unit, ragged, p, c, a, b, start, start_row, tail)
             done = 2
         else:
-            tile(1, nv, ragged, p, c, a, b, start, tail)
+            tile(1, nv, unit, ragged, p, c, a, b, start, start_row, tail)
             done = 1
         row += done
         a += done * p.a_row
         c += done * p.ldc
-        if start != NULL:
-            start += done * p.start_row
+        start += done * start_row
+
+
+# The panel of the columns that are left over, up to TILE_VECTORS vectors of them.
+cdef inline void last_panel(const bint unit, const Product* p, Py_ssize_t rows, Py_ssize_t number,
+                            Py_ssize_t columns) noexcept nogil:
+    cdef vtail tail = vtail_of(1 + (columns - 1) % VL)
+    if TILE_VECTORS > 3 and columns > 3 * VL:
+        panel(TILE_VECTORS, unit, True, p, rows, number, tail)
+    elif TILE_VECTORS > 2 and columns > 2 * VL:
+        panel(3 if TILE_VECTORS > 2 else 1, unit, True, p, rows, number, tail)
+    elif columns > VL:
+        panel(2, unit, True, p, rows, number, tail)
+    elif columns > 0:
+        panel(1, unit, True, p, rows, number, tail)
+
+
+cdef inline void all_panels(const bint unit, const Product* p, Py_ssize_t rows,
+                            Py_ssize_t columns) noexcept nogil:
+    cdef Py_ssize_t number = 0
+    while columns >= PANEL:
+        panel(TILE_VECTORS, unit, False, p, rows, number, vtail_of(0))
+        columns -= PANEL
+        number += 1
+    last_panel(unit, p, rows, number, columns)
 
 
 cdef void panels(const Product* p, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
-    cdef Py_ssize_t number = 0, left = columns
-    cdef vtail tail
-    while left >= PANEL:
-        panel(TILE_VECTORS, False, p, rows, number, vtail_of(0))
-        left -= PANEL
-        number += 1
-    tail = vtail_of(1 + (left - 1) % VL)
-    if left > 3 * VL and TILE_VECTORS > 3:
-        panel(TILE_VECTORS, True, p, rows, number, tail)
-    elif left > 2 * VL and TILE_VECTORS > 2:
-        panel(3 if TILE_VECTORS > 2 else 1, True, p, rows, number, tail)
-    elif left > VL:
-        panel(2, True, p, rows, number, tail)
-    elif left > 0:
-        panel(1, True, p, rows, number, tail)
+    if p.a_row == 1:
+        all_panels(True, p, rows, columns)
+    else:
+        all_panels(False, p, rows, columns)
 
 
 cdef void matmul(const Product* product, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
