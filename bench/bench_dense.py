@@ -21,12 +21,17 @@ def layer(benchmark, request, dtype):
     return tuple(array.astype(dtype) for array in (x, kernel, np.ones(outputs), dz))
 
 
+def scratch_for(x, kernel):
+    reals = _dispatch.kernels(x.dtype).apply_dense_scratch(len(x), *kernel.shape)
+    return np.empty(reals, x.dtype)
+
+
 def bench_forward_compiled(benchmark, layer):
     x, kernel, bias, dz = layer
-    y, slope = np.empty_like(dz), np.empty_like(dz)
+    y, slope, scratch = np.empty_like(dz), np.empty_like(dz), scratch_for(x, kernel)
     benchmark(
         _dispatch.kernels(x.dtype).apply_dense_forward,
-        *(array.ctypes.data for array in (y, slope, x, kernel, bias)),
+        *(array.ctypes.data for array in (y, slope, x, kernel, bias, scratch)),
         len(x), *kernel.shape, "tanh", (0.0, 0.0),
     )  # fmt: skip
     np.testing.assert_allclose(y, np.tanh(x @ kernel + bias), atol=1e-4)
@@ -49,10 +54,10 @@ def bench_forward_numpy(benchmark, layer):
 def bench_backward_compiled(benchmark, layer):
     x, kernel, bias, dz = layer
     dx, dkernel, dbias = map(np.empty_like, (x, kernel, bias))
-    transposed = np.ascontiguousarray(kernel.T)
+    scratch = scratch_for(x, kernel)
     benchmark(
         _dispatch.kernels(x.dtype).apply_dense_backward,
-        *(array.ctypes.data for array in (dx, dkernel, dbias, dz, x, transposed)),
+        *(array.ctypes.data for array in (dx, dkernel, dbias, dz, x, kernel, scratch)),
         len(x), *kernel.shape, False,
     )  # fmt: skip
     np.testing.assert_allclose(dkernel, x.T @ dz, atol=1e-3)
