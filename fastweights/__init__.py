@@ -11,15 +11,6 @@ __version__ = "0.1.0"
 
 from typing import TYPE_CHECKING, Any
 
-from fastweights import (
-    activations,
-    callbacks,
-    initializers,
-    layers,
-    losses,
-    metrics,
-    optimizers,
-)
 from fastweights.config import (
     config,
     get_num_threads,
@@ -27,8 +18,6 @@ from fastweights.config import (
     set_num_threads,
     threads,
 )
-from fastweights.models import Sequential
-from fastweights.training import DivergenceError
 
 __all__ = [
     "DivergenceError",
@@ -51,20 +40,36 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from fastweights import kernels
+    from fastweights import (
+        activations,
+        callbacks,
+        initializers,
+        kernels,
+        layers,
+        losses,
+        metrics,
+        optimizers,
+    )
     from fastweights.gradient_check import check_gradients
+    from fastweights.models import Sequential
     from fastweights.saving import load
+    from fastweights.training import DivergenceError
 else:
-    #: What is imported at its first use, and from which module; not needed to train, or slow.
-    _LATER = {"check_gradients": "gradient_check", "kernels": "kernels", "load": "saving"}
+    #: The names that are not modules, and where they are. All is imported at its first use.
+    _HOME = {
+        "DivergenceError": "training",
+        "Sequential": "models",
+        "check_gradients": "gradient_check",
+        "load": "saving",
+    }
 
     def __getattr__(name: str) -> Any:
-        if name not in _LATER:
+        if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        module = import_module(f"{__name__}.{_LATER[name]}")
-        value = module if name == _LATER[name] else getattr(module, name)
+        module = import_module(f"{__name__}.{_HOME.get(name, name)}")
+        value = getattr(module, name) if name in _HOME else module
         globals()[name] = value
         return value
 

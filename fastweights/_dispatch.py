@@ -16,8 +16,8 @@ try:
     from fastweights._core import cpu
 except ImportError as error:
     raise ImportError(
-        f"{os.path.dirname(__file__)} has no compiled core: this is the source tree, not the "
-        "installed library; run Python in another folder, or build in place with pip install -e ."
+        f"{os.path.dirname(__file__)} has no compiled core and none is installed: "
+        "run pip install . (or pip install -e . to work on it)"
     ) from error
 
 LEVELS = ("avx512", "avx2", "neon", "baseline")
