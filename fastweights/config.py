@@ -90,6 +90,7 @@ def config() -> dict[str, Any]:
         "version": __version__,
         "cpu_level": _dispatch.LEVEL,
         "available_levels": _dispatch.available_levels(),
+        "cpus": _available_cpus(),
         "num_threads": get_num_threads(),
         "matmul_precision": _settings["matmul_precision"],
     }

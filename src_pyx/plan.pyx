@@ -115,7 +115,8 @@ cdef class Plan:
     cdef readonly Py_ssize_t slices     # of a batch of `rows`
     cdef Py_ssize_t room                # rows of the arena that are one member's
     cdef Py_ssize_t capacity            # rows of the arena
-    cdef Py_ssize_t n_ops, n_parameters, width
+    cdef Py_ssize_t n_ops, n_parameters
+    cdef Py_ssize_t slice_rows          # the fewest of a slice
     cdef Py_ssize_t n_loss_ops          # how many ops stand before the loss
     cdef Op* ops                        # each member's, one after the other
     cdef Py_ssize_t* offsets            # where each op's parameters begin, and where the last one's end
@@ -182,15 +183,19 @@ cdef class Plan:
             large_enough = min(rows, <Py_ssize_t>CHUNK_ROWS) <= self.rows
         return large_enough and threads <= self.threads
 
+    def team(self, Py_ssize_t rows, int threads):
+        """How many of so many threads a training step of `rows` takes."""
+        return self.team_for_step(rows, threads)
+
     # ---- building ----------------------------------------------------------------------------------
 
     cdef weigh(self, specs):
-        cdef Py_ssize_t i
-        self.width = specs[0].inputs
+        cdef Py_ssize_t i, width = specs[0].inputs
         for i, spec in enumerate(specs):
             self.offsets[i + 1] = self.offsets[i] + spec.parameters
-            self.width += spec.outputs
+            width += spec.outputs
         self.n_parameters = self.offsets[self.n_ops]
+        self.slice_rows = max(<Py_ssize_t>MIN_SLICE_ROWS, self.n_parameters // width)
 
     cdef divide(self, bint kept):
         """How many threads can be of use, and the rows that each has in the arena."""
@@ -329,11 +334,9 @@ cdef class Plan:
 
     cdef Py_ssize_t slices_of(self, Py_ssize_t rows) noexcept nogil:
         """Into how many slices a batch is cut: 1 (whole) unless activations outweigh the gradients."""
-        cdef Py_ssize_t slice_rows
-        if self.n_parameters > SLICED_PARAMETERS:
+        if rows < 2 * self.slice_rows or self.n_parameters > SLICED_PARAMETERS:
             return 1
-        slice_rows = max(<Py_ssize_t>MIN_SLICE_ROWS, self.n_parameters // self.width)
-        return max(<Py_ssize_t>1, min(rows // slice_rows, <Py_ssize_t>MAX_SLICES))
+        return min(rows // self.slice_rows, <Py_ssize_t>MAX_SLICES)
 
     cdef int team_for(self, double work, Py_ssize_t units, int threads) noexcept nogil:
         """Members that `work` multiply-adds in so many units repay, of `threads` that are allowed."""

@@ -109,30 +109,32 @@ cdef void dense_gradient(real* dkernel, const real* x, const real* dz, const rea
     matmul(&p, end - begin, outputs)
 
 
-# The same for a narrow layer: dkernel^T = dz^T . x, panel by panel.
+# The same for a narrow layer: dkernel^T = dz^T . x, panel by panel. With one output the transpose is the
+# thing itself.
 cdef void narrow_gradient(real* dkernel, const real* x, const real* dz, Py_ssize_t rows, Py_ssize_t inputs,
                           Py_ssize_t outputs, Py_ssize_t begin, Py_ssize_t end,
                           bint accumulate) noexcept nogil:
     cdef real[NARROW * PANEL] transposed
-    cdef real* part
-    cdef Py_ssize_t columns
+    cdef Py_ssize_t columns = end - begin if outputs == 1 else <Py_ssize_t>PANEL
+    cdef real* part = dkernel + begin * outputs
     cdef Product p
     multiply_by(&p, NULL, x, rows, inputs)
-    p.c = transposed
-    p.ldc = PANEL
+    p.c = part if outputs == 1 else transposed
+    p.ldc = columns
     p.a = dz
     p.a_row = 1
     p.a_k = outputs
-    p.start = transposed if accumulate else NULL
-    p.start_row = PANEL
+    p.start = p.c if accumulate else NULL
+    p.start_row = columns
     while begin < end:
-        columns = min(end - begin, <Py_ssize_t>PANEL)
-        part = dkernel + begin * outputs
+        columns = min(columns, end - begin)
         p.b = x + begin
-        if accumulate:
+        if accumulate and outputs > 1:
             transpose(transposed, PANEL, part, outputs, columns, outputs)
         matmul(&p, outputs, columns)
-        transpose(part, outputs, transposed, PANEL, outputs, columns)
+        if outputs > 1:
+            transpose(part, outputs, transposed, PANEL, outputs, columns)
+            part += columns * outputs
         begin += columns
 
 
