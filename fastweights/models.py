@@ -14,7 +14,7 @@ from fastweights import _check, _dispatch, losses, metrics, optimizers, training
 from fastweights._core import philox
 from fastweights._core import plan as _plan
 from fastweights.callbacks import Callback, History
-from fastweights.config import budget, get_num_threads
+from fastweights.config import budget
 from fastweights.layers import LAYERS, Layer, OpSpec
 from fastweights.layers.base import Shape, Variable, split_activation
 
@@ -290,9 +290,11 @@ class Sequential:
         "infer" gives outputs alone, "fit" trains, "check" gives gradients by the input as well, "keep"
         does so in two calls, `forward` and `backward`.
         """
-        granted = budget()
         plan = self._plans.get(purpose)
-        if plan is None or not plan.serves(rows, granted.threads):
+        if plan is not None and plan.needs_no_grant(rows):
+            return plan
+        granted = budget()
+        if plan is None or not plan.grant(rows, granted.threads):
             plan = _plan.Plan(
                 _dispatch.kernels(self.dtype).table,
                 self._loss_ops(),
@@ -486,11 +488,9 @@ class Sequential:
         rows = self._rows(x)
         out = np.empty((len(rows), *self._shapes[-1]), self.dtype)
         plan = self._plan_for("infer", len(rows))
-        threads = get_num_threads()
         first = 0
         while first < len(rows):
-            seconds = training.STRETCH_SECONDS
-            first = plan.infer(rows, None, out, first, len(rows), seconds, threads)
+            first = plan.infer(rows, None, out, first, len(rows), training.STRETCH_SECONDS)
         return out
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
@@ -528,7 +528,7 @@ class Sequential:
         rows = self._rows(x)
         self._build_for(rows)
         out = np.empty((len(rows), *self._shapes[-1]), self.dtype)
-        self._plan_for("keep", len(rows)).forward(rows, out, len(rows), get_num_threads())
+        self._plan_for("keep", len(rows)).forward(rows, out, len(rows))
         self._forward_rows = len(rows)
         return out
 
@@ -554,7 +554,7 @@ class Sequential:
                 )
             )
         dx = np.empty((len(given), *self.input_shape), self.dtype)
-        self._plan_for("keep", len(given)).backward(given, dx, len(given), get_num_threads())
+        self._plan_for("keep", len(given)).backward(given, dx, len(given))
         return dx
 
     def apply_gradients(self) -> None:

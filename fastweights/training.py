@@ -12,7 +12,6 @@ import numpy as np
 from fastweights import _check
 from fastweights._core import philox
 from fastweights.callbacks import Callback, EpochLines, History, Logs, ProgressBar
-from fastweights.config import get_num_threads
 
 if TYPE_CHECKING:
     from fastweights._core.plan import Plan
@@ -63,10 +62,9 @@ def evaluate(model: Sequential, x: np.ndarray, y: np.ndarray, prefix: str = "") 
     """Loss and metrics over checked rows."""
     plan = model._plan_for("infer", len(x))
     plan.reset()
-    threads = get_num_threads()
     first = 0
     while first < len(x):
-        first = plan.infer(x, y, None, first, len(x), STRETCH_SECONDS, threads)
+        first = plan.infer(x, y, None, first, len(x), STRETCH_SECONDS)
     return _logs(model, plan, prefix)
 
 
@@ -75,7 +73,7 @@ def gradients(model: Sequential, x: np.ndarray, y: np.ndarray) -> tuple[float, n
     dx = np.empty_like(x)
     plan = model._plan_for("check", len(x))
     model._forward_rows = 0
-    return plan.gradients_of(x, y, dx, len(x), get_num_threads()), dx
+    return plan.gradients_of(x, y, dx, len(x)), dx
 
 
 def _ready_plan(model: Sequential, batch_size: int) -> Plan:
@@ -89,7 +87,7 @@ def step(model: Sequential, x: np.ndarray, y: np.ndarray) -> float:
     """One step on checked rows; the loss before it."""
     plan = _ready_plan(model, len(x))
     plan.reset()
-    if plan.train(x, y, None, 0, len(x), len(x), 0.0, get_num_threads()) == 0:
+    if plan.train(x, y, None, 0, len(x), len(x), 0.0) == 0:
         raise DivergenceError(
             None,
             None,
@@ -215,9 +213,8 @@ def _epoch(
         memory.copy_from(good_memory)
         return DivergenceError(epoch, batch, learning_rate, what)
 
-    threads = get_num_threads()
     while first < len(x):
-        first = plan.train(x, y, order, first, len(x), batch_size, STRETCH_SECONDS, threads)
+        first = plan.train(x, y, order, first, len(x), batch_size, STRETCH_SECONDS)
         if not np.isfinite(plan.last_loss):
             raise diverged(first // batch_size, f"the loss became {plan.last_loss}")
         if first < len(x):

@@ -108,7 +108,8 @@ cdef class Plan:
     cdef char* memory
     cdef readonly Py_ssize_t arena_bytes
     cdef readonly Py_ssize_t rows
-    cdef readonly int threads           # of the budget
+    cdef readonly int threads           # of the budget ...
+    cdef int allowed                    # ... and of those granted for now
     cdef readonly int members           # the largest team
     cdef double grain
     cdef readonly double work_per_row   # of a forward pass, in multiply-adds
@@ -149,6 +150,7 @@ cdef class Plan:
         self.gradients = Address(gradients, True)
         self.rows = rows
         self.threads, cpus, self.grain = budget
+        self.allowed = self.threads
         self.n_ops = len(specs)
         self.n_loss_ops = self.n_ops
         self.in_use = PyThread_allocate_lock()
@@ -176,16 +178,31 @@ cdef class Plan:
         if self.in_use != NULL:
             PyThread_free_lock(self.in_use)
 
-    def serves(self, Py_ssize_t rows, int threads):
-        """Whether this plan is as good for batches of `rows` and so many threads as one made for them."""
-        cdef bint large_enough = rows <= self.rows
-        if self.gradients.at == NULL:
-            large_enough = min(rows, <Py_ssize_t>CHUNK_ROWS) <= self.rows
-        return large_enough and threads <= self.threads
+    def grant(self, Py_ssize_t rows, int threads):
+        """Sets how many threads may be taken, or says False: a new plan serves so many and `rows` better."""
+        if not self.has_room_for(rows) or threads > self.threads:
+            return False
+        self.allowed = threads
+        return True
+
+    def needs_no_grant(self, Py_ssize_t rows):
+        """Whether `rows` find room and are too little work for a second thread in any case."""
+        return self.has_room_for(rows) and self.team_of(rows, 2) == 1
+
+    cdef bint has_room_for(self, Py_ssize_t rows):
+        return rows <= self.rows or (self.gradients.at == NULL and self.room == CHUNK_ROWS)
 
     def team(self, Py_ssize_t rows, int threads):
-        """How many of so many threads a training step of `rows` takes."""
-        return self.team_for_step(rows, threads)
+        """How many of so many threads `rows` take."""
+        return self.team_of(rows, threads)
+
+    cdef int team_of(self, Py_ssize_t rows, int threads) noexcept nogil:
+        cdef Py_ssize_t units, slices = 1
+        if self.gradients.at == NULL:
+            return self.team_for(rows * self.work_per_row, (rows + self.room - 1) // self.room, threads)
+        slices = self.slices_of(rows)
+        units = slices if slices > 1 else (rows + ROW_STEP - 1) // ROW_STEP
+        return self.team_for(3.0 * rows * self.work_per_row, units, threads)
 
     # ---- building ----------------------------------------------------------------------------------
 
@@ -340,15 +357,10 @@ cdef class Plan:
 
     cdef int team_for(self, double work, Py_ssize_t units, int threads) noexcept nogil:
         """Members that `work` multiply-adds in so many units repay, of `threads` that are allowed."""
-        cdef Py_ssize_t members = min(<Py_ssize_t>min(self.members, threads), units)
+        cdef Py_ssize_t members = min(<Py_ssize_t>threads, units)
         if self.grain > 0.0 and work < self.grain * members:
             members = <Py_ssize_t>(work / self.grain)
         return <int>max(members, <Py_ssize_t>1)
-
-    cdef int team_for_step(self, Py_ssize_t rows, int threads) noexcept nogil:
-        cdef Py_ssize_t slices = self.slices_of(rows)
-        return self.team_for(3.0 * rows * self.work_per_row,
-                             slices if slices > 1 else (rows + ROW_STEP - 1) // ROW_STEP, threads)
 
     cdef Py_ssize_t begin_piece(self, const Op* op, Py_ssize_t offset, int member, int members) noexcept nogil:
         """The first of an op's pieces that is this member's; those up to the next one's are its own."""
@@ -666,12 +678,11 @@ cdef class Plan:
 
     # ---- whole stretches of work -------------------------------------------------------------------
 
-    cdef void run(self, task_function share, const Job* job, int members) noexcept nogil:
+    cdef void run(self, task_function share, const Job* job, Py_ssize_t rows) noexcept nogil:
         self.job = job[0]
-        run_together(share, <void*>self, members)
+        run_together(share, <void*>self, min(self.members, self.team_of(rows, self.allowed)))
 
-    def train(self, x, y, order, Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size, double seconds,
-              int threads):
+    def train(self, x, y, order, Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size, double seconds):
         """Trains on the batches from row `first` on, for about `seconds` or until row `last`.
 
         Returns the first row not trained on. A batch whose loss is not finite is not applied: the
@@ -686,13 +697,13 @@ cdef class Plan:
             PyThread_acquire_lock(self.in_use, WAIT_LOCK)
             job.seconds = seconds
             job.until = fw_seconds() + seconds
-            self.run(train_task, &job, self.team_for_step(min(batch_size, last - first), threads))
+            self.run(train_task, &job, min(batch_size, last - first))
             self.last_loss = self.job.loss
             first = self.job.first
             PyThread_release_lock(self.in_use)
         return first
 
-    def gradients_of(self, x, y, dx, Py_ssize_t rows, int threads):
+    def gradients_of(self, x, y, dx, Py_ssize_t rows):
         """Mean loss of these rows; gradients into the flat vector and, unless None, into dx."""
         cdef Address data = Address(x), labels = Address(y), input_gradient = Address(dx, True)
         cdef Job job
@@ -700,7 +711,7 @@ cdef class Plan:
         job.x, job.y, job.out, job.last = data.at, labels.at, input_gradient.at, rows
         with nogil:
             PyThread_acquire_lock(self.in_use, WAIT_LOCK)
-            self.run(gradient_task, &job, self.team_for_step(rows, threads))
+            self.run(gradient_task, &job, rows)
             self.last_loss = self.job.loss
             PyThread_release_lock(self.in_use)
         return self.last_loss
@@ -714,7 +725,7 @@ cdef class Plan:
             self.update.apply(self.parameters.at, self.gradients.at, self.state.at, self.n_parameters, 0,
                               self.n_parameters, numbers)
 
-    def infer(self, x, y, out, Py_ssize_t first, Py_ssize_t last, double seconds, int threads):
+    def infer(self, x, y, out, Py_ssize_t first, Py_ssize_t last, double seconds):
         """Rows from `first` on, for about `seconds` or until row `last`: returns the first row not done.
 
         Where y is given, loss and metrics are added up; where it is None, out gets the network's output.
@@ -726,13 +737,12 @@ cdef class Plan:
         with nogil:
             PyThread_acquire_lock(self.in_use, WAIT_LOCK)
             job.until = fw_seconds() + seconds
-            self.run(infer_task, &job, self.team_for((last - first) * self.work_per_row,
-                                                     (last - first + self.room - 1) // self.room, threads))
+            self.run(infer_task, &job, last - first)
             first = min(last, first + self.job.taken[0] * self.room)
             PyThread_release_lock(self.in_use)
         return first
 
-    def forward(self, x, out, Py_ssize_t rows, int threads):
+    def forward(self, x, out, Py_ssize_t rows):
         """The network's output for all rows, keeping what `backward` needs; x is copied."""
         cdef Address data = Address(x), result = Address(out, True)
         cdef Job job
@@ -740,10 +750,10 @@ cdef class Plan:
         job.x, job.out, job.last = data.at, result.at, rows
         with nogil:
             PyThread_acquire_lock(self.in_use, WAIT_LOCK)
-            self.run(forward_task, &job, self.team_for(rows * self.work_per_row, rows // ROW_STEP, threads))
+            self.run(forward_task, &job, rows)
             PyThread_release_lock(self.in_use)
 
-    def backward(self, dy, dx, Py_ssize_t rows, int threads):
+    def backward(self, dy, dx, Py_ssize_t rows):
         """Gradients of the parameters and of the input, from those of the last `forward`'s output."""
         cdef Address given = Address(dy), result = Address(dx, True)
         cdef Job job
@@ -751,8 +761,7 @@ cdef class Plan:
         job.x, job.out, job.last = given.at, result.at, rows
         with nogil:
             PyThread_acquire_lock(self.in_use, WAIT_LOCK)
-            self.run(backward_task, &job, self.team_for(2.0 * rows * self.work_per_row, rows // ROW_STEP,
-                                                        threads))
+            self.run(backward_task, &job, rows)
             PyThread_release_lock(self.in_use)
 
 

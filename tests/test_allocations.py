@@ -56,13 +56,13 @@ for widths, batch_size in (((5, 9, 3), 7), ((4, 32, 16, 4), 600), ((40, 100, 70,
             plan = model._plan_for("fit", batch_size)
             assert plan.members == threads
             few, many = (
-                spent(plan.train, x, y, order, 0, steps * batch_size, batch_size, 60.0, threads)
+                spent(plan.train, x, y, order, 0, steps * batch_size, batch_size, 60.0)
                 for steps in (1, 100)
             )
             assert few == many < 20, (few, many)
             plan = model._plan_for("infer", len(x))
             few, many = (
-                spent(plan.infer, x, y, None, 0, rows, 60.0, threads) for rows in (1, len(x))
+                spent(plan.infer, x, y, None, 0, rows, 60.0) for rows in (1, len(x))
             )
             assert few == many < 20, (few, many)
 print("ok")

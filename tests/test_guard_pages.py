@@ -125,16 +125,16 @@ def exercise(sizes, hidden, last, loss, rows, dtype):
     for batch in {rows, max(1, rows // 2)}:
         plan = model._plan_for("fit", batch)
         plan.reset()
-        plan.train(x, y, order, 0, rows, batch, 60.0, 2)
+        plan.train(x, y, order, 0, rows, batch, 60.0)
     dx, out = guarded(np.empty_like(x)), guarded(np.empty((rows, outputs), dtype))
-    model._plan_for("check", rows).gradients_of(x, y, dx, rows, 2)
+    model._plan_for("check", rows).gradients_of(x, y, dx, rows)
     keep = model._plan_for("keep", rows)
-    keep.forward(x, out, rows, 2)
-    keep.backward(out, dx, rows, 2)
+    keep.forward(x, out, rows)
+    keep.backward(out, dx, rows)
     infer = model._plan_for("infer", rows)
     infer.reset()
-    infer.infer(x, None, out, 0, rows, 60.0, 2)
-    infer.infer(x, y, None, 0, rows, 60.0, 2)
+    infer.infer(x, None, out, 0, rows, 60.0)
+    infer.infer(x, y, None, 0, rows, 60.0)
     models._plan.unmap()
 
 

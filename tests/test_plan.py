@@ -21,7 +21,7 @@ def plan_of(model, purpose="fit", rows=8):
 def test_train_runs_to_the_last_row_and_adds_up():
     model = network()
     oracle, plan = twin(model), plan_of(model)
-    assert plan.train(X, Y, None, 4, 18, 8, 60.0, 1) == 18
+    assert plan.train(X, Y, None, 4, 18, 8, 60.0) == 18
     total = 0.0
     for batch in (slice(4, 12), slice(12, 18)):
         loss = oracle.loss(X[batch], Y[batch])
@@ -37,7 +37,7 @@ def test_train_comes_back_after_its_time_with_whole_batches():
     plan = plan_of(network())
     first, stops = 0, []
     while first < 20:
-        first = plan.train(X, Y, None, first, 20, 8, 0.0, 1)
+        first = plan.train(X, Y, None, first, 20, 8, 0.0)
         stops.append(first)
     assert stops == [8, 16, 20]
     assert plan.rows_seen == 20
@@ -48,7 +48,7 @@ def test_train_stops_before_a_batch_that_is_not_finite():
     y[10] = np.inf
     model, other = network(), network()
     plan = plan_of(model)
-    assert plan.train(X, y, None, 0, 20, 8, 60.0, 1) == 8
+    assert plan.train(X, y, None, 0, 20, 8, 60.0) == 8
     assert plan.last_loss == np.inf
     assert (plan.rows_seen, np.isfinite(plan.loss_sum)) == (8, True)
     other.train_on_batch(X[:8], Y[:8])
@@ -58,21 +58,21 @@ def test_train_stops_before_a_batch_that_is_not_finite():
 def test_rows_come_in_the_order_given():
     order = np.array([7, 7, 3, 19, 0, 11], np.int64)
     model, other = network(), network()
-    plan_of(model).train(X, Y, order, 0, 6, 4, 60.0, 1)
-    plan_of(other).train(X[order], Y[order], None, 0, 6, 4, 60.0, 1)
+    plan_of(model).train(X, Y, order, 0, 6, 4, 60.0)
+    plan_of(other).train(X[order], Y[order], None, 0, 6, 4, 60.0)
     np.testing.assert_array_equal(model.parameters, other.parameters)
 
 
 def test_reset_forgets():
     model = network(metrics=("mae",))
     plan = plan_of(model, "infer")
-    plan.infer(X, Y, None, 0, 20, 60.0, 1)
+    plan.infer(X, Y, None, 0, 20, 60.0)
     first = plan.loss_sum, plan.rows_seen, plan.metric_states()
-    plan.infer(X, Y, None, 0, 20, 60.0, 1)
+    plan.infer(X, Y, None, 0, 20, 60.0)
     assert plan.rows_seen == 40
     plan.reset()
     assert (plan.loss_sum, plan.rows_seen, set(plan.metric_states()[0])) == (0.0, 0, {0.0})
-    plan.infer(X, Y, None, 0, 20, 60.0, 1)
+    plan.infer(X, Y, None, 0, 20, 60.0)
     assert (plan.loss_sum, plan.rows_seen, plan.metric_states()) == first
 
 
@@ -101,7 +101,7 @@ def test_the_model_outlives_its_plans_and_plans_their_model():
     plan, expected = model._plan_for("infer", 4), model.predict(X[:4])
     del model
     out = np.empty((4, 3))
-    plan.infer(X[:4], None, out, 0, 4, 60.0, 1)
+    plan.infer(X[:4], None, out, 0, 4, 60.0)
     np.testing.assert_array_equal(out, expected)
 
 
