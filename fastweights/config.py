@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastweights import _check, _dispatch
 
@@ -14,12 +14,38 @@ PRECISIONS = {"highest": "highest", "high": "high", "medium": "medium"}
 _settings: dict[str, Any] = {"num_threads": None, "matmul_precision": "highest"}
 
 
+#: Multiply-adds that make one more thread worth while, about 15 us of them; 0 takes every thread
+#: for every step, however small, which tests want.
+_grain = float(os.environ.get("FASTWEIGHTS_GRAIN", "4e5"))
+
+
+class Budget(NamedTuple):
+    """What a step may spend: threads, of how many CPUs, and the work that repays a thread."""
+
+    threads: int
+    cpus: int
+    grain: float
+
+
+def _available_cpus() -> int:
+    """The CPUs that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _default_threads() -> int:
     """OMP_NUM_THREADS where it is a whole number, but never more than the CPUs of this process."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    available = _available_cpus()
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     limit = int(asked) if asked.isdigit() and int(asked) > 0 else available
-    return max(1, min(limit or 1, available or 1))
+    return min(limit, available)
+
+
+def budget() -> Budget:
+    """Threads beyond the CPUs would only be in each other's way."""
+    cpus, threads = _available_cpus(), get_num_threads()
+    return Budget(min(threads, cpus) if _grain > 0.0 else threads, cpus, _grain)
 
 
 def set_num_threads(n: int) -> None:
@@ -64,6 +90,7 @@ def config() -> dict[str, Any]:
         "version": __version__,
         "cpu_level": _dispatch.LEVEL,
         "available_levels": _dispatch.available_levels(),
+        "cpus": _available_cpus(),
         "num_threads": get_num_threads(),
         "matmul_precision": _settings["matmul_precision"],
     }

@@ -14,6 +14,7 @@ from fastweights import _check, _dispatch, losses, metrics, optimizers, training
 from fastweights._core import philox
 from fastweights._core import plan as _plan
 from fastweights.callbacks import Callback, History
+from fastweights.config import budget
 from fastweights.layers import LAYERS, Layer, OpSpec
 from fastweights.layers.base import Shape, Variable, split_activation
 
@@ -284,19 +285,25 @@ class Sequential:
     # ---- plans -----------------------------------------------------------------------------------
 
     def _plan_for(self, purpose: str, rows: int) -> _plan.Plan:
-        """The plan for a purpose, with room for at least `rows`.
+        """The plan for a purpose and batches of `rows`.
 
-        "infer" gives outputs alone, "fit" trains, "check" gives gradients by the input as well.
+        "infer" gives outputs alone, "fit" trains, "check" gives gradients by the input as well, "keep"
+        does so in two calls, `forward` and `backward`.
         """
         plan = self._plans.get(purpose)
-        if plan is None or plan.capacity < rows:
+        if plan is not None and plan.needs_no_grant(rows):
+            return plan
+        granted = budget()
+        if plan is None or not plan.grant(rows, granted.threads):
             plan = _plan.Plan(
                 _dispatch.kernels(self.dtype).table,
                 self._loss_ops(),
                 self._parameters,
                 None if purpose == "infer" else self._gradients,
                 rows,
-                purpose == "check",
+                granted,
+                purpose in ("check", "keep"),
+                purpose == "keep",
             )
             if self.loss is not None:
                 self._attach(plan)
@@ -480,10 +487,10 @@ class Sequential:
         self._built()
         rows = self._rows(x)
         out = np.empty((len(rows), *self._shapes[-1]), self.dtype)
-        plan = self._plan_for("infer", min(len(rows), training.CHUNK_ROWS))
+        plan = self._plan_for("infer", len(rows))
         first = 0
         while first < len(rows):
-            first = plan.predict(rows, out, first, len(rows), training.STRETCH_SECONDS)
+            first = plan.infer(rows, None, out, first, len(rows), training.STRETCH_SECONDS)
         return out
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
@@ -521,7 +528,7 @@ class Sequential:
         rows = self._rows(x)
         self._build_for(rows)
         out = np.empty((len(rows), *self._shapes[-1]), self.dtype)
-        self._plan_for("check", len(rows)).forward(rows, out, len(rows))
+        self._plan_for("keep", len(rows)).forward(rows, out, len(rows))
         self._forward_rows = len(rows)
         return out
 
@@ -547,7 +554,7 @@ class Sequential:
                 )
             )
         dx = np.empty((len(given), *self.input_shape), self.dtype)
-        self._plan_for("check", len(given)).backward(given, dx, len(given))
+        self._plan_for("keep", len(given)).backward(given, dx, len(given))
         return dx
 
     def apply_gradients(self) -> None:

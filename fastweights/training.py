@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from fastweights._core.plan import Plan
     from fastweights.models import Sequential
 
-#: Rows that go through the network together: a larger batch is run chunk by chunk, with the same
-#: bits, so that activations stay in the cache and memory does not grow with the batch.
-CHUNK_ROWS = 256
-
 #: Compiled code comes back to Python at least this often, for Ctrl-C and progress.
 STRETCH_SECONDS = 0.04
 
@@ -64,25 +60,25 @@ def _logs(model: Sequential, plan: Plan, prefix: str = "") -> Logs:
 
 def evaluate(model: Sequential, x: np.ndarray, y: np.ndarray, prefix: str = "") -> Logs:
     """Loss and metrics over checked rows."""
-    plan = model._plan_for("infer", min(len(x), CHUNK_ROWS))
+    plan = model._plan_for("infer", len(x))
     plan.reset()
     first = 0
     while first < len(x):
-        first = plan.evaluate(x, y, first, len(x), STRETCH_SECONDS)
+        first = plan.infer(x, y, None, first, len(x), STRETCH_SECONDS)
     return _logs(model, plan, prefix)
 
 
 def gradients(model: Sequential, x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
     """Loss of checked rows and its gradient by x; that by the parameters is in the flat vector."""
     dx = np.empty_like(x)
-    plan = model._plan_for("check", min(len(x), CHUNK_ROWS))
+    plan = model._plan_for("check", len(x))
     model._forward_rows = 0
     return plan.gradients_of(x, y, dx, len(x)), dx
 
 
 def _ready_plan(model: Sequential, batch_size: int) -> Plan:
     """The plan that trains, with the optimizer's learning rate as it is now."""
-    plan = model._plan_for("fit", min(batch_size, CHUNK_ROWS))
+    plan = model._plan_for("fit", batch_size)
     model._optimizer_memory().numbers[0] = model._compiled()[0].learning_rate
     return plan
 

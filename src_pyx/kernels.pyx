@@ -45,4 +45,5 @@ TABLE.activations = &ACTIVATIONS[0]
 TABLE.losses = &LOSSES[0]
 TABLE.metrics = &METRICS[0]
 TABLE.updates = &UPDATES[0]
+TABLE.sum_parts = sum_parts
 table = PyCapsule_New(&TABLE, "fastweights.kernels", NULL)

@@ -7,17 +7,24 @@ which never does arithmetic on them, is written once for all dtypes.
 cdef struct Op
 cdef struct Activation
 
-# Sets saved_per_row and scratch_reals for batches of up to `rows`; `gradients` is NULL in inference.
+# Sets what is asked for below, for batches of which up to `rows` are in the arena at a time;
+# `gradients` is NULL in inference.
 ctypedef void (*op_measure)(Op* op, Py_ssize_t rows) noexcept nogil
-# Once a step of `rows`, before forward: what depends on the parameters alone. May be NULL.
-ctypedef void (*op_prepare)(const Op* op, Py_ssize_t rows) noexcept nogil
+# After the parameters have changed and before forward: what depends on these pieces of them alone, for
+# steps of `rows`. May be NULL.
+ctypedef void (*op_prepare)(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece,
+                            Py_ssize_t end_piece) noexcept nogil
 # forward: y from x; backward: dx from dy. Rows [begin, end) only, and no row looks at another.
 ctypedef void (*op_rows)(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
-# Gradients of the parameters, one chain over the rows in order; added to what is there if
-# `accumulate`, written over it if not. NULL without parameters.
-ctypedef void (*op_gradient)(const Op* op, Py_ssize_t rows, bint accumulate) noexcept nogil
+# Gradients of these pieces of the parameters from rows [begin, end): one chain over the rows in order,
+# going on from what is there if `accumulate`. NULL without parameters.
+ctypedef void (*op_gradient)(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
+                             Py_ssize_t end_piece, bint accumulate) noexcept nogil
 
 
+# Several threads run the functions of one op at once, on other rows or on other pieces of the
+# parameters. Each has an Op of its own, whose addresses are those of the others but for x, which may
+# lie in the caller's data, and for gradients.
 cdef struct Op:
     # Batches, row by row: x (rows, inputs), y (rows, outputs) and the loss's gradients by them.
     Py_ssize_t inputs
@@ -30,11 +37,18 @@ cdef struct Op:
     const void* parameters
     void* gradients
     # What `measure` asked for.
+    void* prepared           # prepared_reals: what `prepare` made
     void* saved              # rows x saved_per_row reals: `forward` writes, `backward` reads; NULL in inference
-    void* scratch            # scratch reals that live within one step
+    void* scratch            # scratch_reals that live from `backward` to `gradient`; NULL in inference
+    Py_ssize_t prepared_reals
     Py_ssize_t saved_per_row
     Py_ssize_t scratch_reals
+    Py_ssize_t pieces            # the parameters come in pieces that can be worked on apart ...
+    Py_ssize_t piece_parameters  # ... of so many each, of which the last has what is left; 0: none
+    double work_per_row          # of forward, in multiply-adds
     # What the layer's description said.
+    Py_ssize_t rows          # that the arena has room for
+    bint wants_dx
     bint has_bias
     const Activation* activation
     double activation_options[2]
@@ -74,20 +88,32 @@ cdef enum:
 ctypedef void (*metric_function)(double* state, const void* prediction, const void* target,
                                  Py_ssize_t rows, Py_ssize_t columns, const double* options) noexcept nogil
 
+# Adds to state the sums of rows that come later.
+ctypedef void (*metric_merge)(double* state, const double* later, Py_ssize_t columns) noexcept nogil
+
 cdef struct Metric:
     const char* name
     metric_function update
+    metric_merge merge
 
 
-# One step in place. state holds `slots` vectors of n reals, one after the other; options are the
-# optimizer's own numbers, which it may carry from step to step (running powers, say).
-ctypedef void (*update_function)(void* parameters, const void* gradients, void* state,
-                                 Py_ssize_t n, double* options) noexcept nogil
+# One step in place on parameters [begin, end) of n. state holds `slots` vectors of n reals, one after
+# the other; options are the optimizer's own numbers, which `advance` (may be NULL) carries to the next
+# step before it is made (running powers, say).
+ctypedef void (*update_function)(void* parameters, const void* gradients, void* state, Py_ssize_t n,
+                                 Py_ssize_t begin, Py_ssize_t end, const double* options) noexcept nogil
+ctypedef void (*update_advance)(double* options) noexcept nogil
 
 cdef struct Update:
     const char* name
     int slots
+    update_advance advance
     update_function apply
+
+
+# total[i] = the sum over k, in order, of parts[k * n + i] for i in [begin, end) and k < count.
+ctypedef void (*sum_parts_function)(void* total, const void* parts, Py_ssize_t n, Py_ssize_t begin,
+                                    Py_ssize_t end, Py_ssize_t count) noexcept nogil
 
 
 cdef struct OpKind:
@@ -108,3 +134,4 @@ cdef struct KernelTable:
     const Loss* losses
     const Metric* metrics
     const Update* updates
+    sum_parts_function sum_parts

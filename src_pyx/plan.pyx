@@ -1,12 +1,22 @@
 """The plan: a network as a flat array of ops over one arena, run without Python.
 
-    gather -> forward ops -> loss -> backward ops (reversed) -> update
+    gather -> forward ops -> loss -> backward ops (reversed) -> gradients, update and preparation
 
-A plan is built once for a network and a capacity in rows. It owns one arena for everything that is
-not a parameter, allocates nothing while it runs and holds no GIL. A batch larger than the capacity
-is run chunk by chunk, gradients adding up: since every sum over the batch is one chain in the order
-of the rows, the bits are the same for any capacity.
+A plan is built once for a network and a number of rows. It owns one arena for everything that is not
+a parameter, allocates nothing while it runs and holds no GIL. A team of threads runs it together, in
+one of two ways, which the network and the rows of the batch decide and the number of threads never
+does, so that the bits are the same for any team:
+
+* **whole**: the batch lies in the arena. Members share its rows, meet, and share the pieces of the
+  parameters: of each the gradient, which is one chain over all rows, then the update, then what the
+  next step's forward pass wants prepared. They meet again. A batch larger than the arena goes through
+  in chunks, the chains going on from chunk to chunk.
+* **sliced**: small networks on many rows. The batch is cut into slices, and members share them: each
+  slice has gradients of its own, made chunk by chunk in the member's part of the arena. They meet, and
+  share the pieces of the parameters: the slices' gradients are added in order; then as above.
 """
+
+import os
 
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
@@ -19,31 +29,39 @@ from libc.string cimport memcpy, memset
 
 from ops cimport Activation, KernelTable, Loss, METRIC_STATE, Metric, Op, OpKind, Update
 
-cdef extern from *:
-    """
-    #if defined(_WIN32)
-    #include <windows.h>
-    static double fw_seconds(void)
-    {
-        LARGE_INTEGER now, frequency;
-        QueryPerformanceCounter(&now);
-        QueryPerformanceFrequency(&frequency);
-        return (double)now.QuadPart / (double)frequency.QuadPart;
-    }
-    #else
-    #include <time.h>
-    static double fw_seconds(void)
-    {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-    }
-    #endif
-    """
-    double fw_seconds() noexcept nogil
+include "team.pxi"
 
 cdef enum:
     ALIGNMENT = 64
+    # A network with more parameters than this runs whole: the slices' gradients would leave the cache.
+    SLICED_PARAMETERS = 65536
+    MIN_SLICE_ROWS = 128
+    MAX_SLICES = 16
+    # Rows of a whole batch in the arena at a time, and of a slice or in inference.
+    WHOLE_ROWS = 1024
+    CHUNK_ROWS = 256
+    # Parameters whose gradient, update and preparation follow each other while they are in the cache.
+    GROUP_PARAMETERS = 65536
+    # The members' rows begin at multiples of this: whole register tiles.
+    ROW_STEP = 8
+    OPTIONS = 8
+
+
+# One call's work, as all members see it.
+cdef struct Job:
+    const char* x
+    const char* y
+    char* out                    # predictions or gradients by the input; may be NULL
+    const int64_t* order         # rows in the order of training; NULL: as they are
+    Py_ssize_t first
+    Py_ssize_t last
+    Py_ssize_t batch_size
+    double seconds
+    double until
+    double loss
+    bint stop
+    fw_shared[LINE] taken        # chunks that members have taken on ...
+    fw_shared[LINE] merged       # ... and whose sums are in the plan's
 
 
 cdef class Address:
@@ -64,7 +82,7 @@ cdef class Address:
 
 
 cdef class Plan:
-    """Runs one network for batches of up to `capacity` rows at a time.
+    """Runs one network, in training for batches of up to `rows`.
 
     Parameters
     ----------
@@ -75,63 +93,150 @@ cdef class Plan:
     parameters, gradients : buffer
         The flat vectors; `gradients` None builds a plan for inference, which keeps nothing for a
         backward pass.
-    capacity : int
-        Rows that the arena has room for.
+    rows : int
+        The largest batch; in inference, where rows go through in chunks, how many there are.
+    budget : fastweights.config.Budget
+        How many threads a team may have, and what a thread must have to do.
     input_gradient : bool
-        Whether `backward` also gives the gradient by the input.
+        Whether the gradient by the input is wanted too.
+    kept : bool
+        Whether all rows must stay in the arena from `forward` to `backward`.
     """
 
     cdef const KernelTable* table
     cdef Address parameters, gradients, state, update_options
-    cdef Op* ops
     cdef char* memory
     cdef readonly Py_ssize_t arena_bytes
-    cdef readonly Py_ssize_t capacity
+    cdef readonly Py_ssize_t rows
+    cdef readonly int threads           # of the budget ...
+    cdef int allowed                    # ... and of those granted for now
+    cdef readonly int members           # the largest team
+    cdef double grain
+    cdef readonly double work_per_row   # of a forward pass, in multiply-adds
+    cdef readonly Py_ssize_t slices     # of a batch of `rows`
+    cdef Py_ssize_t room                # rows of the arena that are one member's
+    cdef Py_ssize_t capacity            # rows of the arena
     cdef Py_ssize_t n_ops, n_parameters
+    cdef Py_ssize_t slice_rows          # the fewest of a slice
     cdef Py_ssize_t n_loss_ops          # how many ops stand before the loss
+    cdef Op* ops                        # each member's, one after the other
+    cdef Py_ssize_t* offsets            # where each op's parameters begin, and where the last one's end
     cdef char* inputs                   # gathered rows of x ...
     cdef char* targets                  # ... and of y
     cdef double* values                 # the loss of each row
+    cdef char* parts                    # the gradients of each slice
+    cdef double[MAX_SLICES] slice_loss
     cdef const Loss* loss
     cdef double[2] loss_options
     cdef Py_ssize_t target_bytes        # of one row
     cdef Py_ssize_t n_metrics
     cdef const Metric** metrics
     cdef double* metric_options
-    cdef double* metric_state
     cdef Py_ssize_t metric_sums         # doubles that one metric keeps: METRIC_STATE for each output
+    cdef double* metric_state           # of all rows since `reset` ...
+    cdef double* metric_parts           # ... and of each slice, or of each member's chunk
     cdef const Update* update
+    cdef Job job
+    cdef PyThread_type_lock in_use
     # Sums since `reset`.
     cdef readonly double loss_sum
     cdef readonly Py_ssize_t rows_seen
     cdef readonly double last_loss
 
-    def __cinit__(self, table, specs, parameters, gradients, Py_ssize_t capacity, bint input_gradient=False):
+    def __cinit__(self, table, specs, parameters, gradients, Py_ssize_t rows, budget,
+                  bint input_gradient=False, bint kept=False):
         self.table = <const KernelTable*>PyCapsule_GetPointer(table, "fastweights.kernels")
         self.parameters = Address(parameters, True)
         self.gradients = Address(gradients, True)
-        self.capacity = capacity
+        self.rows = rows
+        self.threads, cpus, self.grain = budget
+        self.allowed = self.threads
         self.n_ops = len(specs)
         self.n_loss_ops = self.n_ops
-        self.ops = <Op*>calloc(max(self.n_ops, 1), sizeof(Op))
+        self.in_use = PyThread_allocate_lock()
+        self.offsets = <Py_ssize_t*>calloc(self.n_ops + 1, sizeof(Py_ssize_t))
+        if self.offsets == NULL or self.in_use == NULL:
+            raise MemoryError()
+        self.weigh(specs)
+        self.divide(kept)
+        self.ops = <Op*>calloc(self.members * self.n_ops, sizeof(Op))
         if self.ops == NULL:
             raise MemoryError()
-        self.describe(specs)
-        self.lay_out(input_gradient)
+        self.describe(specs, input_gradient)
+        self.lay_out()
+        if self.members > 1:
+            recruit(self.members, cpus)
 
     def __dealloc__(self):
         free(self.ops)
+        free(self.offsets)
         free(self.memory)
         free(self.metrics)
         free(self.metric_options)
         free(self.metric_state)
+        free(self.metric_parts)
+        if self.in_use != NULL:
+            PyThread_free_lock(self.in_use)
+
+    def grant(self, Py_ssize_t rows, int threads):
+        """Sets how many threads may be taken, or says False: a new plan serves so many and `rows` better."""
+        if not self.has_room_for(rows) or threads > self.threads:
+            return False
+        self.allowed = threads
+        return True
+
+    def needs_no_grant(self, Py_ssize_t rows):
+        """Whether `rows` find room and are too little work for a second thread in any case."""
+        return self.has_room_for(rows) and self.team_of(rows, 2) == 1
+
+    cdef bint has_room_for(self, Py_ssize_t rows):
+        return rows <= self.rows or (self.gradients.at == NULL and self.room == CHUNK_ROWS)
+
+    def team(self, Py_ssize_t rows, int threads):
+        """How many of so many threads `rows` take."""
+        return self.team_of(rows, threads)
+
+    cdef int team_of(self, Py_ssize_t rows, int threads) noexcept nogil:
+        cdef Py_ssize_t units, slices = 1
+        if self.gradients.at == NULL:
+            return self.team_for(rows * self.work_per_row, (rows + self.room - 1) // self.room, threads)
+        slices = self.slices_of(rows)
+        units = slices if slices > 1 else (rows + ROW_STEP - 1) // ROW_STEP
+        return self.team_for(3.0 * rows * self.work_per_row, units, threads)
 
     # ---- building ----------------------------------------------------------------------------------
 
-    cdef describe(self, specs):
+    cdef weigh(self, specs):
+        cdef Py_ssize_t i, width = specs[0].inputs
+        for i, spec in enumerate(specs):
+            self.offsets[i + 1] = self.offsets[i] + spec.parameters
+            width += spec.outputs
+        self.n_parameters = self.offsets[self.n_ops]
+        self.slice_rows = max(<Py_ssize_t>MIN_SLICE_ROWS, self.n_parameters // width)
+
+    cdef divide(self, bint kept):
+        """How many threads can be of use, and the rows that each has in the arena."""
+        cdef Py_ssize_t n
+        self.members = <int>max(1, min(self.threads, <Py_ssize_t>MAX_MEMBERS))
+        self.slices = 1
+        if kept:
+            self.room = self.rows
+        elif self.gradients.at == NULL:
+            self.room = min(self.rows, <Py_ssize_t>CHUNK_ROWS)
+        else:
+            self.slices = self.slices_of(self.rows)
+            if self.slices > 1:
+                self.members = <int>min(<Py_ssize_t>self.members, self.slices)
+                self.room = min((self.rows + self.slices - 1) // self.slices, <Py_ssize_t>CHUNK_ROWS)
+            else:
+                self.room = min(self.rows, <Py_ssize_t>WHOLE_ROWS)
+        n = self.members if self.gradients.at == NULL or self.slices > 1 else 1
+        self.capacity = n * self.room
+
+    cdef describe(self, specs, bint input_gradient):
         cdef Op* op
         cdef const OpKind* kind
-        cdef Py_ssize_t i, k, offset = 0
+        cdef Py_ssize_t i, k
         for i, spec in enumerate(specs):
             op = &self.ops[i]
             kind = <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
@@ -141,46 +246,53 @@ cdef class Plan:
             op.gradient = kind.gradient
             op.inputs = spec.inputs
             op.outputs = spec.outputs
+            op.rows = self.capacity
             op.has_bias = spec.has_bias
             op.activation = <const Activation*>find(self.table.activations, sizeof(Activation),
                                                     spec.activation.name)
             for k, option in enumerate(spec.activation.options):
                 op.activation_options[k] = option
-            op.parameters = self.parameters.at + offset * self.table.real_bytes
+            op.parameters = self.parameters.at + self.offsets[i] * self.table.real_bytes
             if self.gradients.at != NULL:
-                op.gradients = self.gradients.at + offset * self.table.real_bytes
-            offset += spec.parameters
+                op.gradients = self.gradients.at + self.offsets[i] * self.table.real_bytes
+                op.wants_dx = i > 0 or input_gradient
             kind.measure(op, self.capacity)
-        self.n_parameters = offset
+            self.work_per_row += op.work_per_row
 
-    cdef lay_out(self, bint input_gradient):
+    cdef lay_out(self):
         """Counts the arena's bytes with no memory behind it, allocates it, hands out the addresses."""
-        cdef char* end = self.place(NULL, input_gradient)
+        cdef char* end = self.place(NULL)
+        cdef int member
         self.arena_bytes = <Py_ssize_t>(<uintptr_t>end)
         self.memory = <char*>calloc(self.arena_bytes + ALIGNMENT, 1)
         if self.memory == NULL:
-            raise MemoryError(f"no {self.arena_bytes:,} bytes for batches of {self.capacity} rows")
-        self.place(self.memory + ALIGNMENT - <uintptr_t>self.memory % ALIGNMENT, input_gradient)
+            raise MemoryError(f"no {self.arena_bytes:,} bytes for batches of {self.rows} rows")
+        self.place(self.memory + ALIGNMENT - <uintptr_t>self.memory % ALIGNMENT)
+        for member in range(1, self.members):
+            memcpy(self.ops + member * self.n_ops, self.ops, self.n_ops * sizeof(Op))
 
-    cdef char* place(self, char* at, bint input_gradient):
-        cdef Py_ssize_t row_bytes = self.capacity * self.table.real_bytes, i
+    cdef char* place(self, char* at):
+        cdef Py_ssize_t bytes = self.table.real_bytes, row_bytes = self.capacity * bytes, i
         cdef bint training = self.gradients.at != NULL
         cdef Op* op
         cdef char* previous_dy = NULL
         self.inputs = take(&at, row_bytes * self.ops[0].inputs)
         self.targets = take(&at, row_bytes * self.ops[self.n_ops - 1].outputs)
         self.values = <double*>take(&at, self.capacity * sizeof(double))
-        if training and input_gradient:
+        if self.slices > 1:
+            self.parts = take(&at, self.slices * self.n_parameters * bytes)
+        if self.ops[0].wants_dx:
             previous_dy = take(&at, row_bytes * self.ops[0].inputs)
         for i in range(self.n_ops):
             op = &self.ops[i]
             op.x = self.inputs if i == 0 else self.ops[i - 1].y
             op.y = take(&at, row_bytes * op.outputs)
-            op.scratch = take(&at, op.scratch_reals * self.table.real_bytes)
+            op.prepared = take(&at, op.prepared_reals * bytes)
             if training:
                 op.dx = previous_dy
                 op.dy = take(&at, row_bytes * op.outputs)
                 op.saved = take(&at, row_bytes * op.saved_per_row)
+                op.scratch = take(&at, op.scratch_reals * bytes)
                 previous_dy = <char*>op.dy
         return at
 
@@ -195,16 +307,19 @@ cdef class Plan:
 
     def set_metrics(self, metrics):
         """(name, options) of each metric, which look at the network's last output."""
-        cdef Py_ssize_t i, k
+        cdef Py_ssize_t i, k, parts = max(self.slices, <Py_ssize_t>self.members)
         free(self.metrics)
         free(self.metric_options)
         free(self.metric_state)
+        free(self.metric_parts)
         self.n_metrics = len(metrics)
         self.metric_sums = METRIC_STATE * self.ops[self.n_ops - 1].outputs
         self.metrics = <const Metric**>calloc(self.n_metrics + 1, sizeof(Metric*))
         self.metric_options = <double*>calloc(2 * self.n_metrics + 1, sizeof(double))
         self.metric_state = <double*>calloc(self.metric_sums * self.n_metrics + 1, sizeof(double))
-        if self.metrics == NULL or self.metric_options == NULL or self.metric_state == NULL:
+        self.metric_parts = <double*>calloc(parts * self.metric_sums * self.n_metrics + 1, sizeof(double))
+        if (self.metrics == NULL or self.metric_options == NULL or self.metric_state == NULL
+                or self.metric_parts == NULL):
             raise MemoryError()
         for i, (name, options) in enumerate(metrics):
             self.metrics[i] = <const Metric*>find(self.table.metrics, sizeof(Metric), name)
@@ -212,7 +327,7 @@ cdef class Plan:
                 self.metric_options[2 * i + k] = option
 
     def set_update(self, str name, state, options):
-        """The optimizer: its kernel, its state vectors and its numbers (float64, read at every step)."""
+        """The optimizer: its kernel, its state vectors and its numbers (float64, at most OPTIONS)."""
         self.update = <const Update*>find(self.table.updates, sizeof(Update), name)
         self.state = Address(state, True)
         self.update_options = Address(options, True)
@@ -232,85 +347,340 @@ cdef class Plan:
             for i in range(self.n_metrics)
         ]
 
-    # ---- one chunk: at most `capacity` rows, all of it without Python ------------------------------
+    # ---- how the work is divided -------------------------------------------------------------------
 
-    cdef void load(self, const char* x, const char* y, const int64_t* order, Py_ssize_t first,
-                   Py_ssize_t rows) noexcept nogil:
-        """Points the ops at rows [first, first + rows) of the order, gathered if there is one."""
-        cdef Py_ssize_t x_bytes = self.ops[0].inputs * self.table.real_bytes, i
+    cdef Py_ssize_t slices_of(self, Py_ssize_t rows) noexcept nogil:
+        """Into how many slices a batch is cut: 1 (whole) unless activations outweigh the gradients."""
+        if rows < 2 * self.slice_rows or self.n_parameters > SLICED_PARAMETERS:
+            return 1
+        return min(rows // self.slice_rows, <Py_ssize_t>MAX_SLICES)
+
+    cdef int team_for(self, double work, Py_ssize_t units, int threads) noexcept nogil:
+        """Members that `work` multiply-adds in so many units repay, of `threads` that are allowed."""
+        cdef Py_ssize_t members = min(<Py_ssize_t>threads, units)
+        if self.grain > 0.0 and work < self.grain * members:
+            members = <Py_ssize_t>(work / self.grain)
+        return <int>max(members, <Py_ssize_t>1)
+
+    cdef Py_ssize_t begin_piece(self, const Op* op, Py_ssize_t offset, int member, int members) noexcept nogil:
+        """The first of an op's pieces that is this member's; those up to the next one's are its own."""
+        cdef Py_ssize_t share
+        if op.pieces == 0 or member == 0:
+            return 0
+        if member == members:
+            return op.pieces
+        share = self.n_parameters * member // members - offset
+        return max(<Py_ssize_t>0, min((share + op.piece_parameters - 1) // op.piece_parameters, op.pieces))
+
+    # ---- rows --------------------------------------------------------------------------------------
+
+    cdef void load(self, Op* ops, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """Rows [first, ...) of the data, in training in its order, become rows [begin, end) of the arena."""
+        cdef const Job* job = &self.job
+        cdef Py_ssize_t x_bytes = ops[0].inputs * self.table.real_bytes, y_bytes = self.target_bytes, i
+        cdef const int64_t* order = job.order
+        cdef char* x
+        cdef char* y
         if order == NULL:
-            self.ops[0].x = x + first * x_bytes
-            if y != NULL:
-                memcpy(self.targets, y + first * self.target_bytes, rows * self.target_bytes)
+            ops[0].x = <const char*>(<uintptr_t>job.x + (first - begin) * x_bytes)
+            if job.y != NULL:
+                memcpy(self.targets + begin * y_bytes, job.y + first * y_bytes, (end - begin) * y_bytes)
             return
-        for i in range(rows):
-            memcpy(self.inputs + i * x_bytes, x + order[first + i] * x_bytes, x_bytes)
-            memcpy(self.targets + i * self.target_bytes, y + order[first + i] * self.target_bytes,
-                   self.target_bytes)
-        self.ops[0].x = self.inputs
+        ops[0].x = self.inputs
+        x = self.inputs + begin * x_bytes
+        y = self.targets + begin * y_bytes
+        for i in range(first, first + end - begin):
+            memcpy(x, job.x + order[i] * x_bytes, x_bytes)
+            memcpy(y, job.y + order[i] * y_bytes, y_bytes)
+            x += x_bytes
+            y += y_bytes
 
-    cdef void run_forward(self, Py_ssize_t begin_op, Py_ssize_t end_op, Py_ssize_t rows) noexcept nogil:
+    cdef void run_forward(self, Op* ops, Py_ssize_t begin_op, Py_ssize_t end_op, Py_ssize_t begin,
+                          Py_ssize_t end) noexcept nogil:
         cdef Py_ssize_t i
         for i in range(begin_op, end_op):
-            self.ops[i].forward(&self.ops[i], 0, rows)
+            ops[i].forward(&ops[i], begin, end)
 
-    cdef void run_backward(self, Py_ssize_t end_op, Py_ssize_t rows, bint accumulate) noexcept nogil:
-        cdef Py_ssize_t i
-        for i in range(end_op - 1, -1, -1):
-            self.ops[i].backward(&self.ops[i], 0, rows)
-            if self.ops[i].gradient != NULL:
-                self.ops[i].gradient(&self.ops[i], rows, accumulate)
+    cdef void measure_loss(self, Op* ops, Py_ssize_t begin, Py_ssize_t end, double scale,
+                           bint with_gradient) noexcept nogil:
+        """The loss of each row and, times scale, its gradient where backward starts."""
+        cdef Op* op = &ops[self.n_loss_ops - 1]
+        cdef Py_ssize_t row_bytes = op.outputs * self.table.real_bytes
+        self.loss.compute(self.values + begin, <char*>op.dy + begin * row_bytes if with_gradient else NULL,
+                          <char*>op.y + begin * row_bytes, self.targets + begin * self.target_bytes,
+                          end - begin, op.outputs, self.loss_options, scale)
 
-    cdef void prepare(self, Py_ssize_t rows) noexcept nogil:
-        cdef Py_ssize_t i
-        for i in range(self.n_ops):
-            if self.ops[i].prepare != NULL:
-                self.ops[i].prepare(&self.ops[i], rows)
-
-    cdef double measure_loss(self, double total, Py_ssize_t rows, double scale,
-                             bint with_gradient) noexcept nogil:
-        """`total` plus the loss of each row, in order; the gradient times scale where backward starts."""
-        cdef Op* op = &self.ops[self.n_loss_ops - 1]
-        cdef Py_ssize_t i
-        self.loss.compute(self.values, op.dy if with_gradient else NULL, op.y, self.targets,
-                          rows, op.outputs, self.loss_options, scale)
-        for i in range(rows):
-            total += self.values[i]
-        return total
-
-    cdef void measure_metrics(self, Py_ssize_t rows) noexcept nogil:
-        cdef Op* last = &self.ops[self.n_ops - 1]
-        cdef Py_ssize_t i
+    cdef void measure_metrics(self, Op* ops, double* state, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        cdef Op* last = &ops[self.n_ops - 1]
+        cdef Py_ssize_t row_bytes = last.outputs * self.table.real_bytes, i
         if self.n_metrics == 0:
             return
-        self.run_forward(self.n_loss_ops, self.n_ops, rows)
+        self.run_forward(ops, self.n_loss_ops, self.n_ops, begin, end)
         for i in range(self.n_metrics):
-            self.metrics[i].update(self.metric_state + i * self.metric_sums, last.y, self.targets,
-                                   rows, last.outputs, self.metric_options + 2 * i)
+            self.metrics[i].update(state + i * self.metric_sums, <char*>last.y + begin * row_bytes,
+                                   self.targets + begin * self.target_bytes, end - begin, last.outputs,
+                                   self.metric_options + 2 * i)
 
-    cdef double step_gradients(self, const char* x, const char* y, const int64_t* order,
-                               Py_ssize_t first, Py_ssize_t rows, char* dx) noexcept nogil:
-        """Mean loss and gradients of one batch, whatever its size; the input's gradient into dx."""
-        cdef Py_ssize_t done = 0, chunk, dx_bytes = self.ops[0].inputs * self.table.real_bytes
+    cdef double* metric_part(self, Py_ssize_t part) noexcept nogil:
+        return self.metric_parts + part * self.n_metrics * self.metric_sums
+
+    cdef void forget_metric_part(self, Py_ssize_t part) noexcept nogil:
+        memset(self.metric_part(part), 0, self.n_metrics * self.metric_sums * sizeof(double))
+
+    cdef void merge_metric_part(self, Py_ssize_t part) noexcept nogil:
+        cdef Py_ssize_t i, outputs = self.ops[self.n_ops - 1].outputs
+        for i in range(self.n_metrics):
+            self.metrics[i].merge(self.metric_state + i * self.metric_sums,
+                                  self.metric_part(part) + i * self.metric_sums, outputs)
+
+    # ---- one batch ---------------------------------------------------------------------------------
+
+    cdef double run_rows(self, int member, Team* team, Py_ssize_t first, Py_ssize_t rows,
+                         Py_ssize_t* left) noexcept nogil:
+        """All that a batch's rows have to do. Returns its mean loss to every member.
+
+        What is left for `renew` are the gradients of the last `left` rows, which are in the arena, or
+        (0) the sum of the slices' gradients.
+        """
+        cdef Op* ops = self.ops + member * self.n_ops
+        cdef Py_ssize_t slices = self.slices_of(rows), i
+        if slices > 1:
+            left[0] = 0
+            return self.run_slices(ops, member, team, first, rows, slices)
+        for i in range(self.n_ops):
+            ops[i].gradients = self.gradients.at + self.offsets[i] * self.table.real_bytes
+        return self.run_whole(ops, member, team, first, rows, left)
+
+    cdef double run_whole(self, Op* ops, int member, Team* team, Py_ssize_t first, Py_ssize_t rows,
+                          Py_ssize_t* left) noexcept nogil:
+        cdef Py_ssize_t done = 0, chunk, begin, end, i
         cdef double total = 0.0
-        self.prepare(rows)
-        while done < rows:
+        while True:
             chunk = min(self.capacity, rows - done)
-            self.load(x, y, order, first + done, chunk)
-            self.run_forward(0, self.n_loss_ops, chunk)
-            total = self.measure_loss(total, chunk, 1.0 / rows, True)
-            self.measure_metrics(chunk)
-            self.run_backward(self.n_loss_ops, chunk, done > 0)
-            if dx != NULL:
-                memcpy(dx + done * dx_bytes, self.ops[0].dx, chunk * dx_bytes)
+            begin = share_of(chunk, member, team.members)
+            end = share_of(chunk, member + 1, team.members)
+            self.load(ops, first + done + begin, begin, end)
+            if begin < end:
+                self.run_forward(ops, 0, self.n_loss_ops, begin, end)
+                self.measure_loss(ops, begin, end, 1.0 / rows, True)
+                for i in range(self.n_loss_ops - 1, -1, -1):
+                    ops[i].backward(&ops[i], begin, end)
+                self.give_dx(ops, first + done + begin, begin, end)
+            meet(team)
+            total += sum_of(self.values, chunk)
+            if member == 0:
+                self.measure_metrics(ops, self.metric_state, 0, chunk)
             done += chunk
+            if done == rows:
+                left[0] = chunk
+                return total / rows
+            for i in range(self.n_loss_ops):
+                self.add_gradient(&ops[i], i, member, team.members, chunk, done > chunk)
+            meet(team)
+
+    cdef void add_gradient(self, Op* op, Py_ssize_t i, int member, int members, Py_ssize_t rows,
+                           bint accumulate) noexcept nogil:
+        cdef Py_ssize_t begin = self.begin_piece(op, self.offsets[i], member, members)
+        cdef Py_ssize_t end = self.begin_piece(op, self.offsets[i], member + 1, members)
+        if begin < end:
+            op.gradient(op, 0, rows, begin, end, accumulate)
+
+    cdef double run_slices(self, Op* ops, int member, Team* team, Py_ssize_t first, Py_ssize_t rows,
+                           Py_ssize_t slices) noexcept nogil:
+        cdef Py_ssize_t part, last_part = slices * (member + 1) // team.members
+        cdef double total = 0.0
+        for part in range(slices * member // team.members, last_part):
+            self.run_slice(ops, member, part, first, rows, slices)
+        meet(team)
+        for part in range(slices):
+            total += self.slice_loss[part]
+            if member == 0:
+                self.merge_metric_part(part)
         return total / rows
 
-    cdef void step_update(self) noexcept nogil:
-        self.update.apply(self.parameters.at, self.gradients.at, self.state.at, self.n_parameters,
-                          <double*>self.update_options.at)
+    cdef void run_slice(self, Op* ops, int member, Py_ssize_t part, Py_ssize_t first, Py_ssize_t rows,
+                        Py_ssize_t slices) noexcept nogil:
+        cdef Py_ssize_t done = rows * part // slices, last = rows * (part + 1) // slices
+        cdef Py_ssize_t begin = member * self.room, end, i
+        cdef bint accumulate = False
+        cdef double total = 0.0
+        for i in range(self.n_ops):
+            ops[i].gradients = self.parts + (part * self.n_parameters + self.offsets[i]) * self.table.real_bytes
+        self.forget_metric_part(part)
+        while done < last:
+            end = begin + min(self.room, last - done)
+            self.load(ops, first + done, begin, end)
+            self.run_forward(ops, 0, self.n_loss_ops, begin, end)
+            self.measure_loss(ops, begin, end, 1.0 / rows, True)
+            total += sum_of(self.values + begin, end - begin)
+            self.measure_metrics(ops, self.metric_part(part), begin, end)
+            for i in range(self.n_loss_ops - 1, -1, -1):
+                ops[i].backward(&ops[i], begin, end)
+                if ops[i].pieces > 0:
+                    ops[i].gradient(&ops[i], begin, end, 0, ops[i].pieces, accumulate)
+            self.give_dx(ops, first + done, begin, end)
+            accumulate = True
+            done += end - begin
+        self.slice_loss[part] = total
+
+    cdef void give_dx(self, Op* ops, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        cdef Py_ssize_t x_bytes = ops[0].inputs * self.table.real_bytes
+        if self.job.out != NULL:
+            memcpy(self.job.out + first * x_bytes, <char*>ops[0].dx + begin * x_bytes, (end - begin) * x_bytes)
+
+    cdef void renew(self, int member, Team* team, Py_ssize_t rows, Py_ssize_t left, const double* numbers,
+                    bint prepare) noexcept nogil:
+        """This member's pieces of the parameters: gradient, update (unless numbers is NULL), preparation."""
+        cdef Op* ops = self.ops + member * self.n_ops
+        cdef Op* op
+        cdef Py_ssize_t slices = self.slices_of(rows), i, piece, upto, end, group, begin_at, end_at
+        for i in range(self.n_ops):
+            op = &ops[i]
+            if op.pieces == 0:
+                continue
+            piece = self.begin_piece(op, self.offsets[i], member, team.members)
+            end = self.begin_piece(op, self.offsets[i], member + 1, team.members)
+            group = max(<Py_ssize_t>1, GROUP_PARAMETERS // op.piece_parameters)
+            while piece < end:
+                upto = min(piece + group, end)
+                begin_at = self.offsets[i] + piece * op.piece_parameters
+                end_at = self.offsets[i + 1] if upto == op.pieces else self.offsets[i] + upto * op.piece_parameters
+                if left > 0:
+                    op.gradient(op, 0, left, piece, upto, left < rows)
+                elif slices > 1:
+                    self.table.sum_parts(self.gradients.at, self.parts, self.n_parameters, begin_at, end_at,
+                                         slices)
+                if numbers != NULL:
+                    self.update.apply(self.parameters.at, self.gradients.at, self.state.at,
+                                      self.n_parameters, begin_at, end_at, numbers)
+                if prepare and op.prepare != NULL:
+                    op.prepare(op, rows, piece, upto)
+                piece = upto
+
+    cdef void prepare(self, int member, Team* team, Py_ssize_t rows) noexcept nogil:
+        """What depends on the parameters alone, before the first rows."""
+        cdef Op* op
+        cdef Py_ssize_t i, begin, end
+        for i in range(self.n_ops):
+            op = &self.ops[member * self.n_ops + i]
+            if op.prepare != NULL:
+                begin = self.begin_piece(op, self.offsets[i], member, team.members)
+                end = self.begin_piece(op, self.offsets[i], member + 1, team.members)
+                if begin < end:
+                    op.prepare(op, rows, begin, end)
+        meet(team)
+
+    # ---- what each member does ---------------------------------------------------------------------
+
+    cdef void train_share(self, int member, Team* team) noexcept nogil:
+        cdef Job* job = &self.job
+        cdef double[OPTIONS] numbers
+        cdef Py_ssize_t first = job.first, rows, left
+        cdef double loss
+        cdef int unchecked = 0, patience = 1
+        memcpy(numbers, self.update_options.at, self.update_options.view.len)
+        self.prepare(member, team, job.batch_size)
+        while True:
+            rows = min(job.batch_size, job.last - first)
+            loss = self.run_rows(member, team, first, rows, &left)
+            if not isfinite(loss):
+                break
+            first += rows
+            if self.update.advance != NULL:
+                self.update.advance(numbers)
+            self.renew(member, team, rows, left, numbers, first < job.last)
+            if member == 0:
+                self.loss_sum += loss * rows
+                self.rows_seen += rows
+                unchecked += 1
+                if unchecked == patience:
+                    # Looking at the clock costs as much as a small step: look ever less often, as
+                    # long as no more than a sixteenth of the time passes between two looks.
+                    unchecked = 0
+                    job.stop = fw_seconds() >= job.until
+                    if patience < 64 and fw_seconds() < job.until - job.seconds * 15 / 16:
+                        patience *= 2
+            meet(team)
+            if job.stop or first == job.last:
+                break
+        if member == 0:
+            memcpy(self.update_options.at, numbers, self.update_options.view.len)
+            job.first = first
+            job.loss = loss
+
+    cdef void gradient_share(self, int member, Team* team) noexcept nogil:
+        cdef Py_ssize_t left, rows = self.job.last
+        cdef double loss
+        self.prepare(member, team, rows)
+        loss = self.run_rows(member, team, 0, rows, &left)
+        self.renew(member, team, rows, left, NULL, False)
+        if member == 0:
+            self.job.loss = loss
+
+    cdef void infer_share(self, int member, Team* team) noexcept nogil:
+        """Chunk by chunk: predictions where `out` is given, loss and metrics where y is."""
+        cdef Job* job = &self.job
+        cdef Op* ops = self.ops + member * self.n_ops
+        cdef Op* final = &ops[self.n_ops - 1]
+        cdef Py_ssize_t out_bytes = final.outputs * self.table.real_bytes
+        cdef Py_ssize_t begin = member * self.room, first, rows
+        cdef long chunk
+        self.prepare(member, team, job.last - job.first)
+        while True:
+            chunk = fw_add(&job.taken[0], 1)
+            first = job.first + chunk * self.room
+            if first >= job.last:
+                break
+            rows = min(self.room, job.last - first)
+            self.load(ops, first, begin, begin + rows)
+            if job.y != NULL:
+                self.run_forward(ops, 0, self.n_loss_ops, begin, begin + rows)
+                self.measure_loss(ops, begin, begin + rows, 1.0, False)
+                self.forget_metric_part(member)
+                self.measure_metrics(ops, self.metric_part(member), begin, begin + rows)
+                wait_until(&job.merged[0], chunk, team.spins)
+                self.loss_sum += sum_of(self.values + begin, rows)
+                self.rows_seen += rows
+                self.merge_metric_part(member)
+                fw_add(&job.merged[0], 1)
+            else:
+                self.run_forward(ops, 0, self.n_ops, begin, begin + rows)
+                memcpy(job.out + first * out_bytes, <char*>final.y + begin * out_bytes, rows * out_bytes)
+            if fw_seconds() >= job.until:
+                break
+
+    cdef void forward_share(self, int member, Team* team) noexcept nogil:
+        cdef Op* ops = self.ops + member * self.n_ops
+        cdef Op* final = &ops[self.n_ops - 1]
+        cdef Py_ssize_t x_bytes = ops[0].inputs * self.table.real_bytes
+        cdef Py_ssize_t out_bytes = final.outputs * self.table.real_bytes, rows = self.job.last
+        cdef Py_ssize_t begin = share_of(rows, member, team.members)
+        cdef Py_ssize_t end = share_of(rows, member + 1, team.members)
+        self.prepare(member, team, rows)
+        memcpy(self.inputs + begin * x_bytes, self.job.x + begin * x_bytes, (end - begin) * x_bytes)
+        ops[0].x = self.inputs
+        self.run_forward(ops, 0, self.n_ops, begin, end)
+        memcpy(self.job.out + begin * out_bytes, <char*>final.y + begin * out_bytes, (end - begin) * out_bytes)
+
+    cdef void backward_share(self, int member, Team* team) noexcept nogil:
+        cdef Op* ops = self.ops + member * self.n_ops
+        cdef Op* final = &ops[self.n_ops - 1]
+        cdef Py_ssize_t dy_bytes = final.outputs * self.table.real_bytes, rows = self.job.last, i
+        cdef Py_ssize_t begin = share_of(rows, member, team.members)
+        cdef Py_ssize_t end = share_of(rows, member + 1, team.members)
+        ops[0].x = self.inputs
+        memcpy(<char*>final.dy + begin * dy_bytes, self.job.x + begin * dy_bytes, (end - begin) * dy_bytes)
+        for i in range(self.n_ops - 1, -1, -1):
+            ops[i].backward(&ops[i], begin, end)
+        self.give_dx(ops, begin, begin, end)
+        meet(team)
+        self.renew(member, team, rows, rows, NULL, False)
 
     # ---- whole stretches of work -------------------------------------------------------------------
+
+    cdef void run(self, task_function share, const Job* job, Py_ssize_t rows) noexcept nogil:
+        self.job = job[0]
+        run_together(share, <void*>self, min(self.members, self.team_of(rows, self.allowed)))
 
     def train(self, x, y, order, Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size, double seconds):
         """Trains on the batches from row `first` on, for about `seconds` or until row `last`.
@@ -319,102 +689,116 @@ cdef class Plan:
         stretch ends before it and `last_loss` is that loss.
         """
         cdef Address data = Address(x), labels = Address(y), indices = Address(order)
-        cdef Py_ssize_t rows
-        cdef double until, loss = 0.0
-        cdef int unchecked = 0, patience = 1
+        cdef Job job
+        memset(&job, 0, sizeof(job))
+        job.x, job.y, job.order = data.at, labels.at, <const int64_t*>indices.at
+        job.first, job.last, job.batch_size = first, last, batch_size
         with nogil:
-            until = fw_seconds() + seconds
-            while first < last:
-                rows = min(batch_size, last - first)
-                loss = self.step_gradients(data.at, labels.at, <const int64_t*>indices.at, first, rows, NULL)
-                if not isfinite(loss):
-                    break
-                self.step_update()
-                self.loss_sum += loss * rows
-                self.rows_seen += rows
-                first += rows
-                unchecked += 1
-                if unchecked == patience:
-                    # Looking at the clock costs as much as a small step: look ever less often, as
-                    # long as no more than a sixteenth of the time passes between two looks.
-                    unchecked = 0
-                    if fw_seconds() >= until:
-                        break
-                    if patience < 64 and fw_seconds() < until - seconds * 15 / 16:
-                        patience *= 2
-        self.last_loss = loss
+            PyThread_acquire_lock(self.in_use, WAIT_LOCK)
+            job.seconds = seconds
+            job.until = fw_seconds() + seconds
+            self.run(train_task, &job, min(batch_size, last - first))
+            self.last_loss = self.job.loss
+            first = self.job.first
+            PyThread_release_lock(self.in_use)
         return first
 
     def gradients_of(self, x, y, dx, Py_ssize_t rows):
         """Mean loss of these rows; gradients into the flat vector and, unless None, into dx."""
         cdef Address data = Address(x), labels = Address(y), input_gradient = Address(dx, True)
+        cdef Job job
+        memset(&job, 0, sizeof(job))
+        job.x, job.y, job.out, job.last = data.at, labels.at, input_gradient.at, rows
         with nogil:
-            self.last_loss = self.step_gradients(data.at, labels.at, NULL, 0, rows, input_gradient.at)
+            PyThread_acquire_lock(self.in_use, WAIT_LOCK)
+            self.run(gradient_task, &job, rows)
+            self.last_loss = self.job.loss
+            PyThread_release_lock(self.in_use)
         return self.last_loss
 
     def apply_update(self):
         """One step of the optimizer with the gradients that are there."""
+        cdef double* numbers = <double*>self.update_options.at
         with nogil:
-            self.step_update()
+            if self.update.advance != NULL:
+                self.update.advance(numbers)
+            self.update.apply(self.parameters.at, self.gradients.at, self.state.at, self.n_parameters, 0,
+                              self.n_parameters, numbers)
 
-    def evaluate(self, x, y, Py_ssize_t first, Py_ssize_t last, double seconds):
-        """Adds loss and metrics of rows from `first` on; returns the first row not looked at."""
-        cdef Address data = Address(x), labels = Address(y)
-        cdef Py_ssize_t chunk
-        cdef double until
-        with nogil:
-            until = fw_seconds() + seconds
-            self.prepare(last - first)
-            while first < last:
-                chunk = min(self.capacity, last - first)
-                self.load(data.at, labels.at, NULL, first, chunk)
-                self.run_forward(0, self.n_loss_ops, chunk)
-                self.loss_sum = self.measure_loss(self.loss_sum, chunk, 1.0, False)
-                self.measure_metrics(chunk)
-                self.rows_seen += chunk
-                first += chunk
-                if fw_seconds() >= until:
-                    break
-        return first
+    def infer(self, x, y, out, Py_ssize_t first, Py_ssize_t last, double seconds):
+        """Rows from `first` on, for about `seconds` or until row `last`: returns the first row not done.
 
-    def predict(self, x, out, Py_ssize_t first, Py_ssize_t last, double seconds):
-        """The network's output for rows from `first` on; returns the first row not done."""
-        cdef Address data = Address(x), result = Address(out, True)
-        cdef Op* final = &self.ops[self.n_ops - 1]
-        cdef Py_ssize_t chunk, out_bytes = final.outputs * self.table.real_bytes
-        cdef double until
+        Where y is given, loss and metrics are added up; where it is None, out gets the network's output.
+        """
+        cdef Address data = Address(x), labels = Address(y), result = Address(out, True)
+        cdef Job job
+        memset(&job, 0, sizeof(job))
+        job.x, job.y, job.out, job.first, job.last = data.at, labels.at, result.at, first, last
         with nogil:
-            until = fw_seconds() + seconds
-            self.prepare(last - first)
-            while first < last:
-                chunk = min(self.capacity, last - first)
-                self.load(data.at, NULL, NULL, first, chunk)
-                self.run_forward(0, self.n_ops, chunk)
-                memcpy(result.at + first * out_bytes, final.y, chunk * out_bytes)
-                first += chunk
-                if fw_seconds() >= until:
-                    break
+            PyThread_acquire_lock(self.in_use, WAIT_LOCK)
+            job.until = fw_seconds() + seconds
+            self.run(infer_task, &job, last - first)
+            first = min(last, first + self.job.taken[0] * self.room)
+            PyThread_release_lock(self.in_use)
         return first
 
     def forward(self, x, out, Py_ssize_t rows):
-        """As `predict` for at most `capacity` rows, keeping what `backward` needs; x is copied."""
+        """The network's output for all rows, keeping what `backward` needs; x is copied."""
         cdef Address data = Address(x), result = Address(out, True)
-        cdef Op* final = &self.ops[self.n_ops - 1]
+        cdef Job job
+        memset(&job, 0, sizeof(job))
+        job.x, job.out, job.last = data.at, result.at, rows
         with nogil:
-            memcpy(self.inputs, data.at, rows * self.ops[0].inputs * self.table.real_bytes)
-            self.ops[0].x = self.inputs
-            self.prepare(rows)
-            self.run_forward(0, self.n_ops, rows)
-            memcpy(result.at, final.y, rows * final.outputs * self.table.real_bytes)
+            PyThread_acquire_lock(self.in_use, WAIT_LOCK)
+            self.run(forward_task, &job, rows)
+            PyThread_release_lock(self.in_use)
 
     def backward(self, dy, dx, Py_ssize_t rows):
         """Gradients of the parameters and of the input, from those of the last `forward`'s output."""
         cdef Address given = Address(dy), result = Address(dx, True)
-        cdef Op* final = &self.ops[self.n_ops - 1]
+        cdef Job job
+        memset(&job, 0, sizeof(job))
+        job.x, job.out, job.last = given.at, result.at, rows
         with nogil:
-            memcpy(final.dy, given.at, rows * final.outputs * self.table.real_bytes)
-            self.run_backward(self.n_ops, rows, False)
-            memcpy(result.at, self.ops[0].dx, rows * self.ops[0].inputs * self.table.real_bytes)
+            PyThread_acquire_lock(self.in_use, WAIT_LOCK)
+            self.run(backward_task, &job, rows)
+            PyThread_release_lock(self.in_use)
+
+
+cdef void train_task(void* plan, int member, Team* team) noexcept nogil:
+    (<Plan>plan).train_share(member, team)
+
+
+cdef void gradient_task(void* plan, int member, Team* team) noexcept nogil:
+    (<Plan>plan).gradient_share(member, team)
+
+
+cdef void infer_task(void* plan, int member, Team* team) noexcept nogil:
+    (<Plan>plan).infer_share(member, team)
+
+
+cdef void forward_task(void* plan, int member, Team* team) noexcept nogil:
+    (<Plan>plan).forward_share(member, team)
+
+
+cdef void backward_task(void* plan, int member, Team* team) noexcept nogil:
+    (<Plan>plan).backward_share(member, team)
+
+
+cdef inline Py_ssize_t share_of(Py_ssize_t rows, int member, int members) noexcept nogil:
+    """Where the rows of a member begin; those of the last one end at share_of(rows, members, members)."""
+    if member == members:
+        return rows
+    return min(rows, (rows * member // members + ROW_STEP // 2) // ROW_STEP * ROW_STEP)
+
+
+cdef inline double sum_of(const double* values, Py_ssize_t n) noexcept nogil:
+    cdef double[4] sums
+    cdef Py_ssize_t i
+    sums[0] = sums[1] = sums[2] = sums[3] = 0.0
+    for i in range(n):
+        sums[i % 4] += values[i]
+    return (sums[0] + sums[1]) + (sums[2] + sums[3])
 
 
 cdef inline char* take(char** at, Py_ssize_t size) noexcept nogil:

@@ -6,6 +6,7 @@ from helpers import data, network, twin
 
 from fastweights import _dispatch
 from fastweights._core.plan import Plan, update_slots
+from fastweights.config import budget
 from fastweights.layers import OpSpec
 
 X, Y = data(20)
@@ -65,13 +66,13 @@ def test_rows_come_in_the_order_given():
 def test_reset_forgets():
     model = network(metrics=("mae",))
     plan = plan_of(model, "infer")
-    plan.evaluate(X, Y, 0, 20, 60.0)
+    plan.infer(X, Y, None, 0, 20, 60.0)
     first = plan.loss_sum, plan.rows_seen, plan.metric_states()
-    plan.evaluate(X, Y, 0, 20, 60.0)
+    plan.infer(X, Y, None, 0, 20, 60.0)
     assert plan.rows_seen == 40
     plan.reset()
     assert (plan.loss_sum, plan.rows_seen, set(plan.metric_states()[0])) == (0.0, 0, {0.0})
-    plan.evaluate(X, Y, 0, 20, 60.0)
+    plan.infer(X, Y, None, 0, 20, 60.0)
     assert (plan.loss_sum, plan.rows_seen, plan.metric_states()) == first
 
 
@@ -80,7 +81,7 @@ def test_a_model_keeps_a_plan_and_replaces_one_that_is_too_small():
     small = model._plan_for("fit", 8)
     assert model._plan_for("fit", 3) is small
     large = model._plan_for("fit", 9)
-    assert (small.capacity, large.capacity) == (8, 9)
+    assert (small.rows, large.rows) == (8, 9)
     assert model._plan_for("fit", 8) is large
     assert model._plan_for("infer", 8) is not large
 
@@ -100,19 +101,19 @@ def test_the_model_outlives_its_plans_and_plans_their_model():
     plan, expected = model._plan_for("infer", 4), model.predict(X[:4])
     del model
     out = np.empty((4, 3))
-    plan.predict(X[:4], out, 0, 4, 60.0)
+    plan.infer(X[:4], None, out, 0, 4, 60.0)
     np.testing.assert_array_equal(out, expected)
 
 
-def test_a_capacity_that_no_memory_holds():
+def test_rows_that_no_memory_holds():
     with pytest.raises(MemoryError, match=r"no [\d,]+ bytes for batches of 281474976710656 rows"):
-        network()._plan_for("infer", 2**48)
+        network()._plan_for("keep", 2**48)
 
 
 def test_names_that_no_table_has():
     table = _dispatch.kernels(np.dtype("float32")).table
     with pytest.raises(KeyError, match="conv9d"):
-        Plan(table, [OpSpec("conv9d", 1, 1)], np.zeros(0, np.float32), None, 1)
+        Plan(table, [OpSpec("conv9d", 1, 1)], np.zeros(0, np.float32), None, 1, budget())
     with pytest.raises(KeyError, match="sgdd"):
         update_slots(table, "sgdd")
     assert [update_slots(table, name) for name in ("sgd", "momentum", "adam")] == [0, 1, 2]

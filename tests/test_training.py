@@ -27,16 +27,6 @@ def trained(batch_size=32, dtype="float32"):
     return model, history
 
 
-@pytest.mark.parametrize("dtype", REALS)
-@pytest.mark.parametrize("chunk_rows", [1, 7, 64, 599, 600, 5000])
-def test_chunks_do_not_change_the_bits(chunk_rows, dtype, monkeypatch):
-    usual, usual_history = trained(batch_size=600, dtype=dtype)
-    monkeypatch.setattr(training, "CHUNK_ROWS", chunk_rows)
-    model, history = trained(batch_size=600, dtype=dtype)
-    same_bits(model.parameters, usual.parameters)
-    assert history.history == usual_history.history
-
-
 def test_earlier_calls_do_not_change_the_bits():
     usual, _ = trained()
     model = network((5, 17, 3), "silu", optimizer="adam", metrics=("mae",), dtype="float32")

@@ -2,11 +2,16 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from fastweights.config import Budget
 from fastweights.layers import OpSpec
 
 class Plan:
     arena_bytes: int
-    capacity: int
+    rows: int
+    threads: int
+    members: int
+    slices: int
+    work_per_row: float
     loss_sum: float
     rows_seen: int
     last_loss: float
@@ -16,9 +21,14 @@ class Plan:
         specs: Sequence[OpSpec],
         parameters: np.ndarray,
         gradients: np.ndarray | None,
-        capacity: int,
+        rows: int,
+        budget: Budget,
         input_gradient: bool = False,
+        kept: bool = False,
     ) -> None: ...
+    def grant(self, rows: int, threads: int) -> bool: ...
+    def needs_no_grant(self, rows: int) -> bool: ...
+    def team(self, rows: int, threads: int) -> int: ...
     def set_loss(
         self, name: str, options: Iterable[float], target_bytes: int, skipped_ops: int
     ) -> None: ...
@@ -40,13 +50,17 @@ class Plan:
         self, x: np.ndarray, y: np.ndarray, dx: np.ndarray | None, rows: int
     ) -> float: ...
     def apply_update(self) -> None: ...
-    def evaluate(
-        self, x: np.ndarray, y: np.ndarray, first: int, last: int, seconds: float
-    ) -> int: ...
-    def predict(
-        self, x: np.ndarray, out: np.ndarray, first: int, last: int, seconds: float
+    def infer(
+        self,
+        x: np.ndarray,
+        y: np.ndarray | None,
+        out: np.ndarray | None,
+        first: int,
+        last: int,
+        seconds: float,
     ) -> int: ...
     def forward(self, x: np.ndarray, out: np.ndarray, rows: int) -> None: ...
     def backward(self, dy: np.ndarray, dx: np.ndarray, rows: int) -> None: ...
 
+def forget_threads() -> None: ...
 def update_slots(table: object, name: str) -> int: ...

@@ -2,8 +2,8 @@
 #
 # Three products, each in the form that suits its shape:
 #     z = x . kernel        dx = dz . kernel^T        dkernel = x^T . dz
-# The matrix on the right is packed into panels where its rows are long (see matmul.pxi), a kernel once
-# a step. A narrow layer goes by its transposed kernel in all three, so that lanes run along the inputs:
+# The matrix on the right is packed into panels where its rows are long (see matmul.pxi), a kernel when it
+# has changed. A narrow layer goes by its transposed kernel in all three, so that lanes run along the inputs:
 #     z = dots of rows      dx = dz . kernel^T        dkernel^T = dz^T . x
 
 # Outputs up to which a layer is narrow.
@@ -11,6 +11,8 @@ cdef enum: NARROW = 7
 # Rows that go through product, activation and derivative while they are in the nearest cache: whole
 # register tiles of any width.
 cdef enum: DENSE_BLOCK = 48
+# Inputs whose weights are one piece of the parameters: whole register tiles and whole vectors.
+cdef enum: PIECE_INPUTS = 48
 
 
 cdef struct DenseKernel:
@@ -85,47 +87,55 @@ cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope, c
         row += block
 
 
-# dkernel = x^T . dz;  dbias (may be NULL) = the sum of dz over the rows; added to what is there if
-# `accumulate`. scratch: dense_gradient_scratch reals.
-cdef void dense_gradient(real* dkernel, real* dbias, const real* x, const real* dz,
-                         Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs,
-                         bint accumulate, real* scratch) noexcept nogil:
+# Rows [begin, end) of dkernel = x^T . dz, going on from what is there if `accumulate`. dz comes in panels,
+# which lie `panel_stride` reals apart, or (panels NULL) as it is.
+cdef void dense_gradient(real* dkernel, const real* x, const real* dz, const real* panels,
+                         Py_ssize_t panel_stride, Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs,
+                         Py_ssize_t begin, Py_ssize_t end, bint accumulate) noexcept nogil:
     cdef Product p
+    if is_narrow(outputs):
+        narrow_gradient(dkernel, x, dz, rows, inputs, outputs, begin, end, accumulate)
+        return
+    multiply_by(&p, panels, dz, rows, outputs)
+    if panels != NULL:
+        p.b_panel = panel_stride
+    p.c = dkernel + begin * outputs
+    p.ldc = outputs
+    p.a = x + begin
     p.a_row = 1
-    if is_narrow(outputs):
-        # With one output the transpose is the thing itself.
-        p.c = dkernel if outputs == 1 else scratch
+    p.a_k = inputs
+    p.start = p.c if accumulate else NULL
+    p.start_row = outputs
+    matmul(&p, end - begin, outputs)
+
+
+# The same for a narrow layer: dkernel^T = dz^T . x, panel by panel. With one output the transpose is the
+# thing itself.
+cdef void narrow_gradient(real* dkernel, const real* x, const real* dz, Py_ssize_t rows, Py_ssize_t inputs,
+                          Py_ssize_t outputs, Py_ssize_t begin, Py_ssize_t end,
+                          bint accumulate) noexcept nogil:
+    cdef real[NARROW * PANEL] transposed
+    cdef Py_ssize_t columns = end - begin if outputs == 1 else <Py_ssize_t>PANEL
+    cdef real* part = dkernel + begin * outputs
+    cdef Product p
+    multiply_by(&p, NULL, x, rows, inputs)
+    p.c = part if outputs == 1 else transposed
+    p.ldc = columns
+    p.a = dz
+    p.a_row = 1
+    p.a_k = outputs
+    p.start = p.c if accumulate else NULL
+    p.start_row = columns
+    while begin < end:
+        columns = min(columns, end - begin)
+        p.b = x + begin
         if accumulate and outputs > 1:
-            transpose(scratch, dkernel, inputs, outputs)
-        multiply_by(&p, NULL, x, rows, inputs)
-        p.ldc = inputs
-        p.a = dz
-        p.a_k = outputs
-        p.start = p.c if accumulate else NULL
-        p.start_row = inputs
-        matmul(&p, outputs, inputs)
+            transpose(transposed, PANEL, part, outputs, columns, outputs)
+        matmul(&p, outputs, columns)
         if outputs > 1:
-            transpose(dkernel, scratch, outputs, inputs)
-    else:
-        if outputs > PANEL:
-            pack(scratch, dz, rows, outputs)
-        multiply_by(&p, scratch if outputs > PANEL else NULL, dz, rows, outputs)
-        p.c = dkernel
-        p.ldc = outputs
-        p.a = x
-        p.a_k = inputs
-        p.start = dkernel if accumulate else NULL
-        p.start_row = outputs
-        matmul(&p, inputs, outputs)
-    if dbias != NULL:
-        sum_rows(dbias, dz, rows, outputs, accumulate)
-
-
-cdef inline Py_ssize_t dense_gradient_scratch(Py_ssize_t rows, Py_ssize_t inputs,
-                                              Py_ssize_t outputs) noexcept nogil:
-    if is_narrow(outputs):
-        return inputs * outputs
-    return packed_reals(rows, outputs) if outputs > PANEL else 0
+            transpose(part, outputs, transposed, PANEL, outputs, columns)
+            part += columns * outputs
+        begin += columns
 
 
 # total (columns,) = the sum of a (rows, columns) over its rows, in order.
@@ -149,57 +159,66 @@ cdef void sum_rows(real* total, const real* a, Py_ssize_t rows, Py_ssize_t colum
 
 
 # ---- the op: parameters are the kernel, row by row, then the bias ----------------------------------
-# scratch: the DenseKernel, the kernel in panels, its transpose, and what dense_gradient wants.
+# prepared: the DenseKernel, the kernel in panels, its transpose. scratch: dz in panels.
+
+cdef inline bint has_panels(Py_ssize_t columns) noexcept nogil:
+    return columns > PANEL
+
 
 cdef inline Py_ssize_t panels_reals(const Op* op) noexcept nogil:
-    return packed_reals(op.inputs, op.outputs) if op.outputs > PANEL else 0
+    return packed_reals(op.inputs, op.outputs) if has_panels(op.outputs) else 0
 
 
 cdef inline Py_ssize_t transposed_reals(const Op* op) noexcept nogil:
     if op.outputs == 1:
         return 0
     if is_narrow(op.outputs):
-        return aligned(op.inputs * op.outputs)
-    return packed_reals(op.outputs, op.inputs) if op.gradients != NULL else 0
-
-
-cdef inline Py_ssize_t aligned(Py_ssize_t reals) noexcept nogil:
-    return (reals + LANES - 1) // LANES * LANES
+        return op.inputs * op.outputs
+    return packed_reals(op.outputs, op.inputs) if op.wants_dx else 0
 
 
 cdef inline Py_ssize_t header_reals() noexcept nogil:
-    return aligned(<Py_ssize_t>((sizeof(DenseKernel) + sizeof(real) - 1) // sizeof(real)))
+    return (<Py_ssize_t>sizeof(DenseKernel) + LANES * <Py_ssize_t>sizeof(real) - 1) // (
+        LANES * <Py_ssize_t>sizeof(real)) * LANES
 
 
 cdef void dense_op_measure(Op* op, Py_ssize_t rows) noexcept nogil:
     op.saved_per_row = op.outputs if op.activation.keeps_slope else 0
-    op.scratch_reals = header_reals() + panels_reals(op) + transposed_reals(op)
-    if op.gradients != NULL:
-        op.scratch_reals += dense_gradient_scratch(rows, op.inputs, op.outputs)
+    op.prepared_reals = header_reals() + panels_reals(op) + transposed_reals(op)
+    if op.gradients != NULL and has_panels(op.outputs):
+        op.scratch_reals = packed_reals(rows, op.outputs)
+    op.pieces = (op.inputs + PIECE_INPUTS - 1) // PIECE_INPUTS
+    op.piece_parameters = PIECE_INPUTS * op.outputs
+    op.work_per_row = <double>(op.inputs * op.outputs)
 
 
-cdef void dense_op_prepare(const Op* op, Py_ssize_t rows) noexcept nogil:
-    cdef DenseKernel* k = <DenseKernel*>op.scratch
-    cdef real* panels = <real*>op.scratch + header_reals()
+cdef inline Py_ssize_t inputs_of(const Op* op, Py_ssize_t pieces) noexcept nogil:
+    return min(op.inputs, pieces * PIECE_INPUTS)
+
+
+cdef void dense_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece,
+                           Py_ssize_t end_piece) noexcept nogil:
+    cdef DenseKernel* k = <DenseKernel*>op.prepared
+    cdef real* panels = <real*>op.prepared + header_reals()
     cdef real* transposed = panels + panels_reals(op)
-    k.inputs = op.inputs
-    k.outputs = op.outputs
-    k.kernel = <const real*>op.parameters
-    k.bias = k.kernel + op.inputs * op.outputs if op.has_bias else NULL
-    k.panels = NULL
+    cdef const real* kernel = <const real*>op.parameters
+    cdef Py_ssize_t begin = inputs_of(op, begin_piece), end = inputs_of(op, end_piece)
     # A few rows do not repay the packing.
-    if op.outputs > PANEL and rows >= TILE_ACCUMULATORS:
-        pack(panels, k.kernel, op.inputs, op.outputs)
-        k.panels = panels
-    k.transposed = NULL
-    if op.outputs == 1:
-        k.transposed = k.kernel
-    elif is_narrow(op.outputs):
-        transpose(transposed, k.kernel, op.inputs, op.outputs)
-        k.transposed = transposed
-    elif op.dx != NULL:
-        pack_transposed(transposed, k.kernel, op.inputs, op.outputs)
-        k.transposed = transposed
+    cdef bint packed = has_panels(op.outputs) and rows >= TILE_ACCUMULATORS
+    if begin_piece == 0:
+        k.inputs = op.inputs
+        k.outputs = op.outputs
+        k.kernel = kernel
+        k.bias = kernel + op.inputs * op.outputs if op.has_bias else NULL
+        k.panels = panels if packed else NULL
+        k.transposed = kernel if op.outputs == 1 else transposed
+    if packed:
+        pack(panels, kernel, op.inputs, op.outputs, begin, end)
+    if op.outputs > 1 and is_narrow(op.outputs):
+        transpose(transposed + begin, op.inputs, kernel + begin * op.outputs, op.outputs, end - begin,
+                  op.outputs)
+    elif op.outputs > 1 and op.wants_dx:
+        pack_transposed(transposed, kernel, op.inputs, op.outputs, begin, end)
 
 
 cdef inline real* rows_of(const void* a, Py_ssize_t row, Py_ssize_t width) noexcept nogil:
@@ -208,29 +227,34 @@ cdef inline real* rows_of(const void* a, Py_ssize_t row, Py_ssize_t width) noexc
 
 cdef void dense_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     dense_forward(rows_of(op.y, begin, op.outputs), rows_of(op.saved, begin, op.outputs),
-                  rows_of(op.x, begin, op.inputs), <const DenseKernel*>op.scratch, end - begin,
+                  rows_of(op.x, begin, op.inputs), <const DenseKernel*>op.prepared, end - begin,
                   op.activation, op.activation_options)
 
 
 cdef void dense_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     dense_backward(rows_of(op.dx, begin, op.inputs), rows_of(op.dy, begin, op.outputs),
                    rows_of(op.y, begin, op.outputs), rows_of(op.saved, begin, op.outputs),
-                   <const DenseKernel*>op.scratch, end - begin, op.activation, op.activation_options)
+                   <const DenseKernel*>op.prepared, end - begin, op.activation, op.activation_options)
+    if op.scratch != NULL:
+        pack(<real*>op.scratch, <const real*>op.dy, op.rows, op.outputs, begin, end)
 
 
-cdef void dense_op_gradient(const Op* op, Py_ssize_t rows, bint accumulate) noexcept nogil:
+cdef void dense_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
+                            Py_ssize_t end_piece, bint accumulate) noexcept nogil:
     cdef real* dkernel = <real*>op.gradients
-    cdef real* scratch = <real*>op.scratch + header_reals() + panels_reals(op) + transposed_reals(op)
-    dense_gradient(dkernel, dkernel + op.inputs * op.outputs if op.has_bias else NULL,
-                   <const real*>op.x, <const real*>op.dy, rows, op.inputs, op.outputs, accumulate,
-                   scratch)
+    cdef const real* dz = rows_of(op.dy, begin, op.outputs)
+    dense_gradient(dkernel, rows_of(op.x, begin, op.inputs), dz, rows_of(op.scratch, begin, PANEL),
+                   op.rows * PANEL, end - begin, op.inputs, op.outputs, inputs_of(op, begin_piece),
+                   inputs_of(op, end_piece), accumulate)
+    if op.has_bias and end_piece == op.pieces:
+        sum_rows(dkernel + op.inputs * op.outputs, dz, end - begin, op.outputs, accumulate)
 
 
 # ---- the same on plain arrays, by address: what fastweights.kernels stands on -----------------------
 # scratch: apply_dense_scratch reals.
 
 def apply_dense_scratch(Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs):
-    return max(packed_reals(outputs, inputs), dense_gradient_scratch(rows, inputs, outputs))
+    return max(packed_reals(outputs, inputs), packed_reals(rows, outputs))
 
 
 def apply_dense_forward(size_t y, size_t slope, size_t x, size_t kernel, size_t bias, size_t scratch,
@@ -243,7 +267,7 @@ def apply_dense_forward(size_t y, size_t slope, size_t x, size_t kernel, size_t 
     numbers[0], numbers[1] = options
     with nogil:
         if is_narrow(outputs):
-            transpose(<real*>scratch, k.kernel, inputs, outputs)
+            transpose(<real*>scratch, inputs, k.kernel, outputs, inputs, outputs)
             k.transposed = <const real*>scratch
         dense_forward(<real*>y, <real*>slope, <const real*>x, &k, rows, f, numbers)
 
@@ -253,11 +277,17 @@ def apply_dense_backward(size_t dx, size_t dkernel, size_t dbias, size_t dz, siz
                          bint accumulate):
     cdef const Activation* linear = find_activation("linear")
     cdef DenseKernel k = DenseKernel(inputs, outputs, <const real*>kernel, NULL, NULL, <const real*>scratch)
+    cdef const real* panels = NULL
     with nogil:
         if is_narrow(outputs):
-            transpose(<real*>scratch, k.kernel, inputs, outputs)
+            transpose(<real*>scratch, inputs, k.kernel, outputs, inputs, outputs)
         else:
-            pack_transposed(<real*>scratch, k.kernel, inputs, outputs)
+            pack_transposed(<real*>scratch, k.kernel, inputs, outputs, 0, inputs)
         dense_backward(<real*>dx, <real*>dz, NULL, NULL, &k, rows, linear, NULL)
-        dense_gradient(<real*>dkernel, <real*>dbias, <const real*>x, <const real*>dz,
-                       rows, inputs, outputs, accumulate, <real*>scratch)
+        if has_panels(outputs):
+            pack(<real*>scratch, <const real*>dz, rows, outputs, 0, rows)
+            panels = <const real*>scratch
+        dense_gradient(<real*>dkernel, <const real*>x, <const real*>dz, panels, rows * PANEL, rows, inputs,
+                       outputs, 0, inputs, accumulate)
+        if dbias:
+            sum_rows(<real*>dbias, <const real*>dz, rows, outputs, accumulate)

@@ -2,7 +2,7 @@
 
 cdef void activation_op_measure(Op* op, Py_ssize_t rows) noexcept nogil:
     op.saved_per_row = op.outputs if op.activation.keeps_slope else 0
-    op.scratch_reals = 0
+    op.work_per_row = 8.0 * op.outputs
 
 
 cdef void activation_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:

@@ -153,16 +153,20 @@ cdef inline Py_ssize_t packed_reals(Py_ssize_t depth, Py_ssize_t columns) noexce
     return (columns + PANEL - 1) // PANEL * PANEL * depth
 
 
-# b (depth, columns) as contiguous panels (depth, PANEL), the last one filled up with zeros.
-cdef void pack(real* packed, const real* b, Py_ssize_t depth, Py_ssize_t columns) noexcept nogil:
+# Lines [begin, end) of b (depth, columns) into its contiguous panels (depth, PANEL), of which the last is
+# filled up with zeros.
+cdef void pack(real* packed, const real* b, Py_ssize_t depth, Py_ssize_t columns, Py_ssize_t begin,
+               Py_ssize_t end) noexcept nogil:
     cdef Py_ssize_t column = 0, k
+    cdef real* line
     cdef int j
     while column < columns:
-        for k in range(depth):
+        line = packed + column * depth + begin * PANEL
+        for k in range(begin, end):
             for j in range(TILE_VECTORS):
-                vstore(packed + j * VL, load_first(b + k * columns + column + j * VL,
-                                                   max(columns - column - j * VL, <Py_ssize_t>0)))
-            packed += PANEL
+                vstore(line + j * VL, load_first(b + k * columns + column + j * VL,
+                                                 max(columns - column - j * VL, <Py_ssize_t>0)))
+            line += PANEL
         column += PANEL
 
 
@@ -199,21 +203,25 @@ cdef inline void transpose_strip(real* at, Py_ssize_t ldt, const real* a, Py_ssi
         column += VL
 
 
-# a (rows, columns) transposed, as the panels that `pack` would make of it.
-cdef void pack_transposed(real* packed, const real* a, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
-    cdef Py_ssize_t row = 0, padded = (rows + PANEL - 1) // PANEL * PANEL
-    while row < padded:
-        transpose_strip(packed + row % PANEL, PANEL, a + row * columns, columns, rows - row, columns, VL)
+# Rows [begin, end) of a (rows, columns), transposed, into the panels that `pack` would make of its
+# transpose. begin is a multiple of LANES, and so is end unless it is rows.
+cdef void pack_transposed(real* packed, const real* a, Py_ssize_t rows, Py_ssize_t columns,
+                          Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t row = begin
+    if end == rows:
+        end = (rows + PANEL - 1) // PANEL * PANEL
+    while row < end:
+        transpose_strip(packed + row // PANEL * PANEL * columns + row % PANEL, PANEL, a + row * columns,
+                        columns, rows - row, columns, VL)
         row += VL
-        if row % PANEL == 0:
-            packed += columns * PANEL
 
 
-# at (columns, rows) = a (rows, columns) transposed.
-cdef void transpose(real* at, const real* a, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+# at (columns, rows) with leading dimension ldt = a (rows, columns), with lda, transposed.
+cdef void transpose(real* at, Py_ssize_t ldt, const real* a, Py_ssize_t lda, Py_ssize_t rows,
+                    Py_ssize_t columns) noexcept nogil:
     cdef Py_ssize_t row = 0
     while row < rows:
-        transpose_strip(at + row, rows, a + row * columns, columns, rows - row, columns, rows - row)
+        transpose_strip(at + row, ldt, a + row * lda, lda, rows - row, columns, rows - row)
         row += VL
 
 

@@ -172,20 +172,41 @@ cdef void r2_score(
         t += columns
 
 
+cdef void merge_r2(double* state, const double* later, Py_ssize_t columns) noexcept nogil:
+    cdef Py_ssize_t column
+    cdef double shift
+    for column in range(columns):
+        if state[0] == 0.0:
+            state[1] = later[1]
+        shift = later[1] - state[1]
+        state[0] += later[0]
+        state[2] += later[2] + later[0] * shift
+        state[3] += later[3] + shift * (2.0 * later[2] + later[0] * shift)
+        state[4] += later[4]
+        state += METRIC_STATE
+        later += METRIC_STATE
+
+
+cdef void add_sums(double* state, const double* later, Py_ssize_t columns) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(columns * METRIC_STATE):
+        state[i] += later[i]
+
+
 cdef Metric[13] METRICS = [
-    Metric("mean_squared_error", mean_squared_error_metric),
-    Metric("mean_absolute_error", mean_absolute_error_metric),
-    Metric("r2_score", r2_score),
-    Metric("binary_accuracy", binary_accuracy),
-    Metric("categorical_accuracy", categorical_accuracy),
-    Metric("sparse_categorical_accuracy", sparse_categorical_accuracy),
-    Metric("binary_crossentropy", binary_crossentropy_metric),
-    Metric("binary_crossentropy_logits", binary_crossentropy_logits_metric),
-    Metric("categorical_crossentropy", categorical_crossentropy_metric),
-    Metric("categorical_crossentropy_logits", categorical_crossentropy_logits_metric),
-    Metric("sparse_categorical_crossentropy", sparse_categorical_crossentropy_metric),
-    Metric("sparse_categorical_crossentropy_logits", sparse_categorical_crossentropy_logits_metric),
-    Metric(NULL, NULL),
+    Metric("mean_squared_error", mean_squared_error_metric, add_sums),
+    Metric("mean_absolute_error", mean_absolute_error_metric, add_sums),
+    Metric("r2_score", r2_score, merge_r2),
+    Metric("binary_accuracy", binary_accuracy, add_sums),
+    Metric("categorical_accuracy", categorical_accuracy, add_sums),
+    Metric("sparse_categorical_accuracy", sparse_categorical_accuracy, add_sums),
+    Metric("binary_crossentropy", binary_crossentropy_metric, add_sums),
+    Metric("binary_crossentropy_logits", binary_crossentropy_logits_metric, add_sums),
+    Metric("categorical_crossentropy", categorical_crossentropy_metric, add_sums),
+    Metric("categorical_crossentropy_logits", categorical_crossentropy_logits_metric, add_sums),
+    Metric("sparse_categorical_crossentropy", sparse_categorical_crossentropy_metric, add_sums),
+    Metric("sparse_categorical_crossentropy_logits", sparse_categorical_crossentropy_logits_metric, add_sums),
+    Metric(NULL, NULL, NULL),
 ]
 
 

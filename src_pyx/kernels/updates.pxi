@@ -68,64 +68,93 @@ cdef inline void update_vector(const Rule rule, const int slots, const bint ragg
         store_part(ragged, state + n, s1, tail)
 
 
-cdef inline void update(const Rule rule, const int slots, real* w, const real* g, real* state,
-                        Py_ssize_t n, const double* numbers, const int count) noexcept nogil:
+cdef inline void update(const Rule rule, const int slots, void* parameters, const void* gradients,
+                        void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                        const double* numbers, const int count) noexcept nogil:
+    cdef real* w = <real*>parameters
+    cdef const real* g = <const real*>gradients
+    cdef real* s = <real*>state
     cdef vreal[5] o
-    cdef Py_ssize_t i = 0
+    cdef Py_ssize_t i = begin
     cdef int k
     for k in range(count):
         o[k] = vset1(<real>numbers[k])
-    while i + VL <= n:
-        update_vector(rule, slots, False, w + i, g + i, state + i if slots > 0 else NULL, n, o,
-                      vtail_of(0))
+    while i + VL <= end:
+        update_vector(rule, slots, False, w + i, g + i, s + i if slots > 0 else NULL, n, o, vtail_of(0))
         i += VL
-    if i < n:
-        update_vector(rule, slots, True, w + i, g + i, state + i if slots > 0 else NULL, n, o,
-                      vtail_of(n - i))
+    if i < end:
+        update_vector(rule, slots, True, w + i, g + i, s + i if slots > 0 else NULL, n, o,
+                      vtail_of(end - i))
 
 
 # options: learning_rate, and of the two that have a velocity momentum
-cdef void apply_sgd(void* w, const void* g, void* state, Py_ssize_t n, double* options) noexcept nogil:
-    update(SGD, 0, <real*>w, <const real*>g, NULL, n, options, 1)
+cdef void apply_sgd(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                    const double* options) noexcept nogil:
+    update(SGD, 0, w, g, NULL, n, begin, end, options, 1)
 
 
-cdef void apply_momentum(void* w, const void* g, void* state, Py_ssize_t n, double* options) noexcept nogil:
-    update(MOMENTUM, 1, <real*>w, <const real*>g, <real*>state, n, options, 2)
+cdef void apply_momentum(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin,
+                         Py_ssize_t end, const double* options) noexcept nogil:
+    update(MOMENTUM, 1, w, g, state, n, begin, end, options, 2)
 
 
-cdef void apply_nesterov(void* w, const void* g, void* state, Py_ssize_t n, double* options) noexcept nogil:
-    update(NESTEROV, 1, <real*>w, <const real*>g, <real*>state, n, options, 2)
+cdef void apply_nesterov(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin,
+                         Py_ssize_t end, const double* options) noexcept nogil:
+    update(NESTEROV, 1, w, g, state, n, begin, end, options, 2)
 
 
 # options: learning_rate, beta_1, beta_2, epsilon, beta_1^t, beta_2^t (the last two carried: 1 at first)
-cdef void apply_adam(void* w, const void* g, void* state, Py_ssize_t n, double* options) noexcept nogil:
-    cdef double[5] numbers
+cdef void advance_adam(double* options) noexcept nogil:
     options[4] *= options[1]
     options[5] *= options[2]
+
+
+cdef void apply_adam(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                     const double* options) noexcept nogil:
+    cdef double[5] numbers
     numbers[0] = options[0] / (1.0 - options[4])
     numbers[1] = 1.0 - options[1]
     numbers[2] = 1.0 - options[2]
     numbers[3] = options[3]
     numbers[4] = 1.0 / sqrt(1.0 - options[5])
-    update(ADAM, 2, <real*>w, <const real*>g, <real*>state, n, numbers, 5)
+    update(ADAM, 2, w, g, state, n, begin, end, numbers, 5)
 
 
 cdef Update[5] UPDATES = [
-    Update("sgd", 0, apply_sgd),
-    Update("momentum", 1, apply_momentum),
-    Update("nesterov", 1, apply_nesterov),
-    Update("adam", 2, apply_adam),
-    Update(NULL, 0, NULL),
+    Update("sgd", 0, NULL, apply_sgd),
+    Update("momentum", 1, NULL, apply_momentum),
+    Update("nesterov", 1, NULL, apply_nesterov),
+    Update("adam", 2, advance_adam, apply_adam),
+    Update(NULL, 0, NULL, NULL),
 ]
 
 
+# total[i] = the sum over k, in order, of parts[k * n + i] for i in [begin, end) and k < count.
+cdef void sum_parts(void* total, const void* parts, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                    Py_ssize_t count) noexcept nogil:
+    cdef real* sums = <real*>total
+    cdef const real* part = <const real*>parts
+    cdef Py_ssize_t i = begin, k
+    cdef vreal acc
+    while i < end:
+        acc = load_first(part + i, end - i)
+        for k in range(1, count):
+            acc = acc + load_first(part + k * n + i, end - i)
+        store_first(sums + i, acc, end - i)
+        i += VL
+
+
+# One step on arrays given by address.
 def apply_update(str name, size_t parameters, size_t gradients, size_t state, Py_ssize_t n, size_t options):
     cdef Py_ssize_t i = 0
+    cdef double* numbers = <double*>options
     wanted = name.encode()
     while UPDATES[i].name != NULL:
         if UPDATES[i].name == wanted:
             with nogil:
-                UPDATES[i].apply(<void*>parameters, <const void*>gradients, <void*>state, n, <double*>options)
+                if UPDATES[i].advance != NULL:
+                    UPDATES[i].advance(numbers)
+                UPDATES[i].apply(<void*>parameters, <const void*>gradients, <void*>state, n, 0, n, numbers)
             return
         i += 1
     raise KeyError(name)

@@ -1,0 +1,51 @@
+"""What the checks of every call ask of an array, in one look."""
+
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport uint32_t, uint64_t, uintptr_t
+from libc.string cimport memcpy
+
+
+# Whether none of n numbers has an exponent of all ones, which is how NaN and inf are written.
+cdef bint finite_floats(const char* at, Py_ssize_t n) noexcept nogil:
+    cdef uint32_t number, bad = 0
+    cdef Py_ssize_t i
+    for i in range(n):
+        memcpy(&number, at + 4 * i, 4)
+        bad |= (number & 0x7f800000) == 0x7f800000
+    return not bad
+
+
+cdef bint finite_doubles(const char* at, Py_ssize_t n) noexcept nogil:
+    cdef uint64_t number, bad = 0, exponent = <uint64_t>0x7ff << 52
+    cdef Py_ssize_t i
+    for i in range(n):
+        memcpy(&number, at + 8 * i, 8)
+        bad |= (number & exponent) == exponent
+    return not bad
+
+
+def ready(array, Py_ssize_t size, Py_ssize_t columns):
+    """Whether kernels can take an array as it is.
+
+    That is: C-contiguous, aligned, (rows, columns) with at least one row, native float32 (`size` 4) or
+    float64 (`size` 8), and all of it finite.
+    """
+    cdef Py_buffer view
+    cdef bint fits
+    try:
+        PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+    except (BufferError, TypeError, ValueError):
+        return False
+    fits = (
+        view.ndim == 2 and view.itemsize == size and view.shape[0] > 0 and view.shape[1] == columns
+        and view.format[0] == (b"f" if size == 4 else b"d") and view.format[1] == 0
+        and <uintptr_t>view.buf % <uintptr_t>size == 0
+    )
+    if fits:
+        with nogil:
+            if size == 4:
+                fits = finite_floats(<const char*>view.buf, view.len // 4)
+            else:
+                fits = finite_doubles(<const char*>view.buf, view.len // 8)
+    PyBuffer_Release(&view)
+    return fits

@@ -1,0 +1,172 @@
+"""Nothing is read or written beyond any buffer: each ends where an unreadable page begins.
+
+The plan is built once more with an arena in which every buffer has a mapping of its own, and the
+arrays that it is given are mapped in the same way.
+"""
+
+import ctypes
+import importlib.util
+import mmap
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from Cython.Build import cythonize
+from helpers import data, run_python
+from planted import SOURCE
+from setuptools import Distribution, Extension
+
+import fastweights as fw
+from fastweights import _dispatch, layers, models, optimizers
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="maps pages as Linux does")
+
+TAKE = "cdef inline char* take(char** at, Py_ssize_t size) noexcept nogil:\n"
+GUARDED_TAKE = '''cdef extern from *:
+    """
+    #include <sys/mman.h>
+    #include <unistd.h>
+    static struct { char *at; long bytes; } fw_mapped[4096];
+    static int fw_mappings;
+    static char *fw_guarded(long size)
+    {
+        long page = sysconf(_SC_PAGESIZE), whole = (size + page - 1) / page * page;
+        char *at = mmap(0, whole + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        mprotect(at + whole, page, PROT_NONE);
+        fw_mapped[fw_mappings].at = at;
+        fw_mapped[fw_mappings++].bytes = whole + page;
+        return at + whole - size;
+    }
+    static void fw_unmap(void)
+    {
+        while (fw_mappings > 0)
+            fw_mappings--, munmap(fw_mapped[fw_mappings].at, fw_mapped[fw_mappings].bytes);
+    }
+    """
+    char* fw_guarded(long size) noexcept nogil
+    void fw_unmap() noexcept nogil
+
+
+def unmap():
+    fw_unmap()
+
+
+cdef inline char* take(char** at, Py_ssize_t size) noexcept nogil:
+    at[0] += 1
+    return fw_guarded(size) if size > 0 else NULL
+
+
+cdef inline char* take_in_a_row(char** at, Py_ssize_t size) noexcept nogil:
+'''
+
+
+def guarded(array):
+    """A copy that ends where an unreadable page begins."""
+    array = np.ascontiguousarray(array)
+    whole = -(-max(array.nbytes, 1) // mmap.PAGESIZE) * mmap.PAGESIZE
+    pages = mmap.mmap(-1, whole + mmap.PAGESIZE)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.mprotect(ctypes.c_void_p(address + whole), mmap.PAGESIZE, 0) == 0
+    copy = np.frombuffer(pages, array.dtype, array.size, whole - array.nbytes).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+@pytest.fixture(scope="module")
+def guarded_plan(tmp_path_factory):
+    """The plan's module with that arena."""
+    folder = tmp_path_factory.mktemp("guarded")
+    sources = folder / "src"
+    shutil.copytree(SOURCE, sources)
+    path = sources / "plan.pyx"
+    text = path.read_text()
+    assert text.count(TAKE) == 1
+    path.write_text(text.replace(TAKE, GUARDED_TAKE))
+    extension = Extension(
+        "plan", [str(path)], include_dirs=[str(sources)], extra_compile_args=["-O1", "-w"]
+    )
+    extensions = cythonize(
+        [extension],
+        include_path=[str(sources)],
+        compiler_directives={"language_level": 3, "cdivision": True, "boundscheck": False},
+        quiet=True,
+    )
+    command = Distribution({"ext_modules": extensions}).get_command_obj("build_ext")
+    command.build_lib = str(folder)
+    command.build_temp = str(folder / "objects")
+    command.ensure_finalized()
+    command.run()
+    spec = importlib.util.spec_from_file_location("plan", command.get_ext_fullpath("plan"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def library(guarded_plan, monkeypatch):
+    monkeypatch.setattr(models, "_plan", guarded_plan)
+    monkeypatch.setattr(optimizers, "_plan", guarded_plan)
+    monkeypatch.setattr(models, "aligned_zeros", lambda n, dtype: guarded(np.zeros(n, dtype)))
+
+
+def exercise(sizes, hidden, last, loss, rows, dtype):
+    inputs, units, outputs = sizes
+    stack = [layers.Dense(units, hidden), layers.Dense(units, hidden), layers.Dense(outputs, last)]
+    model = fw.Sequential(stack, inputs, dtype, 0)
+    model.compile("adam", loss)
+    memory = model._optimizer_memory()
+    memory.vectors = guarded(memory.vectors)
+    x, y = (guarded(a.astype(dtype)) for a in data(rows, inputs, outputs))
+    if last == "softmax":
+        y = guarded(np.eye(outputs, dtype=dtype)[y.argmax(axis=1)])
+    order = guarded(np.arange(rows)[::-1])
+    for batch in {rows, max(1, rows // 2)}:
+        plan = model._plan_for("fit", batch)
+        plan.reset()
+        plan.train(x, y, order, 0, rows, batch, 60.0)
+    dx, out = guarded(np.empty_like(x)), guarded(np.empty((rows, outputs), dtype))
+    model._plan_for("check", rows).gradients_of(x, y, dx, rows)
+    keep = model._plan_for("keep", rows)
+    keep.forward(x, out, rows)
+    keep.backward(out, dx, rows)
+    infer = model._plan_for("infer", rows)
+    infer.reset()
+    infer.infer(x, None, out, 0, rows, 60.0)
+    infer.infer(x, y, None, 0, rows, 60.0)
+    models._plan.unmap()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_width_up_to_two_vectors(library, threads, dtype, monkeypatch):
+    """Widths and rows of 1 to twice the widest vector and one more, in turn."""
+    monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
+    vector = 64 // np.dtype(dtype).itemsize
+    with fw.threads(threads):
+        for n in range(1, 2 * vector + 2):
+            exercise((n, 5, 3), "tanh", None, "mse", 9, dtype)
+            exercise((5, n, 3), "relu", None, "mae", 9, dtype)
+            exercise((5, 9, n), "silu", "softmax", "categorical_crossentropy", 9, dtype)
+            exercise((5, 9, n), "gelu", "sigmoid", "binary_crossentropy", 9, dtype)
+            exercise((7, 9, 8), "softplus", None, "huber", n, dtype)
+            exercise((n, n, n), "elu", None, "mse", n, dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_widths_around_panels_and_blocks(library, dtype, monkeypatch):
+    monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
+    with fw.threads(2):
+        for n in (47, 49, 63, 65, 97, 127, 129, 191, 193, 257):
+            exercise((n, 70, 3), "tanh", None, "mse", 50, dtype)
+            exercise((70, n, 9), "relu", None, "mse", 33, dtype)
+            exercise((3, 20, n), "tanh", None, "mse", 300, dtype)
+
+
+def test_the_guard_guards():
+    code = (
+        "import numpy as np; from test_guard_pages import guarded; a = guarded(np.zeros(5));"
+        "import ctypes; print(ctypes.string_at(a.ctypes.data + a.nbytes, 1))"
+    )
+    assert run_python(code).returncode != 0
