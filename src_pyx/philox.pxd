@@ -3,25 +3,34 @@ numbers: as easy as 1, 2, 3" (SC 2011), for C callers; philox.pyx fills arrays w
 
 # Design: a number is a function of (seed, stream, index) and of nothing else, so the order in which
 # numbers are asked for, and by how many threads, changes none of them. The seed is the key. The
-# counter is the stream above the number of a block of 128 bits, which is two words of 64 bits: word
-# i of a stream is half i % 2 of block i / 2. Everything here is inline, so that a module that
-# cimports it imports nothing.
+# counter is the stream above the number of a block, which is four words of 32 bits: word i of a
+# stream is word i % 4 of block i / 4. Everything here is inline, so that a module that cimports it
+# imports nothing.
 """
 
 cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 
+cdef extern from *:
+    bint unlikely(bint) noexcept nogil      # Cython's own macro: a hint, and the same value
+
+
+cdef enum:
+    RUN = 64                 # words made at a time, whole blocks: they do not wait for each other
+
+
+# The words stand apart, at the caller's, so that a compiler keeps the rest in registers.
 cdef struct Source:
+    uint32_t* words          # RUN of them: the run that `index` is in, unless it is the run's first
     uint64_t seed
     uint64_t stream
     uint64_t index           # of the next word
-    uint64_t[2] block        # where index is odd, its second word is the next
 
 
-# words = block number `counter` of the stream. The constants are the paper's.
+# block = block number `counter` of the stream. The constants are the paper's.
 @cython.overflowcheck(False)
-cdef inline void philox_block(uint64_t* words, uint64_t seed, uint64_t stream,
+cdef inline void philox_block(uint32_t* block, uint64_t seed, uint64_t stream,
                               uint64_t counter) noexcept nogil:
     cdef uint32_t key0 = <uint32_t>seed, key1 = <uint32_t>(seed >> 32)
     cdef uint32_t c0 = <uint32_t>counter, c1 = <uint32_t>(counter >> 32)
@@ -37,61 +46,74 @@ cdef inline void philox_block(uint64_t* words, uint64_t seed, uint64_t stream,
         c3 = <uint32_t>product0
         key0 += 0x9E3779B9U
         key1 += 0xBB67AE85U
-    words[0] = <uint64_t>c1 << 32 | c0
-    words[1] = <uint64_t>c3 << 32 | c2
+    block[0], block[1], block[2], block[3] = c0, c1, c2, c3
 
 
-# A source whose next word is word `index` of the stream.
-cdef inline Source source_at(uint64_t seed, uint64_t stream, uint64_t index) noexcept nogil:
+# Makes the run of words that `index` is in.
+cdef inline void refill(Source* source) noexcept nogil:
+    cdef uint64_t first = source.index // RUN * (RUN // 4)
+    cdef int i
+    for i in range(RUN // 4):
+        philox_block(&source.words[4 * i], source.seed, source.stream, first + i)
+
+
+# A source whose next word is word `index` of the stream; `words` has room for RUN.
+cdef inline Source source_at(uint32_t* words, uint64_t seed, uint64_t stream,
+                             uint64_t index) noexcept nogil:
     cdef Source source
+    source.words = words
     source.seed = seed
     source.stream = stream
     source.index = index
-    philox_block(source.block, seed, stream, index >> 1)
+    if index % RUN != 0:
+        refill(&source)
     return source
 
 
-cdef inline uint64_t next_word(Source* source) noexcept nogil:
-    cdef uint64_t half = source.index & 1
-    if half == 0:
-        philox_block(source.block, source.seed, source.stream, source.index >> 1)
+cdef inline uint32_t next_word(Source* source) noexcept nogil:
+    cdef uint64_t place = source.index % RUN
+    if place == 0:
+        refill(source)
     source.index += 1
-    return source.block[half]
+    return source.words[place]
 
 
-# The upper 64 bits of a * b, and in `low` the lower; from products of 32 bits, as not every
-# compiler has a 128-bit type.
-@cython.overflowcheck(False)
-cdef inline uint64_t multiply_high(uint64_t a, uint64_t b, uint64_t* low) noexcept nogil:
-    cdef uint64_t a0 = a & 0xFFFFFFFFU, a1 = a >> 32
-    cdef uint64_t b0 = b & 0xFFFFFFFFU, b1 = b >> 32
-    cdef uint64_t middle = a1 * b0 + (a0 * b0 >> 32)
-    cdef uint64_t carry = a0 * b1 + (middle & 0xFFFFFFFFU)
-    low[0] = a * b
-    return a1 * b1 + (middle >> 32) + (carry >> 32)
+# The next two words as one of 64 bits, the first in its lower half.
+cdef inline uint64_t next_pair(Source* source) noexcept nogil:
+    cdef uint64_t low = next_word(source)
+    return <uint64_t>next_word(source) << 32 | low
 
 
-# A whole number in [0, bound), each equally likely: Lemire, "Fast random integer generation in an
-# interval" (ACM TOMACS 29, 2019). Of the 2^64 words, 2^64 mod bound are one too many; their
-# products are those with the smallest lower halves, and they are drawn again.
+# A whole number in [0, bound), each equally likely. Up to 2^32 it is the upper half of a word times
+# the bound: Lemire, "Fast random integer generation in an interval" (ACM TOMACS 29, 2019). Of the
+# 2^32 words, 2^32 mod bound are too many; their products are those with the smallest lower halves,
+# and they are drawn again. Beyond, it is the remainder of a pair of words, of which the
+# 2^64 mod bound smallest are too many.
 @cython.overflowcheck(False)
 cdef inline uint64_t next_below(Source* source, uint64_t bound) noexcept nogil:
-    cdef uint64_t low, surplus
-    cdef uint64_t high = multiply_high(next_word(source), bound, &low)
-    if low < bound:
-        surplus = (0 - bound) % bound
-        while low < surplus:
-            high = multiply_high(next_word(source), bound, &low)
-    return high
+    cdef uint64_t drawn, surplus
+    if bound <= <uint64_t>1 << 32:
+        drawn = next_word(source) * bound
+        if unlikely(<uint32_t>drawn < bound):
+            surplus = (<uint64_t>1 << 32) % bound
+            while <uint32_t>drawn < surplus:
+                drawn = next_word(source) * bound
+        return drawn >> 32
+    surplus = (0 - bound) % bound
+    drawn = next_pair(source)
+    while drawn < surplus:
+        drawn = next_pair(source)
+    return drawn % bound
 
 
-# order = a permutation of 0 .. n - 1, each equally likely (Fisher, Yates and Durstenfeld).
+# order = a permutation of 0 .. n - 1, each equally likely (Fisher and Yates, from the inside out):
+# every number takes one of the places up to its own, and what stood there moves to that place.
 cdef inline void permute(int64_t* order, Py_ssize_t n, uint64_t seed,
                          uint64_t stream) noexcept nogil:
-    cdef Source source = source_at(seed, stream, 0)
+    cdef uint32_t[RUN] words
+    cdef Source source = source_at(words, seed, stream, 0)
     cdef Py_ssize_t last, chosen
     for last in range(n):
-        order[last] = last
-    for last in range(n - 1, 0, -1):
         chosen = <Py_ssize_t>next_below(&source, <uint64_t>last + 1)
-        order[last], order[chosen] = order[chosen], order[last]
+        order[last] = order[chosen]
+        order[chosen] = last

@@ -6,7 +6,7 @@ alone.
 
 # Design: only + - * / and sqrt in double, each rounded as IEEE 754 says and none contracted, and no
 # function of the C library, whose last bits differ between platforms. A normal number is the
-# inverse of the distribution function at one uniform number: one word of the stream, one number.
+# inverse of the distribution function at one uniform number: 64 bits of the stream, one number.
 """
 
 from cpython.buffer cimport (
@@ -16,11 +16,11 @@ from cpython.buffer cimport (
     PyObject_GetBuffer,
 )
 from libc.math cimport sqrt
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 cimport philox
-from philox cimport Source, next_below, next_word, source_at
+from philox cimport RUN, Source, next_below, next_pair, source_at
 
 # Seeds and streams are 64 bits.
 MAX_SEED = 2**64 - 1
@@ -34,28 +34,29 @@ STREAM_SPLIT = 4 << 56
 
 
 def block(uint64_t seed, uint64_t stream, uint64_t counter):
-    """The two 64-bit words of one block of the generator, as they come."""
-    cdef uint64_t[2] words
+    """The four words, of 32 bits, of one block of the generator."""
+    cdef uint32_t[4] words
     philox.philox_block(words, seed, stream, counter)
-    return words[0], words[1]
+    return words[0], words[1], words[2], words[3]
 
 
 def below(uint64_t bound, uint64_t seed, uint64_t stream, uint64_t index=0):
     """A whole number in [0, ``bound``), each equally likely, from word ``index`` on."""
-    cdef Source source = source_at(seed, stream, index)
+    cdef uint32_t[RUN] words
+    cdef Source source = source_at(words, seed, stream, index)
     return next_below(&source, bound)
 
 
-# ---- one number from one word -------------------------------------------------------------------
+# ---- one number from 64 bits --------------------------------------------------------------------
 
 # A multiple of 2^-53 in [0, 1).
-cdef double unit(uint64_t word) noexcept nogil:
-    return <double>(word >> 11) / 9007199254740992.0
+cdef double unit(uint64_t drawn) noexcept nogil:
+    return <double>(drawn >> 11) / 9007199254740992.0
 
 
 # In (-1/2, 1/2), symmetric and never 0: an odd multiple of 2^-53.
-cdef inline double centred(uint64_t word) noexcept nogil:
-    return (<double>(word >> 12) + 0.5) / 4503599627370496.0 - 0.5
+cdef inline double centred(uint64_t drawn) noexcept nogil:
+    return (<double>(drawn >> 12) + 0.5) / 4503599627370496.0 - 0.5
 
 
 cdef double LOG_2 = 0.693147180559945309417232121458
@@ -139,28 +140,29 @@ cpdef double normal_quantile(double q) noexcept nogil:
 # erf(sqrt(2)), the probability that a standard normal number lies in (-2, 2).
 cdef double WITHIN_TWO = 0.954499736103641585599434725667
 
-cdef double standard_normal(uint64_t word) noexcept nogil:
-    return normal_quantile(centred(word))
+cdef double standard_normal(uint64_t drawn) noexcept nogil:
+    return normal_quantile(centred(drawn))
 
-cdef double truncated_standard_normal(uint64_t word) noexcept nogil:
-    return normal_quantile(WITHIN_TWO * centred(word))
+cdef double truncated_standard_normal(uint64_t drawn) noexcept nogil:
+    return normal_quantile(WITHIN_TWO * centred(drawn))
 
 
 # ---- arrays -------------------------------------------------------------------------------------
 
-# out[i] = number(word offset + i of the stream).
+# out[i] = number(pair offset + i of the words of the stream).
 cdef int fill(object out, uint64_t seed, uint64_t stream, uint64_t offset,
               double (*number)(uint64_t) noexcept nogil) except -1:
     cdef Py_buffer view
+    cdef uint32_t[RUN] words
     cdef Source source
     cdef double* values
     cdef Py_ssize_t i
     PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
     with nogil:
-        source = source_at(seed, stream, offset)
+        source = source_at(words, seed, stream, 2 * offset)
         values = <double*>view.buf
         for i in range(view.len // <Py_ssize_t>sizeof(double)):
-            values[i] = number(next_word(&source))
+            values[i] = number(next_pair(&source))
     PyBuffer_Release(&view)
     return 0
 

@@ -25,6 +25,32 @@ def permutation(n, seed=42, stream=philox.STREAM_SHUFFLE):
     return out
 
 
+def words(seed, stream, index=0):
+    """The 32-bit words of a stream from `index` on: the paper's rounds, in whole numbers."""
+    for counter in itertools.count(index // 4):
+        c = [counter % 2**32, counter >> 32, stream % 2**32, stream >> 32]
+        key0, key1 = seed % 2**32, seed >> 32
+        for _ in range(10):
+            high0, low0 = divmod(0xD2511F53 * c[0], 2**32)
+            high2, low2 = divmod(0xCD9E8D57 * c[2], 2**32)
+            c = [high2 ^ c[1] ^ key0, low2, high0 ^ c[3] ^ key1, low0]
+            key0, key1 = (key0 + 0x9E3779B9) % 2**32, (key1 + 0xBB67AE85) % 2**32
+        yield from c[index % 4 :] if counter == index // 4 else c
+
+
+def number_below(bound, source):
+    """A whole number below `bound` from these words, and how many draws were refused for it."""
+    for refused in itertools.count():
+        if bound <= 2**32:
+            number, rest = divmod(next(source) * bound, 2**32)
+            if rest >= 2**32 % bound:
+                return number, refused
+        else:
+            pair = next(source) + (next(source) << 32)
+            if pair >= 2**64 % bound:
+                return pair % bound, refused
+
+
 def digest(array):
     return hashlib.sha256(array.astype(array.dtype.newbyteorder("<")).tobytes()).hexdigest()
 
@@ -46,25 +72,26 @@ def digest(array):
     ],
 )  # fmt: skip
 def test_known_answers(counter, key, expected):
-    def pairs(text):
-        words = [int(word, 16) for word in text.split()]
-        return [low | high << 32 for low, high in zip(words[::2], words[1::2], strict=True)]
+    def number(text):
+        return sum(int(word, 16) << 32 * i for i, word in enumerate(text.split()))
 
-    low, high = pairs(counter)
-    (seed,) = pairs(key)
-    assert philox.block(seed, high, low) == tuple(pairs(expected))
+    stream, block = divmod(number(counter), 2**64)
+    answer = philox.block(number(key), stream, block)
+    assert answer == tuple(int(word, 16) for word in expected.split())
+    assert answer == tuple(itertools.islice(words(number(key), stream, 4 * block), 4))
 
 
 def test_numbers_are_the_words_of_the_stream_in_order():
-    words = [w for counter in range(4) for w in philox.block(42, philox.STREAM_INIT, counter)]
-    assert draw(philox.uniform, 8).tolist() == [(w >> 11) * 2.0**-53 for w in words]
+    source = words(42, philox.STREAM_INIT)
+    pairs = [next(source) + (next(source) << 32) for _ in range(200)]
+    assert draw(philox.uniform, 200).tolist() == [(pair >> 11) * 2.0**-53 for pair in pairs]
 
 
 @pytest.mark.parametrize("function", REALS)
-@pytest.mark.parametrize("offset", [0, 1, 2, 7])
-@pytest.mark.parametrize("n", [0, 1, 2, 9])
+@pytest.mark.parametrize("offset", [0, 1, 2, 7, 31, 32, 33])
+@pytest.mark.parametrize("n", [0, 1, 2, 9, 70])
 def test_a_number_depends_on_its_index_alone(function, offset, n):
-    whole = draw(function, 20)
+    whole = draw(function, 110)
     assert np.array_equal(draw(function, n, offset=offset), whole[offset : offset + n])
 
 
@@ -138,27 +165,31 @@ def test_normal_quantile_is_exact_to_a_few_units_in_the_last_place():
 # ---- permutations --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bound", [1, 2, 3, 10, 2**32 + 1, 2**63, 2**63 + 1, 3 << 62, 2**64 - 1])
-def test_whole_numbers_below_a_bound(bound):
-    """The upper half of word * bound, of the words that leave each number equally many."""
-    surplus = 2**64 % bound
-    refused = 0
-    for index in range(200):
-        for word in (philox.block(1, 2, i // 2)[i % 2] for i in range(index, index + 50)):
-            if word * bound % 2**64 >= surplus:
-                break
-            refused += 1
-        assert philox.below(bound, 1, 2, index) == word * bound >> 64
-    assert (refused > 0) == (bound in (2**63 + 1, 3 << 62))
+@pytest.mark.parametrize(
+    ("bound", "refusals"),
+    [
+        *((bound, False) for bound in (1, 2, 3, 10, 2**31, 2**32 - 1, 2**32, 2**32 + 1)),
+        *((bound, True) for bound in (2**31 + 1, 3 << 30, 2**63 + 1, 3 << 62)),
+        *((bound, False) for bound in (2**63, 2**64 - 1)),
+    ],
+)
+def test_whole_numbers_below_a_bound(bound, refusals):
+    drawn = [number_below(bound, words(1, 2, index)) for index in range(200)]
+    assert [philox.below(bound, 1, 2, index) for index in range(200)] == [n for n, _ in drawn]
+    assert any(refused for _, refused in drawn) == refusals
 
 
-def test_permutation_exchanges_each_place_with_one_not_after_it():
-    n = 1001
-    expected = list(range(n))
-    for draw, last in enumerate(range(n - 1, 0, -1)):
-        chosen = philox.below(last + 1, 42, philox.STREAM_SHUFFLE, draw)
-        expected[last], expected[chosen] = expected[chosen], expected[last]
-    assert permutation(n).tolist() == expected
+@pytest.mark.parametrize(("n", "refusals"), [(0, 0), (1, 0), (2, 0), (64, 0), (65, 0), (90_000, 1)])
+def test_permutation_gives_each_number_a_place_up_to_its_own(n, refusals):
+    source = words(11, philox.STREAM_SHUFFLE)
+    expected, refused = [], 0
+    for last in range(n):
+        chosen, more = number_below(last + 1, source)
+        expected.append(last)
+        expected[last], expected[chosen] = expected[chosen], last
+        refused += more
+    assert permutation(n, 11).tolist() == expected
+    assert refused == refusals
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 17, 1000, 65537])
@@ -166,14 +197,20 @@ def test_permutation_holds_every_index_once(n):
     assert np.array_equal(np.sort(permutation(n)), np.arange(n))
 
 
-def test_permutations_are_equally_likely():
+@pytest.mark.parametrize(
+    ("n", "least", "most"),
+    # Chi-square with n! - 1 degrees of freedom: beyond each limit once in 1000 times.
+    [(2, 0.0, 10.83), (3, 0.21, 20.52), (4, 7.53, 49.73), (5, 76.9, 172.5)],
+)
+@pytest.mark.parametrize("seed", [1, 3])
+def test_permutations_are_equally_likely(n, least, most, seed):
     rounds = 24_000
-    counts = dict.fromkeys(itertools.permutations(range(4)), 0)
+    counts = dict.fromkeys(itertools.permutations(range(n)), 0)
     for stream in range(rounds):
-        counts[tuple(permutation(4, 1, stream).tolist())] += 1
-    expected = rounds / 24
+        counts[tuple(permutation(n, seed, stream).tolist())] += 1
+    expected = rounds / len(counts)
     chi_square = sum((count - expected) ** 2 / expected for count in counts.values())
-    assert 6 < chi_square < 50  # 23 degrees of freedom: 2 in 10,000 below, 1 in 1000 above
+    assert least < chi_square < most
 
 
 def test_epochs_shuffle_differently():
@@ -234,8 +271,8 @@ def test_bits_of_numbers(function, first, all_of_them):
 
 
 def test_bits_of_a_permutation():
-    assert permutation(10).tolist() == [0, 3, 4, 7, 9, 8, 6, 2, 5, 1]
-    expected = "05a7e9755f958949d6cf9e59d65246fd38f55bcf491ff702fc6065930246c8ab"
+    assert permutation(10).tolist() == [6, 5, 8, 0, 3, 2, 1, 7, 4, 9]
+    expected = "e7957c3daa0ec3aae08cf93b7e8aacea4064892905594ffb84b6fe081dcdf02e"
     assert digest(permutation(1_000_000)) == expected
 
 
