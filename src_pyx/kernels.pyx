@@ -25,6 +25,7 @@ include "kernels/softmax.pxi"
 include "kernels/losses.pxi"
 include "kernels/metrics.pxi"
 include "kernels/updates.pxi"
+include "kernels/peak.pxi"
 
 cdef OpKind[5] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_backward,

@@ -1,0 +1,1 @@
+"""Benchmarks; README.md says what there is and how each is run."""

@@ -1,0 +1,249 @@
+"""The contenders: each trains a task's network as its own users would, at its best.
+
+All begin with the task's weights and see the rows of each epoch in a new order. Peers are imported
+when they are first used, since none has to be there.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import warnings
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+import fastweights as fw
+from bench.peers.workloads import Task, Weights
+from fastweights import layers, optimizers
+
+#: Adam's numbers beside the learning rate.
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+
+
+class Contender:
+    """A library at work on one task."""
+
+    name: str
+    #: What is imported, and what pip knows it by.
+    module: str
+    distribution: str
+
+    def train(self, epochs: int) -> None:
+        """So many epochs on from where it stands; done when this returns."""
+        raise NotImplementedError
+
+    def weights(self) -> Weights:
+        """Where it stands."""
+        raise NotImplementedError
+
+    @classmethod
+    def is_there(cls) -> bool:
+        """Whether the library can be imported."""
+        return importlib.util.find_spec(cls.module) is not None
+
+    @classmethod
+    def version(cls) -> str:
+        """The version that is there."""
+        return importlib.metadata.version(cls.distribution)
+
+
+class Fastweights(Contender):
+    """`fit`, as a user calls it."""
+
+    name, module, distribution = "fastweights", "fastweights", "fastweights"
+
+    @classmethod
+    def version(cls) -> str:
+        return fw.__version__
+
+    def __init__(self, task: Task, precision: str = "highest") -> None:
+        self.task, self.precision = task, precision
+        widths, activation = task.workload.widths, task.workload.activation
+        stack = [layers.Dense(units, activation) for units in widths[1:-1]]
+        self.model = fw.Sequential([*stack, layers.Dense(widths[-1])], widths[0], seed=0)
+        self.model.set_weights(task.weights)
+        optimizer = {
+            "sgd": lambda rate: optimizers.SGD(rate),
+            "adam": lambda rate: optimizers.Adam(rate, BETA_1, BETA_2, EPSILON),
+        }[task.optimizer](task.learning_rate)
+        self.model.compile(optimizer, "mse")
+
+    def train(self, epochs: int) -> None:
+        fw.set_matmul_precision(self.precision)
+        batch = self.task.workload.batch
+        self.model.fit(self.task.x, self.task.y, batch, epochs, verbose=0, shuffle=True)
+
+    def weights(self) -> Weights:
+        return self.model.get_weights()
+
+    def product(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """a . b, as a layer without bias or activation."""
+        fw.set_matmul_precision(self.precision)
+        model = fw.Sequential([layers.Dense(b.shape[1], use_bias=False)], b.shape[0])
+        model.set_weights([b])
+        return model.predict(a)
+
+
+class Torch(Contender):
+    """PyTorch, eager: the loop of its tutorials without a DataLoader, rows picked by index."""
+
+    name, module, distribution = "PyTorch", "torch", "torch"
+
+    def __init__(self, task: Task, precision: str = "highest") -> None:
+        import torch
+
+        self.torch, self.batch, self.precision = torch, task.workload.batch, precision
+        self.x, self.y = torch.from_numpy(task.x), torch.from_numpy(task.y)
+        between = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[task.workload.activation]
+        stack: list[Any] = []
+        for inputs, outputs in pairwise(task.workload.widths):
+            stack += [torch.nn.Linear(inputs, outputs), between()]
+        self.model = torch.nn.Sequential(*stack[:-1])
+        with torch.no_grad():
+            for parameter, weight in zip(self.model.parameters(), task.weights, strict=True):
+                parameter.copy_(torch.from_numpy(weight.T))
+        rate, parameters = task.learning_rate, self.model.parameters()
+        self.optimizer = {
+            "sgd": lambda: torch.optim.SGD(parameters, rate, fused=True),
+            "adam": lambda: torch.optim.Adam(
+                parameters, rate, (BETA_1, BETA_2), EPSILON, fused=True
+            ),
+        }[task.optimizer]()
+
+    def train(self, epochs: int) -> None:
+        self.torch.set_float32_matmul_precision(self.precision)
+        x, y, model, optimizer = self.x, self.y, self.model, self.optimizer
+        loss_of = self.torch.nn.functional.mse_loss
+        for _ in range(epochs):
+            for rows in self.torch.randperm(len(x)).split(self.batch):
+                loss = loss_of(model(x.index_select(0, rows)), y.index_select(0, rows))
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+
+    def weights(self) -> Weights:
+        return [p.detach().numpy().T.copy() for p in self.model.parameters()]
+
+    def product(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """a . b at this precision."""
+        self.torch.set_float32_matmul_precision(self.precision)
+        return (self.torch.from_numpy(a) @ self.torch.from_numpy(b)).numpy()
+
+
+class Jax(Contender):
+    """JAX: the whole epoch is one compiled call, a scan over its batches, its state donated.
+
+    NumPy draws the order of the rows: JAX's own permutation sorts, which on a CPU takes longer than
+    the steps of a small network.
+    """
+
+    name, module, distribution = "JAX", "jax", "jax"
+
+    def __init__(self, task: Task) -> None:
+        import jax
+        from jax import numpy as jnp
+
+        self.jax, self.random = jax, np.random.default_rng(0)
+        self.shape = (task.workload.steps, task.workload.batch)
+        self.x, self.y = jnp.asarray(task.x), jnp.asarray(task.y)
+        activation = {"tanh": jnp.tanh, "relu": jax.nn.relu}[task.workload.activation]
+        rate = task.learning_rate
+
+        def loss_of(weights: Any, x: Any, y: Any) -> Any:
+            *hidden, kernel, bias = weights
+            for inner, offset in zip(hidden[::2], hidden[1::2], strict=True):
+                x = activation(x @ inner + offset)
+            return jnp.mean(jnp.square(x @ kernel + bias - y))
+
+        def sgd(state: Any, gradients: Any) -> Any:
+            return (jax.tree.map(lambda w, g: w - rate * g, state[0], gradients),)
+
+        def adam(state: Any, gradients: Any) -> Any:
+            weights, m, v, t = state
+            t = t + 1
+            m = jax.tree.map(lambda m, g: BETA_1 * m + (1 - BETA_1) * g, m, gradients)
+            v = jax.tree.map(lambda v, g: BETA_2 * v + (1 - BETA_2) * g * g, v, gradients)
+            step, root = rate / (1 - BETA_1**t), jnp.sqrt(1 - BETA_2**t)
+
+            def moved(w: Any, m: Any, v: Any) -> Any:
+                return w - step * m / (jnp.sqrt(v) / root + EPSILON)
+
+            return jax.tree.map(moved, weights, m, v), m, v, t
+
+        update = {"sgd": sgd, "adam": adam}[task.optimizer]
+
+        def epoch(state: Any, x: Any, y: Any, order: Any) -> Any:
+            def step(state: Any, rows: Any) -> Any:
+                return update(state, jax.grad(loss_of)(state[0], x[rows], y[rows])), None
+
+            return jax.lax.scan(step, state, order)[0]
+
+        self.epoch = jax.jit(epoch, donate_argnums=0)
+        weights = [jnp.array(weight) for weight in task.weights]
+        self.state: Any = (weights,)
+        if task.optimizer == "adam":
+            moments = [[jnp.zeros_like(w) for w in weights] for _ in range(2)]
+            self.state = (weights, *moments, jnp.float32(0))
+
+    def train(self, epochs: int) -> None:
+        for _ in range(epochs):
+            order = self.random.permutation(len(self.x)).astype(np.int32).reshape(self.shape)
+            self.state = self.epoch(self.state, self.x, self.y, order)
+        self.jax.block_until_ready(self.state)
+
+    def weights(self) -> Weights:
+        return [np.array(weight) for weight in self.state[0]]
+
+
+class ScikitLearn(Contender):
+    """scikit-learn's MLPRegressor, going on with `warm_start`."""
+
+    name, module, distribution = "scikit-learn", "sklearn", "scikit-learn"
+
+    def __init__(self, task: Task) -> None:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.neural_network import MLPRegressor
+
+        self.task, self.ends_early = task, ConvergenceWarning
+        # Its gradient is that of half the squared error, summed over a row's outputs.
+        scale = 2 / task.workload.widths[-1] if task.optimizer == "sgd" else 1
+        self.model = MLPRegressor(
+            hidden_layer_sizes=task.workload.widths[1:-1],
+            activation=task.workload.activation,
+            solver=task.optimizer,
+            batch_size=task.workload.batch,
+            learning_rate_init=task.learning_rate * scale,
+            momentum=0.0,
+            beta_1=BETA_1,
+            beta_2=BETA_2,
+            epsilon=EPSILON,
+            alpha=0.0,
+            n_iter_no_change=np.inf,
+            warm_start=True,
+            random_state=np.random.RandomState(0),  # the only kind it takes
+        )
+        # A first step makes the weights, which are then replaced.
+        self._fit(1, task.workload.batch)
+        self.model.coefs_ = [kernel.copy() for kernel in task.weights[::2]]
+        self.model.intercepts_ = [bias.copy() for bias in task.weights[1::2]]
+
+    def _fit(self, epochs: int, rows: int) -> None:
+        x, y = self.task.x[:rows], self.task.y[:rows]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", self.ends_early)
+            self.model.set_params(max_iter=epochs).fit(x, y if y.shape[1] > 1 else y[:, 0])
+
+    def train(self, epochs: int) -> None:
+        self._fit(epochs, self.task.workload.rows)
+
+    def weights(self) -> Weights:
+        pairs = zip(self.model.coefs_, self.model.intercepts_, strict=True)
+        return [np.array(weight) for pair in pairs for weight in pair]
+
+
+CONTENDERS: dict[str, type[Contender]] = {
+    contender.name: contender for contender in (Fastweights, Torch, Jax, ScikitLearn)
+}
+OURS, *PEERS = CONTENDERS
