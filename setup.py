@@ -57,6 +57,7 @@ if not MSVC and platform.machine().lower() in ("x86_64", "amd64", "i686"):
         "-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw",
         "-mprefer-vector-width=512",
     ]  # fmt: skip
+    LEVELS["amx"] = [*LEVELS["avx512"], "-mamx-tile", "-mamx-bf16"]
 elif not MSVC and platform.machine().lower() in ("aarch64", "arm64"):
     LEVELS["neon"] = []
 
@@ -84,7 +85,7 @@ def kernel_extension(level, dtype):
         ],
         extra_compile_args=FLAGS + LEVELS[level],
         extra_link_args=LINK_FLAGS,
-        depends=[str(BUILD / "cython/src_pyx/kernels.c"), "src_pyx/simd.h"],
+        depends=[str(BUILD / "cython/src_pyx/kernels.c"), "src_pyx/simd.h", "src_pyx/tiles.h"],
         optional=level != "baseline",
     )
 

@@ -20,7 +20,7 @@ except ImportError as error:
         "run pip install . (or pip install -e . to work on it)"
     ) from error
 
-LEVELS = ("avx512", "avx2", "neon", "baseline")
+LEVELS = ("amx", "avx512", "avx2", "neon", "baseline")
 _SUFFIX = {"float32": "f32", "float64": "f64"}
 
 

@@ -2,7 +2,7 @@
  *
  * A kernel source is compiled once per (level, dtype) with
  *     FW_F64                 1: real is double, 0: real is float
- *     FW_LEVEL_<level>       AVX512, AVX2, NEON or BASELINE
+ *     FW_LEVEL_<level>       AMX (AVX512 and the tiles of tiles.h), AVX512, AVX2, NEON or BASELINE
  * and sees the same names everywhere: `vreal` holds VL reals, + - * / work on it (GNU vector
  * extensions), the functions below do the rest. `baseline` is 128 bits wide where the compiler has
  * vector extensions and one real wide where it has not, so any C99 compiler builds it.
@@ -17,6 +17,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(FW_LEVEL_AMX)
+#define FW_LEVEL_AVX512 1
+#endif
 #if defined(FW_LEVEL_AVX512) || defined(FW_LEVEL_AVX2) || defined(__SSE2__)
 #include <immintrin.h>
 #endif

@@ -53,37 +53,35 @@ class Fault:
         return text.replace(original, before + switched + after)
 
 
-def _edit(folder: Path, faults: list[Fault]) -> None:
-    for number, fault in enumerate(faults, 1):
-        path = folder / fault.file
-        path.write_text(fault.edited(path.read_text(), number))
-    for module, before in (
-        ("kernels.pyx", 'include "kernels/simd.pxi"'),
-        ("plan.pyx", "cdef enum:"),
-    ):
-        path = folder / module
-        text = path.read_text()
-        assert before in text
-        path.write_text(text.replace(before, SWITCH + before, 1))
-
-
-def build(folder: Path, faults: list[Fault]) -> tuple[object, object]:
-    """The faulty kernels (baseline, float64) and the faulty plan, all faults switched off."""
+def plant(folder: Path, faults: list[Fault]) -> Path:
+    """A copy of the sources in which ``FAULT`` says which of the faults is on."""
     sources = folder / "src"
     shutil.copytree(SOURCE, sources)
-    _edit(sources, faults)
-    macros = [("FW_LEVEL_BASELINE", "1"), ("FW_LEVEL", '"baseline"'), ("FW_F64", "1")]
-    flags = [] if sys.platform == "win32" else ["-O1", "-ffp-contract=off", "-w"]
+    for number, fault in enumerate(faults, 1):
+        path = sources / fault.file
+        path.write_text(fault.edited(path.read_text(), number))
+    return sources
+
+
+def compile_modules(
+    folder: Path,
+    sources: Path,
+    names: tuple[str, ...],
+    macros: dict[str, str],
+    flags: tuple[str, ...],
+) -> tuple[object, ...]:
+    """The modules of these names, built from the sources into the folder."""
+    flags = () if sys.platform == "win32" else (*flags, "-ffp-contract=off", "-w")
     extensions = cythonize(
         [
             Extension(
                 name,
                 [str(sources / f"{name}.pyx")],
                 include_dirs=[str(sources)],
-                define_macros=macros,
-                extra_compile_args=flags,
+                define_macros=list(macros.items()),
+                extra_compile_args=list(flags),
             )
-            for name in ("kernels", "plan")
+            for name in names
         ],
         include_path=[str(sources)],
         compiler_directives={"language_level": 3, "cdivision": True, "boundscheck": False},
@@ -95,10 +93,26 @@ def build(folder: Path, faults: list[Fault]) -> tuple[object, object]:
     command.parallel = 2
     command.ensure_finalized()
     command.run()
-    return tuple(_load(name, Path(command.get_ext_fullpath(name))) for name in ("kernels", "plan"))
+    return tuple(load(name, Path(command.get_ext_fullpath(name))) for name in names)
 
 
-def _load(name: str, path: Path) -> object:
+def build(folder: Path, faults: list[Fault]) -> tuple[object, ...]:
+    """The faulty kernels (baseline, float64) and the faulty plan, all faults switched off."""
+    sources = plant(folder, faults)
+    for module, before in (
+        ("kernels.pyx", 'include "kernels/simd.pxi"'),
+        ("plan.pyx", "cdef enum:"),
+    ):
+        path = sources / module
+        text = path.read_text()
+        assert before in text
+        path.write_text(text.replace(before, SWITCH + before, 1))
+    macros = {"FW_LEVEL_BASELINE": "1", "FW_LEVEL": '"baseline"', "FW_F64": "1"}
+    return compile_modules(folder, sources, ("kernels", "plan"), macros, ("-O1",))
+
+
+def load(name: str, path: Path) -> object:
+    """The compiled module of this name in this file."""
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -40,7 +40,7 @@ def test_baseline_is_always_there_and_last():
 def test_an_unknown_level_is_a_value_error():
     result = run_python("import fastweights", FASTWEIGHTS_ISA="avx1024")
     assert result.returncode == 1
-    message = "FASTWEIGHTS_ISA: got 'avx1024', expected one of avx512, avx2, neon, baseline"
+    message = "FASTWEIGHTS_ISA: got 'avx1024', expected one of amx, avx512, avx2, neon, baseline"
     assert result.stderr.splitlines()[-1] == f"ValueError: {message}"
 
 
