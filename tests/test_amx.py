@@ -49,7 +49,7 @@ FAULTS = [
     Fault("second column tile from the first", AMX, "tile_load(7, b + «next_column», 64)", "0"),
     Fault("blocks overwrite instead of adding up", AMX, "if begin == «0»:", "begin"),
     Fault("a's smallest part forgotten", AMX, "load_rows(mr, a + «2 * TILE», next_row)", "0"),
-    Fault("tile not transposed", AMX, "transpose(place + part * TILE, tiles + «part» * TILE", "0"),
+    Fault("tile not transposed", AMX, "place + part * TILE, LANES, tiles + «part» * TILE", "0"),
     Fault("bias of the first columns", AMX, "p.start + row * start_row + «column»", "0"),
     Fault("depths paired with themselves", AMX, "(row + «second_row») * ldx", "0"),
     Fault("infinity lost", AMX, "where_finite(first, part, «first + first»)", "part"),

@@ -156,7 +156,7 @@ cdef inline void split_tile_at(const int parts, const bint across, const bint tu
         split_tile(parts, False, tiles, x + line * ldx + k, ldx, s.lines - line, s.depth - k)
     if turned:
         for part in range(parts):
-            transpose(place + part * TILE, tiles + part * TILE, LANES, LANES)
+            transpose(place + part * TILE, LANES, tiles + part * TILE, LANES, LANES, LANES)
 
 
 # Line tiles [begin, end) of s; what is next to each other in x is read one after the other.
