@@ -155,11 +155,3 @@ class Memory:
         slots = _plan.update_slots(table, optimizer.kernel)
         self.vectors = np.zeros(slots * parameters.size, parameters.dtype)
         self.numbers = np.array(optimizer.numbers(), np.float64)
-
-    def copy_from(self, other: tuple[np.ndarray, np.ndarray]) -> None:
-        """Goes back to what `snapshot` returned."""
-        self.vectors[:], self.numbers[:] = other
-
-    def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
-        """A copy of everything remembered."""
-        return self.vectors.copy(), self.numbers.copy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastweights import _check
-from fastweights._core import philox
+from fastweights._core import arrays, philox
 from fastweights.callbacks import Callback, EpochLines, History, Logs, ProgressBar
 
 if TYPE_CHECKING:
     from fastweights._core.plan import Plan
     from fastweights.models import Sequential
+    from fastweights.optimizers import Memory
 
 #: Compiled code comes back to Python at least this often, for Ctrl-C and progress.
 STRETCH_SECONDS = 0.04
@@ -166,7 +168,8 @@ def fit(
     ]
     rows, targets, held_out = _held_out(model, x, y, validation_split, validation_data)
     batch_size = min(batch_size, len(rows))
-    order = np.arange(len(rows), dtype=np.int64) if shuffle else None
+    order = np.empty(len(rows), np.int64) if shuffle else None
+    good = _LastGood()
 
     model.stop_training = False
     for listener in listeners:
@@ -175,13 +178,34 @@ def fit(
         listener.on_train_begin()
     try:
         for epoch in range(initial_epoch, epochs):
-            _epoch(model, rows, targets, held_out, order, batch_size, epoch, listeners)
+            _epoch(model, rows, targets, held_out, order, batch_size, epoch, listeners, good)
             if model.stop_training:
                 break
     finally:
         for listener in listeners:
             listener.on_train_end()
     return history
+
+
+class _LastGood:
+    """What a model had learnt before an epoch, in buffers that serve a whole fit."""
+
+    def __init__(self) -> None:
+        self._memory: Memory | None = None
+
+    def keep(self, parameters: np.ndarray, memory: Memory) -> None:
+        """Copies the weights and the optimizer's memory, another one where a callback compiled."""
+        if memory is not self._memory:
+            self._memory = memory
+            self._live = (parameters, memory.vectors, memory.numbers)
+            self._copies = [np.empty_like(array) for array in self._live]
+        for array, copy in zip(self._live, self._copies, strict=True):
+            np.copyto(copy, array)
+
+    def bring_back(self) -> None:
+        """Writes what was kept last over what is there now."""
+        for array, copy in zip(self._live, self._copies, strict=True):
+            np.copyto(array, copy)
 
 
 def _epoch(
@@ -193,6 +217,7 @@ def _epoch(
     batch_size: int,
     epoch: int,
     listeners: Sequence[Callback],
+    good: _LastGood,
 ) -> None:
     for listener in listeners:
         listener.on_epoch_begin(epoch)
@@ -200,7 +225,7 @@ def _epoch(
         return
     plan = _ready_plan(model, batch_size)
     memory = model._optimizer_memory()
-    good_weights, good_memory = model.parameters.copy(), memory.snapshot()
+    good.keep(model.parameters, memory)
     if order is not None:
         philox.permutation(order, model.seed, philox.STREAM_SHUFFLE + model.epochs_trained)
     model.epochs_trained += 1
@@ -209,13 +234,12 @@ def _epoch(
 
     def diverged(batch: int, what: str) -> DivergenceError:
         learning_rate = float(memory.numbers[0])
-        model.parameters[:] = good_weights
-        memory.copy_from(good_memory)
+        good.bring_back()
         return DivergenceError(epoch, batch, learning_rate, what)
 
     while first < len(x):
         first = plan.train(x, y, order, first, len(x), batch_size, STRETCH_SECONDS)
-        if not np.isfinite(plan.last_loss):
+        if not math.isfinite(plan.last_loss):
             raise diverged(first // batch_size, f"the loss became {plan.last_loss}")
         if first < len(x):
             logs = _logs(model, plan)
@@ -224,7 +248,7 @@ def _epoch(
             memory.numbers[0] = model._compiled()[0].learning_rate
             if model.stop_training:
                 break
-    if not np.isfinite(model.parameters).all():
+    if not arrays.finite(model.parameters):
         raise diverged((first - 1) // batch_size, "the weights overflowed")
     logs = _logs(model, plan)
     if held_out is not None:

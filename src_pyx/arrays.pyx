@@ -24,6 +24,23 @@ cdef bint finite_doubles(const char* at, Py_ssize_t n) noexcept nogil:
     return not bad
 
 
+cdef bint finite_numbers(const Py_buffer* view) noexcept nogil:
+    if view.itemsize == 4:
+        return finite_floats(<const char*>view.buf, view.len // 4)
+    return finite_doubles(<const char*>view.buf, view.len // 8)
+
+
+def finite(array):
+    """Whether all of a C-contiguous float32 or float64 array is finite."""
+    cdef Py_buffer view
+    cdef bint fits
+    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
+    with nogil:
+        fits = finite_numbers(&view)
+    PyBuffer_Release(&view)
+    return fits
+
+
 def ready(array, Py_ssize_t size, Py_ssize_t columns):
     """Whether kernels can take an array as it is.
 
@@ -43,9 +60,6 @@ def ready(array, Py_ssize_t size, Py_ssize_t columns):
     )
     if fits:
         with nogil:
-            if size == 4:
-                fits = finite_floats(<const char*>view.buf, view.len // 4)
-            else:
-                fits = finite_doubles(<const char*>view.buf, view.len // 8)
+            fits = finite_numbers(&view)
     PyBuffer_Release(&view)
     return fits

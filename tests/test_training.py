@@ -12,11 +12,8 @@ import pytest
 from helpers import data, network, same_bits
 
 import fastweights as fw
-from fastweights import optimizers, training
+from fastweights import optimizers
 from fastweights._core import philox
-
-REALS = ("float32", "float64")
-
 
 # ---- training ------------------------------------------------------------------------------------
 
@@ -186,6 +183,53 @@ def test_divergence_in_a_later_epoch_keeps_the_good_ones():
     good.fit(x, y, 8, epoch, verbose=0)
     same_bits(model.parameters, good.parameters)
     assert np.isfinite(model.parameters).all()
+
+
+class At(fw.callbacks.Callback):
+    """Does something before one epoch."""
+
+    def __init__(self, epoch, action):
+        self.epoch, self.action = epoch, action
+
+    def on_epoch_begin(self, epoch):
+        if epoch == self.epoch:
+            self.action(self.model)
+
+
+def leap(model):
+    model.optimizer.learning_rate = 1e30
+
+
+def test_divergence_goes_back_by_one_epoch_of_the_fit():
+    model, good = (network(optimizer=optimizers.Adam(0.1), dtype="float32") for _ in range(2))
+    x, y = data(64)
+    with pytest.raises(fw.DivergenceError) as caught:
+        model.fit(x, y, 10, 9, verbose=0, shuffle=False, callbacks=[At(4, leap)])
+    assert caught.value.epoch == 4
+    good.fit(x, y, 10, 4, verbose=0, shuffle=False)
+    same_bits(model.parameters, good.parameters)
+    model.optimizer.learning_rate = 0.1
+    for trained_model in (model, good):
+        trained_model.fit(x, y, 10, 2, verbose=0, shuffle=False)
+    same_bits(model.parameters, good.parameters)
+
+
+def test_divergence_goes_back_to_the_optimizer_that_a_callback_compiled():
+    model, good = (network(optimizer=optimizers.SGD(0.1, 0.9), dtype="float32") for _ in range(2))
+    x, y = data(64)
+
+    def change(model):
+        model.compile(optimizers.Adam(0.1), "mse")
+
+    callbacks = [At(2, change), At(4, leap)]
+    with pytest.raises(fw.DivergenceError) as caught:
+        model.fit(x, y, 10, 9, verbose=0, shuffle=False, callbacks=callbacks)
+    assert caught.value.epoch == 4
+    good.fit(x, y, 10, 4, verbose=0, shuffle=False, callbacks=[At(2, change)])
+    model.optimizer.learning_rate = 0.1
+    for trained_model in (model, good):
+        trained_model.fit(x, y, 10, 2, verbose=0, shuffle=False)
+    same_bits(model.parameters, good.parameters)
 
 
 def test_weights_that_overflow_in_the_last_batch():
