@@ -14,7 +14,7 @@ from fastweights import _check, _dispatch, losses, metrics, optimizers, training
 from fastweights._core import philox
 from fastweights._core import plan as _plan
 from fastweights.callbacks import Callback, History
-from fastweights.config import budget
+from fastweights.config import Budget, budget
 from fastweights.layers import LAYERS, Layer, OpSpec
 from fastweights.layers.base import Shape, Variable, split_activation
 
@@ -97,6 +97,7 @@ class Sequential:
         #: Epochs of shuffling so far; with the seed it fixes the next one's order.
         self.epochs_trained = 0
         self.input_shape: Shape | None = None
+        self._plans: dict[str, _plan.Plan] = {}
         self._name_layers()
         if input_shape is not None:
             self.build(input_shape)
@@ -143,6 +144,7 @@ class Sequential:
             ops += layer.ops(rows)
         width = math.prod(shapes[-1])
         self._shapes = shapes
+        self._flat = len(shapes[0]) == len(shapes[-1]) == 1
         self._ops = ops or [OpSpec("activation", width, width)]
         self._allocate(described)
         self.input_shape = shape
@@ -171,7 +173,6 @@ class Sequential:
             weight.name = f"{layer.name}/{variable.name}"
             self._weights.append(weight)
             offset += variable.size
-        self._plans: dict[str, _plan.Plan] = {}
         self._memory: optimizers.Memory | None = None
         self._forward_rows = 0
 
@@ -295,20 +296,26 @@ class Sequential:
             return plan
         granted = budget()
         if plan is None or not plan.grant(rows, granted.threads):
-            plan = _plan.Plan(
-                _dispatch.kernels(self.dtype).table,
-                self._loss_ops(),
-                self._parameters,
-                None if purpose == "infer" else self._gradients,
-                rows,
-                granted,
-                purpose in ("check", "keep"),
-                purpose == "keep",
-            )
+            plan = self._new_plan(purpose, rows, granted)
             if self.loss is not None:
                 self._attach(plan)
             self._plans[purpose] = plan
         return plan
+
+    def _new_plan(
+        self, purpose: str, rows: int, granted: Budget, only_measured: bool = False
+    ) -> _plan.Plan:
+        return _plan.Plan(
+            _dispatch.kernels(self.dtype).table,
+            self._loss_ops(),
+            self._parameters,
+            None if purpose == "infer" else self._gradients,
+            rows,
+            granted,
+            input_gradient=purpose in ("check", "keep"),
+            kept=purpose == "keep",
+            only_measured=only_measured,
+        )
 
     def _fuses(self) -> bool:
         """Whether the loss takes the network's last activation into itself."""
@@ -483,14 +490,20 @@ class Sequential:
         batch_size, verbose
             For code written for Keras: neither changes anything, and nothing is printed.
         """
+        plan = self._plans.get("infer")
+        if plan is not None and self._flat and batch_size is None and verbose == "auto":
+            out = plan.answer(x)
+            if out is not None:
+                return out
         _check.batch_options(batch_size, verbose)
         self._built()
         rows = self._rows(x)
-        out = np.empty((len(rows), *self._shapes[-1]), self.dtype)
-        plan = self._plan_for("infer", len(rows))
+        count = len(rows)
+        out = np.empty((count, *self._shapes[-1]), self.dtype)
+        plan = self._plan_for("infer", count)
         first = 0
-        while first < len(rows):
-            first = plan.infer(rows, None, out, first, len(rows), training.STRETCH_SECONDS)
+        while first < count:
+            first = plan.infer(rows, None, out, first, count, training.STRETCH_SECONDS)
         return out
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
@@ -565,6 +578,33 @@ class Sequential:
 
     # ---- showing and keeping ---------------------------------------------------------------------
 
+    def memory(self, batch_size: int = 32) -> dict[str, int]:
+        """Bytes that training takes, counted without allocating any of them.
+
+        Parameters
+        ----------
+        batch_size : int
+            As for `fit`.
+
+        Returns
+        -------
+        dict
+            ``"parameters"``, ``"gradients"``, ``"optimizer"`` (its state; 0 before `compile`),
+            ``"arena"`` (all that a step needs, beside the data) and their ``"total"``.
+        """
+        self._built()
+        rows = _check.whole("batch_size", batch_size, 1)
+        arena = self._new_plan("fit", rows, budget(), only_measured=True).arena_bytes
+        slots = 0
+        if self.optimizer is not None:
+            table = _dispatch.kernels(self.dtype).table
+            slots = _plan.update_slots(table, self.optimizer.kernel)
+        size = self._parameters.nbytes
+        parts = {
+            "parameters": size, "gradients": size, "optimizer": slots * size, "arena": arena,
+        }  # fmt: skip
+        return {**parts, "total": sum(parts.values())}
+
     def summary(self) -> None:
         """Prints a table: layer, output shape, weights, biases; total parameters and bytes."""
         self._built()
@@ -587,6 +627,7 @@ class Sequential:
         print(row(header), rule, *map(row, lines), rule, sep="\n")
         total = self.count_params()
         print(f"Total parameters: {total:,} ({total * self.dtype.itemsize:,} bytes, {self.dtype})")
+        print(f"To train on batches of 32: {self.memory(32)['total']:,} bytes beside the data")
 
     def config(self) -> dict[str, Any]:
         """The architecture, as JSON can hold it."""

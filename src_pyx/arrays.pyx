@@ -55,7 +55,7 @@ def ready(array, Py_ssize_t size, Py_ssize_t columns):
         return False
     fits = (
         view.ndim == 2 and view.itemsize == size and view.shape[0] > 0 and view.shape[1] == columns
-        and view.format[0] == (b"f" if size == 4 else b"d") and view.format[1] == 0
+        and view.format[0] == (c'f' if size == 4 else c'd') and view.format[1] == 0
         and <uintptr_t>view.buf % <uintptr_t>size == 0
     )
     if fits:

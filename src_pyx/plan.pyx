@@ -27,6 +27,10 @@ from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from numpy import empty
+
+from fastweights._core.arrays import ready
+
 from ops cimport Activation, KernelTable, Loss, METRIC_STATE, Metric, Op, OpKind, Update
 
 include "team.pxi"
@@ -101,6 +105,8 @@ cdef class Plan:
         Whether the gradient by the input is wanted too.
     kept : bool
         Whether all rows must stay in the arena from `forward` to `backward`.
+    only_measured : bool
+        Whether `arena_bytes` is all that is wanted: then nothing is allocated, and nothing runs.
     """
 
     cdef const KernelTable* table
@@ -144,7 +150,7 @@ cdef class Plan:
     cdef readonly double last_loss
 
     def __cinit__(self, table, specs, parameters, gradients, Py_ssize_t rows, budget,
-                  bint input_gradient=False, bint kept=False):
+                  bint input_gradient=False, bint kept=False, bint only_measured=False):
         self.table = <const KernelTable*>PyCapsule_GetPointer(table, "fastweights.kernels")
         self.parameters = Address(parameters, True)
         self.gradients = Address(gradients, True)
@@ -163,8 +169,9 @@ cdef class Plan:
         if self.ops == NULL:
             raise MemoryError()
         self.describe(specs, input_gradient)
-        self.lay_out()
-        if self.members > 1:
+        self.arena_bytes = <Py_ssize_t>(<uintptr_t>self.place(NULL))
+        if not only_measured:
+            self.lay_out()
             recruit(self.members, cpus)
 
     def __dealloc__(self):
@@ -260,10 +267,8 @@ cdef class Plan:
             self.work_per_row += op.work_per_row
 
     cdef lay_out(self):
-        """Counts the arena's bytes with no memory behind it, allocates it, hands out the addresses."""
-        cdef char* end = self.place(NULL)
+        """Allocates the arena, whose bytes `place` counted with no memory behind it, and hands it out."""
         cdef int member
-        self.arena_bytes = <Py_ssize_t>(<uintptr_t>end)
         self.memory = <char*>calloc(self.arena_bytes + ALIGNMENT, 1)
         if self.memory == NULL:
             raise MemoryError(f"no {self.arena_bytes:,} bytes for batches of {self.rows} rows")
@@ -646,7 +651,7 @@ cdef class Plan:
             else:
                 self.run_forward(ops, 0, self.n_ops, begin, begin + rows)
                 memcpy(job.out + first * out_bytes, <char*>final.y + begin * out_bytes, rows * out_bytes)
-            if fw_seconds() >= job.until:
+            if first + rows == job.last or fw_seconds() >= job.until:
                 break
 
     cdef void forward_share(self, int member, Team* team) noexcept nogil:
@@ -736,11 +741,27 @@ cdef class Plan:
         job.x, job.y, job.out, job.first, job.last = data.at, labels.at, result.at, first, last
         with nogil:
             PyThread_acquire_lock(self.in_use, WAIT_LOCK)
-            job.until = fw_seconds() + seconds
+            # A look at the clock costs as much as a row of a small network.
+            job.until = fw_seconds() + seconds if last - first > self.room else 0.0
             self.run(infer_task, &job, last - first)
             first = min(last, first + self.job.taken[0] * self.room)
             PyThread_release_lock(self.in_use)
         return first
+
+    def answer(self, x):
+        """The output for a few rows that kernels can take as they are; None for any other x.
+
+        The short way from one call to its prediction, (rows, outputs).
+        """
+        cdef Py_ssize_t rows
+        if not ready(x, self.table.real_bytes, self.ops[0].inputs):
+            return None
+        rows = len(x)
+        if rows > self.room or self.team_of(rows, 2) > 1:
+            return None
+        out = empty((rows, self.ops[self.n_ops - 1].outputs), "f" if self.table.real_bytes == 4 else "d")
+        self.infer(x, None, out, 0, rows, 0.0)
+        return out
 
     def forward(self, x, out, Py_ssize_t rows):
         """The network's output for all rows, keeping what `backward` needs; x is copied."""

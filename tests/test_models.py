@@ -177,7 +177,32 @@ def test_summary(capsys):
         "dense (Dense)      (None, 1)       1,000       0\n"
         "------------------------------------------------\n"
         "Total parameters: 8,000 (64,000 bytes, float64)\n"
+        f"To train on batches of 32: {model.memory(32)['total']:,} bytes beside the data\n"
     )
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("batch_size", [1, 32, 5000])
+def test_memory_is_what_is_then_allocated(optimizer, batch_size):
+    model = network((5, 40, 3), optimizer=optimizer)
+    told = model.memory(batch_size)
+    assert not model._plans
+    model.train_on_batch(*data(batch_size))
+    assert told == {
+        "parameters": model.parameters.nbytes,
+        "gradients": model.gradients.nbytes,
+        "optimizer": model._memory.vectors.nbytes,
+        "arena": model._plans["fit"].arena_bytes,
+        "total": sum(told.values()) - told["total"],
+    }
+    assert told["optimizer"] == {"sgd": 0, "adam": 2}[optimizer] * told["parameters"]
+
+
+def test_memory_of_a_network_that_would_not_fit():
+    model = network((5, 40, 3))
+    assert model.memory(2**40)["arena"] > 0
+    with pytest.raises(ValueError, match="batch_size: got 0"):
+        model.memory(0)
 
 
 def test_get_and_set_weights():
