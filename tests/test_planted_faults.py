@@ -11,10 +11,12 @@ import fastweights as fw
 from fastweights import _dispatch, cli, layers, losses, models, optimizers
 
 PLAN, DENSE, MATMUL = "plan.pyx", "kernels/dense.pxi", "kernels/matmul.pxi"
-ACTIVATIONS, SOFTMAX, LOSSES = (
+ACTIVATIONS, ROWS, SOFTMAX, LOSSES, CROSSENTROPY = (
     "kernels/activations.pxi",
+    "kernels/rows.pxi",
     "kernels/softmax.pxi",
     "kernels/losses.pxi",
+    "kernels/crossentropy.pxi",
 )
 
 
@@ -140,8 +142,8 @@ FAULTS = {
     Fault(
         "tail of the derivatives dropped",
         ACTIVATIONS,
-        "cdef vreal setting = vset1(<real>option)\n    while «n > 0»",
-        "n >= VL",
+        "if «i < n»:\n        store_first(dy + i, rule(",
+        "False",
     ): {},
     Fault("slope of the layer ignored", ACTIVATIONS, "return «dy * slope»", "dy"): {},
     Fault(
@@ -156,6 +158,18 @@ FAULTS = {
         "vfnma(vexp(load_first(y + i, left)), «total»",
         "vzero()",
     ): {"output": "log_softmax"},
+    # Rows
+    Fault("half of a long row's sum dropped", ROWS, "lanes[k] += «lanes[k + half]»", "0"): {
+        "outputs": 70,
+        "output": "softmax",
+        "loss": "sparse_categorical_crossentropy",
+    },
+    Fault(
+        "only the first rows laid across vectors",
+        ROWS,
+        "lay_across(first, rows_of(a, «row», columns), count, columns)",
+        "0",
+    ): {"output": "softmax"},
     # Losses
     Fault("missing 2 of the square", LOSSES, "slope[0] = «d + d»", "d"): {},
     Fault("missing 1/columns", LOSSES, "«(scale / columns)»", "scale"): {},
@@ -169,21 +183,24 @@ FAULTS = {
     Fault(
         "tail of a loss's gradient dropped",
         LOSSES,
-        "store_first(dy + i, «factor * slope», n - i)",
-        "(vzero() if n - i < VL else factor * slope)",
+        "store_first(dy, «factor * slope», n)",
+        "(vzero() if n < VL else factor * slope)",
     ): {},
-    Fault("label not taken off", LOSSES, "d[label] -= «<real>scale»", "0"): {
+    Fault("label not taken off", CROSSENTROPY, "-(factor * rest), «q - scale»)", "q"): {
         "output": "softmax",
         "loss": "sparse_categorical_crossentropy",
     },
     Fault(
-        "targets' sum taken for 1", LOSSES, "ratio = vset1(<real>(«weight» / (1.0 + rest)))", "1.0"
-    ): {"output": "softmax", "loss": "categorical_crossentropy"},
+        "targets' sum taken for 1", CROSSENTROPY, "ratio = «sum_t» / (vset1(1) + rest)", "vset1(1)"
+    ): {
+        "output": "softmax",
+        "loss": "categorical_crossentropy",
+    },
     Fault(
         "clipping's gradient everywhere",
         LOSSES,
-        "difference = «e / (one + e) - w»",
-        "e / (one + e) + w",
+        "difference = «vfma(e, share, -w)»",
+        "vfma(e, share, w)",
     ): {"output": "sigmoid", "loss": "binary_crossentropy"},
 }
 
