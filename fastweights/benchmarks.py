@@ -176,7 +176,7 @@ class Differences:
     def loss(self) -> float:
         """The mean loss of the batch."""
         self.plan.reset()
-        self.plan.evaluate(self.rows, self.targets, 0, len(self.rows), 0.0)
+        self.plan.infer(self.rows, self.targets, None, 0, len(self.rows), 0.0)
         return self.plan.loss_sum / len(self.rows)
 
     def __call__(self, which: Iterable[int]) -> None:

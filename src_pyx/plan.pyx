@@ -45,7 +45,7 @@ cdef enum:
     WHOLE_ROWS = 1024
     CHUNK_ROWS = 256
     # Parameters whose gradient, update and preparation follow each other while they are in the cache.
-    GROUP_PARAMETERS = 65536
+    GROUP_PARAMETERS = 131072
     # The members' rows begin at multiples of this: whole register tiles.
     ROW_STEP = 8
     OPTIONS = 8

@@ -144,6 +144,20 @@ FW_INLINE vreal vload_tail(const real *p, vtail t)
 FW_INLINE void vstore_tail(real *p, vreal a, vtail t) { memcpy(p, &a, (size_t)t * sizeof(real)); }
 #endif
 
+/* a within the tail, 0 beyond it */
+FW_INLINE vreal vkeep_tail(vreal a, vtail t)
+{
+#if defined(FW_LEVEL_AVX512)
+    return FW_MM(512, maskz_mov)(t, a);
+#elif defined(FW_LEVEL_AVX2)
+    return vreal_of(vbits_of(a) & (vbits)t);
+#else
+    real lanes[VL] = {0};
+    memcpy(lanes, &a, (size_t)t * sizeof(real));
+    return vload(lanes);
+#endif
+}
+
 /* As vload_tail, with the lanes beyond the tail taken from `fill`. */
 FW_INLINE vreal vload_tail_or(const real *p, vtail t, vreal fill)
 {
@@ -256,6 +270,53 @@ FW_INLINE vreal vzip_low(vreal a, vreal b) { return fw_zip(a, b, 0); }
 FW_INLINE vreal vzip_high(vreal a, vreal b) { return fw_zip(a, b, VL); }
 #endif
 
+/* ... and back: vunzip_even is a0 a2 ... b0 b2 ..., vunzip_odd the others. */
+
+#if defined(FW_LEVEL_AVX512) && FW_F64
+FW_INLINE vreal vunzip_even(vreal a, vreal b)
+{
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b);
+}
+FW_INLINE vreal vunzip_odd(vreal a, vreal b)
+{
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), b);
+}
+#elif defined(FW_LEVEL_AVX512)
+FW_INLINE vreal vunzip_even(vreal a, vreal b)
+{
+    return _mm512_permutex2var_ps(
+        a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b);
+}
+FW_INLINE vreal vunzip_odd(vreal a, vreal b)
+{
+    return _mm512_permutex2var_ps(
+        a, _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), b);
+}
+#elif defined(FW_LEVEL_AVX2)
+#if FW_F64
+#define FW_MIDDLE_SWAPPED(a) _mm256_permute4x64_pd(a, 0xd8)
+#define FW_EVEN _mm256_unpacklo_pd(a, b)
+#define FW_ODD _mm256_unpackhi_pd(a, b)
+#else
+#define FW_MIDDLE_SWAPPED(a) (vreal)_mm256_permute4x64_pd((__m256d)(a), 0xd8)
+#define FW_EVEN _mm256_shuffle_ps(a, b, 0x88)
+#define FW_ODD _mm256_shuffle_ps(a, b, 0xdd)
+#endif
+FW_INLINE vreal vunzip_even(vreal a, vreal b) { return FW_MIDDLE_SWAPPED(FW_EVEN); }
+FW_INLINE vreal vunzip_odd(vreal a, vreal b) { return FW_MIDDLE_SWAPPED(FW_ODD); }
+#else
+FW_INLINE vreal fw_unzip(vreal a, vreal b, int from)
+{
+    real x[2 * VL], y[VL];
+    vstore(x, a);
+    vstore(x + VL, b);
+    for (int i = 0; i < VL; i++) y[i] = x[2 * i + from];
+    return vload(y);
+}
+FW_INLINE vreal vunzip_even(vreal a, vreal b) { return fw_unzip(a, b, 0); }
+FW_INLINE vreal vunzip_odd(vreal a, vreal b) { return fw_unzip(a, b, 1); }
+#endif
+
 /* ---- arithmetic beyond + - * / ------------------------------------------------------------- */
 
 /* a * b + c */
@@ -275,7 +336,16 @@ FW_INLINE vreal vfma(vreal a, vreal b, vreal c)
 }
 
 /* c - a * b */
-FW_INLINE vreal vfnma(vreal a, vreal b, vreal c) { return vfma(-a, b, c); }
+FW_INLINE vreal vfnma(vreal a, vreal b, vreal c)
+{
+#if defined(FW_LEVEL_AVX512)
+    return FW_MM(512, fnmadd)(a, b, c);
+#elif defined(FW_LEVEL_AVX2)
+    return FW_MM(256, fnmadd)(a, b, c);
+#else
+    return vfma(-a, b, c);
+#endif
+}
 
 /* The exact rounding error of p = a * b (Dekker 1971 where there is no fused multiply-add). */
 FW_INLINE vreal vmul_error(vreal a, vreal b, vreal p)
@@ -320,17 +390,18 @@ FW_INLINE vreal vsqrt(vreal a)
 
 FW_INLINE vreal vabs(vreal a) { return vreal_of(vbits_of(a) & ~FW_SIGN_BIT); }
 
+/* -|a| */
+FW_INLINE vreal vminus_abs(vreal a) { return vreal_of(vbits_of(a) | FW_SIGN_BIT); }
+
 /* |a| with the sign of b */
 FW_INLINE vreal vcopysign(vreal a, vreal b)
 {
+#if defined(FW_LEVEL_AVX512)
+    __m512i sign = (__m512i)vset1((real)-0.0); /* its own bit from b, all others from a */
+    return (vreal)_mm512_ternarylogic_epi64(sign, (__m512i)a, (__m512i)b, 0xac);
+#else
     return vreal_of((vbits_of(a) & ~FW_SIGN_BIT) | (vbits_of(b) & FW_SIGN_BIT));
-}
-
-/* To the nearest whole number, ties to even; exact for |a| < 2^(FW_MANTISSA_BITS - 1). */
-FW_INLINE vreal vround(vreal a)
-{
-    vreal magic = vset1((real)FW_ROUND_MAGIC);
-    return (a + magic) - magic;
+#endif
 }
 
 /* 2^n for a whole number n within the normal exponents. */
@@ -340,14 +411,19 @@ FW_INLINE vreal vexp2i(vreal n)
     return vreal_of(vbits_of(shifted) << FW_MANTISSA_BITS);
 }
 
-/* a * 2^n for a whole number n of up to twice the exponents' range; a subnormal result rounds once. */
-FW_INLINE vreal vscale(vreal a, vreal n)
+/* n = a * b to the nearest whole number; returns 2^n, for n within the normal exponents, or 0 where
+ * not m. */
+FW_INLINE vreal vexp2_round(vreal a, vreal b, vmask m, vreal *n)
 {
-#if defined(FW_LEVEL_AVX512)
-    return FW_MM(512, scalef)(a, n);
+    vreal magic = vset1((real)(FW_ROUND_MAGIC + FW_EXPONENT_BIAS));
+    vreal shifted = vfma(a, b, magic);
+    *n = shifted - magic;
+#if defined(FW_LEVEL_AVX512) && FW_F64
+    return (vreal)_mm512_maskz_slli_epi64(m, (__m512i)shifted, FW_MANTISSA_BITS);
+#elif defined(FW_LEVEL_AVX512)
+    return (vreal)_mm512_maskz_slli_epi32(m, (__m512i)shifted, FW_MANTISSA_BITS);
 #else
-    vreal half = vround(n * vset1((real)0.5));
-    return a * vexp2i(half) * vexp2i(n - half);
+    return vreal_of((vbits_of(shifted) << FW_MANTISSA_BITS) & m);
 #endif
 }
 

@@ -11,8 +11,8 @@ from fastweights import _dispatch, activations
 
 INF, NAN = math.inf, math.nan
 OPTIONS = (float(truth.OPTION), 0.0)
-#: float64 holds LANES = 8 of them, float32 16: below, at, between and above.
-COLUMNS = (1, 2, 3, 7, 8, 9, 10, 15, 16, 17, 33, 100)
+#: Around the widths of vectors, and around the 64 up to which rows lie across them.
+COLUMNS = (1, 2, 3, 7, 8, 9, 10, 15, 16, 17, 33, 64, 65, 100)
 
 every_name = pytest.mark.parametrize("name", truth.ACTIVATIONS)
 every_dtype = pytest.mark.parametrize("dtype", truth.DTYPES)
@@ -168,9 +168,9 @@ def test_levels_agree_to_the_bit(name, dtype):
 # ---- row by row ----------------------------------------------------------------------------------
 
 
-def logits(columns, scale, dtype):
-    """Rows of logits; the last has its largest value three times, where it is wide enough."""
-    z = np.random.default_rng(columns).standard_normal((3, columns)) * scale
+def logits(columns, scale, dtype, rows=3):
+    """Rows of logits; the third has its largest value three times, where it is wide enough."""
+    z = np.random.default_rng(columns).standard_normal((rows, columns)) * scale
     z[2, : min(columns, 3)] = z[2].max()
     return z.astype(dtype)
 
@@ -271,10 +271,16 @@ def test_softmax_levels_agree_to_the_bit(name, dtype):
 @both_softmaxes
 def test_softmax_rows_do_not_depend_on_each_other(name, dtype, level):
     for columns in COLUMNS:
-        z = logits(columns, 3, dtype)
+        z = logits(columns, 3, dtype, rows=37)
         together = apply_softmax(level, name, z)
         apart = np.concatenate([apply_softmax(level, name, row[np.newaxis]) for row in z])
         assert truth.same_bits(together, apart)
+        together = apply_softmax_gradient(level, name, z, apart)
+        apart = [
+            apply_softmax_gradient(level, name, *pair)
+            for pair in zip(z[:, np.newaxis], apart[:, np.newaxis], strict=True)
+        ]
+        assert truth.same_bits(together, np.concatenate(apart))
 
 
 # ---- the descriptions ----------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from fastweights import _dispatch, losses
 LEVELS = _dispatch.available_levels()
 FUSED = [level for level in LEVELS if level != "baseline"]
 ROWS = (1, 7, 8, 9, 33)
-COLUMNS = (1, 2, 3, 5, 16, 17, 40)
+#: Up to 64 columns rows lie across vectors, from there on along them.
+COLUMNS = (1, 2, 3, 5, 12, 16, 17, 40, 64, 65, 131)
 REALS = (np.float32, np.float64)
 ELEMENTWISE = [name for name in reference.LOSSES if "categorical" not in name]
 
@@ -143,7 +144,7 @@ def test_bits_do_not_depend_on_the_cpu_level(level, real, name):
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", reference.LOSSES)
 def test_a_row_gives_the_same_bits_alone_and_in_a_batch(level, real, name):
-    for columns in (2, 3, 9, 40):
+    for columns in (2, 3, 9, 40, 70):
         prediction, target, options = sample(name, 21, columns, seed=3)
         values, gradient = run(level, real, name, prediction, target, options)
         only_values, _ = run(level, real, name, prediction, target, options, with_gradient=False)
@@ -159,7 +160,7 @@ def test_a_row_gives_the_same_bits_alone_and_in_a_batch(level, real, name):
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", reference.LOSSES)
 def test_nan_reaches_the_value_and_the_gradient_of_its_row_only(level, real, name):
-    for columns in (2, 3, 17):
+    for columns in (2, 3, 17, 67):
         for column in range(columns):
             prediction, target, options = sample(name, 9, columns)
             prediction[4, column] = np.nan
@@ -169,6 +170,17 @@ def test_nan_reaches_the_value_and_the_gradient_of_its_row_only(level, real, nam
             assert is_nan.sum() == 1
             assert np.isnan(gradient[4, column])
             assert not np.isnan(np.delete(gradient, 4, axis=0)).any()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("real", REALS)
+def test_a_loss_that_overflows_is_infinite_in_its_row_only(level, real):
+    for columns in (1, 2, 3, 40, 65, 131):
+        prediction = np.ones((21, columns))
+        prediction[4, columns // 2] = np.sqrt(np.finfo(real).max) * 4
+        values, _ = run(level, real, "mean_squared_error", prediction, np.zeros((21, columns)))
+        assert values[4] == np.inf
+        np.testing.assert_array_equal(np.delete(values, 4), 1.0)
 
 
 # ---- the extremes --------------------------------------------------------------------------------

@@ -11,10 +11,12 @@ import fastweights as fw
 from fastweights import _dispatch, cli, layers, losses, models, optimizers
 
 PLAN, DENSE, MATMUL = "plan.pyx", "kernels/dense.pxi", "kernels/matmul.pxi"
-ACTIVATIONS, SOFTMAX, LOSSES = (
+ACTIVATIONS, ROWS, SOFTMAX, LOSSES, CROSSENTROPY = (
     "kernels/activations.pxi",
+    "kernels/rows.pxi",
     "kernels/softmax.pxi",
     "kernels/losses.pxi",
+    "kernels/crossentropy.pxi",
 )
 
 
@@ -43,7 +45,7 @@ FAULTS = {
         "units": 9
     },
     Fault(
-        "tail columns of the bias's gradient dropped", DENSE, "if «column < columns»", "False"
+        "tail columns of the bias's gradient dropped", DENSE, "while «column < columns»", "False"
     ): {},
     Fault(
         "last row of a product dropped", MATMUL, "while «row < rows»:\n        if", "row < rows - 1"
@@ -53,9 +55,9 @@ FAULTS = {
         "units": 8,
         "rows": 2,
     },
-    Fault("last panel packed from the first", MATMUL, "b + k * columns + «column» + j", "0"): {
-        "units": 70
-    },
+    Fault(
+        "last panel packed from the first", MATMUL, "load_first(b + k * columns + «column» + j", "0"
+    ): {"units": 70},
     Fault(
         "last term of a dot dropped",
         MATMUL,
@@ -68,7 +70,7 @@ FAULTS = {
     Fault(
         "weights of the step before",
         DENSE,
-        "pack_transposed(transposed, k.kernel, «op.inputs»",
+        "pack_transposed(transposed, kernel, «op.inputs»",
         "0",
     ): {"units": 9},
     Fault("activation of another block", DENSE, "dy + first, «y + first»", "y"): {
@@ -81,40 +83,57 @@ FAULTS = {
         "slope == NULL else «slope + first»,\n                            block",
         "slope",
     ): {"rows": 70},
+    Fault("input read as its transpose", DENSE, "p.a_k = «inputs»\n", "1"): {"units": 9},
     Fault(
-        "input read as its transpose", DENSE, "p.a_k = «inputs»\n        p.start = dkernel", "1"
-    ): {"units": 9},
-    Fault(
-        "narrow gradient from one output", DENSE, "p.a_k = «outputs»\n        p.start = p.c", "0"
+        "narrow gradient from one output", DENSE, "p.a_k = «outputs»\n    p.start = p.c", "0"
     ): {},
     Fault(
         "last row missing in the bias's gradient",
         DENSE,
-        "acc = vload(total + column) if accumulate else vzero()\n        for row in range(«rows»)",
+        "for row in range(«rows»):\n            for j in range(vectors):",
         "rows - 1",
     ): {},
-    Fault("no gradient of the bias", DENSE, "if «dbias != NULL»", "False"): {},
+    Fault("no gradient of the bias", DENSE, "if «op.has_bias» and", "False"): {},
     Fault(
-        "chunks overwrite instead of adding up", DENSE, "«dkernel if accumulate else NULL»", "NULL"
-    ): {
-        "units": 9,
-        "rows": 260,
+        "chunks overwrite instead of adding up",
+        DENSE,
+        "«p.c if accumulate else NULL»\n    p.start_row = outputs",
+        "NULL",
+    ): {"units": 9, "rows": 4200},
+    Fault(
+        "narrow chunks overwrite",
+        DENSE,
+        "«p.c if accumulate else NULL»\n    p.start_row = columns",
+        "NULL",
+    ): {"rows": 4200},
+    Fault("block of x from the first", DENSE, "x + «row» * ldx + input", "0"): {
+        "units": 260,
+        "rows": 600,
     },
-    Fault("narrow chunks overwrite", DENSE, "«p.c if accumulate else NULL»", "NULL"): {"rows": 260},
     # The plan
-    Fault("missing 1/n", PLAN, "self.measure_loss(total, chunk, «1.0 / rows», True)", "1.0"): {},
+    Fault("missing 1/n", PLAN, "begin, end, «1.0 / rows», True)\n                for", "1.0"): {},
     Fault(
-        "gradient of the last chunk only",
-        PLAN,
-        "self.run_backward(self.n_loss_ops, chunk, «done > 0»)",
-        "False",
+        "missing 1/n in slices", PLAN, "begin, end, «1.0 / rows», True)\n            total", "1.0"
     ): {"rows": 260},
-    Fault("input of the batch before", PLAN, "self.ops[0].x = x + «first» * x_bytes", "0"): {
+    Fault("gradient of the last chunk only", PLAN, "piece, upto, «left < rows»", "False"): {
+        "rows": 1030,
+        "units": 260,
+    },
+    Fault("gradient of the last chunk of a slice only", PLAN, "accumulate = «True»", "False"): {
+        "rows": 4200
+    },
+    Fault(
+        "a slice forgotten",
+        PLAN,
+        "begin_at, end_at,\n                                         «slices»",
+        "1",
+    ): {"rows": 260},
+    Fault("input of the batch before", PLAN, "job.x + («first» - begin) * x_bytes", "begin"): {
         "rows": 260
     },
-    Fault("input's gradient put in the wrong rows", PLAN, "memcpy(dx + «done» * dx_bytes", "0"): {
-        "rows": 260
-    },
+    Fault(
+        "input's gradient put in the wrong rows", PLAN, "job.out + «first» * x_bytes, <char*>", "0"
+    ): {"rows": 260},
     # Activations
     Fault("relu does not mask", ACTIVATIONS, "return «vselect(vlt(vzero(), y), dy, y)»", "dy"): {
         "hidden": "relu"
@@ -140,8 +159,8 @@ FAULTS = {
     Fault(
         "tail of the derivatives dropped",
         ACTIVATIONS,
-        "cdef vreal setting = vset1(<real>option)\n    while «n > 0»",
-        "n >= VL",
+        "if «i < n»:\n        store_first(dy + i, rule(",
+        "False",
     ): {},
     Fault("slope of the layer ignored", ACTIVATIONS, "return «dy * slope»", "dy"): {},
     Fault(
@@ -156,6 +175,18 @@ FAULTS = {
         "vfnma(vexp(load_first(y + i, left)), «total»",
         "vzero()",
     ): {"output": "log_softmax"},
+    # Rows
+    Fault("half of a long row's sum dropped", ROWS, "lanes[k] += «lanes[k + half]»", "0"): {
+        "outputs": 70,
+        "output": "softmax",
+        "loss": "sparse_categorical_crossentropy",
+    },
+    Fault(
+        "only the first rows laid across vectors",
+        ROWS,
+        "lay_across(first, rows_of(a, «row», columns), count, columns)",
+        "0",
+    ): {"output": "softmax"},
     # Losses
     Fault("missing 2 of the square", LOSSES, "slope[0] = «d + d»", "d"): {},
     Fault("missing 1/columns", LOSSES, "«(scale / columns)»", "scale"): {},
@@ -169,21 +200,24 @@ FAULTS = {
     Fault(
         "tail of a loss's gradient dropped",
         LOSSES,
-        "store_first(dy + i, «factor * slope», n - i)",
-        "(vzero() if n - i < VL else factor * slope)",
+        "store_first(dy, «factor * slope», n)",
+        "(vzero() if n < VL else factor * slope)",
     ): {},
-    Fault("label not taken off", LOSSES, "d[label] -= «<real>scale»", "0"): {
+    Fault("label not taken off", CROSSENTROPY, "-(factor * rest), «q - scale»)", "q"): {
         "output": "softmax",
         "loss": "sparse_categorical_crossentropy",
     },
     Fault(
-        "targets' sum taken for 1", LOSSES, "ratio = vset1(<real>(«weight» / (1.0 + rest)))", "1.0"
-    ): {"output": "softmax", "loss": "categorical_crossentropy"},
+        "targets' sum taken for 1", CROSSENTROPY, "ratio = «sum_t» / (vset1(1) + rest)", "vset1(1)"
+    ): {
+        "output": "softmax",
+        "loss": "categorical_crossentropy",
+    },
     Fault(
         "clipping's gradient everywhere",
         LOSSES,
-        "difference = «e / (one + e) - w»",
-        "e / (one + e) + w",
+        "difference = «vfma(e, share, -w)»",
+        "vfma(e, share, w)",
     ): {"output": "sigmoid", "loss": "binary_crossentropy"},
 }
 

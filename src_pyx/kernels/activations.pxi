@@ -12,18 +12,24 @@ ctypedef void (*activation_rule)(vreal z, vreal option, vreal* value, vreal* slo
 ctypedef vreal (*gradient_rule)(vreal dy, vreal y, vreal option) noexcept nogil
 
 
+cdef inline void sweep_vector(const activation_rule rule, const bint keep, const bint ragged,
+                              real* y, real* slope, vtail tail, vreal option) noexcept nogil:
+    cdef vreal value, derivative
+    rule(load_part(ragged, y, tail), option, &value, &derivative)
+    store_part(ragged, y, value, tail)
+    if keep:
+        store_part(ragged, slope, derivative, tail)
+
+
 # y = value(y), slope = slope(y) if `keep`
 cdef inline void sweep_array(const activation_rule rule, const bint keep, real* y, real* slope,
                              Py_ssize_t n, vreal option) noexcept nogil:
-    cdef vreal value, derivative
-    while n > 0:
-        rule(load_first(y, n), option, &value, &derivative)
-        store_first(y, value, n)
-        y += VL
-        if keep:
-            store_first(slope, derivative, n)
-            slope += VL
-        n -= VL
+    cdef Py_ssize_t i = 0
+    while i + VL <= n:
+        sweep_vector(rule, keep, False, y + i, slope + i, vtail_of(0), option)
+        i += VL
+    if i < n:
+        sweep_vector(rule, keep, True, y + i, slope + i, vtail_of(n - i), option)
 
 
 cdef inline void sweep(const activation_rule rule, void* y, void* slope, Py_ssize_t n,
@@ -40,11 +46,12 @@ cdef inline void sweep_back(const gradient_rule rule, void* gradient, const void
     cdef real* dy = <real*>gradient
     cdef const real* y = <const real*>given
     cdef vreal setting = vset1(<real>option)
-    while n > 0:
-        store_first(dy, rule(load_first(dy, n), load_first(y, n), setting), n)
-        dy += VL
-        y += VL
-        n -= VL
+    cdef Py_ssize_t i = 0
+    while i + VL <= n:
+        vstore(dy + i, rule(vload(dy + i), vload(y + i), setting))
+        i += VL
+    if i < n:
+        store_first(dy + i, rule(load_first(dy + i, n - i), load_first(y + i, n - i), setting), n - i)
 
 
 cdef inline vreal times_slope(vreal dy, vreal slope, vreal option) noexcept nogil:
@@ -123,12 +130,11 @@ cdef void leaky_relu_backward(void* dy, const void* y, const void* slope, Py_ssi
 
 cdef inline void scaled_elu(vreal z, vreal scale, vreal scaled_alpha,
                             vreal* value, vreal* slope) noexcept nogil:
-    # The factor goes in before 2^n, so that underflow rounds once.
-    cdef vreal n, m = exp_reduced(z, vset1(-0.0), &n)
+    cdef vreal root, m = exp_reduced(exp_clamped(z), vset1(-0.0), &root)
     cdef vmask positive = vlt(vzero(), z)
-    cdef vreal below = vcopysign(scaled_alpha * expm1_restored(m, n), z)
+    cdef vreal below = vcopysign(scaled_alpha * expm1_restored(m, root * root, vset1(1.0)), z)
     value[0] = vselect(positive, scale * z, below)
-    slope[0] = vselect(positive, scale, vscale(scaled_alpha * (vset1(1.0) + m), n))
+    slope[0] = vselect(positive, scale, scaled_alpha * vfma(root, m, root) * root)
 
 
 cdef inline void elu(vreal z, vreal alpha, vreal* value, vreal* slope) noexcept nogil:
@@ -168,12 +174,12 @@ cdef inline void gelu(vreal z, vreal option, vreal* value, vreal* slope) noexcep
     # lost = e a mills(a),  left = e (mills(a) - a / sqrt(2 pi))
     cdef vreal half = vset1(-0.5), a = vmin(vconst(15.5, 40.0), vabs(z))
     cdef vreal square = a * a
-    cdef vreal n, m = exp_reduced(half * square, half * vmul_error(a, a, square), &n)
-    cdef vreal power = vset1(1.0) + m, tail = mills(a)
+    cdef vreal root, tail = mills(a)
+    cdef vreal power = exp_rooted(half * square, half * vmul_error(a, a, square), &root)
     cdef vreal distance = (a - gelu_root_high()) - gelu_root_low()
     cdef vreal bracket = near_root(distance, gelu_near_root(distance),
                                    vfnma(inverse_sqrt_2pi(), a, tail))
-    gate(z, vscale(power * (a * tail), n), vscale(power * bracket, n), value, slope)
+    gate(z, power * (a * tail) * root, power * bracket * root, value, slope)
 
 
 cdef void gelu_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
@@ -182,21 +188,20 @@ cdef void gelu_forward(void* y, void* slope, Py_ssize_t n, const double* options
 
 # ---- silu: z sigmoid(z) (S. Elfwing et al., Neural Networks 107, 2018) ---------------------------
 
-cdef inline void sigmoid_gate(vreal z, vreal a, vreal power, vreal n, vreal share, vreal bracket,
+cdef inline void sigmoid_gate(vreal z, vreal a, vreal power, vreal root, vreal share, vreal bracket,
                               vreal* value, vreal* slope) noexcept nogil:
-    # z sigmoid(v(z)), v odd. With e = e^-v(a) = power 2^n and share = 1 / (1 + e):
+    # z sigmoid(v(z)), v odd. With e = e^-v(a) = power root and share = 1 / (1 + e):
     # lost = e a share,  left = e share^2 bracket,  bracket = 1 + e - a v'(a)
-    gate(z, vscale(power * (a * share), n), vscale(power * bracket * (share * share), n), value, slope)
+    gate(z, power * (a * share) * root, power * bracket * (share * share) * root, value, slope)
 
 
 cdef inline void silu(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
     cdef vreal one = vset1(1.0), a = vmin(vconst(120.0, 800.0), vabs(z))
-    cdef vreal n, m = exp_reduced(-a, vset1(-0.0), &n)
-    cdef vreal power = one + m
-    cdef vreal total = one + vscale(power, n)
+    cdef vreal root, power = exp_rooted(-a, vset1(-0.0), &root)
+    cdef vreal total = vfma(power, root, one)
     cdef vreal distance = (a - silu_root_high()) - silu_root_low()
     cdef vreal bracket = near_root(distance, silu_near_root(distance), total - a)
-    sigmoid_gate(z, a, power, n, one / total, bracket, value, slope)
+    sigmoid_gate(z, a, power, root, one / total, bracket, value, slope)
 
 
 cdef void silu_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
@@ -221,14 +226,14 @@ cdef inline vreal gelu_tanh_exponent(vreal a, vreal* low) noexcept nogil:
 
 cdef inline void gelu_tanh(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
     # (1 + tanh(v / 2)) / 2 = sigmoid(v)
-    cdef vreal one = vset1(1.0), a = vmin(vconst(11.5, 22.25), vabs(z)), low, n
+    cdef vreal one = vset1(1.0), a = vmin(vconst(11.5, 22.25), vabs(z)), low, root
     cdef vreal v = gelu_tanh_exponent(a, &low)
-    cdef vreal power = one + exp_reduced(-v, -low, &n)
-    cdef vreal total = one + vscale(power, n)
+    cdef vreal power = exp_rooted(-v, -low, &root)
+    cdef vreal total = vfma(power, root, one)
     cdef vreal dv = vfma(vset1(3.0) * gelu_cubic_high(), a * a, gelu_linear_high())
     cdef vreal distance = (a - gelu_tanh_root_high()) - gelu_tanh_root_low()
     cdef vreal bracket = near_root(distance, gelu_tanh_near_root(distance), vfnma(a, dv, total))
-    sigmoid_gate(z, a, power, n, one / total, bracket, value, slope)
+    sigmoid_gate(z, a, power, root, one / total, bracket, value, slope)
 
 
 cdef void gelu_tanh_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
@@ -238,7 +243,7 @@ cdef void gelu_tanh_forward(void* y, void* slope, Py_ssize_t n, const double* op
 # ---- sigmoid: 1 / (1 + e^-z); slope sigmoid(z) sigmoid(-z) ---------------------------------------
 
 cdef inline void sigmoid(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
-    cdef vreal one = vset1(1.0), decay = vexp(-vabs(z))
+    cdef vreal one = vset1(1.0), decay = decay_of(z)
     cdef vreal share = one / (one + decay)
     value[0] = sigmoid_of_decay(z, decay, share)
     slope[0] = decay * share * share
@@ -251,9 +256,9 @@ cdef void sigmoid_forward(void* y, void* slope, Py_ssize_t n, const double* opti
 # ---- softplus: log(1 + e^z) = max(0, z) + log1p(e^-|z|); slope sigmoid(z) (C. Dugas et al., NeurIPS 2000)
 
 cdef inline void softplus(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
-    cdef vreal one = vset1(1.0), decay = vexp(-vabs(z))
-    value[0] = vmax(vzero(), z) + log1p_finite(decay)
-    slope[0] = sigmoid_of_decay(z, decay, one / (one + decay))
+    cdef vreal share, decay = decay_of(z)
+    value[0] = vmax(vzero(), z) + log1p_of_decay(decay, &share)
+    slope[0] = sigmoid_of_decay(z, decay, share)
 
 
 cdef void softplus_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
@@ -263,9 +268,9 @@ cdef void softplus_forward(void* y, void* slope, Py_ssize_t n, const double* opt
 # ---- tanh; slope 1 - tanh^2 = e^-2a (1 + tanh a)^2 at a = |z| ------------------------------------
 
 cdef inline void tanh(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
-    cdef vreal decay, magnitude = tanh_of_magnitude(vabs(z), &decay)
-    cdef vreal above = vset1(1.0) + magnitude
-    value[0] = vcopysign(magnitude, z)
+    cdef vreal decay, below = minus_tanh_abs(z, &decay)
+    cdef vreal above = vset1(1.0) - below
+    value[0] = vcopysign(below, z)
     slope[0] = decay * above * above
 
 
@@ -276,11 +281,10 @@ cdef void tanh_forward(void* y, void* slope, Py_ssize_t n, const double* options
 # ---- softsign: z / (1 + |z|); slope 1 / (1 + |z|)^2 (J. Turian et al., NAACL 2009) ---------------
 
 cdef inline void softsign(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
-    # The largest number stands for inf, which would give inf / inf.
-    cdef vreal a = vmin(vconst(3.4028234663852886e38, 1.7976931348623157e308), vabs(z))
-    cdef vreal total = vset1(1.0) + a
-    cdef vreal inverse = vset1(1.0) / total
-    value[0] = vcopysign(a / total, z)
+    # A large number stands for those whose inverse is not normal.
+    cdef vreal a = vmin(vconst(1e30, 1e300), vabs(z))
+    cdef vreal inverse = vset1(1.0) / (vset1(1.0) + a)
+    value[0] = vcopysign(a * inverse, z)
     slope[0] = inverse * inverse
 
 

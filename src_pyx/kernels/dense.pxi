@@ -8,11 +8,16 @@
 
 # Outputs up to which a layer is narrow.
 cdef enum: NARROW = 7
-# Rows that go through product, activation and derivative while they are in the nearest cache: whole
-# register tiles of any width.
+# Rows that go through product, activation and derivative while they are in the cache: whole register
+# tiles of any width. With a deep product all panels of the kernel pass by each block.
 cdef enum: DENSE_BLOCK = 48
+cdef enum: DEEP_BLOCK = 96
 # Inputs whose weights are one piece of the parameters: whole register tiles and whole vectors.
 cdef enum: PIECE_INPUTS = 48
+# Outputs from which it pays to transpose x for the kernel's gradient, and what its rows then lie apart:
+# a power of two would put all of them on the same lines of the cache.
+cdef enum: TURNED_OUTPUTS = 256
+cdef enum: TURNED_STRIDE = DEPTH_BLOCK + 16
 
 
 cdef struct DenseKernel:
@@ -42,7 +47,7 @@ cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* 
                         const Activation* activation, const double* options) noexcept nogil:
     cdef Product p
     cdef Py_ssize_t row = 0, block, first
-    cdef Py_ssize_t at_once = rows if k.inputs > DEPTH_BLOCK else <Py_ssize_t>DENSE_BLOCK
+    cdef Py_ssize_t at_once = DEEP_BLOCK if k.inputs > DEPTH_BLOCK else DENSE_BLOCK
     multiply_by(&p, k.panels, k.kernel, k.inputs, k.outputs)
     p.ldc = k.outputs
     p.a_row = k.inputs
@@ -63,12 +68,13 @@ cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* 
 
 
 # On entry dy is the loss's gradient by y; on return it is dz, that by z:  dz = dy * f'(z).
-# dx (may be NULL) = dz . kernel^T.
-cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope, const DenseKernel* k,
-                         Py_ssize_t rows, const Activation* activation, const double* options) noexcept nogil:
+# dx (may be NULL) = dz . kernel^T. panels (may be NULL), which lie panel_stride apart, get dz too.
+cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope, real* panels,
+                         Py_ssize_t panel_stride, const DenseKernel* k, Py_ssize_t rows,
+                         const Activation* activation, const double* options) noexcept nogil:
     cdef Product p
     cdef Py_ssize_t row = 0, block, first
-    cdef Py_ssize_t at_once = rows if k.outputs > DEPTH_BLOCK else <Py_ssize_t>DENSE_BLOCK
+    cdef Py_ssize_t at_once = DEEP_BLOCK if k.outputs > DEPTH_BLOCK else DENSE_BLOCK
     multiply_by(&p, NULL if is_narrow(k.outputs) else k.transposed, k.transposed, k.outputs, k.inputs)
     p.ldc = k.inputs
     p.a_row = k.outputs
@@ -80,6 +86,8 @@ cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope, c
         first = row * k.outputs
         activation.backward(dy + first, y + first, NULL if slope == NULL else slope + first,
                             block * k.outputs, options)
+        if panels != NULL:
+            pack(panels + row * PANEL, panel_stride, dy + first, block, k.outputs)
         if dx != NULL:
             p.c = dx + row * k.inputs
             p.a = dy + first
@@ -101,12 +109,40 @@ cdef void dense_gradient(real* dkernel, const real* x, const real* dz, const rea
         p.b_panel = panel_stride
     p.c = dkernel + begin * outputs
     p.ldc = outputs
-    p.a = x + begin
-    p.a_row = 1
-    p.a_k = inputs
     p.start = p.c if accumulate else NULL
     p.start_row = outputs
-    matmul(&p, end - begin, outputs)
+    if outputs >= TURNED_OUTPUTS:
+        turned_gradient(&p, x + begin, rows, inputs, end - begin, outputs)
+    else:
+        p.a = x + begin
+        p.a_row = 1
+        p.a_k = inputs
+        matmul(&p, end - begin, outputs)
+
+
+# c of p = x^T . b of p with x transposed beforehand, block by block: along a column of x every real is on
+# another cache line and, where rows are long, on another page.
+cdef void turned_gradient(const Product* product, const real* x, Py_ssize_t rows, Py_ssize_t ldx,
+                          Py_ssize_t inputs, Py_ssize_t outputs) noexcept nogil:
+    cdef real[2 * PIECE_INPUTS * TURNED_STRIDE] turned
+    cdef Product p = product[0]
+    cdef Py_ssize_t input = 0, row, columns
+    p.a = turned
+    p.a_row = TURNED_STRIDE
+    p.a_k = 1
+    while input < inputs:
+        columns = min(inputs - input, 2 * <Py_ssize_t>PIECE_INPUTS)
+        p.c = product.c + input * outputs
+        p.start = NULL if product.start == NULL else p.c
+        row = 0
+        while row < rows:
+            p.depth = min(rows - row, <Py_ssize_t>DEPTH_BLOCK)
+            p.b = product.b + row * product.ldb
+            transpose(turned, TURNED_STRIDE, x + row * ldx + input, ldx, p.depth, columns)
+            matmul(&p, columns, outputs)
+            p.start = p.c
+            row += p.depth
+        input += columns
 
 
 # The same for a narrow layer: dkernel^T = dz^T . x, panel by panel. With one output the transpose is the
@@ -138,24 +174,39 @@ cdef void narrow_gradient(real* dkernel, const real* x, const real* dz, Py_ssize
         begin += columns
 
 
-# total (columns,) = the sum of a (rows, columns) over its rows, in order.
-cdef void sum_rows(real* total, const real* a, Py_ssize_t rows, Py_ssize_t columns,
-                   bint accumulate) noexcept nogil:
-    cdef Py_ssize_t column = 0, row
-    cdef vreal acc
-    cdef vtail tail
-    while column + VL <= columns:
-        acc = vload(total + column) if accumulate else vzero()
+# total (columns,) = the sum of a (rows, columns), which may also come in panels, over its rows, in order.
+cdef void sum_rows(real* total, const real* a, const real* panels, Py_ssize_t panel_stride, Py_ssize_t rows,
+                   Py_ssize_t columns, bint accumulate) noexcept nogil:
+    cdef Py_ssize_t column = 0
+    while column < columns:
+        if panels != NULL:
+            sum_columns(total + column, panels, PANEL, rows, columns - column, accumulate)
+            panels += panel_stride
+        else:
+            sum_columns(total + column, a + column, columns, rows, columns - column, accumulate)
+        column += PANEL
+
+
+# The same for the first columns, of which at most PANEL.
+cdef inline void sum_columns(real* total, const real* a, Py_ssize_t lda, Py_ssize_t rows, Py_ssize_t columns,
+                             bint accumulate) noexcept nogil:
+    cdef vreal[TILE_VECTORS] acc
+    cdef Py_ssize_t row
+    cdef int vectors = <int>min((columns + VL - 1) // VL, <Py_ssize_t>TILE_VECTORS), j
+    for j in range(vectors):
+        acc[j] = load_first(total + j * VL, columns - j * VL) if accumulate else vzero()
+    if vectors == TILE_VECTORS and columns >= PANEL:
         for row in range(rows):
-            acc = acc + vload(a + row * columns + column)
-        vstore(total + column, acc)
-        column += VL
-    if column < columns:
-        tail = vtail_of(columns - column)
-        acc = vload_tail(total + column, tail) if accumulate else vzero()
+            for j in range(TILE_VECTORS):
+                acc[j] = acc[j] + vload(a + j * VL)
+            a += lda
+    else:
         for row in range(rows):
-            acc = acc + vload_tail(a + row * columns + column, tail)
-        vstore_tail(total + column, acc, tail)
+            for j in range(vectors):
+                acc[j] = acc[j] + load_first(a + j * VL, columns - j * VL)
+            a += lda
+    for j in range(vectors):
+        store_first(total + j * VL, acc[j], columns - j * VL)
 
 
 # ---- the op: parameters are the kernel, row by row, then the bias ----------------------------------
@@ -213,7 +264,7 @@ cdef void dense_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece
         k.panels = panels if packed else NULL
         k.transposed = kernel if op.outputs == 1 else transposed
     if packed:
-        pack(panels, kernel, op.inputs, op.outputs, begin, end)
+        pack(panels + begin * PANEL, op.inputs * PANEL, kernel + begin * op.outputs, end - begin, op.outputs)
     if op.outputs > 1 and is_narrow(op.outputs):
         transpose(transposed + begin, op.inputs, kernel + begin * op.outputs, op.outputs, end - begin,
                   op.outputs)
@@ -234,9 +285,8 @@ cdef void dense_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexc
 cdef void dense_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     dense_backward(rows_of(op.dx, begin, op.inputs), rows_of(op.dy, begin, op.outputs),
                    rows_of(op.y, begin, op.outputs), rows_of(op.saved, begin, op.outputs),
-                   <const DenseKernel*>op.prepared, end - begin, op.activation, op.activation_options)
-    if op.scratch != NULL:
-        pack(<real*>op.scratch, <const real*>op.dy, op.rows, op.outputs, begin, end)
+                   rows_of(op.scratch, begin, PANEL), op.rows * PANEL, <const DenseKernel*>op.prepared,
+                   end - begin, op.activation, op.activation_options)
 
 
 cdef void dense_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
@@ -247,14 +297,15 @@ cdef void dense_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_s
                    op.rows * PANEL, end - begin, op.inputs, op.outputs, inputs_of(op, begin_piece),
                    inputs_of(op, end_piece), accumulate)
     if op.has_bias and end_piece == op.pieces:
-        sum_rows(dkernel + op.inputs * op.outputs, dz, end - begin, op.outputs, accumulate)
+        sum_rows(dkernel + op.inputs * op.outputs, dz, rows_of(op.scratch, begin, PANEL), op.rows * PANEL,
+                 end - begin, op.outputs, accumulate)
 
 
 # ---- the same on plain arrays, by address: what fastweights.kernels stands on -----------------------
 # scratch: apply_dense_scratch reals.
 
 def apply_dense_scratch(Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs):
-    return max(packed_reals(outputs, inputs), packed_reals(rows, outputs))
+    return packed_reals(outputs, inputs) + packed_reals(rows, outputs)
 
 
 def apply_dense_forward(size_t y, size_t slope, size_t x, size_t kernel, size_t bias, size_t scratch,
@@ -277,17 +328,16 @@ def apply_dense_backward(size_t dx, size_t dkernel, size_t dbias, size_t dz, siz
                          bint accumulate):
     cdef const Activation* linear = find_activation("linear")
     cdef DenseKernel k = DenseKernel(inputs, outputs, <const real*>kernel, NULL, NULL, <const real*>scratch)
-    cdef const real* panels = NULL
+    cdef real* panels = NULL
     with nogil:
         if is_narrow(outputs):
             transpose(<real*>scratch, inputs, k.kernel, outputs, inputs, outputs)
         else:
             pack_transposed(<real*>scratch, k.kernel, inputs, outputs, 0, inputs)
-        dense_backward(<real*>dx, <real*>dz, NULL, NULL, &k, rows, linear, NULL)
         if has_panels(outputs):
-            pack(<real*>scratch, <const real*>dz, rows, outputs, 0, rows)
-            panels = <const real*>scratch
+            panels = <real*>scratch + packed_reals(outputs, inputs)
+        dense_backward(<real*>dx, <real*>dz, NULL, NULL, panels, rows * PANEL, &k, rows, linear, NULL)
         dense_gradient(<real*>dkernel, <const real*>x, <const real*>dz, panels, rows * PANEL, rows, inputs,
                        outputs, 0, inputs, accumulate)
         if dbias:
-            sum_rows(<real*>dbias, <const real*>dz, rows, outputs, accumulate)
+            sum_rows(<real*>dbias, <const real*>dz, panels, rows * PANEL, rows, outputs, accumulate)

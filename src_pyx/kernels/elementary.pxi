@@ -13,33 +13,43 @@ from libc.string cimport strcmp
 include "polynomials.pxi"
 
 
-# ---- exp, expm1: e^x = (1 + m) 2^n, m = expm1(x - n ln 2), |x - n ln 2| <= ln(2) / 2 -------------
+# ---- exp, expm1: e^x = (1 + m) 4^n, m = expm1(x - n ln 4), |x - n ln 4| <= ln(4) / 2 -------------
+# 4^n is put in as its root 2^n, twice: that does not leave the exponents' range before the result does.
 
-cdef inline vreal exp_reduced(vreal high, vreal low, vreal* n) noexcept nogil:
-    # Returns m of e^(high + low), where low is at most a rounding error of high. Overflow by far is
-    # clamped. Underflow by far, which no factor of ours brings back, is 0: m = -1 says so exactly,
-    # and spares the hardware's slow way to round to 0.
-    cdef vreal r, m, least = vconst(-120.0, -800.0)
-    high = vmin(vconst(89.0, 710.0), vmax(least, high))
-    n[0] = vround(high * log2_e())
-    r = vfnma(n[0], ln2_low(), vfnma(n[0], ln2_high(), high)) + low
-    m = vfma(r * r, exp_tail(r), r)
-    return vselect(veq(high, least), vset1(-1.0), m)
+cdef inline vreal exp_least() noexcept nogil:
+    # From here down e^x is 0, whatever factor of ours it meets.
+    return vconst(-120.0, -800.0)
 
 
-cdef inline vreal expm1_restored(vreal m, vreal n) noexcept nogil:
-    # (1 + m) 2^n - 1, through its half, which does not overflow before the result does.
-    cdef vreal one_half = vset1(0.5)
-    cdef vreal scale = vexp2i(vmax(vset1(-64.0), n) - vset1(1.0))
-    cdef vreal half = vfma(scale, m, scale - one_half)
-    return vselect(veq(n, vzero()), m, half + half)
+cdef inline vreal exp_clamped(vreal x) noexcept nogil:
+    return vmin(vconst(89.0, 710.0), vmax(exp_least(), x))
+
+
+cdef inline vreal exp_reduced(vreal high, vreal low, vreal* root) noexcept nogil:
+    # Returns m of e^(high + low) = (1 + m) root^2, for clamped high; low is at most its rounding
+    # error. An e^x of 0 has a root of 0, which spares the hardware's slow way to round to 0.
+    cdef vreal n, r
+    root[0] = vexp2_round(high, log4_e(), vlt(exp_least(), high), &n)
+    r = vfnma(n, ln4_low(), vfnma(n, ln4_high(), high)) + low
+    return vfma(r * r, exp_tail(r), r)
+
+
+cdef inline vreal exp_rooted(vreal high, vreal low, vreal* root) noexcept nogil:
+    # e^(high + low) = result * root: with other factors between them, underflow rounds once.
+    cdef vreal m = exp_reduced(high, low, root)
+    return vfma(root[0], m, root[0])
+
+
+cdef inline vreal expm1_restored(vreal m, vreal square, vreal one) noexcept nogil:
+    # (1 + m) square - one: what e^x lacks in digits near 1 is not lost.
+    return vfma(square, m, square - one)
 
 
 cdef inline vreal vexp_sum(vreal high, vreal low) noexcept nogil:
     # e^(high + low): what a rounding error in the exponent would cost is not lost.
-    cdef vreal n
-    cdef vreal m = exp_reduced(high, low, &n)
-    return vscale(vset1(1.0) + m, n)
+    cdef vreal root
+    cdef vreal power = exp_rooted(exp_clamped(high), low, &root)
+    return power * root
 
 
 cdef inline vreal vexp(vreal x) noexcept nogil:
@@ -47,9 +57,26 @@ cdef inline vreal vexp(vreal x) noexcept nogil:
 
 
 cdef inline vreal vexpm1(vreal x) noexcept nogil:
-    cdef vreal n
-    cdef vreal m = exp_reduced(x, vset1(-0.0), &n)
-    return vcopysign(expm1_restored(m, n), x)
+    # Through its half, which does not overflow before the result does.
+    cdef vreal root, one_half = vset1(0.5)
+    cdef vreal m = exp_reduced(exp_clamped(x), vset1(-0.0), &root)
+    cdef vreal half = expm1_restored(m, one_half * root * root, one_half)
+    return vcopysign(half + half, x)
+
+
+cdef inline vreal decay_reduced(vreal x, vreal* square) noexcept nogil:
+    # Returns m of e^x = (1 + m) square, for x <= 0.
+    cdef vreal root
+    cdef vreal m = exp_reduced(vmax(exp_least(), x), vset1(-0.0), &root)
+    square[0] = root * root
+    return m
+
+
+cdef inline vreal decay_of(vreal x) noexcept nogil:
+    # e^-|x|
+    cdef vreal square
+    cdef vreal m = decay_reduced(vminus_abs(x), &square)
+    return vfma(square, m, square)
 
 
 # ---- log, log1p: x = (1 + f) 2^k, log(1 + f) = f - s (f - s^2 P(s^2)), s = f / (2 + f) -----------
@@ -100,20 +127,30 @@ cdef inline vreal vlog1p(vreal x) noexcept nogil:
     return vcopysign(log_specials(vset1(1.0) + x, log1p_finite(x)), x)
 
 
+cdef inline vreal log1p_of_decay(vreal decay, vreal* share) noexcept nogil:
+    # log(1 + decay) = 2 atanh(s), s = decay / (2 + decay), and share = 1 / (1 + decay), for a decay
+    # between 0 and 1. Both come from one division.
+    cdef vreal total = vset1(1.0) + decay, above = vset1(2.0) + decay
+    cdef vreal inverse = vset1(1.0) / (total * above)
+    cdef vreal s = decay * (total * inverse)
+    cdef vreal s2 = s * s
+    share[0] = above * inverse
+    return vfma(s * s2, log1p_tail(s2), s + s)
+
+
 # ---- tanh, sigmoid -------------------------------------------------------------------------------
 
-cdef inline vreal tanh_of_magnitude(vreal a, vreal* decay) noexcept nogil:
-    # tanh(a) = -t / (2 + t), t = expm1(-2 a), for a >= 0; decay = e^(-2 a).
-    cdef vreal n, t
-    cdef vreal m = exp_reduced(vset1(-2.0) * a, vset1(-0.0), &n)
-    t = expm1_restored(m, n)
-    decay[0] = vscale(vset1(1.0) + m, n)
-    return -t / (vset1(2.0) + t)
+cdef inline vreal minus_tanh_abs(vreal x, vreal* decay) noexcept nogil:
+    # -tanh(|x|) = (decay - 1) / (decay + 1), decay = e^(-2 |x|)
+    cdef vreal one = vset1(1.0), down = vminus_abs(x), square
+    cdef vreal m = decay_reduced(down + down, &square)
+    decay[0] = vfma(square, m, square)
+    return expm1_restored(m, square, one) / (decay[0] + one)
 
 
 cdef inline vreal vtanh(vreal x) noexcept nogil:
     cdef vreal decay
-    return vcopysign(tanh_of_magnitude(vabs(x), &decay), x)
+    return vcopysign(minus_tanh_abs(x, &decay), x)
 
 
 cdef inline vreal sigmoid_of_decay(vreal x, vreal decay, vreal share) noexcept nogil:
@@ -122,7 +159,7 @@ cdef inline vreal sigmoid_of_decay(vreal x, vreal decay, vreal share) noexcept n
 
 
 cdef inline vreal vsigmoid(vreal x) noexcept nogil:
-    cdef vreal one = vset1(1.0), decay = vexp(-vabs(x))
+    cdef vreal one = vset1(1.0), decay = decay_of(x)
     return sigmoid_of_decay(x, decay, one / (one + decay))
 
 

@@ -153,20 +153,26 @@ cdef inline Py_ssize_t packed_reals(Py_ssize_t depth, Py_ssize_t columns) noexce
     return (columns + PANEL - 1) // PANEL * PANEL * depth
 
 
-# Lines [begin, end) of b (depth, columns) into its contiguous panels (depth, PANEL), of which the last is
-# filled up with zeros.
-cdef void pack(real* packed, const real* b, Py_ssize_t depth, Py_ssize_t columns, Py_ssize_t begin,
-               Py_ssize_t end) noexcept nogil:
+# b (depth, columns) as panels (depth, PANEL), of which the last is filled up with zeros.
+cdef void pack(real* panels, Py_ssize_t panel_stride, const real* b, Py_ssize_t depth,
+               Py_ssize_t columns) noexcept nogil:
     cdef Py_ssize_t column = 0, k
     cdef real* line
     cdef int j
     while column < columns:
-        line = packed + column * depth + begin * PANEL
-        for k in range(begin, end):
-            for j in range(TILE_VECTORS):
-                vstore(line + j * VL, load_first(b + k * columns + column + j * VL,
-                                                 max(columns - column - j * VL, <Py_ssize_t>0)))
-            line += PANEL
+        line = panels
+        if column + PANEL <= columns:
+            for k in range(depth):
+                for j in range(TILE_VECTORS):
+                    vstore(line + j * VL, vload(b + k * columns + column + j * VL))
+                line += PANEL
+        else:
+            for k in range(depth):
+                for j in range(TILE_VECTORS):
+                    vstore(line + j * VL, load_first(b + k * columns + column + j * VL,
+                                                     max(columns - column - j * VL, <Py_ssize_t>0)))
+                line += PANEL
+        panels += panel_stride
         column += PANEL
 
 

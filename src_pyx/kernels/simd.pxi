@@ -15,6 +15,7 @@ cdef extern from "simd.h" nogil:
     vreal vload(const real* p)
     void vstore(real* p, vreal a)
     vreal vload_tail(const real* p, vtail t)
+    vreal vkeep_tail(vreal a, vtail t)
     vreal vload_tail_or(const real* p, vtail t, vreal fill)
     void vstore_tail(real* p, vreal a, vtail t)
     vtail vtail_of(Py_ssize_t n)
@@ -30,6 +31,8 @@ cdef extern from "simd.h" nogil:
     vreal vselect(vmask m, vreal a, vreal b)
     vreal vzip_low(vreal a, vreal b)
     vreal vzip_high(vreal a, vreal b)
+    vreal vunzip_even(vreal a, vreal b)
+    vreal vunzip_odd(vreal a, vreal b)
     vreal vfma(vreal a, vreal b, vreal c)
     vreal vfnma(vreal a, vreal b, vreal c)
     vreal vmul_error(vreal a, vreal b, vreal p)
@@ -37,10 +40,10 @@ cdef extern from "simd.h" nogil:
     vreal vmax(vreal a, vreal b)
     vreal vsqrt(vreal a)
     vreal vabs(vreal a)
+    vreal vminus_abs(vreal a)
     vreal vcopysign(vreal a, vreal b)
-    vreal vround(vreal a)
     vreal vexp2i(vreal n)
-    vreal vscale(vreal a, vreal n)
+    vreal vexp2_round(vreal a, vreal b, vmask m, vreal* n)
     vreal vexponent(vreal a)
     vreal vmantissa(vreal a)
     vreal vhigh_half(vreal a)
@@ -49,6 +52,16 @@ cdef extern from "simd.h" nogil:
 # The first n reals of a vector, where n may be larger than the vector; the rest is 0.
 cdef inline vreal load_first(const real* p, Py_ssize_t n) noexcept nogil:
     return vload(p) if n >= VL else vload_tail(p, vtail_of(n))
+
+
+cdef inline vreal load_first_or(const real* p, Py_ssize_t n, vreal fill) noexcept nogil:
+    # As load_first, but the rest is `fill`.
+    return vload(p) if n >= VL else vload_tail_or(p, vtail_of(n), fill)
+
+
+cdef inline vreal keep_first(vreal a, Py_ssize_t n) noexcept nogil:
+    # The first n lanes; the rest is 0.
+    return a if n >= VL else vkeep_tail(a, vtail_of(n))
 
 
 cdef inline void store_first(real* p, vreal a, Py_ssize_t n) noexcept nogil:

@@ -1,0 +1,142 @@
+# Kernels that reduce each row of a batch: how rows lie in vectors, their sums and maxima.
+#
+# Design: such a kernel is written once, over vectors, for two ways in which rows can lie. Rows of up to
+# ACROSS columns lie across vectors: VL of them at a time are transposed, so that vector j holds their
+# column j, a lane is a row, and nothing is ever folded. A longer row lies along its vectors, and what
+# is added up or compared over LANES lanes is folded at the end. Either way the bits of a row depend on
+# nothing but the row, and what holds for a whole row is a vreal: one number for each of VL rows, or
+# the same in every lane. `across` is a constant wherever a kernel is inlined.
+#
+# Sums are accurate for any number of columns: what rounding puts in excess is added up apart and taken off
+# at the end (A. Neumaier, ZAMM 54, 1974). A sum that is infinite has no excess that is a number.
+
+cdef enum:
+    ACROSS = 64
+
+
+cdef inline bint lies_across(Py_ssize_t columns) noexcept nogil:
+    return columns <= ACROSS
+
+
+# at (columns, VL) = a (rows, columns) transposed, with rows <= VL; lanes without a row hold 0.
+cdef void lay_across(vreal* at, const real* a, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    transpose_strip(<real*>at, VL, a, columns, rows, columns, VL)
+
+
+# ... and back: a (rows, columns) = at (columns, VL) transposed.
+cdef void lay_back(real* a, const vreal* at, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    cdef Py_ssize_t column = 0
+    while column < columns:
+        transpose_strip(a + column, columns, <const real*>(at + column), VL, columns - column, rows,
+                        columns - column)
+        column += VL
+
+
+# ---- reductions -----------------------------------------------------------------------------------
+
+# Partial sums that a row is cut into, vector by vector.
+cdef inline int parts_of(const bint across) noexcept nogil:
+    return 1 if across else LANE_VECTORS
+
+
+cdef struct RowSum:
+    vreal total[LANE_VECTORS]
+    vreal excess[LANE_VECTORS]
+
+
+cdef inline void clear_sum(RowSum* sum) noexcept nogil:
+    cdef int part
+    for part in range(LANE_VECTORS):
+        sum.total[part] = vzero()
+        sum.excess[part] = vzero()
+
+
+cdef inline void add_to_sum(RowSum* sum, const int part, vreal term) noexcept nogil:
+    cdef vreal total = sum.total[part]
+    sum.total[part] = total + term
+    sum.excess[part] = sum.excess[part] + ((sum.total[part] - total) - term)
+
+
+cdef inline vreal part_of(const RowSum* sum, const int part) noexcept nogil:
+    cdef vreal excess = sum.excess[part]
+    return sum.total[part] - vselect(veq(excess, excess), excess, vzero())
+
+
+cdef inline vreal sum_of(const bint across, const RowSum* sum) noexcept nogil:
+    cdef real[LANES] lanes
+    cdef int k, half = LANES
+    if across:
+        return part_of(sum, 0)
+    for k in range(LANE_VECTORS):
+        vstore(lanes + k * VL, part_of(sum, k))
+    while half > 1:
+        half //= 2
+        for k in range(half):
+            lanes[k] += lanes[k + half]
+    return vset1(lanes[0])
+
+
+cdef inline vreal row_total(const bint across, const real* a, Py_ssize_t n) noexcept nogil:
+    cdef RowSum sum
+    cdef Py_ssize_t i = 0
+    cdef int part
+    clear_sum(&sum)
+    while i < n:
+        for part in range(parts_of(across)):
+            if i < n:
+                add_to_sum(&sum, part, load_first(a + i, n - i))
+                i += VL
+    return sum_of(across, &sum)
+
+
+# At least the lowest finite number. A NaN may get lost here; the sum of the row finds it.
+cdef inline vreal largest_of(const bint across, const real* z, Py_ssize_t n) noexcept nogil:
+    cdef vreal lowest = vconst(-3.4028234663852886e38, -1.7976931348623157e308)
+    cdef vreal best = lowest
+    cdef real[VL] lanes
+    cdef Py_ssize_t i = 0
+    cdef int k, half = VL
+    while i < n:
+        best = vmax(best, load_first_or(z + i, n - i, lowest))
+        i += VL
+    if across:
+        return best
+    vstore(lanes, best)
+    while half > 1:
+        half //= 2
+        for k in range(half):
+            lanes[k] = lanes[k] if lanes[k] > lanes[k + half] else lanes[k + half]
+    return vset1(lanes[0])
+
+
+cdef inline real first_lane(vreal a) noexcept nogil:
+    cdef real[VL] lanes
+    vstore(lanes, a)
+    return lanes[0]
+
+
+# ---- a kernel over all rows -----------------------------------------------------------------------
+
+# out from a and b, which are n reals long: a row along vectors, or VL rows across them.
+ctypedef void (*row_kernel)(const bint across, real* out, const real* a, const real* b,
+                            Py_ssize_t n) noexcept nogil
+
+
+# out, a and b are (rows, columns); b may be NULL, and out either of them.
+cdef inline void map_rows(const row_kernel kernel, real* out, const real* a, const real* b,
+                          Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    cdef vreal[ACROSS] result, first, second
+    cdef Py_ssize_t row = 0, count
+    while row < rows:
+        if lies_across(columns):
+            count = min(VL, rows - row)
+            lay_across(first, rows_of(a, row, columns), count, columns)
+            if b != NULL:
+                lay_across(second, rows_of(b, row, columns), count, columns)
+            kernel(True, <real*>result, <const real*>first, <const real*>second, columns * VL)
+            lay_back(rows_of(out, row, columns), result, count, columns)
+        else:
+            count = 1
+            kernel(False, rows_of(out, row, columns), rows_of(a, row, columns), rows_of(b, row, columns),
+                   columns)
+        row += count
