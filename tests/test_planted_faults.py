@@ -99,28 +99,23 @@ FAULTS = {
         DENSE,
         "«p.c if accumulate else NULL»\n    p.start_row = outputs",
         "NULL",
-    ): {"units": 9, "rows": 4200},
+    ): {"units": 9, "rows": 260},
     Fault(
         "narrow chunks overwrite",
         DENSE,
         "«p.c if accumulate else NULL»\n    p.start_row = columns",
         "NULL",
-    ): {"rows": 4200},
-    Fault("block of x from the first", DENSE, "x + «row» * ldx + input", "0"): {
-        "units": 260,
-        "rows": 600,
-    },
+    ): {"rows": 260},
     # The plan
     Fault("missing 1/n", PLAN, "begin, end, «1.0 / rows», True)\n                for", "1.0"): {},
     Fault(
         "missing 1/n in slices", PLAN, "begin, end, «1.0 / rows», True)\n            total", "1.0"
     ): {"rows": 260},
     Fault("gradient of the last chunk only", PLAN, "piece, upto, «left < rows»", "False"): {
-        "rows": 1030,
-        "units": 260,
+        "rows": 70
     },
     Fault("gradient of the last chunk of a slice only", PLAN, "accumulate = «True»", "False"): {
-        "rows": 4200
+        "rows": 260
     },
     Fault(
         "a slice forgotten",

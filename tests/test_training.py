@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from helpers import data, network, same_bits
+from helpers import data, network, same_bits, twin
 
 import fastweights as fw
 from fastweights import optimizers
@@ -22,6 +22,24 @@ def trained(batch_size=32, dtype="float32"):
     model = network((5, 17, 3), "silu", optimizer="adam", metrics=("mae",), dtype=dtype)
     history = model.fit(*data(700), batch_size, 2, verbose=0, validation_data=data(601, seed=1))
     return model, history
+
+
+@pytest.mark.parametrize(
+    ("widths", "rows"),
+    [
+        ((40, 300, 260, 5), 700),  # wide enough to transpose the input of a gradient
+        ((30, 260, 260, 3), 2500),  # more rows than the arena holds of a whole batch
+        ((4, 32, 16, 4), 9000),  # slices of more rows than a chunk
+    ],
+)
+def test_gradients_of_many_rows_are_the_oracle_s(widths, rows):
+    model = network(widths)
+    x, y = data(rows, widths[0], widths[-1])
+    expected, dx_expected = twin(model).gradients(x, y)
+    _, gradient, dx = model.loss_and_gradients(x, y)
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-13 * scale)
+    np.testing.assert_allclose(dx, dx_expected, rtol=0, atol=1e-13 * np.abs(dx_expected).max())
 
 
 def test_earlier_calls_do_not_change_the_bits():
