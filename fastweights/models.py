@@ -288,8 +288,8 @@ class Sequential:
     def _plan_for(self, purpose: str, rows: int) -> _plan.Plan:
         """The plan for a purpose and batches of `rows`.
 
-        "infer" gives outputs alone, "fit" trains, "check" gives gradients by the input as well, "keep"
-        does so in two calls, `forward` and `backward`.
+        "infer" gives outputs alone, "fit" trains, "check" gives gradients by the input as well,
+        "keep" does so in two calls, `forward` and `backward`.
         """
         plan = self._plans.get(purpose)
         if plan is not None and plan.needs_no_grant(rows):

@@ -31,7 +31,7 @@ def plant(int number):
 """
 
 
-#: Rows in the plan's arena, so few that a gradient check is quick on batches that need several chunks.
+#: Rows in the plan's arena: so few that small batches need several chunks, whose check is quick.
 SMALL_ARENA = {"CHUNK_ROWS = 256": "CHUNK_ROWS = 24", "WHOLE_ROWS = 1024": "WHOLE_ROWS = 64"}
 
 

@@ -18,7 +18,7 @@ from planted import SOURCE
 from setuptools import Distribution, Extension
 
 import fastweights as fw
-from fastweights import _dispatch, layers, models, optimizers
+from fastweights import layers, models, optimizers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="maps pages as Linux does")
 
@@ -32,7 +32,8 @@ GUARDED_TAKE = '''cdef extern from *:
     static char *fw_guarded(long size)
     {
         long page = sysconf(_SC_PAGESIZE), whole = (size + page - 1) / page * page;
-        char *at = mmap(0, whole + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        int access = PROT_READ | PROT_WRITE, kind = MAP_PRIVATE | MAP_ANONYMOUS;
+        char *at = mmap(0, whole + page, access, kind, -1, 0);
         mprotect(at + whole, page, PROT_NONE);
         fw_mapped[fw_mappings].at = at;
         fw_mapped[fw_mappings++].bytes = whole + page;
