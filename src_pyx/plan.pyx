@@ -395,8 +395,8 @@ cdef class Plan:
         x = self.inputs + begin * x_bytes
         y = self.targets + begin * y_bytes
         for i in range(first, first + end - begin):
-            memcpy(x, job.x + order[i] * x_bytes, x_bytes)
-            memcpy(y, job.y + order[i] * y_bytes, y_bytes)
+            copy_row(x, job.x + order[i] * x_bytes, x_bytes)
+            copy_row(y, job.y + order[i] * y_bytes, y_bytes)
             x += x_bytes
             y += y_bytes
 
@@ -804,6 +804,23 @@ cdef void forward_task(void* plan, int member, Team* team) noexcept nogil:
 
 cdef void backward_task(void* plan, int member, Team* team) noexcept nogil:
     (<Plan>plan).backward_share(member, team)
+
+
+cdef inline void copy_row(char* to, const char* row, Py_ssize_t size) noexcept nogil:
+    """memcpy of a multiple of 4 bytes, for rows so short that the call would cost more than the copy."""
+    if size > 128:
+        memcpy(to, row, size)
+        return
+    while size >= 16:
+        memcpy(to, row, 16)
+        to += 16
+        row += 16
+        size -= 16
+    while size > 0:
+        memcpy(to, row, 4)
+        to += 4
+        row += 4
+        size -= 4
 
 
 cdef inline Py_ssize_t share_of(Py_ssize_t rows, int member, int members) noexcept nogil:

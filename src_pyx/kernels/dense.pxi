@@ -174,39 +174,38 @@ cdef void narrow_gradient(real* dkernel, const real* x, const real* dz, Py_ssize
         begin += columns
 
 
-# total (columns,) = the sum of a (rows, columns), which may also come in panels, over its rows, in order.
+# total (columns,) = the sum of a (rows, columns) over its rows, in order. Whole panels, if there are any,
+# are read one after the other.
 cdef void sum_rows(real* total, const real* a, const real* panels, Py_ssize_t panel_stride, Py_ssize_t rows,
                    Py_ssize_t columns, bint accumulate) noexcept nogil:
     cdef Py_ssize_t column = 0
-    while column < columns:
-        if panels != NULL:
-            sum_columns(total + column, panels, PANEL, rows, columns - column, accumulate)
-            panels += panel_stride
-        else:
-            sum_columns(total + column, a + column, columns, rows, columns - column, accumulate)
+    while panels != NULL and column + PANEL <= columns:
+        sum_columns(TILE_VECTORS, False, total + column, panels, PANEL, rows, vtail_of(0), accumulate)
+        panels += panel_stride
         column += PANEL
+    while column + 2 * VL <= columns:
+        sum_columns(2, False, total + column, a + column, columns, rows, vtail_of(0), accumulate)
+        column += 2 * VL
+    if column + VL <= columns:
+        sum_columns(1, False, total + column, a + column, columns, rows, vtail_of(0), accumulate)
+        column += VL
+    if column < columns:
+        sum_columns(1, True, total + column, a + column, columns, rows, vtail_of(columns - column), accumulate)
 
 
-# The same for the first columns, of which at most PANEL.
-cdef inline void sum_columns(real* total, const real* a, Py_ssize_t lda, Py_ssize_t rows, Py_ssize_t columns,
-                             bint accumulate) noexcept nogil:
+# The same for nv vectors of columns, a tail of one where ragged; nv and ragged are constants.
+cdef inline void sum_columns(const int nv, const bint ragged, real* total, const real* a, Py_ssize_t lda,
+                             Py_ssize_t rows, vtail tail, bint accumulate) noexcept nogil:
     cdef vreal[TILE_VECTORS] acc
     cdef Py_ssize_t row
-    cdef int vectors = <int>min((columns + VL - 1) // VL, <Py_ssize_t>TILE_VECTORS), j
-    for j in range(vectors):
-        acc[j] = load_first(total + j * VL, columns - j * VL) if accumulate else vzero()
-    if vectors == TILE_VECTORS and columns >= PANEL:
-        for row in range(rows):
-            for j in range(TILE_VECTORS):
-                acc[j] = acc[j] + vload(a + j * VL)
-            a += lda
-    else:
-        for row in range(rows):
-            for j in range(vectors):
-                acc[j] = acc[j] + load_first(a + j * VL, columns - j * VL)
-            a += lda
-    for j in range(vectors):
-        store_first(total + j * VL, acc[j], columns - j * VL)
+    cdef int j
+    for j in range(nv):
+        acc[j] = load_part(ragged, total + j * VL, tail) if accumulate else vzero()
+    for row in range(rows):
+        for j in range(nv):
+            acc[j] = acc[j] + load_part(ragged, a + row * lda + j * VL, tail)
+    for j in range(nv):
+        store_part(ragged, total + j * VL, acc[j], tail)
 
 
 # ---- the op: parameters are the kernel, row by row, then the bias ----------------------------------

@@ -52,6 +52,8 @@ cdef inline void tile(const int mr, const int nv, const bint unit, const bint ra
     cdef vreal[TILE_VECTORS] line
     cdef vreal factor
     cdef Py_ssize_t a_row = 1 if unit else p.a_row, a_k = p.a_k, ldb = p.ldb, k
+    # With two addresses four rows apart, every row's is one of them plus a few times a_row.
+    cdef const real* further = a + 4 * a_row
     cdef int i, j
     for i in range(mr):
         for j in range(nv):
@@ -60,10 +62,11 @@ cdef inline void tile(const int mr, const int nv, const bint unit, const bint ra
         for j in range(nv):
             line[j] = load_part(ragged and j == nv - 1, b + j * VL, tail)
         for i in range(mr):
-            factor = vset1(a[i * a_row])
+            factor = vset1(a[i * a_row] if i < 4 or unit else further[(i - 4) * a_row])
             for j in range(nv):
                 acc[i * nv + j] = vfma(factor, line[j], acc[i * nv + j])
         a += a_k
+        further += a_k
         b += ldb
     for i in range(mr):
         for j in range(nv):
