@@ -45,7 +45,7 @@ FAULTS = {
         "units": 9
     },
     Fault(
-        "tail columns of the bias's gradient dropped", DENSE, "while «column < columns»", "False"
+        "tail columns of the bias's gradient dropped", DENSE, "if «column < columns»", "False"
     ): {},
     Fault(
         "last row of a product dropped", MATMUL, "while «row < rows»:\n        if", "row < rows - 1"
@@ -90,7 +90,7 @@ FAULTS = {
     Fault(
         "last row missing in the bias's gradient",
         DENSE,
-        "for row in range(«rows»):\n            for j in range(vectors):",
+        "for row in range(«rows»):\n        for j in range(nv):",
         "rows - 1",
     ): {},
     Fault("no gradient of the bias", DENSE, "if «op.has_bias» and", "False"): {},
