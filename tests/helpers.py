@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
 import subprocess
 import sys
@@ -65,3 +67,18 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
         timeout=120,
         check=False,
     )
+
+
+def guarded(shape: Any, dtype: Any = "float32", at_the_end: bool = True) -> np.ndarray:
+    """An array of its own pages, between two unreadable ones: it ends, or begins, next to one."""
+    real, page = np.dtype(dtype), mmap.PAGESIZE
+    count = int(np.prod(shape))
+    size = count * real.itemsize
+    room = -(-max(size, 1) // page) * page
+    memory = mmap.mmap(-1, room + 2 * page)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    protect = ctypes.CDLL(None, use_errno=True).mprotect
+    for guard in (address, address + page + room):
+        assert protect(ctypes.c_void_p(guard), ctypes.c_size_t(page), 0) == 0
+    offset = page + (room - size if at_the_end else 0)
+    return np.frombuffer(memory, real, count, offset).reshape(shape)

@@ -4,18 +4,16 @@ The emulation follows the manual of the instructions, so that splitting, tiling,
 accuracy are tested on every CPU. It is built here, from the kernels' own source.
 """
 
-import ctypes
 import functools
 import importlib
 import itertools
-import mmap
 import signal
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import run_python, same_bits
+from helpers import guarded, run_python, same_bits
 from planted import SWITCH, Fault, compile_modules, load, plant
 
 from fastweights import _dispatch
@@ -276,19 +274,6 @@ def test_tiny_numbers_lose_no_more_than_the_smallest_normal_number(kernels):
 def test_overflow_is_not_finite(kernels):
     a = np.full((3, 3), 1e30, np.float32)
     assert not np.isfinite(product(kernels, a, a, HIGHEST)).any()
-
-
-def guarded(shape, at_the_end):
-    """An array against a page that must not be touched, at its end or at its beginning."""
-    page, size = mmap.PAGESIZE, int(np.prod(shape)) * 4
-    room = -(-size // page) * page
-    memory = mmap.mmap(-1, room + 2 * page)
-    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    protect = ctypes.CDLL(None, use_errno=True).mprotect
-    for guard in (address, address + page + room):
-        assert protect(ctypes.c_void_p(guard), ctypes.c_size_t(page), 0) == 0
-    offset = page + (room - size if at_the_end else 0)
-    return np.frombuffer(memory, np.float32, size // 4, offset).reshape(shape)
 
 
 def run_guarded(name, path, fault):

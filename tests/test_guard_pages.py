@@ -4,18 +4,13 @@ The plan is built once more with an arena in which every buffer has a mapping of
 arrays that it is given are mapped in the same way.
 """
 
-import ctypes
-import importlib.util
-import mmap
 import shutil
 import sys
 
 import numpy as np
 import pytest
-from Cython.Build import cythonize
-from helpers import data, run_python
-from planted import SOURCE
-from setuptools import Distribution, Extension
+from helpers import data, guarded, run_python
+from planted import SOURCE, compile_modules
 
 import fastweights as fw
 from fastweights import layers, models, optimizers
@@ -62,15 +57,9 @@ cdef inline char* take_in_a_row(char** at, Py_ssize_t size) noexcept nogil:
 '''
 
 
-def guarded(array):
+def guarded_copy(array):
     """A copy that ends where an unreadable page begins."""
-    array = np.ascontiguousarray(array)
-    whole = -(-max(array.nbytes, 1) // mmap.PAGESIZE) * mmap.PAGESIZE
-    pages = mmap.mmap(-1, whole + mmap.PAGESIZE)
-    address = ctypes.addressof(ctypes.c_char.from_buffer(pages))
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.mprotect(ctypes.c_void_p(address + whole), mmap.PAGESIZE, 0) == 0
-    copy = np.frombuffer(pages, array.dtype, array.size, whole - array.nbytes).reshape(array.shape)
+    copy = guarded(np.shape(array), array.dtype)
     copy[...] = array
     return copy
 
@@ -85,31 +74,15 @@ def guarded_plan(tmp_path_factory):
     text = path.read_text()
     assert text.count(TAKE) == 1
     path.write_text(text.replace(TAKE, GUARDED_TAKE))
-    extension = Extension(
-        "plan", [str(path)], include_dirs=[str(sources)], extra_compile_args=["-O1", "-w"]
-    )
-    extensions = cythonize(
-        [extension],
-        include_path=[str(sources)],
-        compiler_directives={"language_level": 3, "cdivision": True, "boundscheck": False},
-        quiet=True,
-    )
-    command = Distribution({"ext_modules": extensions}).get_command_obj("build_ext")
-    command.build_lib = str(folder)
-    command.build_temp = str(folder / "objects")
-    command.ensure_finalized()
-    command.run()
-    spec = importlib.util.spec_from_file_location("plan", command.get_ext_fullpath("plan"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    (plan,) = compile_modules(folder, sources, ("plan",), {}, ("-O1",))
+    return plan
 
 
 @pytest.fixture
 def library(guarded_plan, monkeypatch):
     monkeypatch.setattr(models, "_plan", guarded_plan)
     monkeypatch.setattr(optimizers, "_plan", guarded_plan)
-    monkeypatch.setattr(models, "aligned_zeros", lambda n, dtype: guarded(np.zeros(n, dtype)))
+    monkeypatch.setattr(models, "aligned_zeros", lambda n, dtype: guarded_copy(np.zeros(n, dtype)))
 
 
 def exercise(sizes, hidden, last, loss, rows, dtype):
@@ -118,16 +91,16 @@ def exercise(sizes, hidden, last, loss, rows, dtype):
     model = fw.Sequential(stack, inputs, dtype, 0)
     model.compile("adam", loss)
     memory = model._optimizer_memory()
-    memory.vectors = guarded(memory.vectors)
-    x, y = (guarded(a.astype(dtype)) for a in data(rows, inputs, outputs))
+    memory.vectors = guarded_copy(memory.vectors)
+    x, y = (guarded_copy(a.astype(dtype)) for a in data(rows, inputs, outputs))
     if last == "softmax":
-        y = guarded(np.eye(outputs, dtype=dtype)[y.argmax(axis=1)])
-    order = guarded(np.arange(rows)[::-1])
+        y = guarded_copy(np.eye(outputs, dtype=dtype)[y.argmax(axis=1)])
+    order = guarded_copy(np.arange(rows)[::-1])
     for batch in {rows, max(1, rows // 2)}:
         plan = model._plan_for("fit", batch)
         plan.reset()
         plan.train(x, y, order, 0, rows, batch, 60.0)
-    dx, out = guarded(np.empty_like(x)), guarded(np.empty((rows, outputs), dtype))
+    dx, out = guarded_copy(np.empty_like(x)), guarded_copy(np.empty((rows, outputs), dtype))
     model._plan_for("check", rows).gradients_of(x, y, dx, rows)
     keep = model._plan_for("keep", rows)
     keep.forward(x, out, rows)
@@ -167,7 +140,7 @@ def test_widths_around_panels_and_blocks(library, dtype, monkeypatch):
 
 def test_the_guard_guards():
     code = (
-        "import numpy as np; from test_guard_pages import guarded; a = guarded(np.zeros(5));"
+        "import numpy as np; from helpers import guarded; a = guarded(5);"
         "import ctypes; print(ctypes.string_at(a.ctypes.data + a.nbytes, 1))"
     )
     assert run_python(code).returncode != 0
