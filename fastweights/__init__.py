@@ -16,6 +16,7 @@ from fastweights.config import (
     get_num_threads,
     set_matmul_precision,
     set_num_threads,
+    set_reproducible,
     threads,
 )
 
@@ -36,6 +37,7 @@ __all__ = [
     "optimizers",
     "set_matmul_precision",
     "set_num_threads",
+    "set_reproducible",
     "threads",
 ]
 

@@ -9,9 +9,19 @@ from typing import Any, NamedTuple
 
 from fastweights import _check, _dispatch
 
-PRECISIONS = {"highest": "highest", "high": "high", "medium": "medium"}
+#: The names of the precisions: into how many bfloat16 parts matrix products then split float32.
+PRECISIONS = {"highest": 3, "high": 2, "medium": 1}
 
-_settings: dict[str, Any] = {"num_threads": None, "matmul_precision": "highest"}
+_settings: dict[str, Any] = {
+    "num_threads": None,
+    "matmul_precision": "highest",
+    "reproducible": False,
+}
+
+#: How many parts are allowed now, by the precision that a model has of its own (None: none); 0 is
+#: for no splitting.
+matmul_parts: dict[str | None, int] = {None: 3}
+matmul_parts.update(PRECISIONS)
 
 
 #: Multiply-adds that make one more thread worth while, about 15 us of them; 0 takes every thread
@@ -77,13 +87,35 @@ def set_matmul_precision(precision: str) -> None:
     """Sets how exact float32 matrix products must be, ``"highest"``, ``"high"`` or ``"medium"``.
 
     ``highest`` is float32 accuracy. The other two allow about 4e-6 and 2e-3 of relative error where
-    that is faster; on a CPU or level where it is not, products keep float32 accuracy.
+    that is faster; on a CPU or level where it is not, products keep float32 accuracy. A model may
+    have a precision of its own, ``Sequential(..., matmul_precision="high")``.
     """
-    _settings["matmul_precision"] = _check.choice("precision", precision, PRECISIONS)
+    _check.choice("precision", precision, PRECISIONS)
+    _set_matmul(matmul_precision=precision)
+
+
+def set_reproducible(reproducible: bool) -> None:
+    """Sets whether one seed must give the same bits on every CPU with fused multiply-adds.
+
+    By default CPUs with matrix tiles (AMX) use them where they are faster, within the precision
+    asked for, and round differently there from other CPUs. True keeps to multiply-adds, whatever
+    precision was set. The bits never depend on the number of threads.
+    """
+    _set_matmul(reproducible=_check.flag("reproducible", reproducible))
+
+
+def _set_matmul(**changed: Any) -> None:
+    _settings.update(changed)
+    for own, parts in PRECISIONS.items():
+        matmul_parts[own] = 0 if _settings["reproducible"] else parts
+    matmul_parts[None] = matmul_parts[_settings["matmul_precision"]]
 
 
 def config() -> dict[str, Any]:
-    """What is in use: version, CPU level, levels to choose from, threads, matmul precision."""
+    """What is in use: version, CPU level, levels to choose from, threads, how products are done.
+
+    ``"matmul"`` says what large float32 products are made of.
+    """
     from fastweights import __version__
 
     return {
@@ -93,4 +125,14 @@ def config() -> dict[str, Any]:
         "cpus": _available_cpus(),
         "num_threads": get_num_threads(),
         "matmul_precision": _settings["matmul_precision"],
+        "reproducible": _settings["reproducible"],
+        "matmul": _matmul_in_use(),
     }
+
+
+def _matmul_in_use() -> str:
+    parts = matmul_parts[None]
+    if _dispatch.LEVEL != "amx" or parts == 0:
+        return "float32 multiply-adds"
+    products = {3: "six bfloat16 products", 2: "three bfloat16 products", 1: "bfloat16 products"}
+    return f"{products[parts]} on AMX tiles where that is faster, float32 multiply-adds elsewhere"

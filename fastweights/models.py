@@ -14,7 +14,7 @@ from fastweights import _check, _dispatch, losses, metrics, optimizers, training
 from fastweights._core import philox
 from fastweights._core import plan as _plan
 from fastweights.callbacks import Callback, History
-from fastweights.config import Budget, budget
+from fastweights.config import PRECISIONS, Budget, budget, matmul_parts
 from fastweights.layers import LAYERS, Layer, OpSpec
 from fastweights.layers.base import Shape, Variable, split_activation
 
@@ -53,6 +53,9 @@ class Sequential:
     seed : int, optional
         In [0, 2**64). Fixes initial weights and shuffling: one seed, one result. Drawn from the
         operating system by default.
+    matmul_precision : {"highest", "high", "medium"}, optional
+        This model's own, in place of that of `fastweights.set_matmul_precision`. It belongs to the
+        machine rather than the model, and files do not keep it.
 
     Attributes
     ----------
@@ -77,6 +80,7 @@ class Sequential:
         input_shape: int | Shape | None = None,
         dtype: str | np.dtype = "float32",
         seed: int | None = None,
+        matmul_precision: str | None = None,
     ) -> None:
         self.layers = _check.instances("layers", layers, Layer)
         if not self.layers:
@@ -90,6 +94,7 @@ class Sequential:
         if seed is None:
             seed = int.from_bytes(os.urandom(8), "little")
         self.seed = _check.whole("seed", seed, 0, maximum=philox.MAX_SEED)
+        self.matmul_precision = matmul_precision
         self.optimizer: optimizers.Optimizer | None = None
         self.loss: losses.Loss | None = None
         self.metrics: list[metrics.Metric] = []
@@ -237,6 +242,17 @@ class Sequential:
         for target, array in zip(self._weights, checked, strict=True):
             target[...] = array
 
+    @property
+    def matmul_precision(self) -> str | None:
+        """How exact float32 matrix products must be; None: as the process says."""
+        return self._matmul_precision
+
+    @matmul_precision.setter
+    def matmul_precision(self, precision: str | None) -> None:
+        if precision is not None:
+            _check.choice("matmul_precision", precision, PRECISIONS)
+        self._matmul_precision = precision
+
     # ---- compiling -------------------------------------------------------------------------------
 
     def compile(
@@ -292,10 +308,11 @@ class Sequential:
         "keep" does so in two calls, `forward` and `backward`.
         """
         plan = self._plans.get(purpose)
-        if plan is not None and plan.needs_no_grant(rows):
+        parts = matmul_parts[self._matmul_precision]
+        if plan is not None and plan.needs_no_grant(rows, parts):
             return plan
         granted = budget()
-        if plan is None or not plan.grant(rows, granted.threads):
+        if plan is None or not plan.grant(rows, parts, granted.threads):
             plan = self._new_plan(purpose, rows, granted)
             if self.loss is not None:
                 self._attach(plan)
@@ -314,6 +331,7 @@ class Sequential:
             granted,
             input_gradient=purpose in ("check", "keep"),
             kept=purpose == "keep",
+            matmul_parts=matmul_parts[self._matmul_precision],
             only_measured=only_measured,
         )
 
@@ -492,7 +510,7 @@ class Sequential:
         """
         plan = self._plans.get("infer")
         if plan is not None and self._flat and batch_size is None and verbose == "auto":
-            out = plan.answer(x)
+            out = plan.answer(x, matmul_parts[self._matmul_precision])
             if out is not None:
                 return out
         _check.batch_options(batch_size, verbose)
@@ -567,7 +585,7 @@ class Sequential:
                 )
             )
         dx = np.empty((len(given), *self.input_shape), self.dtype)
-        self._plan_for("keep", len(given)).backward(given, dx, len(given))
+        self._plans["keep"].backward(given, dx, len(given))
         return dx
 
     def apply_gradients(self) -> None:
@@ -652,6 +670,7 @@ class Sequential:
         self._built()
         twin = Sequential.from_config({**self.config(), "dtype": dtype or self.dtype})
         twin.parameters[:] = self.parameters
+        twin.matmul_precision = self.matmul_precision
         if self.loss is not None:
             twin.optimizer, twin.loss, twin.metrics = self.optimizer, self.loss, self.metrics
         return twin

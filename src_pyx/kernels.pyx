@@ -44,6 +44,7 @@ cdef OpKind[5] OPS = [
 cdef KernelTable TABLE
 TABLE.level = FW_LEVEL
 TABLE.real_bytes = sizeof(real)
+TABLE.has_tiles = FW_TILES
 TABLE.ops = &OPS[0]
 TABLE.activations = &ACTIVATIONS[0]
 TABLE.losses = &LOSSES[0]

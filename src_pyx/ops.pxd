@@ -9,9 +9,9 @@ cdef struct Activation
 
 # Sets what is asked for below, for batches of which up to `rows` are in the arena at a time;
 # `gradients` is NULL in inference.
-ctypedef void (*op_measure)(Op* op, Py_ssize_t rows) noexcept nogil
-# After the parameters have changed and before forward: what depends on these pieces of them alone, for
-# steps of `rows`. May be NULL.
+ctypedef void (*op_measure)(Op* op) noexcept nogil
+# After the parameters have changed and before forward: what depends on these pieces of them alone, where
+# `rows` go through at a time. May be NULL.
 ctypedef void (*op_prepare)(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece,
                             Py_ssize_t end_piece) noexcept nogil
 # forward: y from x; backward: dx from dy. Rows [begin, end) only, and no row looks at another.
@@ -22,9 +22,9 @@ ctypedef void (*op_gradient)(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_
                              Py_ssize_t end_piece, bint accumulate) noexcept nogil
 
 
-# Several threads run the functions of one op at once, on other rows or on other pieces of the
-# parameters. Each has an Op of its own, whose addresses are those of the others but for x, which may
-# lie in the caller's data, and for gradients.
+# Several threads run the functions of one op at once, on other rows, which begin at a multiple of row_step,
+# or on other pieces of the parameters. Each has an Op of its own, whose addresses are those of the others
+# but for x, which may lie in the caller's data, for gradients and for workspace.
 cdef struct Op:
     # Batches, row by row: x (rows, inputs), y (rows, outputs) and the loss's gradients by them.
     Py_ssize_t inputs
@@ -40,9 +40,12 @@ cdef struct Op:
     void* prepared           # prepared_reals: what `prepare` made
     void* saved              # rows x saved_per_row reals: `forward` writes, `backward` reads; NULL in inference
     void* scratch            # scratch_reals that live from `backward` to `gradient`; NULL in inference
+    void* workspace          # workspace_reals that no other thread has and no call finds as it left them
     Py_ssize_t prepared_reals
     Py_ssize_t saved_per_row
     Py_ssize_t scratch_reals
+    Py_ssize_t workspace_reals
+    Py_ssize_t row_step
     Py_ssize_t pieces            # the parameters come in pieces that can be worked on apart ...
     Py_ssize_t piece_parameters  # ... of so many each, of which the last has what is left; 0: none
     double work_per_row          # of forward, in multiply-adds
@@ -50,6 +53,7 @@ cdef struct Op:
     Py_ssize_t rows          # that the arena has room for
     bint wants_dx
     bint has_bias
+    int matmul_parts         # bfloat16 parts that products may split float32 into; 0: none
     const Activation* activation
     double activation_options[2]
     op_prepare prepare
@@ -129,6 +133,7 @@ cdef struct OpKind:
 cdef struct KernelTable:
     const char* level
     int real_bytes
+    bint has_tiles           # whether matmul_parts makes a difference
     const OpKind* ops
     const Activation* activations
     const Loss* losses

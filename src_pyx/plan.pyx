@@ -46,7 +46,7 @@ cdef enum:
     CHUNK_ROWS = 256
     # Parameters whose gradient, update and preparation follow each other while they are in the cache.
     GROUP_PARAMETERS = 131072
-    # The members' rows begin at multiples of this: whole register tiles.
+    # The members' rows begin at multiples of this, whole register tiles, or of an op's row_step.
     ROW_STEP = 8
     OPTIONS = 8
 
@@ -105,6 +105,8 @@ cdef class Plan:
         Whether the gradient by the input is wanted too.
     kept : bool
         Whether all rows must stay in the arena from `forward` to `backward`.
+    matmul_parts : int
+        Into how many bfloat16 parts matrix products may split float32, up to 3; 0: not at all.
     only_measured : bool
         Whether `arena_bytes` is all that is wanted: then nothing is allocated, and nothing runs.
     """
@@ -120,6 +122,8 @@ cdef class Plan:
     cdef double grain
     cdef readonly double work_per_row   # of a forward pass, in multiply-adds
     cdef readonly Py_ssize_t slices     # of a batch of `rows`
+    cdef int matmul_parts               # 0 where they make no difference
+    cdef Py_ssize_t row_step
     cdef Py_ssize_t room                # rows of the arena that are one member's
     cdef Py_ssize_t capacity            # rows of the arena
     cdef Py_ssize_t n_ops, n_parameters
@@ -127,6 +131,8 @@ cdef class Plan:
     cdef Py_ssize_t n_loss_ops          # how many ops stand before the loss
     cdef Op* ops                        # each member's, one after the other
     cdef Py_ssize_t* offsets            # where each op's parameters begin, and where the last one's end
+    cdef Py_ssize_t workspace_bytes     # of each member
+    cdef char* workspaces
     cdef char* inputs                   # gathered rows of x ...
     cdef char* targets                  # ... and of y
     cdef double* values                 # the loss of each row
@@ -150,7 +156,7 @@ cdef class Plan:
     cdef readonly double last_loss
 
     def __cinit__(self, table, specs, parameters, gradients, Py_ssize_t rows, budget,
-                  bint input_gradient=False, bint kept=False, bint only_measured=False):
+                  bint input_gradient=False, bint kept=False, int matmul_parts=0, bint only_measured=False):
         self.table = <const KernelTable*>PyCapsule_GetPointer(table, "fastweights.kernels")
         self.parameters = Address(parameters, True)
         self.gradients = Address(gradients, True)
@@ -163,12 +169,14 @@ cdef class Plan:
         self.offsets = <Py_ssize_t*>calloc(self.n_ops + 1, sizeof(Py_ssize_t))
         if self.offsets == NULL or self.in_use == NULL:
             raise MemoryError()
+        self.matmul_parts = matmul_parts if self.table.has_tiles else 0
         self.weigh(specs)
         self.divide(kept)
         self.ops = <Op*>calloc(self.members * self.n_ops, sizeof(Op))
         if self.ops == NULL:
             raise MemoryError()
         self.describe(specs, input_gradient)
+        self.measure(specs)
         self.arena_bytes = <Py_ssize_t>(<uintptr_t>self.place(NULL))
         if not only_measured:
             self.lay_out()
@@ -185,18 +193,20 @@ cdef class Plan:
         if self.in_use != NULL:
             PyThread_free_lock(self.in_use)
 
-    def grant(self, Py_ssize_t rows, int threads):
-        """Sets how many threads may be taken, or says False: a new plan serves so many and `rows` better."""
-        if not self.has_room_for(rows) or threads > self.threads:
+    def grant(self, Py_ssize_t rows, int matmul_parts, int threads):
+        """Sets how many threads may be taken, or says False: `rows` and so many need another plan."""
+        if not self.serves(rows, matmul_parts) or threads > self.threads:
             return False
         self.allowed = threads
         return True
 
-    def needs_no_grant(self, Py_ssize_t rows):
-        """Whether `rows` find room and are too little work for a second thread in any case."""
-        return self.has_room_for(rows) and self.team_of(rows, 2) == 1
+    def needs_no_grant(self, Py_ssize_t rows, int matmul_parts):
+        """Whether `rows` find all they need and are too little work for a second thread in any case."""
+        return self.serves(rows, matmul_parts) and self.team_of(rows, 2) == 1
 
-    cdef bint has_room_for(self, Py_ssize_t rows):
+    cdef bint serves(self, Py_ssize_t rows, int matmul_parts):
+        if self.table.has_tiles and matmul_parts != self.matmul_parts:
+            return False
         return rows <= self.rows or (self.gradients.at == NULL and self.room == CHUNK_ROWS)
 
     def team(self, Py_ssize_t rows, int threads):
@@ -208,7 +218,7 @@ cdef class Plan:
         if self.gradients.at == NULL:
             return self.team_for(rows * self.work_per_row, (rows + self.room - 1) // self.room, threads)
         slices = self.slices_of(rows)
-        units = slices if slices > 1 else (rows + ROW_STEP - 1) // ROW_STEP
+        units = slices if slices > 1 else (rows + self.row_step - 1) // self.row_step
         return self.team_for(3.0 * rows * self.work_per_row, units, threads)
 
     # ---- building ----------------------------------------------------------------------------------
@@ -234,11 +244,9 @@ cdef class Plan:
             self.slices = self.slices_of(self.rows)
             if self.slices > 1:
                 self.members = <int>min(<Py_ssize_t>self.members, self.slices)
-                self.room = min((self.rows + self.slices - 1) // self.slices, <Py_ssize_t>CHUNK_ROWS)
+                self.room = CHUNK_ROWS
             else:
                 self.room = min(self.rows, <Py_ssize_t>WHOLE_ROWS)
-        n = self.members if self.gradients.at == NULL or self.slices > 1 else 1
-        self.capacity = n * self.room
 
     cdef describe(self, specs, bint input_gradient):
         cdef Op* op
@@ -253,7 +261,7 @@ cdef class Plan:
             op.gradient = kind.gradient
             op.inputs = spec.inputs
             op.outputs = spec.outputs
-            op.rows = self.capacity
+            op.matmul_parts = self.matmul_parts
             op.has_bias = spec.has_bias
             op.activation = <const Activation*>find(self.table.activations, sizeof(Activation),
                                                     spec.activation.name)
@@ -263,18 +271,40 @@ cdef class Plan:
             if self.gradients.at != NULL:
                 op.gradients = self.gradients.at + self.offsets[i] * self.table.real_bytes
                 op.wants_dx = i > 0 or input_gradient
-            kind.measure(op, self.capacity)
-            self.work_per_row += op.work_per_row
+
+    cdef measure(self, specs):
+        """What each op wants, once more where the members' rows must begin further apart for that."""
+        cdef Py_ssize_t i, shares = self.members if self.gradients.at == NULL or self.slices > 1 else 1
+        # A smaller batch may be too small for slices; then all of it is in the arena.
+        cdef Py_ssize_t fewest = min(self.rows, 2 * self.slice_rows) if self.slices > 1 else 0
+        cdef Op* op
+        while True:
+            self.capacity = max(shares * self.room, fewest)
+            self.work_per_row = 0.0
+            self.row_step = ROW_STEP
+            for i, spec in enumerate(specs):
+                op = &self.ops[i]
+                op.rows = self.capacity
+                (<const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)).measure(op)
+                self.work_per_row += op.work_per_row
+                self.row_step = max(self.row_step, op.row_step)
+                self.workspace_bytes = max(self.workspace_bytes, op.workspace_reals * self.table.real_bytes)
+            if self.row_step == ROW_STEP or self.room % self.row_step == 0:
+                return
+            self.room += self.row_step - self.room % self.row_step
 
     cdef lay_out(self):
         """Allocates the arena, whose bytes `place` counted with no memory behind it, and hands it out."""
         cdef int member
+        cdef Py_ssize_t i
         self.memory = <char*>calloc(self.arena_bytes + ALIGNMENT, 1)
         if self.memory == NULL:
             raise MemoryError(f"no {self.arena_bytes:,} bytes for batches of {self.rows} rows")
         self.place(self.memory + ALIGNMENT - <uintptr_t>self.memory % ALIGNMENT)
         for member in range(1, self.members):
             memcpy(self.ops + member * self.n_ops, self.ops, self.n_ops * sizeof(Op))
+            for i in range(self.n_ops):
+                self.ops[member * self.n_ops + i].workspace = self.workspaces + member * self.workspace_bytes
 
     cdef char* place(self, char* at):
         cdef Py_ssize_t bytes = self.table.real_bytes, row_bytes = self.capacity * bytes, i
@@ -286,6 +316,7 @@ cdef class Plan:
         self.values = <double*>take(&at, self.capacity * sizeof(double))
         if self.slices > 1:
             self.parts = take(&at, self.slices * self.n_parameters * bytes)
+        self.workspaces = take(&at, self.members * self.workspace_bytes)
         if self.ops[0].wants_dx:
             previous_dy = take(&at, row_bytes * self.ops[0].inputs)
         for i in range(self.n_ops):
@@ -293,6 +324,7 @@ cdef class Plan:
             op.x = self.inputs if i == 0 else self.ops[i - 1].y
             op.y = take(&at, row_bytes * op.outputs)
             op.prepared = take(&at, op.prepared_reals * bytes)
+            op.workspace = self.workspaces
             if training:
                 op.dx = previous_dy
                 op.dy = take(&at, row_bytes * op.outputs)
@@ -360,12 +392,25 @@ cdef class Plan:
             return 1
         return min(rows // self.slice_rows, <Py_ssize_t>MAX_SLICES)
 
+    cdef Py_ssize_t rows_at_a_time(self, Py_ssize_t rows) noexcept nogil:
+        """Of a batch, or in inference of all there are: it decides how ops go about them."""
+        cdef Py_ssize_t slices = self.slices_of(rows)
+        if self.gradients.at == NULL or slices > 1:
+            return min((rows + slices - 1) // slices, <Py_ssize_t>CHUNK_ROWS)
+        return min(rows, <Py_ssize_t>WHOLE_ROWS)
+
     cdef int team_for(self, double work, Py_ssize_t units, int threads) noexcept nogil:
         """Members that `work` multiply-adds in so many units repay, of `threads` that are allowed."""
         cdef Py_ssize_t members = min(<Py_ssize_t>threads, units)
         if self.grain > 0.0 and work < self.grain * members:
             members = <Py_ssize_t>(work / self.grain)
         return <int>max(members, <Py_ssize_t>1)
+
+    cdef Py_ssize_t share_of(self, Py_ssize_t rows, int member, int members) noexcept nogil:
+        """Where the rows of a member begin; those of the last one end at share_of(rows, members, members)."""
+        if member == members:
+            return rows
+        return min(rows, (rows * member // members + self.row_step // 2) // self.row_step * self.row_step)
 
     cdef Py_ssize_t begin_piece(self, const Op* op, Py_ssize_t offset, int member, int members) noexcept nogil:
         """The first of an op's pieces that is this member's; those up to the next one's are its own."""
@@ -461,9 +506,10 @@ cdef class Plan:
         cdef Py_ssize_t done = 0, chunk, begin, end, i
         cdef double total = 0.0
         while True:
-            chunk = min(self.capacity, rows - done)
-            begin = share_of(chunk, member, team.members)
-            end = share_of(chunk, member + 1, team.members)
+            # Never more, though there may be room: some kernels' sums depend on where chunks begin.
+            chunk = min(rows - done, min(self.capacity, <Py_ssize_t>WHOLE_ROWS))
+            begin = self.share_of(chunk, member, team.members)
+            end = self.share_of(chunk, member + 1, team.members)
             self.load(ops, first + done + begin, begin, end)
             if begin < end:
                 self.run_forward(ops, 0, self.n_loss_ops, begin, end)
@@ -559,7 +605,7 @@ cdef class Plan:
                     self.update.apply(self.parameters.at, self.gradients.at, self.state.at,
                                       self.n_parameters, begin_at, end_at, numbers)
                 if prepare and op.prepare != NULL:
-                    op.prepare(op, rows, piece, upto)
+                    op.prepare(op, self.rows_at_a_time(rows), piece, upto)
                 piece = upto
 
     cdef void prepare(self, int member, Team* team, Py_ssize_t rows) noexcept nogil:
@@ -584,7 +630,7 @@ cdef class Plan:
         cdef double loss
         cdef int unchecked = 0, patience = 1
         memcpy(numbers, self.update_options.at, self.update_options.view.len)
-        self.prepare(member, team, job.batch_size)
+        self.prepare(member, team, self.rows_at_a_time(job.batch_size))
         while True:
             rows = min(job.batch_size, job.last - first)
             loss = self.run_rows(member, team, first, rows, &left)
@@ -616,7 +662,7 @@ cdef class Plan:
     cdef void gradient_share(self, int member, Team* team) noexcept nogil:
         cdef Py_ssize_t left, rows = self.job.last
         cdef double loss
-        self.prepare(member, team, rows)
+        self.prepare(member, team, self.rows_at_a_time(rows))
         loss = self.run_rows(member, team, 0, rows, &left)
         self.renew(member, team, rows, left, NULL, False)
         if member == 0:
@@ -630,7 +676,7 @@ cdef class Plan:
         cdef Py_ssize_t out_bytes = final.outputs * self.table.real_bytes
         cdef Py_ssize_t begin = member * self.room, first, rows
         cdef long chunk
-        self.prepare(member, team, job.last - job.first)
+        self.prepare(member, team, self.rows_at_a_time(job.last))
         while True:
             chunk = fw_add(&job.taken[0], 1)
             first = job.first + chunk * self.room
@@ -659,9 +705,9 @@ cdef class Plan:
         cdef Op* final = &ops[self.n_ops - 1]
         cdef Py_ssize_t x_bytes = ops[0].inputs * self.table.real_bytes
         cdef Py_ssize_t out_bytes = final.outputs * self.table.real_bytes, rows = self.job.last
-        cdef Py_ssize_t begin = share_of(rows, member, team.members)
-        cdef Py_ssize_t end = share_of(rows, member + 1, team.members)
-        self.prepare(member, team, rows)
+        cdef Py_ssize_t begin = self.share_of(rows, member, team.members)
+        cdef Py_ssize_t end = self.share_of(rows, member + 1, team.members)
+        self.prepare(member, team, self.rows_at_a_time(rows))
         memcpy(self.inputs + begin * x_bytes, self.job.x + begin * x_bytes, (end - begin) * x_bytes)
         ops[0].x = self.inputs
         self.run_forward(ops, 0, self.n_ops, begin, end)
@@ -671,8 +717,8 @@ cdef class Plan:
         cdef Op* ops = self.ops + member * self.n_ops
         cdef Op* final = &ops[self.n_ops - 1]
         cdef Py_ssize_t dy_bytes = final.outputs * self.table.real_bytes, rows = self.job.last, i
-        cdef Py_ssize_t begin = share_of(rows, member, team.members)
-        cdef Py_ssize_t end = share_of(rows, member + 1, team.members)
+        cdef Py_ssize_t begin = self.share_of(rows, member, team.members)
+        cdef Py_ssize_t end = self.share_of(rows, member + 1, team.members)
         ops[0].x = self.inputs
         memcpy(<char*>final.dy + begin * dy_bytes, self.job.x + begin * dy_bytes, (end - begin) * dy_bytes)
         for i in range(self.n_ops - 1, -1, -1):
@@ -748,7 +794,7 @@ cdef class Plan:
             PyThread_release_lock(self.in_use)
         return first
 
-    def answer(self, x):
+    def answer(self, x, int matmul_parts):
         """The output for a few rows that kernels can take as they are; None for any other x.
 
         The short way from one call to its prediction, (rows, outputs).
@@ -757,7 +803,7 @@ cdef class Plan:
         if not ready(x, self.table.real_bytes, self.ops[0].inputs):
             return None
         rows = len(x)
-        if rows > self.room or self.team_of(rows, 2) > 1:
+        if rows > self.room or not self.needs_no_grant(rows, matmul_parts):
             return None
         out = empty((rows, self.ops[self.n_ops - 1].outputs), "f" if self.table.real_bytes == 4 else "d")
         self.infer(x, None, out, 0, rows, 0.0)
@@ -821,13 +867,6 @@ cdef inline void copy_row(char* to, const char* row, Py_ssize_t size) noexcept n
         to += 4
         row += 4
         size -= 4
-
-
-cdef inline Py_ssize_t share_of(Py_ssize_t rows, int member, int members) noexcept nogil:
-    """Where the rows of a member begin; those of the last one end at share_of(rows, members, members)."""
-    if member == members:
-        return rows
-    return min(rows, (rows * member // members + ROW_STEP // 2) // ROW_STEP * ROW_STEP)
 
 
 cdef inline double sum_of(const double* values, Py_ssize_t n) noexcept nogil:

@@ -12,11 +12,15 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from Cython.Build import cythonize
 from setuptools import Distribution, Extension
+
+from fastweights import _dispatch
 
 SOURCE = Path(__file__).parent.parent / "src_pyx"
 
@@ -33,6 +37,17 @@ def plant(int number):
 
 #: Rows in the plan's arena: so few that small batches need several chunks, whose check is quick.
 SMALL_ARENA = {"CHUNK_ROWS = 256": "CHUNK_ROWS = 24", "WHOLE_ROWS = 1024": "WHOLE_ROWS = 64"}
+
+
+#: Macros of a build for every CPU.
+BASELINE = MappingProxyType({"FW_LEVEL_BASELINE": "1", "FW_LEVEL": '"baseline"', "FW_F64": "1"})
+
+#: The compiler's flags for each CPU level that tests build, best level first.
+FLAGS = {
+    "avx512": "-mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma -mprefer-vector-width=512",
+    "avx2": "-mavx2 -mfma",
+    "baseline": "",
+}
 
 
 @dataclass(frozen=True)
@@ -64,20 +79,24 @@ def plant(folder: Path, faults: list[Fault]) -> Path:
     for number, fault in enumerate(faults, 1):
         path = sources / fault.file
         path.write_text(fault.edited(path.read_text(), number))
-    plan = sources / "plan.pyx"
-    text = plan.read_text()
-    for usual, small in SMALL_ARENA.items():
-        assert text.count(usual) == 1
-        text = text.replace(usual, small)
-    plan.write_text(text)
+    replace(sources / "plan.pyx", SMALL_ARENA)
     return sources
+
+
+def replace(path: Path, changes: Mapping[str, str]) -> None:
+    """Changes texts that stand exactly once in a file."""
+    text = path.read_text()
+    for before, after in changes.items():
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    path.write_text(text)
 
 
 def compile_modules(
     folder: Path,
     sources: Path,
     names: tuple[str, ...],
-    macros: dict[str, str],
+    macros: Mapping[str, str],
     flags: tuple[str, ...],
 ) -> tuple[object, ...]:
     """The modules of these names, built from the sources into the folder."""
@@ -106,19 +125,33 @@ def compile_modules(
     return tuple(load(name, Path(command.get_ext_fullpath(name))) for name in names)
 
 
-def build(folder: Path, faults: list[Fault]) -> tuple[object, ...]:
-    """The faulty kernels (baseline, float64) and the faulty plan, all faults switched off."""
+def emulated_tiles() -> tuple[dict[str, str], tuple[str, ...]]:
+    """Macros and flags of float32 kernels for this CPU, but on tiles emulated in C."""
+    level = next(level for level in _dispatch.available_levels() if level in FLAGS)
+    macros = {f"FW_LEVEL_{level.upper()}": "1", "FW_LEVEL": f'"{level}"', "FW_F64": "0"}
+    return {**macros, "FW_EMULATE_TILES": "1"}, ("-O2", *FLAGS[level].split())
+
+
+def build(
+    folder: Path,
+    faults: list[Fault],
+    macros: Mapping[str, str] = BASELINE,
+    flags: tuple[str, ...] = ("-O1",),
+    edits: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> tuple[object, ...]:
+    """The faulty kernels and the faulty plan, all faults switched off.
+
+    `edits` are other changes: by file, what stands there once and what is to stand there instead.
+    """
     sources = plant(folder, faults)
+    for file, changes in edits.items():
+        replace(sources / file, changes)
     for module, before in (
         ("kernels.pyx", 'include "kernels/simd.pxi"'),
-        ("plan.pyx", "cdef enum:"),
+        ("plan.pyx", "cdef enum:\n    ALIGNMENT"),
     ):
-        path = sources / module
-        text = path.read_text()
-        assert before in text
-        path.write_text(text.replace(before, SWITCH + before, 1))
-    macros = {"FW_LEVEL_BASELINE": "1", "FW_LEVEL": '"baseline"', "FW_F64": "1"}
-    return compile_modules(folder, sources, ("kernels", "plan"), macros, ("-O1",))
+        replace(sources / module, {before: SWITCH + before})
+    return compile_modules(folder, sources, ("kernels", "plan"), macros, flags)
 
 
 def load(name: str, path: Path) -> object:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import guarded, run_python, same_bits
-from planted import SWITCH, Fault, compile_modules, load, plant
+from planted import SWITCH, Fault, compile_modules, emulated_tiles, load, plant
 
 from fastweights import _dispatch
 
@@ -42,7 +42,12 @@ AMX = "kernels/amx.pxi"
 FAULTS = [
     Fault("rest of a number forgotten", AMX, "first = «first - part»", "first"),
     Fault("ragged columns not masked", AMX, "left = columns - j * VL if «ragged» else VL", "False"),
-    Fault("last depth tile dropped", AMX, "for k in range(begin, «end»)", "end - 1"),
+    Fault(
+        "last depth tile dropped",
+        AMX,
+        "range(«depth_tiles(end - begin)»)",
+        "depth_tiles(end - begin) - 1",
+    ),
     Fault("second row tile from the first", AMX, "tile_load(5, a + «next_row», 64)", "0"),
     Fault("second column tile from the first", AMX, "tile_load(7, b + «next_column», 64)", "0"),
     Fault("blocks overwrite instead of adding up", AMX, "if begin == «0»:", "begin"),
@@ -69,16 +74,7 @@ def emulated(tmp_path_factory):
     sources = plant(folder, FAULTS)
     files = (f'include "kernels/{name}.pxi"\n' for name in ("simd", "matmul", "amx"))
     (sources / "amx_emulated.pyx").write_text("".join([SWITCH, *files]))
-    flags = {
-        "avx512": "-mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma -mprefer-vector-width=512",
-        "avx2": "-mavx2 -mfma",
-        "baseline": "",
-    }
-    level = next(level for level in _dispatch.available_levels() if level in flags)
-    macros = {f"FW_LEVEL_{level.upper()}": "1", "FW_F64": "0", "FW_EMULATE_TILES": "1"}
-    (kernels,) = compile_modules(
-        folder, sources, ("amx_emulated",), macros, ("-O2", *flags[level].split())
-    )
+    (kernels,) = compile_modules(folder, sources, ("amx_emulated",), *emulated_tiles())
     return kernels
 
 
@@ -315,19 +311,9 @@ def test_the_cpu_agrees_with_the_emulation(emulated):
         same_bits(product(kernels_of_the_cpu(), a, b, parts), product(emulated, a, b, parts))
 
 
-def test_tiles_pay_for_large_products_alone(kernels):
-    for parts in PRECISIONS:
-        for shape in ((1, 1024, 1024), (1024, 1024, 1), (1024, 1, 1024), (32, 32, 32)):
-            assert not kernels.apply_amx_pays(*shape, parts)
-        for shape in ((256, 256, 256), (512, 1024, 1024), (4096, 4096, 4096)):
-            assert kernels.apply_amx_pays(*shape, parts)
-    assert kernels.apply_amx_pays(128, 128, 128, MEDIUM)
-
-
 @pytest.mark.parametrize("suffix", ["f32", "f64"])
 def test_levels_without_tiles_say_so(suffix):
     baseline = importlib.import_module(f"fastweights._core.kernels_baseline_{suffix}")
-    assert not baseline.apply_amx_pays(512, 1024, 1024, MEDIUM)
     with pytest.raises(RuntimeError, match="no tiles"):
         product(baseline, whole((3, 3)), whole((3, 3)), HIGHEST)
 

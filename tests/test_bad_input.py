@@ -448,6 +448,11 @@ def test_forward():
             "he_normal",
         ),
         (lambda: fw.set_matmul_precision("hihg"), "precision: got 'hihg'", "high"),
+        (
+            lambda: fw.Sequential([layers.Dense(1)], matmul_precision="medum"),
+            "matmul_precision: got 'medum'",
+            "medium",
+        ),
     ],
 )
 def test_unknown_names_suggest_the_nearest(call, message, suggestion):
@@ -655,3 +660,7 @@ def test_number_of_threads(n, error, message):
     with pytest.raises(error), fw.threads(n):
         pass
     assert fw.get_num_threads() == before
+
+
+def test_reproducible_is_a_truth_value():
+    refused(lambda: fw.set_reproducible("yes"), TypeError, "reproducible: got 'yes', expected")

@@ -29,6 +29,8 @@ import numpy as np
 import fastweights as fw
 from helpers import data, network
 
+fw.set_reproducible(True)
+
 def outcome(threads, widths, activation, last, loss, batch_size, rows):
     x, y = data(rows, widths[0], widths[-1])
     if last == "softmax":

@@ -51,13 +51,13 @@ cdef extern from *:
 
 
 # The rows of a left-hand matrix or the columns of a right-hand one are its lines. Tiles stand one after
-# the other: all parts of LANES lines over LANES * 2 of the depth, then the next depth, then the next
-# lines; where the matrix ends they are filled up with zeros. Word i of a line holds depths i and i + LANES
-# of the tile; a row of a left-hand tile is a line, a row of a right-hand one is word i of every line.
+# the other: all parts of LANES lines over LANES * 2 of the depth, then the next depth; the next lines are
+# `next_line` reals further. Where the matrix ends they are filled up with zeros. Word i of a line holds
+# depths i and i + LANES of the tile; a row of a left-hand tile is a line, a row of a right-hand one is word
+# i of every line.
 cdef struct Split:
-    real* tiles             # split_reals, on a 64-byte boundary
-    Py_ssize_t lines
-    Py_ssize_t depth
+    real* tiles             # on a 64-byte boundary
+    Py_ssize_t next_line
     int parts
 
 
@@ -69,12 +69,18 @@ cdef inline Py_ssize_t depth_tiles(Py_ssize_t depth) noexcept nogil:
     return (depth + 2 * LANES - 1) // (2 * LANES)
 
 
+# The reals of one line of tiles.
+cdef inline Py_ssize_t line_reals(Py_ssize_t depth, int parts) noexcept nogil:
+    return depth_tiles(depth) * parts * TILE
+
+
 cdef inline Py_ssize_t split_reals(Py_ssize_t lines, Py_ssize_t depth, int parts) noexcept nogil:
-    return line_tiles(lines) * depth_tiles(depth) * parts * TILE
+    return line_tiles(lines) * line_reals(depth, parts)
 
 
-cdef inline real* tiles_at(const Split* s, Py_ssize_t line_tile, Py_ssize_t depth_tile) noexcept nogil:
-    return s.tiles + (line_tile * depth_tiles(s.depth) + depth_tile) * s.parts * TILE
+# The part of s from this line and this depth on, which are the first of a tile.
+cdef inline Split split_from(const Split* s, Py_ssize_t line, Py_ssize_t depth) noexcept nogil:
+    return Split(s.tiles + line // LANES * s.next_line + line_reals(depth, s.parts), s.next_line, s.parts)
 
 
 cdef inline bint has_unusual(vreal x) noexcept nogil:
@@ -141,70 +147,70 @@ cdef inline void split_tile(const int parts, const bint across, real* tiles, con
             column += VL
 
 
-# All parts of one tile of s from x, which is (lines, depth) or, where `across`, (depth, lines).
+# All parts of one tile of s, at this line and depth, from x, which is (lines, depth) or, where `across`,
+# (depth, lines).
 cdef inline void split_tile_at(const int parts, const bint across, const bint turned, const Split* s,
-                               const real* x, Py_ssize_t ldx, Py_ssize_t line_tile,
-                               Py_ssize_t depth_tile) noexcept nogil:
+                               const real* x, Py_ssize_t ldx, Py_ssize_t lines, Py_ssize_t depth,
+                               Py_ssize_t line, Py_ssize_t k) noexcept nogil:
     cdef vreal[HIGHEST * LANES * LANE_VECTORS] upright
-    cdef Py_ssize_t line = line_tile * LANES, k = depth_tile * 2 * LANES
-    cdef real* place = tiles_at(s, line_tile, depth_tile)
+    cdef real* place = split_from(s, line, k).tiles
     cdef real* tiles = <real*>upright if turned else place
     cdef int part
     if across:
-        split_tile(parts, True, tiles, x + k * ldx + line, ldx, s.depth - k, s.lines - line)
+        split_tile(parts, True, tiles, x + k * ldx + line, ldx, depth - k, lines - line)
     else:
-        split_tile(parts, False, tiles, x + line * ldx + k, ldx, s.lines - line, s.depth - k)
+        split_tile(parts, False, tiles, x + line * ldx + k, ldx, lines - line, depth - k)
     if turned:
         for part in range(parts):
             transpose(place + part * TILE, LANES, tiles + part * TILE, LANES, LANES, LANES)
 
 
-# Line tiles [begin, end) of s; what is next to each other in x is read one after the other.
-cdef inline void split_lines(const int parts, const bint across, const bint turned, const Split* s,
-                             const real* x, Py_ssize_t ldx, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t line_tile, depth_tile, depths = depth_tiles(s.depth)
+# What is next to each other in x is read one after the other.
+cdef inline void split_tiles(const int parts, const bint across, const bint turned, const Split* s,
+                             const real* x, Py_ssize_t ldx, Py_ssize_t lines, Py_ssize_t depth) noexcept nogil:
+    cdef Py_ssize_t i, j
     if across:
-        for depth_tile in range(depths):
-            for line_tile in range(begin, end):
-                split_tile_at(parts, True, turned, s, x, ldx, line_tile, depth_tile)
+        for j in range(depth_tiles(depth)):
+            for i in range(line_tiles(lines)):
+                split_tile_at(parts, True, turned, s, x, ldx, lines, depth, i * LANES, j * 2 * LANES)
     else:
-        for line_tile in range(begin, end):
-            for depth_tile in range(depths):
-                split_tile_at(parts, False, turned, s, x, ldx, line_tile, depth_tile)
+        for i in range(line_tiles(lines)):
+            for j in range(depth_tiles(depth)):
+                split_tile_at(parts, False, turned, s, x, ldx, lines, depth, i * LANES, j * 2 * LANES)
 
 
 cdef inline void split_form(const bint across, const bint turned, const Split* s, const real* x, Py_ssize_t ldx,
-                            Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+                            Py_ssize_t lines, Py_ssize_t depth) noexcept nogil:
     if s.parts == HIGHEST:
-        split_lines(HIGHEST, across, turned, s, x, ldx, begin, end)
+        split_tiles(HIGHEST, across, turned, s, x, ldx, lines, depth)
     elif s.parts == HIGH:
-        split_lines(HIGH, across, turned, s, x, ldx, begin, end)
+        split_tiles(HIGH, across, turned, s, x, ldx, lines, depth)
     else:
-        split_lines(MEDIUM, across, turned, s, x, ldx, begin, end)
+        split_tiles(MEDIUM, across, turned, s, x, ldx, lines, depth)
 
 
-# Line tiles [begin, end) of a left-hand a (lines, depth) with leading dimension lda.
-cdef void split_left(const Split* s, const real* a, Py_ssize_t lda, Py_ssize_t begin,
-                     Py_ssize_t end) noexcept nogil:
-    split_form(False, False, s, a, lda, begin, end)
+# s from a left-hand a (lines, depth) with leading dimension lda.
+cdef void split_left(const Split* s, const real* a, Py_ssize_t lda, Py_ssize_t lines,
+                     Py_ssize_t depth) noexcept nogil:
+    split_form(False, False, s, a, lda, lines, depth)
 
 
 # The same from its transpose at (depth, lines).
-cdef void split_left_transposed(const Split* s, const real* at, Py_ssize_t ldat, Py_ssize_t begin,
-                                Py_ssize_t end) noexcept nogil:
-    split_form(True, True, s, at, ldat, begin, end)
+cdef void split_left_transposed(const Split* s, const real* at, Py_ssize_t ldat, Py_ssize_t lines,
+                                Py_ssize_t depth) noexcept nogil:
+    split_form(True, True, s, at, ldat, lines, depth)
 
 
-# Line tiles [begin, end) of a right-hand b (depth, lines) with leading dimension ldb.
-cdef void split_right(const Split* s, const real* b, Py_ssize_t ldb, Py_ssize_t begin,
-                      Py_ssize_t end) noexcept nogil:
-    split_form(True, False, s, b, ldb, begin, end)
+# s from a right-hand b (depth, lines) with leading dimension ldb.
+cdef void split_right(const Split* s, const real* b, Py_ssize_t ldb, Py_ssize_t lines,
+                      Py_ssize_t depth) noexcept nogil:
+    split_form(True, False, s, b, ldb, lines, depth)
 
 
 # The same from its transpose bt (lines, depth).
-cdef void split_right_transposed(const Split* s, const real* bt, Py_ssize_t ldbt, Py_ssize_t begin,
-                                 Py_ssize_t end) noexcept nogil:
-    split_form(False, True, s, bt, ldbt, begin, end)
+cdef void split_right_transposed(const Split* s, const real* bt, Py_ssize_t ldbt, Py_ssize_t lines,
+                                 Py_ssize_t depth) noexcept nogil:
+    split_form(False, True, s, bt, ldbt, lines, depth)
 
 
 # ---- products ----------------------------------------------------------------------------------------
@@ -213,20 +219,23 @@ cdef void split_right_transposed(const Split* s, const real* bt, Py_ssize_t ldbt
 cdef struct SplitProduct:
     real* c
     Py_ssize_t ldc
-    const Split* a
-    const Split* b
+    Split a
+    Split b
     const real* start
     Py_ssize_t start_row
+    Py_ssize_t rows
+    Py_ssize_t columns
+    Py_ssize_t depth
 
 
-# Row tiles that are gone through while a's share of them, for one block of the depth, is in the
-# second-level cache.
-cdef enum: ROW_TILES = 32
+# Rows that are gone through while a's share of them, for one block of the depth, is in the second-level
+# cache.
+cdef enum: SPLIT_ROWS = 256
 
 
-# Depth tiles of a block: with few parts more of them fit into the nearest cache.
+# Depth of a block, whole tiles: with few parts more of them fit into the nearest cache.
 cdef inline Py_ssize_t block_depth(int parts) noexcept nogil:
-    return 16 if parts == MEDIUM else 8
+    return 512 if parts == MEDIUM else 256
 
 
 # Registers 0 to 3 are the accumulators of 2 x 2 tiles, 4 and 5 hold tiles of a, 6 and 7 tiles of b. mr
@@ -300,18 +309,16 @@ cdef inline void add_block(const bint ragged, const int nr, real* c, Py_ssize_t 
         block += 2 * LANES
 
 
-# mr x nr tiles of c from depth tiles [begin, end).
+# mr x nr tiles of c, which begin at this row and column, from depths [begin, end).
 cdef inline void multiply_block(const int parts, const int mr, const int nr, const SplitProduct* p,
-                                Py_ssize_t row_tile, Py_ssize_t column_tile, Py_ssize_t begin,
+                                Py_ssize_t row, Py_ssize_t column, Py_ssize_t begin,
                                 Py_ssize_t end) noexcept nogil:
     cdef vreal[4 * LANES * LANE_VECTORS] sums
     cdef real* block = <real*>sums
-    cdef const real* a = tiles_at(p.a, row_tile, begin)
-    cdef const real* b = tiles_at(p.b, column_tile, begin)
-    cdef Py_ssize_t next_line = depth_tiles(p.a.depth) * parts * TILE
-    cdef Py_ssize_t row = row_tile * LANES, column = column_tile * LANES, k
-    cdef Py_ssize_t rows = min(mr * <Py_ssize_t>LANES, p.a.lines - row)
-    cdef Py_ssize_t columns = min(nr * <Py_ssize_t>LANES, p.b.lines - column)
+    cdef const real* a = split_from(&p.a, row, begin).tiles
+    cdef const real* b = split_from(&p.b, column, begin).tiles
+    cdef Py_ssize_t rows = min(mr * <Py_ssize_t>LANES, p.rows - row)
+    cdef Py_ssize_t columns = min(nr * <Py_ssize_t>LANES, p.columns - column), k
     cdef real* c = p.c + row * p.ldc + column
     cdef const real* start = c
     cdef Py_ssize_t start_row = p.ldc
@@ -325,8 +332,8 @@ cdef inline void multiply_block(const int parts, const int mr, const int nr, con
         tile_zero(2)
     if mr > 1 and nr > 1:
         tile_zero(3)
-    for k in range(begin, end):
-        multiply_depth(parts, mr, nr, a, next_line, b, next_line)
+    for k in range(depth_tiles(end - begin)):
+        multiply_depth(parts, mr, nr, a, p.a.next_line, b, p.b.next_line)
         a += parts * TILE
         b += parts * TILE
     tile_store(0, block, 128)
@@ -342,66 +349,96 @@ cdef inline void multiply_block(const int parts, const int mr, const int nr, con
         add_block(False, nr, c, p.ldc, block, start, start_row, rows, columns)
 
 
-# One or two columns of tiles, of row tiles [row_begin, row_end).
-cdef inline void multiply_columns(const int parts, const int nr, const SplitProduct* p, Py_ssize_t row_begin,
-                                  Py_ssize_t row_end, Py_ssize_t column_tile, Py_ssize_t begin,
+# One or two columns of tiles, of rows [first, last).
+cdef inline void multiply_columns(const int parts, const int nr, const SplitProduct* p, Py_ssize_t first,
+                                  Py_ssize_t last, Py_ssize_t column, Py_ssize_t begin,
                                   Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t row_tile = row_begin
-    while row_tile + 1 < row_end:
-        multiply_block(parts, 2, nr, p, row_tile, column_tile, begin, end)
-        row_tile += 2
-    if row_tile < row_end:
-        multiply_block(parts, 1, nr, p, row_tile, column_tile, begin, end)
+    cdef Py_ssize_t row = first
+    while row + LANES < last:
+        multiply_block(parts, 2, nr, p, row, column, begin, end)
+        row += 2 * LANES
+    if row < last:
+        multiply_block(parts, 1, nr, p, row, column, begin, end)
 
 
-cdef inline void multiply_rectangle(const int parts, const SplitProduct* p, Py_ssize_t row_begin,
-                                    Py_ssize_t row_end, Py_ssize_t column_begin, Py_ssize_t column_end,
-                                    Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t column_tile = column_begin
-    while column_tile + 1 < column_end:
-        multiply_columns(parts, 2, p, row_begin, row_end, column_tile, begin, end)
-        column_tile += 2
-    if column_tile < column_end:
-        multiply_columns(parts, 1, p, row_begin, row_end, column_tile, begin, end)
+cdef inline void multiply_rows(const int parts, const SplitProduct* p, Py_ssize_t first, Py_ssize_t last,
+                               Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t column = 0
+    while column + LANES < p.columns:
+        multiply_columns(parts, 2, p, first, last, column, begin, end)
+        column += 2 * LANES
+    if column < p.columns:
+        multiply_columns(parts, 1, p, first, last, column, begin, end)
 
 
-# Row tiles [row_begin, row_end) by column tiles [column_begin, column_end) of c. The calling thread is
-# between tiles_begin and tiles_end.
-cdef void split_matmul(const SplitProduct* p, Py_ssize_t row_begin, Py_ssize_t row_end, Py_ssize_t column_begin,
-                       Py_ssize_t column_end) noexcept nogil:
-    cdef Py_ssize_t total = depth_tiles(p.a.depth), begin = 0, end, row_tile, row_stop
-    while True:
-        end = min(begin + block_depth(p.a.parts), total)
-        row_tile = row_begin
-        while row_tile < row_end:
-            row_stop = min(row_tile + ROW_TILES, row_end)
+# The calling thread is between tiles_begin and tiles_end.
+cdef void split_matmul(const SplitProduct* p) noexcept nogil:
+    cdef Py_ssize_t begin = 0, end, row, last
+    while begin < p.depth:
+        end = min(begin + block_depth(p.a.parts), p.depth)
+        row = 0
+        while row < p.rows:
+            last = min(row + <Py_ssize_t>SPLIT_ROWS, p.rows)
             if p.a.parts == HIGHEST:
-                multiply_rectangle(HIGHEST, p, row_tile, row_stop, column_begin, column_end, begin, end)
+                multiply_rows(HIGHEST, p, row, last, begin, end)
             elif p.a.parts == HIGH:
-                multiply_rectangle(HIGH, p, row_tile, row_stop, column_begin, column_end, begin, end)
+                multiply_rows(HIGH, p, row, last, begin, end)
             else:
-                multiply_rectangle(MEDIUM, p, row_tile, row_stop, column_begin, column_end, begin, end)
-            row_tile = row_stop
+                multiply_rows(MEDIUM, p, row, last, begin, end)
+            row = last
         begin = end
-        if begin == total:
-            return
 
 
-# Whether a product is faster this way, its operands split for it alone, than on the float32 units. In
-# picoseconds, as seen on a Xeon with AMX: 11 for a multiply-add of the float32 units, 1 for one of the
+# The reals that `multiply_splitting` works in.
+cdef inline Py_ssize_t splitting_reals(int parts) noexcept nogil:
+    return split_reals(SPLIT_ROWS, block_depth(parts), parts)
+
+
+# c of p with its a, which is (rows, depth) or, where `across`, (depth, rows), split block by block into
+# workspace, just before the block is used.
+cdef void multiply_splitting(const SplitProduct* product, const real* a, Py_ssize_t lda, bint across,
+                             real* workspace) noexcept nogil:
+    cdef SplitProduct p = product[0]
+    cdef Py_ssize_t row = 0, k, deep = block_depth(product.b.parts)
+    p.a = Split(workspace, line_reals(deep, product.b.parts), product.b.parts)
+    tiles_begin()
+    while row < product.rows:
+        p.c = product.c + row * product.ldc
+        p.rows = min(product.rows - row, <Py_ssize_t>SPLIT_ROWS)
+        p.start = NULL if product.start == NULL else product.start + row * product.start_row
+        p.start_row = product.start_row
+        k = 0
+        while k < product.depth:
+            p.depth = min(product.depth - k, deep)
+            p.b = split_from(&product.b, 0, k)
+            if across:
+                split_left_transposed(&p.a, a + k * lda + row, lda, p.rows, p.depth)
+            else:
+                split_left(&p.a, a + row * lda + k, lda, p.rows, p.depth)
+            split_matmul(&p)
+            p.start = p.c
+            p.start_row = p.ldc
+            k += p.depth
+        row += p.rows
+    tiles_end()
+
+
+# ---- what it saves -----------------------------------------------------------------------------------
+# In picoseconds, as seen on a Xeon with AMX: 11 for a multiply-add of the float32 units, 1 for one of the
 # tiles, and to split a real 100 and another 100 for each part.
-cdef bint amx_pays(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns, int parts) noexcept nogil:
-    cdef double multiplied = <double>rows * columns * depth
-    cdef double tiled = <double>line_tiles(rows) * line_tiles(columns) * depth_tiles(depth) * (2 * TILE * LANES)
-    cdef double split = <double>(rows + columns) * depth
-    return FW_TILES and parts * (parts + 1) // 2 * tiled + 100 * (1 + parts) * split < 11 * multiplied
+
+
+cdef inline double tiles_save(double rows, Py_ssize_t inputs, Py_ssize_t outputs, int parts) noexcept nogil:
+    """By a product of so many multiply-adds, whichever of its sides is which; the tiles of rows are whole."""
+    cdef double filled = <double>line_tiles(outputs) * LANES * depth_tiles(inputs) * 2 * LANES
+    return rows * (11.0 * inputs * outputs - parts * (parts + 1) // 2 * filled)
+
+
+cdef inline double splitting_costs(double reals, int parts) noexcept nogil:
+    return 100.0 * (1 + parts) * reals
 
 
 # ---- the same on plain arrays, by address ---------------------------------------------------------------
-
-
-def apply_amx_pays(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns, int parts):
-    return amx_pays(rows, depth, columns, parts)
 
 
 def apply_amx_scratch(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns, int parts):
@@ -413,28 +450,43 @@ def apply_amx_product(size_t c, size_t a, size_t b, size_t start, Py_ssize_t sta
                       Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns, int parts,
                       bint a_transposed, bint b_transposed, int pieces):
     """Splits and multiplies in so many pieces, down and across, as threads would."""
-    cdef Split left = Split(<real*>scratch, rows, depth, parts)
-    cdef Split right = Split(left.tiles + split_reals(rows, depth, parts), columns, depth, parts)
-    cdef SplitProduct p = SplitProduct(<real*>c, columns, &left, &right, <const real*>start, start_row)
-    cdef Py_ssize_t down = line_tiles(rows), across = line_tiles(columns), begin, end
+    cdef Split left = Split(<real*>scratch, line_reals(depth, parts), parts)
+    cdef Split right = Split(left.tiles + split_reals(rows, depth, parts), left.next_line, parts)
+    cdef Split part
+    cdef SplitProduct p
+    cdef const real* at_a = <const real*>a
+    cdef const real* at_b = <const real*>b
+    cdef Py_ssize_t row, column, upto
     cdef int piece, other
     if not FW_TILES:
         raise RuntimeError("this CPU level has no tiles")
     with nogil:
         tiles_begin()
         for piece in range(pieces):
-            begin, end = down * piece // pieces, down * (piece + 1) // pieces
+            row, upto = piece_begin(rows, piece, pieces), piece_begin(rows, piece + 1, pieces)
+            part = split_from(&left, row, 0)
             if a_transposed:
-                split_left_transposed(&left, <const real*>a, rows, begin, end)
+                split_left_transposed(&part, at_a + row, rows, upto - row, depth)
             else:
-                split_left(&left, <const real*>a, depth, begin, end)
-            begin, end = across * piece // pieces, across * (piece + 1) // pieces
+                split_left(&part, at_a + row * depth, depth, upto - row, depth)
+            column, upto = piece_begin(columns, piece, pieces), piece_begin(columns, piece + 1, pieces)
+            part = split_from(&right, column, 0)
             if b_transposed:
-                split_right_transposed(&right, <const real*>b, depth, begin, end)
+                split_right_transposed(&part, at_b + column * depth, depth, upto - column, depth)
             else:
-                split_right(&right, <const real*>b, columns, begin, end)
+                split_right(&part, at_b + column, columns, upto - column, depth)
         for piece in range(pieces):
+            row, upto = piece_begin(rows, piece, pieces), piece_begin(rows, piece + 1, pieces)
             for other in range(pieces):
-                split_matmul(&p, down * piece // pieces, down * (piece + 1) // pieces,
-                             across * other // pieces, across * (other + 1) // pieces)
+                column = piece_begin(columns, other, pieces)
+                p = SplitProduct(<real*>c + row * columns + column, columns, split_from(&left, row, 0),
+                                 split_from(&right, column, 0), NULL, start_row, upto - row,
+                                 piece_begin(columns, other + 1, pieces) - column, depth)
+                if start:
+                    p.start = <const real*>start + row * start_row + column
+                split_matmul(&p)
         tiles_end()
+
+
+cdef inline Py_ssize_t piece_begin(Py_ssize_t lines, int piece, int pieces) noexcept nogil:
+    return min(lines, line_tiles(lines) * piece // pieces * LANES)

@@ -3,7 +3,8 @@
 # Three products, each in the form that suits its shape:
 #     z = x . kernel        dx = dz . kernel^T        dkernel = x^T . dz
 # The matrix on the right is packed into panels where its rows are long (see matmul.pxi), a kernel when it
-# has changed. A narrow layer goes by its transposed kernel in all three, so that lanes run along the inputs:
+# has changed. Where that is faster products go by bfloat16 tiles instead (see amx.pxi), and so does the
+# packing. A narrow layer goes by its transposed kernel in all three, so that lanes run along the inputs:
 #     z = dots of rows      dx = dz . kernel^T        dkernel^T = dz^T . x
 
 # Outputs up to which a layer is narrow.
@@ -12,8 +13,10 @@ cdef enum: NARROW = 7
 # tiles of any width. With a deep product all panels of the kernel pass by each block.
 cdef enum: DENSE_BLOCK = 48
 cdef enum: DEEP_BLOCK = 96
-# Inputs whose weights are one piece of the parameters: whole register tiles and whole vectors.
+# Inputs whose weights are one piece of the parameters: whole register tiles and whole vectors, or whole
+# tiles in depth.
 cdef enum: PIECE_INPUTS = 48
+cdef enum: TILED_PIECE_INPUTS = 96
 # Outputs from which it pays to transpose x for the kernel's gradient, and what its rows then lie apart:
 # a power of two would put all of them on the same lines of the cache.
 cdef enum: TURNED_OUTPUTS = 256
@@ -27,6 +30,14 @@ cdef struct DenseKernel:
     const real* bias            # (outputs,) or NULL
     const real* panels          # the kernel in panels, or NULL: go by the kernel itself
     const real* transposed      # its transpose: in panels or, if narrow, as a matrix; NULL: not wanted
+    int parts                   # both are in tiles, of so many parts, instead; 0: they are not
+
+
+# dz as the right-hand operand of the kernel's gradient.
+cdef struct RightHand:
+    real* at                    # NULL: dz itself will do
+    Py_ssize_t stride           # from one panel, or one line of tiles, to the next
+    int parts                   # of the tiles; 0: panels
 
 
 cdef inline bint is_narrow(Py_ssize_t outputs) noexcept nogil:
@@ -42,12 +53,35 @@ cdef inline void multiply_by(Product* p, const real* panels, const real* b, Py_s
     p.b_panel = PANEL if panels == NULL else depth * PANEL
 
 
+# c (rows, columns) = start (a row, or NULL) + a (rows, depth) . b, which is in tiles.
+cdef void multiply_by_tiles(real* c, const real* start, const real* a, const real* b, int parts,
+                            real* workspace, Py_ssize_t rows, Py_ssize_t depth,
+                            Py_ssize_t columns) noexcept nogil:
+    cdef SplitProduct p
+    p.c = c
+    p.ldc = columns
+    p.b = Split(<real*>b, line_reals(depth, parts), parts)
+    p.start = start
+    p.start_row = 0
+    p.rows = rows
+    p.columns = columns
+    p.depth = depth
+    multiply_splitting(&p, a, depth, False, workspace)
+
+
+# Rows that go through a layer at a time.
+cdef inline Py_ssize_t block_rows(Py_ssize_t depth, int parts) noexcept nogil:
+    if FW_TILES and parts > 0:
+        return SPLIT_ROWS
+    return DEEP_BLOCK if depth > DEPTH_BLOCK else DENSE_BLOCK
+
+
 # z = x . kernel + bias;  y = f(z);  slope = f'(z) where f keeps its slope and slope is not NULL.
-cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* k, Py_ssize_t rows,
-                        const Activation* activation, const double* options) noexcept nogil:
+cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* k, real* workspace,
+                        Py_ssize_t rows, const Activation* activation, const double* options) noexcept nogil:
     cdef Product p
     cdef Py_ssize_t row = 0, block, first
-    cdef Py_ssize_t at_once = DEEP_BLOCK if k.inputs > DEPTH_BLOCK else DENSE_BLOCK
+    cdef Py_ssize_t at_once = block_rows(k.inputs, k.parts)
     multiply_by(&p, k.panels, k.kernel, k.inputs, k.outputs)
     p.ldc = k.outputs
     p.a_row = k.inputs
@@ -59,7 +93,9 @@ cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* 
         first = row * k.outputs
         p.c = y + first
         p.a = x + row * k.inputs
-        if is_narrow(k.outputs):
+        if FW_TILES and k.parts > 0:
+            multiply_by_tiles(p.c, k.bias, p.a, k.panels, k.parts, workspace, block, k.inputs, k.outputs)
+        elif is_narrow(k.outputs):
             matmul_narrow(p.c, p.a, k.transposed, k.bias, block, k.outputs, k.inputs)
         else:
             matmul(&p, block, k.outputs)
@@ -68,13 +104,14 @@ cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* 
 
 
 # On entry dy is the loss's gradient by y; on return it is dz, that by z:  dz = dy * f'(z).
-# dx (may be NULL) = dz . kernel^T. panels (may be NULL), which lie panel_stride apart, get dz too.
-cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope, real* panels,
-                         Py_ssize_t panel_stride, const DenseKernel* k, Py_ssize_t rows,
+# dx (may be NULL) = dz . kernel^T. right gets dz as well, as `dense_gradient` wants it.
+cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope, const RightHand* right,
+                         const DenseKernel* k, real* workspace, Py_ssize_t rows,
                          const Activation* activation, const double* options) noexcept nogil:
     cdef Product p
+    cdef Split tiles
     cdef Py_ssize_t row = 0, block, first
-    cdef Py_ssize_t at_once = DEEP_BLOCK if k.outputs > DEPTH_BLOCK else DENSE_BLOCK
+    cdef Py_ssize_t at_once = block_rows(k.outputs, k.parts)
     multiply_by(&p, NULL if is_narrow(k.outputs) else k.transposed, k.transposed, k.outputs, k.inputs)
     p.ldc = k.inputs
     p.a_row = k.outputs
@@ -86,27 +123,36 @@ cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope, r
         first = row * k.outputs
         activation.backward(dy + first, y + first, NULL if slope == NULL else slope + first,
                             block * k.outputs, options)
-        if panels != NULL:
-            pack(panels + row * PANEL, panel_stride, dy + first, block, k.outputs)
+        if FW_TILES and k.parts > 0:
+            tiles = Split(right.at + line_reals(row, k.parts), right.stride, k.parts)
+            split_right(&tiles, dy + first, k.outputs, k.outputs, block)
+        elif right.at != NULL:
+            pack(right.at + row * PANEL, right.stride, dy + first, block, k.outputs)
         if dx != NULL:
             p.c = dx + row * k.inputs
             p.a = dy + first
-            matmul(&p, block, k.inputs)
+            if FW_TILES and k.parts > 0:
+                multiply_by_tiles(p.c, NULL, p.a, k.transposed, k.parts, workspace, block, k.outputs, k.inputs)
+            else:
+                matmul(&p, block, k.inputs)
         row += block
 
 
-# Rows [begin, end) of dkernel = x^T . dz, going on from what is there if `accumulate`. dz comes in panels,
-# which lie `panel_stride` reals apart, or (panels NULL) as it is.
-cdef void dense_gradient(real* dkernel, const real* x, const real* dz, const real* panels,
-                         Py_ssize_t panel_stride, Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs,
-                         Py_ssize_t begin, Py_ssize_t end, bint accumulate) noexcept nogil:
+# Rows [begin, end) of dkernel = x^T . dz, going on from what is there if `accumulate`.
+cdef void dense_gradient(real* dkernel, const real* x, const real* dz, const RightHand* right, real* workspace,
+                         Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t begin,
+                         Py_ssize_t end, bint accumulate) noexcept nogil:
     cdef Product p
+    if FW_TILES and right.parts > 0:
+        tiled_gradient(dkernel + begin * outputs, x + begin, right, workspace, rows, inputs, end - begin,
+                       outputs, accumulate)
+        return
     if is_narrow(outputs):
         narrow_gradient(dkernel, x, dz, rows, inputs, outputs, begin, end, accumulate)
         return
-    multiply_by(&p, panels, dz, rows, outputs)
-    if panels != NULL:
-        p.b_panel = panel_stride
+    multiply_by(&p, right.at, dz, rows, outputs)
+    if right.at != NULL:
+        p.b_panel = right.stride
     p.c = dkernel + begin * outputs
     p.ldc = outputs
     p.start = p.c if accumulate else NULL
@@ -118,6 +164,22 @@ cdef void dense_gradient(real* dkernel, const real* x, const real* dz, const rea
         p.a_row = 1
         p.a_k = inputs
         matmul(&p, end - begin, outputs)
+
+
+# dkernel (inputs, outputs) = x^T . dz by tiles.
+cdef void tiled_gradient(real* dkernel, const real* x, const RightHand* right, real* workspace,
+                         Py_ssize_t rows, Py_ssize_t ldx, Py_ssize_t inputs, Py_ssize_t outputs,
+                         bint accumulate) noexcept nogil:
+    cdef SplitProduct p
+    p.c = dkernel
+    p.ldc = outputs
+    p.b = Split(right.at, right.stride, right.parts)
+    p.start = dkernel if accumulate else NULL
+    p.start_row = outputs
+    p.rows = inputs
+    p.columns = outputs
+    p.depth = rows
+    multiply_splitting(&p, x, ldx, True, workspace)
 
 
 # c of p = x^T . b of p with x transposed beforehand, block by block: along a column of x every real is on
@@ -176,12 +238,13 @@ cdef void narrow_gradient(real* dkernel, const real* x, const real* dz, Py_ssize
 
 # total (columns,) = the sum of a (rows, columns) over its rows, in order. Whole panels, if there are any,
 # are read one after the other.
-cdef void sum_rows(real* total, const real* a, const real* panels, Py_ssize_t panel_stride, Py_ssize_t rows,
-                   Py_ssize_t columns, bint accumulate) noexcept nogil:
+cdef void sum_rows(real* total, const real* a, const RightHand* right, Py_ssize_t rows, Py_ssize_t columns,
+                   bint accumulate) noexcept nogil:
+    cdef const real* panels = right.at if right.parts == 0 else NULL
     cdef Py_ssize_t column = 0
     while panels != NULL and column + PANEL <= columns:
         sum_columns(TILE_VECTORS, False, total + column, panels, PANEL, rows, vtail_of(0), accumulate)
-        panels += panel_stride
+        panels += right.stride
         column += PANEL
     while column + 2 * VL <= columns:
         sum_columns(2, False, total + column, a + column, columns, rows, vtail_of(0), accumulate)
@@ -209,22 +272,49 @@ cdef inline void sum_columns(const int nv, const bint ragged, real* total, const
 
 
 # ---- the op: parameters are the kernel, row by row, then the bias ----------------------------------
-# prepared: the DenseKernel, the kernel in panels, its transpose. scratch: dz in panels.
+# prepared: the DenseKernel, the kernel in panels or tiles, its transpose. scratch: dz in panels or tiles.
 
 cdef inline bint has_panels(Py_ssize_t columns) noexcept nogil:
     return columns > PANEL
 
 
-cdef inline Py_ssize_t panels_reals(const Op* op) noexcept nogil:
-    return packed_reals(op.inputs, op.outputs) if has_panels(op.outputs) else 0
+# Whether bfloat16 tiles are faster for this layer where so many rows go through at a time. If they are for
+# some number of rows, they are for every larger one.
+cdef inline bint tiles_pay(const Op* op, Py_ssize_t rows) noexcept nogil:
+    cdef double saved, kernels = <double>op.inputs * op.outputs, columns = op.inputs
+    if not FW_TILES or op.matmul_parts == 0 or is_narrow(op.outputs):
+        return False
+    saved = tiles_save(rows, op.inputs, op.outputs, op.matmul_parts)
+    if op.gradients != NULL:
+        saved *= 2
+        columns += op.inputs + op.outputs
+    if op.wants_dx:
+        saved += tiles_save(rows, op.outputs, op.inputs, op.matmul_parts)
+        columns += op.outputs
+        kernels *= 2
+    return saved > splitting_costs(rows * columns + kernels, op.matmul_parts)
 
 
-cdef inline Py_ssize_t transposed_reals(const Op* op) noexcept nogil:
+# The parts of the tiles that the layer goes by, 0 if it goes by reals.
+cdef inline int parts_for(const Op* op, Py_ssize_t rows) noexcept nogil:
+    return op.matmul_parts if tiles_pay(op, rows) else 0
+
+
+# What a matrix (depth, columns) takes as a right-hand operand, in panels or (parts > 0) in tiles.
+cdef inline Py_ssize_t right_reals(Py_ssize_t depth, Py_ssize_t columns, int parts) noexcept nogil:
+    return split_reals(columns, depth, parts) if parts > 0 else packed_reals(depth, columns)
+
+
+cdef inline Py_ssize_t panels_reals(const Op* op, int parts) noexcept nogil:
+    return right_reals(op.inputs, op.outputs, parts) if parts > 0 or has_panels(op.outputs) else 0
+
+
+cdef inline Py_ssize_t transposed_reals(const Op* op, int parts) noexcept nogil:
     if op.outputs == 1:
         return 0
     if is_narrow(op.outputs):
         return op.inputs * op.outputs
-    return packed_reals(op.outputs, op.inputs) if op.wants_dx else 0
+    return right_reals(op.outputs, op.inputs, parts) if op.wants_dx else 0
 
 
 cdef inline Py_ssize_t header_reals() noexcept nogil:
@@ -232,29 +322,41 @@ cdef inline Py_ssize_t header_reals() noexcept nogil:
         LANES * <Py_ssize_t>sizeof(real)) * LANES
 
 
-cdef void dense_op_measure(Op* op, Py_ssize_t rows) noexcept nogil:
+cdef inline Py_ssize_t piece_inputs(const Op* op) noexcept nogil:
+    return TILED_PIECE_INPUTS if parts_for(op, op.rows) > 0 else PIECE_INPUTS
+
+
+cdef void dense_op_measure(Op* op) noexcept nogil:
+    # With fewer rows than these the layer may go by reals where with them it goes by tiles.
+    cdef int parts = parts_for(op, op.rows)
     op.saved_per_row = op.outputs if op.activation.keeps_slope else 0
-    op.prepared_reals = header_reals() + panels_reals(op) + transposed_reals(op)
-    if op.gradients != NULL and has_panels(op.outputs):
-        op.scratch_reals = packed_reals(rows, op.outputs)
-    op.pieces = (op.inputs + PIECE_INPUTS - 1) // PIECE_INPUTS
-    op.piece_parameters = PIECE_INPUTS * op.outputs
+    op.prepared_reals = header_reals() + max(panels_reals(op, 0) + transposed_reals(op, 0),
+                                             panels_reals(op, parts) + transposed_reals(op, parts))
+    if op.gradients != NULL:
+        op.scratch_reals = max(packed_reals(op.rows, op.outputs) if has_panels(op.outputs) else 0,
+                               split_reals(op.outputs, op.rows, parts))
+    if parts > 0:
+        op.row_step = 2 * LANES
+        op.workspace_reals = splitting_reals(parts)
+    op.pieces = (op.inputs + piece_inputs(op) - 1) // piece_inputs(op)
+    op.piece_parameters = piece_inputs(op) * op.outputs
     op.work_per_row = <double>(op.inputs * op.outputs)
 
 
 cdef inline Py_ssize_t inputs_of(const Op* op, Py_ssize_t pieces) noexcept nogil:
-    return min(op.inputs, pieces * PIECE_INPUTS)
+    return min(op.inputs, pieces * piece_inputs(op))
 
 
 cdef void dense_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece,
                            Py_ssize_t end_piece) noexcept nogil:
     cdef DenseKernel* k = <DenseKernel*>op.prepared
+    cdef int parts = parts_for(op, rows)
     cdef real* panels = <real*>op.prepared + header_reals()
-    cdef real* transposed = panels + panels_reals(op)
+    cdef real* transposed = panels + panels_reals(op, parts)
     cdef const real* kernel = <const real*>op.parameters
     cdef Py_ssize_t begin = inputs_of(op, begin_piece), end = inputs_of(op, end_piece)
     # A few rows do not repay the packing.
-    cdef bint packed = has_panels(op.outputs) and rows >= TILE_ACCUMULATORS
+    cdef bint packed = parts > 0 or (has_panels(op.outputs) and rows >= TILE_ACCUMULATORS)
     if begin_piece == 0:
         k.inputs = op.inputs
         k.outputs = op.outputs
@@ -262,6 +364,10 @@ cdef void dense_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece
         k.bias = kernel + op.inputs * op.outputs if op.has_bias else NULL
         k.panels = panels if packed else NULL
         k.transposed = kernel if op.outputs == 1 else transposed
+        k.parts = parts
+    if FW_TILES and parts > 0:
+        split_kernel(op, parts, panels, transposed, kernel + begin * op.outputs, begin, end - begin)
+        return
     if packed:
         pack(panels + begin * PANEL, op.inputs * PANEL, kernel + begin * op.outputs, end - begin, op.outputs)
     if op.outputs > 1 and is_narrow(op.outputs):
@@ -271,33 +377,56 @@ cdef void dense_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece
         pack_transposed(transposed, kernel, op.inputs, op.outputs, begin, end)
 
 
+# Rows of the kernel (inputs, outputs), of which `begin` stand before them, into its tiles and, if they are
+# wanted, those of its transpose.
+cdef void split_kernel(const Op* op, int parts, real* tiles, real* transposed, const real* kernel,
+                       Py_ssize_t begin, Py_ssize_t inputs) noexcept nogil:
+    cdef Split whole = Split(tiles, line_reals(op.inputs, parts), parts)
+    cdef Split part = split_from(&whole, 0, begin)
+    split_right(&part, kernel, op.outputs, op.outputs, inputs)
+    if op.wants_dx:
+        whole = Split(transposed, line_reals(op.outputs, parts), parts)
+        part = split_from(&whole, begin, 0)
+        split_right_transposed(&part, kernel, op.outputs, inputs, op.outputs)
+
+
 cdef inline real* rows_of(const void* a, Py_ssize_t row, Py_ssize_t width) noexcept nogil:
     return NULL if a == NULL else <real*>a + row * width
 
 
+# Where dz from this row on goes as a right-hand operand.
+cdef inline RightHand right_hand(const Op* op, Py_ssize_t row) noexcept nogil:
+    cdef int parts = (<const DenseKernel*>op.prepared).parts
+    if FW_TILES and parts > 0:
+        return RightHand(<real*>op.scratch + line_reals(row, parts), line_reals(op.rows, parts), parts)
+    if has_panels(op.outputs):
+        return RightHand(<real*>op.scratch + row * PANEL, op.rows * PANEL, 0)
+    return RightHand(NULL, 0, 0)
+
+
 cdef void dense_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     dense_forward(rows_of(op.y, begin, op.outputs), rows_of(op.saved, begin, op.outputs),
-                  rows_of(op.x, begin, op.inputs), <const DenseKernel*>op.prepared, end - begin,
-                  op.activation, op.activation_options)
+                  rows_of(op.x, begin, op.inputs), <const DenseKernel*>op.prepared, <real*>op.workspace,
+                  end - begin, op.activation, op.activation_options)
 
 
 cdef void dense_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef RightHand right = right_hand(op, begin)
     dense_backward(rows_of(op.dx, begin, op.inputs), rows_of(op.dy, begin, op.outputs),
-                   rows_of(op.y, begin, op.outputs), rows_of(op.saved, begin, op.outputs),
-                   rows_of(op.scratch, begin, PANEL), op.rows * PANEL, <const DenseKernel*>op.prepared,
-                   end - begin, op.activation, op.activation_options)
+                   rows_of(op.y, begin, op.outputs), rows_of(op.saved, begin, op.outputs), &right,
+                   <const DenseKernel*>op.prepared, <real*>op.workspace, end - begin, op.activation,
+                   op.activation_options)
 
 
 cdef void dense_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
                             Py_ssize_t end_piece, bint accumulate) noexcept nogil:
     cdef real* dkernel = <real*>op.gradients
     cdef const real* dz = rows_of(op.dy, begin, op.outputs)
-    dense_gradient(dkernel, rows_of(op.x, begin, op.inputs), dz, rows_of(op.scratch, begin, PANEL),
-                   op.rows * PANEL, end - begin, op.inputs, op.outputs, inputs_of(op, begin_piece),
-                   inputs_of(op, end_piece), accumulate)
+    cdef RightHand right = right_hand(op, begin)
+    dense_gradient(dkernel, rows_of(op.x, begin, op.inputs), dz, &right, <real*>op.workspace, end - begin,
+                   op.inputs, op.outputs, inputs_of(op, begin_piece), inputs_of(op, end_piece), accumulate)
     if op.has_bias and end_piece == op.pieces:
-        sum_rows(dkernel + op.inputs * op.outputs, dz, rows_of(op.scratch, begin, PANEL), op.rows * PANEL,
-                 end - begin, op.outputs, accumulate)
+        sum_rows(dkernel + op.inputs * op.outputs, dz, &right, end - begin, op.outputs, accumulate)
 
 
 # ---- the same on plain arrays, by address: what fastweights.kernels stands on -----------------------
@@ -312,31 +441,31 @@ def apply_dense_forward(size_t y, size_t slope, size_t x, size_t kernel, size_t 
                         str activation, options):
     """Here slope, if not 0, gets the derivative of every activation, also of those that keep none."""
     cdef const Activation* f = find_activation(activation)
-    cdef DenseKernel k = DenseKernel(inputs, outputs, <const real*>kernel, <const real*>bias, NULL, NULL)
+    cdef DenseKernel k = DenseKernel(inputs, outputs, <const real*>kernel, <const real*>bias, NULL, NULL, 0)
     cdef double[2] numbers
     numbers[0], numbers[1] = options
     with nogil:
         if is_narrow(outputs):
             transpose(<real*>scratch, inputs, k.kernel, outputs, inputs, outputs)
             k.transposed = <const real*>scratch
-        dense_forward(<real*>y, <real*>slope, <const real*>x, &k, rows, f, numbers)
+        dense_forward(<real*>y, <real*>slope, <const real*>x, &k, NULL, rows, f, numbers)
 
 
 def apply_dense_backward(size_t dx, size_t dkernel, size_t dbias, size_t dz, size_t x, size_t kernel,
                          size_t scratch, Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs,
                          bint accumulate):
     cdef const Activation* linear = find_activation("linear")
-    cdef DenseKernel k = DenseKernel(inputs, outputs, <const real*>kernel, NULL, NULL, <const real*>scratch)
-    cdef real* panels = NULL
+    cdef DenseKernel k = DenseKernel(inputs, outputs, <const real*>kernel, NULL, NULL, <const real*>scratch, 0)
+    cdef RightHand right = RightHand(NULL, rows * PANEL, 0)
     with nogil:
         if is_narrow(outputs):
             transpose(<real*>scratch, inputs, k.kernel, outputs, inputs, outputs)
         else:
             pack_transposed(<real*>scratch, k.kernel, inputs, outputs, 0, inputs)
         if has_panels(outputs):
-            panels = <real*>scratch + packed_reals(outputs, inputs)
-        dense_backward(<real*>dx, <real*>dz, NULL, NULL, panels, rows * PANEL, &k, rows, linear, NULL)
-        dense_gradient(<real*>dkernel, <const real*>x, <const real*>dz, panels, rows * PANEL, rows, inputs,
-                       outputs, 0, inputs, accumulate)
+            right.at = <real*>scratch + packed_reals(outputs, inputs)
+        dense_backward(<real*>dx, <real*>dz, NULL, NULL, &right, &k, NULL, rows, linear, NULL)
+        dense_gradient(<real*>dkernel, <const real*>x, <const real*>dz, &right, NULL, rows, inputs, outputs,
+                       0, inputs, accumulate)
         if dbias:
-            sum_rows(<real*>dbias, <const real*>dz, panels, rows * PANEL, rows, outputs, accumulate)
+            sum_rows(<real*>dbias, <const real*>dz, &right, rows, outputs, accumulate)

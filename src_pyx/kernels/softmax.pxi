@@ -145,7 +145,7 @@ cdef void log_softmax_backward(real* dx, const real* dy, const real* y,
 
 # ---- the ops ---------------------------------------------------------------------------------------
 
-cdef void softmax_op_measure(Op* op, Py_ssize_t rows) noexcept nogil:
+cdef void softmax_op_measure(Op* op) noexcept nogil:
     op.saved_per_row = 0
     op.work_per_row = 8.0 * op.outputs
 
