@@ -34,6 +34,7 @@ from fastweights._core.arrays import ready
 from ops cimport Activation, KernelTable, Loss, METRIC_STATE, Metric, Op, OpKind, Update
 
 include "team.pxi"
+include "contest.pxi"
 
 cdef enum:
     ALIGNMENT = 64
@@ -149,6 +150,7 @@ cdef class Plan:
     cdef double* metric_parts           # ... and of each slice, or of each member's chunk
     cdef const Update* update
     cdef Job job
+    cdef Contest contest
     cdef PyThread_type_lock in_use
     # Sums since `reset`.
     cdef readonly double loss_sum
@@ -628,32 +630,33 @@ cdef class Plan:
         cdef double[OPTIONS] numbers
         cdef Py_ssize_t first = job.first, rows, left
         cdef double loss
+        cdef bint last = False
         cdef int unchecked = 0, patience = 1
         memcpy(numbers, self.update_options.at, self.update_options.view.len)
         self.prepare(member, team, self.rows_at_a_time(job.batch_size))
-        while True:
+        while not last:
             rows = min(job.batch_size, job.last - first)
+            if member == 0 and unchecked == patience:
+                # Looking at the clock costs as much as a small step: look ever less often, as long as
+                # no more than a sixteenth of the time passes between two looks.
+                unchecked = 0
+                job.stop = fw_seconds() >= job.until
+                if patience < 64 and fw_seconds() < job.until - job.seconds * 15 / 16:
+                    patience *= 2
+            unchecked += 1
             loss = self.run_rows(member, team, first, rows, &left)
             if not isfinite(loss):
                 break
             first += rows
+            # Known before the update, since what it would prepare for a next step may cost as much.
+            last = job.stop or first == job.last
             if self.update.advance != NULL:
                 self.update.advance(numbers)
-            self.renew(member, team, rows, left, numbers, first < job.last)
+            self.renew(member, team, rows, left, numbers, not last)
             if member == 0:
                 self.loss_sum += loss * rows
                 self.rows_seen += rows
-                unchecked += 1
-                if unchecked == patience:
-                    # Looking at the clock costs as much as a small step: look ever less often, as
-                    # long as no more than a sixteenth of the time passes between two looks.
-                    unchecked = 0
-                    job.stop = fw_seconds() >= job.until
-                    if patience < 64 and fw_seconds() < job.until - job.seconds * 15 / 16:
-                        patience *= 2
             meet(team)
-            if job.stop or first == job.last:
-                break
         if member == 0:
             memcpy(self.update_options.at, numbers, self.update_options.view.len)
             job.first = first
@@ -729,9 +732,37 @@ cdef class Plan:
 
     # ---- whole stretches of work -------------------------------------------------------------------
 
-    cdef void run(self, task_function share, const Job* job, Py_ssize_t rows) noexcept nogil:
+    cdef int most_for(self, Py_ssize_t rows) noexcept nogil:
+        return min(self.members, self.team_of(rows, self.allowed))
+
+    cdef void run(self, task_function share, const Job* job, int members) noexcept nogil:
         self.job = job[0]
-        run_together(share, <void*>self, min(self.members, self.team_of(rows, self.allowed)))
+        run_together(share, <void*>self, members)
+
+    cdef void run_batches(self, Job* job) noexcept nogil:
+        """Trains on the job's rows until its time is up, by the team that turns out to be the fastest."""
+        cdef Py_ssize_t first, last = job.last
+        cdef int most = self.most_for(job.batch_size), members
+        cdef double began, seconds = job.seconds, until = job.until
+        if most == 1 or self.grain == 0.0:
+            self.run(train_task, job, most)
+            return
+        while True:
+            members = choose_members(&self.contest, job.batch_size, most)
+            first, began = job.first, fw_seconds()
+            if self.contest.turn < TURNS:
+                job.seconds = TURN_SECONDS
+                job.until = min(until, began + TURN_SECONDS)
+                job.last = last
+            else:
+                job.seconds, job.until = seconds, until
+                job.last = min(last, first + <Py_ssize_t>self.contest.steps_left * job.batch_size)
+            self.run(train_task, job, min(members, self.most_for(min(job.batch_size, last - first))))
+            job.first = self.job.first
+            if job.first > first:
+                note_steps(&self.contest, <double>(job.first - first) / job.batch_size, fw_seconds() - began)
+            if job.first == last or not isfinite(self.job.loss) or fw_seconds() >= until:
+                return
 
     def train(self, x, y, order, Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size, double seconds):
         """Trains on the batches from row `first` on, for about `seconds` or until row `last`.
@@ -748,7 +779,7 @@ cdef class Plan:
             PyThread_acquire_lock(self.in_use, WAIT_LOCK)
             job.seconds = seconds
             job.until = fw_seconds() + seconds
-            self.run(train_task, &job, min(batch_size, last - first))
+            self.run_batches(&job)
             self.last_loss = self.job.loss
             first = self.job.first
             PyThread_release_lock(self.in_use)
@@ -762,7 +793,7 @@ cdef class Plan:
         job.x, job.y, job.out, job.last = data.at, labels.at, input_gradient.at, rows
         with nogil:
             PyThread_acquire_lock(self.in_use, WAIT_LOCK)
-            self.run(gradient_task, &job, rows)
+            self.run(gradient_task, &job, self.most_for(rows))
             self.last_loss = self.job.loss
             PyThread_release_lock(self.in_use)
         return self.last_loss
@@ -789,7 +820,7 @@ cdef class Plan:
             PyThread_acquire_lock(self.in_use, WAIT_LOCK)
             # A look at the clock costs as much as a row of a small network.
             job.until = fw_seconds() + seconds if last - first > self.room else 0.0
-            self.run(infer_task, &job, last - first)
+            self.run(infer_task, &job, self.most_for(last - first))
             first = min(last, first + self.job.taken[0] * self.room)
             PyThread_release_lock(self.in_use)
         return first
@@ -817,7 +848,7 @@ cdef class Plan:
         job.x, job.out, job.last = data.at, result.at, rows
         with nogil:
             PyThread_acquire_lock(self.in_use, WAIT_LOCK)
-            self.run(forward_task, &job, rows)
+            self.run(forward_task, &job, self.most_for(rows))
             PyThread_release_lock(self.in_use)
 
     def backward(self, dy, dx, Py_ssize_t rows):
@@ -828,7 +859,7 @@ cdef class Plan:
         job.x, job.out, job.last = given.at, result.at, rows
         with nogil:
             PyThread_acquire_lock(self.in_use, WAIT_LOCK)
-            self.run(backward_task, &job, rows)
+            self.run(backward_task, &job, self.most_for(rows))
             PyThread_release_lock(self.in_use)
 
 

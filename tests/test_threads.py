@@ -71,6 +71,18 @@ def test_one_hash_for_every_number_of_threads_and_every_level():
         assert len({one for hashes in found.values() for one in hashes[case]}) == 1, (name, found)
 
 
+def test_teams_of_changing_size_leave_the_bits_alone():
+    """Two sizes of a team take turns while a model trains, here for some fifty contests."""
+    x, y = data(6000, 60, 4)
+    found = []
+    for threads in (1, 2):
+        with fw.threads(threads):
+            model = network((60, 120, 80, 4), "relu", optimizer="adam", dtype="float32")
+            model.fit(x, y, 200, 20, verbose=0)
+            found.append(model.parameters)
+    same_bits(*found)
+
+
 @pytest.fixture
 def every_thread(monkeypatch):
     """Two threads for every step, however small."""
