@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -37,11 +38,33 @@ class Budget(NamedTuple):
     grain: float
 
 
+@functools.cache
+def _quota(root: str = "/sys/fs/cgroup") -> int | None:
+    """The CPUs' worth of time that Linux allows this process's container, rounded up, or None."""
+    try:
+        with open(f"{root}/cpu.max") as file:  # control groups, version 2
+            quota, period = file.read().split()
+    except (OSError, ValueError):
+        try:
+            with open(f"{root}/cpu/cpu.cfs_quota_us") as file:  # version 1
+                quota = file.read()
+            with open(f"{root}/cpu/cpu.cfs_period_us") as file:
+                period = file.read()
+        except OSError:
+            return None
+    try:
+        return -(-int(quota) // int(period)) if int(quota) > 0 else None
+    except (ValueError, ZeroDivisionError):  # "max"
+        return None
+
+
 def _available_cpus() -> int:
-    """The CPUs that this process may run on."""
+    """The CPUs that this process may run on, or fewer where it may not use all of their time."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        available = len(os.sched_getaffinity(0))
+    else:
+        available = os.cpu_count() or 1
+    return min(available, _quota() or available)
 
 
 def _default_threads() -> int:
@@ -66,8 +89,8 @@ def set_num_threads(n: int) -> None:
 def get_num_threads() -> int:
     """The most threads that a step may use.
 
-    Unless `set_num_threads` said otherwise: the CPUs that this process may run on, or fewer if
-    ``OMP_NUM_THREADS`` says so.
+    Unless `set_num_threads` said otherwise: the CPUs that this process may run on (affinity, and a
+    container's limit), or fewer if ``OMP_NUM_THREADS`` says so.
     """
     return _settings["num_threads"] or _default_threads()
 

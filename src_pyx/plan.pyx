@@ -52,6 +52,12 @@ cdef enum:
     OPTIONS = 8
 
 
+# Pieces [begin, end) of an op's parameters.
+cdef struct Pieces:
+    Py_ssize_t begin
+    Py_ssize_t end
+
+
 # One call's work, as all members see it.
 cdef struct Job:
     const char* x
@@ -117,12 +123,12 @@ cdef class Plan:
     cdef char* memory
     cdef readonly Py_ssize_t arena_bytes
     cdef readonly Py_ssize_t rows
-    cdef readonly int threads           # of the budget ...
+    cdef int threads                    # of the budget ...
     cdef int allowed                    # ... and of those granted for now
     cdef readonly int members           # the largest team
     cdef double grain
-    cdef readonly double work_per_row   # of a forward pass, in multiply-adds
-    cdef readonly Py_ssize_t slices     # of a batch of `rows`
+    cdef double work_per_row            # of a forward pass, in multiply-adds
+    cdef Py_ssize_t slices              # of a batch of `rows`
     cdef int matmul_parts               # 0 where they make no difference
     cdef Py_ssize_t row_step
     cdef Py_ssize_t room                # rows of the arena that are one member's
@@ -414,15 +420,16 @@ cdef class Plan:
             return rows
         return min(rows, (rows * member // members + self.row_step // 2) // self.row_step * self.row_step)
 
-    cdef Py_ssize_t begin_piece(self, const Op* op, Py_ssize_t offset, int member, int members) noexcept nogil:
-        """The first of an op's pieces that is this member's; those up to the next one's are its own."""
-        cdef Py_ssize_t share
-        if op.pieces == 0 or member == 0:
+    cdef Pieces pieces_of(self, Py_ssize_t i, int member, Team* team) noexcept nogil:
+        """The pieces of op i that are this member's."""
+        return Pieces(self.first_piece(i, member, team.members), self.first_piece(i, member + 1, team.members))
+
+    cdef Py_ssize_t first_piece(self, Py_ssize_t i, int member, int members) noexcept nogil:
+        cdef const Op* op = &self.ops[i]
+        cdef Py_ssize_t share = self.n_parameters * member // members - self.offsets[i]
+        if op.pieces == 0 or share <= 0:
             return 0
-        if member == members:
-            return op.pieces
-        share = self.n_parameters * member // members - offset
-        return max(<Py_ssize_t>0, min((share + op.piece_parameters - 1) // op.piece_parameters, op.pieces))
+        return min((share + op.piece_parameters - 1) // op.piece_parameters, op.pieces)
 
     # ---- rows --------------------------------------------------------------------------------------
 
@@ -506,6 +513,7 @@ cdef class Plan:
     cdef double run_whole(self, Op* ops, int member, Team* team, Py_ssize_t first, Py_ssize_t rows,
                           Py_ssize_t* left) noexcept nogil:
         cdef Py_ssize_t done = 0, chunk, begin, end, i
+        cdef Pieces own
         cdef double total = 0.0
         while True:
             # Never more, though there may be room: some kernels' sums depend on where chunks begin.
@@ -528,15 +536,10 @@ cdef class Plan:
                 left[0] = chunk
                 return total / rows
             for i in range(self.n_loss_ops):
-                self.add_gradient(&ops[i], i, member, team.members, chunk, done > chunk)
+                own = self.pieces_of(i, member, team)
+                if own.begin < own.end:
+                    ops[i].gradient(&ops[i], 0, chunk, own.begin, own.end, done > chunk)
             meet(team)
-
-    cdef void add_gradient(self, Op* op, Py_ssize_t i, int member, int members, Py_ssize_t rows,
-                           bint accumulate) noexcept nogil:
-        cdef Py_ssize_t begin = self.begin_piece(op, self.offsets[i], member, members)
-        cdef Py_ssize_t end = self.begin_piece(op, self.offsets[i], member + 1, members)
-        if begin < end:
-            op.gradient(op, 0, rows, begin, end, accumulate)
 
     cdef double run_slices(self, Op* ops, int member, Team* team, Py_ssize_t first, Py_ssize_t rows,
                            Py_ssize_t slices) noexcept nogil:
@@ -586,20 +589,17 @@ cdef class Plan:
         """This member's pieces of the parameters: gradient, update (unless numbers is NULL), preparation."""
         cdef Op* ops = self.ops + member * self.n_ops
         cdef Op* op
-        cdef Py_ssize_t slices = self.slices_of(rows), i, piece, upto, end, group, begin_at, end_at
+        cdef Pieces own
+        cdef Py_ssize_t slices = self.slices_of(rows), i, upto, begin_at, end_at
         for i in range(self.n_ops):
             op = &ops[i]
-            if op.pieces == 0:
-                continue
-            piece = self.begin_piece(op, self.offsets[i], member, team.members)
-            end = self.begin_piece(op, self.offsets[i], member + 1, team.members)
-            group = max(<Py_ssize_t>1, GROUP_PARAMETERS // op.piece_parameters)
-            while piece < end:
-                upto = min(piece + group, end)
-                begin_at = self.offsets[i] + piece * op.piece_parameters
+            own = self.pieces_of(i, member, team)
+            while own.begin < own.end:
+                upto = min(own.begin + max(<Py_ssize_t>1, GROUP_PARAMETERS // op.piece_parameters), own.end)
+                begin_at = self.offsets[i] + own.begin * op.piece_parameters
                 end_at = self.offsets[i + 1] if upto == op.pieces else self.offsets[i] + upto * op.piece_parameters
                 if left > 0:
-                    op.gradient(op, 0, left, piece, upto, left < rows)
+                    op.gradient(op, 0, left, own.begin, upto, left < rows)
                 elif slices > 1:
                     self.table.sum_parts(self.gradients.at, self.parts, self.n_parameters, begin_at, end_at,
                                          slices)
@@ -607,20 +607,19 @@ cdef class Plan:
                     self.update.apply(self.parameters.at, self.gradients.at, self.state.at,
                                       self.n_parameters, begin_at, end_at, numbers)
                 if prepare and op.prepare != NULL:
-                    op.prepare(op, self.rows_at_a_time(rows), piece, upto)
-                piece = upto
+                    op.prepare(op, self.rows_at_a_time(rows), own.begin, upto)
+                own.begin = upto
 
     cdef void prepare(self, int member, Team* team, Py_ssize_t rows) noexcept nogil:
         """What depends on the parameters alone, before the first rows."""
         cdef Op* op
-        cdef Py_ssize_t i, begin, end
+        cdef Pieces own
+        cdef Py_ssize_t i
         for i in range(self.n_ops):
             op = &self.ops[member * self.n_ops + i]
-            if op.prepare != NULL:
-                begin = self.begin_piece(op, self.offsets[i], member, team.members)
-                end = self.begin_piece(op, self.offsets[i], member + 1, team.members)
-                if begin < end:
-                    op.prepare(op, rows, begin, end)
+            own = self.pieces_of(i, member, team)
+            if op.prepare != NULL and own.begin < own.end:
+                op.prepare(op, rows, own.begin, own.end)
         meet(team)
 
     # ---- what each member does ---------------------------------------------------------------------

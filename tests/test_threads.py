@@ -142,6 +142,38 @@ def test_the_budget(monkeypatch):
         assert SETTINGS.budget().threads == cpus
 
 
+def write(folder, name, text):
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "cpus"),
+    [("max 100000\n", None), ("150000 100000\n", 2), ("50000 100000", 1), ("", None)],
+)
+def test_a_containers_limit(text, cpus, tmp_path):
+    write(tmp_path, "cpu.max", text)
+    assert SETTINGS._quota(str(tmp_path)) == cpus
+
+
+@pytest.mark.parametrize(("quota", "cpus"), [("-1\n", None), ("400000\n", 4)])
+def test_a_containers_limit_of_the_older_kind(quota, cpus, tmp_path):
+    write(tmp_path, "cpu/cpu.cfs_quota_us", quota)
+    write(tmp_path, "cpu/cpu.cfs_period_us", "100000\n")
+    assert SETTINGS._quota(str(tmp_path)) == cpus
+
+
+def test_no_limit_without_control_groups(tmp_path):
+    assert SETTINGS._quota(str(tmp_path)) is None
+
+
+def test_fewer_threads_where_a_container_allows_less(monkeypatch):
+    monkeypatch.setattr(SETTINGS, "_quota", lambda: 1)
+    assert fw.config()["cpus"] == 1
+    assert fw.get_num_threads() == 1
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
 def test_the_affinity_is_honoured():
     done = run_python(

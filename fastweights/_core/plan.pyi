@@ -8,10 +8,7 @@ from fastweights.layers import OpSpec
 class Plan:
     arena_bytes: int
     rows: int
-    threads: int
     members: int
-    slices: int
-    work_per_row: float
     loss_sum: float
     rows_seen: int
     last_loss: float
