@@ -630,7 +630,7 @@ cdef class Plan:
         cdef Py_ssize_t first = job.first, rows, left
         cdef double loss
         cdef bint last = False
-        cdef int unchecked = 0, patience = 1
+        cdef int unchecked = 1, patience = 1
         memcpy(numbers, self.update_options.at, self.update_options.view.len)
         self.prepare(member, team, self.rows_at_a_time(job.batch_size))
         while not last:

@@ -111,7 +111,7 @@ FAULTS = {
     Fault(
         "missing 1/n in slices", PLAN, "begin, end, «1.0 / rows», True)\n            total", "1.0"
     ): {"rows": 260},
-    Fault("gradient of the last chunk only", PLAN, "piece, upto, «left < rows»", "False"): {
+    Fault("gradient of the last chunk only", PLAN, "own.begin, upto, «left < rows»", "False"): {
         "rows": 70
     },
     Fault("gradient of the last chunk of a slice only", PLAN, "accumulate = «True»", "False"): {
