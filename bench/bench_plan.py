@@ -21,14 +21,14 @@ def case(benchmark, request, network, dtype):
 def bench_forward(benchmark, case):
     model, x, _ = case
     out = np.empty((len(x), *model.output_shape), model.dtype)
-    benchmark(model._plan_for("infer", len(x)).predict, x, out, 0, len(x), 0.0)
+    benchmark(model._plan_for("infer", len(x)).infer, x, None, out, 0, len(x), 0.0)
 
 
 def bench_backward(benchmark, case):
     model, x, _ = case
     dy = np.full((len(x), *model.output_shape), 0.1, model.dtype)
     model.forward(x)
-    benchmark(model._plan_for("check", len(x)).backward, dy, np.empty_like(x), len(x))
+    benchmark(model._plan_for("keep", len(x)).backward, dy, np.empty_like(x), len(x))
 
 
 def bench_update(benchmark, case):

@@ -68,7 +68,14 @@ def _available_cpus() -> int:
 
 
 def _default_threads() -> int:
-    """OMP_NUM_THREADS where it is a whole number, but never more than the CPUs of this process."""
+    """FASTWEIGHTS_NUM_THREADS, or else the CPUs of this process, or fewer by OMP_NUM_THREADS."""
+    own = os.environ.get("FASTWEIGHTS_NUM_THREADS", "").strip()
+    if own:
+        if not own.isdigit() or int(own) == 0:
+            raise ValueError(
+                _check.refusal("FASTWEIGHTS_NUM_THREADS", repr(own), "a whole number, at least 1")
+            )
+        return int(own)
     available = _available_cpus()
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     limit = int(asked) if asked.isdigit() and int(asked) > 0 else available
@@ -89,8 +96,8 @@ def set_num_threads(n: int) -> None:
 def get_num_threads() -> int:
     """The most threads that a step may use.
 
-    Unless `set_num_threads` said otherwise: the CPUs that this process may run on (affinity, and a
-    container's limit), or fewer if ``OMP_NUM_THREADS`` says so.
+    Unless `set_num_threads` said otherwise: ``FASTWEIGHTS_NUM_THREADS``, or else the CPUs that this
+    process may run on (affinity, and a container's limit), or fewer if ``OMP_NUM_THREADS`` says so.
     """
     return _settings["num_threads"] or _default_threads()
 

@@ -129,9 +129,16 @@ def test_the_budget(monkeypatch):
     cpus = SETTINGS._available_cpus()
     monkeypatch.setattr(SETTINGS, "_settings", {"num_threads": None, "matmul_precision": "highest"})
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("FASTWEIGHTS_NUM_THREADS", raising=False)
     assert fw.get_num_threads() == cpus
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert fw.get_num_threads() == 1
+    monkeypatch.setenv("FASTWEIGHTS_NUM_THREADS", "3")
+    assert fw.get_num_threads() == 3
+    monkeypatch.setenv("FASTWEIGHTS_NUM_THREADS", "two")
+    with pytest.raises(ValueError, match="FASTWEIGHTS_NUM_THREADS: got 'two', expected a whole"):
+        fw.get_num_threads()
+    monkeypatch.delenv("FASTWEIGHTS_NUM_THREADS")
     monkeypatch.setenv("OMP_NUM_THREADS", str(cpus + 7))
     assert fw.get_num_threads() == cpus
     for nonsense in ("", "many", "-3", "0", "1.5"):
@@ -170,6 +177,7 @@ def test_no_limit_without_control_groups(tmp_path):
 
 def test_fewer_threads_where_a_container_allows_less(monkeypatch):
     monkeypatch.setattr(SETTINGS, "_quota", lambda: 1)
+    monkeypatch.delenv("FASTWEIGHTS_NUM_THREADS", raising=False)
     assert fw.config()["cpus"] == 1
     assert fw.get_num_threads() == 1
 
