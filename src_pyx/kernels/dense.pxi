@@ -3,11 +3,8 @@
 # Three products, each in the form that suits its shape:
 #     z = x . kernel        dx = dz . kernel^T        dkernel = x^T . dz
 # The matrix on the right is packed into panels where its rows are long (see matmul.pxi), a kernel when it
-# has changed. A narrow layer goes by its transposed kernel in all three, so that lanes run along the inputs:
-#     z = dots of rows      dx = dz . kernel^T        dkernel^T = dz^T . x
+# has changed. A narrow layer has products of its own, see narrow.pxi.
 
-# Outputs up to which a layer is narrow.
-cdef enum: NARROW = 7
 # Rows that go through product, activation and derivative while they are in the cache: whole register
 # tiles of any width. With a deep product all panels of the kernel pass by each block.
 cdef enum: DENSE_BLOCK = 48
@@ -18,6 +15,8 @@ cdef enum: PIECE_INPUTS = 48
 # a power of two would put all of them on the same lines of the cache.
 cdef enum: TURNED_OUTPUTS = 256
 cdef enum: TURNED_STRIDE = DEPTH_BLOCK + 16
+# Inputs from which it pays to pack dz for the kernel's gradient.
+cdef enum: PACKED_INPUTS = 64
 
 
 cdef struct DenseKernel:
@@ -29,10 +28,6 @@ cdef struct DenseKernel:
     const real* transposed      # its transpose: in panels or, if narrow, as a matrix; NULL: not wanted
 
 
-cdef inline bint is_narrow(Py_ssize_t outputs) noexcept nogil:
-    return outputs <= NARROW
-
-
 # b (depth, columns) as the right-hand side of p, in panels if there are any.
 cdef inline void multiply_by(Product* p, const real* panels, const real* b, Py_ssize_t depth,
                              Py_ssize_t columns) noexcept nogil:
@@ -40,6 +35,7 @@ cdef inline void multiply_by(Product* p, const real* panels, const real* b, Py_s
     p.b = b if panels == NULL else panels
     p.ldb = columns if panels == NULL else PANEL
     p.b_panel = PANEL if panels == NULL else depth * PANEL
+    p.least = <real>-INFINITY
 
 
 # z = x . kernel + bias;  y = f(z);  slope = f'(z) where f keeps its slope and slope is not NULL.
@@ -48,22 +44,27 @@ cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* 
     cdef Product p
     cdef Py_ssize_t row = 0, block, first
     cdef Py_ssize_t at_once = DEEP_BLOCK if k.inputs > DEPTH_BLOCK else DENSE_BLOCK
+    if is_narrow(k.outputs):
+        narrow_forward(y, x, k.transposed, k.bias, rows, k.inputs, k.outputs)
+        activation.forward(y, slope, rows * k.outputs, options)
+        return
     multiply_by(&p, k.panels, k.kernel, k.inputs, k.outputs)
     p.ldc = k.outputs
     p.a_row = k.inputs
     p.a_k = 1
     p.start = k.bias
     p.start_row = 0
+    # A relu without slope is part of the product.
+    if activation.forward == relu_forward and slope == NULL:
+        p.least = 0
     while row < rows:
         block = min(at_once, rows - row)
         first = row * k.outputs
         p.c = y + first
         p.a = x + row * k.inputs
-        if is_narrow(k.outputs):
-            matmul_narrow(p.c, p.a, k.transposed, k.bias, block, k.outputs, k.inputs)
-        else:
-            matmul(&p, block, k.outputs)
-        activation.forward(p.c, NULL if slope == NULL else slope + first, block * k.outputs, options)
+        matmul(&p, block, k.outputs)
+        if p.least != 0:
+            activation.forward(p.c, NULL if slope == NULL else slope + first, block * k.outputs, options)
         row += block
 
 
@@ -75,7 +76,12 @@ cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope, r
     cdef Product p
     cdef Py_ssize_t row = 0, block, first
     cdef Py_ssize_t at_once = DEEP_BLOCK if k.outputs > DEPTH_BLOCK else DENSE_BLOCK
-    multiply_by(&p, NULL if is_narrow(k.outputs) else k.transposed, k.transposed, k.outputs, k.inputs)
+    if is_narrow(k.outputs):
+        activation.backward(dy, y, slope, rows * k.outputs, options)
+        if dx != NULL:
+            narrow_backward(dx, dy, k.transposed, rows, k.inputs, k.outputs)
+        return
+    multiply_by(&p, k.transposed, k.transposed, k.outputs, k.inputs)
     p.ldc = k.inputs
     p.a_row = k.outputs
     p.a_k = 1
@@ -95,15 +101,18 @@ cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope, r
         row += block
 
 
-# Rows [begin, end) of dkernel = x^T . dz, going on from what is there if `accumulate`. dz comes in panels,
-# which lie `panel_stride` reals apart, or (panels NULL) as it is.
-cdef void dense_gradient(real* dkernel, const real* x, const real* dz, const real* panels,
+# Rows [begin, end) of dkernel = x^T . dz and dbias (may be NULL) = the sum of dz over its rows, going on from
+# what is there if `accumulate`. dz comes in panels, which lie `panel_stride` reals apart, or (panels NULL) as
+# it is.
+cdef void dense_gradient(real* dkernel, real* dbias, const real* x, const real* dz, const real* panels,
                          Py_ssize_t panel_stride, Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs,
                          Py_ssize_t begin, Py_ssize_t end, bint accumulate) noexcept nogil:
     cdef Product p
     if is_narrow(outputs):
-        narrow_gradient(dkernel, x, dz, rows, inputs, outputs, begin, end, accumulate)
+        narrow_gradient(dkernel, dbias, x, dz, rows, inputs, outputs, begin, end, accumulate)
         return
+    if dbias != NULL:
+        sum_rows(dbias, dz, panels, panel_stride, rows, outputs, accumulate)
     multiply_by(&p, panels, dz, rows, outputs)
     if panels != NULL:
         p.b_panel = panel_stride
@@ -145,43 +154,16 @@ cdef void turned_gradient(const Product* product, const real* x, Py_ssize_t rows
         input += columns
 
 
-# The same for a narrow layer: dkernel^T = dz^T . x, panel by panel. With one output the transpose is the
-# thing itself.
-cdef void narrow_gradient(real* dkernel, const real* x, const real* dz, Py_ssize_t rows, Py_ssize_t inputs,
-                          Py_ssize_t outputs, Py_ssize_t begin, Py_ssize_t end,
-                          bint accumulate) noexcept nogil:
-    cdef real[NARROW * PANEL] transposed
-    cdef Py_ssize_t columns = end - begin if outputs == 1 else <Py_ssize_t>PANEL
-    cdef real* part = dkernel + begin * outputs
-    cdef Product p
-    multiply_by(&p, NULL, x, rows, inputs)
-    p.c = part if outputs == 1 else transposed
-    p.ldc = columns
-    p.a = dz
-    p.a_row = 1
-    p.a_k = outputs
-    p.start = p.c if accumulate else NULL
-    p.start_row = columns
-    while begin < end:
-        columns = min(columns, end - begin)
-        p.b = x + begin
-        if accumulate and outputs > 1:
-            transpose(transposed, PANEL, part, outputs, columns, outputs)
-        matmul(&p, outputs, columns)
-        if outputs > 1:
-            transpose(part, outputs, transposed, PANEL, outputs, columns)
-            part += columns * outputs
-        begin += columns
-
-
 # total (columns,) = the sum of a (rows, columns) over its rows, in order. Whole panels, if there are any,
 # are read one after the other.
 cdef void sum_rows(real* total, const real* a, const real* panels, Py_ssize_t panel_stride, Py_ssize_t rows,
                    Py_ssize_t columns, bint accumulate) noexcept nogil:
     cdef Py_ssize_t column = 0
-    while panels != NULL and column + PANEL <= columns:
-        sum_columns(TILE_VECTORS, False, total + column, panels, PANEL, rows, vtail_of(0), accumulate)
-        panels += panel_stride
+    while column + PANEL <= columns:
+        sum_columns(TILE_VECTORS, False, total + column, a + column if panels == NULL else panels,
+                    columns if panels == NULL else PANEL, rows, vtail_of(0), accumulate)
+        if panels != NULL:
+            panels += panel_stride
         column += PANEL
     while column + 2 * VL <= columns:
         sum_columns(2, False, total + column, a + column, columns, rows, vtail_of(0), accumulate)
@@ -235,7 +217,7 @@ cdef inline Py_ssize_t header_reals() noexcept nogil:
 cdef void dense_op_measure(Op* op, Py_ssize_t rows) noexcept nogil:
     op.saved_per_row = op.outputs if op.activation.keeps_slope else 0
     op.prepared_reals = header_reals() + panels_reals(op) + transposed_reals(op)
-    if op.gradients != NULL and has_panels(op.outputs):
+    if op.gradients != NULL and has_panels(op.outputs) and op.inputs >= PACKED_INPUTS:
         op.scratch_reals = packed_reals(rows, op.outputs)
     op.pieces = (op.inputs + PIECE_INPUTS - 1) // PIECE_INPUTS
     op.piece_parameters = PIECE_INPUTS * op.outputs
@@ -292,12 +274,10 @@ cdef void dense_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_s
                             Py_ssize_t end_piece, bint accumulate) noexcept nogil:
     cdef real* dkernel = <real*>op.gradients
     cdef const real* dz = rows_of(op.dy, begin, op.outputs)
-    dense_gradient(dkernel, rows_of(op.x, begin, op.inputs), dz, rows_of(op.scratch, begin, PANEL),
+    cdef real* dbias = dkernel + op.inputs * op.outputs if op.has_bias and end_piece == op.pieces else NULL
+    dense_gradient(dkernel, dbias, rows_of(op.x, begin, op.inputs), dz, rows_of(op.scratch, begin, PANEL),
                    op.rows * PANEL, end - begin, op.inputs, op.outputs, inputs_of(op, begin_piece),
                    inputs_of(op, end_piece), accumulate)
-    if op.has_bias and end_piece == op.pieces:
-        sum_rows(dkernel + op.inputs * op.outputs, dz, rows_of(op.scratch, begin, PANEL), op.rows * PANEL,
-                 end - begin, op.outputs, accumulate)
 
 
 # ---- the same on plain arrays, by address: what fastweights.kernels stands on -----------------------
@@ -336,7 +316,5 @@ def apply_dense_backward(size_t dx, size_t dkernel, size_t dbias, size_t dz, siz
         if has_panels(outputs):
             panels = <real*>scratch + packed_reals(outputs, inputs)
         dense_backward(<real*>dx, <real*>dz, NULL, NULL, panels, rows * PANEL, &k, rows, linear, NULL)
-        dense_gradient(<real*>dkernel, <const real*>x, <const real*>dz, panels, rows * PANEL, rows, inputs,
-                       outputs, 0, inputs, accumulate)
-        if dbias:
-            sum_rows(<real*>dbias, <const real*>dz, panels, rows * PANEL, rows, outputs, accumulate)
+        dense_gradient(<real*>dkernel, <real*>dbias, <const real*>x, <const real*>dz, panels, rows * PANEL, rows,
+                       inputs, outputs, 0, inputs, accumulate)
