@@ -397,7 +397,7 @@ cdef class Plan:
         """Rows [first, ...) of the data, in training in its order, become rows [begin, end) of the arena."""
         cdef const Job* job = &self.job
         cdef Py_ssize_t x_bytes = ops[0].inputs * self.table.real_bytes, y_bytes = self.target_bytes
-        cdef Py_ssize_t i, ahead
+        cdef Py_ssize_t i
         cdef const int64_t* order = job.order
         cdef char* x
         cdef char* y
@@ -410,9 +410,9 @@ cdef class Plan:
         x = self.inputs + begin * x_bytes
         y = self.targets + begin * y_bytes
         for i in range(first, first + end - begin):
-            ahead = order_at(job, i + ROWS_AHEAD)
-            prefetch_row(job.x + ahead * x_bytes, x_bytes)
-            prefetch_row(job.y + ahead * y_bytes, y_bytes)
+            # Short rows share their lines with others and do not repay it.
+            if x_bytes >= LINE_BYTES:
+                prefetch_row(job.x + order_at(job, i + ROWS_AHEAD) * x_bytes, x_bytes)
             copy_row(x, job.x + order[i] * x_bytes, x_bytes)
             copy_row(y, job.y + order[i] * y_bytes, y_bytes)
             x += x_bytes
