@@ -11,6 +11,7 @@ behaviour (signed overflow, bad shifts, null pointers) trapped.
 import os
 import platform
 import sys
+import sysconfig
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -47,6 +48,9 @@ elif DEBUG:
 else:
     # No contraction: what is fused is written as vfma, so the bits do not depend on the compiler.
     FLAGS, LINK_FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-g0"], []
+    if "gcc" in (os.environ.get("CC") or sysconfig.get_config_var("CC") or ""):
+        # Vectors that are worked on side by side are interleaved before registers are given out.
+        FLAGS += ["-fschedule-insns", "-fsched-pressure"]
 
 #: Compiler flags of each CPU level that this machine's architecture has.
 LEVELS = {"baseline": []}

@@ -36,6 +36,16 @@ from ops cimport Activation, KernelTable, Loss, METRIC_STATE, Metric, Op, OpKind
 include "team.pxi"
 include "contest.pxi"
 
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #define fw_prefetch(address) __builtin_prefetch(address)
+    #else
+    #define fw_prefetch(address) ((void)(address))
+    #endif
+    """
+    void fw_prefetch(const void* address) nogil
+
 cdef enum:
     ALIGNMENT = 64
     # A network with more parameters than this runs whole: the slices' gradients would leave the cache.
@@ -47,6 +57,10 @@ cdef enum:
     CHUNK_ROWS = 256
     # Parameters whose gradient, update and preparation follow each other while they are in the cache.
     GROUP_PARAMETERS = 131072
+    # Rows are picked from all over the data: how far ahead they are fetched, and how much of each.
+    ROWS_AHEAD = 12
+    PREFETCHED_BYTES = 512
+    LINE_BYTES = 64
     # The members' rows begin at multiples of this, whole register tiles, or of an op's row_step.
     ROW_STEP = 8
     OPTIONS = 8
@@ -436,7 +450,8 @@ cdef class Plan:
     cdef void load(self, Op* ops, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         """Rows [first, ...) of the data, in training in its order, become rows [begin, end) of the arena."""
         cdef const Job* job = &self.job
-        cdef Py_ssize_t x_bytes = ops[0].inputs * self.table.real_bytes, y_bytes = self.target_bytes, i
+        cdef Py_ssize_t x_bytes = ops[0].inputs * self.table.real_bytes, y_bytes = self.target_bytes
+        cdef Py_ssize_t i
         cdef const int64_t* order = job.order
         cdef char* x
         cdef char* y
@@ -449,6 +464,9 @@ cdef class Plan:
         x = self.inputs + begin * x_bytes
         y = self.targets + begin * y_bytes
         for i in range(first, first + end - begin):
+            # Short rows share their lines with others and do not repay it.
+            if x_bytes >= LINE_BYTES:
+                prefetch_row(job.x + order_at(job, i + ROWS_AHEAD) * x_bytes, x_bytes)
             copy_row(x, job.x + order[i] * x_bytes, x_bytes)
             copy_row(y, job.y + order[i] * y_bytes, y_bytes)
             x += x_bytes
@@ -880,6 +898,19 @@ cdef void forward_task(void* plan, int member, Team* team) noexcept nogil:
 
 cdef void backward_task(void* plan, int member, Team* team) noexcept nogil:
     (<Plan>plan).backward_share(member, team)
+
+
+cdef inline int64_t order_at(const Job* job, Py_ssize_t i) noexcept nogil:
+    """The row that is the i-th in order, or the last one."""
+    return job.order[min(i, job.last - 1)]
+
+
+cdef inline void prefetch_row(const char* row, Py_ssize_t size) noexcept nogil:
+    """Has the beginning of a row fetched; what follows in a long one the hardware sees coming."""
+    cdef Py_ssize_t at = 0
+    while at < min(size, <Py_ssize_t>PREFETCHED_BYTES):
+        fw_prefetch(row + at)
+        at += LINE_BYTES
 
 
 cdef inline void copy_row(char* to, const char* row, Py_ssize_t size) noexcept nogil:

@@ -11,6 +11,7 @@ import fastweights as fw
 from fastweights import _dispatch, cli, layers, losses, models, optimizers
 
 PLAN, DENSE, MATMUL = "plan.pyx", "kernels/dense.pxi", "kernels/matmul.pxi"
+NARROW = "kernels/narrow.pxi"
 ACTIVATIONS, ROWS, SOFTMAX, LOSSES, CROSSENTROPY = (
     "kernels/activations.pxi",
     "kernels/rows.pxi",
@@ -41,12 +42,12 @@ def net(hidden="tanh", output=None, loss="mse", rows=7, inputs=5, outputs=3, uni
 
 FAULTS = {
     # The products
-    Fault("last term of a product dropped", MATMUL, "range(«p.depth»)", "p.depth - 1"): {
+    Fault("last term of a product dropped", MATMUL, "end = b + «p.depth» * ldb", "p.depth - 1"): {
         "units": 9
     },
-    Fault(
-        "tail columns of the bias's gradient dropped", DENSE, "if «column < columns»", "False"
-    ): {},
+    Fault("tail columns of the bias's gradient dropped", DENSE, "if «column < columns»", "False"): {
+        "units": 9
+    },
     Fault(
         "last row of a product dropped", MATMUL, "while «row < rows»:\n        if", "row < rows - 1"
     ): {"units": 9},
@@ -56,15 +57,15 @@ FAULTS = {
         "rows": 2,
     },
     Fault(
-        "last panel packed from the first", MATMUL, "load_first(b + k * columns + «column» + j", "0"
+        "last panel packed from the first", MATMUL, "vload_tail(b + k * columns + «column» + j", "0"
     ): {"units": 70},
     Fault(
         "last term of a dot dropped",
-        MATMUL,
-        "line = load_first(bt + at, «depth - at»)",
-        "depth - at - 1",
+        NARROW,
+        "weights = load_first(line + at, «n - at»)",
+        "n - at - 1",
     ): {},
-    Fault("dots of rows mixed up", MATMUL, "fold_parts(acc + «i» * LANE_VECTORS)", "0"): {},
+    Fault("dots of rows mixed up", NARROW, "fold_parts(acc + «i» * LANE_VECTORS)", "0"): {},
     # Dense
     Fault("weights not transposed", MATMUL, "block[«i»], room", "0"): {"units": 9},
     Fault(
@@ -75,6 +76,7 @@ FAULTS = {
     ): {"units": 9},
     Fault("activation of another block", DENSE, "dy + first, «y + first»", "y"): {
         "hidden": "relu",
+        "units": 9,
         "rows": 70,
     },
     Fault(
@@ -82,17 +84,22 @@ FAULTS = {
         DENSE,
         "slope == NULL else «slope + first»,\n                            block",
         "slope",
-    ): {"rows": 70},
+    ): {"units": 9, "rows": 70},
     Fault("input read as its transpose", DENSE, "p.a_k = «inputs»\n", "1"): {"units": 9},
+    Fault("narrow gradient from one output", NARROW, "vfma(vset1(dz[«i»]), line[j]", "0"): {},
+    Fault("narrow input's gradient from one output", NARROW, "vfma(vset1(dz[«k»]), lines", "0"): {},
     Fault(
-        "narrow gradient from one output", DENSE, "p.a_k = «outputs»\n    p.start = p.c", "0"
+        "last row missing in a narrow bias's gradient",
+        NARROW,
+        "total[j] = total[j] + load_first(dz + j * VL, «outputs - j * VL»)",
+        "(outputs - j * VL if row < rows - 1 else 0)",
     ): {},
     Fault(
         "last row missing in the bias's gradient",
         DENSE,
         "for row in range(«rows»):\n        for j in range(nv):",
         "rows - 1",
-    ): {},
+    ): {"units": 9},
     Fault("no gradient of the bias", DENSE, "if «op.has_bias» and", "False"): {},
     Fault(
         "chunks overwrite instead of adding up",
@@ -102,9 +109,9 @@ FAULTS = {
     ): {"units": 9, "rows": 260},
     Fault(
         "narrow chunks overwrite",
-        DENSE,
-        "«p.c if accumulate else NULL»\n    p.start_row = columns",
-        "NULL",
+        NARROW,
+        "tails[j]) if «accumulate» else vzero()",
+        "False",
     ): {"rows": 260},
     # The plan
     Fault("missing 1/n", PLAN, "begin, end, «1.0 / rows», True)\n                for", "1.0"): {},

@@ -12,6 +12,10 @@ ctypedef void (*activation_rule)(vreal z, vreal option, vreal* value, vreal* slo
 ctypedef vreal (*gradient_rule)(vreal dy, vreal y, vreal option) noexcept nogil
 
 
+# Vectors that a sweep works on at a time: one alone waits for itself.
+cdef enum: AT_ONCE = 4
+
+
 cdef inline void sweep_vector(const activation_rule rule, const bint keep, const bint ragged,
                               real* y, real* slope, vtail tail, vreal option) noexcept nogil:
     cdef vreal value, derivative
@@ -24,7 +28,19 @@ cdef inline void sweep_vector(const activation_rule rule, const bint keep, const
 # y = value(y), slope = slope(y) if `keep`
 cdef inline void sweep_array(const activation_rule rule, const bint keep, real* y, real* slope,
                              Py_ssize_t n, vreal option) noexcept nogil:
+    cdef vreal[AT_ONCE] values, slopes
     cdef Py_ssize_t i = 0
+    cdef int k
+    while i + AT_ONCE * VL <= n:
+        for k in range(AT_ONCE):
+            values[k] = vload(y + i + k * VL)
+        for k in range(AT_ONCE):
+            rule(values[k], option, &values[k], &slopes[k])
+        for k in range(AT_ONCE):
+            vstore(y + i + k * VL, values[k])
+            if keep:
+                vstore(slope + i + k * VL, slopes[k])
+        i += AT_ONCE * VL
     while i + VL <= n:
         sweep_vector(rule, keep, False, y + i, slope + i, vtail_of(0), option)
         i += VL

@@ -4,11 +4,8 @@
 #     z = x . kernel        dx = dz . kernel^T        dkernel = x^T . dz
 # The matrix on the right is packed into panels where its rows are long (see matmul.pxi), a kernel when it
 # has changed. Where that is faster products go by bfloat16 tiles instead (see amx.pxi), and so does the
-# packing. A narrow layer goes by its transposed kernel in all three, so that lanes run along the inputs:
-#     z = dots of rows      dx = dz . kernel^T        dkernel^T = dz^T . x
+# packing. A narrow layer has products of its own, see narrow.pxi.
 
-# Outputs up to which a layer is narrow.
-cdef enum: NARROW = 7
 # Rows that go through product, activation and derivative while they are in the cache: whole register
 # tiles of any width. With a deep product all panels of the kernel pass by each block.
 cdef enum: DENSE_BLOCK = 48
@@ -21,6 +18,8 @@ cdef enum: TILED_PIECE_INPUTS = 96
 # a power of two would put all of them on the same lines of the cache.
 cdef enum: TURNED_OUTPUTS = 256
 cdef enum: TURNED_STRIDE = DEPTH_BLOCK + 16
+# Inputs from which it pays to pack dz for the kernel's gradient.
+cdef enum: PACKED_INPUTS = 64
 
 
 cdef struct DenseKernel:
@@ -40,10 +39,6 @@ cdef struct RightHand:
     int parts                   # of the tiles; 0: panels
 
 
-cdef inline bint is_narrow(Py_ssize_t outputs) noexcept nogil:
-    return outputs <= NARROW
-
-
 # b (depth, columns) as the right-hand side of p, in panels if there are any.
 cdef inline void multiply_by(Product* p, const real* panels, const real* b, Py_ssize_t depth,
                              Py_ssize_t columns) noexcept nogil:
@@ -51,6 +46,7 @@ cdef inline void multiply_by(Product* p, const real* panels, const real* b, Py_s
     p.b = b if panels == NULL else panels
     p.ldb = columns if panels == NULL else PANEL
     p.b_panel = PANEL if panels == NULL else depth * PANEL
+    p.least = <real>-INFINITY
 
 
 # c (rows, columns) = start (a row, or NULL) + a (rows, depth) . b, which is in tiles.
@@ -82,12 +78,19 @@ cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* 
     cdef Product p
     cdef Py_ssize_t row = 0, block, first
     cdef Py_ssize_t at_once = block_rows(k.inputs, k.parts)
+    if is_narrow(k.outputs):
+        narrow_forward(y, x, k.transposed, k.bias, rows, k.inputs, k.outputs)
+        activation.forward(y, slope, rows * k.outputs, options)
+        return
     multiply_by(&p, k.panels, k.kernel, k.inputs, k.outputs)
     p.ldc = k.outputs
     p.a_row = k.inputs
     p.a_k = 1
     p.start = k.bias
     p.start_row = 0
+    # A relu without slope is part of the product.
+    if activation.forward == relu_forward and slope == NULL and k.parts == 0:
+        p.least = 0
     while row < rows:
         block = min(at_once, rows - row)
         first = row * k.outputs
@@ -95,11 +98,10 @@ cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* 
         p.a = x + row * k.inputs
         if FW_TILES and k.parts > 0:
             multiply_by_tiles(p.c, k.bias, p.a, k.panels, k.parts, workspace, block, k.inputs, k.outputs)
-        elif is_narrow(k.outputs):
-            matmul_narrow(p.c, p.a, k.transposed, k.bias, block, k.outputs, k.inputs)
         else:
             matmul(&p, block, k.outputs)
-        activation.forward(p.c, NULL if slope == NULL else slope + first, block * k.outputs, options)
+        if p.least != 0:
+            activation.forward(p.c, NULL if slope == NULL else slope + first, block * k.outputs, options)
         row += block
 
 
@@ -112,7 +114,12 @@ cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope, c
     cdef Split tiles
     cdef Py_ssize_t row = 0, block, first
     cdef Py_ssize_t at_once = block_rows(k.outputs, k.parts)
-    multiply_by(&p, NULL if is_narrow(k.outputs) else k.transposed, k.transposed, k.outputs, k.inputs)
+    if is_narrow(k.outputs):
+        activation.backward(dy, y, slope, rows * k.outputs, options)
+        if dx != NULL:
+            narrow_backward(dx, dy, k.transposed, rows, k.inputs, k.outputs)
+        return
+    multiply_by(&p, k.transposed, k.transposed, k.outputs, k.inputs)
     p.ldc = k.inputs
     p.a_row = k.outputs
     p.a_k = 1
@@ -138,17 +145,20 @@ cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope, c
         row += block
 
 
-# Rows [begin, end) of dkernel = x^T . dz, going on from what is there if `accumulate`.
-cdef void dense_gradient(real* dkernel, const real* x, const real* dz, const RightHand* right, real* workspace,
-                         Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t begin,
-                         Py_ssize_t end, bint accumulate) noexcept nogil:
+# Rows [begin, end) of dkernel = x^T . dz and dbias (may be NULL) = the sum of dz over its rows, going on from
+# what is there if `accumulate`.
+cdef void dense_gradient(real* dkernel, real* dbias, const real* x, const real* dz, const RightHand* right,
+                         real* workspace, Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs,
+                         Py_ssize_t begin, Py_ssize_t end, bint accumulate) noexcept nogil:
     cdef Product p
+    if is_narrow(outputs):
+        narrow_gradient(dkernel, dbias, x, dz, rows, inputs, outputs, begin, end, accumulate)
+        return
+    if dbias != NULL:
+        sum_rows(dbias, dz, right, rows, outputs, accumulate)
     if FW_TILES and right.parts > 0:
         tiled_gradient(dkernel + begin * outputs, x + begin, right, workspace, rows, inputs, end - begin,
                        outputs, accumulate)
-        return
-    if is_narrow(outputs):
-        narrow_gradient(dkernel, x, dz, rows, inputs, outputs, begin, end, accumulate)
         return
     multiply_by(&p, right.at, dz, rows, outputs)
     if right.at != NULL:
@@ -207,44 +217,17 @@ cdef void turned_gradient(const Product* product, const real* x, Py_ssize_t rows
         input += columns
 
 
-# The same for a narrow layer: dkernel^T = dz^T . x, panel by panel. With one output the transpose is the
-# thing itself.
-cdef void narrow_gradient(real* dkernel, const real* x, const real* dz, Py_ssize_t rows, Py_ssize_t inputs,
-                          Py_ssize_t outputs, Py_ssize_t begin, Py_ssize_t end,
-                          bint accumulate) noexcept nogil:
-    cdef real[NARROW * PANEL] transposed
-    cdef Py_ssize_t columns = end - begin if outputs == 1 else <Py_ssize_t>PANEL
-    cdef real* part = dkernel + begin * outputs
-    cdef Product p
-    multiply_by(&p, NULL, x, rows, inputs)
-    p.c = part if outputs == 1 else transposed
-    p.ldc = columns
-    p.a = dz
-    p.a_row = 1
-    p.a_k = outputs
-    p.start = p.c if accumulate else NULL
-    p.start_row = columns
-    while begin < end:
-        columns = min(columns, end - begin)
-        p.b = x + begin
-        if accumulate and outputs > 1:
-            transpose(transposed, PANEL, part, outputs, columns, outputs)
-        matmul(&p, outputs, columns)
-        if outputs > 1:
-            transpose(part, outputs, transposed, PANEL, outputs, columns)
-            part += columns * outputs
-        begin += columns
-
-
 # total (columns,) = the sum of a (rows, columns) over its rows, in order. Whole panels, if there are any,
 # are read one after the other.
 cdef void sum_rows(real* total, const real* a, const RightHand* right, Py_ssize_t rows, Py_ssize_t columns,
                    bint accumulate) noexcept nogil:
     cdef const real* panels = right.at if right.parts == 0 else NULL
     cdef Py_ssize_t column = 0
-    while panels != NULL and column + PANEL <= columns:
-        sum_columns(TILE_VECTORS, False, total + column, panels, PANEL, rows, vtail_of(0), accumulate)
-        panels += right.stride
+    while column + PANEL <= columns:
+        sum_columns(TILE_VECTORS, False, total + column, a + column if panels == NULL else panels,
+                    columns if panels == NULL else PANEL, rows, vtail_of(0), accumulate)
+        if panels != NULL:
+            panels += right.stride
         column += PANEL
     while column + 2 * VL <= columns:
         sum_columns(2, False, total + column, a + column, columns, rows, vtail_of(0), accumulate)
@@ -317,6 +300,10 @@ cdef inline Py_ssize_t transposed_reals(const Op* op, int parts) noexcept nogil:
     return right_reals(op.outputs, op.inputs, parts) if op.wants_dx else 0
 
 
+cdef inline bint packs_dz(const Op* op) noexcept nogil:
+    return has_panels(op.outputs) and op.inputs >= PACKED_INPUTS
+
+
 cdef inline Py_ssize_t header_reals() noexcept nogil:
     return (<Py_ssize_t>sizeof(DenseKernel) + LANES * <Py_ssize_t>sizeof(real) - 1) // (
         LANES * <Py_ssize_t>sizeof(real)) * LANES
@@ -333,7 +320,7 @@ cdef void dense_op_measure(Op* op) noexcept nogil:
     op.prepared_reals = header_reals() + max(panels_reals(op, 0) + transposed_reals(op, 0),
                                              panels_reals(op, parts) + transposed_reals(op, parts))
     if op.gradients != NULL:
-        op.scratch_reals = max(packed_reals(op.rows, op.outputs) if has_panels(op.outputs) else 0,
+        op.scratch_reals = max(packed_reals(op.rows, op.outputs) if packs_dz(op) else 0,
                                split_reals(op.outputs, op.rows, parts))
     if parts > 0:
         op.row_step = 2 * LANES
@@ -399,7 +386,7 @@ cdef inline RightHand right_hand(const Op* op, Py_ssize_t row) noexcept nogil:
     cdef int parts = (<const DenseKernel*>op.prepared).parts
     if FW_TILES and parts > 0:
         return RightHand(<real*>op.scratch + line_reals(row, parts), line_reals(op.rows, parts), parts)
-    if has_panels(op.outputs):
+    if packs_dz(op):
         return RightHand(<real*>op.scratch + row * PANEL, op.rows * PANEL, 0)
     return RightHand(NULL, 0, 0)
 
@@ -422,11 +409,11 @@ cdef void dense_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_s
                             Py_ssize_t end_piece, bint accumulate) noexcept nogil:
     cdef real* dkernel = <real*>op.gradients
     cdef const real* dz = rows_of(op.dy, begin, op.outputs)
+    cdef real* dbias = dkernel + op.inputs * op.outputs if op.has_bias and end_piece == op.pieces else NULL
     cdef RightHand right = right_hand(op, begin)
-    dense_gradient(dkernel, rows_of(op.x, begin, op.inputs), dz, &right, <real*>op.workspace, end - begin,
-                   op.inputs, op.outputs, inputs_of(op, begin_piece), inputs_of(op, end_piece), accumulate)
-    if op.has_bias and end_piece == op.pieces:
-        sum_rows(dkernel + op.inputs * op.outputs, dz, &right, end - begin, op.outputs, accumulate)
+    dense_gradient(dkernel, dbias, rows_of(op.x, begin, op.inputs), dz, &right, <real*>op.workspace,
+                   end - begin, op.inputs, op.outputs, inputs_of(op, begin_piece), inputs_of(op, end_piece),
+                   accumulate)
 
 
 # ---- the same on plain arrays, by address: what fastweights.kernels stands on -----------------------
@@ -465,7 +452,5 @@ def apply_dense_backward(size_t dx, size_t dkernel, size_t dbias, size_t dz, siz
         if has_panels(outputs):
             right.at = <real*>scratch + packed_reals(outputs, inputs)
         dense_backward(<real*>dx, <real*>dz, NULL, NULL, &right, &k, NULL, rows, linear, NULL)
-        dense_gradient(<real*>dkernel, <const real*>x, <const real*>dz, &right, NULL, rows, inputs, outputs,
-                       0, inputs, accumulate)
-        if dbias:
-            sum_rows(<real*>dbias, <const real*>dz, &right, rows, outputs, accumulate)
+        dense_gradient(<real*>dkernel, <real*>dbias, <const real*>x, <const real*>dz, &right, NULL, rows, inputs,
+                       outputs, 0, inputs, accumulate)

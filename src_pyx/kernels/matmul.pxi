@@ -7,7 +7,8 @@
 #
 # * c and start are rows of reals. `start` is NULL (zero), a row used for every row of c (start_row 0: a
 #   bias) or c itself (start_row ldc: accumulate).
-# * a is read one real at a time through two strides, so its transpose (a_row 1) costs nothing.
+# * What is below `least` becomes `least`: 0 makes a relu, which costs nothing here; -inf changes nothing.
+# * a is read one real at a time through two strides, one of them 1, so its transpose (a_row 1) costs nothing.
 # * b is read in panels of PANEL columns, which lie b_panel apart, with ldb from one k to the next. A
 #   matrix as it stands has panels b_panel = PANEL apart; `pack` and `pack_transposed` make panels that
 #   are contiguous, which is faster by half where the rows of b are long.
@@ -41,6 +42,7 @@ cdef struct Product:
     const real* start
     Py_ssize_t start_row
     Py_ssize_t depth
+    real least
 
 
 # mr rows of nv vectors. These, unit (a_row is 1) and ragged are constants where this is inlined, so the
@@ -51,14 +53,15 @@ cdef inline void tile(const int mr, const int nv, const bint unit, const bint ra
     cdef vreal[TILE_ACCUMULATORS] acc
     cdef vreal[TILE_VECTORS] line
     cdef vreal factor
-    cdef Py_ssize_t a_row = 1 if unit else p.a_row, a_k = p.a_k, ldb = p.ldb, k
+    cdef Py_ssize_t a_row = 1 if unit else p.a_row, a_k = p.a_k if unit else 1, ldb = p.ldb
+    cdef const real* end = b + p.depth * ldb
     # With two addresses four rows apart, every row's is one of them plus a few times a_row.
     cdef const real* further = a + 4 * a_row
     cdef int i, j
     for i in range(mr):
         for j in range(nv):
             acc[i * nv + j] = load_part(ragged and j == nv - 1, start + i * start_row + j * VL, tail)
-    for k in range(p.depth):
+    while b != end:
         for j in range(nv):
             line[j] = load_part(ragged and j == nv - 1, b + j * VL, tail)
         for i in range(mr):
@@ -68,9 +71,10 @@ cdef inline void tile(const int mr, const int nv, const bint unit, const bint ra
         a += a_k
         further += a_k
         b += ldb
+    factor = vset1(p.least)
     for i in range(mr):
         for j in range(nv):
-            store_part(ragged and j == nv - 1, c + i * p.ldc + j * VL, acc[i * nv + j], tail)
+            store_part(ragged and j == nv - 1, c + i * p.ldc + j * VL, vmax(factor, acc[i * nv + j]), tail)
 
 
 # All rows of one panel of nv vectors: whole tiles, then what is left of them.
@@ -86,6 +90,9 @@ cdef inline void panel(const int nv, const bint unit, const bint ragged, const P
         if rows - row >= TILE_ROWS(nv, unit):
             tile(TILE_ROWS(nv, unit), nv, unit, ragged, p, c, a, b, start, start_row, tail)
             done = TILE_ROWS(nv, unit)
+        elif TILE_ROWS(nv, unit) > 8 and rows - row >= 8:
+            tile(8, nv, unit, ragged, p, c, a, b, start, start_row, tail)
+            done = 8
         elif TILE_ROWS(nv, unit) > 4 and rows - row >= 4:
             tile(4, nv, unit, ragged, p, c, a, b, start, start_row, tail)
             done = 4
@@ -136,6 +143,7 @@ cdef void matmul(const Product* product, Py_ssize_t rows, Py_ssize_t columns) no
     cdef Product p = product[0]
     cdef Py_ssize_t left = product.depth
     p.depth = min(left, <Py_ssize_t>DEPTH_BLOCK)
+    p.least = product.least if left == p.depth else <real>-INFINITY
     panels(&p, rows, columns)
     # The chains go on from where they stand in c.
     p.start = p.c
@@ -145,6 +153,7 @@ cdef void matmul(const Product* product, Py_ssize_t rows, Py_ssize_t columns) no
         p.a += p.depth * p.a_k
         p.b += p.depth * p.ldb
         p.depth = min(left, <Py_ssize_t>DEPTH_BLOCK)
+        p.least = product.least if left == p.depth else <real>-INFINITY
         panels(&p, rows, columns)
         left -= p.depth
 
@@ -160,6 +169,7 @@ cdef inline Py_ssize_t packed_reals(Py_ssize_t depth, Py_ssize_t columns) noexce
 cdef void pack(real* panels, Py_ssize_t panel_stride, const real* b, Py_ssize_t depth,
                Py_ssize_t columns) noexcept nogil:
     cdef Py_ssize_t column = 0, k
+    cdef vtail[TILE_VECTORS] tails
     cdef real* line
     cdef int j
     while column < columns:
@@ -170,10 +180,11 @@ cdef void pack(real* panels, Py_ssize_t panel_stride, const real* b, Py_ssize_t 
                     vstore(line + j * VL, vload(b + k * columns + column + j * VL))
                 line += PANEL
         else:
+            for j in range(TILE_VECTORS):
+                tails[j] = vtail_of(min(max(columns - column - j * VL, <Py_ssize_t>0), <Py_ssize_t>VL))
             for k in range(depth):
                 for j in range(TILE_VECTORS):
-                    vstore(line + j * VL, load_first(b + k * columns + column + j * VL,
-                                                     max(columns - column - j * VL, <Py_ssize_t>0)))
+                    vstore(line + j * VL, vload_tail(b + k * columns + column + j * VL, tails[j]))
                 line += PANEL
         panels += panel_stride
         column += PANEL
@@ -232,97 +243,3 @@ cdef void transpose(real* at, Py_ssize_t ldt, const real* a, Py_ssize_t lda, Py_
     while row < rows:
         transpose_strip(at + row, ldt, a + row * lda, lda, rows - row, columns, rows - row)
         row += VL
-
-
-# ---- products with few columns -------------------------------------------------------------------
-
-# The rows of a that share a row of bt in a product with few columns.
-cdef enum: DOT_ROWS = 4
-
-
-# The lanes of a and of b by turns, each added to the one half a vector away.
-cdef inline vreal fold(vreal a, vreal b) noexcept nogil:
-    return vzip_low(a, b) + vzip_high(a, b)
-
-
-# acc (LANE_VECTORS,) added up by halves until one vector is left.
-cdef inline vreal fold_parts(const vreal* acc) noexcept nogil:
-    cdef vreal[LANE_VECTORS] parts
-    cdef int k, half = LANE_VECTORS
-    for k in range(LANE_VECTORS):
-        parts[k] = acc[k]
-    while half > 1:
-        half //= 2
-        for k in range(half):
-            parts[k] = parts[k] + parts[k + half]
-    return parts[0]
-
-
-# sums[i] = the sum of the LANES reals of acc[i], by halves, for mr of them (1 or DOT_ROWS).
-cdef inline void lane_sums(const int mr, real* sums, const vreal* acc) noexcept nogil:
-    cdef real[VL] lanes
-    cdef vreal total
-    cdef int i, width
-    if mr == DOT_ROWS and VL >= DOT_ROWS:
-        # Rows 0, 2, 1, 3 in this order come out as every (VL / 4)-th lane in theirs.
-        total = fold(fold(fold_parts(acc), fold_parts(acc + 2 * LANE_VECTORS)),
-                     fold(fold_parts(acc + LANE_VECTORS), fold_parts(acc + 3 * LANE_VECTORS)))
-        width = DOT_ROWS
-        while width < VL:
-            total = fold(total, total)
-            width *= 2
-        vstore(lanes, total)
-        for i in range(DOT_ROWS):
-            sums[i] = lanes[i * (VL // DOT_ROWS)]
-        return
-    for i in range(mr):
-        total = fold_parts(acc + i * LANE_VECTORS)
-        width = 1
-        while width < VL:
-            total = fold(total, total)
-            width *= 2
-        vstore(lanes, total)
-        sums[i] = lanes[0]
-
-
-# mr rows of the product below.
-cdef inline void dot_rows(const int mr, real* c, const real* a, const real* bt, const real* start,
-                          Py_ssize_t columns, Py_ssize_t depth) noexcept nogil:
-    cdef vreal[DOT_ROWS * LANE_VECTORS] acc
-    cdef real[DOT_ROWS] sums
-    cdef vreal line
-    cdef Py_ssize_t column, k, at
-    cdef int i, part
-    for column in range(columns):
-        for i in range(mr * LANE_VECTORS):
-            acc[i] = vzero()
-        k = 0
-        while k < depth:
-            for part in range(LANE_VECTORS):
-                at = k + part * VL
-                if at < depth:
-                    line = load_first(bt + at, depth - at)
-                    for i in range(mr):
-                        acc[i * LANE_VECTORS + part] = vfma(load_first(a + i * depth + at, depth - at), line,
-                                                            acc[i * LANE_VECTORS + part])
-            k += LANES
-        lane_sums(mr, sums, acc)
-        for i in range(mr):
-            c[i * columns + column] = sums[i] if start == NULL else start[column] + sums[i]
-        bt += depth
-
-
-# c (rows, columns) = start (a row, or NULL) + a (rows, depth) . bt (columns, depth)^T, contiguous, for few
-# columns: the lanes run along the depth. LANES partial chains on every CPU level, added by halves.
-cdef void matmul_narrow(real* c, const real* a, const real* bt, const real* start,
-                        Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth) noexcept nogil:
-    while rows >= DOT_ROWS:
-        dot_rows(DOT_ROWS, c, a, bt, start, columns, depth)
-        c += DOT_ROWS * columns
-        a += DOT_ROWS * depth
-        rows -= DOT_ROWS
-    while rows > 0:
-        dot_rows(1, c, a, bt, start, columns, depth)
-        c += columns
-        a += depth
-        rows -= 1
