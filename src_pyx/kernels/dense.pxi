@@ -17,7 +17,15 @@ cdef enum: PIECE_INPUTS = 48
 # Outputs from which it pays to transpose x for the kernel's gradient, and what its rows then lie apart:
 # a power of two would put all of them on the same lines of the cache.
 cdef enum: TURNED_OUTPUTS = 256
-cdef enum: TURNED_STRIDE = DEPTH_BLOCK + 16
+cdef enum: TURNED_DEPTH = DEPTH_BLOCK
+cdef enum: TURNED_STRIDE = TURNED_DEPTH + 16
+cdef enum: TURNED_INPUTS = 48
+
+
+# Inputs whose dx is transposed at a time where dx goes by the kernel.
+cdef enum: TURNED_BACK = 96
+# Rows of the arena from which dx may go by the kernel.
+cdef enum: TURNED_ROWS = 128
 
 
 cdef struct DenseKernel:
@@ -26,7 +34,8 @@ cdef struct DenseKernel:
     const real* kernel          # (inputs, outputs)
     const real* bias            # (outputs,) or NULL
     const real* panels          # the kernel in panels, or NULL: go by the kernel itself
-    const real* transposed      # its transpose: in panels or, if narrow, as a matrix; NULL: not wanted
+    # Its transpose: in panels or, if narrow, as a matrix. NULL: dx is not wanted, or goes by the kernel.
+    const real* transposed
 
 
 cdef inline bint is_narrow(Py_ssize_t outputs) noexcept nogil:
@@ -69,8 +78,9 @@ cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* 
 
 # On entry dy is the loss's gradient by y; on return it is dz, that by z:  dz = dy * f'(z).
 # dx (may be NULL) = dz . kernel^T. panels (may be NULL), which lie panel_stride apart, get dz too.
+# turned is for the transposes of dz and of some of dx, where dx goes by the kernel.
 cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope, real* panels,
-                         Py_ssize_t panel_stride, const DenseKernel* k, Py_ssize_t rows,
+                         Py_ssize_t panel_stride, real* turned, const DenseKernel* k, Py_ssize_t rows,
                          const Activation* activation, const double* options) noexcept nogil:
     cdef Product p
     cdef Py_ssize_t row = 0, block, first
@@ -88,11 +98,47 @@ cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope, r
                             block * k.outputs, options)
         if panels != NULL:
             pack(panels + row * PANEL, panel_stride, dy + first, block, k.outputs)
-        if dx != NULL:
+        if dx != NULL and k.transposed != NULL:
             p.c = dx + row * k.inputs
             p.a = dy + first
             matmul(&p, block, k.inputs)
         row += block
+    if dx != NULL and k.transposed == NULL:
+        turned_backward(dx, dy, turned, k, rows)
+
+
+# dx = dz . kernel^T as dx^T = kernel . dz^T, which reads the kernel as it stands, and once.
+# turned: turned_width reals for each row.
+cdef void turned_backward(real* dx, const real* dz, real* turned, const DenseKernel* k,
+                          Py_ssize_t rows) noexcept nogil:
+    cdef Py_ssize_t whole = rows // PANEL * PANEL, input = 0, some
+    cdef real* dzt = turned + TURNED_BACK * rows
+    cdef Product p, last
+    # Whole panels of rows, and those that are left over as a matrix.
+    pack_transposed(dzt, dz, whole, k.outputs, 0, whole)
+    multiply_by(&p, dzt, NULL, k.outputs, whole)
+    p.c = turned
+    p.ldc = rows
+    p.a_row = k.outputs
+    p.a_k = 1
+    p.start = NULL
+    p.start_row = 0
+    last = p
+    transpose(dzt + whole * k.outputs, rows - whole, dz + whole * k.outputs, k.outputs, rows - whole, k.outputs)
+    multiply_by(&last, NULL, dzt + whole * k.outputs, k.outputs, rows - whole)
+    last.c = turned + whole
+    while input < k.inputs:
+        some = min(k.inputs - input, <Py_ssize_t>TURNED_BACK)
+        p.a = last.a = k.kernel + input * k.outputs
+        matmul(&p, some, whole)
+        matmul(&last, some, rows - whole)
+        transpose(dx + input, k.inputs, turned, rows, some, rows)
+        input += some
+
+
+# What turned_backward wants for each row.
+cdef inline Py_ssize_t turned_width(Py_ssize_t outputs) noexcept nogil:
+    return TURNED_BACK + outputs
 
 
 # Rows [begin, end) of dkernel = x^T . dz, going on from what is there if `accumulate`. dz comes in panels,
@@ -124,19 +170,19 @@ cdef void dense_gradient(real* dkernel, const real* x, const real* dz, const rea
 # another cache line and, where rows are long, on another page.
 cdef void turned_gradient(const Product* product, const real* x, Py_ssize_t rows, Py_ssize_t ldx,
                           Py_ssize_t inputs, Py_ssize_t outputs) noexcept nogil:
-    cdef real[2 * PIECE_INPUTS * TURNED_STRIDE] turned
+    cdef real[TURNED_INPUTS * TURNED_STRIDE] turned
     cdef Product p = product[0]
     cdef Py_ssize_t input = 0, row, columns
     p.a = turned
     p.a_row = TURNED_STRIDE
     p.a_k = 1
     while input < inputs:
-        columns = min(inputs - input, 2 * <Py_ssize_t>PIECE_INPUTS)
+        columns = min(inputs - input, <Py_ssize_t>TURNED_INPUTS)
         p.c = product.c + input * outputs
         p.start = NULL if product.start == NULL else p.c
         row = 0
         while row < rows:
-            p.depth = min(rows - row, <Py_ssize_t>DEPTH_BLOCK)
+            p.depth = min(rows - row, <Py_ssize_t>TURNED_DEPTH)
             p.b = product.b + row * product.ldb
             transpose(turned, TURNED_STRIDE, x + row * ldx + input, ldx, p.depth, columns)
             matmul(&p, columns, outputs)
@@ -209,7 +255,8 @@ cdef inline void sum_columns(const int nv, const bint ragged, real* total, const
 
 
 # ---- the op: parameters are the kernel, row by row, then the bias ----------------------------------
-# prepared: the DenseKernel, the kernel in panels, its transpose. scratch: dz in panels.
+# prepared: the DenseKernel, the kernel in panels, its transpose. scratch: dz in panels, what
+# turned_backward wants.
 
 cdef inline bint has_panels(Py_ssize_t columns) noexcept nogil:
     return columns > PANEL
@@ -219,12 +266,23 @@ cdef inline Py_ssize_t panels_reals(const Op* op) noexcept nogil:
     return packed_reals(op.inputs, op.outputs) if has_panels(op.outputs) else 0
 
 
+# Whether dx goes by the kernel as it stands: if transposing dz and dx is less work than the kernel.
+cdef inline bint goes_by_kernel(const Op* op) noexcept nogil:
+    return (op.wants_dx and not is_narrow(op.outputs) and op.rows >= TURNED_ROWS
+            and op.rows * (op.inputs + op.outputs) <= op.inputs * op.outputs)
+
+
+# Reals of scratch that hold dz in panels.
+cdef inline Py_ssize_t scratch_panels(const Op* op) noexcept nogil:
+    return packed_reals(op.rows, op.outputs) if has_panels(op.outputs) else 0
+
+
 cdef inline Py_ssize_t transposed_reals(const Op* op) noexcept nogil:
     if op.outputs == 1:
         return 0
     if is_narrow(op.outputs):
         return op.inputs * op.outputs
-    return packed_reals(op.outputs, op.inputs) if op.wants_dx else 0
+    return packed_reals(op.outputs, op.inputs) if op.wants_dx and not goes_by_kernel(op) else 0
 
 
 cdef inline Py_ssize_t header_reals() noexcept nogil:
@@ -235,8 +293,10 @@ cdef inline Py_ssize_t header_reals() noexcept nogil:
 cdef void dense_op_measure(Op* op, Py_ssize_t rows) noexcept nogil:
     op.saved_per_row = op.outputs if op.activation.keeps_slope else 0
     op.prepared_reals = header_reals() + panels_reals(op) + transposed_reals(op)
-    if op.gradients != NULL and has_panels(op.outputs):
-        op.scratch_reals = packed_reals(rows, op.outputs)
+    if op.gradients != NULL:
+        op.scratch_reals = scratch_panels(op)
+        if goes_by_kernel(op):
+            op.scratch_reals += rows * turned_width(op.outputs)
     op.pieces = (op.inputs + PIECE_INPUTS - 1) // PIECE_INPUTS
     op.piece_parameters = PIECE_INPUTS * op.outputs
     op.work_per_row = <double>(op.inputs * op.outputs)
@@ -261,13 +321,13 @@ cdef void dense_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece
         k.kernel = kernel
         k.bias = kernel + op.inputs * op.outputs if op.has_bias else NULL
         k.panels = panels if packed else NULL
-        k.transposed = kernel if op.outputs == 1 else transposed
+        k.transposed = kernel if op.outputs == 1 else NULL if goes_by_kernel(op) else transposed
     if packed:
         pack(panels + begin * PANEL, op.inputs * PANEL, kernel + begin * op.outputs, end - begin, op.outputs)
     if op.outputs > 1 and is_narrow(op.outputs):
         transpose(transposed + begin, op.inputs, kernel + begin * op.outputs, op.outputs, end - begin,
                   op.outputs)
-    elif op.outputs > 1 and op.wants_dx:
+    elif op.outputs > 1 and op.wants_dx and not goes_by_kernel(op):
         pack_transposed(transposed, kernel, op.inputs, op.outputs, begin, end)
 
 
@@ -282,9 +342,13 @@ cdef void dense_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexc
 
 
 cdef void dense_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # Where has_panels, panels come first; scratch is NULL where neither is wanted.
+    cdef real* turned = <real*>op.scratch + scratch_panels(op) if goes_by_kernel(op) else NULL
+    cdef real* panels = <real*>op.scratch if has_panels(op.outputs) else NULL
     dense_backward(rows_of(op.dx, begin, op.inputs), rows_of(op.dy, begin, op.outputs),
                    rows_of(op.y, begin, op.outputs), rows_of(op.saved, begin, op.outputs),
-                   rows_of(op.scratch, begin, PANEL), op.rows * PANEL, <const DenseKernel*>op.prepared,
+                   rows_of(panels, begin, PANEL), op.rows * PANEL,
+                   rows_of(turned, begin, turned_width(op.outputs)), <const DenseKernel*>op.prepared,
                    end - begin, op.activation, op.activation_options)
 
 
@@ -335,7 +399,7 @@ def apply_dense_backward(size_t dx, size_t dkernel, size_t dbias, size_t dz, siz
             pack_transposed(<real*>scratch, k.kernel, inputs, outputs, 0, inputs)
         if has_panels(outputs):
             panels = <real*>scratch + packed_reals(outputs, inputs)
-        dense_backward(<real*>dx, <real*>dz, NULL, NULL, panels, rows * PANEL, &k, rows, linear, NULL)
+        dense_backward(<real*>dx, <real*>dz, NULL, NULL, panels, rows * PANEL, NULL, &k, rows, linear, NULL)
         dense_gradient(<real*>dkernel, <const real*>x, <const real*>dz, panels, rows * PANEL, rows, inputs,
                        outputs, 0, inputs, accumulate)
         if dbias:
