@@ -11,7 +11,7 @@ cdef enum: NARROW = 7
 # Rows that go through product, activation and derivative while they are in the cache: whole register
 # tiles of any width. With a deep product all panels of the kernel pass by each block.
 cdef enum: DENSE_BLOCK = 48
-cdef enum: DEEP_BLOCK = 96
+cdef enum: DEEP_BLOCK = 192
 # Inputs whose weights are one piece of the parameters: whole register tiles and whole vectors.
 cdef enum: PIECE_INPUTS = 48
 # Outputs from which it pays to transpose x for the kernel's gradient, and what its rows then lie apart:
@@ -23,7 +23,7 @@ cdef enum: TURNED_INPUTS = 48
 
 
 # Inputs whose dx is transposed at a time where dx goes by the kernel.
-cdef enum: TURNED_BACK = 96
+cdef enum: TURNED_BACK = 192
 # Rows of the arena from which dx may go by the kernel.
 cdef enum: TURNED_ROWS = 128
 
@@ -49,15 +49,18 @@ cdef inline void multiply_by(Product* p, const real* panels, const real* b, Py_s
     p.b = b if panels == NULL else panels
     p.ldb = columns if panels == NULL else PANEL
     p.b_panel = PANEL if panels == NULL else depth * PANEL
+    p.left = NULL
 
 
 # z = x . kernel + bias;  y = f(z);  slope = f'(z) where f keeps its slope and slope is not NULL.
-cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* k, Py_ssize_t rows,
-                        const Activation* activation, const double* options) noexcept nogil:
+# left (may be NULL): room for LEFT_STRIDE reals for each row.
+cdef void dense_forward(real* y, real* slope, const real* x, real* left, const DenseKernel* k,
+                        Py_ssize_t rows, const Activation* activation, const double* options) noexcept nogil:
     cdef Product p
     cdef Py_ssize_t row = 0, block, first
     cdef Py_ssize_t at_once = DEEP_BLOCK if k.inputs > DEPTH_BLOCK else DENSE_BLOCK
     multiply_by(&p, k.panels, k.kernel, k.inputs, k.outputs)
+    p.left = left
     p.ldc = k.outputs
     p.a_row = k.inputs
     p.a_k = 1
@@ -112,11 +115,14 @@ cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope, r
 cdef void turned_backward(real* dx, const real* dz, real* turned, const DenseKernel* k,
                           Py_ssize_t rows) noexcept nogil:
     cdef Py_ssize_t whole = rows // PANEL * PANEL, input = 0, some
-    cdef real* dzt = turned + TURNED_BACK * rows
+    cdef Py_ssize_t at_once = min(rows, <Py_ssize_t>TURNED_BACK)
+    cdef real* left = turned + TURNED_BACK * rows
+    cdef real* dzt = left + LEFT_STRIDE * rows
     cdef Product p, last
     # Whole panels of rows, and those that are left over as a matrix.
     pack_transposed(dzt, dz, whole, k.outputs, 0, whole)
     multiply_by(&p, dzt, NULL, k.outputs, whole)
+    p.left = left if whole >= TURNED_OUTPUTS else NULL
     p.c = turned
     p.ldc = rows
     p.a_row = k.outputs
@@ -128,7 +134,7 @@ cdef void turned_backward(real* dx, const real* dz, real* turned, const DenseKer
     multiply_by(&last, NULL, dzt + whole * k.outputs, k.outputs, rows - whole)
     last.c = turned + whole
     while input < k.inputs:
-        some = min(k.inputs - input, <Py_ssize_t>TURNED_BACK)
+        some = min(k.inputs - input, at_once)
         p.a = last.a = k.kernel + input * k.outputs
         matmul(&p, some, whole)
         matmul(&last, some, rows - whole)
@@ -138,7 +144,7 @@ cdef void turned_backward(real* dx, const real* dz, real* turned, const DenseKer
 
 # What turned_backward wants for each row.
 cdef inline Py_ssize_t turned_width(Py_ssize_t outputs) noexcept nogil:
-    return TURNED_BACK + outputs
+    return TURNED_BACK + LEFT_STRIDE + outputs
 
 
 # Rows [begin, end) of dkernel = x^T . dz, going on from what is there if `accumulate`. dz comes in panels,
@@ -255,7 +261,7 @@ cdef inline void sum_columns(const int nv, const bint ragged, real* total, const
 
 
 # ---- the op: parameters are the kernel, row by row, then the bias ----------------------------------
-# prepared: the DenseKernel, the kernel in panels, its transpose. scratch: dz in panels, what
+# prepared: the DenseKernel, the kernel in panels, its transpose, room for rows of x. scratch: dz in panels, what
 # turned_backward wants.
 
 cdef inline bint has_panels(Py_ssize_t columns) noexcept nogil:
@@ -290,9 +296,16 @@ cdef inline Py_ssize_t header_reals() noexcept nogil:
         LANES * <Py_ssize_t>sizeof(real)) * LANES
 
 
+# Where rows of x are long and it pays to copy them together: room for LEFT_STRIDE reals for each.
+cdef inline Py_ssize_t left_reals(const Op* op) noexcept nogil:
+    if op.outputs < TURNED_OUTPUTS or op.inputs * <Py_ssize_t>sizeof(real) < LONG_ROW_BYTES:
+        return 0
+    return op.rows * LEFT_STRIDE
+
+
 cdef void dense_op_measure(Op* op, Py_ssize_t rows) noexcept nogil:
     op.saved_per_row = op.outputs if op.activation.keeps_slope else 0
-    op.prepared_reals = header_reals() + panels_reals(op) + transposed_reals(op)
+    op.prepared_reals = header_reals() + panels_reals(op) + transposed_reals(op) + left_reals(op)
     if op.gradients != NULL:
         op.scratch_reals = scratch_panels(op)
         if goes_by_kernel(op):
@@ -336,9 +349,12 @@ cdef inline real* rows_of(const void* a, Py_ssize_t row, Py_ssize_t width) noexc
 
 
 cdef void dense_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef real* left = NULL
+    if left_reals(op) > 0:
+        left = <real*>op.prepared + header_reals() + panels_reals(op) + transposed_reals(op)
     dense_forward(rows_of(op.y, begin, op.outputs), rows_of(op.saved, begin, op.outputs),
-                  rows_of(op.x, begin, op.inputs), <const DenseKernel*>op.prepared, end - begin,
-                  op.activation, op.activation_options)
+                  rows_of(op.x, begin, op.inputs), rows_of(left, begin, LEFT_STRIDE),
+                  <const DenseKernel*>op.prepared, end - begin, op.activation, op.activation_options)
 
 
 cdef void dense_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -383,7 +399,7 @@ def apply_dense_forward(size_t y, size_t slope, size_t x, size_t kernel, size_t 
         if is_narrow(outputs):
             transpose(<real*>scratch, inputs, k.kernel, outputs, inputs, outputs)
             k.transposed = <const real*>scratch
-        dense_forward(<real*>y, <real*>slope, <const real*>x, &k, rows, f, numbers)
+        dense_forward(<real*>y, <real*>slope, <const real*>x, NULL, &k, rows, f, numbers)
 
 
 def apply_dense_backward(size_t dx, size_t dkernel, size_t dbias, size_t dz, size_t x, size_t kernel,

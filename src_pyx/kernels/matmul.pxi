@@ -30,6 +30,10 @@ cdef enum: DEPTH_BLOCK = 512
 # Bytes of b from which its panels are not taken to be in the second-level cache: they are fetched ahead.
 cdef enum: FAR_BYTES = 262144
 cdef enum: LINE_BYTES = 64
+# Bytes from row to row of a from which few of its lines find room in the cache at once, since they fall
+# on the same places. Such rows are copied together, LEFT_STRIDE apart, if there is room for it.
+cdef enum: LONG_ROW_BYTES = 8192
+cdef enum: LEFT_STRIDE = DEPTH_BLOCK + 16
 
 
 cdef struct Product:
@@ -44,6 +48,7 @@ cdef struct Product:
     const real* start
     Py_ssize_t start_row
     Py_ssize_t depth
+    real* left                  # room for LEFT_STRIDE reals for each row of a, or NULL
 
 
 # A walk through memory that is to be in the cache soon: `pace` bytes further with every step of k.
@@ -54,14 +59,16 @@ cdef struct Fetch:
 
 # mr rows of nv vectors. These, unit (a_row is 1) and ragged are constants where this is inlined, so the
 # loops over them unroll and the accumulators live in registers. Where ragged, the last vector is a tail.
-# fetch may be NULL, which is a constant too.
+# fetch may be NULL, which is a constant too; where it is not, b is packed.
 cdef inline void tile(const int mr, const int nv, const bint unit, const bint ragged, const Product* p,
                       real* c, const real* a, const real* b, const real* start, Py_ssize_t start_row,
                       vtail tail, Fetch* fetch) noexcept nogil:
     cdef vreal[TILE_ACCUMULATORS] acc
     cdef vreal[TILE_VECTORS] line
     cdef vreal factor
-    cdef Py_ssize_t a_row = 1 if unit else p.a_row, a_k = p.a_k, ldb = p.ldb, k
+    # The fewer numbers the loop over k needs, the more of them have a register.
+    cdef Py_ssize_t a_row = 1 if unit else p.a_row, a_k = p.a_k if unit else 1
+    cdef Py_ssize_t ldb = p.ldb if fetch == NULL else PANEL, k
     # With two addresses four rows apart, every row's is one of them plus a few times a_row.
     cdef const real* further = a + 4 * a_row
     cdef int i, j
@@ -163,10 +170,18 @@ cdef void panels(const Product* p, Py_ssize_t rows, Py_ssize_t columns, const re
 
 cdef void matmul(const Product* product, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
     cdef Product p = product[0]
+    cdef const real* a = product.a
     cdef Py_ssize_t left = product.depth
+    cdef bint gathered = (product.left != NULL
+                          and product.a_row * <Py_ssize_t>sizeof(real) >= LONG_ROW_BYTES)
     while True:
         p.depth = min(left, <Py_ssize_t>DEPTH_BLOCK)
         left -= p.depth
+        p.a = a
+        if gathered:
+            copy_rows(p.left, LEFT_STRIDE, a, product.a_row, rows, p.depth)
+            p.a = p.left
+            p.a_row = LEFT_STRIDE
         # After the last block comes, as a rule, the first one for other rows.
         panels(&p, rows, columns, p.b + p.depth * p.ldb if left > 0 else product.b)
         if left == 0:
@@ -174,8 +189,16 @@ cdef void matmul(const Product* product, Py_ssize_t rows, Py_ssize_t columns) no
         # The chains go on from where they stand in c.
         p.start = p.c
         p.start_row = p.ldc
-        p.a += p.depth * p.a_k
+        a += p.depth * p.a_k
         p.b += p.depth * p.ldb
+
+
+# to (rows, columns) with ldt = a (rows, columns) with lda.
+cdef inline void copy_rows(real* to, Py_ssize_t ldt, const real* a, Py_ssize_t lda, Py_ssize_t rows,
+                           Py_ssize_t columns) noexcept nogil:
+    cdef Py_ssize_t row
+    for row in range(rows):
+        memcpy(to + row * ldt, a + row * lda, columns * sizeof(real))
 
 
 # ---- packing -------------------------------------------------------------------------------------
