@@ -51,7 +51,7 @@ FAULTS = {
         "last row of a product dropped", MATMUL, "while «row < rows»:\n        if", "row < rows - 1"
     ): {"units": 9},
     Fault("chain not continued", MATMUL, "p.start = «p.c»", "NULL"): {
-        "inputs": 300,
+        "inputs": 600,
         "units": 8,
         "rows": 2,
     },
@@ -93,6 +93,10 @@ FAULTS = {
         "for row in range(«rows»):\n        for j in range(nv):",
         "rows - 1",
     ): {},
+    Fault("last rows of dx by the kernel dropped", DENSE, "&last, some, «rows - whole»", "0"): {
+        "units": 300,
+        "rows": 130,
+    },
     Fault("no gradient of the bias", DENSE, "if «op.has_bias» and", "False"): {},
     Fault(
         "chunks overwrite instead of adding up",
