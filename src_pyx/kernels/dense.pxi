@@ -261,8 +261,8 @@ cdef inline void sum_columns(const int nv, const bint ragged, real* total, const
 
 
 # ---- the op: parameters are the kernel, row by row, then the bias ----------------------------------
-# prepared: the DenseKernel, the kernel in panels, its transpose, room for rows of x. scratch: dz in panels, what
-# turned_backward wants.
+# prepared: the DenseKernel, the kernel in panels, its transpose, room for rows of x.
+# scratch: dz in panels, what turned_backward wants.
 
 cdef inline bint has_panels(Py_ssize_t columns) noexcept nogil:
     return columns > PANEL
