@@ -93,10 +93,6 @@ FAULTS = {
         "for row in range(«rows»):\n        for j in range(nv):",
         "rows - 1",
     ): {},
-    Fault("last rows of dx by the kernel dropped", DENSE, "&last, some, «rows - whole»", "0"): {
-        "units": 300,
-        "rows": 130,
-    },
     Fault("no gradient of the bias", DENSE, "if «op.has_bias» and", "False"): {},
     Fault(
         "chunks overwrite instead of adding up",
