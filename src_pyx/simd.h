@@ -89,6 +89,16 @@ FW_INLINE vreal vreal_of(vbits a) { vreal b; memcpy(&b, &a, sizeof b); return b;
 
 /* ---- load, store, broadcast; a tail is the first n < VL reals of a vector ------------------- */
 
+/* The cache line at p, which may be anyone's or no one's memory, will be wanted soon. */
+FW_INLINE void vprefetch(const void *p)
+{
+#if defined(__GNUC__)
+    __builtin_prefetch(p);
+#else
+    (void)p;
+#endif
+}
+
 FW_INLINE vreal vload(const real *p) { vreal v; memcpy(&v, p, sizeof v); return v; }
 FW_INLINE void vstore(real *p, vreal a) { memcpy(p, &a, sizeof a); }
 

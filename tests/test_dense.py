@@ -12,9 +12,9 @@ from helpers import data, network, same_bits, twin
 
 from fastweights import _dispatch
 
-#: Around the narrow limit, the lanes, the panels (16 to 64 columns) and the depth of a block (256).
+#: Around the narrow limit, the lanes, the panels (16 to 64 columns) and the depth of a block (512).
 WIDTHS = (1, 2, 7, 8, 15, 16, 17, 31, 33, 48, 63, 64, 65, 100, 129)
-DEPTHS = (1, 16, 17, 255, 256, 257, 600)
+DEPTHS = (1, 16, 17, 256, 511, 512, 513, 1100)
 ROWS = (1, 2, 3, 4, 5, 8, 11, 12, 13, 23, 24, 25, 47, 48, 49, 100, 255, 256, 257, 515)
 
 SHAPES = [

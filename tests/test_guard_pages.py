@@ -136,6 +136,9 @@ def test_widths_around_panels_and_blocks(library, dtype, monkeypatch):
             exercise((n, 70, 3), "tanh", None, "mse", 50, dtype)
             exercise((70, n, 9), "relu", None, "mse", 33, dtype)
             exercise((3, 20, n), "tanh", None, "mse", 300, dtype)
+        # Long rows, and a layer whose dx goes by the kernel.
+        exercise((2049, 300, 3), "relu", None, "mse", 141, dtype)
+        exercise((520, 530, 300), "relu", None, "mse", 141, dtype)
 
 
 def test_the_guard_guards():

@@ -52,7 +52,7 @@ FAULTS = {
         "last row of a product dropped", MATMUL, "while «row < rows»:\n        if", "row < rows - 1"
     ): {"units": 9},
     Fault("chain not continued", MATMUL, "p.start = «p.c»", "NULL"): {
-        "inputs": 300,
+        "inputs": 600,
         "units": 8,
         "rows": 2,
     },

@@ -17,6 +17,7 @@ SETTINGS = sys.modules["fastweights.config"]
 #: widths, activation, last activation, loss, batch size, rows.
 RAGGED = {
     "whole": ((70, 200, 130, 9), "relu", None, "mse", 211, 900),
+    "dx by the kernel": ((40, 520, 530, 9), "relu", None, "mse", 211, 390),
     "sliced": ((4, 32, 16, 4), "tanh", "softmax", "categorical_crossentropy", 1333, 3000),
     "whole in chunks": ((150, 300, 120, 5), "silu", "softplus", "mae", 1500, 2600),
 }

@@ -9,7 +9,7 @@
 # Rows that go through product, activation and derivative while they are in the cache: whole register
 # tiles of any width. With a deep product all panels of the kernel pass by each block.
 cdef enum: DENSE_BLOCK = 48
-cdef enum: DEEP_BLOCK = 96
+cdef enum: DEEP_BLOCK = 192
 # Inputs whose weights are one piece of the parameters: whole register tiles and whole vectors, or whole
 # tiles in depth.
 cdef enum: PIECE_INPUTS = 48
@@ -18,6 +18,10 @@ cdef enum: TILED_PIECE_INPUTS = 96
 # a power of two would put all of them on the same lines of the cache.
 cdef enum: TURNED_OUTPUTS = 256
 cdef enum: TURNED_STRIDE = DEPTH_BLOCK + 16
+cdef enum: TURNED_INPUTS = 48
+# Inputs whose dx is transposed at a time where dx goes by the kernel, and rows of the arena from which it may.
+cdef enum: TURNED_BACK = 192
+cdef enum: TURNED_ROWS = 128
 # Inputs from which it pays to pack dz for the kernel's gradient.
 cdef enum: PACKED_INPUTS = 64
 
@@ -28,15 +32,17 @@ cdef struct DenseKernel:
     const real* kernel          # (inputs, outputs)
     const real* bias            # (outputs,) or NULL
     const real* panels          # the kernel in panels, or NULL: go by the kernel itself
-    const real* transposed      # its transpose: in panels or, if narrow, as a matrix; NULL: not wanted
+    # Its transpose: in panels or, if narrow, as a matrix. NULL: dx is not wanted, or goes by the kernel.
+    const real* transposed
     int parts                   # both are in tiles, of so many parts, instead; 0: they are not
 
 
-# dz as the right-hand operand of the kernel's gradient.
+# dz in other forms, for the products that want it so.
 cdef struct RightHand:
-    real* at                    # NULL: dz itself will do
+    real* at                    # for the kernel's gradient; NULL: dz itself will do
     Py_ssize_t stride           # from one panel, or one line of tiles, to the next
     int parts                   # of the tiles; 0: panels
+    real* turned                # its transpose, for dx by the kernel; NULL where k.transposed is not
 
 
 # b (depth, columns) as the right-hand side of p, in panels if there are any.
@@ -47,6 +53,7 @@ cdef inline void multiply_by(Product* p, const real* panels, const real* b, Py_s
     p.ldb = columns if panels == NULL else PANEL
     p.b_panel = PANEL if panels == NULL else depth * PANEL
     p.least = <real>-INFINITY
+    p.left = NULL
 
 
 # c (rows, columns) = start (a row, or NULL) + a (rows, depth) . b, which is in tiles.
@@ -72,6 +79,15 @@ cdef inline Py_ssize_t block_rows(Py_ssize_t depth, int parts) noexcept nogil:
     return DEEP_BLOCK if depth > DEPTH_BLOCK else DENSE_BLOCK
 
 
+# Where rows of the left matrix are long and many columns repay it: workspace for their copies.
+cdef inline real* left_room(Py_ssize_t depth, Py_ssize_t columns, real* workspace) noexcept nogil:
+    return workspace if copies_left(depth, columns) else NULL
+
+
+cdef inline bint copies_left(Py_ssize_t depth, Py_ssize_t columns) noexcept nogil:
+    return columns >= TURNED_OUTPUTS and depth * <Py_ssize_t>sizeof(real) >= LONG_ROW_BYTES
+
+
 # z = x . kernel + bias;  y = f(z);  slope = f'(z) where f keeps its slope and slope is not NULL.
 cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* k, real* workspace,
                         Py_ssize_t rows, const Activation* activation, const double* options) noexcept nogil:
@@ -83,6 +99,7 @@ cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* 
         activation.forward(y, slope, rows * k.outputs, options)
         return
     multiply_by(&p, k.panels, k.kernel, k.inputs, k.outputs)
+    p.left = left_room(k.inputs, k.outputs, workspace)
     p.ldc = k.outputs
     p.a_row = k.inputs
     p.a_k = 1
@@ -135,7 +152,7 @@ cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope, c
             split_right(&tiles, dy + first, k.outputs, k.outputs, block)
         elif right.at != NULL:
             pack(right.at + row * PANEL, right.stride, dy + first, block, k.outputs)
-        if dx != NULL:
+        if dx != NULL and k.transposed != NULL:
             p.c = dx + row * k.inputs
             p.a = dy + first
             if FW_TILES and k.parts > 0:
@@ -143,6 +160,38 @@ cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope, c
             else:
                 matmul(&p, block, k.inputs)
         row += block
+    if dx != NULL and k.transposed == NULL:
+        turned_backward(dx, dy, right.turned, k, workspace, rows)
+
+
+# dx = dz . kernel^T as dx^T = kernel . dz^T, which reads the kernel as it stands, and once.
+# dzt gets dz^T.
+cdef void turned_backward(real* dx, const real* dz, real* dzt, const DenseKernel* k, real* workspace,
+                          Py_ssize_t rows) noexcept nogil:
+    cdef Py_ssize_t whole = rows // PANEL * PANEL, input = 0, some
+    cdef real* turned = workspace + TURNED_BACK * LEFT_STRIDE
+    cdef Product p, last
+    # Whole panels of rows, and those that are left over as a matrix.
+    pack_transposed(dzt, dz, whole, k.outputs, 0, whole)
+    multiply_by(&p, dzt, NULL, k.outputs, whole)
+    p.left = left_room(k.outputs, whole, workspace)
+    p.c = turned
+    p.ldc = rows
+    p.a_row = k.outputs
+    p.a_k = 1
+    p.start = NULL
+    p.start_row = 0
+    last = p
+    transpose(dzt + whole * k.outputs, rows - whole, dz + whole * k.outputs, k.outputs, rows - whole, k.outputs)
+    multiply_by(&last, NULL, dzt + whole * k.outputs, k.outputs, rows - whole)
+    last.c = turned + whole
+    while input < k.inputs:
+        some = min(k.inputs - input, <Py_ssize_t>TURNED_BACK)
+        p.a = last.a = k.kernel + input * k.outputs
+        matmul(&p, some, whole)
+        matmul(&last, some, rows - whole)
+        transpose(dx + input, k.inputs, turned, rows, some, rows)
+        input += some
 
 
 # Rows [begin, end) of dkernel = x^T . dz and dbias (may be NULL) = the sum of dz over its rows, going on from
@@ -168,7 +217,7 @@ cdef void dense_gradient(real* dkernel, real* dbias, const real* x, const real* 
     p.start = p.c if accumulate else NULL
     p.start_row = outputs
     if outputs >= TURNED_OUTPUTS:
-        turned_gradient(&p, x + begin, rows, inputs, end - begin, outputs)
+        turned_gradient(&p, x + begin, workspace, rows, inputs, end - begin, outputs)
     else:
         p.a = x + begin
         p.a_row = 1
@@ -194,16 +243,15 @@ cdef void tiled_gradient(real* dkernel, const real* x, const RightHand* right, r
 
 # c of p = x^T . b of p with x transposed beforehand, block by block: along a column of x every real is on
 # another cache line and, where rows are long, on another page.
-cdef void turned_gradient(const Product* product, const real* x, Py_ssize_t rows, Py_ssize_t ldx,
-                          Py_ssize_t inputs, Py_ssize_t outputs) noexcept nogil:
-    cdef real[2 * PIECE_INPUTS * TURNED_STRIDE] turned
+cdef void turned_gradient(const Product* product, const real* x, real* turned, Py_ssize_t rows,
+                          Py_ssize_t ldx, Py_ssize_t inputs, Py_ssize_t outputs) noexcept nogil:
     cdef Product p = product[0]
     cdef Py_ssize_t input = 0, row, columns
     p.a = turned
     p.a_row = TURNED_STRIDE
     p.a_k = 1
     while input < inputs:
-        columns = min(inputs - input, 2 * <Py_ssize_t>PIECE_INPUTS)
+        columns = min(inputs - input, <Py_ssize_t>TURNED_INPUTS)
         p.c = product.c + input * outputs
         p.start = NULL if product.start == NULL else p.c
         row = 0
@@ -255,7 +303,8 @@ cdef inline void sum_columns(const int nv, const bint ragged, real* total, const
 
 
 # ---- the op: parameters are the kernel, row by row, then the bias ----------------------------------
-# prepared: the DenseKernel, the kernel in panels or tiles, its transpose. scratch: dz in panels or tiles.
+# prepared: the DenseKernel, the kernel in panels or tiles, its transpose. scratch: dz in panels or tiles, its
+# transpose.
 
 cdef inline bint has_panels(Py_ssize_t columns) noexcept nogil:
     return columns > PANEL
@@ -292,16 +341,29 @@ cdef inline Py_ssize_t panels_reals(const Op* op, int parts) noexcept nogil:
     return right_reals(op.inputs, op.outputs, parts) if parts > 0 or has_panels(op.outputs) else 0
 
 
+# Whether dx goes by the kernel as it stands: if transposing dz and dx is less work than the kernel.
+cdef inline bint goes_by_kernel(const Op* op) noexcept nogil:
+    return (op.wants_dx and not is_narrow(op.outputs) and op.rows >= TURNED_ROWS
+            and op.rows * (op.inputs + op.outputs) <= op.inputs * op.outputs)
+
+
 cdef inline Py_ssize_t transposed_reals(const Op* op, int parts) noexcept nogil:
     if op.outputs == 1:
         return 0
     if is_narrow(op.outputs):
         return op.inputs * op.outputs
-    return right_reals(op.outputs, op.inputs, parts) if op.wants_dx else 0
+    if not op.wants_dx or (parts == 0 and goes_by_kernel(op)):
+        return 0
+    return right_reals(op.outputs, op.inputs, parts)
 
 
 cdef inline bint packs_dz(const Op* op) noexcept nogil:
     return has_panels(op.outputs) and op.inputs >= PACKED_INPUTS
+
+
+# Reals of scratch that hold dz in panels.
+cdef inline Py_ssize_t scratch_panels(const Op* op) noexcept nogil:
+    return packed_reals(op.rows, op.outputs) if packs_dz(op) else 0
 
 
 cdef inline Py_ssize_t header_reals() noexcept nogil:
@@ -320,11 +382,17 @@ cdef void dense_op_measure(Op* op) noexcept nogil:
     op.prepared_reals = header_reals() + max(panels_reals(op, 0) + transposed_reals(op, 0),
                                              panels_reals(op, parts) + transposed_reals(op, parts))
     if op.gradients != NULL:
-        op.scratch_reals = max(packed_reals(op.rows, op.outputs) if packs_dz(op) else 0,
+        op.scratch_reals = max(scratch_panels(op) + (op.rows * op.outputs if goes_by_kernel(op) else 0),
                                split_reals(op.outputs, op.rows, parts))
+    if copies_left(op.inputs, op.outputs):
+        op.workspace_reals = DEEP_BLOCK * LEFT_STRIDE
+    if op.gradients != NULL and op.outputs >= TURNED_OUTPUTS:
+        op.workspace_reals = max(op.workspace_reals, <Py_ssize_t>TURNED_INPUTS * TURNED_STRIDE)
+    if goes_by_kernel(op):
+        op.workspace_reals = max(op.workspace_reals, TURNED_BACK * (LEFT_STRIDE + op.rows))
     if parts > 0:
         op.row_step = 2 * LANES
-        op.workspace_reals = splitting_reals(parts)
+        op.workspace_reals = max(op.workspace_reals, splitting_reals(parts))
     op.pieces = (op.inputs + piece_inputs(op) - 1) // piece_inputs(op)
     op.piece_parameters = piece_inputs(op) * op.outputs
     op.work_per_row = <double>(op.inputs * op.outputs)
@@ -342,6 +410,7 @@ cdef void dense_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece
     cdef real* transposed = panels + panels_reals(op, parts)
     cdef const real* kernel = <const real*>op.parameters
     cdef Py_ssize_t begin = inputs_of(op, begin_piece), end = inputs_of(op, end_piece)
+    cdef bint turns = parts == 0 and goes_by_kernel(op)
     # A few rows do not repay the packing.
     cdef bint packed = parts > 0 or (has_panels(op.outputs) and rows >= TILE_ACCUMULATORS)
     if begin_piece == 0:
@@ -350,7 +419,7 @@ cdef void dense_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece
         k.kernel = kernel
         k.bias = kernel + op.inputs * op.outputs if op.has_bias else NULL
         k.panels = panels if packed else NULL
-        k.transposed = kernel if op.outputs == 1 else transposed
+        k.transposed = kernel if op.outputs == 1 else NULL if turns else transposed
         k.parts = parts
     if FW_TILES and parts > 0:
         split_kernel(op, parts, panels, transposed, kernel + begin * op.outputs, begin, end - begin)
@@ -360,7 +429,7 @@ cdef void dense_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece
     if op.outputs > 1 and is_narrow(op.outputs):
         transpose(transposed + begin, op.inputs, kernel + begin * op.outputs, op.outputs, end - begin,
                   op.outputs)
-    elif op.outputs > 1 and op.wants_dx:
+    elif op.outputs > 1 and op.wants_dx and not turns:
         pack_transposed(transposed, kernel, op.inputs, op.outputs, begin, end)
 
 
@@ -381,14 +450,20 @@ cdef inline real* rows_of(const void* a, Py_ssize_t row, Py_ssize_t width) noexc
     return NULL if a == NULL else <real*>a + row * width
 
 
-# Where dz from this row on goes as a right-hand operand.
+# Where dz from this row on goes in its other forms.
 cdef inline RightHand right_hand(const Op* op, Py_ssize_t row) noexcept nogil:
     cdef int parts = (<const DenseKernel*>op.prepared).parts
+    cdef RightHand right = RightHand(NULL, 0, parts, NULL)
     if FW_TILES and parts > 0:
-        return RightHand(<real*>op.scratch + line_reals(row, parts), line_reals(op.rows, parts), parts)
+        right.at = <real*>op.scratch + line_reals(row, parts)
+        right.stride = line_reals(op.rows, parts)
+        return right
     if packs_dz(op):
-        return RightHand(<real*>op.scratch + row * PANEL, op.rows * PANEL, 0)
-    return RightHand(NULL, 0, 0)
+        right.at = <real*>op.scratch + row * PANEL
+        right.stride = op.rows * PANEL
+    if goes_by_kernel(op):
+        right.turned = <real*>op.scratch + scratch_panels(op) + row * op.outputs
+    return right
 
 
 cdef void dense_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -420,7 +495,7 @@ cdef void dense_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_s
 # scratch: apply_dense_scratch reals.
 
 def apply_dense_scratch(Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs):
-    return packed_reals(outputs, inputs) + packed_reals(rows, outputs)
+    return packed_reals(outputs, inputs) + packed_reals(rows, outputs) + TURNED_INPUTS * TURNED_STRIDE
 
 
 def apply_dense_forward(size_t y, size_t slope, size_t x, size_t kernel, size_t bias, size_t scratch,
@@ -443,7 +518,8 @@ def apply_dense_backward(size_t dx, size_t dkernel, size_t dbias, size_t dz, siz
                          bint accumulate):
     cdef const Activation* linear = find_activation("linear")
     cdef DenseKernel k = DenseKernel(inputs, outputs, <const real*>kernel, NULL, NULL, <const real*>scratch, 0)
-    cdef RightHand right = RightHand(NULL, rows * PANEL, 0)
+    cdef RightHand right = RightHand(NULL, rows * PANEL, 0, NULL)
+    cdef real* workspace = <real*>scratch + packed_reals(outputs, inputs) + packed_reals(rows, outputs)
     with nogil:
         if is_narrow(outputs):
             transpose(<real*>scratch, inputs, k.kernel, outputs, inputs, outputs)
@@ -452,5 +528,5 @@ def apply_dense_backward(size_t dx, size_t dkernel, size_t dbias, size_t dz, siz
         if has_panels(outputs):
             right.at = <real*>scratch + packed_reals(outputs, inputs)
         dense_backward(<real*>dx, <real*>dz, NULL, NULL, &right, &k, NULL, rows, linear, NULL)
-        dense_gradient(<real*>dkernel, <real*>dbias, <const real*>x, <const real*>dz, &right, NULL, rows, inputs,
-                       outputs, 0, inputs, accumulate)
+        dense_gradient(<real*>dkernel, <real*>dbias, <const real*>x, <const real*>dz, &right, workspace,
+                       rows, inputs, outputs, 0, inputs, accumulate)

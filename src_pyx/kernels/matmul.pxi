@@ -27,7 +27,14 @@ cdef extern from *:
     const real* ZEROS "FW_ZEROS"
 
 # Depth that is gone through at a time: a panel this deep stays in the second-level cache with a's rows.
-cdef enum: DEPTH_BLOCK = 256
+cdef enum: DEPTH_BLOCK = 512
+# Bytes of b from which its panels are not taken to be in the second-level cache: they are fetched ahead.
+cdef enum: FAR_BYTES = 262144
+cdef enum: LINE_BYTES = 64
+# Bytes from row to row of a from which few of its lines find room in the cache at once, since they fall
+# on the same places. Such rows are copied together, LEFT_STRIDE apart, if there is room for it.
+cdef enum: LONG_ROW_BYTES = 8192
+cdef enum: LEFT_STRIDE = DEPTH_BLOCK + 16
 
 
 cdef struct Product:
@@ -43,17 +50,27 @@ cdef struct Product:
     Py_ssize_t start_row
     Py_ssize_t depth
     real least
+    real* left                  # room for LEFT_STRIDE reals for each row of a, or NULL
+
+
+# A walk through memory that is to be in the cache soon: `pace` bytes further with every step of k.
+cdef struct Fetch:
+    const char* at
+    Py_ssize_t pace
 
 
 # mr rows of nv vectors. These, unit (a_row is 1) and ragged are constants where this is inlined, so the
 # loops over them unroll and the accumulators live in registers. Where ragged, the last vector is a tail.
+# fetch may be NULL, which is a constant too; where it is not, b is packed.
 cdef inline void tile(const int mr, const int nv, const bint unit, const bint ragged, const Product* p,
                       real* c, const real* a, const real* b, const real* start, Py_ssize_t start_row,
-                      vtail tail) noexcept nogil:
+                      vtail tail, Fetch* fetch) noexcept nogil:
     cdef vreal[TILE_ACCUMULATORS] acc
     cdef vreal[TILE_VECTORS] line
     cdef vreal factor
-    cdef Py_ssize_t a_row = 1 if unit else p.a_row, a_k = p.a_k if unit else 1, ldb = p.ldb
+    # The fewer numbers the loop over k needs, the more of them have a register.
+    cdef Py_ssize_t a_row = 1 if unit else p.a_row, a_k = p.a_k if unit else 1
+    cdef Py_ssize_t ldb = p.ldb if fetch == NULL else PANEL
     cdef const real* end = b + p.depth * ldb
     # With two addresses four rows apart, every row's is one of them plus a few times a_row.
     cdef const real* further = a + 4 * a_row
@@ -62,6 +79,9 @@ cdef inline void tile(const int mr, const int nv, const bint unit, const bint ra
         for j in range(nv):
             acc[i * nv + j] = load_part(ragged and j == nv - 1, start + i * start_row + j * VL, tail)
     while b != end:
+        if fetch != NULL:
+            vprefetch(fetch.at)
+            fetch.at += fetch.pace
         for j in range(nv):
             line[j] = load_part(ragged and j == nv - 1, b + j * VL, tail)
         for i in range(mr):
@@ -77,30 +97,38 @@ cdef inline void tile(const int mr, const int nv, const bint unit, const bint ra
             store_part(ragged and j == nv - 1, c + i * p.ldc + j * VL, vmax(factor, acc[i * nv + j]), tail)
 
 
-# All rows of one panel of nv vectors: whole tiles, then what is left of them.
+# All rows of one panel of nv vectors: whole tiles, then what is left of them. Meanwhile, where far (a
+# constant), the panel at `next` comes into the cache, a part with every whole tile.
 cdef inline void panel(const int nv, const bint unit, const bint ragged, const Product* p,
-                       Py_ssize_t rows, Py_ssize_t number, vtail tail) noexcept nogil:
+                       Py_ssize_t rows, Py_ssize_t number, vtail tail, const bint far,
+                       const real* next) noexcept nogil:
     cdef const real* b = p.b + number * p.b_panel
     cdef const real* start = ZEROS if p.start == NULL else p.start + number * PANEL
     cdef Py_ssize_t start_row = 0 if p.start == NULL else p.start_row
     cdef const real* a = p.a
     cdef real* c = p.c + number * PANEL
     cdef Py_ssize_t row = 0, done
+    cdef Fetch fetch
+    if far:
+        fetch.at = <const char*>next
+        fetch.pace = min(<Py_ssize_t>LINE_BYTES,
+                         PANEL * <Py_ssize_t>sizeof(real) * TILE_ROWS(nv, unit) // max(rows, <Py_ssize_t>1))
     while row < rows:
         if rows - row >= TILE_ROWS(nv, unit):
-            tile(TILE_ROWS(nv, unit), nv, unit, ragged, p, c, a, b, start, start_row, tail)
+            tile(TILE_ROWS(nv, unit), nv, unit, ragged, p, c, a, b, start, start_row, tail,
+                 &fetch if far else NULL)
             done = TILE_ROWS(nv, unit)
         elif TILE_ROWS(nv, unit) > 8 and rows - row >= 8:
-            tile(8, nv, unit, ragged, p, c, a, b, start, start_row, tail)
+            tile(8, nv, unit, ragged, p, c, a, b, start, start_row, tail, NULL)
             done = 8
         elif TILE_ROWS(nv, unit) > 4 and rows - row >= 4:
-            tile(4, nv, unit, ragged, p, c, a, b, start, start_row, tail)
+            tile(4, nv, unit, ragged, p, c, a, b, start, start_row, tail, NULL)
             done = 4
         elif TILE_ROWS(nv, unit) > 2 and rows - row >= 2:
-            tile(2, nv, unit, ragged, p, c, a, b, start, start_row, tail)
+            tile(2, nv, unit, ragged, p, c, a, b, start, start_row, tail, NULL)
             done = 2
         else:
-            tile(1, nv, unit, ragged, p, c, a, b, start, start_row, tail)
+            tile(1, nv, unit, ragged, p, c, a, b, start, start_row, tail, NULL)
             done = 1
         row += done
         a += done * p.a_row
@@ -113,49 +141,72 @@ cdef inline void last_panel(const bint unit, const Product* p, Py_ssize_t rows, 
                             Py_ssize_t columns) noexcept nogil:
     cdef vtail tail = vtail_of(1 + (columns - 1) % VL)
     if TILE_VECTORS > 3 and columns > 3 * VL:
-        panel(TILE_VECTORS, unit, True, p, rows, number, tail)
+        panel(TILE_VECTORS, unit, True, p, rows, number, tail, False, NULL)
     elif TILE_VECTORS > 2 and columns > 2 * VL:
-        panel(3 if TILE_VECTORS > 2 else 1, unit, True, p, rows, number, tail)
+        panel(3 if TILE_VECTORS > 2 else 1, unit, True, p, rows, number, tail, False, NULL)
     elif columns > VL:
-        panel(2, unit, True, p, rows, number, tail)
+        panel(2, unit, True, p, rows, number, tail, False, NULL)
     elif columns > 0:
-        panel(1, unit, True, p, rows, number, tail)
+        panel(1, unit, True, p, rows, number, tail, False, NULL)
 
 
-cdef inline void all_panels(const bint unit, const Product* p, Py_ssize_t rows,
-                            Py_ssize_t columns) noexcept nogil:
+# `next` (where far) is the panel that will be read after these.
+cdef inline void all_panels(const bint unit, const bint far, const Product* p, Py_ssize_t rows,
+                            Py_ssize_t columns, const real* next) noexcept nogil:
     cdef Py_ssize_t number = 0
     while columns >= PANEL:
-        panel(TILE_VECTORS, unit, False, p, rows, number, vtail_of(0))
         columns -= PANEL
+        panel(TILE_VECTORS, unit, False, p, rows, number, vtail_of(0), far,
+              p.b + (number + 1) * p.b_panel if columns > 0 else next)
         number += 1
     last_panel(unit, p, rows, number, columns)
 
 
-cdef void panels(const Product* p, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+cdef void panels(const Product* p, Py_ssize_t rows, Py_ssize_t columns, const real* next) noexcept nogil:
+    cdef bint far = p.ldb == PANEL and columns * p.depth * <Py_ssize_t>sizeof(real) > FAR_BYTES
     if p.a_row == 1:
-        all_panels(True, p, rows, columns)
+        if far:
+            all_panels(True, True, p, rows, columns, next)
+        else:
+            all_panels(True, False, p, rows, columns, NULL)
+    elif far:
+        all_panels(False, True, p, rows, columns, next)
     else:
-        all_panels(False, p, rows, columns)
+        all_panels(False, False, p, rows, columns, NULL)
 
 
 cdef void matmul(const Product* product, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
     cdef Product p = product[0]
+    cdef const real* a = product.a
     cdef Py_ssize_t left = product.depth
-    p.depth = min(left, <Py_ssize_t>DEPTH_BLOCK)
-    p.least = product.least if left == p.depth else <real>-INFINITY
-    panels(&p, rows, columns)
-    # The chains go on from where they stand in c.
-    p.start = p.c
-    p.start_row = p.ldc
-    left -= p.depth
-    while left > 0:
-        p.a += p.depth * p.a_k
-        p.b += p.depth * p.ldb
+    cdef bint gathered = (product.left != NULL
+                          and product.a_row * <Py_ssize_t>sizeof(real) >= LONG_ROW_BYTES)
+    while True:
         p.depth = min(left, <Py_ssize_t>DEPTH_BLOCK)
-        p.least = product.least if left == p.depth else <real>-INFINITY
-        panels(&p, rows, columns)
         left -= p.depth
+        p.least = product.least if left == 0 else <real>-INFINITY
+        p.a = a
+        if gathered:
+            copy_rows(p.left, LEFT_STRIDE, a, product.a_row, rows, p.depth)
+            p.a = p.left
+            p.a_row = LEFT_STRIDE
+        # After the last block comes, as a rule, the first one for other rows.
+        panels(&p, rows, columns, p.b + p.depth * p.ldb if left > 0 else product.b)
+        if left == 0:
+            return
+        # The chains go on from where they stand in c.
+        p.start = p.c
+        p.start_row = p.ldc
+        a += p.depth * p.a_k
+        p.b += p.depth * p.ldb
+
+
+# to (rows, columns) with ldt = a (rows, columns) with lda.
+cdef inline void copy_rows(real* to, Py_ssize_t ldt, const real* a, Py_ssize_t lda, Py_ssize_t rows,
+                           Py_ssize_t columns) noexcept nogil:
+    cdef Py_ssize_t row
+    for row in range(rows):
+        memcpy(to + row * ldt, a + row * lda, columns * sizeof(real))
 
 
 # ---- packing -------------------------------------------------------------------------------------
@@ -165,27 +216,40 @@ cdef inline Py_ssize_t packed_reals(Py_ssize_t depth, Py_ssize_t columns) noexce
     return (columns + PANEL - 1) // PANEL * PANEL * depth
 
 
+# Rows of b that are packed at a time: so many streams of memory are read ahead by the hardware.
+cdef enum: PACK_ROWS = 8
+
+
 # b (depth, columns) as panels (depth, PANEL), of which the last is filled up with zeros.
 cdef void pack(real* panels, Py_ssize_t panel_stride, const real* b, Py_ssize_t depth,
                Py_ssize_t columns) noexcept nogil:
-    cdef Py_ssize_t column = 0, k
     cdef vtail[TILE_VECTORS] tails
+    cdef Py_ssize_t k = 0, left
+    cdef int j
+    for j in range(TILE_VECTORS):
+        left = columns % PANEL - j * VL
+        tails[j] = vtail_of(min(max(left, <Py_ssize_t>0), <Py_ssize_t>VL))
+    while k < depth:
+        pack_rows(panels + k * PANEL, panel_stride, b + k * columns, min(depth - k, <Py_ssize_t>PACK_ROWS),
+                  columns, tails)
+        k += PACK_ROWS
+
+
+# The same for a few rows; tails of the last panel if it is not whole.
+cdef inline void pack_rows(real* panels, Py_ssize_t panel_stride, const real* b, Py_ssize_t rows,
+                           Py_ssize_t columns, const vtail* tails) noexcept nogil:
+    cdef Py_ssize_t column = 0, k
     cdef real* line
     cdef int j
     while column < columns:
         line = panels
-        if column + PANEL <= columns:
-            for k in range(depth):
-                for j in range(TILE_VECTORS):
-                    vstore(line + j * VL, vload(b + k * columns + column + j * VL))
-                line += PANEL
-        else:
+        for k in range(rows):
             for j in range(TILE_VECTORS):
-                tails[j] = vtail_of(min(max(columns - column - j * VL, <Py_ssize_t>0), <Py_ssize_t>VL))
-            for k in range(depth):
-                for j in range(TILE_VECTORS):
+                if column + PANEL <= columns:
+                    vstore(line + j * VL, vload(b + k * columns + column + j * VL))
+                else:
                     vstore(line + j * VL, vload_tail(b + k * columns + column + j * VL, tails[j]))
-                line += PANEL
+            line += PANEL
         panels += panel_stride
         column += PANEL
 

@@ -14,6 +14,7 @@ cdef extern from "simd.h" nogil:
     enum: TILE_ACCUMULATORS
     vreal vload(const real* p)
     void vstore(real* p, vreal a)
+    void vprefetch(const void* p)
     vreal vload_tail(const real* p, vtail t)
     vreal vkeep_tail(vreal a, vtail t)
     vreal vload_tail_or(const real* p, vtail t, vreal fill)
