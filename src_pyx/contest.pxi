@@ -5,12 +5,13 @@
 # longer each time that it keeps it, the next size challenges. The size of a team changes no bit.
 
 cdef enum:
-    TURNS = 4                          # of a contest, the title holder's first
+    TURNS = 12                         # of a contest: each team settles and is timed, three times
     # How long a truce is, in times of what the contest took the loser.
     SHORTEST_TRUCE = 32
     LONGEST_TRUCE = 1024
 
-cdef double TURN_SECONDS = 5e-4        # or one step
+# Of being timed, or one step. To settle, which means to have the data in the right caches, is one step.
+cdef double TURN_SECONDS = 1e-3
 # What the time of a step must come down to for the larger of two teams to be worth its threads.
 cdef double CLEARLY_FASTER = 0.97
 
@@ -20,8 +21,9 @@ cdef struct Contest:
     Py_ssize_t batch_size
     int most
     int[2] members                     # who has the title and who challenges
-    double[2] steps                    # what each did in this contest ...
-    double[2] seconds                  # ... and how long it took
+    double[2] step                     # seconds a step, added up over the times that it was timed ...
+    double[2] worst                    # ... and the longest of these, which the CPU may have been away for
+    double[2] seconds                  # all that it had in this contest
     int turn                           # TURNS: truce
     Py_ssize_t truce
     double steps_left                  # of the truce
@@ -37,22 +39,32 @@ cdef inline int next_challenger(const Contest* c) noexcept nogil:
 
 cdef void begin_contest(Contest* c) noexcept nogil:
     c.members[1] = next_challenger(c)
-    c.steps[0] = c.steps[1] = c.seconds[0] = c.seconds[1] = 0.0
+    c.step[0] = c.step[1] = c.worst[0] = c.worst[1] = c.seconds[0] = c.seconds[1] = 0.0
     c.turn = 0
 
 
-# The members of the next steps. In a contest they are for TURN_SECONDS, else for up to steps_left.
+# Whose turn it is, and whether to settle.
+cdef inline int at_it(const Contest* c) noexcept nogil:
+    return 0 if c.turn == TURNS else c.turn // 2 % 2
+
+
+cdef inline bint settles(const Contest* c) noexcept nogil:
+    return c.turn < TURNS and c.turn % 2 == 0
+
+
+# The members of the next steps: of one if they settle, of TURN_SECONDS if they are timed, else of up to
+# steps_left.
 cdef int choose_members(Contest* c, Py_ssize_t batch_size, int most) noexcept nogil:
     if c.batch_size != batch_size or c.most != most:
         c.batch_size = batch_size
         c.most = c.members[0] = c.members[1] = most
         c.truce = SHORTEST_TRUCE
         begin_contest(c)
-    return c.members[0 if c.turn == TURNS else c.turn % 2]
+    return c.members[at_it(c)]
 
 
 cdef inline double step_seconds(const Contest* c, int who) noexcept nogil:
-    return c.seconds[who] / c.steps[who]
+    return (c.step[who] - c.worst[who]) / (TURNS // 4 - 1)
 
 
 cdef inline bint challenger_wins(const Contest* c) noexcept nogil:
@@ -68,8 +80,10 @@ cdef void note_steps(Contest* c, double steps, double seconds) noexcept nogil:
         if c.steps_left < 1.0:
             begin_contest(c)
         return
-    c.steps[c.turn % 2] += steps
-    c.seconds[c.turn % 2] += seconds
+    c.seconds[at_it(c)] += seconds
+    if not settles(c):
+        c.step[at_it(c)] += seconds / steps
+        c.worst[at_it(c)] = max(c.worst[at_it(c)], seconds / steps)
     c.turn += 1
     if c.turn < TURNS:
         return

@@ -792,8 +792,8 @@ cdef class Plan:
             members = choose_members(&self.contest, job.batch_size, most)
             first, began = job.first, fw_seconds()
             if self.contest.turn < TURNS:
-                job.seconds = TURN_SECONDS
-                job.until = min(until, began + TURN_SECONDS)
+                job.seconds = 0.0 if settles(&self.contest) else TURN_SECONDS
+                job.until = min(until, began + job.seconds)
                 job.last = last
             else:
                 job.seconds, job.until = seconds, until

@@ -21,7 +21,9 @@ def play(step_seconds, int most, double duration):
     while now < duration:
         members = choose_members(&c, 32, most)
         step = step_seconds(members, now)
-        if c.turn < TURNS:
+        if settles(&c):
+            steps = 1
+        elif c.turn < TURNS:
             steps = max(1, <Py_ssize_t>(TURN_SECONDS / step))
         else:
             steps = max(1, min(c.steps_left // 1, <Py_ssize_t>(0.04 / step)))
@@ -53,6 +55,29 @@ def test_the_slower_team_has_little_of_the_time(play, step, slower):
     best = min(seconds, key=seconds.get)
     assert taken.get(3 - best, 0.0) <= 0.05 * sum(taken.values())
     assert steps >= 0.95 * sum(taken.values()) / seconds[best]
+
+
+def test_a_team_that_must_settle_is_timed_afterwards(play):
+    """Two members take twice as long for the first step after a change, and half as long then."""
+    before = [1]
+
+    def step(members, now):
+        slow = 2.0 if members == 2 and before[0] != 2 else 0.5 if members == 2 else 1.0
+        before[0] = members
+        return 2e-3 * slow
+
+    taken, _ = play(step, 2, 3.0)
+    assert taken[2] >= 0.9 * sum(taken.values())
+
+
+def test_a_cpu_that_is_away_now_and_then_does_not_decide(play):
+    random = np.random.default_rng(0)
+
+    def step(members, now):
+        return (0.6e-3 if members == 2 else 1e-3) * (4 if random.random() < 0.1 else 1)
+
+    taken, _ = play(step, 2, 10.0)
+    assert taken[2] >= 0.85 * sum(taken.values())
 
 
 @pytest.mark.parametrize("best", [1, 2, 4, 8])
