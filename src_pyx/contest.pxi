@@ -5,15 +5,19 @@
 # longer each time that it keeps it, the next size challenges. The size of a team changes no bit.
 
 cdef enum:
-    TURNS = 12                         # of a contest: each team settles and is timed, three times
+    # Of a contest: each team settles and is timed, three times, or once if that leaves no doubt.
+    TURNS = 12
+    ROUND_TURNS = 4
     # How long a truce is, in times of what the contest took the loser.
-    SHORTEST_TRUCE = 32
+    SHORTEST_TRUCE = 16
     LONGEST_TRUCE = 1024
 
 # Of being timed, or one step. To settle, which means to have the data in the right caches, is one step.
 cdef double TURN_SECONDS = 1e-3
 # What the time of a step must come down to for the larger of two teams to be worth its threads.
 cdef double CLEARLY_FASTER = 0.97
+# How many times slower a team is that is not timed again.
+cdef double HOPELESS = 1.5
 
 
 cdef struct Contest:
@@ -64,7 +68,13 @@ cdef int choose_members(Contest* c, Py_ssize_t batch_size, int most) noexcept no
 
 
 cdef inline double step_seconds(const Contest* c, int who) noexcept nogil:
-    return (c.step[who] - c.worst[who]) / (TURNS // 4 - 1)
+    if c.turn <= ROUND_TURNS:
+        return c.step[who]
+    return (c.step[who] - c.worst[who]) / (TURNS // ROUND_TURNS - 1)
+
+
+cdef inline bint is_hopeless(const Contest* c, int who) noexcept nogil:
+    return c.step[who] > HOPELESS * c.step[1 - who]
 
 
 cdef inline bint challenger_wins(const Contest* c) noexcept nogil:
@@ -85,7 +95,7 @@ cdef void note_steps(Contest* c, double steps, double seconds) noexcept nogil:
         c.step[at_it(c)] += seconds / steps
         c.worst[at_it(c)] = max(c.worst[at_it(c)], seconds / steps)
     c.turn += 1
-    if c.turn < TURNS:
+    if c.turn < TURNS and not (c.turn == ROUND_TURNS and (is_hopeless(c, 0) or is_hopeless(c, 1))):
         return
     if challenger_wins(c):
         c.members[0], c.members[1] = c.members[1], c.members[0]
@@ -93,4 +103,5 @@ cdef void note_steps(Contest* c, double steps, double seconds) noexcept nogil:
         c.steps_left = c.truce * c.seconds[0] / step_seconds(c, 1)
     else:
         c.steps_left = c.truce * c.seconds[1] / step_seconds(c, 0)
+    c.turn = TURNS
     c.truce = min(2 * c.truce, <Py_ssize_t>LONGEST_TRUCE)

@@ -32,8 +32,9 @@ Figures = dict[str, Any]
 #: A block, the epochs that are timed together, is at least so long: far above the clock's noise.
 BLOCK_SECONDS = 0.02
 
-#: Before each block: the threads of the contender before it look for work a while, then sleep.
-PAUSE_SECONDS = 0.01
+#: Before each block: the threads of the contender before it look for work a while, OpenBLAS's for a
+#: tenth of a second, then sleep.
+PAUSE_SECONDS = 0.12
 
 #: Rounds that are run however long they take.
 MIN_ROUNDS = 2
@@ -93,6 +94,7 @@ def compare(workload: Workload, optimizer: str, settings: Settings) -> Figures:
     contenders = {name: CONTENDERS[name](task) for name in settings.contenders}
     losses = {}
     for name, contender in contenders.items():
+        time.sleep(PAUSE_SECONDS)
         contender.train(workload.epochs)
         losses[name] = workload.loss(contender.weights(), task.x, task.y)
     times = race(contenders, workload.steps, settings.seconds)
