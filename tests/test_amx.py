@@ -38,6 +38,9 @@ SHAPES = [
     *((rows, 5, 18) for rows in (511, 512, 513)),
 ]
 
+#: What the files below take from those that they usually stand among.
+IMPORTS = "from libc.math cimport INFINITY\nfrom libc.string cimport memcpy\n"
+
 AMX = "kernels/amx.pxi"
 FAULTS = [
     Fault("rest of a number forgotten", AMX, "first = «first - part»", "first"),
@@ -73,7 +76,7 @@ def emulated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("amx")
     sources = plant(folder, FAULTS)
     files = (f'include "kernels/{name}.pxi"\n' for name in ("simd", "matmul", "amx"))
-    (sources / "amx_emulated.pyx").write_text("".join([SWITCH, *files]))
+    (sources / "amx_emulated.pyx").write_text("".join([IMPORTS, SWITCH, *files]))
     (kernels,) = compile_modules(folder, sources, ("amx_emulated",), *emulated_tiles())
     return kernels
 

@@ -79,9 +79,10 @@ def results_of(*rows, level="avx512"):
                 "flops": 80,
                 "peak": 100.0,
                 "contenders": {
-                    name: {"best": seconds, "loss": loss}
+                    name: {"best": seconds, "median": 1.2 * seconds, "loss": loss}
                     for name, (seconds, loss) in contenders.items()
                 },
+                "one_thread": {"median": 1.2} if threads > 1 else None,
             }
             for workload, threads, contenders in rows
         ],
@@ -98,7 +99,8 @@ def test_ratios_goals_and_losses():
     assert first.fastest_peer() == "JAX"
     assert first.times("PyTorch") == 3.0
     assert first.share() == pytest.approx(0.8)
-    assert results.against_one_thread(second) == 1.25
+    assert first.against_one_thread() is None
+    assert second.against_one_thread() == 1.25
     assert first.odd_losses() == []
     assert second.odd_losses() == ["JAX"]
     found = {outcome.measure: (outcome.goal, outcome.met) for outcome in goals.outcomes(results)}

@@ -58,8 +58,8 @@ class Fastweights(Contender):
     def version(cls) -> str:
         return fw.__version__
 
-    def __init__(self, task: Task, precision: str = "highest") -> None:
-        self.task, self.precision = task, precision
+    def __init__(self, task: Task, precision: str = "highest", threads: int | None = None) -> None:
+        self.task, self.precision, self.threads = task, precision, threads
         widths, activation = task.workload.widths, task.workload.activation
         stack = [layers.Dense(units, activation) for units in widths[1:-1]]
         self.model = fw.Sequential([*stack, layers.Dense(widths[-1])], widths[0], seed=0)
@@ -73,7 +73,8 @@ class Fastweights(Contender):
     def train(self, epochs: int) -> None:
         fw.set_matmul_precision(self.precision)
         batch = self.task.workload.batch
-        self.model.fit(self.task.x, self.task.y, batch, epochs, verbose=0, shuffle=True)
+        with fw.threads(self.threads or fw.get_num_threads()):
+            self.model.fit(self.task.x, self.task.y, batch, epochs, verbose=0, shuffle=True)
 
     def weights(self) -> Weights:
         return self.model.get_weights()

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from bench.peers.contenders import OURS
 from bench.peers.results import Results, Row
 
-Measure = Callable[[Results, Row], "float | None"]
+Measure = Callable[[Row], "float | None"]
 
 MEASURES: dict[str, Measure] = {
-    "times the fastest peer": lambda results, row: row.times(row.fastest_peer()),
-    "times PyTorch": lambda results, row: row.times("PyTorch"),
-    "share of the float32 peak": lambda results, row: row.share(),
-    "times its own speed on 1 thread": lambda results, row: results.against_one_thread(row),
-    "steps a second (200 us each)": lambda results, row: (
-        1 / seconds if (seconds := row.seconds()) else None
-    ),
+    "times the fastest peer": lambda row: row.times(row.fastest_peer()),
+    "times PyTorch": lambda row: row.times("PyTorch"),
+    "share of the float32 peak": lambda row: row.share(),
+    "times its own speed on 1 thread": lambda row: row.against_one_thread(),
+    "steps a second (200 us each)": lambda row: 1 / seconds if (seconds := row.seconds()) else None,
 }
 
 
@@ -108,7 +106,7 @@ def outcomes(results: Results) -> Iterator[Outcome]:
         least = goal.with_amx if amx and goal.with_amx else goal.least
         for threads in goal.threads:
             row = results.row(goal.workload, goal.optimizer, threads)
-            reached = row and MEASURES[goal.measure](results, row)
+            reached = row and MEASURES[goal.measure](row)
             if reached:
                 yield Outcome(goal.workload, threads, goal.measure, least, reached)
     for figures in results.precisions:

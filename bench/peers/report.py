@@ -55,7 +55,7 @@ def _times(results: Results, rows: list[Row]) -> str:
         line += [ratio(row.times(row.fastest_peer())), ratio(row.times("PyTorch"))]
         share = row.share()
         line += ["-", "-"] if share is None else [f"{share * row.peak / 1e9:.1f}", f"{share:.0%}"]
-        lines.append(line + [ratio(results.against_one_thread(row))] * several)
+        lines.append(line + [ratio(row.against_one_thread())] * several)
     return text_table(lines)
 
 

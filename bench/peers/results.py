@@ -49,6 +49,11 @@ class Row:
         seconds = self.seconds(name)
         return self.figures["flops"] / seconds / self.peak if seconds else None
 
+    def against_one_thread(self) -> float | None:
+        """Our step's time with one thread over that with all, medians of the same rounds."""
+        alone, ours = self.figures["one_thread"], self.figures["contenders"].get(OURS)
+        return alone["median"] / ours["median"] if alone and ours else None
+
     def odd_losses(self) -> list[str]:
         """Who reached another loss than the others did."""
         losses = {name: found["loss"] for name, found in self.figures["contenders"].items()}
@@ -81,13 +86,6 @@ class Results:
     def row(self, workload: str, optimizer: str, threads: int) -> Row | None:
         """The row, if it was run."""
         return next((row for row in self if row.key == (workload, optimizer, threads)), None)
-
-    def against_one_thread(self, row: Row) -> float | None:
-        """Our time with one thread over that of this row."""
-        workload, optimizer, _ = row.key
-        alone = self.row(workload, optimizer, 1)
-        before, now = alone and alone.seconds(), row.seconds()
-        return before / now if before and now else None
 
     @classmethod
     def read(cls, path: Path) -> Results:
