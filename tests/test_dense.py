@@ -24,7 +24,7 @@ SHAPES = [
     *((9, depth, 3) for depth in DEPTHS),
     *((rows, 18, 40) for rows in ROWS),
     *((rows, 70, 5) for rows in ROWS),
-    # Large layers, whose dx goes by the kernel; in the last one rows are so long that they are copied.
+    # Large layers, whose dx goes by the kernel; the last one has rows so long that they are copied.
     *((rows, 600, 300) for rows in (128, 141, 193)),
     (270, 2100, 330),
 ]
