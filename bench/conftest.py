@@ -3,7 +3,7 @@
 import os
 
 # Before NumPy is imported, whose BLAS reads it once.
-os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = os.environ["FASTWEIGHTS_NUM_THREADS"] = "1"
 
 import warnings
 from pathlib import Path

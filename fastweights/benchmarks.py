@@ -42,7 +42,7 @@ ROUNDS = 100
 BLOCK_SECONDS = 0.001
 
 #: One thread for everyone: read by NumPy's BLAS when it is imported, and by this library.
-ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "FASTWEIGHTS_NUM_THREADS": "1"}
 
 #: Of a network with more parameters, so many are nudged and the time is scaled to all.
 MAX_NUDGED = 8192

@@ -67,3 +67,14 @@ def test_shapes_agree_with_the_oracle(level, rows, inputs, outputs, dtype):
 def test_a_row_has_the_same_bits_alone_and_in_a_batch(rows, inputs, outputs, dtype):
     model, x, _, (prediction, _, _) = results(rows, inputs, outputs, dtype)
     same_bits(model.predict(x[-1:]), prediction[-1:])
+
+
+@pytest.mark.parametrize("outputs", [3, 9, 40, 200])
+@pytest.mark.parametrize("activation", ["linear", "relu", "tanh"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nan_goes_through(level, dtype, activation, outputs):
+    """Also where a maximum is part of the product: inf - inf is no number, and no 0."""
+    model = network((4, outputs, 2), activation, dtype=dtype)
+    kernel = model.weights[0]
+    kernel[0, -1], kernel[1, -1] = np.inf, -np.inf
+    assert np.isnan(model.predict(np.ones((30, 4)))).all()

@@ -157,6 +157,7 @@ def run(settings: Settings) -> Iterator[Figures]:
     count = str(settings.threads)
     environment = {
         "OMP_NUM_THREADS": count,
+        "FASTWEIGHTS_NUM_THREADS": count,
         "OPENBLAS_NUM_THREADS": count,
         "MKL_NUM_THREADS": count,
     }
