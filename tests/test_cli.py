@@ -333,8 +333,17 @@ def test_ctrl_c_ends_training_with_130_and_leaves_no_file(table, tmp_path):
     out = tmp_path / "m.safetensors"
     command = [sys.executable, "-m", "fastweights", "train", table, "--target", "rent"]
     command += ["--out", str(out), "--epochs", "10000000", "--patience", "0"]
+
+    def listen() -> None:
+        """Also where the tests run in the background, which a shell lets ignore Ctrl-C."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     with subprocess.Popen(
-        command, cwd=Path(__file__).parent, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        command,
+        cwd=Path(__file__).parent,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=listen,
     ) as process:
         assert b"epoch 1/" in process.stderr.readline()
         time.sleep(0.2)
