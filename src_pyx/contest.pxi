@@ -68,9 +68,10 @@ cdef int choose_members(Contest* c, Py_ssize_t batch_size, int most) noexcept no
 
 
 cdef inline double step_seconds(const Contest* c, int who) noexcept nogil:
-    if c.turn <= ROUND_TURNS:
-        return c.step[who]
-    return (c.step[who] - c.worst[who]) / (TURNS // ROUND_TURNS - 1)
+    cdef double step = c.step[who]
+    if c.turn > ROUND_TURNS:
+        step = (step - c.worst[who]) / (TURNS // ROUND_TURNS - 1)
+    return max(step, 1e-9)             # a clock may be coarse
 
 
 cdef inline bint is_hopeless(const Contest* c, int who) noexcept nogil:
