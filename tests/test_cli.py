@@ -155,11 +155,8 @@ def test_train_options_reach_the_network(table, tmp_path):
     options += " --learning-rate 0.02 --loss huber --epochs 2 --batch-size 16 --patience 0"
     options += " --validation-fraction 0 --test-fraction 0.5 --log-target --threads 1 --quiet"
     argv = ["train", table, "--target", "rent", "--out", out, *options.split()]
-    threads = fw.get_num_threads()
-    try:
+    with fw.threads(fw.get_num_threads()):  # which ends what --threads set
         assert cli.main(argv) == 0
-    finally:
-        fw.set_num_threads(threads)
     model = fw.load(out)
     assert [layer.units for layer in model.layers] == [7, 5, 1]
     assert [layer.activation.name for layer in model.layers] == ["relu", "selu", "linear"]

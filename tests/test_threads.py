@@ -72,7 +72,7 @@ def test_one_hash_for_every_number_of_threads_and_every_level():
         assert len({one for hashes in found.values() for one in hashes[case]}) == 1, (name, found)
 
 
-def test_teams_of_changing_size_leave_the_bits_alone():
+def test_teams_of_changing_size_leave_the_bits_alone(nothing_set):
     """Two sizes of a team take turns while a model trains, here for some fifty contests."""
     x, y = data(6000, 60, 4)
     found = []
@@ -107,7 +107,7 @@ def test_few_rows_on_many_threads(rows, monkeypatch):
     same_bits(output, other)
 
 
-def test_small_steps_are_left_to_one_thread():
+def test_small_steps_are_left_to_one_thread(nothing_set):
     with fw.threads(2):
         small = network((4, 8, 2))
         small.train_on_batch(*data(4, 4, 2))
@@ -126,11 +126,17 @@ def test_more_threads_make_a_new_plan_and_fewer_do_not(every_thread):
         assert model._plan_for("fit", 64).members == 3
 
 
-def test_the_budget(monkeypatch):
-    cpus = SETTINGS._available_cpus()
-    monkeypatch.setattr(SETTINGS, "_settings", {"num_threads": None, "matmul_precision": "highest"})
+@pytest.fixture
+def nothing_set(monkeypatch):
+    """Threads and grain as a process begins, whatever its environment says."""
+    monkeypatch.setattr(SETTINGS, "_settings", {**SETTINGS._settings, "num_threads": None})
+    monkeypatch.setattr(SETTINGS, "_grain", 4e5)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.delenv("FASTWEIGHTS_NUM_THREADS", raising=False)
+
+
+def test_the_budget(nothing_set, monkeypatch):
+    cpus = SETTINGS._available_cpus()
     assert fw.get_num_threads() == cpus
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert fw.get_num_threads() == 1
@@ -176,9 +182,8 @@ def test_no_limit_without_control_groups(tmp_path):
     assert SETTINGS._quota(str(tmp_path)) is None
 
 
-def test_fewer_threads_where_a_container_allows_less(monkeypatch):
+def test_fewer_threads_where_a_container_allows_less(nothing_set, monkeypatch):
     monkeypatch.setattr(SETTINGS, "_quota", lambda: 1)
-    monkeypatch.delenv("FASTWEIGHTS_NUM_THREADS", raising=False)
     assert fw.config()["cpus"] == 1
     assert fw.get_num_threads() == 1
 
@@ -187,7 +192,8 @@ def test_fewer_threads_where_a_container_allows_less(monkeypatch):
 def test_the_affinity_is_honoured():
     done = run_python(
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
-        "import fastweights as fw; print(fw.get_num_threads())"
+        "import fastweights as fw; print(fw.get_num_threads())",
+        FASTWEIGHTS_NUM_THREADS="",
     )
     assert done.stdout == "1\n"
 
