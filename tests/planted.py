@@ -42,13 +42,16 @@ SMALL_ARENA = {"CHUNK_ROWS = 256": "CHUNK_ROWS = 24", "WHOLE_ROWS = 1024": "WHOL
 #: Macros of a build for every CPU.
 BASELINE = MappingProxyType({"FW_LEVEL_BASELINE": "1", "FW_LEVEL": '"baseline"', "FW_F64": "1"})
 
-#: The compiler's flags for each CPU level that tests build.
+#: The compiler's flags for each CPU level that tests build, best level first.
 FLAGS = {
     "avx512": "-mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma -mprefer-vector-width=512",
     "avx2": "-mavx2 -mfma",
     "neon": "",
     "baseline": "",
 }
+
+#: The level that tiles are emulated on: the fastest one here.
+EMULATED_LEVEL = next(level for level in _dispatch.available_levels() if level in FLAGS)
 
 
 @dataclass(frozen=True)
@@ -127,8 +130,8 @@ def compile_modules(
 
 
 def emulated_tiles() -> tuple[dict[str, str], tuple[str, ...]]:
-    """Macros and flags of float32 kernels of the level in use, but on tiles emulated in C."""
-    level = "avx512" if _dispatch.LEVEL == "amx" else _dispatch.LEVEL
+    """Macros and flags of float32 kernels for this CPU, but on tiles emulated in C."""
+    level = EMULATED_LEVEL
     macros = {f"FW_LEVEL_{level.upper()}": "1", "FW_LEVEL": f'"{level}"', "FW_F64": "0"}
     return {**macros, "FW_EMULATE_TILES": "1"}, ("-O2", *FLAGS[level].split())
 
