@@ -440,10 +440,13 @@ cdef class Plan:
 
     cdef Py_ssize_t rows_at_a_time(self, Py_ssize_t rows) noexcept nogil:
         """Of a batch, or in inference of all there are: it decides how ops go about them."""
-        cdef Py_ssize_t slices = self.slices_of(rows)
-        if self.gradients.at == NULL or slices > 1:
-            return min((rows + slices - 1) // slices, <Py_ssize_t>CHUNK_ROWS)
-        return min(rows, <Py_ssize_t>WHOLE_ROWS)
+        cdef Py_ssize_t slices
+        if self.gradients.at == NULL:
+            return min(rows, <Py_ssize_t>CHUNK_ROWS)
+        slices = self.slices_of(rows)
+        if slices == 1:
+            return min(rows, <Py_ssize_t>WHOLE_ROWS)
+        return min((rows + slices - 1) // slices, <Py_ssize_t>CHUNK_ROWS)
 
     cdef int team_for(self, double work, Py_ssize_t units, int threads) noexcept nogil:
         """Members that `work` multiply-adds in so many units repay, of `threads` that are allowed."""
@@ -464,9 +467,13 @@ cdef class Plan:
 
     cdef Py_ssize_t first_piece(self, Py_ssize_t i, int member, int members) noexcept nogil:
         cdef const Op* op = &self.ops[i]
-        cdef Py_ssize_t share = self.n_parameters * member // members - self.offsets[i]
-        if op.pieces == 0 or share <= 0:
+        cdef Py_ssize_t share
+        # Without a division at both ends, which a step of one row would notice.
+        if member == 0 or op.pieces == 0:
             return 0
+        if member == members:
+            return op.pieces
+        share = max(<Py_ssize_t>0, self.n_parameters * member // members - self.offsets[i])
         return min((share + op.piece_parameters - 1) // op.piece_parameters, op.pieces)
 
     # ---- rows --------------------------------------------------------------------------------------
@@ -875,7 +882,7 @@ cdef class Plan:
         if not ready(x, self.table.real_bytes, self.ops[0].inputs):
             return None
         rows = len(x)
-        if rows > self.room or not self.needs_no_grant(rows, matmul_parts):
+        if rows > self.room or not self.serves(rows, matmul_parts) or self.team_of(rows, 2) > 1:
             return None
         out = empty((rows, self.ops[self.n_ops - 1].outputs), "f" if self.table.real_bytes == 4 else "d")
         self.infer(x, None, out, 0, rows, 0.0)

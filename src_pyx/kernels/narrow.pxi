@@ -98,7 +98,7 @@ cdef void narrow_forward(real* z, const real* x, const real* kt, const real* bia
     cdef vreal result
     cdef Py_ssize_t row, i, count, n
     if bias != NULL:
-        for row in range(FOLD_ROWS):
+        for row in range(min(rows, <Py_ssize_t>FOLD_ROWS)):
             for i in range(outputs):
                 start[row * outputs + i] = bias[i]
     row = 0
@@ -117,7 +117,7 @@ cdef void narrow_forward(real* z, const real* x, const real* kt, const real* bia
         i = 0
         while i < n:
             result = lane_sums(sums + i)
-            store_first(z + i, result if bias == NULL else vload(start + i) + result, n - i)
+            store_first(z + i, result if bias == NULL else load_first(start + i, n - i) + result, n - i)
             i += VL
         row += count
         x += count * inputs
