@@ -259,7 +259,7 @@ cdef class Plan:
         return self.team_of(rows, threads)
 
     cdef int team_of(self, Py_ssize_t rows, int threads) noexcept nogil:
-        cdef Py_ssize_t units, slices = 1
+        cdef Py_ssize_t units, slices
         if self.gradients.at == NULL:
             return self.team_for(rows * self.work_per_row, (rows + self.room - 1) // self.room, threads)
         slices = self.slices_of(rows)
@@ -278,7 +278,6 @@ cdef class Plan:
 
     cdef divide(self, bint kept):
         """How many threads can be of use, and the rows that each has in the arena."""
-        cdef Py_ssize_t n
         self.members = <int>max(1, min(self.threads, <Py_ssize_t>MAX_MEMBERS))
         self.slices = 1
         if kept:
