@@ -16,6 +16,19 @@ cdef extern from *:
     const char* FW_LEVEL
 
 include "kernels/simd.pxi"
+
+
+# Where a row of such width stands in a, which may be NULL.
+cdef inline real* rows_of(const void* a, Py_ssize_t row, Py_ssize_t width) noexcept nogil:
+    return NULL if a == NULL else <real*>a + row * width
+
+
+# Rows [begin, end) of op's dx, which every backward finishes with this, become the dz of the op before.
+cdef inline void finish_dx(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    if op != NULL and op.before != NULL and op.before.to_dz != NULL:
+        op.before.to_dz(op.before, begin, end)
+
+
 include "kernels/elementary.pxi"
 include "kernels/activations.pxi"
 include "kernels/matmul.pxi"
@@ -32,14 +45,14 @@ include "kernels/updates.pxi"
 include "kernels/peak.pxi"
 
 cdef OpKind[5] OPS = [
-    OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_backward,
-           dense_op_gradient),
-    OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_backward,
+    OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
+           dense_op_backward, dense_op_gradient),
+    OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
+           activation_op_backward, NULL),
+    OpKind("softmax", softmax_op_measure, NULL, softmax_op_forward, NULL, softmax_op_backward, NULL),
+    OpKind("log_softmax", softmax_op_measure, NULL, log_softmax_op_forward, NULL, log_softmax_op_backward,
            NULL),
-    OpKind("softmax", softmax_op_measure, NULL, softmax_op_forward, softmax_op_backward, NULL),
-    OpKind("log_softmax", softmax_op_measure, NULL, log_softmax_op_forward, log_softmax_op_backward,
-           NULL),
-    OpKind(NULL, NULL, NULL, NULL, NULL, NULL),
+    OpKind(NULL, NULL, NULL, NULL, NULL, NULL, NULL),
 ]
 
 cdef KernelTable TABLE

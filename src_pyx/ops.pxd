@@ -14,7 +14,9 @@ ctypedef void (*op_measure)(Op* op) noexcept nogil
 # `rows` go through at a time. May be NULL.
 ctypedef void (*op_prepare)(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece,
                             Py_ssize_t end_piece) noexcept nogil
-# forward: y from x; backward: dx from dy. Rows [begin, end) only, and no row looks at another.
+# forward: y from x; to_dz: dy becomes dz, the gradient by what the op's own activation was applied to
+# (NULL: it has none); backward: dx from dz, which then is made `before`'s dz, while it is in the cache.
+# Rows [begin, end) only, and no row looks at another.
 ctypedef void (*op_rows)(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
 # Gradients of these pieces of the parameters from rows [begin, end): one chain over the rows in order,
 # going on from what is there if `accumulate`. NULL without parameters.
@@ -32,14 +34,15 @@ cdef struct Op:
     const void* x
     void* y
     void* dx                 # NULL where nobody wants it
-    void* dy                 # `backward` may overwrite it
+    void* dy                 # from `to_dz` on it holds dz
+    const Op* before         # whose dy dx is; NULL for the first op
     # The op's own part of the flat vectors; its layout is the op's business.
     const void* parameters
     void* gradients
     # What `measure` asked for.
     void* prepared           # prepared_reals: what `prepare` made
     void* saved              # rows x saved_per_row reals: `forward` writes, `backward` reads; NULL in inference
-    void* scratch            # scratch_reals that live from `backward` to `gradient`; NULL in inference
+    void* scratch            # scratch_reals that live from `to_dz` to `gradient`; NULL in inference
     void* workspace          # workspace_reals that no other thread has and no call finds as it left them
     Py_ssize_t prepared_reals
     Py_ssize_t saved_per_row
@@ -58,6 +61,7 @@ cdef struct Op:
     double activation_options[2]
     op_prepare prepare
     op_rows forward
+    op_rows to_dz
     op_rows backward
     op_gradient gradient
 
@@ -125,6 +129,7 @@ cdef struct OpKind:
     op_measure measure
     op_prepare prepare
     op_rows forward
+    op_rows to_dz
     op_rows backward
     op_gradient gradient
 

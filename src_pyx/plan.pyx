@@ -79,7 +79,7 @@ cdef enum:
     WHOLE_ROWS = 1024
     CHUNK_ROWS = 256
     # Parameters whose gradient, update and preparation follow each other while they are in the cache.
-    GROUP_PARAMETERS = 131072
+    GROUP_PARAMETERS = 32768
     # Rows are picked from all over the data: how far ahead they are fetched, and how much of each.
     ROWS_AHEAD = 12
     PREFETCHED_BYTES = 512
@@ -301,6 +301,7 @@ cdef class Plan:
             kind = <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
             op.prepare = kind.prepare
             op.forward = kind.forward
+            op.to_dz = kind.to_dz
             op.backward = kind.backward
             op.gradient = kind.gradient
             op.inputs = spec.inputs
@@ -341,15 +342,19 @@ cdef class Plan:
         """Allocates the arena, whose bytes `place` counted with no memory behind it, and hands it out."""
         cdef int member
         cdef Py_ssize_t i
+        cdef Op* ops
         self.memory = <char*>calloc(self.arena_bytes + ALIGNMENT, 1)
         if self.memory == NULL:
             raise MemoryError(f"no {self.arena_bytes:,} bytes for batches of {self.rows} rows")
         fw_want_huge_pages(self.memory, self.arena_bytes + ALIGNMENT)
         self.place(self.memory + ALIGNMENT - <uintptr_t>self.memory % ALIGNMENT)
-        for member in range(1, self.members):
-            memcpy(self.ops + member * self.n_ops, self.ops, self.n_ops * sizeof(Op))
+        for member in range(self.members):
+            ops = self.ops + member * self.n_ops
+            if member > 0:
+                memcpy(ops, self.ops, self.n_ops * sizeof(Op))
             for i in range(self.n_ops):
-                self.ops[member * self.n_ops + i].workspace = self.workspaces + member * self.workspace_bytes
+                ops[i].before = &ops[i - 1] if i > 0 else NULL
+                ops[i].workspace = self.workspaces + member * self.workspace_bytes
 
     cdef char* place(self, char* at):
         cdef Py_ssize_t bytes = self.table.real_bytes, row_bytes = self.capacity * bytes, i
@@ -369,7 +374,6 @@ cdef class Plan:
             op.x = self.inputs if i == 0 else self.ops[i - 1].y
             op.y = take(&at, row_bytes * op.outputs)
             op.prepared = take(&at, op.prepared_reals * bytes)
-            op.workspace = self.workspaces
             if training:
                 op.dx = previous_dy
                 op.dy = take(&at, row_bytes * op.outputs)
@@ -510,12 +514,14 @@ cdef class Plan:
 
     cdef void measure_loss(self, Op* ops, Py_ssize_t begin, Py_ssize_t end, double scale,
                            bint with_gradient) noexcept nogil:
-        """The loss of each row and, times scale, its gradient where backward starts."""
+        """The loss of each row and, times scale, its gradient by what backward starts from."""
         cdef Op* op = &ops[self.n_loss_ops - 1]
         cdef Py_ssize_t row_bytes = op.outputs * self.table.real_bytes
         self.loss.compute(self.values + begin, <char*>op.dy + begin * row_bytes if with_gradient else NULL,
                           <char*>op.y + begin * row_bytes, self.targets + begin * self.target_bytes,
                           end - begin, op.outputs, self.loss_options, scale)
+        if with_gradient and op.to_dz != NULL:
+            op.to_dz(op, begin, end)
 
     cdef void measure_metrics(self, Op* ops, double* state, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         cdef Op* last = &ops[self.n_ops - 1]
@@ -771,6 +777,8 @@ cdef class Plan:
         cdef Py_ssize_t end = self.share_of(rows, member + 1, team.members)
         ops[0].x = self.inputs
         memcpy(<char*>final.dy + begin * dy_bytes, self.job.x + begin * dy_bytes, (end - begin) * dy_bytes)
+        if final.to_dz != NULL:
+            final.to_dz(final, begin, end)
         for i in range(self.n_ops - 1, -1, -1):
             ops[i].backward(&ops[i], begin, end)
         self.give_dx(ops, begin, begin, end)

@@ -122,19 +122,28 @@ cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* 
         row += block
 
 
-# On entry dy is the loss's gradient by y; on return it is dz, that by z:  dz = dy * f'(z).
-# dx (may be NULL) = dz . kernel^T. right gets dz as well, as `dense_gradient` wants it.
-cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope, const RightHand* right,
-                         const DenseKernel* k, real* workspace, Py_ssize_t rows,
-                         const Activation* activation, const double* options) noexcept nogil:
-    cdef Product p
+# dy (rows, outputs) is the loss's gradient by y on entry and dz, that by z, on return:  dz = dy * f'(z).
+# right gets dz as well, as `dense_gradient` wants it.
+cdef void dense_to_dz(real* dy, const real* y, const real* slope, const RightHand* right, Py_ssize_t rows,
+                      Py_ssize_t outputs, const Activation* activation, const double* options) noexcept nogil:
     cdef Split tiles
-    cdef Py_ssize_t row = 0, block, first
-    cdef Py_ssize_t at_once = block_rows(k.outputs, k.parts)
-    if is_narrow(k.outputs):
-        activation.backward(dy, y, slope, rows * k.outputs, options)
-        if dx != NULL:
-            narrow_backward(dx, dy, k.transposed, rows, k.inputs, k.outputs)
+    activation.backward(dy, y, slope, rows * outputs, options)
+    if FW_TILES and right.parts > 0:
+        tiles = Split(right.at, right.stride, right.parts)
+        split_right(&tiles, dy, outputs, outputs, rows)
+    elif right.at != NULL:
+        pack(right.at, right.stride, dy, rows, outputs)
+
+
+# dx = dz . kernel^T, block by block, and each block finished (see `finish_dx`) as rows [first, ...) of op,
+# unless op is NULL.
+cdef void dense_backward(real* dx, const real* dz, real* dzt, const DenseKernel* k, real* workspace,
+                         Py_ssize_t rows, const Op* op, Py_ssize_t first) noexcept nogil:
+    cdef Product p
+    cdef Py_ssize_t row = 0, block, at_once = block_rows(k.outputs, k.parts), step = 0
+    if k.transposed == NULL:
+        turned_backward(dx, dz, dzt, k, workspace, rows)
+        finish_dx(op, first, first + rows)
         return
     multiply_by(&p, k.transposed, k.transposed, k.outputs, k.inputs)
     p.ldc = k.inputs
@@ -142,26 +151,22 @@ cdef void dense_backward(real* dx, real* dy, const real* y, const real* slope, c
     p.a_k = 1
     p.start = NULL
     p.start_row = 0
+    if op != NULL and op.before != NULL:
+        step = op.before.row_step
+    if step > 0:
+        at_once = (at_once + step - 1) // step * step
     while row < rows:
         block = min(at_once, rows - row)
-        first = row * k.outputs
-        activation.backward(dy + first, y + first, NULL if slope == NULL else slope + first,
-                            block * k.outputs, options)
-        if FW_TILES and k.parts > 0:
-            tiles = Split(right.at + line_reals(row, k.parts), right.stride, k.parts)
-            split_right(&tiles, dy + first, k.outputs, k.outputs, block)
-        elif right.at != NULL:
-            pack(right.at + row * PANEL, right.stride, dy + first, block, k.outputs)
-        if dx != NULL and k.transposed != NULL:
-            p.c = dx + row * k.inputs
-            p.a = dy + first
-            if FW_TILES and k.parts > 0:
-                multiply_by_tiles(p.c, NULL, p.a, k.transposed, k.parts, workspace, block, k.outputs, k.inputs)
-            else:
-                matmul(&p, block, k.inputs)
+        p.c = dx + row * k.inputs
+        p.a = dz + row * k.outputs
+        if is_narrow(k.outputs):
+            narrow_backward(p.c, p.a, k.transposed, block, k.inputs, k.outputs)
+        elif FW_TILES and k.parts > 0:
+            multiply_by_tiles(p.c, NULL, p.a, k.transposed, k.parts, workspace, block, k.outputs, k.inputs)
+        else:
+            matmul(&p, block, k.inputs)
+        finish_dx(op, first + row, first + row + block)
         row += block
-    if dx != NULL and k.transposed == NULL:
-        turned_backward(dx, dy, right.turned, k, workspace, rows)
 
 
 # dx = dz . kernel^T as dx^T = kernel . dz^T, which reads the kernel as it stands, and once.
@@ -446,10 +451,6 @@ cdef void split_kernel(const Op* op, int parts, real* tiles, real* transposed, c
         split_right_transposed(&part, kernel, op.outputs, inputs, op.outputs)
 
 
-cdef inline real* rows_of(const void* a, Py_ssize_t row, Py_ssize_t width) noexcept nogil:
-    return NULL if a == NULL else <real*>a + row * width
-
-
 # Where dz from this row on goes in its other forms.
 cdef inline RightHand right_hand(const Op* op, Py_ssize_t row) noexcept nogil:
     cdef int parts = (<const DenseKernel*>op.prepared).parts
@@ -472,12 +473,18 @@ cdef void dense_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexc
                   end - begin, op.activation, op.activation_options)
 
 
-cdef void dense_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+cdef void dense_op_to_dz(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef RightHand right = right_hand(op, begin)
-    dense_backward(rows_of(op.dx, begin, op.inputs), rows_of(op.dy, begin, op.outputs),
-                   rows_of(op.y, begin, op.outputs), rows_of(op.saved, begin, op.outputs), &right,
-                   <const DenseKernel*>op.prepared, <real*>op.workspace, end - begin, op.activation,
-                   op.activation_options)
+    dense_to_dz(rows_of(op.dy, begin, op.outputs), rows_of(op.y, begin, op.outputs),
+                rows_of(op.saved, begin, op.outputs), &right, end - begin, op.outputs, op.activation,
+                op.activation_options)
+
+
+cdef void dense_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    if op.dx != NULL:
+        dense_backward(rows_of(op.dx, begin, op.inputs), rows_of(op.dy, begin, op.outputs),
+                       right_hand(op, begin).turned, <const DenseKernel*>op.prepared, <real*>op.workspace,
+                       end - begin, op, begin)
 
 
 cdef void dense_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
@@ -516,7 +523,6 @@ def apply_dense_forward(size_t y, size_t slope, size_t x, size_t kernel, size_t 
 def apply_dense_backward(size_t dx, size_t dkernel, size_t dbias, size_t dz, size_t x, size_t kernel,
                          size_t scratch, Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs,
                          bint accumulate):
-    cdef const Activation* linear = find_activation("linear")
     cdef DenseKernel k = DenseKernel(inputs, outputs, <const real*>kernel, NULL, NULL, <const real*>scratch, 0)
     cdef RightHand right = RightHand(NULL, rows * PANEL, 0, NULL)
     cdef real* workspace = <real*>scratch + packed_reals(outputs, inputs) + packed_reals(rows, outputs)
@@ -527,6 +533,7 @@ def apply_dense_backward(size_t dx, size_t dkernel, size_t dbias, size_t dz, siz
             pack_transposed(<real*>scratch, k.kernel, inputs, outputs, 0, inputs)
         if has_panels(outputs):
             right.at = <real*>scratch + packed_reals(outputs, inputs)
-        dense_backward(<real*>dx, <real*>dz, NULL, NULL, &right, &k, NULL, rows, linear, NULL)
+            pack(right.at, right.stride, <const real*>dz, rows, outputs)
+        dense_backward(<real*>dx, <const real*>dz, NULL, &k, NULL, rows, NULL, 0)
         dense_gradient(<real*>dkernel, <real*>dbias, <const real*>x, <const real*>dz, &right, workspace,
                        rows, inputs, outputs, 0, inputs, accumulate)

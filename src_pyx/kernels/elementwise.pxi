@@ -12,9 +12,14 @@ cdef void activation_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) 
                           op.activation_options)
 
 
+cdef void activation_op_to_dz(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    op.activation.backward(rows_of(op.dy, begin, op.outputs), rows_of(op.y, begin, op.outputs),
+                           rows_of(op.saved, begin, op.outputs), (end - begin) * op.outputs,
+                           op.activation_options)
+
+
 cdef void activation_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef real* dy = rows_of(op.dy, begin, op.outputs)
-    op.activation.backward(dy, rows_of(op.y, begin, op.outputs), rows_of(op.saved, begin, op.outputs),
-                           (end - begin) * op.outputs, op.activation_options)
     if op.dx != NULL:
-        memcpy(rows_of(op.dx, begin, op.inputs), dy, (end - begin) * op.inputs * sizeof(real))
+        memcpy(rows_of(op.dx, begin, op.inputs), rows_of(op.dy, begin, op.outputs),
+               (end - begin) * op.inputs * sizeof(real))
+        finish_dx(op, begin, end)

@@ -159,6 +159,7 @@ cdef void softmax_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) no
     if op.dx != NULL:
         softmax_backward(rows_of(op.dx, begin, op.inputs), rows_of(op.dy, begin, op.outputs),
                          rows_of(op.y, begin, op.outputs), end - begin, op.outputs)
+        finish_dx(op, begin, end)
 
 
 cdef void log_softmax_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -170,6 +171,7 @@ cdef void log_softmax_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end
     if op.dx != NULL:
         log_softmax_backward(rows_of(op.dx, begin, op.inputs), rows_of(op.dy, begin, op.outputs),
                              rows_of(op.y, begin, op.outputs), end - begin, op.outputs)
+        finish_dx(op, begin, end)
 
 
 # ---- the same on plain arrays, by address ----------------------------------------------------------
