@@ -945,10 +945,11 @@ cdef inline int64_t order_at(const Job* job, Py_ssize_t i) noexcept nogil:
 
 cdef inline void prefetch_row(const char* row, Py_ssize_t size) noexcept nogil:
     """Has the beginning of a row fetched; what follows in a long one the hardware sees coming."""
-    cdef Py_ssize_t at = 0
-    while at < min(size, <Py_ssize_t>PREFETCHED_BYTES):
-        fw_prefetch(row + at)
-        at += LINE_BYTES
+    cdef const char* end = row + min(size, <Py_ssize_t>PREFETCHED_BYTES)
+    row -= <uintptr_t>row % LINE_BYTES
+    while row < end:
+        fw_prefetch(row)
+        row += LINE_BYTES
 
 
 cdef inline void copy_row(char* to, const char* row, Py_ssize_t size) noexcept nogil:
