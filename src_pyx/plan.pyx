@@ -460,6 +460,8 @@ cdef class Plan:
 
     cdef Py_ssize_t share_of(self, Py_ssize_t rows, int member, int members) noexcept nogil:
         """Where the rows of a member begin; those of the last one end at share_of(rows, members, members)."""
+        if member == 0:
+            return 0
         if member == members:
             return rows
         return min(rows, (rows * member // members + self.row_step // 2) // self.row_step * self.row_step)
@@ -649,7 +651,7 @@ cdef class Plan:
             op = &ops[i]
             own = self.pieces_of(i, member, team)
             while own.begin < own.end:
-                upto = min(own.begin + max(<Py_ssize_t>1, GROUP_PARAMETERS // op.piece_parameters), own.end)
+                upto = group_end(op, own)
                 begin_at = self.offsets[i] + own.begin * op.piece_parameters
                 end_at = self.offsets[i + 1] if upto == op.pieces else self.offsets[i] + upto * op.piece_parameters
                 if left > 0:
@@ -936,6 +938,14 @@ cdef void forward_task(void* plan, int member, Team* team) noexcept nogil:
 
 cdef void backward_task(void* plan, int member, Team* team) noexcept nogil:
     (<Plan>plan).backward_share(member, team)
+
+
+cdef inline Py_ssize_t group_end(const Op* op, Pieces own) noexcept nogil:
+    """Where the first group of these pieces ends."""
+    # Without a division for small networks.
+    if (own.end - own.begin) * op.piece_parameters <= GROUP_PARAMETERS:
+        return own.end
+    return own.begin + max(<Py_ssize_t>1, GROUP_PARAMETERS // op.piece_parameters)
 
 
 cdef inline int64_t order_at(const Job* job, Py_ssize_t i) noexcept nogil:

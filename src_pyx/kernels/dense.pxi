@@ -214,6 +214,9 @@ cdef void dense_gradient(real* dkernel, real* dbias, const real* x, const real* 
         tiled_gradient(dkernel + begin * outputs, x + begin, right, workspace, rows, inputs, end - begin,
                        outputs, accumulate)
         return
+    if rows == 1 and not accumulate:
+        row_gradient(dkernel + begin * outputs, x + begin, dz, end - begin, outputs)
+        return
     multiply_by(&p, right.at, dz, rows, outputs)
     if right.at != NULL:
         p.b_panel = right.stride
@@ -228,6 +231,36 @@ cdef void dense_gradient(real* dkernel, real* dbias, const real* x, const real* 
         p.a_row = 1
         p.a_k = inputs
         matmul(&p, end - begin, outputs)
+
+
+# dkernel (inputs, outputs) = x^T . dz of one row.
+cdef void row_gradient(real* dkernel, const real* x, const real* dz, Py_ssize_t inputs,
+                       Py_ssize_t outputs) noexcept nogil:
+    cdef Py_ssize_t column = 0
+    while column + PANEL <= outputs:
+        row_columns(TILE_VECTORS, False, dkernel + column, x, dz + column, inputs, outputs, vtail_of(0))
+        column += PANEL
+    while column + VL <= outputs:
+        row_columns(1, False, dkernel + column, x, dz + column, inputs, outputs, vtail_of(0))
+        column += VL
+    if column < outputs:
+        row_columns(1, True, dkernel + column, x, dz + column, inputs, outputs, vtail_of(outputs - column))
+
+
+# The same for nv vectors of columns, a tail of one where ragged; nv and ragged are constants.
+cdef inline void row_columns(const int nv, const bint ragged, real* dkernel, const real* x, const real* dz,
+                             Py_ssize_t inputs, Py_ssize_t outputs, vtail tail) noexcept nogil:
+    cdef vreal[TILE_VECTORS] line
+    cdef vreal factor
+    cdef Py_ssize_t i
+    cdef int j
+    for j in range(nv):
+        line[j] = load_part(ragged, dz + j * VL, tail)
+    for i in range(inputs):
+        factor = vset1(x[i])
+        for j in range(nv):
+            # As in a longer sum, which begins at 0: no product is -0.
+            store_part(ragged, dkernel + i * outputs + j * VL, vfma(factor, line[j], vzero()), tail)
 
 
 # dkernel (inputs, outputs) = x^T . dz by tiles.

@@ -16,6 +16,10 @@ cdef extern from *:
     enum: FOLD_ROWS
 
 
+# Sums up to which one after the other is faster than VL of them at once.
+cdef enum: FEW_SUMS = 2
+
+
 cdef inline bint is_narrow(Py_ssize_t outputs) noexcept nogil:
     return outputs <= NARROW
 
@@ -38,6 +42,15 @@ cdef inline vreal lane_sums(const vreal* sums) noexcept nogil:
         for i in range(half):
             folded[i] = fold(folded[i], folded[i + half])
     return folded[0]
+
+
+# The same for one vector, in every lane.
+cdef inline vreal lane_sum(vreal sums) noexcept nogil:
+    cdef int half = VL
+    while half > 1:
+        half //= 2
+        sums = fold(sums, sums)
+    return sums
 
 
 # acc (LANE_VECTORS,) added up by halves until one vector is left.
@@ -96,7 +109,7 @@ cdef void narrow_forward(real* z, const real* x, const real* kt, const real* bia
     cdef vreal[FOLD_ROWS * NARROW] sums
     cdef real[FOLD_ROWS * NARROW] start
     cdef vreal result
-    cdef Py_ssize_t row, i, count, n
+    cdef Py_ssize_t row, i, k, count, n
     if bias != NULL:
         for row in range(min(rows, <Py_ssize_t>FOLD_ROWS)):
             for i in range(outputs):
@@ -112,9 +125,14 @@ cdef void narrow_forward(real* z, const real* x, const real* kt, const real* bia
         while i < count:
             dot_rows(1, sums + i * outputs, x + i * inputs, kt, outputs, inputs)
             i += 1
-        for i in range(n, (n + VL - 1) // VL * VL):
-            sums[i] = vzero()
         i = 0
+        if n <= FEW_SUMS:
+            while i < n:
+                result = lane_sum(sums[i])
+                store_first(z + i, result if bias == NULL else load_first(start + i, 1) + result, 1)
+                i += 1
+        for k in range(n, (n + VL - 1) // VL * VL):
+            sums[k] = vzero()
         while i < n:
             result = lane_sums(sums + i)
             store_first(z + i, result if bias == NULL else load_first(start + i, n - i) + result, n - i)
