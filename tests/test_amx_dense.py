@@ -37,7 +37,7 @@ DENSE = "kernels/dense.pxi"
 FAULTS = [
     Fault("pieces all split to the first", DENSE, "split_from(&whole, 0, «begin»)", "0"),
     Fault("transposed pieces to the first", DENSE, "split_from(&whole, «begin», 0)", "0"),
-    Fault("dz's blocks all to the first", DENSE, "right.at + line_reals(«row», k.parts)", "0"),
+    Fault("dz's blocks all to the first", DENSE, "finish_dx(op, first + «row», first", "0"),
     Fault("chunks overwrite", DENSE, "p.start = «dkernel if accumulate else NULL»", "NULL"),
     Fault("bias forgotten", DENSE, "multiply_by_tiles(p.c, «k.bias», p.a", "NULL"),
     Fault("dz of another member", DENSE, "<real*>op.scratch + line_reals(«row», parts)", "0"),

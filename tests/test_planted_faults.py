@@ -74,15 +74,21 @@ FAULTS = {
         "pack_transposed(transposed, kernel, «op.inputs»",
         "0",
     ): {"units": 9},
-    Fault("activation of another block", DENSE, "dy + first, «y + first»", "y"): {
-        "hidden": "relu",
+    Fault("derivative of another block", DENSE, "finish_dx(op, first + «row», first", "0"): {
         "units": 9,
         "rows": 70,
+    },
+    Fault("derivative of the last layer forgotten", PLAN, "if «with_gradient» and", "False"): {
+        "output": "sigmoid"
+    },
+    Fault("gradient of one row from one input", DENSE, "factor = vset1(x[«i»])", "0"): {
+        "units": 9,
+        "rows": 1,
     },
     Fault(
         "slope of another block",
         DENSE,
-        "slope == NULL else «slope + first»,\n                            block",
+        "slope == NULL else «slope + first», block",
         "slope",
     ): {"units": 9, "rows": 70},
     Fault("input read as its transpose", DENSE, "p.a_k = «inputs»\n", "1"): {"units": 9},

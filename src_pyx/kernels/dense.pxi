@@ -52,7 +52,7 @@ cdef inline void multiply_by(Product* p, const real* panels, const real* b, Py_s
     p.b = b if panels == NULL else panels
     p.ldb = columns if panels == NULL else PANEL
     p.b_panel = PANEL if panels == NULL else depth * PANEL
-    p.least = <real>-INFINITY
+    p.relu = False
     p.left = NULL
 
 
@@ -106,8 +106,7 @@ cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* 
     p.start = k.bias
     p.start_row = 0
     # A relu without slope is part of the product.
-    if activation.forward == relu_forward and slope == NULL and k.parts == 0:
-        p.least = 0
+    p.relu = activation.forward == relu_forward and slope == NULL and k.parts == 0
     while row < rows:
         block = min(at_once, rows - row)
         first = row * k.outputs
@@ -117,7 +116,7 @@ cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* 
             multiply_by_tiles(p.c, k.bias, p.a, k.panels, k.parts, workspace, block, k.inputs, k.outputs)
         else:
             matmul(&p, block, k.outputs)
-        if p.least != 0:
+        if not p.relu:
             activation.forward(p.c, NULL if slope == NULL else slope + first, block * k.outputs, options)
         row += block
 

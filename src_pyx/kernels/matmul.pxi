@@ -7,7 +7,7 @@
 #
 # * c and start are rows of reals. `start` is NULL (zero), a row used for every row of c (start_row 0: a
 #   bias) or c itself (start_row ldc: accumulate).
-# * What is below `least` becomes `least`: 0 makes a relu, which costs nothing here; -inf changes nothing.
+# * Where `relu`, c is what is above zero of that, which costs next to nothing here.
 # * a is read one real at a time through two strides, one of them 1, so its transpose (a_row 1) costs nothing.
 # * b is read in panels of PANEL columns, which lie b_panel apart, with ldb from one k to the next. A
 #   matrix as it stands has panels b_panel = PANEL apart; `pack` and `pack_transposed` make panels that
@@ -49,7 +49,7 @@ cdef struct Product:
     const real* start
     Py_ssize_t start_row
     Py_ssize_t depth
-    real least
+    bint relu
     real* left                  # room for LEFT_STRIDE reals for each row of a, or NULL
 
 
@@ -72,12 +72,20 @@ cdef inline void tile(const int mr, const int nv, const bint unit, const bint ra
     cdef Py_ssize_t a_row = 1 if unit else p.a_row, a_k = p.a_k if unit else 1
     cdef Py_ssize_t ldb = p.ldb if fetch == NULL else PANEL
     cdef const real* end = b + p.depth * ldb
+    cdef Py_ssize_t ldc = p.ldc
     # With two addresses four rows apart, every row's is one of them plus a few times a_row.
     cdef const real* further = a + 4 * a_row
     cdef int i, j
-    for i in range(mr):
+    if start_row == 0:
         for j in range(nv):
-            acc[i * nv + j] = load_part(ragged and j == nv - 1, start + i * start_row + j * VL, tail)
+            line[j] = load_part(ragged and j == nv - 1, start + j * VL, tail)
+        for i in range(mr):
+            for j in range(nv):
+                acc[i * nv + j] = line[j]
+    else:
+        for i in range(mr):
+            for j in range(nv):
+                acc[i * nv + j] = load_part(ragged and j == nv - 1, start + i * start_row + j * VL, tail)
     while b != end:
         if fetch != NULL:
             vprefetch(fetch.at)
@@ -91,10 +99,14 @@ cdef inline void tile(const int mr, const int nv, const bint unit, const bint ra
         a += a_k
         further += a_k
         b += ldb
-    factor = vset1(p.least)
+    if p.relu:
+        for i in range(mr):
+            for j in range(nv):
+                acc[i * nv + j] = vmax(vzero(), acc[i * nv + j])
     for i in range(mr):
         for j in range(nv):
-            store_part(ragged and j == nv - 1, c + i * p.ldc + j * VL, vmax(factor, acc[i * nv + j]), tail)
+            store_part(ragged and j == nv - 1, c + j * VL, acc[i * nv + j], tail)
+        c += ldc
 
 
 # All rows of one panel of nv vectors: whole tiles, then what is left of them. Meanwhile, where far (a
@@ -184,7 +196,7 @@ cdef void matmul(const Product* product, Py_ssize_t rows, Py_ssize_t columns) no
     while True:
         p.depth = min(left, <Py_ssize_t>DEPTH_BLOCK)
         left -= p.depth
-        p.least = product.least if left == 0 else <real>-INFINITY
+        p.relu = product.relu and left == 0
         p.a = a
         if gathered:
             copy_rows(p.left, LEFT_STRIDE, a, product.a_row, rows, p.depth)
