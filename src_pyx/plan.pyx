@@ -33,44 +33,13 @@ from fastweights._core.arrays import ready
 
 from ops cimport Activation, KernelTable, Loss, METRIC_STATE, Metric, Op, OpKind, Update
 
+include "memory.pxi"
 include "team.pxi"
 include "contest.pxi"
-
-cdef extern from *:
-    """
-    #if defined(__GNUC__)
-    #define fw_prefetch(address) __builtin_prefetch(address)
-    #else
-    #define fw_prefetch(address) ((void)(address))
-    #endif
-    """
-    void fw_prefetch(const void* address) nogil
-
-cdef extern from *:
-    """
-    #if defined(__linux__)
-    #include <sys/mman.h>
-    #endif
-
-    /* Asks for the pages of fresh memory to be huge: panels are read and written in more places at once
-     * than a translation buffer has entries for small ones. */
-    static void fw_want_huge_pages(char *memory, size_t bytes)
-    {
-    #if defined(MADV_HUGEPAGE)
-        const uintptr_t huge = 1 << 21;
-        uintptr_t begin = ((uintptr_t)memory + huge - 1) / huge * huge;
-        uintptr_t end = ((uintptr_t)memory + bytes) / huge * huge;
-        if (begin < end) (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
-    #else
-        (void)memory;
-        (void)bytes;
-    #endif
-    }
-    """
-    void fw_want_huge_pages(char* memory, size_t size) nogil
+include "gather.pxi"
+include "meter.pxi"
 
 cdef enum:
-    ALIGNMENT = 64
     # A network with more parameters than this runs whole: the slices' gradients would leave the cache.
     SLICED_PARAMETERS = 65536
     MIN_SLICE_ROWS = 128
@@ -80,10 +49,6 @@ cdef enum:
     CHUNK_ROWS = 256
     # Parameters whose gradient, update and preparation follow each other while they are in the cache.
     GROUP_PARAMETERS = 32768
-    # Rows are picked from all over the data: how far ahead they are fetched, and how much of each.
-    ROWS_AHEAD = 12
-    PREFETCHED_BYTES = 512
-    LINE_BYTES = 64
     # The members' rows begin at multiples of this, whole register tiles, or of an op's row_step.
     ROW_STEP = 8
     OPTIONS = 8
@@ -110,23 +75,6 @@ cdef struct Job:
     bint stop
     fw_shared[LINE] taken        # chunks that members have taken on ...
     fw_shared[LINE] merged       # ... and whose sums are in the plan's
-
-
-cdef class Address:
-    """A C-contiguous buffer held for as long as this object lives; None is a null address."""
-
-    cdef Py_buffer view
-    cdef char* at
-
-    def __cinit__(self, buffer, bint writable=False):
-        self.at = NULL
-        if buffer is not None:
-            PyObject_GetBuffer(buffer, &self.view, PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
-            self.at = <char*>self.view.buf
-
-    def __dealloc__(self):
-        if self.at != NULL:
-            PyBuffer_Release(&self.view)
 
 
 cdef class Plan:
@@ -185,12 +133,7 @@ cdef class Plan:
     cdef const Loss* loss
     cdef double[2] loss_options
     cdef Py_ssize_t target_bytes        # of one row
-    cdef Py_ssize_t n_metrics
-    cdef const Metric** metrics
-    cdef double* metric_options
-    cdef Py_ssize_t metric_sums         # doubles that one metric keeps: METRIC_STATE for each output
-    cdef double* metric_state           # of all rows since `reset` ...
-    cdef double* metric_parts           # ... and of each slice, or of each member's chunk
+    cdef Meter meter
     cdef const Update* update
     cdef Job job
     cdef Contest contest
@@ -231,10 +174,7 @@ cdef class Plan:
         free(self.ops)
         free(self.offsets)
         free(self.memory)
-        free(self.metrics)
-        free(self.metric_options)
-        free(self.metric_state)
-        free(self.metric_parts)
+        free_meter(&self.meter)
         if self.in_use != NULL:
             PyThread_free_lock(self.in_use)
 
@@ -393,24 +333,8 @@ cdef class Plan:
 
     def set_metrics(self, metrics):
         """(name, options) of each metric, which look at the network's last output."""
-        cdef Py_ssize_t i, k, parts = max(self.slices, <Py_ssize_t>self.members)
-        free(self.metrics)
-        free(self.metric_options)
-        free(self.metric_state)
-        free(self.metric_parts)
-        self.n_metrics = len(metrics)
-        self.metric_sums = METRIC_STATE * self.ops[self.n_ops - 1].outputs
-        self.metrics = <const Metric**>calloc(self.n_metrics + 1, sizeof(Metric*))
-        self.metric_options = <double*>calloc(2 * self.n_metrics + 1, sizeof(double))
-        self.metric_state = <double*>calloc(self.metric_sums * self.n_metrics + 1, sizeof(double))
-        self.metric_parts = <double*>calloc(parts * self.metric_sums * self.n_metrics + 1, sizeof(double))
-        if (self.metrics == NULL or self.metric_options == NULL or self.metric_state == NULL
-                or self.metric_parts == NULL):
-            raise MemoryError()
-        for i, (name, options) in enumerate(metrics):
-            self.metrics[i] = <const Metric*>find(self.table.metrics, sizeof(Metric), name)
-            for k, option in enumerate(options):
-                self.metric_options[2 * i + k] = option
+        set_meter(&self.meter, self.table, metrics, self.ops[self.n_ops - 1].outputs,
+                  max(self.slices, <Py_ssize_t>self.members))
 
     def set_update(self, str name, state, options):
         """The optimizer: its kernel, its state vectors and its numbers (float64, at most OPTIONS)."""
@@ -424,14 +348,11 @@ cdef class Plan:
         """Forgets the sums of loss and metrics."""
         self.loss_sum = 0.0
         self.rows_seen = 0
-        memset(self.metric_state, 0, self.metric_sums * self.n_metrics * sizeof(double))
+        forget_all(&self.meter)
 
     def metric_states(self):
         """The sums of each metric, a tuple of METRIC_STATE for each output."""
-        return [
-            tuple([self.metric_state[i * self.metric_sums + k] for k in range(self.metric_sums)])
-            for i in range(self.n_metrics)
-        ]
+        return states_of(&self.meter)
 
     # ---- how the work is divided -------------------------------------------------------------------
 
@@ -487,26 +408,14 @@ cdef class Plan:
         """Rows [first, ...) of the data, in training in its order, become rows [begin, end) of the arena."""
         cdef const Job* job = &self.job
         cdef Py_ssize_t x_bytes = ops[0].inputs * self.table.real_bytes, y_bytes = self.target_bytes
-        cdef Py_ssize_t i
-        cdef const int64_t* order = job.order
-        cdef char* x
-        cdef char* y
-        if order == NULL:
+        if job.order == NULL:
             ops[0].x = <const char*>(<uintptr_t>job.x + (first - begin) * x_bytes)
             if job.y != NULL:
                 memcpy(self.targets + begin * y_bytes, job.y + first * y_bytes, (end - begin) * y_bytes)
             return
         ops[0].x = self.inputs
-        x = self.inputs + begin * x_bytes
-        y = self.targets + begin * y_bytes
-        for i in range(first, first + end - begin):
-            # Short rows share their lines with others and do not repay it.
-            if x_bytes >= LINE_BYTES:
-                prefetch_row(job.x + order_at(job, i + ROWS_AHEAD) * x_bytes, x_bytes)
-            copy_row(x, job.x + order[i] * x_bytes, x_bytes)
-            copy_row(y, job.y + order[i] * y_bytes, y_bytes)
-            x += x_bytes
-            y += y_bytes
+        gather(self.inputs + begin * x_bytes, job.x, x_bytes, job.order, first, first + end - begin, job.last)
+        gather(self.targets + begin * y_bytes, job.y, y_bytes, job.order, first, first + end - begin, job.last)
 
     cdef void run_forward(self, Op* ops, Py_ssize_t begin_op, Py_ssize_t end_op, Py_ssize_t begin,
                           Py_ssize_t end) noexcept nogil:
@@ -527,26 +436,10 @@ cdef class Plan:
 
     cdef void measure_metrics(self, Op* ops, double* state, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         cdef Op* last = &ops[self.n_ops - 1]
-        cdef Py_ssize_t row_bytes = last.outputs * self.table.real_bytes, i
-        if self.n_metrics == 0:
-            return
-        self.run_forward(ops, self.n_loss_ops, self.n_ops, begin, end)
-        for i in range(self.n_metrics):
-            self.metrics[i].update(state + i * self.metric_sums, <char*>last.y + begin * row_bytes,
-                                   self.targets + begin * self.target_bytes, end - begin, last.outputs,
-                                   self.metric_options + 2 * i)
-
-    cdef double* metric_part(self, Py_ssize_t part) noexcept nogil:
-        return self.metric_parts + part * self.n_metrics * self.metric_sums
-
-    cdef void forget_metric_part(self, Py_ssize_t part) noexcept nogil:
-        memset(self.metric_part(part), 0, self.n_metrics * self.metric_sums * sizeof(double))
-
-    cdef void merge_metric_part(self, Py_ssize_t part) noexcept nogil:
-        cdef Py_ssize_t i, outputs = self.ops[self.n_ops - 1].outputs
-        for i in range(self.n_metrics):
-            self.metrics[i].merge(self.metric_state + i * self.metric_sums,
-                                  self.metric_part(part) + i * self.metric_sums, outputs)
+        if self.meter.count > 0:
+            self.run_forward(ops, self.n_loss_ops, self.n_ops, begin, end)
+            add_rows(&self.meter, state, <char*>last.y + begin * last.outputs * self.table.real_bytes,
+                     self.targets + begin * self.target_bytes, end - begin)
 
     # ---- one batch ---------------------------------------------------------------------------------
 
@@ -586,7 +479,7 @@ cdef class Plan:
             meet(team)
             total += sum_of(self.values, chunk)
             if member == 0:
-                self.measure_metrics(ops, self.metric_state, 0, chunk)
+                self.measure_metrics(ops, self.meter.total, 0, chunk)
             done += chunk
             if done == rows:
                 left[0] = chunk
@@ -607,7 +500,7 @@ cdef class Plan:
         for part in range(slices):
             total += self.slice_loss[part]
             if member == 0:
-                self.merge_metric_part(part)
+                merge_part(&self.meter, part)
         return total / rows
 
     cdef void run_slice(self, Op* ops, int member, Py_ssize_t part, Py_ssize_t first, Py_ssize_t rows,
@@ -618,14 +511,14 @@ cdef class Plan:
         cdef double total = 0.0
         for i in range(self.n_ops):
             ops[i].gradients = self.parts + (part * self.n_parameters + self.offsets[i]) * self.table.real_bytes
-        self.forget_metric_part(part)
+        forget_part(&self.meter, part)
         while done < last:
             end = begin + min(self.room, last - done)
             self.load(ops, first + done, begin, end)
             self.run_forward(ops, 0, self.n_loss_ops, begin, end)
             self.measure_loss(ops, begin, end, 1.0 / rows, True)
             total += sum_of(self.values + begin, end - begin)
-            self.measure_metrics(ops, self.metric_part(part), begin, end)
+            self.measure_metrics(ops, part_of(&self.meter, part), begin, end)
             for i in range(self.n_loss_ops - 1, -1, -1):
                 ops[i].backward(&ops[i], begin, end)
                 if ops[i].pieces > 0:
@@ -745,12 +638,12 @@ cdef class Plan:
             if job.y != NULL:
                 self.run_forward(ops, 0, self.n_loss_ops, begin, begin + rows)
                 self.measure_loss(ops, begin, begin + rows, 1.0, False)
-                self.forget_metric_part(member)
-                self.measure_metrics(ops, self.metric_part(member), begin, begin + rows)
+                forget_part(&self.meter, member)
+                self.measure_metrics(ops, part_of(&self.meter, member), begin, begin + rows)
                 wait_until(&job.merged[0], chunk, team.spins)
                 self.loss_sum += sum_of(self.values + begin, rows)
                 self.rows_seen += rows
-                self.merge_metric_part(member)
+                merge_part(&self.meter, member)
                 fw_add(&job.merged[0], 1)
             else:
                 self.run_forward(ops, 0, self.n_ops, begin, begin + rows)
@@ -948,37 +841,6 @@ cdef inline Py_ssize_t group_end(const Op* op, Pieces own) noexcept nogil:
     return own.begin + max(<Py_ssize_t>1, GROUP_PARAMETERS // op.piece_parameters)
 
 
-cdef inline int64_t order_at(const Job* job, Py_ssize_t i) noexcept nogil:
-    """The row that is the i-th in order, or the last one."""
-    return job.order[min(i, job.last - 1)]
-
-
-cdef inline void prefetch_row(const char* row, Py_ssize_t size) noexcept nogil:
-    """Has the beginning of a row fetched; what follows in a long one the hardware sees coming."""
-    cdef const char* end = row + min(size, <Py_ssize_t>PREFETCHED_BYTES)
-    row -= <uintptr_t>row % LINE_BYTES
-    while row < end:
-        fw_prefetch(row)
-        row += LINE_BYTES
-
-
-cdef inline void copy_row(char* to, const char* row, Py_ssize_t size) noexcept nogil:
-    """memcpy of a multiple of 4 bytes, for rows so short that the call would cost more than the copy."""
-    if size > 128:
-        memcpy(to, row, size)
-        return
-    while size >= 16:
-        memcpy(to, row, 16)
-        to += 16
-        row += 16
-        size -= 16
-    while size > 0:
-        memcpy(to, row, 4)
-        to += 4
-        row += 4
-        size -= 4
-
-
 cdef inline double sum_of(const double* values, Py_ssize_t n) noexcept nogil:
     cdef double[4] sums
     cdef Py_ssize_t i
@@ -986,13 +848,6 @@ cdef inline double sum_of(const double* values, Py_ssize_t n) noexcept nogil:
     for i in range(n):
         sums[i % 4] += values[i]
     return (sums[0] + sums[1]) + (sums[2] + sums[3])
-
-
-cdef inline char* take(char** at, Py_ssize_t size) noexcept nogil:
-    """The next `size` bytes of an arena, aligned; NULL for none."""
-    cdef char* taken = at[0]
-    at[0] += (size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
-    return taken if size > 0 else NULL
 
 
 cdef const void* find(const void* entries, size_t stride, str name) except NULL:

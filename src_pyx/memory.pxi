@@ -1,0 +1,50 @@
+# Buffers of the caller's, and the arena.
+
+cdef extern from *:
+    """
+    #if defined(__linux__)
+    #include <sys/mman.h>
+    #endif
+
+    /* Asks for the pages of fresh memory to be huge: panels are read and written in more places at once
+     * than a translation buffer has entries for small ones. */
+    static void fw_want_huge_pages(char *memory, size_t bytes)
+    {
+    #if defined(MADV_HUGEPAGE)
+        const uintptr_t huge = 1 << 21;
+        uintptr_t begin = ((uintptr_t)memory + huge - 1) / huge * huge;
+        uintptr_t end = ((uintptr_t)memory + bytes) / huge * huge;
+        if (begin < end) (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+    #else
+        (void)memory;
+        (void)bytes;
+    #endif
+    }
+    """
+    void fw_want_huge_pages(char* memory, size_t size) nogil
+
+cdef enum: ALIGNMENT = 64
+
+
+cdef class Address:
+    """A C-contiguous buffer held for as long as this object lives; None is a null address."""
+
+    cdef Py_buffer view
+    cdef char* at
+
+    def __cinit__(self, buffer, bint writable=False):
+        self.at = NULL
+        if buffer is not None:
+            PyObject_GetBuffer(buffer, &self.view, PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
+            self.at = <char*>self.view.buf
+
+    def __dealloc__(self):
+        if self.at != NULL:
+            PyBuffer_Release(&self.view)
+
+
+# The next `size` bytes of an arena, aligned; NULL for none.
+cdef inline char* take(char** at, Py_ssize_t size) noexcept nogil:
+    cdef char* taken = at[0]
+    at[0] += (size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+    return taken if size > 0 else NULL
