@@ -152,7 +152,7 @@ def build(
         replace(sources / file, changes)
     for module, before in (
         ("kernels.pyx", 'include "kernels/simd.pxi"'),
-        ("plan.pyx", "cdef enum:\n    ALIGNMENT"),
+        ("plan.pyx", 'include "memory.pxi"'),
     ):
         replace(sources / module, {before: SWITCH + before})
     return compile_modules(folder, sources, ("kernels", "plan"), macros, flags)

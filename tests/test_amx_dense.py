@@ -34,11 +34,12 @@ SHAPES = {
 }
 
 DENSE = "kernels/dense.pxi"
+TILED = "kernels/tiled.pxi"
 FAULTS = [
-    Fault("pieces all split to the first", DENSE, "split_from(&whole, 0, «begin»)", "0"),
-    Fault("transposed pieces to the first", DENSE, "split_from(&whole, «begin», 0)", "0"),
+    Fault("pieces all split to the first", TILED, "split_from(&whole, 0, «begin»)", "0"),
+    Fault("transposed pieces to the first", TILED, "split_from(&whole, «begin», 0)", "0"),
     Fault("dz's blocks all to the first", DENSE, "finish_dx(op, first + «row», first", "0"),
-    Fault("chunks overwrite", DENSE, "p.start = «dkernel if accumulate else NULL»", "NULL"),
+    Fault("chunks overwrite", TILED, "p.start = «dkernel if accumulate else NULL»", "NULL"),
     Fault("bias forgotten", DENSE, "multiply_by_tiles(p.c, «k.bias», p.a", "NULL"),
     Fault("dz of another member", DENSE, "<real*>op.scratch + line_reals(«row», parts)", "0"),
     Fault("blocks of the depth overwrite", "kernels/amx.pxi", "p.start = «p.c»", "product.start"),
@@ -52,7 +53,7 @@ FAULTS = [
 ]
 
 #: Decides by time unless a test wants tiles everywhere; FAULT -1 is the real thing.
-EDITS = {DENSE: {"return saved > splitting_costs": "return FAULT != -1 or saved > splitting_costs"}}
+EDITS = {TILED: {"return saved > splitting_costs": "return FAULT != -1 or saved > splitting_costs"}}
 HONEST = -1
 
 

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 from helpers import data, guarded, run_python
-from planted import SOURCE, compile_modules
+from planted import SOURCE, compile_modules, replace
 
 import fastweights as fw
 from fastweights import layers, models, optimizers
@@ -70,10 +70,7 @@ def guarded_plan(tmp_path_factory):
     folder = tmp_path_factory.mktemp("guarded")
     sources = folder / "src"
     shutil.copytree(SOURCE, sources)
-    path = sources / "plan.pyx"
-    text = path.read_text()
-    assert text.count(TAKE) == 1
-    path.write_text(text.replace(TAKE, GUARDED_TAKE))
+    replace(sources / "memory.pxi", {TAKE: GUARDED_TAKE})
     (plan,) = compile_modules(folder, sources, ("plan",), {}, ("-O1",))
     return plan
 

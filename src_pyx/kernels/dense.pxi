@@ -3,8 +3,8 @@
 # Three products, each in the form that suits its shape:
 #     z = x . kernel        dx = dz . kernel^T        dkernel = x^T . dz
 # The matrix on the right is packed into panels where its rows are long (see matmul.pxi), a kernel when it
-# has changed. Where that is faster products go by bfloat16 tiles instead (see amx.pxi), and so does the
-# packing. A narrow layer has products of its own, see narrow.pxi.
+# has changed. A narrow layer has products of its own (narrow.pxi), a large one ways of its own (turned.pxi),
+# and where that is faster products and packing go by bfloat16 tiles (tiled.pxi).
 
 # Rows that go through product, activation and derivative while they are in the cache: whole register
 # tiles of any width. With a deep product all panels of the kernel pass by each block.
@@ -14,14 +14,6 @@ cdef enum: DEEP_BLOCK = 192
 # tiles in depth.
 cdef enum: PIECE_INPUTS = 48
 cdef enum: TILED_PIECE_INPUTS = 96
-# Outputs from which it pays to transpose x for the kernel's gradient, and what its rows then lie apart:
-# a power of two would put all of them on the same lines of the cache.
-cdef enum: TURNED_OUTPUTS = 256
-cdef enum: TURNED_STRIDE = DEPTH_BLOCK + 16
-cdef enum: TURNED_INPUTS = 48
-# Inputs whose dx is transposed at a time where dx goes by the kernel, and rows of the arena from which it may.
-cdef enum: TURNED_BACK = 192
-cdef enum: TURNED_ROWS = 128
 # Inputs from which it pays to pack dz for the kernel's gradient.
 cdef enum: PACKED_INPUTS = 64
 
@@ -56,36 +48,11 @@ cdef inline void multiply_by(Product* p, const real* panels, const real* b, Py_s
     p.left = NULL
 
 
-# c (rows, columns) = start (a row, or NULL) + a (rows, depth) . b, which is in tiles.
-cdef void multiply_by_tiles(real* c, const real* start, const real* a, const real* b, int parts,
-                            real* workspace, Py_ssize_t rows, Py_ssize_t depth,
-                            Py_ssize_t columns) noexcept nogil:
-    cdef SplitProduct p
-    p.c = c
-    p.ldc = columns
-    p.b = Split(<real*>b, line_reals(depth, parts), parts)
-    p.start = start
-    p.start_row = 0
-    p.rows = rows
-    p.columns = columns
-    p.depth = depth
-    multiply_splitting(&p, a, depth, False, workspace)
-
-
 # Rows that go through a layer at a time.
 cdef inline Py_ssize_t block_rows(Py_ssize_t depth, int parts) noexcept nogil:
     if FW_TILES and parts > 0:
         return SPLIT_ROWS
     return DEEP_BLOCK if depth > DEPTH_BLOCK else DENSE_BLOCK
-
-
-# Where rows of the left matrix are long and many columns repay it: workspace for their copies.
-cdef inline real* left_room(Py_ssize_t depth, Py_ssize_t columns, real* workspace) noexcept nogil:
-    return workspace if copies_left(depth, columns) else NULL
-
-
-cdef inline bint copies_left(Py_ssize_t depth, Py_ssize_t columns) noexcept nogil:
-    return columns >= TURNED_OUTPUTS and depth * <Py_ssize_t>sizeof(real) >= LONG_ROW_BYTES
 
 
 # z = x . kernel + bias;  y = f(z);  slope = f'(z) where f keeps its slope and slope is not NULL.
@@ -168,36 +135,6 @@ cdef void dense_backward(real* dx, const real* dz, real* dzt, const DenseKernel*
         row += block
 
 
-# dx = dz . kernel^T as dx^T = kernel . dz^T, which reads the kernel as it stands, and once.
-# dzt gets dz^T.
-cdef void turned_backward(real* dx, const real* dz, real* dzt, const DenseKernel* k, real* workspace,
-                          Py_ssize_t rows) noexcept nogil:
-    cdef Py_ssize_t whole = rows // PANEL * PANEL, input = 0, some
-    cdef real* turned = workspace + TURNED_BACK * LEFT_STRIDE
-    cdef Product p, last
-    # Whole panels of rows, and those that are left over as a matrix.
-    pack_transposed(dzt, dz, whole, k.outputs, 0, whole)
-    multiply_by(&p, dzt, NULL, k.outputs, whole)
-    p.left = left_room(k.outputs, whole, workspace)
-    p.c = turned
-    p.ldc = rows
-    p.a_row = k.outputs
-    p.a_k = 1
-    p.start = NULL
-    p.start_row = 0
-    last = p
-    transpose(dzt + whole * k.outputs, rows - whole, dz + whole * k.outputs, k.outputs, rows - whole, k.outputs)
-    multiply_by(&last, NULL, dzt + whole * k.outputs, k.outputs, rows - whole)
-    last.c = turned + whole
-    while input < k.inputs:
-        some = min(k.inputs - input, <Py_ssize_t>TURNED_BACK)
-        p.a = last.a = k.kernel + input * k.outputs
-        matmul(&p, some, whole)
-        matmul(&last, some, rows - whole)
-        transpose(dx + input, k.inputs, turned, rows, some, rows)
-        input += some
-
-
 # Rows [begin, end) of dkernel = x^T . dz and dbias (may be NULL) = the sum of dz over its rows, going on from
 # what is there if `accumulate`.
 cdef void dense_gradient(real* dkernel, real* dbias, const real* x, const real* dz, const RightHand* right,
@@ -262,46 +199,6 @@ cdef inline void row_columns(const int nv, const bint ragged, real* dkernel, con
             store_part(ragged, dkernel + i * outputs + j * VL, vfma(factor, line[j], vzero()), tail)
 
 
-# dkernel (inputs, outputs) = x^T . dz by tiles.
-cdef void tiled_gradient(real* dkernel, const real* x, const RightHand* right, real* workspace,
-                         Py_ssize_t rows, Py_ssize_t ldx, Py_ssize_t inputs, Py_ssize_t outputs,
-                         bint accumulate) noexcept nogil:
-    cdef SplitProduct p
-    p.c = dkernel
-    p.ldc = outputs
-    p.b = Split(right.at, right.stride, right.parts)
-    p.start = dkernel if accumulate else NULL
-    p.start_row = outputs
-    p.rows = inputs
-    p.columns = outputs
-    p.depth = rows
-    multiply_splitting(&p, x, ldx, True, workspace)
-
-
-# c of p = x^T . b of p with x transposed beforehand, block by block: along a column of x every real is on
-# another cache line and, where rows are long, on another page.
-cdef void turned_gradient(const Product* product, const real* x, real* turned, Py_ssize_t rows,
-                          Py_ssize_t ldx, Py_ssize_t inputs, Py_ssize_t outputs) noexcept nogil:
-    cdef Product p = product[0]
-    cdef Py_ssize_t input = 0, row, columns
-    p.a = turned
-    p.a_row = TURNED_STRIDE
-    p.a_k = 1
-    while input < inputs:
-        columns = min(inputs - input, <Py_ssize_t>TURNED_INPUTS)
-        p.c = product.c + input * outputs
-        p.start = NULL if product.start == NULL else p.c
-        row = 0
-        while row < rows:
-            p.depth = min(rows - row, <Py_ssize_t>DEPTH_BLOCK)
-            p.b = product.b + row * product.ldb
-            transpose(turned, TURNED_STRIDE, x + row * ldx + input, ldx, p.depth, columns)
-            matmul(&p, columns, outputs)
-            p.start = p.c
-            row += p.depth
-        input += columns
-
-
 # total (columns,) = the sum of a (rows, columns) over its rows, in order. Whole panels, if there are any,
 # are read one after the other.
 cdef void sum_rows(real* total, const real* a, const RightHand* right, Py_ssize_t rows, Py_ssize_t columns,
@@ -347,28 +244,6 @@ cdef inline bint has_panels(Py_ssize_t columns) noexcept nogil:
     return columns > PANEL
 
 
-# Whether bfloat16 tiles are faster for this layer where so many rows go through at a time. If they are for
-# some number of rows, they are for every larger one.
-cdef inline bint tiles_pay(const Op* op, Py_ssize_t rows) noexcept nogil:
-    cdef double saved, kernels = <double>op.inputs * op.outputs, columns = op.inputs
-    if not FW_TILES or op.matmul_parts == 0 or is_narrow(op.outputs):
-        return False
-    saved = tiles_save(rows, op.inputs, op.outputs, op.matmul_parts)
-    if op.gradients != NULL:
-        saved *= 2
-        columns += op.inputs + op.outputs
-    if op.wants_dx:
-        saved += tiles_save(rows, op.outputs, op.inputs, op.matmul_parts)
-        columns += op.outputs
-        kernels *= 2
-    return saved > splitting_costs(rows * columns + kernels, op.matmul_parts)
-
-
-# The parts of the tiles that the layer goes by, 0 if it goes by reals.
-cdef inline int parts_for(const Op* op, Py_ssize_t rows) noexcept nogil:
-    return op.matmul_parts if tiles_pay(op, rows) else 0
-
-
 # What a matrix (depth, columns) takes as a right-hand operand, in panels or (parts > 0) in tiles.
 cdef inline Py_ssize_t right_reals(Py_ssize_t depth, Py_ssize_t columns, int parts) noexcept nogil:
     return split_reals(columns, depth, parts) if parts > 0 else packed_reals(depth, columns)
@@ -376,12 +251,6 @@ cdef inline Py_ssize_t right_reals(Py_ssize_t depth, Py_ssize_t columns, int par
 
 cdef inline Py_ssize_t panels_reals(const Op* op, int parts) noexcept nogil:
     return right_reals(op.inputs, op.outputs, parts) if parts > 0 or has_panels(op.outputs) else 0
-
-
-# Whether dx goes by the kernel as it stands: if transposing dz and dx is less work than the kernel.
-cdef inline bint goes_by_kernel(const Op* op) noexcept nogil:
-    return (op.wants_dx and not is_narrow(op.outputs) and op.rows >= TURNED_ROWS
-            and op.rows * (op.inputs + op.outputs) <= op.inputs * op.outputs)
 
 
 cdef inline Py_ssize_t transposed_reals(const Op* op, int parts) noexcept nogil:
@@ -468,19 +337,6 @@ cdef void dense_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece
                   op.outputs)
     elif op.outputs > 1 and op.wants_dx and not turns:
         pack_transposed(transposed, kernel, op.inputs, op.outputs, begin, end)
-
-
-# Rows of the kernel (inputs, outputs), of which `begin` stand before them, into its tiles and, if they are
-# wanted, those of its transpose.
-cdef void split_kernel(const Op* op, int parts, real* tiles, real* transposed, const real* kernel,
-                       Py_ssize_t begin, Py_ssize_t inputs) noexcept nogil:
-    cdef Split whole = Split(tiles, line_reals(op.inputs, parts), parts)
-    cdef Split part = split_from(&whole, 0, begin)
-    split_right(&part, kernel, op.outputs, op.outputs, inputs)
-    if op.wants_dx:
-        whole = Split(transposed, line_reals(op.outputs, parts), parts)
-        part = split_from(&whole, begin, 0)
-        split_right_transposed(&part, kernel, op.outputs, inputs, op.outputs)
 
 
 # Where dz from this row on goes in its other forms.
