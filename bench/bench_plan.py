@@ -7,6 +7,8 @@ user calls.
 import numpy as np
 import pytest
 
+from fastweights._plans import plan_for
+
 #: Steps of an epoch.
 STEPS = 100
 
@@ -21,25 +23,25 @@ def case(benchmark, request, network, dtype):
 def bench_forward(benchmark, case):
     model, x, _ = case
     out = np.empty((len(x), *model.output_shape), model.dtype)
-    benchmark(model._plan_for("infer", len(x)).infer, x, None, out, 0, len(x), 0.0)
+    benchmark(plan_for(model, "infer", len(x)).infer, x, None, out, 0, len(x), 0.0)
 
 
 def bench_backward(benchmark, case):
     model, x, _ = case
     dy = np.full((len(x), *model.output_shape), 0.1, model.dtype)
     model.forward(x)
-    benchmark(model._plan_for("keep", len(x)).backward, dy, np.empty_like(x), len(x))
+    benchmark(plan_for(model, "keep", len(x)).backward, dy, np.empty_like(x), len(x))
 
 
 def bench_update(benchmark, case):
     model, x, y = case
     model.loss_and_gradients(x, y)
-    benchmark(model._plan_for("fit", len(x)).apply_update)
+    benchmark(plan_for(model, "fit", len(x)).apply_update)
 
 
 def bench_step(benchmark, case):
     model, x, y = case
-    benchmark(model._plan_for("fit", len(x)).train, x, y, None, 0, len(x), len(x), 0.0)
+    benchmark(plan_for(model, "fit", len(x)).train, x, y, None, 0, len(x), len(x), 0.0)
 
 
 def bench_epoch(benchmark, case):

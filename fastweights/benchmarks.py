@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from fastweights import __version__, config, layers
+from fastweights import __version__, _plans, config, layers
 from fastweights.gradient_check import STEP
 from fastweights.models import Sequential
 
@@ -97,7 +97,7 @@ LADDER = (
 def compiled_gradient(model: Sequential, x: Any, y: Any) -> Gradient:
     """The plan that `fit` uses; the gradient is in ``model.gradients``."""
     rows, targets = model._pairs(x, y)
-    plan = model._plan_for("fit", len(rows))
+    plan = _plans.plan_for(model, "fit", len(rows))
     return lambda: plan.gradients_of(rows, targets, None, len(rows))
 
 
@@ -169,7 +169,7 @@ class Differences:
 
     def __init__(self, model: Sequential, x: Any, y: Any) -> None:
         self.rows, self.targets = model._pairs(x, y)
-        self.plan = model._plan_for("infer", len(self.rows))
+        self.plan = _plans.plan_for(model, "infer", len(self.rows))
         self.parameters = model.parameters
         self.gradients = np.full(model.parameters.size, np.nan)
 

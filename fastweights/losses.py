@@ -354,8 +354,8 @@ class SparseCategoricalCrossentropy(_Crossentropy):
             )
         _check_length(argument, labels, rows)
         if labels.dtype.kind == "f":
+            labels = _check.contiguous(labels, np.dtype(np.float64))
             _check.finite(argument, labels)
-            labels = labels.astype(np.float64)
         is_bad = (labels < 0) | (labels >= outputs) | (labels != np.floor(labels))
         _refuse(argument, labels, is_bad, f"whole numbers from 0 to {outputs - 1}")
         return np.ascontiguousarray(labels, dtype=np.int32)

@@ -6,17 +6,19 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastweights import _check, _dispatch, losses, metrics, optimizers, training
+from fastweights import _check, _dispatch, _plans, losses, metrics, optimizers, training
 from fastweights._core import philox
-from fastweights._core import plan as _plan
 from fastweights.callbacks import Callback, History
-from fastweights.config import PRECISIONS, Budget, budget, matmul_parts
+from fastweights.config import PRECISIONS, matmul_parts
 from fastweights.layers import LAYERS, Layer, OpSpec
-from fastweights.layers.base import Shape, Variable, split_activation
+from fastweights.layers.base import Shape, Variable
+
+if TYPE_CHECKING:
+    from fastweights._core.plan import Plan
 
 
 class Weight(np.ndarray):
@@ -102,7 +104,7 @@ class Sequential:
         #: Epochs of shuffling so far; with the seed it fixes the next one's order.
         self.epochs_trained = 0
         self.input_shape: Shape | None = None
-        self._plans: dict[str, _plan.Plan] = {}
+        self._plans: dict[str, Plan] = {}
         self._name_layers()
         if input_shape is not None:
             self.build(input_shape)
@@ -299,73 +301,6 @@ class Sequential:
             )
         return self.optimizer, self.loss
 
-    # ---- plans -----------------------------------------------------------------------------------
-
-    def _plan_for(self, purpose: str, rows: int) -> _plan.Plan:
-        """The plan for a purpose and batches of `rows`.
-
-        "infer" gives outputs alone, "fit" trains, "check" gives gradients by the input as well,
-        "keep" does so in two calls, `forward` and `backward`.
-        """
-        plan = self._plans.get(purpose)
-        parts = matmul_parts[self._matmul_precision]
-        if plan is not None and plan.needs_no_grant(rows, parts):
-            return plan
-        granted = budget()
-        if plan is None or not plan.grant(rows, parts, granted.threads):
-            plan = self._new_plan(purpose, rows, granted)
-            if self.loss is not None:
-                self._attach(plan)
-            self._plans[purpose] = plan
-        return plan
-
-    def _new_plan(
-        self, purpose: str, rows: int, granted: Budget, only_measured: bool = False
-    ) -> _plan.Plan:
-        return _plan.Plan(
-            _dispatch.kernels(self.dtype).table,
-            self._loss_ops(),
-            self._parameters,
-            None if purpose == "infer" else self._gradients,
-            rows,
-            granted,
-            input_gradient=purpose in ("check", "keep"),
-            kept=purpose == "keep",
-            matmul_parts=matmul_parts[self._matmul_precision],
-            only_measured=only_measured,
-        )
-
-    def _fuses(self) -> bool:
-        """Whether the loss takes the network's last activation into itself."""
-        if self.loss is None:
-            return False
-        last = self._ops[-1]
-        return self.loss.fused_with in (last.kind, last.activation.name)
-
-    def _loss_ops(self) -> list[OpSpec]:
-        """The network's ops; an activation that the loss takes into itself stands alone, last."""
-        last = self._ops[-1]
-        if not self._fuses() or last.kind in ("activation", "softmax"):
-            return self._ops
-        return [*self._ops[:-1], *split_activation(last)]
-
-    def _attach(self, plan: _plan.Plan) -> None:
-        optimizer, loss = self._compiled()
-        fused = self._fuses()
-        plan.set_loss(
-            (loss.fused_kernel if fused else None) or loss.kernel,
-            loss.options,
-            loss.target_bytes(self._width, self.dtype),
-            int(fused),
-        )
-        plan.set_metrics([(metric.kernel, metric.options) for metric in self.metrics])
-        memory = self._optimizer_memory()
-        plan.set_update(optimizer.kernel, memory.vectors, memory.numbers)
-
-    @property
-    def _width(self) -> int:
-        return math.prod(self._shapes[-1])
-
     def _optimizer_memory(self) -> optimizers.Memory:
         if self._memory is None:
             table = _dispatch.kernels(self.dtype).table
@@ -518,7 +453,7 @@ class Sequential:
         rows = self._rows(x)
         count = len(rows)
         out = np.empty((count, *self._shapes[-1]), self.dtype)
-        plan = self._plan_for("infer", count)
+        plan = _plans.plan_for(self, "infer", count)
         first = 0
         while first < count:
             first = plan.infer(rows, None, out, first, count, training.STRETCH_SECONDS)
@@ -559,7 +494,7 @@ class Sequential:
         rows = self._rows(x)
         self._build_for(rows)
         out = np.empty((len(rows), *self._shapes[-1]), self.dtype)
-        self._plan_for("keep", len(rows)).forward(rows, out, len(rows))
+        _plans.plan_for(self, "keep", len(rows)).forward(rows, out, len(rows))
         self._forward_rows = len(rows)
         return out
 
@@ -612,16 +547,7 @@ class Sequential:
         """
         self._built()
         rows = _check.whole("batch_size", batch_size, 1)
-        arena = self._new_plan("fit", rows, budget(), only_measured=True).arena_bytes
-        slots = 0
-        if self.optimizer is not None:
-            table = _dispatch.kernels(self.dtype).table
-            slots = _plan.update_slots(table, self.optimizer.kernel)
-        size = self._parameters.nbytes
-        parts = {
-            "parameters": size, "gradients": size, "optimizer": slots * size, "arena": arena,
-        }  # fmt: skip
-        return {**parts, "total": sum(parts.values())}
+        return _plans.memory(self, rows)
 
     def summary(self) -> None:
         """Prints a table: layer, output shape, weights, biases; total parameters and bytes."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastweights import _check
+from fastweights import _check, _plans
 from fastweights._core import arrays, philox
 from fastweights.callbacks import Callback, EpochLines, History, Logs, ProgressBar
 
@@ -62,7 +62,7 @@ def _logs(model: Sequential, plan: Plan, prefix: str = "") -> Logs:
 
 def evaluate(model: Sequential, x: np.ndarray, y: np.ndarray, prefix: str = "") -> Logs:
     """Loss and metrics over checked rows."""
-    plan = model._plan_for("infer", len(x))
+    plan = _plans.plan_for(model, "infer", len(x))
     plan.reset()
     first = 0
     while first < len(x):
@@ -73,14 +73,14 @@ def evaluate(model: Sequential, x: np.ndarray, y: np.ndarray, prefix: str = "") 
 def gradients(model: Sequential, x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
     """Loss of checked rows and its gradient by x; that by the parameters is in the flat vector."""
     dx = np.empty_like(x)
-    plan = model._plan_for("check", len(x))
+    plan = _plans.plan_for(model, "check", len(x))
     model._forward_rows = 0
     return plan.gradients_of(x, y, dx, len(x)), dx
 
 
 def _ready_plan(model: Sequential, batch_size: int) -> Plan:
     """The plan that trains, with the optimizer's learning rate as it is now."""
-    plan = model._plan_for("fit", batch_size)
+    plan = _plans.plan_for(model, "fit", batch_size)
     model._optimizer_memory().numbers[0] = model._compiled()[0].learning_rate
     return plan
 

@@ -35,6 +35,7 @@ COUNTED = """
 import ctypes, sys
 import numpy as np
 import fastweights as fw
+from fastweights._plans import plan_for
 from helpers import data, network
 allocations = ctypes.CDLL(None).allocations
 allocations.restype = ctypes.c_long
@@ -53,14 +54,14 @@ for widths, batch_size in (((5, 9, 3), 7), ((4, 32, 16, 4), 600), ((40, 100, 70,
             model = network(widths, optimizer=optimizer, metrics=("mae", "r2"))
             x, y = data(100 * batch_size, widths[0], widths[-1])
             order = np.random.default_rng(0).permutation(len(x))
-            plan = model._plan_for("fit", batch_size)
+            plan = plan_for(model, "fit", batch_size)
             assert plan.members == threads
             few, many = (
                 spent(plan.train, x, y, order, 0, steps * batch_size, batch_size, 60.0)
                 for steps in (1, 100)
             )
             assert few == many < 20, (few, many)
-            plan = model._plan_for("infer", len(x))
+            plan = plan_for(model, "infer", len(x))
             few, many = (
                 spent(plan.infer, x, y, None, 0, rows, 60.0) for rows in (1, len(x))
             )

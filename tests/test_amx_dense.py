@@ -14,7 +14,7 @@ from planted import EMULATED_LEVEL, Fault, build, emulated_tiles
 from test_guard_pages import exercise, guarded_plan, library  # noqa: F401
 
 import fastweights as fw
-from fastweights import _dispatch, models, optimizers
+from fastweights import _dispatch, _plans, optimizers
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="MSVC has no AMX")
 
@@ -77,7 +77,7 @@ def core(tiled_core, monkeypatch):
     monkeypatch.setattr(
         _dispatch, "kernels", lambda dtype: kernels if dtype.name == "float32" else usual(dtype)
     )
-    monkeypatch.setattr(models, "_plan", plan)
+    monkeypatch.setattr(_plans, "_plan", plan)
     monkeypatch.setattr(optimizers, "_plan", plan)
     yield switch
     fw.set_matmul_precision("highest")

@@ -5,7 +5,7 @@ import pytest
 from helpers import data, network
 
 import fastweights as fw
-from fastweights import layers, models
+from fastweights import _plans, layers, models
 
 X, Y = data(4)
 
@@ -30,13 +30,13 @@ def plant(monkeypatch):
     """Makes every model's gradients wrong."""
 
     def plant(fault):
-        whole = models.Sequential._plan_for
+        whole = _plans.plan_for
 
         def faulty(model, purpose, rows):
             plan = whole(model, purpose, rows)
             return Faulty(plan, model, fault) if purpose == "check" else plan
 
-        monkeypatch.setattr(models.Sequential, "_plan_for", faulty)
+        monkeypatch.setattr(_plans, "plan_for", faulty)
 
     return plant
 

@@ -13,7 +13,8 @@ from helpers import data, guarded, run_python
 from planted import SOURCE, compile_modules, replace
 
 import fastweights as fw
-from fastweights import layers, models, optimizers
+from fastweights import _plans, layers, models, optimizers
+from fastweights._plans import plan_for
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="maps pages as Linux does")
 
@@ -77,7 +78,7 @@ def guarded_plan(tmp_path_factory):
 
 @pytest.fixture
 def library(guarded_plan, monkeypatch):
-    monkeypatch.setattr(models, "_plan", guarded_plan)
+    monkeypatch.setattr(_plans, "_plan", guarded_plan)
     monkeypatch.setattr(optimizers, "_plan", guarded_plan)
     monkeypatch.setattr(models, "aligned_zeros", lambda n, dtype: guarded_copy(np.zeros(n, dtype)))
 
@@ -94,19 +95,19 @@ def exercise(sizes, hidden, last, loss, rows, dtype):
         y = guarded_copy(np.eye(outputs, dtype=dtype)[y.argmax(axis=1)])
     order = guarded_copy(np.arange(rows)[::-1])
     for batch in {rows, max(1, rows // 2)}:
-        plan = model._plan_for("fit", batch)
+        plan = plan_for(model, "fit", batch)
         plan.reset()
         plan.train(x, y, order, 0, rows, batch, 60.0)
     dx, out = guarded_copy(np.empty_like(x)), guarded_copy(np.empty((rows, outputs), dtype))
-    model._plan_for("check", rows).gradients_of(x, y, dx, rows)
-    keep = model._plan_for("keep", rows)
+    plan_for(model, "check", rows).gradients_of(x, y, dx, rows)
+    keep = plan_for(model, "keep", rows)
     keep.forward(x, out, rows)
     keep.backward(out, dx, rows)
-    infer = model._plan_for("infer", rows)
+    infer = plan_for(model, "infer", rows)
     infer.reset()
     infer.infer(x, None, out, 0, rows, 60.0)
     infer.infer(x, y, None, 0, rows, 60.0)
-    models._plan.unmap()
+    _plans._plan.unmap()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -7,6 +7,7 @@ from helpers import data, network, twin
 import fastweights as fw
 from fastweights import _dispatch
 from fastweights._core.plan import Plan, update_slots
+from fastweights._plans import plan_for
 from fastweights.config import budget
 from fastweights.layers import OpSpec
 
@@ -14,7 +15,7 @@ X, Y = data(20)
 
 
 def plan_of(model, purpose="fit", rows=8):
-    plan = model._plan_for(purpose, rows)
+    plan = plan_for(model, purpose, rows)
     plan.reset()
     return plan
 
@@ -79,27 +80,27 @@ def test_reset_forgets():
 
 def test_a_model_keeps_a_plan_and_replaces_one_that_is_too_small():
     model = network()
-    small = model._plan_for("fit", 8)
-    assert model._plan_for("fit", 3) is small
-    large = model._plan_for("fit", 9)
+    small = plan_for(model, "fit", 8)
+    assert plan_for(model, "fit", 3) is small
+    large = plan_for(model, "fit", 9)
     assert (small.rows, large.rows) == (8, 9)
-    assert model._plan_for("fit", 8) is large
-    assert model._plan_for("infer", 8) is not large
+    assert plan_for(model, "fit", 8) is large
+    assert plan_for(model, "infer", 8) is not large
 
 
 def test_the_arena_does_not_grow_while_it_runs_and_is_smaller_for_inference():
     model = network((5, 40, 3))
     purposes = ("infer", "fit", "check")
     with fw.threads(1):
-        sizes = {purpose: model._plan_for(purpose, 16).arena_bytes for purpose in purposes}
+        sizes = {purpose: plan_for(model, purpose, 16).arena_bytes for purpose in purposes}
         assert 0 < sizes["infer"] < sizes["fit"] < sizes["check"]
         model.fit(X, Y, 16, verbose=0)
-        assert model._plan_for("fit", 16).arena_bytes == sizes["fit"]
+        assert plan_for(model, "fit", 16).arena_bytes == sizes["fit"]
 
 
 def test_the_model_outlives_its_plans_and_plans_their_model():
     model = network()
-    plan, expected = model._plan_for("infer", 4), model.predict(X[:4])
+    plan, expected = plan_for(model, "infer", 4), model.predict(X[:4])
     del model
     out = np.empty((4, 3))
     plan.infer(X[:4], None, out, 0, 4, 60.0)
@@ -108,7 +109,7 @@ def test_the_model_outlives_its_plans_and_plans_their_model():
 
 def test_rows_that_no_memory_holds():
     with pytest.raises(MemoryError, match=r"no [\d,]+ bytes for batches of 281474976710656 rows"):
-        network()._plan_for("keep", 2**48)
+        plan_for(network(), "keep", 2**48)
 
 
 def test_names_that_no_table_has():

@@ -8,7 +8,7 @@ import pytest
 from planted import Fault, build
 
 import fastweights as fw
-from fastweights import _dispatch, cli, layers, losses, models, optimizers
+from fastweights import _dispatch, _plans, cli, layers, losses, optimizers
 
 PLAN, DENSE, MATMUL = "plan.pyx", "kernels/dense.pxi", "kernels/matmul.pxi"
 NARROW = "kernels/narrow.pxi"
@@ -241,7 +241,7 @@ def core(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_dispatch, "kernels", lambda dtype: kernels)
-        patch.setattr(models, "_plan", plan)
+        patch.setattr(_plans, "_plan", plan)
         patch.setattr(optimizers, "_plan", plan)
         # On one thread a member's rows are several blocks, which some of the faults are about.
         with fw.threads(1):

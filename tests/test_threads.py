@@ -10,6 +10,7 @@ from helpers import data, network, run_python, same_bits
 
 import fastweights as fw
 from fastweights import _dispatch
+from fastweights._plans import plan_for
 
 SETTINGS = sys.modules["fastweights.config"]
 
@@ -114,16 +115,16 @@ def test_small_steps_are_left_to_one_thread(nothing_set):
         assert small._plans["fit"].team(4, 2) == 1
         large = network((64, 512, 512, 8))
         cpus = fw.config()["cpus"]
-        assert large._plan_for("fit", 256).team(256, 2) == min(2, cpus)
+        assert plan_for(large, "fit", 256).team(256, 2) == min(2, cpus)
 
 
 def test_more_threads_make_a_new_plan_and_fewer_do_not(every_thread):
     model = network()
-    plan = model._plan_for("fit", 64)
+    plan = plan_for(model, "fit", 64)
     with fw.threads(1):
-        assert model._plan_for("fit", 64) is plan
+        assert plan_for(model, "fit", 64) is plan
     with fw.threads(3):
-        assert model._plan_for("fit", 64).members == 3
+        assert plan_for(model, "fit", 64).members == 3
 
 
 @pytest.fixture
