@@ -5,23 +5,24 @@ from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy
 
 
-# Whether none of n numbers has an exponent of all ones, which is how NaN and inf are written.
+# Whether none of n numbers has an exponent of all ones, which is how NaN and inf are written: one more
+# carries into the sign.
 cdef bint finite_floats(const char* at, Py_ssize_t n) noexcept nogil:
-    cdef uint32_t number, bad = 0
+    cdef uint32_t number, exponent = 0x7f800000, one = 0x800000, carried = 0
     cdef Py_ssize_t i
     for i in range(n):
         memcpy(&number, at + 4 * i, 4)
-        bad |= (number & 0x7f800000) == 0x7f800000
-    return not bad
+        carried |= (number & exponent) + one
+    return carried >> 31 == 0
 
 
 cdef bint finite_doubles(const char* at, Py_ssize_t n) noexcept nogil:
-    cdef uint64_t number, bad = 0, exponent = <uint64_t>0x7ff << 52
+    cdef uint64_t number, exponent = <uint64_t>0x7ff << 52, one = <uint64_t>1 << 52, carried = 0
     cdef Py_ssize_t i
     for i in range(n):
         memcpy(&number, at + 8 * i, 8)
-        bad |= (number & exponent) == exponent
-    return not bad
+        carried |= (number & exponent) + one
+    return carried >> 63 == 0
 
 
 cdef bint finite_numbers(const Py_buffer* view) noexcept nogil:

@@ -59,6 +59,7 @@ cdef struct Op:
     int matmul_parts         # bfloat16 parts that products may split float32 into; 0: none
     const Activation* activation
     double activation_options[2]
+    op_measure measure
     op_prepare prepare
     op_rows forward
     op_rows to_dz

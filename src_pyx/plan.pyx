@@ -164,7 +164,7 @@ cdef class Plan:
         if self.ops == NULL:
             raise MemoryError()
         self.describe(specs, input_gradient)
-        self.measure(specs)
+        self.measure()
         self.arena_bytes = <Py_ssize_t>(<uintptr_t>self.place(NULL))
         if not only_measured:
             self.lay_out()
@@ -239,6 +239,7 @@ cdef class Plan:
         for i, spec in enumerate(specs):
             op = &self.ops[i]
             kind = <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
+            op.measure = kind.measure
             op.prepare = kind.prepare
             op.forward = kind.forward
             op.to_dz = kind.to_dz
@@ -257,7 +258,7 @@ cdef class Plan:
                 op.gradients = self.gradients.at + self.offsets[i] * self.table.real_bytes
                 op.wants_dx = i > 0 or input_gradient
 
-    cdef measure(self, specs):
+    cdef void measure(self) noexcept nogil:
         """What each op wants, once more where the members' rows must begin further apart for that."""
         cdef Py_ssize_t i, shares = self.members if self.gradients.at == NULL or self.slices > 1 else 1
         # A smaller batch may be too small for slices; then all of it is in the arena.
@@ -267,10 +268,10 @@ cdef class Plan:
             self.capacity = max(shares * self.room, fewest)
             self.work_per_row = 0.0
             self.row_step = ROW_STEP
-            for i, spec in enumerate(specs):
+            for i in range(self.n_ops):
                 op = &self.ops[i]
                 op.rows = self.capacity
-                (<const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)).measure(op)
+                op.measure(op)
                 self.work_per_row += op.work_per_row
                 self.row_step = max(self.row_step, op.row_step)
                 self.workspace_bytes = max(self.workspace_bytes, op.workspace_reals * self.table.real_bytes)
