@@ -109,7 +109,8 @@ cdef void narrow_forward(real* z, const real* x, const real* kt, const real* bia
     cdef vreal[FOLD_ROWS * NARROW] sums
     cdef real[FOLD_ROWS * NARROW] start
     cdef vreal result
-    cdef Py_ssize_t row, i, k, count, n
+    cdef Py_ssize_t row, i, done, count, n
+    cdef bint few
     if bias != NULL:
         for row in range(min(rows, <Py_ssize_t>FOLD_ROWS)):
             for i in range(outputs):
@@ -125,18 +126,16 @@ cdef void narrow_forward(real* z, const real* x, const real* kt, const real* bia
         while i < count:
             dot_rows(1, sums + i * outputs, x + i * inputs, kt, outputs, inputs)
             i += 1
+        few = n <= FEW_SUMS
+        if not few:
+            for i in range(n, (n + VL - 1) // VL * VL):
+                sums[i] = vzero()
         i = 0
-        if n <= FEW_SUMS:
-            while i < n:
-                result = lane_sum(sums[i])
-                store_first(z + i, result if bias == NULL else load_first(start + i, 1) + result, 1)
-                i += 1
-        for k in range(n, (n + VL - 1) // VL * VL):
-            sums[k] = vzero()
         while i < n:
-            result = lane_sums(sums + i)
-            store_first(z + i, result if bias == NULL else load_first(start + i, n - i) + result, n - i)
-            i += VL
+            result = lane_sum(sums[i]) if few else lane_sums(sums + i)
+            done = 1 if few else min(n - i, <Py_ssize_t>VL)
+            store_first(z + i, result if bias == NULL else load_first(start + i, done) + result, done)
+            i += done
         row += count
         x += count * inputs
         z += n
