@@ -4,6 +4,7 @@
 each time as a module of its own (`fastweights._core.kernels_avx2_f32`, ...). A level that this
 compiler cannot build is left out; `baseline` is always there.
 
+``FASTWEIGHTS_LEVELS=avx2`` (or several, with commas) builds these levels alone, which is quick.
 ``FASTWEIGHTS_DEBUG=1`` builds unoptimised, with bounds and initialised checks on and with undefined
 behaviour (signed overflow, bad shifts, null pointers) trapped.
 """
@@ -64,6 +65,12 @@ if not MSVC and platform.machine().lower() in ("x86_64", "amd64", "i686"):
     LEVELS["amx"] = [*LEVELS["avx512"], "-mamx-tile", "-mamx-bf16"]
 elif not MSVC and platform.machine().lower() in ("aarch64", "arm64"):
     LEVELS["neon"] = []
+
+ONLY = [name for name in os.environ.get("FASTWEIGHTS_LEVELS", "").split(",") if name]
+for name in ONLY:
+    if name not in LEVELS:
+        sys.exit(f"FASTWEIGHTS_LEVELS: got {name!r}, expected some of {', '.join(LEVELS)}")
+LEVELS = {name: flags for name, flags in LEVELS.items() if not ONLY or name in ONLY}
 
 
 def kernel_extension(level, dtype):
