@@ -170,13 +170,10 @@ def rows(
     A copy is made only where the layout or dtype asks for one. With ``shape`` None any number of
     features of at least 1 is accepted, and 1-D input is taken as one feature a row.
     """
-    if (
-        shape is not None
-        and len(shape) == 1
-        and type(got) is np.ndarray
-        and arrays.ready(got, real.itemsize, shape[0])
-    ):
-        return got
+    if shape is not None and len(shape) == 1 and type(got) is np.ndarray:
+        taken = arrays.taken(got, real.itemsize, shape[0])
+        if taken is not None:
+            return taken
     array = numeric_array(argument, got)
     expected = "(rows, features)" if shape is None else f"(rows, {', '.join(map(str, shape))})"
     if array.ndim == 1 and shape in (None, (1,)):

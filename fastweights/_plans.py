@@ -1,62 +1,118 @@
-"""The compiled plans of a model: one for each purpose, made when it is first asked for."""
+"""What `compile` decided, and the compiled plans of a model: one for each purpose, made when first asked for."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fastweights import _dispatch
+from fastweights import _dispatch, losses, metrics, optimizers
 from fastweights._core import plan as _plan
 from fastweights.config import Budget, budget, matmul_parts
 from fastweights.layers import OpSpec
 from fastweights.layers.base import split_activation
 
 if TYPE_CHECKING:
+    from fastweights._building import Built
     from fastweights.models import Sequential
 
 
-def plan_for(model: Sequential, purpose: str, rows: int) -> _plan.Plan:
+class Compiled:
+    """How a model is trained, and all that was derived from it.
+
+    A model replaces it as a whole, and a call keeps to the one that it found: what it prepared for
+    a loss is never read by another one's kernel.
+    """
+
+    def __init__(
+        self,
+        optimizer: optimizers.Optimizer | None = None,
+        loss: losses.Loss | None = None,
+        metrics: Sequence[metrics.Metric] = (),
+    ) -> None:
+        self.optimizer, self.loss, self.metrics = optimizer, loss, tuple(metrics)
+        self.plans: dict[str, _plan.Plan] = {}
+        self.memory: optimizers.Memory | None = None
+
+    def training(self) -> tuple[optimizers.Optimizer, losses.Loss]:
+        """Optimizer and loss; ValueError before `compile`."""
+        if self.loss is None or self.optimizer is None:
+            raise ValueError(
+                "compile: got no loss yet, expected model.compile(optimizer, loss) before"
+            )
+        return self.optimizer, self.loss
+
+    def memory_for(self, built: Built) -> optimizers.Memory:
+        """What the optimizer remembers about the model; nothing at first."""
+        if self.memory is None:
+            self.memory = optimizers.Memory.empty(self.training()[0], built.size, built.dtype)
+        return self.memory
+
+    def forget_forward(self) -> None:
+        """Lets `backward` refuse what came of weights that are changed now."""
+        plan = self.plans.get("keep")
+        if plan is not None:
+            plan.forget_forward()
+
+
+def plan_for(
+    model: Sequential, purpose: str, rows: int, compiled: Compiled | None = None
+) -> _plan.Plan:
     """The plan of a built model for a purpose and batches of `rows`.
 
     "infer" gives outputs alone, "fit" trains, "check" gives gradients by the input as well,
-    "keep" does so in two calls, `forward` and `backward`.
+    "keep" does so in two calls, `forward` and `backward`. `compiled` is the model's of the moment
+    unless a call has kept it.
     """
-    plan = model._plans.get(purpose)
-    parts = matmul_parts[model._matmul_precision]
+    compiled = compiled or model._compiled
+    plan = compiled.plans.get(purpose)
+    parts = matmul_parts[model.matmul_precision]
     if plan is not None and plan.needs_no_grant(rows, parts):
         return plan
     granted = budget()
     if plan is None or not plan.grant(rows, parts, granted.threads):
-        plan = _new_plan(model, purpose, rows, granted)
-        if model.loss is not None:
-            _attach(model, plan)
-        model._plans[purpose] = plan
+        plan = _new_plan(model, purpose, rows, granted, compiled)
+        if compiled.loss is not None:
+            _attach(model._built_or_refused(), compiled, plan, trains=purpose != "infer")
+        compiled.plans[purpose] = plan
     return plan
 
 
 def memory(model: Sequential, rows: int) -> dict[str, int]:
     """What `Sequential.memory` does, for a built model and a checked number of rows."""
-    slots = 0
-    if model.optimizer is not None:
-        slots = _plan.update_slots(_dispatch.kernels(model.dtype).table, model.optimizer.kernel)
+    compiled, slots = model._compiled, 0
+    if compiled.optimizer is not None:
+        slots = optimizers.slots(compiled.optimizer, model.dtype)
     size = model.parameters.nbytes
+    plan = _new_plan(model, "fit", rows, budget(), compiled, only_measured=True)
     parts = {
         "parameters": size,
         "gradients": size,
         "optimizer": slots * size,
-        "arena": _new_plan(model, "fit", rows, budget(), only_measured=True).arena_bytes,
+        "arena": plan.arena_bytes,
     }
     return {**parts, "total": sum(parts.values())}
 
 
 def _new_plan(
-    model: Sequential, purpose: str, rows: int, granted: Budget, only_measured: bool = False
+    model: Sequential,
+    purpose: str,
+    rows: int,
+    granted: Budget,
+    compiled: Compiled,
+    only_measured: bool = False,
 ) -> _plan.Plan:
+    built = model._built_or_refused()
+    gradients = None
+    if purpose != "infer":
+        # To be measured, any vector of this size will do.
+        gradients = built.parameters if only_measured else built.gradients
     return _plan.Plan(
-        _dispatch.kernels(model.dtype).table,
-        _loss_ops(model),
-        model.parameters,
-        None if purpose == "infer" else model.gradients,
+        _dispatch.kernels(built.dtype).table,
+        _loss_ops(built, compiled),
+        built.parameters,
+        gradients,
+        built.lock,
         rows,
         granted,
         input_gradient=purpose in ("check", "keep"),
@@ -66,32 +122,34 @@ def _new_plan(
     )
 
 
-def _fuses(model: Sequential) -> bool:
+def _fuses(built: Built, compiled: Compiled) -> bool:
     """Whether the loss takes the network's last activation into itself."""
-    if model.loss is None:
-        return False
-    last = model._ops[-1]
-    return model.loss.fused_with in (last.kind, last.activation.name)
+    last = built.ops[-1]
+    return compiled.loss is not None and compiled.loss.fused_with in (
+        last.kind,
+        last.activation.name,
+    )
 
 
-def _loss_ops(model: Sequential) -> list[OpSpec]:
+def _loss_ops(built: Built, compiled: Compiled) -> list[OpSpec]:
     """The network's ops; an activation that the loss takes into itself stands alone, last."""
-    last = model._ops[-1]
-    if not _fuses(model) or last.kind in ("activation", "softmax"):
-        return model._ops
-    return [*model._ops[:-1], *split_activation(last)]
+    last = built.ops[-1]
+    if not _fuses(built, compiled) or last.kind in ("activation", "softmax"):
+        return built.ops
+    return [*built.ops[:-1], *split_activation(last)]
 
 
-def _attach(model: Sequential, plan: _plan.Plan) -> None:
-    """Gives a plan the loss, the metrics and the optimizer of a compiled model."""
-    optimizer, loss = model._compiled()
-    fused = _fuses(model)
+def _attach(built: Built, compiled: Compiled, plan: _plan.Plan, trains: bool) -> None:
+    """Gives a plan the loss, the metrics and, where it trains, the optimizer."""
+    optimizer, loss = compiled.training()
+    fused = _fuses(built, compiled)
     plan.set_loss(
         (loss.fused_kernel if fused else None) or loss.kernel,
         loss.options,
-        loss.target_bytes(math.prod(model.output_shape), model.dtype),
+        loss.target_bytes(math.prod(built.shapes[-1]), built.dtype),
         int(fused),
     )
-    plan.set_metrics([(metric.kernel, metric.options) for metric in model.metrics])
-    state = model._optimizer_memory()
-    plan.set_update(optimizer.kernel, state.vectors, state.numbers)
+    plan.set_metrics([(metric.kernel, metric.options) for metric in compiled.metrics])
+    if trains:
+        state = compiled.memory_for(built)
+        plan.set_update(optimizer.kernel, state.vectors, state.numbers)

@@ -175,9 +175,9 @@ class Differences:
 
     def loss(self) -> float:
         """The mean loss of the batch."""
-        self.plan.reset()
-        self.plan.infer(self.rows, self.targets, None, 0, len(self.rows), 0.0)
-        return self.plan.loss_sum / len(self.rows)
+        tally = self.plan.tally()
+        self.plan.infer(self.rows, self.targets, None, 0, len(self.rows), 0.0, tally)
+        return tally.loss_sum / len(self.rows)
 
     def __call__(self, which: Iterable[int]) -> None:
         parameters, gradients, loss = self.parameters, self.gradients, self.loss

@@ -4,29 +4,79 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from fastweights._sealed import Sealed
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from fastweights.models import Sequential
 
 Logs = dict[str, float]
 
 
-class Callback:
+def _check_hook(name: str) -> None:
+    """Raises TypeError where a name looks like a hook and is none."""
+    if name.startswith("on_") and name not in HOOKS:
+        raise TypeError(
+            f"{name}: got a hook that fit does not call, expected one of {', '.join(HOOKS)}; "
+            "on_progress is called between batches"
+        )
+
+
+class Callback(Sealed):
     """Base of all callbacks; override what you want to hear.
+
+    A class of your own may set whatever attributes it likes; a hook that does not exist is an error.
 
     Attributes
     ----------
     model : Sequential
         The model that is being fitted. ``self.model.stop_training = True`` ends the fit: before
         the epoch, in its middle or after it, as it is said in `on_epoch_begin`, `on_progress` or
-        `on_epoch_end`.
+        `on_epoch_end`. What it compiles holds from the next epoch on.
     params : dict
         ``epochs``: the fit will end before the epoch of that number.
     """
 
-    model: Sequential
-    params: dict[str, int]
+    _is_closed = False
+    _fixed: ClassVar[dict[str, str]] = dict.fromkeys(("model", "params"), "is set by fit")
+
+    def __init_subclass__(cls, closed: bool = False) -> None:
+        """With `closed`, instances take no attributes beside those of their constructor."""
+        super().__init_subclass__()
+        cls._is_closed = closed
+        for name in dir(cls):
+            _check_hook(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        _check_hook(name)
+        if self._is_closed or name in self._fixed:
+            super().__setattr__(name, value)
+        else:
+            object.__setattr__(self, name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A model is saved by itself; a history, say, is worth keeping without one.
+        return {key: value for key, value in vars(self).items() if key != "_model"}
+
+    def _join(self, model: Sequential, params: dict[str, int]) -> None:
+        """Takes part in a fit."""
+        self._model, self._params = model, params
+
+    @property
+    def model(self) -> Sequential:
+        return self._of_the_fit("_model")
+
+    @property
+    def params(self) -> dict[str, int]:
+        return self._of_the_fit("_params")
+
+    def _of_the_fit(self, name: str) -> Any:
+        if name not in vars(self):
+            raise AttributeError(f"{name[1:]}: this {type(self).__name__} has been in no fit yet")
+        return vars(self)[name]
 
     def on_train_begin(self) -> None:
         """Before the first epoch."""
@@ -44,7 +94,11 @@ class Callback:
         """After the last epoch, also when the fit ended by an exception."""
 
 
-class History(Callback):
+#: What a callback may hear.
+HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
+
+
+class History(Callback, closed=True):
     """Collects each epoch's loss and metrics; `fit` returns it.
 
     Attributes
@@ -70,19 +124,26 @@ def format_logs(logs: Logs) -> str:
     return " - ".join(f"{key}: {value:.4g}" for key, value in logs.items())
 
 
-class EpochLines(Callback):
+def _say(line: str) -> None:
+    """Prints a line at once, on whatever stands for standard output."""
+    print(line)
+    if hasattr(sys.stdout, "flush"):
+        sys.stdout.flush()
+
+
+class EpochLines(Callback, closed=True):
     """One line an epoch on standard output."""
 
     def on_epoch_begin(self, epoch: int) -> None:
-        self.began = time.perf_counter()
+        self._began = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        seconds = time.perf_counter() - self.began
+        seconds = time.perf_counter() - self._began
         epochs = self.params["epochs"]
-        print(f"Epoch {epoch + 1}/{epochs} - {seconds:.3g}s - {format_logs(logs)}", flush=True)
+        _say(f"Epoch {epoch + 1}/{epochs} - {seconds:.3g}s - {format_logs(logs)}")
 
 
-class ProgressBar(Callback):
+class ProgressBar(Callback, closed=True):
     """A tqdm bar over all epochs with loss, validation loss and time left; needs tqdm.
 
     Parameters
@@ -99,67 +160,94 @@ class ProgressBar(Callback):
 
         file = sys.stdout if self.file is None else self.file
         line = "{percentage:3.0f}%|{bar}| {n:.1f}/{total} epochs [{elapsed}<{remaining}{postfix}]"
-        self.bar = tqdm(total=self.params["epochs"], file=file, dynamic_ncols=True, bar_format=line)
-        self.last: Logs = {}
+        self._bar = tqdm(total=self.params["epochs"], file=file, dynamic_ncols=True, bar_format=line)
+        self._last: Logs = {}
 
     def on_progress(self, epoch: int, rows: int, total: int, logs: Logs) -> None:
-        self._move(epoch + rows / total, {**self.last, **logs})
+        self._move(epoch + rows / total, {**self._last, **logs})
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        self.last = logs
+        self._last = logs
         self._move(epoch + 1, logs)
 
     def _move(self, position: float, logs: Logs) -> None:
-        self.bar.set_postfix_str(format_logs(logs), refresh=False)
-        self.bar.update(position - self.bar.n)
+        self._bar.set_postfix_str(format_logs(logs), refresh=False)
+        self._bar.update(position - self._bar.n)
 
     def on_train_end(self) -> None:
-        self.bar.close()
+        self._bar.close()
 
 
-class EarlyStopping(Callback):
+class EarlyStopping(Callback, closed=True):
     """Ends the fit when a figure has not improved for a while.
 
     Parameters
     ----------
     monitor : str
-        A key of the history; smaller is better.
+        A key of the history.
     patience : int
         Epochs without improvement to wait for, at least 1.
     restore_best_weights : bool
         Whether the model ends with the weights of the best epoch.
+    mode : {"auto", "min", "max"}
+        Whether smaller or larger is better; "auto" asks the metric of that name, and takes smaller
+        for better in a loss or a figure of your own.
 
     Attributes
     ----------
     best : float
-        The smallest value seen.
+        The best value seen; inf, or -inf where larger is better, before the first.
     best_epoch : int
         Its epoch, from 0; -1 before the first.
     """
 
     def __init__(
-        self, monitor: str = "val_loss", patience: int = 10, restore_best_weights: bool = True
+        self,
+        monitor: str = "val_loss",
+        patience: int = 10,
+        restore_best_weights: bool = True,
+        mode: str = "auto",
     ) -> None:
         from fastweights import _check
 
         self.monitor = monitor
         self.patience = _check.whole("patience", patience, 1)
         self.restore_best_weights = _check.flag("restore_best_weights", restore_best_weights)
+        self.mode = mode
+        _check.choice("mode", mode, dict.fromkeys(("auto", "min", "max")))
+        self._sign = -1.0 if mode == "max" else 1.0
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._lowest, self._best_epoch = float("inf"), -1
+        self._weights: list[np.ndarray] | None = None
+
+    @property
+    def best(self) -> float:
+        return self._sign * self._lowest
+
+    @property
+    def best_epoch(self) -> int:
+        return self._best_epoch
 
     def on_train_begin(self) -> None:
-        self.best, self.best_epoch = float("inf"), -1
-        self._weights = None
+        if self.mode == "auto":
+            name = self.monitor.removeprefix("val_")
+            larger = any(m.name == name and m.larger_is_better for m in self.model.metrics)
+            self._sign = -1.0 if larger else 1.0
+        self._begin_anew()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self.monitor not in logs:
             raise ValueError(f"monitor: got {self.monitor!r}, expected one of {', '.join(logs)}")
-        if logs[self.monitor] < self.best:
-            self.best, self.best_epoch = logs[self.monitor], epoch
-            if self.restore_best_weights:
-                self._weights = self.model.parameters.copy()
-        elif epoch - self.best_epoch >= self.patience:
+        if self._sign * logs[self.monitor] < self._lowest:
+            weights = self.model.get_weights() if self.restore_best_weights else None
+            self._lowest, self._best_epoch, self._weights = (
+                self._sign * logs[self.monitor], epoch, weights,
+            )  # fmt: skip
+        elif epoch - self._best_epoch >= self.patience:
             self.model.stop_training = True
 
     def on_train_end(self) -> None:
         if self._weights is not None:
-            self.model.parameters[:] = self._weights
+            self.model.set_weights(self._weights)

@@ -154,14 +154,12 @@ def check_gradients(
     """
     tolerance = _check.number("tolerance", tolerance, above=0.0)
     step = _check.number("step", step, above=0.0)
-    rows, targets = model._pairs(x, y)
+    own = model.loss_and_gradients(x, y)[1].astype(np.float64)
     double = model.copy("float64")
+    rows, targets = double._pairs(model._rows(x), y)
     float32_error = None
     if model.dtype == np.float32:
-        own = model.loss_and_gradients(rows, y)[1].astype(np.float64)
-        exact = double.loss_and_gradients(rows, y)[1]
-        float32_error = _distance(own, exact)
-    rows, targets = double._pairs(rows, y)
+        float32_error = _distance(own, double.loss_and_gradients(rows, y)[1])
     rows = rows.copy()
     for redraws in range(_REDRAWS + 1):
         report, on_kink = _check_here(double, rows, targets, tolerance, step)
@@ -178,8 +176,8 @@ def _check_here(
     model: Sequential, x: np.ndarray, y: np.ndarray, tolerance: float, step: float
 ) -> tuple[Report, bool]:
     """The report at this point, and whether kinks of the loss explain all that is wrong with it."""
-    loss, dx = training.gradients(model, x, y)
-    gradient = np.concatenate([model.gradients, dx.reshape(-1)])
+    loss, by_parameters, dx = training.gradients(model, model._compiled, x, y)
+    gradient = np.concatenate([by_parameters, dx.reshape(-1)])
     sides = np.concatenate(
         [_one_sided(model, x, y, v, step) for v in (model.parameters, x.reshape(-1))], axis=1
     )
@@ -213,7 +211,7 @@ def _one_sided(
     """
 
     def loss() -> float:
-        return training.evaluate(model, x, y)["loss"]
+        return training.evaluate(model, model._compiled, x, y)["loss"]
 
     here = loss()
     sides = np.empty((2, values.size))

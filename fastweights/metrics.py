@@ -31,8 +31,14 @@ class Metric(Description):
     kind: ClassVar[str]
     #: Whether targets are class labels (rows,) instead of numbers (rows, outputs).
     takes_labels: ClassVar[bool] = False
+    larger_is_better: ClassVar[bool] = False
 
     def __init__(self, name: str) -> None:
+        if not isinstance(name, str) or not name:
+            raise TypeError(_check.refusal("name", repr(name), "a non-empty string"))
+        if name == "loss" or name.startswith("val_"):
+            expected = "a name that no other figure of the history has"
+            raise ValueError(_check.refusal("name", repr(name), expected))
         self._set(name=name)
 
     @property
@@ -104,6 +110,7 @@ class R2Score(Metric):
     """
 
     kind = "r2_score"
+    larger_is_better = True
 
     def __init__(self, name: str = kind) -> None:
         super().__init__(name)
@@ -142,6 +149,7 @@ class BinaryAccuracy(Metric):
     """
 
     kind = "binary_accuracy"
+    larger_is_better = True
     threshold: float
 
     def __init__(self, name: str = kind, threshold: float = 0.5) -> None:
@@ -162,6 +170,7 @@ class CategoricalAccuracy(Metric):
     """Share of rows whose largest prediction stands where the largest target does."""
 
     kind = "categorical_accuracy"
+    larger_is_better = True
 
     def __init__(self, name: str = kind) -> None:
         super().__init__(name)
@@ -172,6 +181,7 @@ class SparseCategoricalAccuracy(Metric):
 
     kind = "sparse_categorical_accuracy"
     takes_labels = True
+    larger_is_better = True
 
     def __init__(self, name: str = kind) -> None:
         super().__init__(name)

@@ -5,43 +5,29 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from fastweights import _check, _dispatch, _plans, losses, metrics, optimizers, training
+from fastweights import _advice, _check, _plans, losses, metrics, optimizers, training
+from fastweights._building import Built, Fill, Weight, drawing, shapes_of
 from fastweights._core import philox
+from fastweights._plans import Compiled
+from fastweights._sealed import Sealed
+from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History
 from fastweights.config import PRECISIONS, matmul_parts
-from fastweights.layers import LAYERS, Layer, OpSpec
-from fastweights.layers.base import Shape, Variable
-
-if TYPE_CHECKING:
-    from fastweights._core.plan import Plan
-
-
-class Weight(np.ndarray):
-    """A view of the flat vector of parameters that knows its name, such as ``dense/kernel``."""
-
-    name: str
-
-    def __array_finalize__(self, obj: Any) -> None:
-        self.name = getattr(obj, "name", "")
-
-
-def aligned_zeros(n: int, dtype: np.dtype) -> np.ndarray:
-    """A vector of `n` zeros that begins on a 64-byte boundary."""
-    memory = np.zeros(n * dtype.itemsize + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start : start + n * dtype.itemsize].view(dtype)
+from fastweights.layers import LAYERS, Layer
+from fastweights.layers.base import Shape, is_same_memory
 
 
 def _snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-class Sequential:
+class Sequential(Sealed):
     """A stack of layers.
 
     Parameters
@@ -63,11 +49,25 @@ class Sequential:
     ----------
     parameters, gradients : ndarray (n,)
         The flat vectors, live: writing to them moves the model. In layer order, 64-byte aligned.
-    weights : list of ndarray
+    weights : tuple of ndarray
         Named views of `parameters`: ``dense/kernel`` (inputs, units), ``dense/bias`` (units,), ...
-    layers : list of Layer
+    layers : tuple of Layer
+    input_shape, output_shape : tuple of int
+        Of one row; `input_shape` is None until the model is built.
     optimizer, loss, metrics
-        As `compile` took them.
+        As `compile` took them; None, None and empty before.
+    dtype : dtype
+    seed : int
+    epochs_trained : int
+        Epochs of all fits so far; with the seed it fixes the order of the next one's rows.
+    stop_training : bool
+        Set by a callback to end the fit.
+
+    Notes
+    -----
+    Several threads may `predict` and `evaluate` with one model at once, also while another one trains
+    it; they see the weights of a whole step. One call at a time trains: another one waits for a step,
+    and raises RuntimeError in the middle of a fit.
 
     Examples
     --------
@@ -84,165 +84,215 @@ class Sequential:
         seed: int | None = None,
         matmul_precision: str | None = None,
     ) -> None:
-        self.layers = _check.instances("layers", layers, Layer)
-        if not self.layers:
+        self._layers = tuple(_check.instances("layers", layers, Layer))
+        if not self._layers:
             raise ValueError(_check.refusal("layers", "none", "at least one layer"))
-        for layer in self.layers:
-            if layer.weights or sum(layer is other for other in self.layers) > 1:
+        if len({id(layer) for layer in self._layers}) < len(self._layers):
+            repeated = next(a for a in self._layers if sum(a is b for b in self._layers) > 1)
+            raise ValueError(
+                _check.refusal("layers", f"{repeated!r} twice", "a layer of its own in each place")
+            )
+        for layer in self._layers:
+            if layer.weights:
                 raise ValueError(
-                    _check.refusal("layers", f"{layer!r} twice", "a layer of its own in each place")
+                    _check.refusal("layers", f"{layer!r} of another model", "new layers")
                 )
-        self.dtype = _check.dtype("dtype", dtype)
+        self._dtype = _check.dtype("dtype", dtype)
         if seed is None:
             seed = int.from_bytes(os.urandom(8), "little")
-        self.seed = _check.whole("seed", seed, 0, maximum=philox.MAX_SEED)
+        self._seed = _check.whole("seed", seed, 0, maximum=philox.MAX_SEED)
         self.matmul_precision = matmul_precision
-        self.optimizer: optimizers.Optimizer | None = None
-        self.loss: losses.Loss | None = None
-        self.metrics: list[metrics.Metric] = []
         self.stop_training = False
-        #: Epochs of shuffling so far; with the seed it fixes the next one's order.
-        self.epochs_trained = 0
-        self.input_shape: Shape | None = None
-        self._plans: dict[str, Plan] = {}
+        self._compiled = Compiled()
+        self._built: Built | None = None
+        self._epochs_trained = 0
+        #: Calls that train, the one whose turn it is first.
+        self._turns: list[Turn] = []
         self._name_layers()
         if input_shape is not None:
             self.build(input_shape)
 
+    # ---- what it is made of ----------------------------------------------------------------------
+
+    _fixed: ClassVar[dict[str, str]] = {
+        **dict.fromkeys(
+            ("optimizer", "loss", "metrics"), "is what compile took; call model.compile(...) again"
+        ),
+        **dict.fromkeys(
+            ("layers", "dtype", "seed", "input_shape", "output_shape"),
+            "is fixed; make a new Sequential, and set_weights() if it is to have the same",
+        ),
+        "weights": "is a tuple of views; call set_weights(...), or write weights[i][...] = ...",
+        "epochs_trained": "is counted by fit",
+    }
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return self._layers
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._dtype
+
+    @property
+    def seed(self) -> int:
+        return self._seed
+
+    @property
+    def input_shape(self) -> Shape | None:
+        return None if self._built is None else self._built.input_shape
+
+    @property
+    def optimizer(self) -> optimizers.Optimizer | None:
+        return self._compiled.optimizer
+
+    @property
+    def loss(self) -> losses.Loss | None:
+        return self._compiled.loss
+
+    @property
+    def metrics(self) -> tuple[metrics.Metric, ...]:
+        return self._compiled.metrics
+
+    @property
+    def epochs_trained(self) -> int:
+        return self._epochs_trained
+
+    @property
+    def stop_training(self) -> bool:
+        return self._stop_training
+
+    @stop_training.setter
+    def stop_training(self, stop: bool) -> None:
+        self._stop_training = _check.flag("stop_training", stop)
+
     # ---- building --------------------------------------------------------------------------------
 
     def _name_layers(self) -> None:
-        taken = [layer.name for layer in self.layers if layer.name is not None]
-        for name in taken:
-            if taken.count(name) > 1:
-                raise ValueError(
-                    _check.refusal("layers", f"the name {name!r} twice", "different names")
-                )
-        for layer in self.layers:
-            if layer.name is None:
+        given = [layer._given_name for layer in self._layers if layer._given_name is not None]
+        taken = set(given)
+        if len(taken) < len(given):
+            repeated = next(name for name in given if given.count(name) > 1)
+            raise ValueError(
+                _check.refusal("layers", f"the name {repeated!r} twice", "different names")
+            )
+        used: Counter[str] = Counter()
+        for layer in self._layers:
+            if layer._given_name is None:
                 stem = _snake_case(type(layer).__name__)
-                candidates = (
-                    stem if i == 0 else f"{stem}_{i}" for i in range(len(self.layers) + 1)
-                )
-                layer.name = next(name for name in candidates if name not in taken)
-                taken.append(layer.name)
+                number = used[stem]
+                while (name := f"{stem}_{number}" if number else stem) in taken:
+                    number += 1
+                used[stem] = number + 1
+                layer._name = name
+                taken.add(name)
 
     def build(self, input_shape: int | Shape) -> None:
-        """Fixes the shape of the input, allocates the flat vectors, draws the initial weights."""
+        """Fixes the shape of the input, allocates the flat vector, draws the initial weights."""
         sizes = input_shape if isinstance(input_shape, Iterable) else (input_shape,)
         shape = tuple(_check.whole("input_shape", size, 1) for size in sizes)
         if not shape:
             raise ValueError(_check.refusal("input_shape", "()", "at least one dimension"))
-        if self.input_shape is not None:
-            raise ValueError(
-                _check.refusal("input_shape", shape, f"{self.input_shape}: the model is built")
-            )
-        shapes = self._shapes_from(shape)
-        described: list[tuple[Layer, Variable]] = []
-        ops: list[OpSpec] = []
-        for layer, rows in zip(self.layers, shapes[:-1], strict=True):
-            if layer.weights:
+        with Turn(self._turns, "build"):
+            if self.input_shape is not None:
                 raise ValueError(
-                    _check.refusal(
-                        "layers", f"{layer.name}, which another model built", "new layers"
-                    )
+                    _check.refusal("input_shape", shape, f"{self.input_shape}: the model is built")
                 )
-            described += [(layer, variable) for variable in layer.variables(rows)]
-            ops += layer.ops(rows)
-        width = math.prod(shapes[-1])
-        self._shapes = shapes
-        self._flat = len(shapes[0]) == len(shapes[-1]) == 1
-        self._ops = ops or [OpSpec("activation", width, width)]
-        self._allocate(described)
-        self.input_shape = shape
+            self._build(shape)
 
-    def _shapes_from(self, input_shape: Shape) -> list[Shape]:
-        """Shape of one row before each layer, and after the last."""
-        shapes = [input_shape]
-        for layer in self.layers:
-            shapes.append(layer.output_shape(shapes[-1]))
-        return shapes
+    def _build(self, shape: Shape, fill: Fill | None = None) -> None:
+        """Builds the model, whose turn this is, for rows of a checked shape; draws unless filled."""
+        built = Built(self._layers, shape, self.dtype)
+        built.allocate(fill or drawing(self.seed))
+        self._take_on(built)
 
-    def _allocate(self, described: list[tuple[Layer, Variable]]) -> None:
-        total = sum(variable.size for _, variable in described)
-        self._parameters = aligned_zeros(total, self.dtype)
-        self._gradients = aligned_zeros(total, self.dtype)
-        self._variables = [variable for _, variable in described]
-        self._weights: list[Weight] = []
-        offset = 0
-        for index, (layer, variable) in enumerate(described):
-            view = self._parameters[offset : offset + variable.size].reshape(variable.shape)
-            variable.initializer.fill(
-                view, self.seed, philox.STREAM_INIT + index, variable.fan_in, variable.fan_out
-            )
-            layer.weights[variable.name] = view
-            weight = view.view(Weight)
-            weight.name = f"{layer.name}/{variable.name}"
-            self._weights.append(weight)
-            offset += variable.size
-        self._memory: optimizers.Memory | None = None
-        self._forward_rows = 0
+    def _take_on(self, built: Built) -> None:
+        _advice.about_single_units(self._layers, built.shapes[1:])
+        self._built = built
+        built.take_on()
 
-    def _built(self) -> None:
-        if self.input_shape is None:
+    def _built_or_refused(self) -> Built:
+        if self._built is None:
             raise ValueError(
                 "input_shape: got none, expected one: give it to Sequential, build or fit first"
             )
+        return self._built
 
-    def _build_for(self, rows: np.ndarray) -> None:
+    def _built_for(self, rows: np.ndarray) -> Built:
         """Builds a model that has no shape yet for these rows."""
-        if self.input_shape is None:
-            self.build(rows.shape[1:])
+        if self._built is None:
+            self._build(rows.shape[1:])
+        return self._built_or_refused()
 
     @property
     def output_shape(self) -> Shape:
-        """Shape of one row of output."""
-        self._built()
-        return self._shapes[-1]
+        return self._built_or_refused().shapes[-1]
 
     @property
     def parameters(self) -> np.ndarray:
-        self._built()
-        return self._parameters
+        return self._built_or_refused().parameters
+
+    @parameters.setter
+    def parameters(self, value: Any) -> None:
+        self._refuse_new("parameters", value, self.parameters)
 
     @property
     def gradients(self) -> np.ndarray:
-        self._built()
-        return self._gradients
+        return self._built_or_refused().gradients
+
+    @gradients.setter
+    def gradients(self, value: Any) -> None:
+        self._refuse_new("gradients", value, self.gradients)
+
+    def _refuse_new(self, name: str, value: Any, vector: np.ndarray) -> None:
+        """Lets pass what ``model.parameters *= 0.5`` sets, which has happened in place."""
+        if not is_same_memory(value, vector):
+            raise AttributeError(f"{name}: is the model's own vector; write {name}[:] = ...")
 
     @property
-    def weights(self) -> list[Weight]:
-        self._built()
-        return list(self._weights)
+    def weights(self) -> tuple[Weight, ...]:
+        return self._built_or_refused().weights()
 
     def count_params(self) -> int:
         """Number of parameters."""
         return self.parameters.size
 
+    def _snapshot(self) -> tuple[np.ndarray, optimizers.Memory | None]:
+        """Copies of all parameters and of the optimizer's memory, of no step that is half made."""
+        built, memory = self._built_or_refused(), self._compiled.memory
+        live = (built.parameters, *(memory.arrays() if memory is not None else ()))
+        copies = tuple(np.empty_like(array) for array in live)
+        built.lock.copy(copies, live)
+        return copies[0], None if memory is None else optimizers.Memory(*copies[1:])
+
     def get_weights(self) -> list[np.ndarray]:
         """Copies of all `weights`, in order."""
-        return [np.array(weight) for weight in self.weights]
+        (copy, _), found, offset = self._snapshot(), [], 0
+        for weight in self.weights:
+            found.append(copy[offset : offset + weight.size].reshape(weight.shape).copy())
+            offset += weight.size
+        return found
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Sets all `weights`, in order; nothing is changed unless all of them fit."""
         if not isinstance(weights, Sequence):
             raise TypeError(_check.refusal("weights", type(weights).__name__, "a list of arrays"))
-        if len(weights) != len(self.weights):
-            raise ValueError(
-                _check.refusal("weights", f"{len(weights)} arrays", f"{len(self.weights)}")
-            )
-        checked = []
-        for target, given in zip(self._weights, weights, strict=True):
+        built, targets = self._built_or_refused(), self.weights
+        if len(weights) != len(targets):
+            raise ValueError(_check.refusal("weights", f"{len(weights)} arrays", f"{len(targets)}"))
+        flat, offset = np.empty(built.size, built.dtype), 0
+        for target, given in zip(targets, weights, strict=True):
             array = _check.numeric_array(target.name, given)
             if array.shape != target.shape:
                 raise ValueError(
                     _check.refusal(target.name, f"shape {array.shape}", f"shape {target.shape}")
                 )
-            array = _check.contiguous(array, self.dtype)
+            array = _check.contiguous(array, built.dtype)
             _check.finite(target.name, array)
-            checked.append(array.copy())
-        for target, array in zip(self._weights, checked, strict=True):
-            target[...] = array
+            flat[offset : offset + target.size] = array.reshape(-1)
+            offset += target.size
+        self._compiled.forget_forward()
+        built.lock.copy((built.parameters,), (flat,))
 
     @property
     def matmul_precision(self) -> str | None:
@@ -287,47 +337,38 @@ class Sequential:
                 raise ValueError(
                     _check.refusal("metrics", f"the name {name!r} twice", "different names")
                 )
-        self.metrics = chosen_metrics
-        self.optimizer, self.loss = chosen_optimizer, chosen_loss
-        if self.input_shape is not None:
-            self._plans.clear()
-            self._memory = None
-            self._forward_rows = 0
-
-    def _compiled(self) -> tuple[optimizers.Optimizer, losses.Loss]:
-        if self.loss is None or self.optimizer is None:
-            raise ValueError(
-                "compile: got no loss yet, expected model.compile(optimizer, loss) before"
-            )
-        return self.optimizer, self.loss
-
-    def _optimizer_memory(self) -> optimizers.Memory:
-        if self._memory is None:
-            table = _dispatch.kernels(self.dtype).table
-            self._memory = optimizers.Memory(self._compiled()[0], table, self._parameters)
-        return self._memory
+        _advice.about_logits(self._layers, chosen_loss)
+        self._compiled = Compiled(chosen_optimizer, chosen_loss, chosen_metrics)
 
     # ---- checked data ----------------------------------------------------------------------------
 
     def _rows(self, x: Any, name: str = "x") -> np.ndarray:
         return _check.rows(name, x, self.dtype, self.input_shape)
 
-    def _checked(
-        self, x: Any, y: Any, prefix: str = "", shape: Shape | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and targets as the plan takes them; a model not built takes rows of `shape`."""
-        _, loss = self._compiled()
-        rows = _check.rows(prefix + "x", x, self.dtype, self.input_shape or shape)
-        output_shape = self._shapes_from(rows.shape[1:])[-1]
+    def _outputs_for(self, rows: np.ndarray) -> Shape:
+        """Shape of one row of output for checked rows, of a model that may not be built."""
+        if self._built is not None:
+            return self._built.shapes[-1]
+        return shapes_of(self._layers, rows.shape[1:])[-1]
+
+    def _targets(
+        self, y: Any, rows: np.ndarray, loss: losses.Loss, argument: str = "y"
+    ) -> np.ndarray:
+        """The targets of checked rows as the loss's kernel takes them."""
+        output_shape = self._outputs_for(rows)
         outputs = math.prod(output_shape)
         if len(output_shape) > 1 and np.shape(y)[1:] == output_shape:
             y = np.reshape(y, (-1, outputs))
-        return rows, loss.prepare_targets(y, len(rows), outputs, self.dtype, prefix + "y")
+        return loss.prepare_targets(y, len(rows), outputs, self.dtype, argument)
 
-    def _pairs(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        """As `_checked`, for a model that is then built."""
-        rows, targets = self._checked(x, y)
-        self._build_for(rows)
+    def _pairs(
+        self, x: Any, y: Any, compiled: Compiled | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and targets as plans take them; builds the model, whose turn this is, if need be."""
+        _, loss = (compiled or self._compiled).training()
+        rows = self._rows(x)
+        targets = self._targets(y, rows, loss)
+        self._built_for(rows)
         return rows, targets
 
     # ---- training --------------------------------------------------------------------------------
@@ -384,10 +425,11 @@ class Sequential:
         DivergenceError
             The loss stopped being finite; the model has the weights of the last good epoch.
         """
-        return training.fit(
-            self, x, y, batch_size, epochs, verbose, callbacks,
-            validation_split, validation_data, shuffle, initial_epoch,
-        )  # fmt: skip
+        with Turn(self._turns, "fit", is_long=True):
+            return training.fit(
+                self, x, y, batch_size, epochs, verbose, callbacks,
+                validation_split, validation_data, shuffle, initial_epoch,
+            )  # fmt: skip
 
     def train_on_batch(self, x: Any, y: Any) -> float:
         """One step on these rows; returns the loss before the step.
@@ -397,8 +439,10 @@ class Sequential:
         DivergenceError
             The loss is not finite; the step was not made.
         """
-        rows, targets = self._pairs(x, y)
-        return training.step(self, rows, targets)
+        with Turn(self._turns, "train_on_batch"):
+            compiled = self._compiled
+            rows, targets = self._pairs(x, y, compiled)
+            return training.step(self, compiled, rows, targets)
 
     def evaluate(
         self,
@@ -425,12 +469,16 @@ class Sequential:
         float, or list of float where there are metrics, or dict with `return_dict`
         """
         _check.batch_options(batch_size, verbose)
-        rows, targets = self._pairs(x, y)
-        logs = training.evaluate(self, rows, targets)
+        compiled = self._compiled
+        if self._built is None:
+            with Turn(self._turns, "evaluate"):
+                self._pairs(x, y, compiled)
+        rows, targets = self._pairs(x, y, compiled)
+        logs = training.evaluate(self, compiled, rows, targets)
         if return_dict:
             return logs
         values = list(logs.values())
-        return values if self.metrics else values[0]
+        return values if compiled.metrics else values[0]
 
     def predict(
         self, x: Any, batch_size: int | None = None, verbose: str | int = "auto"
@@ -443,17 +491,18 @@ class Sequential:
         batch_size, verbose
             For code written for Keras: neither changes anything, and nothing is printed.
         """
-        plan = self._plans.get("infer")
-        if plan is not None and self._flat and batch_size is None and verbose == "auto":
+        compiled, built = self._compiled, self._built
+        plan = compiled.plans.get("infer")
+        if plan is not None and built.is_flat and batch_size is None and verbose == "auto":
             out = plan.answer(x, matmul_parts[self._matmul_precision])
             if out is not None:
                 return out
         _check.batch_options(batch_size, verbose)
-        self._built()
+        built = self._built_or_refused()
         rows = self._rows(x)
         count = len(rows)
-        out = np.empty((count, *self._shapes[-1]), self.dtype)
-        plan = _plans.plan_for(self, "infer", count)
+        out = np.empty((count, *built.shapes[-1]), self.dtype)
+        plan = _plans.plan_for(self, "infer", count, compiled)
         first = 0
         while first < count:
             first = plan.infer(rows, None, out, first, count, training.STRETCH_SECONDS)
@@ -473,13 +522,14 @@ class Sequential:
         loss : float
             Mean over the rows.
         gradient : ndarray (n,)
-            By `parameters`; `gradients` itself, live.
+            By `parameters`, an array of the caller's own; `gradients` holds the same.
         input_gradient : ndarray, shape of `x`
             By the input.
         """
-        rows, targets = self._pairs(x, y)
-        loss, dx = training.gradients(self, rows, targets)
-        return loss, self._gradients, dx
+        with Turn(self._turns, "loss_and_gradients"):
+            compiled = self._compiled
+            rows, targets = self._pairs(x, y, compiled)
+            return training.gradients(self, compiled, rows, targets)
 
     def forward(self, x: Any, training: bool = False) -> np.ndarray:
         """The network's output, keeping what `backward` needs.
@@ -491,12 +541,11 @@ class Sequential:
             Whether layers that act differently in training do so.
         """
         _check.flag("training", training)
-        rows = self._rows(x)
-        self._build_for(rows)
-        out = np.empty((len(rows), *self._shapes[-1]), self.dtype)
-        _plans.plan_for(self, "keep", len(rows)).forward(rows, out, len(rows))
-        self._forward_rows = len(rows)
-        return out
+        with Turn(self._turns, "forward"):
+            rows = self._rows(x)
+            out = np.empty((len(rows), *self._built_for(rows).shapes[-1]), self.dtype)
+            _plans.plan_for(self, "keep", len(rows)).forward(rows, out, len(rows))
+            return out
 
     def backward(self, dy: Any) -> np.ndarray:
         """From the gradient of your own loss by the last `forward`'s output to those of all else.
@@ -509,25 +558,39 @@ class Sequential:
         -------
         ndarray (rows, *input_shape)
             The gradient by the input; those by the parameters are in `gradients`.
+
+        Raises
+        ------
+        ValueError
+            There was no `forward` since the model was compiled or the weights changed, or it had
+            another number of rows.
         """
-        if self.input_shape is None or not self._forward_rows:
-            raise ValueError("backward: got no forward pass before it, expected model.forward(x)")
-        given = _check.rows("dy", dy, self.dtype, self._shapes[-1])
-        if len(given) != self._forward_rows:
-            raise ValueError(
-                _check.refusal(
-                    "dy", f"{len(given)} rows", f"as many as forward had, {self._forward_rows}"
+        with Turn(self._turns, "backward"):
+            plan = self._compiled.plans.get("keep")
+            if plan is None or not plan.kept_rows:
+                raise ValueError(
+                    "backward: got no forward pass since the weights were changed, expected "
+                    "model.forward(x) before it"
                 )
-            )
-        dx = np.empty((len(given), *self.input_shape), self.dtype)
-        self._plans["keep"].backward(given, dx, len(given))
-        return dx
+            built = self._built_or_refused()
+            given = _check.rows("dy", dy, self.dtype, built.shapes[-1])
+            if len(given) != plan.kept_rows:
+                raise ValueError(
+                    _check.refusal(
+                        "dy", f"{len(given)} rows", f"as many as forward had, {plan.kept_rows}"
+                    )
+                )
+            dx = np.empty((len(given), *built.input_shape), self.dtype)
+            plan.backward(given, dx, len(given))
+            return dx
 
     def apply_gradients(self) -> None:
         """One step of the optimizer with what is in `gradients`."""
-        self._compiled()
-        self._built()
-        training.apply_gradients(self)
+        with Turn(self._turns, "apply_gradients"):
+            compiled = self._compiled
+            compiled.training()
+            self._built_or_refused()
+            training.apply_gradients(self, compiled)
 
     # ---- showing and keeping ---------------------------------------------------------------------
 
@@ -545,16 +608,16 @@ class Sequential:
             ``"parameters"``, ``"gradients"``, ``"optimizer"`` (its state; 0 before `compile`),
             ``"arena"`` (all that a step needs, beside the data) and their ``"total"``.
         """
-        self._built()
+        self._built_or_refused()
         rows = _check.whole("batch_size", batch_size, 1)
         return _plans.memory(self, rows)
 
     def summary(self) -> None:
         """Prints a table: layer, output shape, weights, biases; total parameters and bytes."""
-        self._built()
+        built = self._built_or_refused()
         header = ("Layer", "Output shape", "Weights", "Biases")
         lines = []
-        for layer, shape in zip(self.layers, self._shapes[1:], strict=True):
+        for layer, shape in zip(self.layers, built.shapes[1:], strict=True):
             biases = sum(w.size for name, w in layer.weights.items() if name == "bias")
             weights = sum(w.size for w in layer.weights.values()) - biases
             title = f"{layer.name} ({type(layer).__name__})"
@@ -585,28 +648,57 @@ class Sequential:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Sequential:
         """A new model of the architecture that `config` described, weights as at first."""
+        model = cls._unbuilt(config)
+        if config["input_shape"] is not None:
+            model.build(config["input_shape"])
+        return model
+
+    @classmethod
+    def _unbuilt(cls, config: Mapping[str, Any]) -> Sequential:
+        """The same without its shape and its weights."""
         described = [dict(layer) for layer in config["layers"]]
         layers = [
-            _check.choice("layer class", layer.pop("class"), LAYERS)(**layer) for layer in described
+            _check.choice("layer class", layer.pop("class", None), LAYERS)(**layer)
+            for layer in described
         ]
-        return cls(layers, config["input_shape"], config["dtype"], config["seed"])
+        return cls(layers, None, config["dtype"], config["seed"])
 
     def copy(self, dtype: str | np.dtype | None = None) -> Sequential:
-        """A model of its own with the same weights, compiled alike; in another dtype if asked."""
-        self._built()
-        twin = Sequential.from_config({**self.config(), "dtype": dtype or self.dtype})
-        twin.parameters[:] = self.parameters
+        """A model of its own that goes on as this one would; in another dtype if asked.
+
+        It has the same weights, and is compiled alike, with an optimizer of its own that remembers
+        the same.
+        """
+        shape = self._built_or_refused().input_shape
+        parameters, memory = self._snapshot()
+        twin = self._unbuilt({**self.config(), "dtype": dtype or self.dtype})
+        built = Built(twin.layers, shape, twin.dtype)
+        built.allocate(lambda index, variable, view: None)
+        built.parameters[:] = parameters
+        twin._take_on(built)
         twin.matmul_precision = self.matmul_precision
-        if self.loss is not None:
-            twin.optimizer, twin.loss, twin.metrics = self.optimizer, self.loss, self.metrics
+        twin._epochs_trained = self._epochs_trained
+        compiled = self._compiled
+        if compiled.optimizer is not None:
+            optimizer = optimizers.get(compiled.optimizer.config())
+            twin._compiled = Compiled(optimizer, compiled.loss, compiled.metrics)
+            if memory is not None:
+                vectors = memory.vectors.astype(twin.dtype)
+                twin._compiled.memory = optimizers.Memory(vectors, memory.numbers)
         return twin
 
     def __reduce__(self) -> Any:
         # The default would tear the views of weights and layers from the flat vector.
         raise TypeError("pickle or copy: got a Sequential, expected model.copy(), or save and load")
 
-    def save(self, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
-        """Writes the model to a safetensors file.
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        metadata: Mapping[str, str] | None = None,
+        *,
+        include_optimizer: bool = True,
+    ) -> None:
+        """Writes the model to a safetensors file, from which it goes on as it would have.
 
         Tensors have the names and layout of the equal ``torch.nn.Sequential`` (``0.weight`` (out,
         in), ``0.bias``, ...), the architecture is JSON in the file's metadata. The file is written
@@ -617,8 +709,12 @@ class Sequential:
         path : path
         metadata : dict of str to str, optional
             Entries of your own.
+        include_optimizer : bool
+            Whether to keep what the optimizer of a trained model remembers, as one tensor more,
+            ``optimizer.state``, and how many epochs there were. Without it the tensors are those of
+            the torch model and no others.
         """
         from fastweights import saving
 
-        self._built()
-        saving.save(self, path, metadata or {})
+        _check.flag("include_optimizer", include_optimizer)
+        saving.save(self, path, metadata or {}, include_optimizer)

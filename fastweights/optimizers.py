@@ -7,31 +7,29 @@ optimizer object may serve several models: what it remembers from step to step l
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from fastweights import _check
+from fastweights import _check, _dispatch
 from fastweights._core import plan as _plan
+from fastweights._sealed import Sealed
 
 
-class Optimizer:
+class Optimizer(Sealed):
     """Base of all optimizers.
 
-    A subclass names its kernel and lists the numbers that the kernel wants. Settings are fixed once
-    they are set, but for the learning rate: models keep memory for the kernel that they chose.
+    A subclass names its kernel and lists the numbers that the kernel wants. Settings are fixed but
+    for the learning rate: models keep memory for the kernel that they chose.
     """
 
     #: Name of the compiled kernel.
     kernel: str
+    #: How many of `numbers`, the last ones, run on from step to step.
+    running: ClassVar[int] = 0
 
     def __init__(self, learning_rate: float) -> None:
         self.learning_rate = learning_rate
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.__dict__ and name != "_learning_rate":
-            raise AttributeError(f"{name}: is fixed; compile with a new {type(self).__name__}")
-        super().__setattr__(name, value)
 
     @property
     def learning_rate(self) -> float:
@@ -108,6 +106,7 @@ class Adam(Optimizer):
     """
 
     kernel = "adam"
+    running = 2
 
     def __init__(
         self,
@@ -133,6 +132,7 @@ class Adam(Optimizer):
         }
 
 
+#: Every optimizer by its name.
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam}
 
 
@@ -148,10 +148,31 @@ def get(identifier: str | Optimizer | Mapping[str, Any]) -> Optimizer:
     return _check.choice("optimizer", key, OPTIMIZERS)()
 
 
-class Memory:
-    """What one optimizer remembers about one model: its state vectors and its running numbers."""
+def slots(optimizer: Optimizer, dtype: np.dtype) -> int:
+    """How many vectors of the parameters' size an optimizer keeps."""
+    return _plan.update_slots(_dispatch.kernels(dtype).table, optimizer.kernel)
 
-    def __init__(self, optimizer: Optimizer, table: object, parameters: np.ndarray) -> None:
-        slots = _plan.update_slots(table, optimizer.kernel)
-        self.vectors = np.zeros(slots * parameters.size, parameters.dtype)
-        self.numbers = np.array(optimizer.numbers(), np.float64)
+
+class Memory:
+    """What one optimizer remembers about one model: its state vectors and its running numbers.
+
+    Parameters
+    ----------
+    vectors : ndarray (slots * parameters,)
+        In the model's dtype, one vector after the other.
+    numbers : ndarray of float64
+        The kernel's numbers, the learning rate first.
+    """
+
+    def __init__(self, vectors: np.ndarray, numbers: np.ndarray) -> None:
+        self.vectors, self.numbers = vectors, numbers
+
+    @classmethod
+    def empty(cls, optimizer: Optimizer, size: int, dtype: np.dtype) -> Memory:
+        """That of a model of `size` parameters before the first step."""
+        vectors = np.zeros(slots(optimizer, dtype) * size, dtype)
+        return cls(vectors, np.array(optimizer.numbers(), np.float64))
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """All of it."""
+        return self.vectors, self.numbers

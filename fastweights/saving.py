@@ -2,48 +2,75 @@
 
 Tensors carry the names and the layout of the equal ``torch.nn.Sequential``, in which every
 activation is a module of its own: ``0.weight`` (out, in) and ``0.bias`` of a first Linear, and so
-on. The architecture is JSON in the file's metadata.
+on. The architecture is JSON in the file's metadata. What the optimizer of a trained model remembers is
+one tensor more, ``optimizer.state`` (vectors, parameters) in the order of the flat vector.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from fastweights import _check, serialization
+from fastweights import _check, _json, optimizers, serialization
+from fastweights._building import Built
 from fastweights.activations import LINEAR
-from fastweights.models import Sequential, Weight
+from fastweights.layers import Layer
+from fastweights.layers.base import Variable
+from fastweights.models import Sequential
 
 FORMAT = "1"
+STATE = "optimizer.state"
 _TORCH_NAMES = {"kernel": "weight", "bias": "bias"}
 
 
-def _torch_names(model: Sequential) -> Iterator[tuple[str, Weight]]:
-    """The tensor name of each of the model's weights, in order."""
-    weights = iter(model.weights)
-    module = 0
-    for layer in model.layers:
-        for name in layer.weights:
-            yield f"{module}.{_TORCH_NAMES[name]}", next(weights)
-        own_module = bool(layer.weights) or not hasattr(layer, "activation")
+def _torch_names(variables: Iterable[tuple[Layer, Variable]], layers: Iterable[Layer]) -> list[str]:
+    """The tensor name of each variable, in order."""
+    owned: dict[int, list[str]] = {}
+    for owner, variable in variables:
+        owned.setdefault(id(owner), []).append(_TORCH_NAMES[variable.name])
+    names, module = [], 0
+    for layer in layers:
+        own = owned.get(id(layer), [])
+        names += [f"{module}.{name}" for name in own]
+        own_module = bool(own) or not hasattr(layer, "activation")
         follows = getattr(layer, "activation", LINEAR) != LINEAR
         module += own_module + follows
+    return names
 
 
-def save(model: Sequential, path: str | os.PathLike[str], metadata: Mapping[str, str]) -> None:
+def save(
+    model: Sequential,
+    path: str | os.PathLike[str],
+    metadata: Mapping[str, str],
+    include_optimizer: bool,
+) -> None:
     """What `Sequential.save` does."""
+    parameters, memory = model._snapshot()
+    built, compiled = model._built_or_refused(), model._compiled
     description: dict[str, Any] = {"model": model.config()}
-    if model.optimizer is not None and model.loss is not None:
+    tensors, offset = {}, 0
+    names = _torch_names(built.variables, model.layers)
+    for name, (_, variable) in zip(names, built.variables, strict=True):
+        part = parameters[offset : offset + variable.size]
+        tensors[name] = part.reshape(variable.shape).T
+        offset += variable.size
+    if compiled.optimizer is not None and compiled.loss is not None:
         description["compile"] = {
-            "optimizer": model.optimizer.config(),
-            "loss": model.loss.config(),
-            "metrics": [metric.config() for metric in model.metrics],
+            "optimizer": compiled.optimizer.config(),
+            "loss": compiled.loss.config(),
+            "metrics": [metric.config() for metric in compiled.metrics],
         }
-    tensors = {name: weight.T for name, weight in _torch_names(model)}
+        if include_optimizer:
+            description["epochs_trained"] = model.epochs_trained
+            if memory is not None:
+                first = memory.numbers.size - compiled.optimizer.running
+                description["optimizer_running"] = memory.numbers[first:].tolist()
+                if memory.vectors.size:
+                    tensors[STATE] = memory.vectors.reshape(-1, max(built.size, 1))
     own = {
         "format": "pt",
         "fastweights.format": FORMAT,
@@ -56,7 +83,7 @@ def save(model: Sequential, path: str | os.PathLike[str], metadata: Mapping[str,
 
 
 def load(path: str | os.PathLike[str]) -> Sequential:
-    """Reads a model that `Sequential.save` wrote, compiled as it was.
+    """Reads a model that `Sequential.save` wrote, compiled as it was; it goes on as it would have.
 
     Raises
     ------
@@ -65,31 +92,104 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     OSError
         The file cannot be read.
     """
-    tensors, metadata = serialization.read(path)
-    file = os.fspath(path)
-    if metadata.get("fastweights.format") != FORMAT:
-        found = metadata.get("fastweights.format", "none")
-        raise ValueError(
-            _check.refusal(file, f"model format {found}", f"a fastweights model of format {FORMAT}")
-        )
-    try:
-        description = json.loads(metadata["fastweights.model"])
-        model = Sequential.from_config(description["model"])
-        if "compile" in description:
-            model.compile(**description["compile"])
-        weights = dict(_torch_names(model))
-    except (KeyError, TypeError, ValueError, MemoryError, RecursionError) as error:
-        raise ValueError(f"{file}: the description of the model is damaged ({error})") from error
-    for name, weight in weights.items():
-        stored = tensors.pop(name, None)
-        if stored is None:
-            raise ValueError(_check.refusal(file, f"no tensor {name!r}", "one for each weight"))
-        if stored.shape != weight.T.shape or stored.dtype != model.dtype:
-            got = f"{name!r} of shape {stored.shape}, {stored.dtype}"
-            raise ValueError(_check.refusal(file, got, f"shape {weight.T.shape}, {model.dtype}"))
-        np.copyto(weight, stored.T)
-    if tensors:
-        raise ValueError(
-            _check.refusal(file, f"unknown tensors {sorted(tensors)}", "only the model's")
-        )
+    with serialization.opened(path) as file:
+        name = os.fsdecode(path)
+        found = file.metadata.get("fastweights.format", "none")
+        if found != FORMAT:
+            expected = f"a fastweights model of format {FORMAT}"
+            raise ValueError(_check.refusal(name, f"model format {found!r:.80}", expected))
+        try:
+            description = _described(file)
+            model = Sequential._unbuilt(description["model"])
+            if "compile" in description:
+                model.compile(**description["compile"])
+            built = Built(model.layers, _input_shape(description["model"]), model.dtype)
+            numbers = _numbers(model, description)
+            model._epochs_trained = _check.whole(
+                "epochs_trained", description.get("epochs_trained", 0), 0, maximum=2**48
+            )
+        except (
+            ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
+        ) as error:  # fmt: skip
+            raise ValueError(
+                f"{name}: the description of the model is damaged ({error})"
+            ) from error
+        stored = _torch_names(built.variables, model.layers)
+        wanted = {
+            tensor: (variable.shape[::-1], model.dtype)
+            for tensor, (_, variable) in zip(stored, built.variables, strict=True)
+        }
+        state = _state_shape(model, built, numbers)
+        if state is not None:
+            wanted[STATE] = (state, model.dtype)
+        _refuse_others(name, file.tensors, wanted)
+
+        def fill(index: int, variable: Variable, view: np.ndarray) -> None:
+            np.copyto(view, file.read(stored[index]).T)
+
+        built.allocate(fill)
+        if numbers is not None:
+            vectors = np.zeros(0, model.dtype) if state is None else file.read(STATE).reshape(-1)
+            model._compiled.memory = optimizers.Memory(vectors, numbers)
+    model._take_on(built)
     return model
+
+
+def _described(file: serialization.File) -> dict[str, Any]:
+    description = _json.loads("the description", file.metadata["fastweights.model"], file.size)
+    known = {"model", "compile", "epochs_trained", "optimizer_running"}
+    if not isinstance(description, dict) or not set(description) <= known:
+        raise ValueError(f"expected a JSON object of {', '.join(sorted(known))}")
+    return description
+
+
+def _input_shape(config: Mapping[str, Any]) -> tuple[int, ...]:
+    shape = config["input_shape"]
+    if not isinstance(shape, list) or not shape:
+        raise ValueError(_check.refusal("input_shape", f"{shape!r:.80}", "a list of sizes"))
+    return tuple(_check.whole("input_shape", size, 1) for size in shape)
+
+
+def _numbers(model: Sequential, description: Mapping[str, Any]) -> np.ndarray | None:
+    """The optimizer's numbers after the steps that it had made; None before the first."""
+    given = description.get("optimizer_running")
+    if given is None:
+        return None
+    optimizer = model._compiled.training()[0]
+    if not isinstance(given, list) or len(given) != optimizer.running:
+        expected = f"{optimizer.running} numbers"
+        raise ValueError(_check.refusal("optimizer_running", f"{given!r:.80}", expected))
+    numbers = optimizer.numbers()
+    for at, number in enumerate(given, start=len(numbers) - len(given)):
+        numbers[at] = _check.number("optimizer_running", number, minimum=0.0, maximum=numbers[at])
+    return np.array(numbers)
+
+
+def _state_shape(
+    model: Sequential, built: Built, numbers: np.ndarray | None
+) -> tuple[int, int] | None:
+    """Shape of the optimizer's vectors in the file, which holds none where there is nothing."""
+    if numbers is None:
+        return None
+    count = optimizers.slots(model._compiled.training()[0], model.dtype)
+    return (count, built.size) if count and built.size else None
+
+
+def _refuse_others(
+    file: str,
+    tensors: Mapping[str, serialization.Entry],
+    wanted: Mapping[str, tuple[tuple[int, ...], np.dtype]],
+) -> None:
+    """Raises ValueError unless the file has the tensors that are wanted, and no other ones."""
+    for name, (shape, dtype) in wanted.items():
+        if name not in tensors:
+            raise ValueError(_check.refusal(file, f"no tensor {name!r}", "one for each weight"))
+        stored = tensors[name]
+        if stored.shape != shape or stored.dtype != dtype:
+            got = f"{name!r} of shape {stored.shape}, {stored.dtype}"
+            raise ValueError(_check.refusal(file, got, f"shape {shape}, {dtype}"))
+    unknown = sorted(set(tensors) - set(wanted))
+    if unknown:
+        raise ValueError(
+            _check.refusal(file, f"unknown tensors {unknown!r:.80}", "only the model's")
+        )

@@ -182,6 +182,8 @@ class File:
 
     Attributes
     ----------
+    size : int
+        In bytes.
     metadata : dict of str to str
     tensors : dict of str to Entry
         In the order they lie in the file; ``dtype`` is in the machine's byte order.
@@ -189,6 +191,7 @@ class File:
 
     def __init__(self, path: str, file: io.BufferedReader) -> None:
         self._path, self._file = path, file
+        self.size = os.fstat(file.fileno()).st_size
         with _naming(path):
             self._start, entries, self.metadata = _read_header(file)
         self.tensors = {entry.name: entry for entry in entries}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from fastweights._core import arrays, philox
 from fastweights.callbacks import Callback, EpochLines, History, Logs, ProgressBar
 
 if TYPE_CHECKING:
-    from fastweights._core.plan import Plan
+    from fastweights._core.plan import ModelLock, Plan, Tally
+    from fastweights._plans import Compiled
+    from fastweights.losses import Loss
     from fastweights.models import Sequential
     from fastweights.optimizers import Memory
 
@@ -52,62 +55,78 @@ class DivergenceError(ArithmeticError):
         )
 
 
-def _logs(model: Sequential, plan: Plan, prefix: str = "") -> Logs:
-    """Means over the rows seen since the plan's last reset."""
-    logs = {prefix + "loss": plan.loss_sum / plan.rows_seen}
-    for metric, state in zip(model.metrics, plan.metric_states(), strict=True):
+def _logs(compiled: Compiled, tally: Tally, prefix: str = "") -> Logs:
+    """Means over the rows that were added up."""
+    logs = {prefix + "loss": tally.loss_sum / tally.rows_seen}
+    for metric, state in zip(compiled.metrics, tally.metric_states(), strict=True):
         logs[prefix + metric.name] = metric.result(state)
     return logs
 
 
-def evaluate(model: Sequential, x: np.ndarray, y: np.ndarray, prefix: str = "") -> Logs:
+def evaluate(
+    model: Sequential, compiled: Compiled, x: np.ndarray, y: np.ndarray, prefix: str = ""
+) -> Logs:
     """Loss and metrics over checked rows."""
-    plan = _plans.plan_for(model, "infer", len(x))
-    plan.reset()
+    plan = _plans.plan_for(model, "infer", len(x), compiled)
+    tally = plan.tally()
     first = 0
     while first < len(x):
-        first = plan.infer(x, y, None, first, len(x), STRETCH_SECONDS)
-    return _logs(model, plan, prefix)
+        first = plan.infer(x, y, None, first, len(x), STRETCH_SECONDS, tally)
+    return _logs(compiled, tally, prefix)
 
 
-def gradients(model: Sequential, x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
-    """Loss of checked rows and its gradient by x; that by the parameters is in the flat vector."""
+def gradients(
+    model: Sequential, compiled: Compiled, x: np.ndarray, y: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Loss of checked rows and its gradients by the parameters and by x, arrays of their own."""
     dx = np.empty_like(x)
-    plan = _plans.plan_for(model, "check", len(x))
-    model._forward_rows = 0
-    return plan.gradients_of(x, y, dx, len(x)), dx
+    built = model._built_or_refused()
+    loss = _plans.plan_for(model, "check", len(x), compiled).gradients_of(x, y, dx, len(x))
+    gradient = np.empty(built.size, built.dtype)
+    built.lock.copy((gradient,), (built.gradients,))
+    return loss, gradient, dx
 
 
-def _ready_plan(model: Sequential, batch_size: int) -> Plan:
+def _ready_plan(model: Sequential, compiled: Compiled, batch_size: int) -> Plan:
     """The plan that trains, with the optimizer's learning rate as it is now."""
-    plan = _plans.plan_for(model, "fit", batch_size)
-    model._optimizer_memory().numbers[0] = model._compiled()[0].learning_rate
+    plan = _plans.plan_for(model, "fit", batch_size, compiled)
+    memory = compiled.memory_for(model._built_or_refused())
+    memory.numbers[0] = compiled.training()[0].learning_rate
+    compiled.forget_forward()
     return plan
 
 
-def step(model: Sequential, x: np.ndarray, y: np.ndarray) -> float:
+def step(model: Sequential, compiled: Compiled, x: np.ndarray, y: np.ndarray) -> float:
     """One step on checked rows; the loss before it."""
-    plan = _ready_plan(model, len(x))
-    plan.reset()
-    if plan.train(x, y, None, 0, len(x), len(x), 0.0) == 0:
+    plan = _ready_plan(model, compiled, len(x))
+    first, loss = plan.train(x, y, None, 0, len(x), len(x), 0.0)
+    if first == 0:
         raise DivergenceError(
             None,
             None,
-            model._compiled()[0].learning_rate,
-            f"the loss is {plan.last_loss}; no step was made",
+            compiled.training()[0].learning_rate,
+            f"the loss is {loss}; no step was made",
         )
-    return plan.last_loss
+    return loss
 
 
-def apply_gradients(model: Sequential) -> None:
+def apply_gradients(model: Sequential, compiled: Compiled) -> None:
     """One step of the optimizer with the gradients that are there."""
-    _ready_plan(model, 1).apply_update()
+    _ready_plan(model, compiled, 1).apply_update()
+
+
+def _is_terminal(stream: Any) -> bool:
+    """Whether a stream, of which nothing is known, is a terminal."""
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError, OSError):  # None, no such method, closed
+        return False
 
 
 def _reporters(verbose: str | int) -> list[Callback]:
     _check.verbosity(verbose)
     if verbose == "auto":
-        verbose = 1 if sys.stdout is not None and sys.stdout.isatty() else 2
+        verbose = 1 if _is_terminal(sys.stdout) else 2
     if verbose == 0:
         return []
     if verbose == 1 and importlib.util.find_spec("tqdm"):
@@ -115,31 +134,53 @@ def _reporters(verbose: str | int) -> list[Callback]:
     return [EpochLines()]
 
 
-def _held_out(
-    model: Sequential, x: Any, y: Any, split: float, data: tuple[Any, Any] | None
-) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
-    """Training rows and validation rows, checked."""
-    split = _check.number("validation_split", split, minimum=0.0, below=1.0)
-    rows, targets = model._checked(x, y)
-    kept = len(rows) - int(len(rows) * split)
+class _Rows:
+    """Rows of a fit, checked, and their targets, which are prepared for one loss at a time."""
+
+    def __init__(self, model: Sequential, x: np.ndarray, y: Any, argument: str, kept: slice) -> None:
+        self._model, self._all, self._y, self._argument, self._kept = model, x, y, argument, kept
+        self._loss: Loss | None = None
+
+    def part(self, kept: slice) -> _Rows:
+        """Some of these rows, which are all that were given."""
+        return _Rows(self._model, self._all, self._y, self._argument, kept)
+
+    @property
+    def x(self) -> np.ndarray:
+        return self._all[self._kept]
+
+    def targets(self, compiled: Compiled) -> np.ndarray:
+        """What the loss of `compiled` takes."""
+        _, loss = compiled.training()
+        if loss is not self._loss:
+            all_targets = self._model._targets(self._y, self._all, loss, self._argument)
+            self._targets, self._loss = all_targets[self._kept], loss
+        return self._targets
+
+
+def _split(
+    model: Sequential, x: Any, y: Any, share: float, data: tuple[Any, Any] | None
+) -> tuple[_Rows, _Rows | None]:
+    """Training rows and validation rows."""
+    share = _check.number("validation_split", share, minimum=0.0, below=1.0)
+    checked = _check.rows("x", x, model.dtype, model.input_shape)
+    rows = _Rows(model, checked, y, "y", slice(None))
+    count = len(checked)
+    kept = math.floor(count * (1.0 - share))
     if data is not None:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise ValueError(
                 _check.refusal("validation_data", type(data).__name__, "a pair (x, y)")
             )
-        held_out = model._checked(*data, prefix="validation ", shape=rows.shape[1:])
-    elif split == 0.0:
-        held_out = None
-    elif 0 < kept < len(rows):
-        held_out = rows[kept:], targets[kept:]
-        rows, targets = rows[:kept], targets[:kept]
-    else:
-        expected = "a share that leaves rows to train on and rows to hold out"
-        raise ValueError(
-            _check.refusal("validation_split", f"{split:g} of {len(rows)} rows", expected)
-        )
-    model._build_for(rows)
-    return rows, targets, held_out
+        x, y = data
+        checked = _check.rows("validation x", x, model.dtype, checked.shape[1:])
+        return rows, _Rows(model, checked, y, "validation y", slice(None))
+    if share == 0.0:
+        return rows, None
+    if 0 < kept < count:
+        return rows.part(slice(kept)), rows.part(slice(kept, None))
+    expected = "a share that leaves rows to train on and rows to hold out"
+    raise ValueError(_check.refusal("validation_split", f"{share:g} of {count} rows", expected))
 
 
 def fit(
@@ -155,7 +196,7 @@ def fit(
     shuffle: bool,
     initial_epoch: int,
 ) -> History:
-    """What `Sequential.fit` does."""
+    """What `Sequential.fit` does, when it is its turn."""
     batch_size = _check.whole("batch_size", batch_size, 1)
     epochs = _check.whole("epochs", epochs, 0)
     initial_epoch = _check.whole("initial_epoch", initial_epoch, 0)
@@ -166,92 +207,136 @@ def fit(
         *_reporters(verbose),
         *_check.instances("callbacks", callbacks or (), Callback),
     ]
-    rows, targets, held_out = _held_out(model, x, y, validation_split, validation_data)
-    batch_size = min(batch_size, len(rows))
-    order = np.empty(len(rows), np.int64) if shuffle else None
-    good = _LastGood()
-
+    rows, held_out = _split(model, x, y, validation_split, validation_data)
+    for part in (rows, held_out):
+        if part is not None:
+            part.targets(model._compiled)
+    model._built_for(rows.x)
+    loop = _Loop(model, rows, held_out, min(batch_size, len(rows.x)), shuffle, listeners)
     model.stop_training = False
-    for listener in listeners:
-        listener.model = model
-        listener.params = {"epochs": epochs}
-        listener.on_train_begin()
-    try:
+    with _told(listeners, model, epochs):
         for epoch in range(initial_epoch, epochs):
-            _epoch(model, rows, targets, held_out, order, batch_size, epoch, listeners, good)
+            loop.run(epoch)
             if model.stop_training:
                 break
-    finally:
-        for listener in listeners:
-            listener.on_train_end()
     return history
+
+
+@contextlib.contextmanager
+def _told(listeners: Sequence[Callback], model: Sequential, epochs: int) -> Iterator[None]:
+    """Tells all listeners of the begin and, whatever happens, those that heard it of the end."""
+    begun: list[Callback] = []
+    try:
+        for listener in listeners:
+            listener._join(model, {"epochs": epochs})
+            listener.on_train_begin()
+            begun.append(listener)
+        yield
+    finally:
+        _tell_the_end(begun)
+
+
+def _tell_the_end(listeners: Sequence[Callback]) -> None:
+    """Calls every `on_train_end`, in order, and raises the first error when all were called."""
+    errors = []
+    for listener in listeners:
+        try:
+            listener.on_train_end()
+        except BaseException as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 class _LastGood:
     """What a model had learnt before an epoch, in buffers that serve a whole fit."""
 
-    def __init__(self) -> None:
+    def __init__(self, lock: ModelLock) -> None:
+        self._lock = lock
         self._memory: Memory | None = None
 
     def keep(self, parameters: np.ndarray, memory: Memory) -> None:
         """Copies the weights and the optimizer's memory, another one where a callback compiled."""
         if memory is not self._memory:
+            self._live = (parameters, *memory.arrays())
+            self._copies = tuple(np.empty_like(array) for array in self._live)
             self._memory = memory
-            self._live = (parameters, memory.vectors, memory.numbers)
-            self._copies = [np.empty_like(array) for array in self._live]
-        for array, copy in zip(self._live, self._copies, strict=True):
-            np.copyto(copy, array)
+        self._lock.copy(self._copies, self._live)
 
     def bring_back(self) -> None:
         """Writes what was kept last over what is there now."""
-        for array, copy in zip(self._live, self._copies, strict=True):
-            np.copyto(array, copy)
+        self._lock.copy(self._live, self._copies)
 
 
-def _epoch(
-    model: Sequential,
-    x: np.ndarray,
-    y: np.ndarray,
-    held_out: tuple[np.ndarray, np.ndarray] | None,
-    order: np.ndarray | None,
-    batch_size: int,
-    epoch: int,
-    listeners: Sequence[Callback],
-    good: _LastGood,
-) -> None:
-    for listener in listeners:
-        listener.on_epoch_begin(epoch)
-    if model.stop_training:
-        return
-    plan = _ready_plan(model, batch_size)
-    memory = model._optimizer_memory()
-    good.keep(model.parameters, memory)
-    if order is not None:
-        philox.permutation(order, model.seed, philox.STREAM_SHUFFLE + model.epochs_trained)
-    model.epochs_trained += 1
-    plan.reset()
-    first = 0
+class _Loop:
+    """The epochs of one fit."""
 
-    def diverged(batch: int, what: str) -> DivergenceError:
+    def __init__(
+        self,
+        model: Sequential,
+        rows: _Rows,
+        held_out: _Rows | None,
+        batch_size: int,
+        shuffle: bool,
+        listeners: Sequence[Callback],
+    ) -> None:
+        self.model, self.rows, self.held_out = model, rows, held_out
+        self.batch_size, self.listeners = batch_size, listeners
+        self.order = np.empty(len(rows.x), np.int64) if shuffle else None
+        self.good = _LastGood(model._built_or_refused().lock)
+
+    def run(self, epoch: int) -> None:
+        """One epoch, by what was compiled when it began."""
+        model = self.model
+        for listener in self.listeners:
+            listener.on_epoch_begin(epoch)
+        if model.stop_training:
+            return
+        compiled = model._compiled
+        x, y = self.rows.x, self.rows.targets(compiled)
+        plan = _ready_plan(model, compiled, self.batch_size)
+        memory = compiled.memory_for(model._built_or_refused())
+        _check.finite("parameters", model.parameters)
+        self.good.keep(model.parameters, memory)
+        if self.order is not None:
+            philox.permutation(self.order, model.seed, philox.STREAM_SHUFFLE + model.epochs_trained)
+        model._epochs_trained += 1
+        tally = plan.tally()
+        self._train(epoch, plan, compiled, tally, x, y)
+        logs = _logs(compiled, tally)
+        if self.held_out is not None:
+            targets = self.held_out.targets(compiled)
+            logs.update(evaluate(model, compiled, self.held_out.x, targets, prefix="val_"))
+        for listener in self.listeners:
+            listener.on_epoch_end(epoch, logs)
+
+    def _train(
+        self,
+        epoch: int,
+        plan: Plan,
+        compiled: Compiled,
+        tally: Tally,
+        x: np.ndarray,
+        y: np.ndarray,
+    ) -> None:
+        """The batches of an epoch, until its end or until a callback wants no more."""
+        model, rows, first, loss = self.model, len(x), 0, 0.0
+        optimizer, memory = compiled.training()[0], compiled.memory_for(model._built_or_refused())
+        while first < rows and (first == 0 or not model.stop_training):
+            memory.numbers[0] = optimizer.learning_rate
+            first, loss = plan.train(
+                x, y, self.order, first, rows, self.batch_size, STRETCH_SECONDS, tally
+            )
+            if not math.isfinite(loss):
+                raise self._diverged(epoch, first, memory, f"the loss became {loss}")
+            if first < rows:
+                logs = _logs(compiled, tally)
+                for listener in self.listeners:
+                    listener.on_progress(epoch, first, rows, logs)
+        if not arrays.finite(model.parameters):
+            raise self._diverged(epoch, first - 1, memory, "the weights overflowed")
+
+    def _diverged(self, epoch: int, row: int, memory: Memory, what: str) -> DivergenceError:
         learning_rate = float(memory.numbers[0])
-        good.bring_back()
-        return DivergenceError(epoch, batch, learning_rate, what)
-
-    while first < len(x):
-        first = plan.train(x, y, order, first, len(x), batch_size, STRETCH_SECONDS)
-        if not math.isfinite(plan.last_loss):
-            raise diverged(first // batch_size, f"the loss became {plan.last_loss}")
-        if first < len(x):
-            logs = _logs(model, plan)
-            for listener in listeners:
-                listener.on_progress(epoch, first, len(x), logs)
-            memory.numbers[0] = model._compiled()[0].learning_rate
-            if model.stop_training:
-                break
-    if not arrays.finite(model.parameters):
-        raise diverged((first - 1) // batch_size, "the weights overflowed")
-    logs = _logs(model, plan)
-    if held_out is not None:
-        logs.update(evaluate(model, *held_out, prefix="val_"))
-    for listener in listeners:
-        listener.on_epoch_end(epoch, logs)
+        self.good.bring_back()
+        return DivergenceError(epoch, row // self.batch_size, learning_rate, what)

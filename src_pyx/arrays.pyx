@@ -1,8 +1,14 @@
 """What the checks of every call ask of an array, in one look."""
 
-from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy
+
+from numpy import empty
+
+from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
 
 
 # Whether none of n numbers has an exponent of all ones, which is how NaN and inf are written: one more
@@ -25,6 +31,7 @@ cdef bint finite_doubles(const char* at, Py_ssize_t n) noexcept nogil:
     return carried >> 63 == 0
 
 
+# Of floats or doubles.
 cdef bint finite_numbers(const Py_buffer* view) noexcept nogil:
     if view.itemsize == 4:
         return finite_floats(<const char*>view.buf, view.len // 4)
@@ -42,25 +49,67 @@ def finite(array):
     return fits
 
 
-def ready(array, Py_ssize_t size, Py_ssize_t columns):
-    """Whether kernels can take an array as it is.
+cdef bint is_native(const Py_buffer* view, Py_ssize_t size) noexcept:
+    """Whether these are aligned native floats of `size` bytes."""
+    return (view.itemsize == size and view.format[0] == (c'f' if size == 4 else c'd') and view.format[1] == 0
+            and <uintptr_t>view.buf % <uintptr_t>size == 0)
+
+
+cdef void to_floats(char* to, const char* come, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        (<float*>to)[i] = <float>(<const double*>come)[i]
+
+
+cdef void to_doubles(char* to, const char* come, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        (<double*>to)[i] = (<const float*>come)[i]
+
+
+def taken(array, Py_ssize_t size, Py_ssize_t columns):
+    """An array as kernels can take it, or None where more has to be looked at.
 
     That is: C-contiguous, aligned, (rows, columns) with at least one row, native float32 (`size` 4) or
-    float64 (`size` 8), and all of it finite.
+    float64 (`size` 8), and all of it finite. An array of the other of the two comes back as a converted
+    copy, any other that fits as it is.
     """
-    cdef Py_buffer view
-    cdef bint fits
+    cdef Py_buffer view, converted
+    cdef fw_float_mode mode
+    cdef bint fits = False
+    result = None
     try:
         PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
     except (BufferError, TypeError, ValueError):
-        return False
-    fits = (
-        view.ndim == 2 and view.itemsize == size and view.shape[0] > 0 and view.shape[1] == columns
-        and view.format[0] == (c'f' if size == 4 else c'd') and view.format[1] == 0
-        and <uintptr_t>view.buf % <uintptr_t>size == 0
-    )
-    if fits:
-        with nogil:
-            fits = finite_numbers(&view)
-    PyBuffer_Release(&view)
-    return fits
+        return None
+    try:
+        if view.ndim != 2 or view.shape[0] < 1 or view.shape[1] != columns:
+            return None
+        if is_native(&view, size):
+            result = array
+            with nogil:
+                fits = finite_numbers(&view)
+        elif is_native(&view, 12 - size):
+            result = empty((view.shape[0], columns), "f" if size == 4 else "d")
+            PyObject_GetBuffer(result, &converted, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+            with nogil:
+                mode = fw_enter_float_mode()
+                if size == 4:
+                    to_floats(<char*>converted.buf, <const char*>view.buf, view.shape[0] * columns)
+                else:
+                    to_doubles(<char*>converted.buf, <const char*>view.buf, view.shape[0] * columns)
+                fw_leave_float_mode(mode)
+                fits = finite_numbers(&converted)
+            PyBuffer_Release(&converted)
+    finally:
+        PyBuffer_Release(&view)
+    return result if fits else None
+
+
+def in_float_mode(function, *arguments):
+    """``function(*arguments)`` in the default floating-point environment, whatever the caller's is."""
+    cdef fw_float_mode mode = fw_enter_float_mode()
+    try:
+        return function(*arguments)
+    finally:
+        fw_leave_float_mode(mode)

@@ -58,6 +58,8 @@ cdef OpKind[5] OPS = [
 ]
 
 cdef KernelTable TABLE
+TABLE.table_bytes = sizeof(KernelTable)
+TABLE.op_bytes = sizeof(Op)
 TABLE.level = FW_LEVEL
 TABLE.real_bytes = sizeof(real)
 TABLE.has_tiles = FW_TILES
@@ -67,4 +69,5 @@ TABLE.losses = &LOSSES[0]
 TABLE.metrics = &METRICS[0]
 TABLE.updates = &UPDATES[0]
 TABLE.sum_parts = sum_parts
+TABLE.add_part = add_part
 table = PyCapsule_New(&TABLE, "fastweights.kernels", NULL)

@@ -4,6 +4,9 @@ Every array is given as a ``void*`` to contiguous reals of the table's dtype, so
 which never does arithmetic on them, is written once for all dtypes.
 """
 
+cdef enum:
+    OPTION_NUMBERS = 2       # that an activation, a loss or a metric may have
+
 cdef struct Op
 cdef struct Activation
 
@@ -49,6 +52,7 @@ cdef struct Op:
     Py_ssize_t scratch_reals
     Py_ssize_t workspace_reals
     Py_ssize_t row_step
+    Py_ssize_t parameter_reals   # how many the op has
     Py_ssize_t pieces            # the parameters come in pieces that can be worked on apart ...
     Py_ssize_t piece_parameters  # ... of so many each, of which the last has what is left; 0: none
     double work_per_row          # of forward, in multiply-adds
@@ -58,7 +62,7 @@ cdef struct Op:
     bint has_bias
     int matmul_parts         # bfloat16 parts that products may split float32 into; 0: none
     const Activation* activation
-    double activation_options[2]
+    double activation_options[OPTION_NUMBERS]
     op_measure measure
     op_prepare prepare
     op_rows forward
@@ -135,8 +139,16 @@ cdef struct OpKind:
     op_gradient gradient
 
 
+# total[i] + excess[i] += part[i] for i in [begin, end), excess being what rounding took from total; at the
+# last part it is given back.
+ctypedef void (*add_part_function)(void* total, void* excess, const void* part, Py_ssize_t begin,
+                                   Py_ssize_t end, bint last) noexcept nogil
+
+
 # Each list ends with an entry whose name is NULL.
 cdef struct KernelTable:
+    Py_ssize_t table_bytes   # sizes of this struct and of Op where the kernels were compiled
+    Py_ssize_t op_bytes
     const char* level
     int real_bytes
     bint has_tiles           # whether matmul_parts makes a difference
@@ -146,3 +158,4 @@ cdef struct KernelTable:
     const Metric* metrics
     const Update* updates
     sum_parts_function sum_parts
+    add_part_function add_part

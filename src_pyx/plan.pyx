@@ -24,17 +24,25 @@ from cpython.buffer cimport (
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uintptr_t
+from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from numpy import empty
 
-from fastweights._core.arrays import ready
+from fastweights._core.arrays import taken
 
-from ops cimport Activation, KernelTable, Loss, METRIC_STATE, Metric, Op, OpKind, Update
+from ops cimport (
+    Activation, KernelTable, Loss, METRIC_STATE, Metric, OPTION_NUMBERS, Op, OpKind, Update,
+)
+
+cdef extern from "Python.h":
+    # Runs the handlers of signals that have come; where one raises, its exception is pending from then on.
+    int check_signals "PyErr_CheckSignals"()
 
 include "memory.pxi"
 include "team.pxi"
+include "lock.pxi"
 include "contest.pxi"
 include "gather.pxi"
 include "meter.pxi"
@@ -51,7 +59,11 @@ cdef enum:
     GROUP_PARAMETERS = 32768
     # The members' rows begin at multiples of this, whole register tiles, or of an op's row_step.
     ROW_STEP = 8
-    OPTIONS = 8
+    # Of an optimizer.
+    UPDATE_NUMBERS = 8
+
+# Between two looks for signals within a call that goes through many chunks.
+cdef double SIGNAL_SECONDS = 0.04
 
 
 # Pieces [begin, end) of an op's parameters.
@@ -72,9 +84,19 @@ cdef struct Job:
     double seconds
     double until
     double loss
+    Sums* sums                   # NULL: nobody wants them
     bint stop
+    bint interrupted             # by a signal's handler, whose exception is pending
+    double look_at               # when to look for signals next
     fw_shared[LINE] taken        # chunks that members have taken on ...
     fw_shared[LINE] merged       # ... and whose sums are in the plan's
+
+
+# Where gradients go that come chunk by chunk.
+cdef struct Total:
+    char* gradients
+    char* excess                 # what rounding took from them ...
+    char* chunk                  # ... and room for those of one chunk
 
 
 cdef class Plan:
@@ -89,6 +111,8 @@ cdef class Plan:
     parameters, gradients : buffer
         The flat vectors; `gradients` None builds a plan for inference, which keeps nothing for a
         backward pass.
+    lock : ModelLock
+        Of the model; held while the plan runs.
     rows : int
         The largest batch; in inference, where rows go through in chunks, how many there are.
     budget : fastweights.config.Budget
@@ -129,33 +153,32 @@ cdef class Plan:
     cdef char* targets                  # ... and of y
     cdef double* values                 # the loss of each row
     cdef char* parts                    # the gradients of each slice
+    cdef char* chunks                   # for each member, or for all, the excess and one chunk of a Total
     cdef double[MAX_SLICES] slice_loss
     cdef const Loss* loss
-    cdef double[2] loss_options
+    cdef double[OPTION_NUMBERS] loss_options
     cdef Py_ssize_t target_bytes        # of one row
     cdef Meter meter
     cdef const Update* update
     cdef Job job
     cdef Contest contest
-    cdef PyThread_type_lock in_use
-    # Sums since `reset`.
-    cdef readonly double loss_sum
-    cdef readonly Py_ssize_t rows_seen
-    cdef readonly double last_loss
+    cdef ModelLock lock
+    cdef readonly Py_ssize_t kept_rows  # that `forward` left in the arena for `backward`
 
-    def __cinit__(self, table, specs, parameters, gradients, Py_ssize_t rows, budget,
+    def __cinit__(self, table, specs, parameters, gradients, ModelLock lock not None, Py_ssize_t rows, budget,
                   bint input_gradient=False, bint kept=False, int matmul_parts=0, bint only_measured=False):
-        self.table = <const KernelTable*>PyCapsule_GetPointer(table, "fastweights.kernels")
+        self.table = table_of(table)
         self.parameters = Address(parameters, True)
         self.gradients = Address(gradients, True)
+        self.lock = lock
         self.rows = rows
+        cdef Py_ssize_t i
         self.threads, cpus, self.grain = budget
         self.allowed = self.threads
         self.n_ops = len(specs)
         self.n_loss_ops = self.n_ops
-        self.in_use = PyThread_allocate_lock()
         self.offsets = <Py_ssize_t*>calloc(self.n_ops + 1, sizeof(Py_ssize_t))
-        if self.offsets == NULL or self.in_use == NULL:
+        if self.offsets == NULL:
             raise MemoryError()
         self.matmul_parts = matmul_parts if self.table.has_tiles else 0
         self.weigh(specs)
@@ -165,6 +188,9 @@ cdef class Plan:
             raise MemoryError()
         self.describe(specs, input_gradient)
         self.measure()
+        for i, spec in enumerate(specs):
+            if self.ops[i].parameter_reals != spec.parameters:
+                raise ValueError(f"specs: got {spec}, expected {self.ops[i].parameter_reals} parameters")
         self.arena_bytes = <Py_ssize_t>(<uintptr_t>self.place(NULL))
         if not only_measured:
             self.lay_out()
@@ -175,8 +201,6 @@ cdef class Plan:
         free(self.offsets)
         free(self.memory)
         free_meter(&self.meter)
-        if self.in_use != NULL:
-            PyThread_free_lock(self.in_use)
 
     def grant(self, Py_ssize_t rows, int matmul_parts, int threads):
         """Sets how many threads may be taken, or says False: `rows` and so many need another plan."""
@@ -209,11 +233,18 @@ cdef class Plan:
     # ---- building ----------------------------------------------------------------------------------
 
     cdef weigh(self, specs):
-        cdef Py_ssize_t i, width = specs[0].inputs
+        cdef Py_ssize_t i, width = specs[0].inputs, bytes = self.table.real_bytes
         for i, spec in enumerate(specs):
+            if spec.inputs < 1 or spec.outputs < 1 or spec.parameters < 0:
+                raise ValueError(f"specs: got {spec}, expected sizes of at least 1")
+            if i > 0 and spec.inputs != specs[i - 1].outputs:
+                raise ValueError(f"specs: got {spec}, expected {specs[i - 1].outputs} inputs, as the op before "
+                                 "has outputs")
             self.offsets[i + 1] = self.offsets[i] + spec.parameters
             width += spec.outputs
         self.n_parameters = self.offsets[self.n_ops]
+        for name, vector in (("parameters", self.parameters), ("gradients", self.gradients)):
+            expect(name, <Address>vector, self.n_parameters * bytes)
         self.slice_rows = max(<Py_ssize_t>MIN_SLICE_ROWS, self.n_parameters // width)
 
     cdef divide(self, bint kept):
@@ -235,7 +266,7 @@ cdef class Plan:
     cdef describe(self, specs, bint input_gradient):
         cdef Op* op
         cdef const OpKind* kind
-        cdef Py_ssize_t i, k
+        cdef Py_ssize_t i
         for i, spec in enumerate(specs):
             op = &self.ops[i]
             kind = <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
@@ -251,8 +282,7 @@ cdef class Plan:
             op.has_bias = spec.has_bias
             op.activation = <const Activation*>find(self.table.activations, sizeof(Activation),
                                                     spec.activation.name)
-            for k, option in enumerate(spec.activation.options):
-                op.activation_options[k] = option
+            copy_numbers(op.activation_options, OPTION_NUMBERS, spec.activation.name, spec.activation.options)
             op.parameters = self.parameters.at + self.offsets[i] * self.table.real_bytes
             if self.gradients.at != NULL:
                 op.gradients = self.gradients.at + self.offsets[i] * self.table.real_bytes
@@ -299,6 +329,7 @@ cdef class Plan:
 
     cdef char* place(self, char* at):
         cdef Py_ssize_t bytes = self.table.real_bytes, row_bytes = self.capacity * bytes, i
+        cdef Py_ssize_t shares
         cdef bint training = self.gradients.at != NULL
         cdef Op* op
         cdef char* previous_dy = NULL
@@ -307,6 +338,9 @@ cdef class Plan:
         self.values = <double*>take(&at, self.capacity * sizeof(double))
         if self.slices > 1:
             self.parts = take(&at, self.slices * self.n_parameters * bytes)
+        if training and self.comes_in_chunks():
+            shares = self.members if self.slices > 1 else 1
+            self.chunks = take(&at, shares * 2 * self.n_parameters * bytes)
         self.workspaces = take(&at, self.members * self.workspace_bytes)
         if self.ops[0].wants_dx:
             previous_dy = take(&at, row_bytes * self.ops[0].inputs)
@@ -325,10 +359,10 @@ cdef class Plan:
 
     def set_loss(self, str name, options, Py_ssize_t target_bytes, Py_ssize_t skipped_ops):
         """The loss, which looks at what comes before the last `skipped_ops` ops (a fused softmax)."""
-        cdef Py_ssize_t k
+        if not 0 <= skipped_ops < self.n_ops or not 0 < target_bytes <= 8 * self.ops[self.n_ops - 1].outputs:
+            raise ValueError(f"{name}: got {target_bytes} bytes a row and {skipped_ops} ops to skip of {self.n_ops}")
         self.loss = <const Loss*>find(self.table.losses, sizeof(Loss), name)
-        for k, option in enumerate(options):
-            self.loss_options[k] = option
+        copy_numbers(self.loss_options, OPTION_NUMBERS, name, options)
         self.target_bytes = target_bytes
         self.n_loss_ops = self.n_ops - skipped_ops
 
@@ -338,22 +372,17 @@ cdef class Plan:
                   max(self.slices, <Py_ssize_t>self.members))
 
     def set_update(self, str name, state, options):
-        """The optimizer: its kernel, its state vectors and its numbers (float64, at most OPTIONS)."""
-        self.update = <const Update*>find(self.table.updates, sizeof(Update), name)
-        self.state = Address(state, True)
-        self.update_options = Address(options, True)
+        """The optimizer: its kernel, its state vectors and its numbers (float64, UPDATE_NUMBERS at most)."""
+        cdef const Update* update = <const Update*>find(self.table.updates, sizeof(Update), name)
+        cdef Address vectors = Address(state, True), numbers = Address(options, True)
+        expect("state", vectors, update.slots * self.n_parameters * self.table.real_bytes)
+        if numbers.view.len > UPDATE_NUMBERS * <Py_ssize_t>sizeof(double):
+            raise ValueError(f"{name}: got {len(options)} numbers, expected at most {UPDATE_NUMBERS}")
+        self.update, self.state, self.update_options = update, vectors, numbers
 
-    # ---- what happened -----------------------------------------------------------------------------
-
-    def reset(self):
-        """Forgets the sums of loss and metrics."""
-        self.loss_sum = 0.0
-        self.rows_seen = 0
-        forget_all(&self.meter)
-
-    def metric_states(self):
-        """The sums of each metric, a tuple of METRIC_STATE for each output."""
-        return states_of(&self.meter)
+    def tally(self):
+        """Empty sums of loss and metrics, for one call or many."""
+        return empty_tally(&self.meter)
 
     # ---- how the work is divided -------------------------------------------------------------------
 
@@ -403,6 +432,20 @@ cdef class Plan:
         share = max(<Py_ssize_t>0, self.n_parameters * member // members - self.offsets[i])
         return min((share + op.piece_parameters - 1) // op.piece_parameters, op.pieces)
 
+    cdef bint comes_in_chunks(self) noexcept nogil:
+        """Whether a batch's gradients are added up from those of several chunks."""
+        if self.slices > 1:
+            return (self.rows + self.slices - 1) // self.slices > self.room
+        return self.rows > WHOLE_ROWS
+
+    cdef Total total_of(self, char* gradients, Py_ssize_t share) noexcept nogil:
+        cdef Py_ssize_t size = self.n_parameters * self.table.real_bytes
+        cdef Total total = Total(gradients, NULL, NULL)
+        if self.chunks != NULL:
+            total.excess = self.chunks + 2 * share * size
+            total.chunk = total.excess + size
+        return total
+
     # ---- rows --------------------------------------------------------------------------------------
 
     cdef void load(self, Op* ops, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -437,7 +480,7 @@ cdef class Plan:
 
     cdef void measure_metrics(self, Op* ops, double* state, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         cdef Op* last = &ops[self.n_ops - 1]
-        if self.meter.count > 0:
+        if self.meter.count > 0 and self.job.sums != NULL:
             self.run_forward(ops, self.n_loss_ops, self.n_ops, begin, end)
             add_rows(&self.meter, state, <char*>last.y + begin * last.outputs * self.table.real_bytes,
                      self.targets + begin * self.target_bytes, end - begin)
@@ -452,18 +495,17 @@ cdef class Plan:
         (0) the sum of the slices' gradients.
         """
         cdef Op* ops = self.ops + member * self.n_ops
-        cdef Py_ssize_t slices = self.slices_of(rows), i
+        cdef Py_ssize_t slices = self.slices_of(rows)
         if slices > 1:
             left[0] = 0
             return self.run_slices(ops, member, team, first, rows, slices)
-        for i in range(self.n_ops):
-            ops[i].gradients = self.gradients.at + self.offsets[i] * self.table.real_bytes
         return self.run_whole(ops, member, team, first, rows, left)
 
     cdef double run_whole(self, Op* ops, int member, Team* team, Py_ssize_t first, Py_ssize_t rows,
                           Py_ssize_t* left) noexcept nogil:
         cdef Py_ssize_t done = 0, chunk, begin, end, i
         cdef Pieces own
+        cdef Total sums = self.total_of(self.gradients.at, 0)
         cdef double total = 0.0
         while True:
             # Never more, though there may be room: some kernels' sums depend on where chunks begin.
@@ -477,10 +519,14 @@ cdef class Plan:
                 for i in range(self.n_loss_ops - 1, -1, -1):
                     ops[i].backward(&ops[i], begin, end)
                 self.give_dx(ops, first + done + begin, begin, end)
+            if member == 0 and done + chunk < rows:
+                self.look_for_signals()
             meet(team)
+            if self.job.interrupted:
+                return 0.0
             total += sum_of(self.values, chunk)
-            if member == 0:
-                self.measure_metrics(ops, self.meter.total, 0, chunk)
+            if member == 0 and self.job.sums != NULL:
+                self.measure_metrics(ops, self.job.sums.metrics, 0, chunk)
             done += chunk
             if done == rows:
                 left[0] = chunk
@@ -488,7 +534,7 @@ cdef class Plan:
             for i in range(self.n_loss_ops):
                 own = self.pieces_of(i, member, team)
                 if own.begin < own.end:
-                    ops[i].gradient(&ops[i], 0, chunk, own.begin, own.end, done > chunk)
+                    self.add_gradient(&ops[i], i, &sums, 0, chunk, own, done == chunk, False)
             meet(team)
 
     cdef double run_slices(self, Op* ops, int member, Team* team, Py_ssize_t first, Py_ssize_t rows,
@@ -498,23 +544,25 @@ cdef class Plan:
         for part in range(slices * member // team.members, last_part):
             self.run_slice(ops, member, part, first, rows, slices)
         meet(team)
+        if self.job.interrupted:
+            return 0.0
         for part in range(slices):
             total += self.slice_loss[part]
-            if member == 0:
-                merge_part(&self.meter, part)
+            if member == 0 and self.job.sums != NULL:
+                merge_part(&self.meter, self.job.sums.metrics, part)
         return total / rows
 
     cdef void run_slice(self, Op* ops, int member, Py_ssize_t part, Py_ssize_t first, Py_ssize_t rows,
                         Py_ssize_t slices) noexcept nogil:
         cdef Py_ssize_t done = rows * part // slices, last = rows * (part + 1) // slices
         cdef Py_ssize_t begin = member * self.room, end, i
-        cdef bint accumulate = False
+        cdef Total sums = self.total_of(self.parts + part * self.n_parameters * self.table.real_bytes, member)
+        cdef bint is_first = True, is_last
         cdef double total = 0.0
-        for i in range(self.n_ops):
-            ops[i].gradients = self.parts + (part * self.n_parameters + self.offsets[i]) * self.table.real_bytes
         forget_part(&self.meter, part)
-        while done < last:
+        while done < last and not self.job.interrupted:
             end = begin + min(self.room, last - done)
+            is_last = done + end - begin == last
             self.load(ops, first + done, begin, end)
             self.run_forward(ops, 0, self.n_loss_ops, begin, end)
             self.measure_loss(ops, begin, end, 1.0 / rows, True)
@@ -523,11 +571,47 @@ cdef class Plan:
             for i in range(self.n_loss_ops - 1, -1, -1):
                 ops[i].backward(&ops[i], begin, end)
                 if ops[i].pieces > 0:
-                    ops[i].gradient(&ops[i], begin, end, 0, ops[i].pieces, accumulate)
+                    self.add_gradient(&ops[i], i, &sums, begin, end, Pieces(0, ops[i].pieces), is_first, is_last)
             self.give_dx(ops, first + done, begin, end)
-            accumulate = True
+            is_first = False
             done += end - begin
+            if member == 0 and not is_last:
+                self.look_for_signals()
         self.slice_loss[part] = total
+
+    cdef Pieces places_of(self, Py_ssize_t i, Pieces own) noexcept nogil:
+        """Where these pieces of op i's parameters begin and end in the flat vectors."""
+        cdef const Op* op = &self.ops[i]
+        cdef Py_ssize_t end = self.offsets[i] + own.end * op.piece_parameters
+        return Pieces(self.offsets[i] + own.begin * op.piece_parameters,
+                      self.offsets[i + 1] if own.end == op.pieces else end)
+
+    cdef void add_gradient(self, Op* op, Py_ssize_t i, const Total* sums, Py_ssize_t begin, Py_ssize_t end,
+                           Pieces own, bint is_first, bint is_last) noexcept nogil:
+        """The gradient of op i from one chunk, rows [begin, end), of a batch that may have more.
+
+        A chunk's is one chain over its rows; chunks are added with compensation, since chains of any
+        length would lose any number of digits.
+        """
+        cdef Py_ssize_t bytes = self.table.real_bytes, offset = self.offsets[i] * bytes
+        cdef Pieces places
+        op.gradients = (sums.gradients if is_first else sums.chunk) + offset
+        op.gradient(op, begin, end, own.begin, own.end, False)
+        if is_first and is_last:
+            return
+        places = self.places_of(i, own)
+        if is_first:
+            memset(sums.excess + places.begin * bytes, 0, (places.end - places.begin) * bytes)
+        else:
+            self.table.add_part(sums.gradients, sums.excess, sums.chunk, places.begin, places.end, is_last)
+
+    cdef void look_for_signals(self) noexcept nogil:
+        """Now and then, by the caller's thread: says so where a signal's handler ends the call."""
+        if self.job.interrupted or fw_seconds() < self.job.look_at:
+            return
+        with gil:
+            self.job.interrupted = check_signals() != 0
+        self.job.look_at = fw_seconds() + SIGNAL_SECONDS
 
     cdef void give_dx(self, Op* ops, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         cdef Py_ssize_t x_bytes = ops[0].inputs * self.table.real_bytes
@@ -539,26 +623,33 @@ cdef class Plan:
         """This member's pieces of the parameters: gradient, update (unless numbers is NULL), preparation."""
         cdef Op* ops = self.ops + member * self.n_ops
         cdef Op* op
-        cdef Pieces own
-        cdef Py_ssize_t slices = self.slices_of(rows), i, upto, begin_at, end_at
+        cdef Pieces own, group, places
+        cdef Total sums = self.total_of(self.gradients.at, 0)
+        cdef Py_ssize_t slices = self.slices_of(rows), i, done, upto
         for i in range(self.n_ops):
             op = &ops[i]
             own = self.pieces_of(i, member, team)
             while own.begin < own.end:
-                upto = group_end(op, own)
-                begin_at = self.offsets[i] + own.begin * op.piece_parameters
-                end_at = self.offsets[i + 1] if upto == op.pieces else self.offsets[i] + upto * op.piece_parameters
-                if left > 0:
-                    op.gradient(op, 0, left, own.begin, upto, left < rows)
-                elif slices > 1:
-                    self.table.sum_parts(self.gradients.at, self.parts, self.n_parameters, begin_at, end_at,
-                                         slices)
+                group = Pieces(own.begin, group_end(op, own))
+                places = self.places_of(i, group)
+                done = 0
+                while done < left:
+                    upto = min(left, done + WHOLE_ROWS)
+                    self.add_gradient(op, i, &sums, done, upto, group, done == 0 and left == rows, upto == left)
+                    done = upto
+                if left == 0 and slices > 1:
+                    self.table.sum_parts(self.gradients.at, self.parts, self.n_parameters, places.begin,
+                                         places.end, slices)
                 if numbers != NULL:
                     self.update.apply(self.parameters.at, self.gradients.at, self.state.at,
-                                      self.n_parameters, begin_at, end_at, numbers)
+                                      self.n_parameters, places.begin, places.end, numbers)
+                elif member == 0 and left > WHOLE_ROWS:
+                    self.look_for_signals()
+                if self.job.interrupted:
+                    return
                 if prepare and op.prepare != NULL:
-                    op.prepare(op, self.rows_at_a_time(rows), own.begin, upto)
-                own.begin = upto
+                    op.prepare(op, self.rows_at_a_time(rows), group.begin, group.end)
+                own.begin = group.end
 
     cdef void prepare(self, int member, Team* team, Py_ssize_t rows) noexcept nogil:
         """What depends on the parameters alone, before the first rows."""
@@ -576,7 +667,7 @@ cdef class Plan:
 
     cdef void train_share(self, int member, Team* team) noexcept nogil:
         cdef Job* job = &self.job
-        cdef double[OPTIONS] numbers
+        cdef double[UPDATE_NUMBERS] numbers
         cdef Py_ssize_t first = job.first, rows, left
         cdef double loss
         cdef bint last = False
@@ -589,12 +680,12 @@ cdef class Plan:
                 # Looking at the clock costs as much as a small step: look ever less often, as long as
                 # no more than a sixteenth of the time passes between two looks.
                 unchecked = 0
-                job.stop = fw_seconds() >= job.until
+                job.stop = fw_seconds() >= job.until or fw_read(&self.lock.waiting[0]) != 0
                 if patience < 64 and fw_seconds() < job.until - job.seconds * 15 / 16:
                     patience *= 2
             unchecked += 1
             loss = self.run_rows(member, team, first, rows, &left)
-            if not isfinite(loss):
+            if self.job.interrupted or not isfinite(loss):
                 break
             first += rows
             # Known before the update, since what it would prepare for a next step may cost as much.
@@ -602,9 +693,9 @@ cdef class Plan:
             if self.update.advance != NULL:
                 self.update.advance(numbers)
             self.renew(member, team, rows, left, numbers, not last)
-            if member == 0:
-                self.loss_sum += loss * rows
-                self.rows_seen += rows
+            if member == 0 and job.sums != NULL:
+                job.sums.loss += loss * rows
+                job.sums.rows += rows
             meet(team)
         if member == 0:
             memcpy(self.update_options.at, numbers, self.update_options.view.len)
@@ -616,6 +707,8 @@ cdef class Plan:
         cdef double loss
         self.prepare(member, team, self.rows_at_a_time(rows))
         loss = self.run_rows(member, team, 0, rows, &left)
+        if self.job.interrupted:
+            return
         self.renew(member, team, rows, left, NULL, False)
         if member == 0:
             self.job.loss = loss
@@ -642,44 +735,57 @@ cdef class Plan:
                 forget_part(&self.meter, member)
                 self.measure_metrics(ops, part_of(&self.meter, member), begin, begin + rows)
                 wait_until(&job.merged[0], chunk, team.spins)
-                self.loss_sum += sum_of(self.values + begin, rows)
-                self.rows_seen += rows
-                merge_part(&self.meter, member)
+                if job.sums != NULL:
+                    job.sums.loss += sum_of(self.values + begin, rows)
+                    job.sums.rows += rows
+                    merge_part(&self.meter, job.sums.metrics, member)
                 fw_add(&job.merged[0], 1)
             else:
                 self.run_forward(ops, 0, self.n_ops, begin, begin + rows)
                 memcpy(job.out + first * out_bytes, <char*>final.y + begin * out_bytes, rows * out_bytes)
-            if first + rows == job.last or fw_seconds() >= job.until:
+            if first + rows == job.last or fw_seconds() >= job.until or fw_read(&self.lock.waiting[0]) != 0:
                 break
 
     cdef void forward_share(self, int member, Team* team) noexcept nogil:
         cdef Op* ops = self.ops + member * self.n_ops
         cdef Op* final = &ops[self.n_ops - 1]
         cdef Py_ssize_t x_bytes = ops[0].inputs * self.table.real_bytes
-        cdef Py_ssize_t out_bytes = final.outputs * self.table.real_bytes, rows = self.job.last
+        cdef Py_ssize_t out_bytes = final.outputs * self.table.real_bytes, rows = self.job.last, upto
         cdef Py_ssize_t begin = self.share_of(rows, member, team.members)
         cdef Py_ssize_t end = self.share_of(rows, member + 1, team.members)
         self.prepare(member, team, self.rows_at_a_time(rows))
         memcpy(self.inputs + begin * x_bytes, self.job.x + begin * x_bytes, (end - begin) * x_bytes)
         ops[0].x = self.inputs
-        self.run_forward(ops, 0, self.n_ops, begin, end)
+        while begin < end and not self.job.interrupted:
+            upto = min(end, begin + WHOLE_ROWS)
+            self.run_forward(ops, 0, self.n_ops, begin, upto)
+            begin = upto
+            if member == 0 and begin < end:
+                self.look_for_signals()
+        begin = self.share_of(rows, member, team.members)
         memcpy(self.job.out + begin * out_bytes, <char*>final.y + begin * out_bytes, (end - begin) * out_bytes)
 
     cdef void backward_share(self, int member, Team* team) noexcept nogil:
         cdef Op* ops = self.ops + member * self.n_ops
         cdef Op* final = &ops[self.n_ops - 1]
-        cdef Py_ssize_t dy_bytes = final.outputs * self.table.real_bytes, rows = self.job.last, i
+        cdef Py_ssize_t dy_bytes = final.outputs * self.table.real_bytes, rows = self.job.last, upto, i
         cdef Py_ssize_t begin = self.share_of(rows, member, team.members)
         cdef Py_ssize_t end = self.share_of(rows, member + 1, team.members)
         ops[0].x = self.inputs
         memcpy(<char*>final.dy + begin * dy_bytes, self.job.x + begin * dy_bytes, (end - begin) * dy_bytes)
-        if final.to_dz != NULL:
-            final.to_dz(final, begin, end)
-        for i in range(self.n_ops - 1, -1, -1):
-            ops[i].backward(&ops[i], begin, end)
-        self.give_dx(ops, begin, begin, end)
+        while begin < end and not self.job.interrupted:
+            upto = min(end, begin + WHOLE_ROWS)
+            if final.to_dz != NULL:
+                final.to_dz(final, begin, upto)
+            for i in range(self.n_ops - 1, -1, -1):
+                ops[i].backward(&ops[i], begin, upto)
+            self.give_dx(ops, begin, begin, upto)
+            begin = upto
+            if member == 0 and begin < end:
+                self.look_for_signals()
         meet(team)
-        self.renew(member, team, rows, rows, NULL, False)
+        if not self.job.interrupted:
+            self.renew(member, team, rows, rows, NULL, False)
 
     # ---- whole stretches of work -------------------------------------------------------------------
 
@@ -688,7 +794,20 @@ cdef class Plan:
 
     cdef void run(self, task_function share, const Job* job, int members) noexcept nogil:
         self.job = job[0]
+        self.job.look_at = fw_seconds() + SIGNAL_SECONDS
         run_together(share, <void*>self, members)
+
+    cdef int run_locked(self, task_function share, const Job* job, Py_ssize_t rows) except -1:
+        """One call's work on `rows`, alone on the model; raises what a signal's handler raised meanwhile."""
+        self.lock.enter()
+        with nogil:
+            self.run(share, job, self.most_for(rows))
+        self.lock.leave()
+        return self.raise_pending()
+
+    cdef int raise_pending(self) except -1:
+        # The exception itself is already there.
+        return -1 if self.job.interrupted else 0
 
     cdef void run_batches(self, Job* job) noexcept nogil:
         """Trains on the job's rows until its time is up, by the team that turns out to be the fastest."""
@@ -712,68 +831,107 @@ cdef class Plan:
             job.first = self.job.first
             if job.first > first:
                 note_steps(&self.contest, <double>(job.first - first) / job.batch_size, fw_seconds() - began)
-            if job.first == last or not isfinite(self.job.loss) or fw_seconds() >= until:
+            if job.first == last or not isfinite(self.job.loss) or self.job.interrupted or fw_seconds() >= until:
+                return
+            if fw_read(&self.lock.waiting[0]) != 0:
                 return
 
-    def train(self, x, y, order, Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size, double seconds):
+    cdef int expect_batch(self, Address x, Address y, Address order, Py_ssize_t last) except -1:
+        """Raises ValueError where the buffers are smaller than the first `last` rows of them."""
+        cdef Py_ssize_t rows = last
+        if order.at != NULL:
+            expect("order", order, last * <Py_ssize_t>sizeof(int64_t))
+            rows = order.view.len // <Py_ssize_t>sizeof(int64_t)
+        expect("x", x, rows * self.ops[0].inputs * self.table.real_bytes)
+        expect("y", y, rows * self.target_bytes)
+        return 0
+
+    def train(self, x, y, order, Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size, double seconds,
+              Tally tally=None):
         """Trains on the batches from row `first` on, for about `seconds` or until row `last`.
 
-        Returns the first row not trained on. A batch whose loss is not finite is not applied: the
-        stretch ends before it and `last_loss` is that loss.
+        Returns the first row not trained on and the loss of the last batch. A batch whose loss is not
+        finite is not applied: the stretch ends before it. With a tally losses and metrics are added up.
         """
         cdef Address data = Address(x), labels = Address(y), indices = Address(order)
         cdef Job job
+        cdef double loss
+        self.expect_batch(data, labels, indices, last)
         memset(&job, 0, sizeof(job))
         job.x, job.y, job.order = data.at, labels.at, <const int64_t*>indices.at
         job.first, job.last, job.batch_size = first, last, batch_size
+        job.sums = self.sums_of(tally)
+        self.lock.enter()
         with nogil:
-            PyThread_acquire_lock(self.in_use, WAIT_LOCK)
             job.seconds = seconds
             job.until = fw_seconds() + seconds
             self.run_batches(&job)
-            self.last_loss = self.job.loss
-            first = self.job.first
-            PyThread_release_lock(self.in_use)
-        return first
+        loss = self.job.loss
+        first = self.job.first
+        self.lock.leave()
+        self.raise_pending()
+        return first, loss
+
+    cdef Sums* sums_of(self, Tally tally) except? NULL:
+        if tally is None:
+            return NULL
+        if tally.count != self.meter.count or tally.width != self.meter.sums:
+            raise ValueError("tally: got that of other metrics, expected one of this plan")
+        return &tally.sums
 
     def gradients_of(self, x, y, dx, Py_ssize_t rows):
         """Mean loss of these rows; gradients into the flat vector and, unless None, into dx."""
         cdef Address data = Address(x), labels = Address(y), input_gradient = Address(dx, True)
         cdef Job job
+        cdef double loss
+        self.expect_batch(data, labels, Address(None), rows)
         memset(&job, 0, sizeof(job))
         job.x, job.y, job.out, job.last = data.at, labels.at, input_gradient.at, rows
+        self.lock.enter()
         with nogil:
-            PyThread_acquire_lock(self.in_use, WAIT_LOCK)
             self.run(gradient_task, &job, self.most_for(rows))
-            self.last_loss = self.job.loss
-            PyThread_release_lock(self.in_use)
-        return self.last_loss
+        loss = self.job.loss
+        self.lock.leave()
+        self.raise_pending()
+        return loss
 
     def apply_update(self):
         """One step of the optimizer with the gradients that are there."""
         cdef double* numbers = <double*>self.update_options.at
+        cdef fw_float_mode mode
+        self.lock.enter()
         with nogil:
+            mode = fw_enter_float_mode()
             if self.update.advance != NULL:
                 self.update.advance(numbers)
             self.update.apply(self.parameters.at, self.gradients.at, self.state.at, self.n_parameters, 0,
                               self.n_parameters, numbers)
+            fw_leave_float_mode(mode)
+        self.lock.leave()
 
-    def infer(self, x, y, out, Py_ssize_t first, Py_ssize_t last, double seconds):
+    def infer(self, x, y, out, Py_ssize_t first, Py_ssize_t last, double seconds, Tally tally=None):
         """Rows from `first` on, for about `seconds` or until row `last`: returns the first row not done.
 
-        Where y is given, loss and metrics are added up; where it is None, out gets the network's output.
+        Where y is given, loss and metrics are added up in the tally; where it is None, out gets the
+        network's output.
         """
         cdef Address data = Address(x), labels = Address(y), result = Address(out, True)
         cdef Job job
+        if y is not None:
+            self.expect_batch(data, labels, Address(None), last)
+        else:
+            expect("x", data, last * self.ops[0].inputs * self.table.real_bytes)
+            expect("out", result, last * self.ops[self.n_ops - 1].outputs * self.table.real_bytes)
         memset(&job, 0, sizeof(job))
         job.x, job.y, job.out, job.first, job.last = data.at, labels.at, result.at, first, last
+        job.sums = self.sums_of(tally)
+        # A look at the clock costs as much as a row of a small network.
+        job.until = fw_seconds() + seconds if last - first > self.room else 0.0
+        self.lock.enter()
         with nogil:
-            PyThread_acquire_lock(self.in_use, WAIT_LOCK)
-            # A look at the clock costs as much as a row of a small network.
-            job.until = fw_seconds() + seconds if last - first > self.room else 0.0
             self.run(infer_task, &job, self.most_for(last - first))
-            first = min(last, first + self.job.taken[0] * self.room)
-            PyThread_release_lock(self.in_use)
+        first = min(last, first + self.job.taken[0] * self.room)
+        self.lock.leave()
         return first
 
     def answer(self, x, int matmul_parts):
@@ -782,9 +940,12 @@ cdef class Plan:
         The short way from one call to its prediction, (rows, outputs).
         """
         cdef Py_ssize_t rows
-        if not ready(x, self.table.real_bytes, self.ops[0].inputs):
+        cdef Address data
+        x = taken(x, self.table.real_bytes, self.ops[0].inputs)
+        if x is None:
             return None
-        rows = len(x)
+        data = Address(x)
+        rows = data.view.len // (self.ops[0].inputs * self.table.real_bytes)
         if rows > self.room or not self.serves(rows, matmul_parts) or self.team_of(rows, 2) > 1:
             return None
         out = empty((rows, self.ops[self.n_ops - 1].outputs), "f" if self.table.real_bytes == 4 else "d")
@@ -795,23 +956,31 @@ cdef class Plan:
         """The network's output for all rows, keeping what `backward` needs; x is copied."""
         cdef Address data = Address(x), result = Address(out, True)
         cdef Job job
+        expect("x", data, rows * self.ops[0].inputs * self.table.real_bytes)
+        expect("out", result, rows * self.ops[self.n_ops - 1].outputs * self.table.real_bytes)
+        if rows > self.rows:
+            raise ValueError(f"rows: got {rows}, expected at most {self.rows}")
         memset(&job, 0, sizeof(job))
         job.x, job.out, job.last = data.at, result.at, rows
-        with nogil:
-            PyThread_acquire_lock(self.in_use, WAIT_LOCK)
-            self.run(forward_task, &job, self.most_for(rows))
-            PyThread_release_lock(self.in_use)
+        self.kept_rows = 0
+        self.run_locked(forward_task, &job, rows)
+        self.kept_rows = rows
+
+    def forget_forward(self):
+        """What `forward` kept is no longer that of the weights."""
+        self.kept_rows = 0
 
     def backward(self, dy, dx, Py_ssize_t rows):
         """Gradients of the parameters and of the input, from those of the last `forward`'s output."""
         cdef Address given = Address(dy), result = Address(dx, True)
         cdef Job job
+        if rows != self.kept_rows:
+            raise ValueError(f"rows: got {rows}, expected {self.kept_rows}, as forward had")
+        expect("dy", given, rows * self.ops[self.n_ops - 1].outputs * self.table.real_bytes)
+        expect("dx", result, rows * self.ops[0].inputs * self.table.real_bytes)
         memset(&job, 0, sizeof(job))
         job.x, job.out, job.last = given.at, result.at, rows
-        with nogil:
-            PyThread_acquire_lock(self.in_use, WAIT_LOCK)
-            self.run(backward_task, &job, self.most_for(rows))
-            PyThread_release_lock(self.in_use)
+        self.run_locked(backward_task, &job, rows)
 
 
 cdef void train_task(void* plan, int member, Team* team) noexcept nogil:
@@ -862,7 +1031,31 @@ cdef const void* find(const void* entries, size_t stride, str name) except NULL:
     raise KeyError(name)
 
 
+cdef const KernelTable* table_of(table) except NULL:
+    """The table of a kernels module, if that was compiled against the same Op."""
+    cdef const KernelTable* kernels = <const KernelTable*>PyCapsule_GetPointer(table, "fastweights.kernels")
+    if kernels.table_bytes != sizeof(KernelTable) or kernels.op_bytes != sizeof(Op):
+        raise ImportError("the compiled kernels are of another version than the plan; build fastweights again")
+    return kernels
+
+
+cdef int expect(str argument, Address buffer, Py_ssize_t size) except -1:
+    """Raises ValueError where a buffer, unless it is None, is smaller than `size` bytes."""
+    if buffer.at != NULL and buffer.view.len < size:
+        raise ValueError(f"{argument}: got {buffer.view.len} bytes, expected {size}: has its array changed?")
+    return 0
+
+
+cdef int copy_numbers(double* to, Py_ssize_t room, str name, numbers) except -1:
+    """The numbers of a loss, a metric or an activation, if there are no more than fit."""
+    given = tuple(numbers)
+    if len(given) > room:
+        raise ValueError(f"{name}: got {len(given)} options, expected at most {room}")
+    for i, number in enumerate(given):
+        to[i] = number
+    return 0
+
+
 def update_slots(table, str name):
     """How many state vectors the optimizer of that name keeps."""
-    cdef const KernelTable* kernels = <const KernelTable*>PyCapsule_GetPointer(table, "fastweights.kernels")
-    return (<const Update*>find(kernels.updates, sizeof(Update), name)).slots
+    return (<const Update*>find(table_of(table).updates, sizeof(Update), name)).slots

@@ -99,6 +99,9 @@ cdef struct Pool:
 
 cdef Pool POOL
 
+# Forks that this process has come through: what was locked before may be so for ever.
+cdef long FORKS = 0
+
 
 # Returns when a has left `value`: spins for a while, then lets others run in between.
 cdef void wait_while(fw_shared* a, long value, bint spins) noexcept nogil:
@@ -151,6 +154,7 @@ cdef void sleep_until_given(Worker* me, long task) noexcept nogil:
 cdef void work(void* argument) noexcept nogil:
     cdef Worker* me = <Worker*>argument
     cdef long task = 0
+    fw_enter_float_mode()
     while True:
         sleep_until_given(me, task)
         task = fw_read(&me.task[0])
@@ -181,10 +185,12 @@ cdef int recruit(int members, int cpus):
 cdef void run_together(task_function function, void* argument, int members) noexcept nogil:
     cdef Team alone
     cdef int i
+    cdef fw_float_mode mode = fw_enter_float_mode()
     members = min(members, POOL.workers + 1)
     if members <= 1 or fw_exchange(&POOL.busy[0], 1) != 0:
         alone.members = 1
         function(argument, 0, &alone)
+        fw_leave_float_mode(mode)
         return
     POOL.function = function
     POOL.argument = argument
@@ -200,11 +206,14 @@ cdef void run_together(task_function function, void* argument, int members) noex
     function(argument, 0, &POOL.team)
     wait_until(&POOL.unfinished[0], 0, POOL.team.spins)
     fw_exchange(&POOL.busy[0], 0)
+    fw_leave_float_mode(mode)
 
 
 def forget_threads():
-    """In a forked process, whose parent's threads it has not: the pool starts anew."""
+    """In a forked process, whose parent's threads it has not: pool and locks start anew."""
+    global FORKS
     memset(&POOL, 0, sizeof(POOL))
+    FORKS += 1
 
 
 if hasattr(os, "register_at_fork"):

@@ -14,7 +14,7 @@ from planted import EMULATED_LEVEL, Fault, build, emulated_tiles
 from test_guard_pages import exercise, guarded_plan, library  # noqa: F401
 
 import fastweights as fw
-from fastweights import _dispatch, _plans, optimizers
+from fastweights import _building, _dispatch, _plans, optimizers
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="MSVC has no AMX")
 
@@ -79,6 +79,7 @@ def core(tiled_core, monkeypatch):
     )
     monkeypatch.setattr(_plans, "_plan", plan)
     monkeypatch.setattr(optimizers, "_plan", plan)
+    monkeypatch.setattr(_building, "_plan", plan)
     yield switch
     fw.set_matmul_precision("highest")
     fw.set_reproducible(False)

@@ -40,7 +40,7 @@ class Watched:
         self.before = self.state()
 
     def state(self):
-        model, memory = self.model, self.model._memory
+        model, memory = self.model, self.model._compiled.memory
         arrays = [model.parameters, model.gradients, memory.vectors, memory.numbers]
         rest = [
             model.stop_training,
@@ -220,7 +220,7 @@ def test_y(loss, y, error, message, use):
     watched = Watched(loss=loss, last=last) if loss != "hinge" else Watched(loss="mse")
     if loss == "hinge":
         watched.model.compile("adam", "hinge")
-        watched.model._optimizer_memory()
+        watched.model._compiled.memory_for(watched.model._built)
         watched.before = watched.state()
     watched.refuses(lambda model: getattr(model, use)(X, y), error, message)
 
@@ -268,9 +268,9 @@ def test_classes_need_more_than_one_output(loss):
         ),
         ({"validation_split": "0.1"}, TypeError, "validation_split: got '0.1', expected a number"),
         (
-            {"validation_split": 0.05},
+            {"validation_split": 0.95},
             ValueError,
-            "validation_split: got 0.05 of 12 rows, expected a share that",
+            "validation_split: got 0.95 of 12 rows, expected a share that",
         ),
         (
             {"validation_data": X},
@@ -385,16 +385,13 @@ def test_backward_before_forward():
         refused(
             lambda: model.backward(dy),
             ValueError,
-            "backward: got no forward pass before it, expected",
+            "backward: got no forward pass since the weights were changed, expected",
         )
 
     backward(fw.Sequential([layers.Dense(3)]))
     model = network()
     backward(model)
     model.predict(X)
-    backward(model)
-    model.forward(X)
-    model.loss_and_gradients(X, Y)  # forgets what forward kept
     backward(model)
     model.forward(X)
     model.compile("sgd", "mse")

@@ -281,7 +281,7 @@ def test_a_bar_in_the_middle_of_an_epoch(monkeypatch):
     pytest.importorskip("tqdm")
     monkeypatch.setattr(training, "STRETCH_SECONDS", 0.0)
     bar, seen = callbacks.ProgressBar(io.StringIO()), []
-    look = When("on_progress", lambda model: seen.append(str(bar.bar)))
+    look = When("on_progress", lambda model: seen.append(str(bar._bar)))
     network().fit(X, Y, 8, 3, verbose=0, callbacks=[bar, look])
     assert "| 0.4/3 epochs [" in seen[0]
     assert "13%" in seen[0]

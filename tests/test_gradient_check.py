@@ -32,8 +32,8 @@ def plant(monkeypatch):
     def plant(fault):
         whole = _plans.plan_for
 
-        def faulty(model, purpose, rows):
-            plan = whole(model, purpose, rows)
+        def faulty(model, purpose, rows, compiled=None):
+            plan = whole(model, purpose, rows, compiled)
             return Faulty(plan, model, fault) if purpose == "check" else plan
 
         monkeypatch.setattr(_plans, "plan_for", faulty)

@@ -13,7 +13,7 @@ from helpers import data, guarded, run_python
 from planted import SOURCE, compile_modules, replace
 
 import fastweights as fw
-from fastweights import _plans, layers, models, optimizers
+from fastweights import _building, _plans, layers, optimizers
 from fastweights._plans import plan_for
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="maps pages as Linux does")
@@ -79,8 +79,9 @@ def guarded_plan(tmp_path_factory):
 @pytest.fixture
 def library(guarded_plan, monkeypatch):
     monkeypatch.setattr(_plans, "_plan", guarded_plan)
+    monkeypatch.setattr(_building, "_plan", guarded_plan)
     monkeypatch.setattr(optimizers, "_plan", guarded_plan)
-    monkeypatch.setattr(models, "aligned_zeros", lambda n, dtype: guarded_copy(np.zeros(n, dtype)))
+    monkeypatch.setattr(_building, "aligned_zeros", lambda n, dtype: guarded_copy(np.zeros(n, dtype)))
 
 
 def exercise(sizes, hidden, last, loss, rows, dtype):
@@ -88,7 +89,7 @@ def exercise(sizes, hidden, last, loss, rows, dtype):
     stack = [layers.Dense(units, hidden), layers.Dense(units, hidden), layers.Dense(outputs, last)]
     model = fw.Sequential(stack, inputs, dtype, 0)
     model.compile("adam", loss)
-    memory = model._optimizer_memory()
+    memory = model._compiled.memory_for(model._built)
     memory.vectors = guarded_copy(memory.vectors)
     x, y = (guarded_copy(a.astype(dtype)) for a in data(rows, inputs, outputs))
     if last == "softmax":
@@ -96,7 +97,6 @@ def exercise(sizes, hidden, last, loss, rows, dtype):
     order = guarded_copy(np.arange(rows)[::-1])
     for batch in {rows, max(1, rows // 2)}:
         plan = plan_for(model, "fit", batch)
-        plan.reset()
         plan.train(x, y, order, 0, rows, batch, 60.0)
     dx, out = guarded_copy(np.empty_like(x)), guarded_copy(np.empty((rows, outputs), dtype))
     plan_for(model, "check", rows).gradients_of(x, y, dx, rows)
@@ -104,9 +104,8 @@ def exercise(sizes, hidden, last, loss, rows, dtype):
     keep.forward(x, out, rows)
     keep.backward(out, dx, rows)
     infer = plan_for(model, "infer", rows)
-    infer.reset()
     infer.infer(x, None, out, 0, rows, 60.0)
-    infer.infer(x, y, None, 0, rows, 60.0)
+    infer.infer(x, y, None, 0, rows, 60.0, infer.tally())
     _plans._plan.unmap()
 
 

@@ -186,13 +186,13 @@ def test_summary(capsys):
 def test_memory_is_what_is_then_allocated(optimizer, batch_size):
     model = network((5, 40, 3), optimizer=optimizer)
     told = model.memory(batch_size)
-    assert not model._plans
+    assert not model._compiled.plans
     model.train_on_batch(*data(batch_size))
     assert told == {
         "parameters": model.parameters.nbytes,
         "gradients": model.gradients.nbytes,
-        "optimizer": model._memory.vectors.nbytes,
-        "arena": model._plans["fit"].arena_bytes,
+        "optimizer": model._compiled.memory.vectors.nbytes,
+        "arena": model._compiled.plans["fit"].arena_bytes,
         "total": sum(told.values()) - told["total"],
     }
     assert told["optimizer"] == {"sgd": 0, "adam": 2}[optimizer] * told["parameters"]
@@ -371,8 +371,20 @@ def test_loss_and_gradients_agree_with_the_oracle(rows):
         gradient, expected, rtol=0, atol=1e-15 + 1e-13 * np.abs(expected).max()
     )
     np.testing.assert_allclose(dx, expected_dx, rtol=0, atol=1e-15)
-    assert np.shares_memory(gradient, model.gradients)
+    same_bits(gradient, model.gradients)
     same_bits(model.parameters, before)
+
+
+def test_gradients_are_the_callers_own():
+    """SciPy keeps the array that it was given last; the live vector would change under it."""
+    model = network()
+    _, first, dx = model.loss_and_gradients(*data(9))
+    kept, kept_dx = first.copy(), dx.copy()
+    first_again = model.loss_and_gradients(*data(9, seed=1))[1]
+    same_bits(first, kept)
+    same_bits(dx, kept_dx)
+    assert not np.shares_memory(first, first_again)
+    assert not np.shares_memory(first, model.gradients)
 
 
 @pytest.mark.parametrize("rows", [1, 9, 300])
@@ -403,8 +415,8 @@ def test_backward_may_come_twice_and_keeps_its_own_rows():
     dy = model.forward(rows) - y
     rows[:] = 0
     model.predict(-x)
-    model.train_on_batch(*data(40))
-    model.parameters[:] = network().parameters
+    model.evaluate(*data(40))
+    model.loss_and_gradients(*data(40))
     first = model.backward(dy).copy(), model.gradients.copy()
     second = model.backward(dy), model.gradients
     for a, b in zip(first, second, strict=True):
@@ -412,6 +424,26 @@ def test_backward_may_come_twice_and_keeps_its_own_rows():
     alone = network()
     alone.forward(x)
     same_bits(alone.backward(dy), first[0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: model.train_on_batch(*data(7)),
+        lambda model: model.fit(*data(7), verbose=0),
+        lambda model: model.apply_gradients(),
+        lambda model: model.set_weights(model.get_weights()),
+        lambda model: model.compile("adam", "mae"),
+    ],
+    ids=["train_on_batch", "fit", "apply_gradients", "set_weights", "compile"],
+)
+def test_backward_needs_the_weights_of_its_forward(change):
+    model = network(optimizer="adam")
+    dy = model.forward(data(7)[0])
+    model.backward(dy)
+    change(model)
+    with pytest.raises(ValueError, match="backward: got no forward pass since the weights were"):
+        model.backward(dy)
 
 
 def test_gradient_descent_by_hand_is_sgd():

@@ -6,7 +6,7 @@ from helpers import data, network, twin
 
 import fastweights as fw
 from fastweights import _dispatch
-from fastweights._core.plan import Plan, update_slots
+from fastweights._core.plan import ModelLock, Plan, update_slots
 from fastweights._plans import plan_for
 from fastweights.config import budget
 from fastweights.layers import OpSpec
@@ -15,34 +15,34 @@ X, Y = data(20)
 
 
 def plan_of(model, purpose="fit", rows=8):
-    plan = plan_for(model, purpose, rows)
-    plan.reset()
-    return plan
+    return plan_for(model, purpose, rows)
 
 
 def test_train_runs_to_the_last_row_and_adds_up():
     model = network()
     oracle, plan = twin(model), plan_of(model)
-    assert plan.train(X, Y, None, 4, 18, 8, 60.0) == 18
+    tally = plan.tally()
+    first, last_loss = plan.train(X, Y, None, 4, 18, 8, 60.0, tally)
+    assert first == 18
     total = 0.0
     for batch in (slice(4, 12), slice(12, 18)):
         loss = oracle.loss(X[batch], Y[batch])
         total += loss * (batch.stop - batch.start)
         oracle.sgd_step(oracle.gradients(X[batch], Y[batch])[0], 0.01)
-    assert plan.rows_seen == 14
-    assert plan.loss_sum == pytest.approx(total, rel=1e-14)
-    assert plan.last_loss == pytest.approx(loss, rel=1e-14)
+    assert tally.rows_seen == 14
+    assert tally.loss_sum == pytest.approx(total, rel=1e-14)
+    assert last_loss == pytest.approx(loss, rel=1e-14)
     np.testing.assert_allclose(model.parameters, oracle.parameters, rtol=1e-13)
 
 
 def test_train_comes_back_after_its_time_with_whole_batches():
     plan = plan_of(network())
-    first, stops = 0, []
+    first, stops, tally = 0, [], plan.tally()
     while first < 20:
-        first = plan.train(X, Y, None, first, 20, 8, 0.0)
+        first, _ = plan.train(X, Y, None, first, 20, 8, 0.0, tally)
         stops.append(first)
     assert stops == [8, 16, 20]
-    assert plan.rows_seen == 20
+    assert tally.rows_seen == 20
 
 
 def test_train_stops_before_a_batch_that_is_not_finite():
@@ -50,9 +50,9 @@ def test_train_stops_before_a_batch_that_is_not_finite():
     y[10] = np.inf
     model, other = network(), network()
     plan = plan_of(model)
-    assert plan.train(X, y, None, 0, 20, 8, 60.0) == 8
-    assert plan.last_loss == np.inf
-    assert (plan.rows_seen, np.isfinite(plan.loss_sum)) == (8, True)
+    tally = plan.tally()
+    assert plan.train(X, y, None, 0, 20, 8, 60.0, tally) == (8, np.inf)
+    assert (tally.rows_seen, np.isfinite(tally.loss_sum)) == (8, True)
     other.train_on_batch(X[:8], Y[:8])
     np.testing.assert_array_equal(model.parameters, other.parameters)
 
@@ -65,17 +65,25 @@ def test_rows_come_in_the_order_given():
     np.testing.assert_array_equal(model.parameters, other.parameters)
 
 
-def test_reset_forgets():
-    model = network(metrics=("mae",))
-    plan = plan_of(model, "infer")
-    plan.infer(X, Y, None, 0, 20, 60.0)
-    first = plan.loss_sum, plan.rows_seen, plan.metric_states()
-    plan.infer(X, Y, None, 0, 20, 60.0)
-    assert plan.rows_seen == 40
-    plan.reset()
-    assert (plan.loss_sum, plan.rows_seen, set(plan.metric_states()[0])) == (0.0, 0, {0.0})
-    plan.infer(X, Y, None, 0, 20, 60.0)
-    assert (plan.loss_sum, plan.rows_seen, plan.metric_states()) == first
+def test_a_tally_is_one_calls_own():
+    def sums(tally):
+        return tally.loss_sum, tally.rows_seen, tally.metric_states()
+
+    plan = plan_of(network(metrics=("mae",)), "infer")
+    one, other = plan.tally(), plan.tally()
+    assert (one.loss_sum, one.rows_seen, set(one.metric_states()[0])) == (0.0, 0, {0.0})
+    plan.infer(X, Y, None, 0, 20, 60.0, one)
+    first = sums(one)
+    plan.infer(X, Y, None, 0, 20, 60.0, other)
+    assert sums(one) == sums(other) == first
+    plan.infer(X, Y, None, 0, 20, 60.0, one)
+    assert one.rows_seen == 40
+
+
+def test_a_tally_of_other_metrics_is_refused():
+    tally = plan_of(network(), "infer").tally()
+    with pytest.raises(ValueError, match="tally: got that of other metrics"):
+        plan_of(network(metrics=("mae",)), "infer").infer(X, Y, None, 0, 20, 60.0, tally)
 
 
 def test_a_model_keeps_a_plan_and_replaces_one_that_is_too_small():
@@ -115,7 +123,9 @@ def test_rows_that_no_memory_holds():
 def test_names_that_no_table_has():
     table = _dispatch.kernels(np.dtype("float32")).table
     with pytest.raises(KeyError, match="conv9d"):
-        Plan(table, [OpSpec("conv9d", 1, 1)], np.zeros(0, np.float32), None, 1, budget())
+        Plan(
+            table, [OpSpec("conv9d", 1, 1)], np.zeros(0, np.float32), None, ModelLock(), 1, budget()
+        )
     with pytest.raises(KeyError, match="sgdd"):
         update_slots(table, "sgdd")
     assert [update_slots(table, name) for name in ("sgd", "momentum", "adam")] == [0, 1, 2]

@@ -8,7 +8,7 @@ import pytest
 from planted import Fault, build
 
 import fastweights as fw
-from fastweights import _dispatch, _plans, cli, layers, losses, optimizers
+from fastweights import _building, _dispatch, _plans, cli, layers, losses, optimizers
 
 PLAN, DENSE, MATMUL = "plan.pyx", "kernels/dense.pxi", "kernels/matmul.pxi"
 NARROW = "kernels/narrow.pxi"
@@ -243,6 +243,7 @@ def core(tmp_path_factory):
         patch.setattr(_dispatch, "kernels", lambda dtype: kernels)
         patch.setattr(_plans, "_plan", plan)
         patch.setattr(optimizers, "_plan", plan)
+        patch.setattr(_building, "_plan", plan)
         # On one thread a member's rows are several blocks, which some of the faults are about.
         with fw.threads(1):
             yield switch

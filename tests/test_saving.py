@@ -189,7 +189,7 @@ def test_foreign_files(path, content):
 
 def test_a_safetensors_file_of_somebody_else(path):
     serialization.write(path, {"0.weight": np.ones((2, 3), np.float32)}, {"format": "pt"})
-    refused(path, "got model format none, expected a fastweights model of format 1")
+    refused(path, "got model format 'none', expected a fastweights model of format 1")
 
 
 def test_a_missing_file(path):

@@ -50,7 +50,7 @@ def outcome(threads, widths, activation, last, loss, batch_size, rows):
         found.update(repr((history.history, scores, value)).encode())
         for part in [*parts, model.gradients]:
             found.update(part.tobytes())
-        assert model._plans["fit"].members == threads, model._plans["fit"].members
+        assert model._compiled.plans["fit"].members == threads, model._compiled.plans["fit"].members
     return found.hexdigest()
 
 for case in {list(RAGGED.values())!r}:
@@ -112,7 +112,7 @@ def test_small_steps_are_left_to_one_thread(nothing_set):
     with fw.threads(2):
         small = network((4, 8, 2))
         small.train_on_batch(*data(4, 4, 2))
-        assert small._plans["fit"].team(4, 2) == 1
+        assert small._compiled.plans["fit"].team(4, 2) == 1
         large = network((64, 512, 512, 8))
         cpus = fw.config()["cpus"]
         assert plan_for(large, "fit", 256).team(256, 2) == min(2, cpus)

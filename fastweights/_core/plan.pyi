@@ -5,19 +5,26 @@ import numpy as np
 from fastweights.config import Budget
 from fastweights.layers import OpSpec
 
+class ModelLock:
+    def copy(self, targets: Iterable[np.ndarray], sources: Iterable[np.ndarray]) -> None: ...
+
+class Tally:
+    loss_sum: float
+    rows_seen: int
+    def metric_states(self) -> list[tuple[float, ...]]: ...
+
 class Plan:
     arena_bytes: int
     rows: int
     members: int
-    loss_sum: float
-    rows_seen: int
-    last_loss: float
+    kept_rows: int
     def __init__(
         self,
         table: object,
         specs: Sequence[OpSpec],
         parameters: np.ndarray,
         gradients: np.ndarray | None,
+        lock: ModelLock,
         rows: int,
         budget: Budget,
         input_gradient: bool = False,
@@ -33,8 +40,7 @@ class Plan:
     ) -> None: ...
     def set_metrics(self, metrics: Sequence[tuple[str, Iterable[float]]]) -> None: ...
     def set_update(self, name: str, state: np.ndarray, options: np.ndarray) -> None: ...
-    def reset(self) -> None: ...
-    def metric_states(self) -> list[tuple[float, ...]]: ...
+    def tally(self) -> Tally: ...
     def train(
         self,
         x: np.ndarray,
@@ -44,7 +50,8 @@ class Plan:
         last: int,
         batch_size: int,
         seconds: float,
-    ) -> int: ...
+        tally: Tally | None = None,
+    ) -> tuple[int, float]: ...
     def gradients_of(
         self, x: np.ndarray, y: np.ndarray, dx: np.ndarray | None, rows: int
     ) -> float: ...
@@ -57,9 +64,11 @@ class Plan:
         first: int,
         last: int,
         seconds: float,
+        tally: Tally | None = None,
     ) -> int: ...
     def answer(self, x: object, matmul_parts: int) -> np.ndarray | None: ...
     def forward(self, x: np.ndarray, out: np.ndarray, rows: int) -> None: ...
+    def forget_forward(self) -> None: ...
     def backward(self, dy: np.ndarray, dx: np.ndarray, rows: int) -> None: ...
 
 def forget_threads() -> None: ...

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fastweights import _check
+from fastweights._sealed import Sealed
 from fastweights.activations import LINEAR, Activation
 from fastweights.initializers import Initializer
+
+if TYPE_CHECKING:
+    from fastweights._building import Built
 
 Shape = tuple[int, ...]
 
@@ -58,19 +63,38 @@ def split_activation(spec: OpSpec) -> list[OpSpec]:
     return [spec._replace(activation=LINEAR), *activation_ops(spec.activation, spec.outputs)]
 
 
-class Layer:
+def is_same_memory(value: Any, array: np.ndarray) -> bool:
+    """Whether `value` is `array` or another view of the same numbers in the same shape."""
+    return isinstance(value, np.ndarray) and (
+        value.__array_interface__ == array.__array_interface__
+    )
+
+
+class Layer(Sealed):
     """Base of all layers.
 
     A subclass describes itself by four methods: `output_shape`, `variables`, `ops` and `config`.
     Once its model is built, each variable is an attribute of the layer: a view of the model's flat
-    vector of parameters.
+    vector of parameters. Its settings are fixed: to change one, make a new layer.
     """
 
     def __init__(self, name: str | None = None) -> None:
         if name is not None and (not isinstance(name, str) or not name):
             raise TypeError(_check.refusal("name", repr(name), "a non-empty string or None"))
-        self.name = name
-        self.weights: dict[str, np.ndarray] = {}
+        self._given_name = self._name = name
+        self._built: Built | None = None
+
+    @property
+    def name(self) -> str | None:
+        """Name in the model; None until a model gives the layer one."""
+        return self._name
+
+    @property
+    def weights(self) -> Mapping[str, np.ndarray]:
+        """The layer's arrays by their names, views of the model's parameters; none until it is built."""
+        if self._built is None or not self._built.is_complete:
+            return {}
+        return MappingProxyType(self._built.views_of(self))
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Shape of one row of output for one row of input."""
@@ -89,22 +113,26 @@ class Layer:
         raise NotImplementedError
 
     def __getattr__(self, name: str) -> Any:
-        weights: Mapping[str, np.ndarray] = self.__dict__.get("weights", {})
-        if name in weights:
-            return weights[name]
+        if not name.startswith("_"):
+            weights = self.weights
+            if name in weights:
+                return weights[name]
+        built = vars(self).get("_built") is not None
         raise AttributeError(
             f"{type(self).__name__!r} object has no attribute {name!r}"
-            + ("" if weights else " (a layer has its weights once its model knows the input shape)")
+            + ("" if built else " (a layer has its weights once its model knows the input shape)")
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        weights: Mapping[str, np.ndarray] = self.__dict__.get("weights", {})
-        if name not in weights:
-            super().__setattr__(name, value)
-        elif value is not weights[name]:  # which it is after an operation in place
-            raise AttributeError(
-                f"{name}: is a view of the model's parameters; write {name}[...] = ..."
-            )
+        if not name.startswith("_") and "_sealed" in vars(self):
+            weights = self.weights
+            if name in weights:
+                if not is_same_memory(value, weights[name]):  # which it is after an operation in place
+                    raise AttributeError(
+                        f"{name}: is a view of the model's parameters; write {name}[...] = ..."
+                    )
+                return
+        super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.config().items())

@@ -39,6 +39,11 @@ class Dense(Layer):
     Input ``(rows, inputs)``, output ``(rows, units)``, in the model's dtype.
     """
 
+    _fixed = {
+        name: f"is there once the model knows the input shape; {name}_initializer says how it starts"
+        for name in ("kernel", "bias")
+    }
+
     def __init__(
         self,
         units: int,

@@ -301,6 +301,7 @@ cdef void dense_op_measure(Op* op) noexcept nogil:
         op.workspace_reals = max(op.workspace_reals, splitting_reals(parts))
     op.pieces = (op.inputs + piece_inputs(op) - 1) // piece_inputs(op)
     op.piece_parameters = piece_inputs(op) * op.outputs
+    op.parameter_reals = (op.inputs + op.has_bias) * op.outputs
     op.work_per_row = <double>(op.inputs * op.outputs)
 
 

@@ -144,6 +144,26 @@ cdef void sum_parts(void* total, const void* parts, Py_ssize_t n, Py_ssize_t beg
         i += VL
 
 
+# total + excess = total + excess + part, elements [begin, end); if `last`, total gets the excess back.
+cdef void add_part(void* total, void* excess, const void* part, Py_ssize_t begin, Py_ssize_t end,
+                   bint last) noexcept nogil:
+    cdef real* sums = <real*>total
+    cdef real* over = <real*>excess
+    cdef const real* come = <const real*>part
+    cdef Py_ssize_t i = begin
+    cdef vreal before, term, now, gone
+    while i < end:
+        before = load_first(sums + i, end - i)
+        term = load_first(come + i, end - i)
+        now = before + term
+        gone = load_first(over + i, end - i) + ((now - before) - term)
+        store_first(over + i, gone, end - i)
+        if last:
+            now = now - vselect(veq(gone, gone), gone, vzero())
+        store_first(sums + i, now, end - i)
+        i += VL
+
+
 # One step on arrays given by address.
 def apply_update(str name, size_t parameters, size_t gradients, size_t state, Py_ssize_t n, size_t options):
     cdef Py_ssize_t i = 0

@@ -1,0 +1,63 @@
+"""Objects whose attributes are fixed once they are made: setting one takes effect, or raises."""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABCMeta
+from collections.abc import Mapping
+from typing import Any, ClassVar, NoReturn
+
+#: What to do instead of setting names that code written for other libraries sets.
+INSTEAD: dict[str, str] = {
+    "trainable": "there is no freezing yet; keep a copy of the weights and write it back",
+    "lr": "the step size is learning_rate",
+    "clipnorm": "there is no clipping of gradients yet",
+    "clipvalue": "there is no clipping of gradients yet",
+    "global_clipnorm": "there is no clipping of gradients yet",
+    "weight_decay": "there is no decay of weights yet",
+}
+
+
+class _Sealing(ABCMeta):
+    """Seals what its classes make, when their constructors are through."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        made = super().__call__(*args, **kwargs)
+        vars(made)["_sealed"] = True
+        return made
+
+
+class Sealed(metaclass=_Sealing):
+    """Base of layers, models, optimizers and callbacks.
+
+    Its constructor sets what it likes. After that a public attribute can be set only where it is a
+    property that takes it; names that begin with an underscore are the object's own business.
+    """
+
+    #: Why an attribute of this class cannot be set, and what to do instead.
+    _fixed: ClassVar[Mapping[str, str]] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        settable = getattr(getattr(type(self), name, None), "fset", None) is not None
+        if settable or name.startswith("_") or "_sealed" not in vars(self):
+            super().__setattr__(name, value)
+        else:
+            self._refuse(name)
+
+    def __delattr__(self, name: str) -> None:
+        if name.startswith("_"):
+            super().__delattr__(name)
+        else:
+            self._refuse(name)
+
+    def _refuse(self, name: str) -> NoReturn:
+        """Raises AttributeError about setting `name`."""
+        kind = type(self).__name__
+        if name in self._fixed:
+            raise AttributeError(f"{name}: {self._fixed[name]}")
+        if name in vars(self) or hasattr(type(self), name):
+            raise AttributeError(f"{name}: is fixed once a {kind} is made; make a new {kind}")
+        public = [known for known in dir(self) if not known.startswith("_")]
+        near = difflib.get_close_matches(name, public, n=1)
+        hint = INSTEAD.get(name) or (f"did you mean {near[0]!r}?" if near else "")
+        raise AttributeError(f"{name}: a {kind} has no such attribute" + (f"; {hint}" if hint else ""))

@@ -1,0 +1,66 @@
+# One user at a time of a model's numbers and of its plans' memory.
+
+from cpython.pythread cimport NOWAIT_LOCK, PyThread_get_thread_ident
+
+
+cdef class ModelLock:
+    """Held while compiled code runs on a model. Whoever waits comes before whoever asks again."""
+
+    cdef PyThread_type_lock in_use
+    cdef PyThread_type_lock next_one   # held by the one who is waiting for in_use
+    cdef unsigned long owner           # its thread, while it is held
+    cdef fw_shared[LINE] waiting
+    cdef long forks
+
+    def __cinit__(self):
+        self.renew()
+
+    cdef renew(self):
+        # Locks from before a fork are left alone: they may be held, and freeing those is undefined.
+        self.in_use = PyThread_allocate_lock()
+        self.next_one = PyThread_allocate_lock()
+        if self.in_use == NULL or self.next_one == NULL:
+            raise MemoryError()
+        self.owner = 0
+        self.waiting[0] = 0
+        self.forks = FORKS
+
+    def __dealloc__(self):
+        if self.in_use != NULL:
+            PyThread_free_lock(self.in_use)
+        if self.next_one != NULL:
+            PyThread_free_lock(self.next_one)
+
+    cdef int enter(self) except -1:
+        cdef unsigned long me = PyThread_get_thread_ident()
+        if self.forks != FORKS:
+            self.renew()
+        if self.owner == me:
+            raise RuntimeError("got a call from a signal handler in the middle of another call of the same "
+                               "model, expected one before or after that")
+        if fw_read(&self.waiting[0]) != 0 or not PyThread_acquire_lock(self.in_use, NOWAIT_LOCK):
+            with nogil:
+                fw_add(&self.waiting[0], 1)
+                PyThread_acquire_lock(self.next_one, WAIT_LOCK)
+                PyThread_acquire_lock(self.in_use, WAIT_LOCK)
+                fw_add(&self.waiting[0], -1)
+                PyThread_release_lock(self.next_one)
+        self.owner = me
+        return 0
+
+    cdef void leave(self) noexcept:
+        self.owner = 0
+        PyThread_release_lock(self.in_use)
+
+    def copy(self, targets, sources):
+        """Copies each array of `sources` over the one of `targets`, all of them or none."""
+        cdef list to = [Address(array, True) for array in targets]
+        cdef list come = [Address(array) for array in sources]
+        cdef Address target, source
+        for target, source in zip(to, come, strict=True):
+            if target.view.len != source.view.len:
+                raise ValueError(f"copy: got {source.view.len} bytes for {target.view.len}")
+        self.enter()
+        for target, source in zip(to, come):
+            memcpy(target.view.buf, source.view.buf, source.view.len)
+        self.leave()
