@@ -56,8 +56,8 @@ class Sealed(metaclass=_Sealing):
         if name in self._fixed:
             raise AttributeError(f"{name}: {self._fixed[name]}")
         if name in vars(self) or hasattr(type(self), name):
-            raise AttributeError(f"{name}: is fixed once a {kind} is made; make a new {kind}")
+            raise AttributeError(f"{name}: is fixed once it is made; make a new {kind}")
         public = [known for known in dir(self) if not known.startswith("_")]
         near = difflib.get_close_matches(name, public, n=1)
         hint = INSTEAD.get(name) or (f"did you mean {near[0]!r}?" if near else "")
-        raise AttributeError(f"{name}: a {kind} has no such attribute" + (f"; {hint}" if hint else ""))
+        raise AttributeError(f"{name}: {kind} has no such attribute" + (f"; {hint}" if hint else ""))

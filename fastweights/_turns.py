@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import threading
 import time
+from _thread import get_ident
 from types import FrameType
 
 Queue = list["Turn"]
@@ -37,7 +37,7 @@ class Turn:
 
     def __init__(self, queue: Queue, what: str, is_long: bool = False) -> None:
         self.queue, self.what, self.is_long = queue, what, is_long
-        self.thread = threading.get_ident()
+        self.thread = get_ident()
         self.frame: FrameType | None = sys._getframe(1)
 
     def __enter__(self) -> None:
@@ -53,7 +53,7 @@ class Turn:
         self._give_back()
 
     def _give_back(self) -> None:
-        with contextlib.suppress(ValueError):
+        if self in self.queue:  # unless somebody found it over
             self.queue.remove(self)
         self.frame = None
 

@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import math
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -322,6 +323,7 @@ class _Loop:
         """The batches of an epoch, until its end or until a callback wants no more."""
         model, rows, first, loss = self.model, len(x), 0, 0.0
         optimizer, memory = compiled.training()[0], compiled.memory_for(model._built_or_refused())
+        told = time.perf_counter()
         while first < rows and (first == 0 or not model.stop_training):
             memory.numbers[0] = optimizer.learning_rate
             first, loss = plan.train(
@@ -329,7 +331,9 @@ class _Loop:
             )
             if not math.isfinite(loss):
                 raise self._diverged(epoch, first, memory, f"the loss became {loss}")
-            if first < rows:
+            # A stretch is shorter where another thread waits for the model.
+            if first < rows and time.perf_counter() - told >= 0.9 * STRETCH_SECONDS:
+                told = time.perf_counter()
                 logs = _logs(compiled, tally)
                 for listener in self.listeners:
                     listener.on_progress(epoch, first, rows, logs)

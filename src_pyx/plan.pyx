@@ -87,7 +87,6 @@ cdef struct Job:
     Sums* sums                   # NULL: nobody wants them
     bint stop
     bint interrupted             # by a signal's handler, whose exception is pending
-    double look_at               # when to look for signals next
     fw_shared[LINE] taken        # chunks that members have taken on ...
     fw_shared[LINE] merged       # ... and whose sums are in the plan's
 
@@ -161,6 +160,7 @@ cdef class Plan:
     cdef Meter meter
     cdef const Update* update
     cdef Job job
+    cdef double next_look               # for signals
     cdef Contest contest
     cdef ModelLock lock
     cdef readonly Py_ssize_t kept_rows  # that `forward` left in the arena for `backward`
@@ -607,11 +607,11 @@ cdef class Plan:
 
     cdef void look_for_signals(self) noexcept nogil:
         """Now and then, by the caller's thread: says so where a signal's handler ends the call."""
-        if self.job.interrupted or fw_seconds() < self.job.look_at:
+        if self.job.interrupted or fw_seconds() < self.next_look:
             return
         with gil:
             self.job.interrupted = check_signals() != 0
-        self.job.look_at = fw_seconds() + SIGNAL_SECONDS
+        self.next_look = fw_seconds() + SIGNAL_SECONDS
 
     cdef void give_dx(self, Op* ops, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         cdef Py_ssize_t x_bytes = ops[0].inputs * self.table.real_bytes
@@ -794,7 +794,6 @@ cdef class Plan:
 
     cdef void run(self, task_function share, const Job* job, int members) noexcept nogil:
         self.job = job[0]
-        self.job.look_at = fw_seconds() + SIGNAL_SECONDS
         run_together(share, <void*>self, members)
 
     cdef int run_locked(self, task_function share, const Job* job, Py_ssize_t rows) except -1:
@@ -884,7 +883,7 @@ cdef class Plan:
         cdef Address data = Address(x), labels = Address(y), input_gradient = Address(dx, True)
         cdef Job job
         cdef double loss
-        self.expect_batch(data, labels, Address(None), rows)
+        self.expect_batch(data, labels, NOTHING, rows)
         memset(&job, 0, sizeof(job))
         job.x, job.y, job.out, job.last = data.at, labels.at, input_gradient.at, rows
         self.lock.enter()
@@ -916,15 +915,19 @@ cdef class Plan:
         network's output.
         """
         cdef Address data = Address(x), labels = Address(y), result = Address(out, True)
-        cdef Job job
         if y is not None:
-            self.expect_batch(data, labels, Address(None), last)
+            self.expect_batch(data, labels, NOTHING, last)
         else:
             expect("x", data, last * self.ops[0].inputs * self.table.real_bytes)
             expect("out", result, last * self.ops[self.n_ops - 1].outputs * self.table.real_bytes)
+        return self.infer_rows(data, labels, result, first, last, seconds, self.sums_of(tally))
+
+    cdef Py_ssize_t infer_rows(self, Address x, Address y, Address out, Py_ssize_t first, Py_ssize_t last,
+                               double seconds, Sums* sums) except -1:
+        cdef Job job
         memset(&job, 0, sizeof(job))
-        job.x, job.y, job.out, job.first, job.last = data.at, labels.at, result.at, first, last
-        job.sums = self.sums_of(tally)
+        job.x, job.y, job.out, job.first, job.last = x.at, y.at, out.at, first, last
+        job.sums = sums
         # A look at the clock costs as much as a row of a small network.
         job.until = fw_seconds() + seconds if last - first > self.room else 0.0
         self.lock.enter()
@@ -939,17 +942,17 @@ cdef class Plan:
 
         The short way from one call to its prediction, (rows, outputs).
         """
-        cdef Py_ssize_t rows
+        cdef Py_ssize_t rows, inputs = self.ops[0].inputs
         cdef Address data
-        x = taken(x, self.table.real_bytes, self.ops[0].inputs)
+        x = taken(x, self.table.real_bytes, inputs)
         if x is None:
             return None
         data = Address(x)
-        rows = data.view.len // (self.ops[0].inputs * self.table.real_bytes)
+        rows = data.view.len // (inputs * self.table.real_bytes)
         if rows > self.room or not self.serves(rows, matmul_parts) or self.team_of(rows, 2) > 1:
             return None
         out = empty((rows, self.ops[self.n_ops - 1].outputs), "f" if self.table.real_bytes == 4 else "d")
-        self.infer(x, None, out, 0, rows, 0.0)
+        self.infer_rows(data, NOTHING, Address(out, True), 0, rows, 0.0, NULL)
         return out
 
     def forward(self, x, out, Py_ssize_t rows):
@@ -981,6 +984,9 @@ cdef class Plan:
         memset(&job, 0, sizeof(job))
         job.x, job.out, job.last = given.at, result.at, rows
         self.run_locked(backward_task, &job, rows)
+
+
+cdef Address NOTHING = Address(None)
 
 
 cdef void train_task(void* plan, int member, Team* team) noexcept nogil:
