@@ -1,7 +1,7 @@
 """A model's layers laid over one flat vector of parameters.
 
-# Design: all that follows from the layers and the shape of their input is made apart from the model and
-# then taken on by one assignment, so that a build which is interrupted or fails has changed nothing.
+# Design: all that follows from the layers and the shape of their input is made apart from the model
+# and then taken on by one assignment, so a build that is interrupted or fails has changed nothing.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def drawing(seed: int) -> Fill:
 
 
 class Built:
-    """What `layers` are for rows of `input_shape`: shapes, variables, ops; after `allocate`, numbers.
+    """What `layers` are for rows of `input_shape`: shapes, variables, ops; once allocated, numbers.
 
     Attributes
     ----------

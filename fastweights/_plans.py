@@ -1,4 +1,4 @@
-"""What `compile` decided, and the compiled plans of a model: one for each purpose, made when first asked for."""
+"""What `compile` decided, and a model's plans: one for each purpose, made when first asked for."""
 
 from __future__ import annotations
 

@@ -60,4 +60,6 @@ class Sealed(metaclass=_Sealing):
         public = [known for known in dir(self) if not known.startswith("_")]
         near = difflib.get_close_matches(name, public, n=1)
         hint = INSTEAD.get(name) or (f"did you mean {near[0]!r}?" if near else "")
-        raise AttributeError(f"{name}: {kind} has no such attribute" + (f"; {hint}" if hint else ""))
+        raise AttributeError(
+            f"{name}: {kind} has no such attribute" + (f"; {hint}" if hint else "")
+        )

@@ -1,9 +1,9 @@
 """Whose turn it is to train a model: one call at a time.
 
-# Design: a turn is worth as much as the frame that took it. Whoever finds a model taken looks whether
-# that frame still runs, so a turn that was not given back (Ctrl-C between two lines, a fork that left
-# its thread behind) is over by itself. The queue is a list whose methods are atomic, and no lock is held
-# that a fork could copy.
+# Design: a turn is worth as much as the frame that took it. Whoever finds a model taken looks
+# whether that frame still runs, so a turn that was not given back (Ctrl-C between two lines, a fork
+# that left its thread behind) is over by itself. The queue is a list whose methods are atomic, and
+# no lock is held that a fork could copy.
 """
 
 from __future__ import annotations
@@ -68,11 +68,15 @@ class Turn:
                 if other is self:
                     break
                 if other.thread == self.thread and not other.is_over():
-                    raise RuntimeError(f"{self.what}: got a model in the middle of its own {other.what}, "
-                                       "expected a call before or after that")
+                    raise RuntimeError(
+                        f"{self.what}: got a model in the middle of its own {other.what}, "
+                        "expected a call before or after that"
+                    )
             if first.is_long:
-                raise RuntimeError(f"{self.what}: got a model that another thread is in the middle of a "
-                                   f"{first.what} with, expected a call before or after that; or take a copy()")
+                raise RuntimeError(
+                    f"{self.what}: got a model that another thread is in the middle of a "
+                    f"{first.what} with, expected a call before or after that; or take a copy()"
+                )
             time.sleep(nap)
             nap = min(2 * nap, _LONGEST_NAP)
 

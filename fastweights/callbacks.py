@@ -28,7 +28,7 @@ def _check_hook(name: str) -> None:
 class Callback(Sealed):
     """Base of all callbacks; override what you want to hear.
 
-    A class of your own may set whatever attributes it likes; a hook that does not exist is an error.
+    A class of your own may set what attributes it likes; a hook that does not exist is an error.
 
     Attributes
     ----------
@@ -160,7 +160,9 @@ class ProgressBar(Callback, closed=True):
 
         file = sys.stdout if self.file is None else self.file
         line = "{percentage:3.0f}%|{bar}| {n:.1f}/{total} epochs [{elapsed}<{remaining}{postfix}]"
-        self._bar = tqdm(total=self.params["epochs"], file=file, dynamic_ncols=True, bar_format=line)
+        self._bar = tqdm(
+            total=self.params["epochs"], file=file, dynamic_ncols=True, bar_format=line
+        )
         self._last: Logs = {}
 
     def on_progress(self, epoch: int, rows: int, total: int, logs: Logs) -> None:

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import math
 import os
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from fastweights import _advice, _check, _plans, losses, metrics, optimizers, training
-from fastweights._building import Built, Fill, Weight, drawing, shapes_of
-from fastweights._core import philox
+from fastweights import _advice, _check, _plans, losses, optimizers, training
+from fastweights._building import Built, shapes_of
+from fastweights._network import Network
 from fastweights._plans import Compiled
-from fastweights._sealed import Sealed
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History
 from fastweights.config import PRECISIONS, matmul_parts
-from fastweights.layers import LAYERS, Layer
-from fastweights.layers.base import Shape, is_same_memory
+from fastweights.layers import Layer
+from fastweights.layers.base import Shape
+from fastweights.metrics import Metric
 
 
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-
-
-class Sequential(Sealed):
+class Sequential(Network):
     """A stack of layers.
 
     Parameters
@@ -65,9 +59,9 @@ class Sequential(Sealed):
 
     Notes
     -----
-    Several threads may `predict` and `evaluate` with one model at once, also while another one trains
-    it; they see the weights of a whole step. One call at a time trains: another one waits for a step,
-    and raises RuntimeError in the middle of a fit.
+    Several threads may `predict` and `evaluate` with one model at once, also while another one
+    trains it; they see the weights of a whole step. One call at a time trains: another one waits
+    for a step, and raises RuntimeError in the middle of a fit.
 
     Examples
     --------
@@ -84,63 +78,19 @@ class Sequential(Sealed):
         seed: int | None = None,
         matmul_precision: str | None = None,
     ) -> None:
-        self._layers = tuple(_check.instances("layers", layers, Layer))
-        if not self._layers:
-            raise ValueError(_check.refusal("layers", "none", "at least one layer"))
-        if len({id(layer) for layer in self._layers}) < len(self._layers):
-            repeated = next(a for a in self._layers if sum(a is b for b in self._layers) > 1)
-            raise ValueError(
-                _check.refusal("layers", f"{repeated!r} twice", "a layer of its own in each place")
-            )
-        for layer in self._layers:
-            if layer.weights:
-                raise ValueError(
-                    _check.refusal("layers", f"{layer!r} of another model", "new layers")
-                )
-        self._dtype = _check.dtype("dtype", dtype)
-        if seed is None:
-            seed = int.from_bytes(os.urandom(8), "little")
-        self._seed = _check.whole("seed", seed, 0, maximum=philox.MAX_SEED)
-        self.matmul_precision = matmul_precision
-        self.stop_training = False
         self._compiled = Compiled()
-        self._built: Built | None = None
         self._epochs_trained = 0
-        #: Calls that train, the one whose turn it is first.
-        self._turns: list[Turn] = []
-        self._name_layers()
-        if input_shape is not None:
-            self.build(input_shape)
-
-    # ---- what it is made of ----------------------------------------------------------------------
+        self.stop_training = False
+        self.matmul_precision = matmul_precision
+        super().__init__(layers, input_shape, dtype, seed)
 
     _fixed: ClassVar[dict[str, str]] = {
+        **Network._fixed,
         **dict.fromkeys(
             ("optimizer", "loss", "metrics"), "is what compile took; call model.compile(...) again"
         ),
-        **dict.fromkeys(
-            ("layers", "dtype", "seed", "input_shape", "output_shape"),
-            "is fixed; make a new Sequential, and set_weights() if it is to have the same",
-        ),
-        "weights": "is a tuple of views; call set_weights(...), or write weights[i][...] = ...",
         "epochs_trained": "is counted by fit",
     }
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        return self._layers
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self._dtype
-
-    @property
-    def seed(self) -> int:
-        return self._seed
-
-    @property
-    def input_shape(self) -> Shape | None:
-        return None if self._built is None else self._built.input_shape
 
     @property
     def optimizer(self) -> optimizers.Optimizer | None:
@@ -151,7 +101,7 @@ class Sequential(Sealed):
         return self._compiled.loss
 
     @property
-    def metrics(self) -> tuple[metrics.Metric, ...]:
+    def metrics(self) -> tuple[Metric, ...]:
         return self._compiled.metrics
 
     @property
@@ -166,134 +116,6 @@ class Sequential(Sealed):
     def stop_training(self, stop: bool) -> None:
         self._stop_training = _check.flag("stop_training", stop)
 
-    # ---- building --------------------------------------------------------------------------------
-
-    def _name_layers(self) -> None:
-        given = [layer._given_name for layer in self._layers if layer._given_name is not None]
-        taken = set(given)
-        if len(taken) < len(given):
-            repeated = next(name for name in given if given.count(name) > 1)
-            raise ValueError(
-                _check.refusal("layers", f"the name {repeated!r} twice", "different names")
-            )
-        used: Counter[str] = Counter()
-        for layer in self._layers:
-            if layer._given_name is None:
-                stem = _snake_case(type(layer).__name__)
-                number = used[stem]
-                while (name := f"{stem}_{number}" if number else stem) in taken:
-                    number += 1
-                used[stem] = number + 1
-                layer._name = name
-                taken.add(name)
-
-    def build(self, input_shape: int | Shape) -> None:
-        """Fixes the shape of the input, allocates the flat vector, draws the initial weights."""
-        sizes = input_shape if isinstance(input_shape, Iterable) else (input_shape,)
-        shape = tuple(_check.whole("input_shape", size, 1) for size in sizes)
-        if not shape:
-            raise ValueError(_check.refusal("input_shape", "()", "at least one dimension"))
-        with Turn(self._turns, "build"):
-            if self.input_shape is not None:
-                raise ValueError(
-                    _check.refusal("input_shape", shape, f"{self.input_shape}: the model is built")
-                )
-            self._build(shape)
-
-    def _build(self, shape: Shape, fill: Fill | None = None) -> None:
-        """Builds the model, whose turn this is, for rows of a checked shape; draws unless filled."""
-        built = Built(self._layers, shape, self.dtype)
-        built.allocate(fill or drawing(self.seed))
-        self._take_on(built)
-
-    def _take_on(self, built: Built) -> None:
-        _advice.about_single_units(self._layers, built.shapes[1:])
-        self._built = built
-        built.take_on()
-
-    def _built_or_refused(self) -> Built:
-        if self._built is None:
-            raise ValueError(
-                "input_shape: got none, expected one: give it to Sequential, build or fit first"
-            )
-        return self._built
-
-    def _built_for(self, rows: np.ndarray) -> Built:
-        """Builds a model that has no shape yet for these rows."""
-        if self._built is None:
-            self._build(rows.shape[1:])
-        return self._built_or_refused()
-
-    @property
-    def output_shape(self) -> Shape:
-        return self._built_or_refused().shapes[-1]
-
-    @property
-    def parameters(self) -> np.ndarray:
-        return self._built_or_refused().parameters
-
-    @parameters.setter
-    def parameters(self, value: Any) -> None:
-        self._refuse_new("parameters", value, self.parameters)
-
-    @property
-    def gradients(self) -> np.ndarray:
-        return self._built_or_refused().gradients
-
-    @gradients.setter
-    def gradients(self, value: Any) -> None:
-        self._refuse_new("gradients", value, self.gradients)
-
-    def _refuse_new(self, name: str, value: Any, vector: np.ndarray) -> None:
-        """Lets pass what ``model.parameters *= 0.5`` sets, which has happened in place."""
-        if not is_same_memory(value, vector):
-            raise AttributeError(f"{name}: is the model's own vector; write {name}[:] = ...")
-
-    @property
-    def weights(self) -> tuple[Weight, ...]:
-        return self._built_or_refused().weights()
-
-    def count_params(self) -> int:
-        """Number of parameters."""
-        return self.parameters.size
-
-    def _snapshot(self) -> tuple[np.ndarray, optimizers.Memory | None]:
-        """Copies of all parameters and of the optimizer's memory, of no step that is half made."""
-        built, memory = self._built_or_refused(), self._compiled.memory
-        live = (built.parameters, *(memory.arrays() if memory is not None else ()))
-        copies = tuple(np.empty_like(array) for array in live)
-        built.lock.copy(copies, live)
-        return copies[0], None if memory is None else optimizers.Memory(*copies[1:])
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of all `weights`, in order."""
-        (copy, _), found, offset = self._snapshot(), [], 0
-        for weight in self.weights:
-            found.append(copy[offset : offset + weight.size].reshape(weight.shape).copy())
-            offset += weight.size
-        return found
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Sets all `weights`, in order; nothing is changed unless all of them fit."""
-        if not isinstance(weights, Sequence):
-            raise TypeError(_check.refusal("weights", type(weights).__name__, "a list of arrays"))
-        built, targets = self._built_or_refused(), self.weights
-        if len(weights) != len(targets):
-            raise ValueError(_check.refusal("weights", f"{len(weights)} arrays", f"{len(targets)}"))
-        flat, offset = np.empty(built.size, built.dtype), 0
-        for target, given in zip(targets, weights, strict=True):
-            array = _check.numeric_array(target.name, given)
-            if array.shape != target.shape:
-                raise ValueError(
-                    _check.refusal(target.name, f"shape {array.shape}", f"shape {target.shape}")
-                )
-            array = _check.contiguous(array, built.dtype)
-            _check.finite(target.name, array)
-            flat[offset : offset + target.size] = array.reshape(-1)
-            offset += target.size
-        self._compiled.forget_forward()
-        built.lock.copy((built.parameters,), (flat,))
-
     @property
     def matmul_precision(self) -> str | None:
         """How exact float32 matrix products must be; None: as the process says."""
@@ -305,13 +127,16 @@ class Sequential(Sealed):
             _check.choice("matmul_precision", precision, PRECISIONS)
         self._matmul_precision = precision
 
+    def _weights_will_change(self) -> None:
+        self._compiled.forget_forward()
+
     # ---- compiling -------------------------------------------------------------------------------
 
     def compile(
         self,
         optimizer: str | optimizers.Optimizer = "sgd",
         loss: str | losses.Loss = "mse",
-        metrics: Sequence[str | metrics.Metric] = (),
+        metrics: Sequence[str | Metric] = (),
     ) -> None:
         """Says how to train.
 
@@ -492,8 +317,8 @@ class Sequential(Sealed):
             For code written for Keras: neither changes anything, and nothing is printed.
         """
         compiled, built = self._compiled, self._built
-        plan = compiled.plans.get("infer")
-        if plan is not None and built.is_flat and batch_size is None and verbose == "auto":
+        plan = compiled.plans.get("infer") if built is not None and built.is_flat else None
+        if plan is not None and batch_size is None and verbose == "auto":
             out = plan.answer(x, matmul_parts[self._matmul_precision])
             if out is not None:
                 return out
@@ -613,55 +438,17 @@ class Sequential(Sealed):
         return _plans.memory(self, rows)
 
     def summary(self) -> None:
-        """Prints a table: layer, output shape, weights, biases; total parameters and bytes."""
-        built = self._built_or_refused()
-        header = ("Layer", "Output shape", "Weights", "Biases")
-        lines = []
-        for layer, shape in zip(self.layers, built.shapes[1:], strict=True):
-            biases = sum(w.size for name, w in layer.weights.items() if name == "bias")
-            weights = sum(w.size for w in layer.weights.values()) - biases
-            title = f"{layer.name} ({type(layer).__name__})"
-            lines.append((title, str((None, *shape)), f"{weights:,}", f"{biases:,}"))
-        widths = [max(len(line[i]) for line in [header, *lines]) for i in range(4)]
-
-        def row(line: tuple[str, ...]) -> str:
-            return (
-                f"{line[0]:<{widths[0]}}  {line[1]:<{widths[1]}}  "
-                f"{line[2]:>{widths[2]}}  {line[3]:>{widths[3]}}"
-            )
-
-        rule = "-" * (sum(widths) + 6)
-        print(row(header), rule, *map(row, lines), rule, sep="\n")
-        total = self.count_params()
-        print(f"Total parameters: {total:,} ({total * self.dtype.itemsize:,} bytes, {self.dtype})")
+        """Prints a table: layer, output shape, weights, biases; parameters, bytes to train."""
+        super().summary()
         print(f"To train on batches of 32: {self.memory(32)['total']:,} bytes beside the data")
 
-    def config(self) -> dict[str, Any]:
-        """The architecture, as JSON can hold it."""
-        return {
-            "layers": [{"class": type(layer).__name__, **layer.config()} for layer in self.layers],
-            "input_shape": self.input_shape,
-            "dtype": self.dtype.name,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Sequential:
-        """A new model of the architecture that `config` described, weights as at first."""
-        model = cls._unbuilt(config)
-        if config["input_shape"] is not None:
-            model.build(config["input_shape"])
-        return model
-
-    @classmethod
-    def _unbuilt(cls, config: Mapping[str, Any]) -> Sequential:
-        """The same without its shape and its weights."""
-        described = [dict(layer) for layer in config["layers"]]
-        layers = [
-            _check.choice("layer class", layer.pop("class", None), LAYERS)(**layer)
-            for layer in described
-        ]
-        return cls(layers, None, config["dtype"], config["seed"])
+    def _snapshot(self) -> tuple[np.ndarray, optimizers.Memory | None]:
+        """Copies of all parameters and of the optimizer's memory, of no step that is half made."""
+        built, memory = self._built_or_refused(), self._compiled.memory
+        live = (built.parameters, *(memory.arrays() if memory is not None else ()))
+        copies = tuple(np.empty_like(array) for array in live)
+        built.lock.copy(copies, live)
+        return copies[0], None if memory is None else optimizers.Memory(*copies[1:])
 
     def copy(self, dtype: str | np.dtype | None = None) -> Sequential:
         """A model of its own that goes on as this one would; in another dtype if asked.

@@ -2,15 +2,15 @@
 
 Tensors carry the names and the layout of the equal ``torch.nn.Sequential``, in which every
 activation is a module of its own: ``0.weight`` (out, in) and ``0.bias`` of a first Linear, and so
-on. The architecture is JSON in the file's metadata. What the optimizer of a trained model remembers is
-one tensor more, ``optimizer.state`` (vectors, parameters) in the order of the flat vector.
+on. The architecture is JSON in the file's metadata. What the optimizer of a trained model remembers
+is one tensor more, ``optimizer.state`` (vectors, parameters) in the order of the flat vector.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np

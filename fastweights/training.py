@@ -138,7 +138,9 @@ def _reporters(verbose: str | int) -> list[Callback]:
 class _Rows:
     """Rows of a fit, checked, and their targets, which are prepared for one loss at a time."""
 
-    def __init__(self, model: Sequential, x: np.ndarray, y: Any, argument: str, kept: slice) -> None:
+    def __init__(
+        self, model: Sequential, x: np.ndarray, y: Any, argument: str, kept: slice
+    ) -> None:
         self._model, self._all, self._y, self._argument, self._kept = model, x, y, argument, kept
         self._loss: Loss | None = None
 

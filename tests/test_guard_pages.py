@@ -81,7 +81,9 @@ def library(guarded_plan, monkeypatch):
     monkeypatch.setattr(_plans, "_plan", guarded_plan)
     monkeypatch.setattr(_building, "_plan", guarded_plan)
     monkeypatch.setattr(optimizers, "_plan", guarded_plan)
-    monkeypatch.setattr(_building, "aligned_zeros", lambda n, dtype: guarded_copy(np.zeros(n, dtype)))
+    monkeypatch.setattr(
+        _building, "aligned_zeros", lambda n, dtype: guarded_copy(np.zeros(n, dtype))
+    )
 
 
 def exercise(sizes, hidden, last, loss, rows, dtype):

@@ -91,7 +91,7 @@ class Layer(Sealed):
 
     @property
     def weights(self) -> Mapping[str, np.ndarray]:
-        """The layer's arrays by their names, views of the model's parameters; none until it is built."""
+        """The layer's arrays by name, views of the model's parameters; none until it is built."""
         if self._built is None or not self._built.is_complete:
             return {}
         return MappingProxyType(self._built.views_of(self))
@@ -127,7 +127,9 @@ class Layer(Sealed):
         if not name.startswith("_") and "_sealed" in vars(self):
             weights = self.weights
             if name in weights:
-                if not is_same_memory(value, weights[name]):  # which it is after an operation in place
+                if not is_same_memory(
+                    value, weights[name]
+                ):  # which it is after an operation in place
                     raise AttributeError(
                         f"{name}: is a view of the model's parameters; write {name}[...] = ..."
                     )

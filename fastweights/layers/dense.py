@@ -40,7 +40,7 @@ class Dense(Layer):
     """
 
     _fixed = {
-        name: f"is there once the model knows the input shape; {name}_initializer says how it starts"
+        name: f"is there once its model knows the input; {name}_initializer says how it starts"
         for name in ("kernel", "bias")
     }
 
