@@ -23,7 +23,8 @@ from typing import Any, BinaryIO, NamedTuple, TypeGuard
 
 import numpy as np
 
-from fastweights import _check
+from fastweights import _check, _files, _json
+from fastweights._files import FilePath
 
 DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
@@ -45,8 +46,6 @@ _CODES = {dtype: code for code, dtype in DTYPES.items()}
 MAX_HEADER_BYTES = 100_000_000
 #: As many as an array can have.
 MAX_DIMENSIONS = 64
-
-FilePath = str | os.PathLike[str]
 
 
 # ---- writing -------------------------------------------------------------------------------------
@@ -127,13 +126,13 @@ def _strings(metadata: Mapping[str, str]) -> dict[str, str]:
 @contextlib.contextmanager
 def _replacing(path: FilePath) -> Iterator[BinaryIO]:
     """A file to write that takes the place of ``path`` when the block ends without an error."""
-    target = os.path.realpath(path)
+    target = os.path.realpath(_files.path_text(path))
     try:
         mode = os.stat(target).st_mode
     except FileNotFoundError:
         mode = None
-    if mode is not None and not stat.S_ISREG(mode):
-        raise ValueError(_check.refusal("path", f"{target}, which is not a file", "a file"))
+    if mode is not None:
+        _files.refuse_other_kinds(target, mode)
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, f".{os.urandom(8).hex()}.tmp")
     try:
@@ -168,8 +167,8 @@ def _sync_folder(folder: str) -> None:
 # ---- reading -------------------------------------------------------------------------------------
 
 
-class _Entry(NamedTuple):
-    """What the header says about one tensor."""
+class Entry(NamedTuple):
+    """What the header says about one tensor: where it lies, and what it is."""
 
     begin: int
     end: int
@@ -178,39 +177,82 @@ class _Entry(NamedTuple):
     shape: tuple[int, ...]
 
 
-def read(path: FilePath) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The tensors of a file, in the order they lie in it, and its metadata.
+class File:
+    """A file of tensors whose header has been read and checked; made by :func:`opened`.
+
+    Attributes
+    ----------
+    metadata : dict of str to str
+    tensors : dict of str to Entry
+        In the order they lie in the file; ``dtype`` is in the machine's byte order.
+    """
+
+    def __init__(self, path: str, file: io.BufferedReader) -> None:
+        self._path, self._file = path, file
+        with _naming(path):
+            self._start, entries, self.metadata = _read_header(file)
+        self.tensors = {entry.name: entry for entry in entries}
+
+    def read(self, name: str) -> np.ndarray:
+        """One tensor, in memory of its own and the machine's byte order.
+
+        Raises
+        ------
+        KeyError
+            There is no tensor of this name.
+        ValueError
+            The file holds something else than the header says.
+        OSError
+            The file cannot be read.
+        """
+        entry = self.tensors[name]
+        with _naming(self._path):
+            self._file.seek(self._start + entry.begin)
+            return _read_tensor(self._file, entry)
+
+
+@contextlib.contextmanager
+def opened(path: FilePath) -> Iterator[File]:
+    """A file to read tensors from, one by one.
+
+    The header alone is read at first; what it takes in memory is bounded by the file's size.
 
     Raises
     ------
     ValueError
-        Where the file is not a whole and valid safetensors file; says what is wrong with it.
+        The file is not a whole and valid safetensors file; says what is wrong with it.
     OSError
-        Where the file cannot be read.
+        The file cannot be read.
     """
-    with _reading(path) as file:
-        entries, metadata = _read_header(file)
-        return {entry.name: _read_tensor(file, entry) for entry in entries}, metadata
+    text = _files.path_text(path)
+    with _files.opened(text) as file:
+        yield File(text, file)
+
+
+def read(path: FilePath) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The tensors of a file, in the order they lie in it, and its metadata; raises as `opened`."""
+    with opened(path) as file:
+        return {name: file.read(name) for name in file.tensors}, file.metadata
 
 
 def read_metadata(path: FilePath) -> dict[str, str]:
-    """The metadata of a file, whose header is checked as :func:`read` does; no tensor is read."""
-    with _reading(path) as file:
-        return _read_header(file)[1]
+    """The metadata of a file whose header is checked as `opened` does; no tensor is read."""
+    with opened(path) as file:
+        return file.metadata
 
 
 @contextlib.contextmanager
-def _reading(path: FilePath) -> Iterator[io.BufferedReader]:
-    """The opened file; a ValueError of the block becomes one that names the path."""
-    with open(path, "rb") as file:
+def _naming(path: str) -> Iterator[None]:
+    """Errors of the block name the file."""
+    with _files.naming(path):
         try:
-            yield file
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{os.fspath(path)}: not a valid safetensors file: {error}") from None
+            yield
+        except ValueError as error:
+            raise ValueError(f"{path}: not a valid safetensors file: {error}") from None
 
 
-def _read_header(file: io.BufferedReader) -> tuple[list[_Entry], dict[str, str]]:
-    """The tensors in the order they lie in, filling the file without a gap, and the metadata."""
+def _read_header(file: io.BufferedReader) -> tuple[int, list[Entry], dict[str, str]]:
+    """Where the tensors' bytes start, the tensors in their order, and the metadata."""
     size = os.fstat(file.fileno()).st_size
     if size < 8:
         raise ValueError(_check.refusal("size", f"{size} bytes", "at least 8"))
@@ -219,10 +261,14 @@ def _read_header(file: io.BufferedReader) -> tuple[list[_Entry], dict[str, str]]
     if length > min(room, MAX_HEADER_BYTES):
         expected = f"at most {min(room, MAX_HEADER_BYTES)}, as the file has {size}"
         raise ValueError(_check.refusal("header", f"a length of {length} bytes", expected))
-    text = file.read(length)
+    return 8 + length, *_parsed(file.read(length), room - length)
+
+
+def _parsed(text: bytes, data_size: int) -> tuple[list[Entry], dict[str, str]]:
+    """What a header says: the tensors, which fill the data without a gap, and the metadata."""
     if not text.startswith(b"{"):
         raise ValueError(_check.refusal("header", f"{text[:8]!r}", "a JSON object"))
-    header = json.loads(text.decode(), object_pairs_hook=_without_duplicates)
+    header = _json.loads("header", text, len(text) + data_size)
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise ValueError(_check.refusal("__metadata__", "something else", "strings under strings"))
@@ -231,47 +277,40 @@ def _read_header(file: io.BufferedReader) -> tuple[list[_Entry], dict[str, str]]
     position = 0
     for entry in entries:
         if entry.begin != position:
-            raise ValueError(
-                _check.refusal(f"tensor {entry.name!r}", f"a start at {entry.begin}", f"{position}")
-            )
+            tensor = f"tensor {_json.shown(entry.name)}"
+            raise ValueError(_check.refusal(tensor, f"a start at {entry.begin}", f"{position}"))
         position = entry.end
-    if position != room - length:
+    if position != data_size:
         expected = f"{position} as the header says"
-        raise ValueError(_check.refusal("data", f"{room - length} bytes", expected))
+        raise ValueError(_check.refusal("data", f"{data_size} bytes", expected))
     return entries, metadata
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    unique: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in unique:
-            raise ValueError(_check.refusal("header", f"{name!r} twice", "every name once"))
-        unique[name] = value
-    return unique
-
-
-def _entry(name: str, description: Any) -> _Entry:
+def _entry(name: str, description: Any) -> Entry:
     """One tensor's entry in the header, checked but for its place among the others."""
-    tensor = f"tensor {name!r}"
+    tensor = f"tensor {_json.shown(name)}"
     if not isinstance(description, dict):
-        raise ValueError(_check.refusal(tensor, repr(description)[:40], "a JSON object"))
+        raise ValueError(_check.refusal(tensor, _json.shown(description), "a JSON object"))
     code, shape, offsets = (description.get(key) for key in ("dtype", "shape", "data_offsets"))
     if not isinstance(code, str) or code not in DTYPES:
-        raise ValueError(
-            _check.refusal(tensor, f"dtype {code!r:.40}", f"one of {', '.join(DTYPES)}")
-        )
+        got, expected = f"dtype {_json.shown(code)}", f"one of {', '.join(DTYPES)}"
+        raise ValueError(_check.refusal(tensor, got, expected))
+    dtype = DTYPES[code]
     if not _are_sizes(shape) or len(shape) > MAX_DIMENSIONS:
-        expected = f"a list of at most {MAX_DIMENSIONS} sizes"
-        raise ValueError(_check.refusal(tensor, f"shape {shape!r:.40}", expected))
+        got, expected = f"shape {_json.shown(shape)}", f"a list of at most {MAX_DIMENSIONS} sizes"
+        raise ValueError(_check.refusal(tensor, got, expected))
+    if math.prod(size for size in shape if size) * dtype.itemsize > sys.maxsize:
+        got, expected = f"shape {_json.shown(shape)}", "one that an array can have"
+        raise ValueError(_check.refusal(tensor, got, expected))
     if not _are_sizes(offsets) or len(offsets) != 2:
-        expected = "its begin and its end"
-        raise ValueError(_check.refusal(tensor, f"data_offsets {offsets!r:.40}", expected))
+        got, expected = f"data_offsets {_json.shown(offsets)}", "its begin and its end"
+        raise ValueError(_check.refusal(tensor, got, expected))
     begin, end = offsets
-    nbytes = math.prod(shape) * DTYPES[code].itemsize
+    nbytes = math.prod(shape) * dtype.itemsize
     if end - begin != nbytes:
         expected = f"{nbytes} as dtype and shape say"
         raise ValueError(_check.refusal(tensor, f"{end - begin} bytes", expected))
-    return _Entry(begin, end, name, DTYPES[code], tuple(shape))
+    return Entry(begin, end, name, dtype.newbyteorder("="), tuple(shape))
 
 
 def _are_sizes(values: Any) -> TypeGuard[list[int]]:
@@ -280,11 +319,13 @@ def _are_sizes(values: Any) -> TypeGuard[list[int]]:
     )
 
 
-def _read_tensor(file: io.BufferedReader, entry: _Entry) -> np.ndarray:
-    array = np.empty(entry.shape, dtype=entry.dtype)
+def _read_tensor(file: io.BufferedReader, entry: Entry) -> np.ndarray:
+    """The tensor at the file's position."""
+    array = np.empty(entry.shape, entry.dtype.newbyteorder("<"))
     data = array.reshape(-1).view(np.uint8)
+    tensor = f"tensor {_json.shown(entry.name)}"
     if file.readinto(data.data) != data.nbytes:
-        raise ValueError(_check.refusal(f"tensor {entry.name!r}", "a part of it", "all of it"))
+        raise ValueError(_check.refusal(tensor, "a part of it", "all of it"))
     if entry.dtype.kind == "b" and (data > 1).any():
-        raise ValueError(_check.refusal(f"tensor {entry.name!r}", "other bytes", "bytes 0 and 1"))
-    return array.astype(entry.dtype.newbyteorder("="), copy=False)
+        raise ValueError(_check.refusal(tensor, "other bytes", "bytes 0 and 1"))
+    return array.astype(entry.dtype, copy=False)
