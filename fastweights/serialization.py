@@ -158,6 +158,8 @@ class File:
 
     Attributes
     ----------
+    size : int
+        Of the file, in bytes.
     metadata : dict of str to str
     tensors : dict of str to Entry
         In the order they lie in the file; ``dtype`` is in the machine's byte order.
@@ -165,8 +167,9 @@ class File:
 
     def __init__(self, path: str, file: io.BufferedReader) -> None:
         self._path, self._file = path, file
+        self.size = os.fstat(file.fileno()).st_size
         with _naming(path):
-            self._start, entries, self.metadata = _read_header(file)
+            self._start, entries, self.metadata = _read_header(file, self.size)
         self.tensors = {entry.name: entry for entry in entries}
 
     def read(self, name: str) -> np.ndarray:
@@ -227,9 +230,8 @@ def _naming(path: str) -> Iterator[None]:
             raise ValueError(f"{path}: not a valid safetensors file: {error}") from None
 
 
-def _read_header(file: io.BufferedReader) -> tuple[int, list[Entry], dict[str, str]]:
+def _read_header(file: io.BufferedReader, size: int) -> tuple[int, list[Entry], dict[str, str]]:
     """Where the tensors' bytes start, the tensors in their order, and the metadata."""
-    size = os.fstat(file.fileno()).st_size
     if size < 8:
         raise ValueError(_check.refusal("size", f"{size} bytes", "at least 8"))
     length = int.from_bytes(file.read(8), "little")
