@@ -16,9 +16,8 @@ import io
 import json
 import math
 import os
-import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple, TypeGuard
 
 import numpy as np
@@ -63,8 +62,8 @@ def write(
 
     Parameters
     ----------
-    path : str or path-like
-        Replaced if it exists.
+    path : str, bytes or path-like
+        Replaced if it exists; permissions, owner and links stay.
     tensors : mapping of str to ndarray
         Of any shape and layout; bool, float16 to float64 or (u)int8 to (u)int64.
     metadata : mapping of str to str, optional
@@ -73,32 +72,50 @@ def write(
     Raises
     ------
     TypeError, ValueError
-        Where a name, a dtype or the metadata does not fit the format.
+        Where a name, a dtype or the metadata does not fit the format, or the header's limits.
     OSError
-        Where the file cannot be written.
+        Where the file cannot be written; nothing is left behind.
     """
     arrays = [_little_endian(name, tensor) for name, tensor in tensors.items()]
     # The widest first, which leaves every tensor aligned for readers that map the file.
     order = sorted(zip(tensors, arrays, strict=True), key=lambda item: -item[1].itemsize)
+    text, size = _header(order, metadata or {})
+
+    def write_to(file: BinaryIO) -> None:
+        file.write(len(text).to_bytes(8, "little"))
+        file.write(text)
+        for _, array in order:
+            file.write(array.data)
+
+    _parsed(text, size)  # What is written can be read.
+    _files.replace(path, write_to)
+
+
+def _header(
+    arrays: Sequence[tuple[str, np.ndarray]], metadata: Mapping[str, str]
+) -> tuple[bytes, int]:
+    """The header of a file of these arrays, one after the other, and the bytes they take."""
     header: dict[str, Any] = {}
     if metadata:
         header["__metadata__"] = _strings(metadata)
     offset = 0
-    for name, array in order:
+    for name, array in arrays:
         header[name] = {
             "dtype": _CODES[array.dtype],
             "shape": list(array.shape),
             "data_offsets": [offset, offset + array.nbytes],
         }
         offset += array.nbytes
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError as error:
+        got = f"{_json.shown(error.object[error.start])} in a name or in the metadata"
+        raise ValueError(_check.refusal("header", got, "text that UTF-8 can hold")) from None
     text += b" " * (-len(text) % 8)
-
-    with _replacing(path) as file:
-        file.write(len(text).to_bytes(8, "little"))
-        file.write(text)
-        for _, array in order:
-            file.write(array.data)
+    if len(text) > MAX_HEADER_BYTES:
+        got, expected = f"{len(text)} bytes of names and metadata", f"at most {MAX_HEADER_BYTES}"
+        raise ValueError(_check.refusal("header", got, expected))
+    return text, offset
 
 
 def _little_endian(name: str, tensor: np.ndarray) -> np.ndarray:
@@ -123,47 +140,6 @@ def _strings(metadata: Mapping[str, str]) -> dict[str, str]:
     return dict(metadata)
 
 
-@contextlib.contextmanager
-def _replacing(path: FilePath) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of ``path`` when the block ends without an error."""
-    target = os.path.realpath(_files.path_text(path))
-    try:
-        mode = os.stat(target).st_mode
-    except FileNotFoundError:
-        mode = None
-    if mode is not None:
-        _files.refuse_other_kinds(target, mode)
-    folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".{os.urandom(8).hex()}.tmp")
-    try:
-        file = open(temporary, "xb")  # noqa: SIM115
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, target) from None
-    try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if mode is not None:
-            os.chmod(temporary, stat.S_IMODE(mode))
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: str) -> None:
-    """Puts the new name on the disk too, where the system can."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 # ---- reading -------------------------------------------------------------------------------------
 
 
@@ -183,6 +159,8 @@ class File:
     Attributes
     ----------
     size : int
+        Of the file, in bytes.
+    size : int
         In bytes.
     metadata : dict of str to str
     tensors : dict of str to Entry
@@ -192,8 +170,9 @@ class File:
     def __init__(self, path: str, file: io.BufferedReader) -> None:
         self._path, self._file = path, file
         self.size = os.fstat(file.fileno()).st_size
+        self.size = os.fstat(file.fileno()).st_size
         with _naming(path):
-            self._start, entries, self.metadata = _read_header(file)
+            self._start, entries, self.metadata = _read_header(file, self.size)
         self.tensors = {entry.name: entry for entry in entries}
 
     def read(self, name: str) -> np.ndarray:
@@ -254,9 +233,8 @@ def _naming(path: str) -> Iterator[None]:
             raise ValueError(f"{path}: not a valid safetensors file: {error}") from None
 
 
-def _read_header(file: io.BufferedReader) -> tuple[int, list[Entry], dict[str, str]]:
+def _read_header(file: io.BufferedReader, size: int) -> tuple[int, list[Entry], dict[str, str]]:
     """Where the tensors' bytes start, the tensors in their order, and the metadata."""
-    size = os.fstat(file.fileno()).st_size
     if size < 8:
         raise ValueError(_check.refusal("size", f"{size} bytes", "at least 8"))
     length = int.from_bytes(file.read(8), "little")

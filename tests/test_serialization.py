@@ -4,7 +4,10 @@ import errno
 import io
 import json
 import os
+import signal
 import stat
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -156,12 +159,24 @@ def test_paths_may_be_bytes(path):
         ({"__metadata__": np.zeros(1)}, None, ValueError, "__metadata__"),
         ({}, {"k": 3}, TypeError, "metadata: got 'k': 3"),
         ({}, {3: "v"}, TypeError, "metadata: got 3: 'v'"),
+        ({}, {"k": "\ud800"}, ValueError, r"header: got '\\ud800' in a name or in the metadata"),
+        ({"\udfff": np.zeros(1)}, None, ValueError, r"header: got '\\udfff' in a name"),
+        ({}, dict.fromkeys(map(str, range(60_000)), ""), ValueError, "header: got about 60002 val"),
     ],
 )
 def test_write_refuses(path, tensors, metadata, error, message):
     with pytest.raises(error, match=message):
         serialization.write(path, tensors, metadata)
     assert os.listdir(path.parent) == []
+
+
+def test_a_header_that_read_would_refuse_is_not_written(written, monkeypatch):
+    before = written.read_bytes()
+    monkeypatch.setattr(serialization, "MAX_HEADER_BYTES", 1000)
+    with pytest.raises(ValueError, match="bytes of names and metadata, expected at most 1000"):
+        serialization.write(written, TENSORS, {"notes": "x" * 1000})
+    assert written.read_bytes() == before
+    assert os.listdir(written.parent) == [written.name]
 
 
 # ---- damaged and hostile files -------------------------------------------------------------------
@@ -376,6 +391,54 @@ def test_a_failed_write_leaves_everything_as_it_was(path, monkeypatch, step, err
     assert {name: (path.parent / name).read_bytes() for name in os.listdir(path.parent)} == before
 
 
+def lines_of_the_library(call, at_line):
+    """Runs `call`; before each line of Python in it `at_line` gets the line's number, from 0."""
+    count = 0
+
+    def trace(frame, event, argument):
+        nonlocal count
+        if event == "line" and frame.f_code.co_filename != __file__:
+            count += 1
+            at_line(count - 1)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # left unclosed
+@pytest.mark.parametrize("exists", [True, False])
+def test_an_interrupt_before_any_line_leaves_the_old_file_or_the_new_one(path, exists):
+    new, old = {"new": np.ones(3)}, {"old": np.zeros(2)}
+
+    def write_new():
+        path.unlink(missing_ok=True)
+        if exists:
+            serialization.write(path, old)
+        return lines_of_the_library(lambda: serialization.write(path, new), interrupt)
+
+    def interrupt(line):
+        if line == chosen:
+            raise KeyboardInterrupt
+
+    chosen = -1
+    lines = write_new()
+    assert lines > 50
+    seen = set()
+    for chosen in range(lines):
+        with pytest.raises(KeyboardInterrupt):
+            write_new()
+        names = os.listdir(path.parent)
+        assert names == [path.name] if exists else names in ([], [path.name]), chosen
+        seen.update(serialization.read(path)[0] if names else ["none"])
+    assert seen == ({"old", "new"} if exists else {"none", "new"})
+
+
 def test_the_file_is_whole_on_the_disk_before_it_gets_its_name(path, monkeypatch):
     done = []
     fsync, replace = os.fsync, os.replace
@@ -404,6 +467,91 @@ class TestPosix:
         written.chmod(0o640)
         serialization.write(written, {})
         assert stat.S_IMODE(written.stat().st_mode) == 0o640
+
+    @pytest.mark.parametrize("mode", [0o600, 0o400, 0o660])
+    def test_nobody_may_open_the_temporary_who_may_not_open_the_file(self, written, mode):
+        written.chmod(mode)
+        seen = set()
+
+        def look(line):
+            seen.update(
+                (name, stat.S_IMODE(os.stat(written.parent / name).st_mode))
+                for name in os.listdir(written.parent)
+            )
+
+        lines_of_the_library(lambda: serialization.write(written, {}), look)
+        assert len({name for name, _ in seen}) == 2
+        assert all(found & ~mode == 0 for _, found in seen)
+        assert stat.S_IMODE(written.stat().st_mode) == mode
+
+    @pytest.mark.parametrize("allowed", [True, False])
+    def test_a_replaced_file_keeps_owner_and_group_where_it_may(
+        self, written, monkeypatch, allowed
+    ):
+        asked, fstat = [], os.fstat
+        written.chmod(0o664)
+
+        def by_others(descriptor):  # The temporary file belongs to somebody else.
+            found = list(fstat(descriptor))
+            found[4:6] = found[4] + 1, found[5] + 1
+            return os.stat_result(found)
+
+        def fchown(descriptor, *ids):
+            asked.append(ids)
+            if not allowed:
+                raise PermissionError(errno.EPERM, "not yours")
+
+        monkeypatch.setattr(os, "fstat", by_others)
+        monkeypatch.setattr(os, "fchown", fchown)
+        serialization.write(written, {})
+        monkeypatch.undo()
+        found = written.stat()
+        assert asked == [(found.st_uid, -1), (-1, found.st_gid)]
+        assert stat.S_IMODE(found.st_mode) == (0o664 if allowed else 0o644)
+
+    def test_errors_of_a_full_disk_name_the_file(self, written):
+        resource = pytest.importorskip("resource")
+        before, limits = written.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+        for limit in (0, 100, 100_000):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
+            try:
+                with pytest.raises(OSError, match="File too large") as raised:
+                    serialization.write(written, {"x": np.zeros(100_000)})
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            assert raised.value.errno == errno.EFBIG
+            assert raised.value.filename == str(written)
+            assert written.read_bytes() == before
+            assert os.listdir(written.parent) == [written.name]
+
+    @pytest.mark.parametrize("step", ["open", "fchmod", "fsync", "replace"])
+    def test_errors_of_every_step_name_the_file(self, written, monkeypatch, step):
+        def fail(*arguments):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), *map(str, arguments[:1]))
+
+        monkeypatch.setattr(os, step, fail)
+        with pytest.raises(OSError, match="Input/output error") as raised:
+            serialization.write(written, {})
+        assert raised.value.filename == str(written)
+
+    def test_what_a_killed_writer_left_is_removed(self, written, tmp_path):
+        code = (
+            "import os, signal, sys\n"
+            "from fastweights import serialization\n"
+            "os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "serialization.write(sys.argv[1], {})\n"
+        )
+        other = tmp_path / "other.safetensors"
+        for target in (written, written, other):
+            killed = subprocess.run([sys.executable, "-c", code, target], check=False)
+            assert killed.returncode == -signal.SIGKILL
+        assert len(os.listdir(tmp_path)) == 3  # The second one removed what the first one left.
+        left = next(name for name in os.listdir(tmp_path) if name.startswith(".fastweights-"))
+        alive = left.rsplit("-", 2)[0] + f"-{os.getppid()}-{'0' * 12}.tmp"
+        (tmp_path / alive).touch()
+        serialization.write(written, {})
+        serialization.write(other, {})
+        assert sorted(os.listdir(tmp_path)) == sorted([alive, written.name, other.name])
 
     def test_a_link_stays_and_what_it_points_to_is_replaced(self, written):
         link = written.with_suffix(".link")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from fastweights import _check
+from fastweights import _check, _json
 from fastweights.table.columns import CategoryColumn, NumberColumn, fit_column
 from fastweights.table.reading import Table
 from fastweights.table.targets import ClassTarget, NumberTarget, find_task
@@ -166,22 +168,131 @@ class Preprocessor:
         )
 
     @classmethod
-    def from_json(cls, text: str) -> Preprocessor:
-        """The preprocessor that `to_json` wrote; ValueError where the text is not of that form."""
-        try:
-            content = json.loads(text)
-            if content["format"] != FORMAT:
-                got = f"format {content['format']!r}"
-                raise ValueError(_check.refusal("preprocessing", got, f"format {FORMAT}"))
-            columns = tuple(_restored(COLUMNS, "kind", fields) for fields in content["columns"])
-            target = _restored(TARGETS, "task", content["target"])
-            return cls(columns, target, dict(content["dropped"]))
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-            got = f"damaged JSON ({type(error).__name__}: {error})"
-            raise ValueError(_check.refusal("preprocessing", got, "what to_json wrote")) from None
+    def from_json(cls, text: str, file_size: int = 0) -> Preprocessor:
+        """The preprocessor that `to_json` wrote; ValueError where the text is anything else.
+
+        `file_size` is that of the file that the text belongs to: a small one holds no huge table.
+        """
+        content = _json.loads("preprocessing", text, file_size)
+        parts = ("format", "target", "columns", "dropped")
+        found, target, columns, dropped = _entries("preprocessing", content, parts)
+        if type(found) is not int or found != FORMAT:
+            got = f"format {_json.shown(found)}"
+            raise ValueError(_check.refusal("preprocessing", got, f"format {FORMAT}"))
+        restored = cls(
+            tuple(
+                _restored(f"preprocessing.columns[{place}]", COLUMNS, "kind", column)
+                for place, column in enumerate(_list("preprocessing.columns", columns))
+            ),
+            _restored("preprocessing.target", TARGETS, "task", target),
+            _reasons("preprocessing.dropped", dropped),
+        )
+        names = [column.name for column in restored.columns]
+        _distinct("preprocessing", [*names, restored.target.name, *restored.dropped], at_least=1)
+        if not names:
+            raise ValueError(_check.refusal("preprocessing.columns", "none", "at least one"))
+        return restored
 
 
-def _restored(kinds: dict[str, Any], tag: str, fields: dict[str, Any]) -> Any:
-    """The column or target that `to_json` took apart; JSON has lists where they have tuples."""
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items() if k != tag}
-    return kinds[fields[tag]](**values)
+# ---- reading what to_json wrote ------------------------------------------------------------------
+
+
+def _restored(where: str, kinds: dict[str, Any], tag: str, content: Any) -> Any:
+    """The column or target that `to_json` took apart, every part of it checked."""
+    named = content.get(tag) if isinstance(content, dict) else content
+    if not isinstance(named, str) or named not in kinds:
+        got = f"{tag} {_json.shown(named)}"
+        raise ValueError(_check.refusal(where, got, f"one of {', '.join(kinds)}"))
+    kind = kinds[named]
+    readers = {field.name: _READERS[field.type] for field in fields(kind)}
+    _, *values = _entries(where, content, (tag, *readers))
+    part = kind(
+        **{
+            name: read(f"{where}.{name}", value)
+            for (name, read), value in zip(readers.items(), values, strict=True)
+        }
+    )
+    _refuse_senseless(where, part)
+    return part
+
+
+def _refuse_senseless(where: str, part: Any) -> None:
+    """Raises ValueError where values of the right types do not go together."""
+    if isinstance(part, (NumberColumn, NumberTarget)):
+        _check.number(f"{where}.scale", part.scale, above=0.0)
+        if not math.isfinite(part.mean / part.scale):
+            got = f"mean {part.mean:g}, scale {part.scale:g}"
+            raise ValueError(_check.refusal(where, got, "a scale that suits the mean"))
+    elif isinstance(part, CategoryColumn):
+        _distinct(f"{where}.categories", part.categories, at_least=1)
+    else:
+        _distinct(f"{where}.classes", part.classes, at_least=2)
+        whole = abs(sum(part.shares) - 1.0) < 1e-6 and min(part.shares) >= 0.0
+        if len(part.shares) != len(part.classes) or not whole:
+            got = f"{len(part.shares)} that add up to {sum(part.shares):g}"
+            expected = f"one for each of {len(part.classes)} classes that add up to 1"
+            raise ValueError(_check.refusal(f"{where}.shares", got, expected))
+
+
+def _entries(where: str, content: Any, names: Sequence[str]) -> list[Any]:
+    """The values under these names, in their order; ValueError unless there are just these."""
+    found = content.keys() if isinstance(content, dict) else None
+    if found != set(names):
+        got = _json.shown(sorted(found)) if found else _json.shown(content)
+        raise ValueError(_check.refusal(where, got, f"the entries {', '.join(names)}"))
+    return [content[name] for name in names]
+
+
+def _text(where: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(_check.refusal(where, _json.shown(value), "text"))
+    return value
+
+
+def _flag(where: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(_check.refusal(where, _json.shown(value), "true or false"))
+    return value
+
+
+def _number(where: str, value: Any) -> float:
+    if type(value) not in (int, float):
+        raise ValueError(_check.refusal(where, _json.shown(value), "a number"))
+    return float(value)
+
+
+def _list(where: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(_check.refusal(where, _json.shown(value), "a list"))
+    return value
+
+
+def _reasons(where: str, value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError(_check.refusal(where, _json.shown(value), "reasons under names"))
+    return {name: _text(f"{where}[{_json.shown(name)}]", text) for name, text in value.items()}
+
+
+def _distinct(where: str, names: Sequence[str], at_least: int) -> None:
+    if len(set(names)) < max(len(names), at_least):
+        expected = f"at least {at_least}, every one once"
+        raise ValueError(_check.refusal(where, _json.shown(sorted(names)), expected))
+
+
+def _tuple(read: Callable[[str, Any], Any]) -> Callable[[str, Any], tuple[Any, ...]]:
+    def read_all(where: str, value: Any) -> tuple[Any, ...]:
+        return tuple(
+            read(f"{where}[{place}]", entry) for place, entry in enumerate(_list(where, value))
+        )
+
+    return read_all
+
+
+#: What reads a field of a column or target, by its annotation.
+_READERS: dict[Any, Callable[[str, Any], Any]] = {
+    "str": _text,
+    "bool": _flag,
+    "float": _number,
+    "tuple[str, ...]": _tuple(_text),
+    "tuple[float, ...]": _tuple(_number),
+}
