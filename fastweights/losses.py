@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastweights import _check, _dispatch
+from fastweights import _check, _dispatch, _frames
 from fastweights._description import Description
 
 
@@ -72,9 +72,14 @@ class Loss(Description):
         ValueError, TypeError
             Shape, length, dtype or values do not suit the loss.
         """
-        targets = _check.rows(argument, y, real, (outputs,))
+        given = _check.numeric_array(argument, y)
+        self._check_shape(argument, given.shape, outputs)
+        targets = _check.rows(argument, given, real, (outputs,), _frames.labels(y))
         _check_length(argument, targets, rows)
         return self._suitable(argument, targets)
+
+    def _check_shape(self, argument: str, shape: tuple[int, ...], outputs: int) -> None:
+        """Refuses targets and networks of a shape that this loss is not for, and says which is."""
 
     def _suitable(self, argument: str, targets: np.ndarray) -> np.ndarray:
         """The targets with the loss's own demands on their values met."""
@@ -98,7 +103,7 @@ class Loss(Description):
                 _check.refusal("y_pred", f"shape {predictions.shape}", "shape (rows, outputs)")
             )
         real = np.dtype(np.float32 if predictions.dtype == np.float32 else np.float64)
-        predictions = np.ascontiguousarray(predictions, dtype=real)
+        predictions = _check.contiguous(predictions, real)
         rows, outputs = predictions.shape
         targets = self.prepare_targets(y_true, rows, outputs, real, "y_true")
         values = np.empty(rows)
@@ -300,17 +305,13 @@ class CategoricalCrossentropy(_SmoothedCrossentropy):
     name = "categorical_crossentropy"
     activation = "softmax"
 
-    def prepare_targets(
-        self, y: Any, rows: int, outputs: int, real: np.dtype, argument: str = "y"
-    ) -> np.ndarray:
+    def _check_shape(self, argument: str, shape: tuple[int, ...], outputs: int) -> None:
         _check_classes(self, outputs)
-        given = _check.numeric_array(argument, y)
-        if given.ndim == 1 or given.shape[1:] == (1,):
+        if len(shape) == 1 or shape[1:] == (1,):
             raise ValueError(
-                _check.refusal(argument, f"shape {given.shape}", f"shape (rows, {outputs})")
+                _check.refusal(argument, f"shape {shape}", f"shape (rows, {outputs})")
                 + "; for class labels use the loss sparse_categorical_crossentropy"
             )
-        return super().prepare_targets(given, rows, outputs, real, argument)
 
     def _suitable(self, argument: str, targets: np.ndarray) -> np.ndarray:
         _refuse(
@@ -341,24 +342,25 @@ class SparseCategoricalCrossentropy(_Crossentropy):
     def prepare_targets(
         self, y: Any, rows: int, outputs: int, real: np.dtype, argument: str = "y"
     ) -> np.ndarray:
-        _check_classes(self, outputs)
-        labels = _check.numeric_array(argument, y)
-        if labels.ndim == 2 and labels.shape[1] == 1:
-            labels = labels[:, 0]
-        if labels.ndim != 1:
-            is_dense = labels.ndim == 2 and labels.shape[1] == outputs
-            hint = "; for one-hot rows use the loss categorical_crossentropy" if is_dense else ""
-            raise ValueError(
-                _check.refusal(argument, f"shape {labels.shape}", "class labels of shape (rows,)")
-                + hint
-            )
-        _check_length(argument, labels, rows)
-        if labels.dtype.kind == "f":
-            labels = _check.contiguous(labels, np.dtype(np.float64))
-            _check.finite(argument, labels)
+        given = _check.numeric_array(argument, y)
+        self._check_shape(argument, given.shape, outputs)
+        _check_length(argument, given, rows)
+        if given.dtype.kind == "f":
+            given = _check.reals(argument, given, np.dtype(np.float64), _frames.labels(y))
+        # A copy, and checked after it was made: kernels read memory at what a label says.
+        labels = given.reshape(rows).copy()
         is_bad = (labels < 0) | (labels >= outputs) | (labels != np.floor(labels))
         _refuse(argument, labels, is_bad, f"whole numbers from 0 to {outputs - 1}")
-        return np.ascontiguousarray(labels, dtype=np.int32)
+        return labels.astype(np.int32)
+
+    def _check_shape(self, argument: str, shape: tuple[int, ...], outputs: int) -> None:
+        _check_classes(self, outputs)
+        if len(shape) != 1 and shape[1:] != (1,):
+            is_dense = shape[1:] == (outputs,)
+            hint = "; for one-hot rows use the loss categorical_crossentropy" if is_dense else ""
+            raise ValueError(
+                _check.refusal(argument, f"shape {shape}", "class labels of shape (rows,)") + hint
+            )
 
 
 # ---- names ---------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ X, Y = data(12)
 LABELS = np.arange(12) % 3
 
 
-def changed(array, value, at=(3, 1)):
-    array = np.array(array, float)
+def changed(array, value, at=(3, 1), kind=float):
+    array = np.array(array, kind)
     array[at if array.ndim > 1 else at[0]] = value
     return array
 
@@ -67,14 +67,19 @@ BAD_X = [
     ([], ValueError, "x: got shape (0,), expected"),
     (np.empty((12, 0)), ValueError, "x: got shape (12, 0), expected"),
     (X.astype(complex), TypeError, "x: got dtype complex128, expected an array of real numbers"),
-    (X.astype(object), TypeError, "x: got dtype object, expected"),
-    (X.astype(str), TypeError, "x: got dtype <U"),
-    ("text", TypeError, "x: got dtype <U4, expected"),
-    (b"text", TypeError, "x: got dtype |S4, expected"),
-    (None, TypeError, "x: got dtype object, expected"),
+    (changed(X, "red", kind=object), TypeError, "x: got the text 'red' at (3, 1), expected"),
+    (
+        changed(X, None, kind=object),
+        ValueError,
+        "x: got a missing value (None) at (3, 1), expected",
+    ),
+    (X.astype(str), TypeError, f"x: got the text {str(X[0, 0])!r} at (0, 0), expected"),
+    ("text", TypeError, "x: got the text 'text', expected"),
+    (b"text", TypeError, "x: got the text b'text', expected"),
+    (None, TypeError, "x: got None, expected an array of real numbers"),
     (np.zeros((12, 5), "M8[s]"), TypeError, "x: got dtype datetime64[s], expected"),
     (np.zeros((12, 5), "f4,f4"), TypeError, "x: got dtype"),
-    ([[1.0] * 5, [1.0] * 4], (TypeError, ValueError), "x: got "),
+    ([[1.0] * 5, [1.0] * 4], ValueError, "x: got "),
     (
         changed(X, np.nan),
         ValueError,
@@ -103,20 +108,18 @@ BAD_X = [
 )
 @pytest.mark.parametrize(("x", "error", "message"), BAD_X)
 def test_x(x, error, message, use):
-    if isinstance(error, tuple):  # rows of unequal length: NumPy 1.23 makes objects of them
-        error = ValueError if np.lib.NumpyVersion(np.__version__) >= "1.24.0" else TypeError
     arguments = (x,) if use in ("predict", "predict_on_batch", "forward") else (x, Y)
     Watched().refuses(lambda model: getattr(model, use)(*arguments), error, message)
 
 
 def test_a_number_too_large_for_float32():
     model = network(dtype="float32")
-    refused(
-        lambda: model.predict(changed(X, 1e39)),
-        ValueError,
-        "x: got 1 NaN or inf, the first at (3, 1)",
-    )
-    refused(lambda: model.predict(changed(X, -1e39)), ValueError, "x: got 1 NaN or inf")
+    for value in (1e39, -1e39):
+        refused(
+            lambda value=value: model.predict(changed(X, value)),
+            ValueError,
+            f"x: got 1 too large for float32, the first {value} at (3, 1), expected numbers up to",
+        )
     assert np.isfinite(network().predict(changed(X, 1e39))).all()
 
 
@@ -140,9 +143,9 @@ BAD_Y = [
     ),
     ("mse", Y[:0], ValueError, "y: got shape (0, 3), expected"),
     ("mse", Y + 1j, TypeError, "y: got dtype complex128, expected"),
-    ("mse", Y.astype(object), TypeError, "y: got dtype object, expected"),
-    ("mse", [["a"] * 3] * 12, TypeError, "y: got dtype <U1, expected"),
-    ("mse", None, TypeError, "y: got dtype object, expected"),
+    ("mse", changed(Y, b"a", kind=object), TypeError, "y: got the text b'a' at (3, 1), expected"),
+    ("mse", [["a"] * 3] * 12, TypeError, "y: got the text 'a' at (0, 0), expected"),
+    ("mse", None, TypeError, "y: got None, expected an array of real numbers"),
     ("mse", changed(Y, np.nan), ValueError, "y: got 1 NaN or inf, the first at (3, 1), expected"),
     ("mse", changed(Y, -np.inf), ValueError, "y: got 1 NaN or inf, the first at (3, 1), expected"),
     (
@@ -209,7 +212,12 @@ BAD_Y = [
     ),
     ("sparse_categorical_crossentropy", LABELS - 1, ValueError, "y: got -1 in row 0, expected"),
     ("sparse_categorical_crossentropy", LABELS[:5], ValueError, "y: got 5 rows, expected as many"),
-    ("sparse_categorical_crossentropy", ["a"] * 12, TypeError, "y: got dtype <U1, expected"),
+    (
+        "sparse_categorical_crossentropy",
+        ["a"] * 12,
+        TypeError,
+        "y: got the text 'a' at (0,), expected an array of real numbers; np.unique(names,",
+    ),
 ]
 
 
