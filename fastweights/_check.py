@@ -205,13 +205,13 @@ def rows(
     got: Any,
     real: np.dtype,
     shape: tuple[int, ...] | None = None,
-    labels: tuple[str, ...] | None = None,
+    hint: str = "",
 ) -> np.ndarray:
     """A batch: C-contiguous ``(rows, *shape)`` of ``real``, finite, at least one row.
 
     A copy is made only where the layout or dtype asks for one, and a view where not. With ``shape``
     None any number of features of at least 1 is accepted, and 1-D input is taken as one feature a
-    row. Messages call columns by ``labels``, or as a frame does.
+    row. ``hint`` ends the refusal of one number a row.
     """
     if shape is not None and len(shape) == 1 and type(got) is np.ndarray:
         view = got.view()
@@ -222,12 +222,16 @@ def rows(
     if array.ndim == 1 and shape in (None, (1,)):
         array = array[:, np.newaxis]
     if array.ndim < 2 or (shape is not None and array.shape[1:] != shape):
-        raise ValueError(refusal(argument, f"shape {array.shape}", f"shape {expected}"))
+        is_column = array.ndim == 1 or array.shape[1:] == (1,)
+        raise ValueError(
+            refusal(argument, f"shape {array.shape}", f"shape {expected}")
+            + (hint if is_column else "")
+        )
     if 0 in array.shape:
         raise ValueError(
             refusal(argument, f"shape {array.shape}", f"shape {expected}, none of it 0")
         )
-    return reals(argument, array, real, labels or _frames.labels(got))
+    return reals(argument, array, real, _frames.labels(got))
 
 
 def out(

@@ -114,7 +114,7 @@ def from_frame(argument: str, frame: Any) -> np.ndarray:
 def from_column(argument: str, column: Any) -> np.ndarray:
     """The numbers of a column, (rows,)."""
     name = "" if column.name is None else str(column.name)
-    if str(column.dtype).lower().startswith(("categor", "enum")):
+    if str(column.dtype).lower().startswith(("category", "categorical", "enum")):
         where = _objects.in_column(name) if name else ""
         is_pandas = hasattr(column, "iloc")
         ways = "pd.get_dummies or .cat.codes" if is_pandas else ".to_dummies() or .to_physical()"

@@ -21,6 +21,8 @@ class Loss(Description):
 
     #: Whether targets are class labels (rows,) instead of numbers (rows, outputs).
     takes_labels: ClassVar[bool] = False
+    #: What the refusal of one number a row ends with, where there are several outputs.
+    _hint_for_labels: ClassVar[str] = ""
 
     @property
     def kernel(self) -> str:
@@ -72,14 +74,9 @@ class Loss(Description):
         ValueError, TypeError
             Shape, length, dtype or values do not suit the loss.
         """
-        given = _check.numeric_array(argument, y)
-        self._check_shape(argument, given.shape, outputs)
-        targets = _check.rows(argument, given, real, (outputs,), _frames.labels(y))
+        targets = _check.rows(argument, y, real, (outputs,), self._hint_for_labels)
         _check_length(argument, targets, rows)
         return self._suitable(argument, targets)
-
-    def _check_shape(self, argument: str, shape: tuple[int, ...], outputs: int) -> None:
-        """Refuses targets and networks of a shape that this loss is not for, and says which is."""
 
     def _suitable(self, argument: str, targets: np.ndarray) -> np.ndarray:
         """The targets with the loss's own demands on their values met."""
@@ -304,14 +301,13 @@ class CategoricalCrossentropy(_SmoothedCrossentropy):
 
     name = "categorical_crossentropy"
     activation = "softmax"
+    _hint_for_labels = "; for class labels use the loss sparse_categorical_crossentropy"
 
-    def _check_shape(self, argument: str, shape: tuple[int, ...], outputs: int) -> None:
+    def prepare_targets(
+        self, y: Any, rows: int, outputs: int, real: np.dtype, argument: str = "y"
+    ) -> np.ndarray:
         _check_classes(self, outputs)
-        if len(shape) == 1 or shape[1:] == (1,):
-            raise ValueError(
-                _check.refusal(argument, f"shape {shape}", f"shape (rows, {outputs})")
-                + "; for class labels use the loss sparse_categorical_crossentropy"
-            )
+        return super().prepare_targets(y, rows, outputs, real, argument)
 
     def _suitable(self, argument: str, targets: np.ndarray) -> np.ndarray:
         _refuse(
@@ -342,8 +338,15 @@ class SparseCategoricalCrossentropy(_Crossentropy):
     def prepare_targets(
         self, y: Any, rows: int, outputs: int, real: np.dtype, argument: str = "y"
     ) -> np.ndarray:
+        _check_classes(self, outputs)
         given = _check.numeric_array(argument, y)
-        self._check_shape(argument, given.shape, outputs)
+        if given.ndim != 1 and given.shape[1:] != (1,):
+            is_dense = given.shape[1:] == (outputs,)
+            hint = "; for one-hot rows use the loss categorical_crossentropy" if is_dense else ""
+            raise ValueError(
+                _check.refusal(argument, f"shape {given.shape}", "class labels of shape (rows,)")
+                + hint
+            )
         _check_length(argument, given, rows)
         if given.dtype.kind == "f":
             given = _check.reals(argument, given, np.dtype(np.float64), _frames.labels(y))
@@ -352,15 +355,6 @@ class SparseCategoricalCrossentropy(_Crossentropy):
         is_bad = (labels < 0) | (labels >= outputs) | (labels != np.floor(labels))
         _refuse(argument, labels, is_bad, f"whole numbers from 0 to {outputs - 1}")
         return labels.astype(np.int32)
-
-    def _check_shape(self, argument: str, shape: tuple[int, ...], outputs: int) -> None:
-        _check_classes(self, outputs)
-        if len(shape) != 1 and shape[1:] != (1,):
-            is_dense = shape[1:] == (outputs,)
-            hint = "; for one-hot rows use the loss categorical_crossentropy" if is_dense else ""
-            raise ValueError(
-                _check.refusal(argument, f"shape {shape}", "class labels of shape (rows,)") + hint
-            )
 
 
 # ---- names ---------------------------------------------------------------------------------------
