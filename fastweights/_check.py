@@ -172,8 +172,10 @@ def finite(argument: str, array: np.ndarray, labels: tuple[str, ...] | None = No
     if arrays.finite(array):
         return
     bad = ~np.isfinite(array)
-    what = f"{bad.sum()} NaN or inf, the first{_first(bad, labels)}"
-    raise ValueError(refusal(argument, what, "finite numbers"))
+    what = "NaN or inf" if labels is None else "missing (NaN) or inf"
+    raise ValueError(
+        refusal(argument, f"{bad.sum()} {what}, the first{_first(bad, labels)}", "finite numbers")
+    )
 
 
 def reals(

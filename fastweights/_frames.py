@@ -25,14 +25,17 @@ def is_frame(x: Any) -> bool:
 
 def is_column(x: Any) -> bool:
     """Whether `x` is one such column on its own."""
-    return all(hasattr(type(x), name) for name in ("to_numpy", "name", "dtype"))
+    return hasattr(type(x), "to_numpy") and hasattr(type(x), "dtype")
 
 
 def labels(x: Any) -> tuple[str, ...] | None:
-    """What a frame calls its columns, and None for anything that is no frame."""
-    if type(x) is np.ndarray or not is_frame(x):
+    """What a frame calls its columns, or a column itself; None for anything without such a name."""
+    if type(x) is np.ndarray:
         return None
-    return tuple(str(label) for label in x.columns)
+    if is_frame(x):
+        return tuple(str(label) for label in x.columns)
+    name = getattr(x, "name", None) if is_column(x) else None
+    return (str(name),) if name is not None and str(name) else None
 
 
 def _positions(n: int) -> tuple[str, ...]:
@@ -42,6 +45,8 @@ def _positions(n: int) -> tuple[str, ...]:
 
 def names(x: Any) -> tuple[str, ...] | None:
     """The names of a frame's columns; None for anything without, or labelled 0, 1, ..."""
+    if type(x) is np.ndarray or not is_frame(x):
+        return None
     found = labels(x)
     return None if found is None or found == _positions(len(found)) else found
 
@@ -64,7 +69,7 @@ def arranged(argument: str, x: Any, names: tuple[str, ...] | None) -> Any:
     ValueError
         Columns are missing or unexpected, or it cannot be told which of equal names is which.
     """
-    found = labels(x)
+    found = None if type(x) is np.ndarray or not is_frame(x) else labels(x)
     if found is None:
         return x
     positions = _positions(len(found))
@@ -108,18 +113,23 @@ def from_frame(argument: str, frame: Any) -> np.ndarray:
         columns = [frame.iloc[:, i] for i in range(frame.shape[1])]
     if not columns:
         return np.empty(frame.shape)
-    return np.stack([from_column(argument, column) for column in columns], axis=1)
+    arrays = [from_column(argument, column) for column in columns]
+    for column, array in zip(columns, arrays, strict=True):
+        if array.ndim != 1:
+            what = f"several numbers a row{_objects.in_column(str(column.name))}"
+            raise TypeError(refusal(argument, what, _objects.EXPECTED))
+    return np.stack(arrays, axis=1)
 
 
 def from_column(argument: str, column: Any) -> np.ndarray:
     """The numbers of a column, (rows,)."""
-    name = "" if column.name is None else str(column.name)
+    label = labels(column)
     if str(column.dtype).lower().startswith(("category", "categorical", "enum")):
-        where = _objects.in_column(name) if name else ""
-        is_pandas = hasattr(column, "iloc")
-        ways = "pd.get_dummies or .cat.codes" if is_pandas else ".to_dummies() or .to_physical()"
+        where = "" if label is None else _objects.in_column(label[0])
+        is_polars = hasattr(column, "to_physical")
+        ways = ".to_dummies() or .to_physical()" if is_polars else "pd.get_dummies or .cat.codes"
         raise TypeError(
             refusal(argument, f"categories{where}", _objects.EXPECTED)
             + f"; {ways} makes numbers of them"
         )
-    return _objects.to_array(argument, column, (name,) if name else None)
+    return _objects.to_array(argument, column, label)

@@ -7,7 +7,7 @@ holds no numbers is refused with the place of the first such thing and a word on
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set, ValuesView
 from typing import Any
 
 import numpy as np
@@ -49,25 +49,26 @@ def place(index: tuple[int, ...], labels: tuple[str, ...] | None = None) -> str:
     """Where an element is, in the words of messages, after a space; `labels` name the columns."""
     if not index:
         return ""
-    if labels is None or len(index) > 2:
+    column = index[1] if len(index) > 1 else 0
+    if labels is None or len(index) > 2 or column >= len(labels):
         return f" at {index}"
-    return f"{in_column(labels[(*index, 0)[1]])}, row {index[0]}"
+    return f"{in_column(labels[column])}, row {index[0]}"
 
 
 def in_column(label: str) -> str:
     return f" in column {shown(label)}"
 
 
-def _unmasked(argument: str, got: np.ndarray) -> np.ndarray:
-    """The array without its subclass, which must not hide entries."""
+def _unmasked(argument: str, got: np.ndarray, row: tuple[int, ...] = ()) -> np.ndarray:
+    """The array, or row of a list, without its subclass, which must not hide entries."""
     array = np.asarray(got)
     if isinstance(got, np.ma.MaskedArray) and array.dtype.names is None:
         hidden = np.argwhere(np.ma.getmaskarray(got))
         if len(hidden):
-            first = place(tuple(hidden[0].tolist()))
+            where = place((*row, *hidden[0].tolist()))
             raise ValueError(
-                refusal(argument, f"{len(hidden)} masked entries, the first{first}", EXPECTED)
-                + "; .filled(value) gives each a value"
+                refusal(argument, f"a masked entry{where}", EXPECTED)
+                + "; .filled(value) gives every such a value"
             )
     return array
 
@@ -81,19 +82,25 @@ def _asarray(argument: str, got: Any) -> np.ndarray:
         raise TypeError(
             refusal(argument, f"a sparse {kind}", EXPECTED) + f"; {argument}.toarray() makes one"
         )
-    if isinstance(got, Iterator):
+    if isinstance(got, (Iterator, ValuesView)):
         raise TypeError(
             refusal(argument, f"a {kind}", EXPECTED) + "; list(...) holds what it gives"
         )
-    if isinstance(got, (Mapping, Set)):
+    if isinstance(got, Mapping):
         raise TypeError(
-            refusal(argument, f"a {kind}", EXPECTED) + "; np.column_stack makes one of columns"
+            refusal(argument, f"a {kind}", EXPECTED)
+            + "; np.column_stack(list(columns.values())) makes one of columns"
+        )
+    if isinstance(got, Set):
+        raise TypeError(
+            refusal(argument, f"a {kind}", EXPECTED) + "; sorted(...) gives it an order"
         )
     if isinstance(got, (list, tuple)) and any(
         issubclass(part, np.ma.MaskedArray) for part in set(map(type, got))
     ):
-        for part in got:
-            _unmasked(argument, np.ma.asanyarray(part))
+        for row, part in enumerate(got):
+            if isinstance(part, np.ndarray):
+                _unmasked(argument, part, (row,))
     try:
         return np.asarray(got)
     except MemoryError:
@@ -150,10 +157,10 @@ def _kinds_refusal(
         )
     if isinstance(cell, (str, bytes)):
         return _text_refusal(argument, cells, labels)
+    what = f"an entry of {type(cell).__name__}{where}" if index else type(cell).__name__
     if isinstance(cell, (list, tuple, np.ndarray)):
-        what = f"a {type(cell).__name__}{where}"
         return ValueError(refusal(argument, what, f"{EXPECTED}, all rows of one length"))
-    return TypeError(refusal(argument, f"an object of {type(cell).__name__}{where}", EXPECTED))
+    return TypeError(refusal(argument, what, EXPECTED))
 
 
 def _text_refusal(argument: str, cells: np.ndarray, labels: tuple[str, ...] | None) -> TypeError:
