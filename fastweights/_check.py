@@ -8,48 +8,52 @@ from __future__ import annotations
 
 import numbers
 import operator
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 
+from fastweights import _frames, _objects
 from fastweights._core import arrays
+from fastweights._refusal import LONGEST_REPR, refusal, shown
 
 T = TypeVar("T")
 
 FLOATS = ("float32", "float64")
 
 
-def refusal(argument: str, got: object, expected: str) -> str:
-    """The message of every refusal."""
-    return f"{argument}: got {got}, expected {expected}"
+def kind_of(got: object) -> str:
+    """What came, by its class; a class may have come where an object of it was meant."""
+    return f"the class {got.__name__}" if isinstance(got, type) else type(got).__name__
 
 
 def choice(argument: str, got: object, known: Mapping[str, T]) -> T:
     """``known[got]``, or a ValueError that lists what is known and suggests the nearest."""
-    if isinstance(got, str):
-        if got in known:
-            return known[got]
-        import difflib  # slow to import, and seldom used
+    if not isinstance(got, str):
+        raise TypeError(refusal(argument, kind_of(got), f"a name, one of {', '.join(known)}"))
+    name = str.__str__(got)  # a subclass may say that it is equal to anything
+    if name in known:
+        return known[name]
+    import difflib  # slow to import, and seldom used
 
-        near = difflib.get_close_matches(got.lower(), known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(refusal(argument, repr(got), f"one of {', '.join(known)}") + hint)
-    raise TypeError(refusal(argument, type(got).__name__, f"a name, one of {', '.join(known)}"))
+    near = difflib.get_close_matches(name[:LONGEST_REPR].lower(), known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(refusal(argument, shown(name), f"one of {', '.join(known)}") + hint)
 
 
-def whole(argument: str, got: Any, minimum: int, maximum: int | None = None) -> int:
-    """A whole number of at least ``minimum`` and, where given, at most ``maximum``."""
+def whole(argument: str, got: Any, minimum: int, maximum: int = sys.maxsize) -> int:
+    """A whole number from ``minimum`` to ``maximum``."""
     if isinstance(got, (bool, np.bool_)):
-        raise TypeError(refusal(argument, repr(got), "a whole number"))
+        raise TypeError(refusal(argument, shown(got), "a whole number"))
     try:
-        value = operator.index(got)
-    except TypeError:
-        raise TypeError(refusal(argument, repr(got), "a whole number")) from None
+        value = int.__index__(operator.index(got))  # an int, of no subclass
+    except Exception:
+        raise TypeError(refusal(argument, shown(got), "a whole number")) from None
     if value < minimum:
-        raise ValueError(refusal(argument, value, f"at least {minimum}"))
-    if maximum is not None and value > maximum:
-        raise ValueError(refusal(argument, value, f"at most {maximum}"))
+        raise ValueError(refusal(argument, shown(value), f"at least {minimum}"))
+    if value > maximum:
+        raise ValueError(refusal(argument, shown(value), f"at most {maximum}"))
     return value
 
 
@@ -64,8 +68,13 @@ def number(
 ) -> float:
     """A finite real number within the bounds given."""
     if isinstance(got, (bool, np.bool_)) or not isinstance(got, (numbers.Real, np.floating)):
-        raise TypeError(refusal(argument, repr(got), "a number"))
-    value = float(got)
+        raise TypeError(refusal(argument, shown(got), "a number"))
+    try:
+        value = float(got)
+    except OverflowError:
+        value = np.inf
+    except Exception:
+        raise TypeError(refusal(argument, shown(got), "a number")) from None
     bounds = []
     fits = bool(np.isfinite(value))
     if above is not None:
@@ -82,34 +91,40 @@ def number(
         fits = fits and value <= maximum
     if not fits:
         expected = " and ".join(["a finite number", *bounds])
-        raise ValueError(refusal(argument, repr(got), expected))
+        raise ValueError(refusal(argument, shown(got), expected))
     return value
 
 
 def flag(argument: str, got: Any) -> bool:
     """True or False."""
     if not isinstance(got, (bool, np.bool_)):
-        raise TypeError(refusal(argument, repr(got), "True or False"))
+        raise TypeError(refusal(argument, shown(got), "True or False"))
     return bool(got)
 
 
 def instances(argument: str, got: Any, kind: type[T]) -> list[T]:
-    """A list of objects of one class."""
-    if not isinstance(got, Iterable) or isinstance(got, (str, bytes)):
+    """A list of objects of one class; an iterator might have no end, and is none."""
+    is_list = isinstance(got, Collection) and not isinstance(got, (str, bytes, Iterator))
+    if not is_list:
         raise TypeError(refusal(argument, type(got).__name__, f"a list of {kind.__name__} objects"))
     found = list(got)
     for item in found:
         if not isinstance(item, kind):
             raise TypeError(
-                refusal(argument, f"an entry of {type(item).__name__}", f"{kind.__name__} objects")
+                refusal(argument, f"an entry of {kind_of(item)}", f"{kind.__name__} objects")
             )
     return found
 
 
-def verbosity(got: Any) -> None:
+def verbosity(got: Any) -> str | int:
     """ "auto", 0, 1 or 2."""
-    if got != "auto" and (isinstance(got, str) or got not in (0, 1, 2)):
-        raise ValueError(refusal("verbose", repr(got), "'auto', 0, 1 or 2"))
+    if isinstance(got, str) and str.__str__(got) == "auto":
+        return "auto"
+    if isinstance(got, (int, np.integer)):
+        value = int.__index__(operator.index(got))
+        if 0 <= value <= 2:
+            return value
+    raise ValueError(refusal("verbose", shown(got), "'auto', 0, 1 or 2"))
 
 
 def batch_options(batch_size: Any, verbose: Any) -> None:
@@ -125,53 +140,88 @@ def dtype(argument: str, got: Any) -> np.dtype:
         if got is None:  # which NumPy takes for float64
             raise TypeError
         value = np.dtype(got)
-    except TypeError:
-        raise TypeError(refusal(argument, repr(got), " or ".join(FLOATS))) from None
+    except Exception:
+        raise TypeError(refusal(argument, shown(got), " or ".join(FLOATS))) from None
     if value.name not in FLOATS or not value.isnative:
         raise ValueError(refusal(argument, value, " or ".join(FLOATS)))
-    return value
+    return np.dtype(value.name)
 
 
 def numeric_array(argument: str, got: Any) -> np.ndarray:
-    """Any array of real numbers; nothing is copied that is an array already."""
-    try:
-        array = np.asarray(got)
-    except ValueError as error:
-        raise ValueError(
-            refusal(argument, f"rows of unequal length ({error})", "an array of numbers")
-        ) from None
-    if array.dtype.kind not in "fiub":
-        raise TypeError(refusal(argument, f"dtype {array.dtype}", "an array of real numbers"))
-    return array
+    """Real numbers as an array of NumPy's own class; no numbers are copied that are in one already.
+
+    What came is looked at once: callers go by what they get here and never by `got` again. It is a
+    view at least, whose shape and dtype nobody else can change.
+    """
+    if type(got) is not np.ndarray:
+        if _frames.is_frame(got):
+            return _frames.from_frame(argument, got).view()
+        if _frames.is_column(got):
+            return _frames.from_column(argument, got).view()
+    elif got.dtype.kind in _objects.REAL_KINDS:
+        return got.view()
+    return _objects.to_array(argument, got).view()
 
 
 def contiguous(array: np.ndarray, real: np.dtype) -> np.ndarray:
     """The array as kernels take it, C-contiguous and aligned; a copy only where it must be one."""
     with np.errstate(over="ignore"):
-        return np.require(array, real, ("C", "A"))
+        return arrays.in_float_mode(np.require, array, real, ("C", "A"))
 
 
-def finite(argument: str, array: np.ndarray) -> None:
-    """Raises ValueError where a C-contiguous ``array`` of float32 or float64 holds NaN or inf."""
+def finite(argument: str, array: np.ndarray, labels: tuple[str, ...] | None = None) -> None:
+    """Raises ValueError where a C-contiguous ``array`` of float32 or float64 holds NaN or inf.
+
+    ``labels`` is what messages call the columns.
+    """
     if arrays.finite(array):
         return
     bad = ~np.isfinite(array)
-    where = tuple(int(i) for i in np.argwhere(bad)[0])
+    what = "NaN or inf" if labels is None else "missing (NaN) or inf"
     raise ValueError(
-        refusal(argument, f"{bad.sum()} NaN or inf, the first at {where}", "finite numbers")
+        refusal(argument, f"{bad.sum()} {what}, the first{_first(bad, labels)}", "finite numbers")
     )
 
 
+def reals(
+    argument: str, array: np.ndarray, real: np.dtype, labels: tuple[str, ...] | None = None
+) -> np.ndarray:
+    """The array as kernels take it: `contiguous`, and `finite` both before and after that."""
+    converted = contiguous(array, real)
+    if array.dtype == real or arrays.finite(converted):
+        finite(argument, converted, labels)
+        return converted
+    finite_before = np.isfinite(array)
+    if not finite_before.all():
+        finite(argument, np.where(finite_before, real.type(0), converted), labels)
+    too_large = finite_before & ~np.isfinite(converted)
+    first = str(array[np.unravel_index(too_large.argmax(), too_large.shape)])
+    what = f"{too_large.sum()} too large for {real}, the first {first}{_first(too_large, labels)}"
+    hint = '; scale them, or use dtype="float64"' if real.name == "float32" else "; scale them"
+    raise ValueError(refusal(argument, what, f"numbers up to {np.finfo(real).max:.3g}") + hint)
+
+
+def _first(found: np.ndarray, labels: tuple[str, ...] | None) -> str:
+    """Where the first is, in the words of messages."""
+    index = np.unravel_index(found.argmax(), found.shape)
+    return _objects.place(tuple(int(i) for i in index), labels)
+
+
 def rows(
-    argument: str, got: Any, real: np.dtype, shape: tuple[int, ...] | None = None
+    argument: str,
+    got: Any,
+    real: np.dtype,
+    shape: tuple[int, ...] | None = None,
+    hint: str = "",
 ) -> np.ndarray:
     """A batch: C-contiguous ``(rows, *shape)`` of ``real``, finite, at least one row.
 
-    A copy is made only where the layout or dtype asks for one. With ``shape`` None any number of
-    features of at least 1 is accepted, and 1-D input is taken as one feature a row.
+    A copy is made only where the layout or dtype asks for one, and a view where not. With ``shape``
+    None any number of features of at least 1 is accepted, and 1-D input is taken as one feature a
+    row. ``hint`` ends the refusal of one number a row.
     """
     if shape is not None and len(shape) == 1 and type(got) is np.ndarray:
-        taken = arrays.taken(got, real.itemsize, shape[0])
+        taken = arrays.taken(got.view(), real.itemsize, shape[0])
         if taken is not None:
             return taken
     array = numeric_array(argument, got)
@@ -179,20 +229,16 @@ def rows(
     if array.ndim == 1 and shape in (None, (1,)):
         array = array[:, np.newaxis]
     if array.ndim < 2 or (shape is not None and array.shape[1:] != shape):
-        raise ValueError(refusal(argument, f"shape {array.shape}", f"shape {expected}"))
+        is_column = array.ndim == 1 or array.shape[1:] == (1,)
+        raise ValueError(
+            refusal(argument, f"shape {array.shape}", f"shape {expected}")
+            + (hint if is_column else "")
+        )
     if 0 in array.shape:
         raise ValueError(
             refusal(argument, f"shape {array.shape}", f"shape {expected}, none of it 0")
         )
-    converted = contiguous(array, real)
-    finite(argument, converted)
-    return converted
-
-
-def same_length(first: str, a: np.ndarray, second: str, b: np.ndarray) -> None:
-    """Raises ValueError where two arrays differ in their number of rows."""
-    if len(a) != len(b):
-        raise ValueError(refusal(second, f"{len(b)} rows", f"as many as {first} has, {len(a)}"))
+    return reals(argument, array, real, _frames.labels(got))
 
 
 def out(
@@ -202,9 +248,13 @@ def out(
     real: np.dtype,
     apart_from: Mapping[str, np.ndarray] | None = None,
 ) -> np.ndarray:
-    """An array that results are written into: exactly this shape and dtype, never a copy."""
+    """An array that results are written into: exactly this shape and dtype, never a copy.
+
+    It is of NumPy's own class, a view where a subclass came.
+    """
     if not isinstance(got, np.ndarray):
         raise TypeError(refusal(argument, type(got).__name__, "a NumPy array"))
+    got = np.asarray(got)
     if got.dtype != real:
         raise TypeError(refusal(argument, f"dtype {got.dtype}", f"dtype {real}"))
     if got.shape != shape:

@@ -13,8 +13,14 @@ import numpy as np
 from fastweights import _check, _dispatch, activations
 
 
-def _real_dtype(argument: str, got: Any) -> np.dtype:
-    array = _check.numeric_array(argument, got)
+def _arrays(**arguments: Any) -> dict[str, np.ndarray]:
+    """What came, but for None, as arrays: from here on only these are looked at."""
+    return {
+        name: _check.numeric_array(name, got) for name, got in arguments.items() if got is not None
+    }
+
+
+def _real_dtype(argument: str, array: np.ndarray) -> np.dtype:
     if array.dtype.name not in _check.FLOATS:
         raise TypeError(
             _check.refusal(argument, f"dtype {array.dtype}", " or ".join(_check.FLOATS))
@@ -22,8 +28,9 @@ def _real_dtype(argument: str, got: Any) -> np.dtype:
     return array.dtype.newbyteorder("=")
 
 
-def _matrix(argument: str, got: Any, real: np.dtype, shape: tuple[int | None, ...]) -> np.ndarray:
-    array = _check.numeric_array(argument, got)
+def _matrix(
+    argument: str, array: np.ndarray, real: np.dtype, shape: tuple[int | None, ...]
+) -> np.ndarray:
     if array.dtype.newbyteorder("=") != real:
         raise TypeError(_check.refusal(argument, f"dtype {array.dtype}", f"dtype {real}, as x has"))
     fits = array.ndim == len(shape) and all(
@@ -82,12 +89,12 @@ def dense_forward(
         An argument does not fit: shape, dtype, or an output that is read-only, strided or overlaps
         another argument.
     """
-    inputs = {"x": x, "kernel": kernel, "bias": bias}
-    real = _real_dtype("x", x)
-    x = _matrix("x", x, real, (None, None))
-    kernel = _matrix("kernel", kernel, real, (x.shape[1], None))
+    inputs = _arrays(x=x, kernel=kernel, bias=bias)
+    real = _real_dtype("x", inputs["x"])
+    x = _matrix("x", inputs["x"], real, (None, None))
+    kernel = _matrix("kernel", inputs["kernel"], real, (x.shape[1], None))
     if bias is not None:
-        bias = _matrix("bias", bias, real, (kernel.shape[1],))
+        bias = _matrix("bias", inputs["bias"], real, (kernel.shape[1],))
     function = activations.get(activation)
     if not function.is_elementwise:
         raise ValueError(
@@ -96,7 +103,7 @@ def dense_forward(
     shape = (x.shape[0], kernel.shape[1])
     out = _out("out", out, shape, real, inputs)
     if slope is not None:
-        _check.out("slope", slope, shape, real, {**inputs, "out": out})
+        slope = _check.out("slope", slope, shape, real, {**inputs, "out": out})
     compiled = _dispatch.kernels(real)
     sizes = x.shape[0], *kernel.shape
     scratch = np.empty(compiled.apply_dense_scratch(*sizes), real)
@@ -143,15 +150,16 @@ def dense_backward(
     ValueError, TypeError
         As `dense_forward`.
     """
-    inputs = {"dy": dy, "x": x, "kernel": kernel, "slope": slope}
-    real = _real_dtype("x", x)
-    x = _matrix("x", x, real, (None, None))
-    kernel = _matrix("kernel", kernel, real, (x.shape[1], None))
+    inputs = _arrays(x=x, kernel=kernel, dy=dy, slope=slope)
+    real = _real_dtype("x", inputs["x"])
+    x = _matrix("x", inputs["x"], real, (None, None))
+    kernel = _matrix("kernel", inputs["kernel"], real, (x.shape[1], None))
     shape = (x.shape[0], kernel.shape[1])
-    dy = _matrix("dy", dy, real, shape)
+    dy = _matrix("dy", inputs["dy"], real, shape)
     if slope is not None:
-        slope = _matrix("slope", slope, real, shape)
-    if _check.flag("accumulate", accumulate):
+        slope = _matrix("slope", inputs["slope"], real, shape)
+    accumulate = _check.flag("accumulate", accumulate)
+    if accumulate:
         for name, given in (("dkernel", dkernel), ("dbias", dbias)):
             if given is None:
                 raise ValueError(_check.refusal(name, "None", "an array to accumulate into"))
@@ -186,16 +194,17 @@ def sgd_update(w: np.ndarray, dw: Any, learning_rate: float) -> np.ndarray:
     """
     if not isinstance(w, np.ndarray):
         raise TypeError(_check.refusal("w", type(w).__name__, "a NumPy array"))
-    real = _real_dtype("w", w)
-    gradient = _check.numeric_array("dw", dw)
+    given = _arrays(w=w, dw=dw)
+    shape, real = given["w"].shape, _real_dtype("w", given["w"])
+    gradient = given["dw"]
     if gradient.dtype.newbyteorder("=") != real:
         raise TypeError(_check.refusal("dw", f"dtype {gradient.dtype}", f"dtype {real}, as w has"))
-    if gradient.shape != w.shape:
-        raise ValueError(_check.refusal("dw", f"shape {gradient.shape}", f"shape {w.shape}"))
-    _check.out("w", w, w.shape, real, {"dw": gradient})
+    if gradient.shape != shape:
+        raise ValueError(_check.refusal("dw", f"shape {gradient.shape}", f"shape {shape}"))
+    weights = _check.out("w", given["w"], shape, real, {"dw": gradient})
     gradient = _check.contiguous(gradient, real)
     numbers = np.array([_check.number("learning_rate", learning_rate)])
     _dispatch.kernels(real).apply_update(
-        "sgd", _address(w), _address(gradient), 0, w.size, _address(numbers)
+        "sgd", _address(weights), _address(gradient), 0, weights.size, _address(numbers)
     )
     return w

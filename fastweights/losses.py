@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastweights import _check, _dispatch
+from fastweights import _check, _dispatch, _frames
 from fastweights._description import Description
 
 
@@ -21,6 +21,8 @@ class Loss(Description):
 
     #: Whether targets are class labels (rows,) instead of numbers (rows, outputs).
     takes_labels: ClassVar[bool] = False
+    #: What the refusal of one number a row ends with, where there are several outputs.
+    _hint_for_labels: ClassVar[str] = ""
 
     @property
     def kernel(self) -> str:
@@ -72,7 +74,7 @@ class Loss(Description):
         ValueError, TypeError
             Shape, length, dtype or values do not suit the loss.
         """
-        targets = _check.rows(argument, y, real, (outputs,))
+        targets = _check.rows(argument, y, real, (outputs,), self._hint_for_labels)
         _check_length(argument, targets, rows)
         return self._suitable(argument, targets)
 
@@ -98,7 +100,7 @@ class Loss(Description):
                 _check.refusal("y_pred", f"shape {predictions.shape}", "shape (rows, outputs)")
             )
         real = np.dtype(np.float32 if predictions.dtype == np.float32 else np.float64)
-        predictions = np.ascontiguousarray(predictions, dtype=real)
+        predictions = _check.contiguous(predictions, real)
         rows, outputs = predictions.shape
         targets = self.prepare_targets(y_true, rows, outputs, real, "y_true")
         values = np.empty(rows)
@@ -299,18 +301,13 @@ class CategoricalCrossentropy(_SmoothedCrossentropy):
 
     name = "categorical_crossentropy"
     activation = "softmax"
+    _hint_for_labels = "; for class labels use the loss sparse_categorical_crossentropy"
 
     def prepare_targets(
         self, y: Any, rows: int, outputs: int, real: np.dtype, argument: str = "y"
     ) -> np.ndarray:
         _check_classes(self, outputs)
-        given = _check.numeric_array(argument, y)
-        if given.ndim == 1 or given.shape[1:] == (1,):
-            raise ValueError(
-                _check.refusal(argument, f"shape {given.shape}", f"shape (rows, {outputs})")
-                + "; for class labels use the loss sparse_categorical_crossentropy"
-            )
-        return super().prepare_targets(given, rows, outputs, real, argument)
+        return super().prepare_targets(y, rows, outputs, real, argument)
 
     def _suitable(self, argument: str, targets: np.ndarray) -> np.ndarray:
         _refuse(
@@ -342,23 +339,22 @@ class SparseCategoricalCrossentropy(_Crossentropy):
         self, y: Any, rows: int, outputs: int, real: np.dtype, argument: str = "y"
     ) -> np.ndarray:
         _check_classes(self, outputs)
-        labels = _check.numeric_array(argument, y)
-        if labels.ndim == 2 and labels.shape[1] == 1:
-            labels = labels[:, 0]
-        if labels.ndim != 1:
-            is_dense = labels.ndim == 2 and labels.shape[1] == outputs
+        given = _check.numeric_array(argument, y)
+        if given.ndim != 1 and given.shape[1:] != (1,):
+            is_dense = given.shape[1:] == (outputs,)
             hint = "; for one-hot rows use the loss categorical_crossentropy" if is_dense else ""
             raise ValueError(
-                _check.refusal(argument, f"shape {labels.shape}", "class labels of shape (rows,)")
+                _check.refusal(argument, f"shape {given.shape}", "class labels of shape (rows,)")
                 + hint
             )
-        _check_length(argument, labels, rows)
-        if labels.dtype.kind == "f":
-            labels = _check.contiguous(labels, np.dtype(np.float64))
-            _check.finite(argument, labels)
+        _check_length(argument, given, rows)
+        if given.dtype.kind == "f":
+            given = _check.reals(argument, given, np.dtype(np.float64), _frames.labels(y))
+        # A copy, and checked after it was made: kernels read memory at what a label says.
+        labels = given.reshape(rows).copy()
         is_bad = (labels < 0) | (labels >= outputs) | (labels != np.floor(labels))
         _refuse(argument, labels, is_bad, f"whole numbers from 0 to {outputs - 1}")
-        return np.ascontiguousarray(labels, dtype=np.int32)
+        return labels.astype(np.int32)
 
 
 # ---- names ---------------------------------------------------------------------------------------

@@ -444,12 +444,12 @@ def test_targets_that_do_not_suit_the_loss_are_refused(loss, y, outputs, message
 )
 @pytest.mark.parametrize("y", [["a", "b", "c"], np.ones(3, complex), [{}, None, 1]])
 def test_targets_that_are_no_numbers_are_refused(loss, y):
-    with pytest.raises(TypeError, match="y: got dtype"):
+    with pytest.raises(TypeError, match=r"^y: got .*, expected an array of real numbers"):
         losses.get(loss).prepare_targets(y, 3, 3, F64)
 
 
 def test_a_target_too_large_for_the_dtype_is_refused():
-    with pytest.raises(ValueError, match="validation_y: got 1 NaN or inf"):
+    with pytest.raises(ValueError, match="validation_y: got 1 too large for float32, the first 1e"):
         losses.get("mse").prepare_targets(
             [1.0, 1e300], 2, 1, np.dtype(np.float32), argument="validation_y"
         )

@@ -133,8 +133,7 @@ def split(rows: int, fraction: float, seed: int, draw: int = 0) -> tuple[np.ndar
     rest, part : int64 arrays
     """
     fraction = _check.number("fraction", fraction, minimum=0.0, below=1.0)
-    if _check.whole("seed", seed, 0) > philox.MAX_SEED:
-        raise ValueError(_check.refusal("seed", seed, "less than 2**64"))
+    seed = _check.whole("seed", seed, 0, maximum=philox.MAX_SEED)
     count = max(1, round(rows * fraction)) if fraction else 0
     order = np.empty(rows, dtype=np.int64)
     philox.permutation(order, seed, philox.STREAM_SPLIT + draw)

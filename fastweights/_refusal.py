@@ -1,0 +1,31 @@
+"""What refusals say: one form, of a bounded length, whatever came."""
+
+from __future__ import annotations
+
+import reprlib
+
+#: The longest account of what came, and the longest repr within one, in characters.
+LONGEST = 200
+LONGEST_REPR = 80
+
+_repr = reprlib.Repr()
+_repr.maxlevel = 2
+_repr.maxstring = _repr.maxlong = _repr.maxother = LONGEST_REPR
+
+
+def _clipped(text: str, longest: int) -> str:
+    half = (longest - 3) // 2
+    return text if len(text) <= longest else f"{text[:half]}...{text[-half:]}"
+
+
+def shown(value: object) -> str:
+    """A value's repr, without its middle where that is long; its class where it has no repr."""
+    try:
+        return _clipped(_repr.repr(value), LONGEST_REPR)
+    except Exception:  # whatever the value does when it is asked
+        return f"an object of {type(value).__name__}"
+
+
+def refusal(argument: str, got: object, expected: str) -> str:
+    """The message of every refusal."""
+    return f"{argument}: got {_clipped(str(got), LONGEST)}, expected {expected}"
