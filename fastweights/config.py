@@ -150,7 +150,7 @@ def config() -> dict[str, Any]:
 
     return {
         "version": __version__,
-        "cpu_level": _dispatch.LEVEL,
+        "cpu_level": _dispatch.level(),
         "available_levels": _dispatch.available_levels(),
         "cpus": _available_cpus(),
         "num_threads": get_num_threads(),
@@ -162,7 +162,7 @@ def config() -> dict[str, Any]:
 
 def _matmul_in_use() -> str:
     parts = matmul_parts[None]
-    if _dispatch.LEVEL != "amx" or parts == 0:
+    if _dispatch.level() != "amx" or parts == 0:
         return "float32 multiply-adds"
     products = {3: "six bfloat16 products", 2: "three bfloat16 products", 1: "bfloat16 products"}
     return f"{products[parts]} on AMX tiles where that is faster, float32 multiply-adds elsewhere"

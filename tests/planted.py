@@ -21,6 +21,7 @@ from Cython.Build import cythonize
 from setuptools import Distribution, Extension
 
 from fastweights import _dispatch
+from fastweights._core import cpu
 
 SOURCE = Path(__file__).parent.parent / "src_pyx"
 
@@ -38,6 +39,14 @@ def plant(int number):
 #: Rows in the plan's arena: so few that small batches need several chunks, whose check is quick.
 SMALL_ARENA = {"CHUNK_ROWS = 256": "CHUNK_ROWS = 24", "WHOLE_ROWS = 1024": "WHOLE_ROWS = 64"}
 
+
+#: The stamps of the library's build, which each module of a build carries.
+STAMPS = MappingProxyType(
+    {
+        "FW_OPS_STAMP": f'"{cpu.OPS_STAMP}"',
+        "FW_KERNELS_STAMP": f'"{cpu.KERNELS_STAMP}"',
+    }
+)
 
 #: Macros of a build for every CPU.
 BASELINE = MappingProxyType({"FW_LEVEL_BASELINE": "1", "FW_LEVEL": '"baseline"', "FW_F64": "1"})
@@ -111,7 +120,7 @@ def compile_modules(
                 name,
                 [str(sources / f"{name}.pyx")],
                 include_dirs=[str(sources)],
-                define_macros=list(macros.items()),
+                define_macros=[*STAMPS.items(), *macros.items()],
                 extra_compile_args=list(flags),
             )
             for name in names
