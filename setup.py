@@ -4,11 +4,18 @@
 each time as a module of its own (`fastweights._core.kernels_avx2_f32`, ...). A level that this
 compiler cannot build is left out; `baseline` is always there.
 
-``FASTWEIGHTS_LEVELS=avx2`` (or several, with commas) builds these levels alone, which is quick.
-``FASTWEIGHTS_DEBUG=1`` builds unoptimised, with bounds and initialised checks on and with undefined
-behaviour (signed overflow, bad shifts, null pointers) trapped.
+``FASTWEIGHTS_LEVELS=avx2`` (or several, with commas) builds these levels alone, which is quick, and
+all of them must succeed. ``FASTWEIGHTS_DEBUG=1`` builds unoptimised, with bounds and initialised
+checks on and with undefined behaviour (signed overflow, bad shifts, null pointers) trapped.
+``FASTWEIGHTS_SANITIZE=address,undefined`` (or thread) builds for these sanitizers: see
+`.ci/sanitize`. Each such kind of build has a folder of its own in `build`.
+
+Modules that work together carry a *stamp*, a hash of the sources and flags that they must have in
+common, and do not work with a module that has another one: a library may be left over from sources
+that have changed since.
 """
 
+import hashlib
 import os
 import platform
 import sys
@@ -20,9 +27,23 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent.resolve()
-BUILD = Path("build")
-DEBUG = os.environ.get("FASTWEIGHTS_DEBUG", "0") not in ("", "0")
+SOURCES = ROOT / "src_pyx"
 MSVC = sys.platform == "win32"
+
+
+def chosen(variable, known):
+    """The names that an environment variable lists with commas; ends the build at any other."""
+    listed = os.environ.get(variable, "").lower().split(",")
+    names = sorted({name.strip() for name in listed} - {""})
+    for name in names:
+        if name not in known:
+            sys.exit(f"{variable}: got {name!r}, expected some of {', '.join(known)}")
+    return names
+
+
+DEBUG = chosen("FASTWEIGHTS_DEBUG", ("0", "1")) == ["1"]
+SANITIZERS = chosen("FASTWEIGHTS_SANITIZE", () if MSVC else ("address", "undefined", "thread"))
+BUILD = Path("build", *(["debug"] if DEBUG else []), *SANITIZERS)
 
 DIRECTIVES = {
     "language_level": 3,
@@ -46,6 +67,10 @@ elif DEBUG:
         "-fsanitize-undefined-trap-on-error",
     ]
     LINK_FLAGS = []
+elif SANITIZERS:
+    FLAGS = ["-O1", "-g", "-fno-omit-frame-pointer", "-ffp-contract=off"]
+    LINK_FLAGS = [f"-fsanitize={','.join(SANITIZERS)}"]
+    FLAGS += LINK_FLAGS
 else:
     # No contraction: what is fused is written as vfma, so the bits do not depend on the compiler.
     FLAGS, LINK_FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-g0"], []
@@ -66,25 +91,57 @@ if not MSVC and platform.machine().lower() in ("x86_64", "amd64", "i686"):
 elif not MSVC and platform.machine().lower() in ("aarch64", "arm64"):
     LEVELS["neon"] = []
 
-ONLY = [name for name in os.environ.get("FASTWEIGHTS_LEVELS", "").split(",") if name]
-for name in ONLY:
-    if name not in LEVELS:
-        sys.exit(f"FASTWEIGHTS_LEVELS: got {name!r}, expected some of {', '.join(LEVELS)}")
-LEVELS = {name: flags for name, flags in LEVELS.items() if not ONLY or name in ONLY}
+ONLY = chosen("FASTWEIGHTS_LEVELS", LEVELS)
+
+
+def stamp(sources):
+    """A hash of these files and of how everything is compiled."""
+    found = hashlib.sha256(repr((DIRECTIVES, FLAGS, LEVELS)).encode())
+    for source in sorted(sources):
+        text = source.read_bytes()
+        found.update(f"{source.relative_to(SOURCES).as_posix()} {len(text)} ".encode() + text)
+    return found.hexdigest()[:16]
+
+
+KERNEL_SOURCES = [
+    SOURCES / "kernels.pyx",
+    *SOURCES.glob("kernels/*.pxi"),
+    *SOURCES.glob("*.pxd"),
+    *SOURCES.glob("**/*.h"),
+]
+
+#: What must have been compiled from the same sources: all that knows the structs of ops.pxd, and
+#: the kernels of all levels.
+STAMPS = {"OPS": stamp([SOURCES / "ops.pxd"]), "KERNELS": stamp(KERNEL_SOURCES)}
+
+#: The stamps of modules that are the same on every CPU level; `cpu` tells those of this build.
+CORE_STAMPS = {"cpu": ("OPS", "KERNELS"), "plan": ("OPS",)}
+
+
+def stamped(extension, name):
+    """The extension with a stamp compiled into it, built anew whenever the stamp is another."""
+    file = BUILD / f"{name.lower()}.stamp"
+    write(file, STAMPS[name])
+    extension.depends.append(str(file))
+    extension.define_macros.append((f"FW_{name}_STAMP", f'"{STAMPS[name]}"'))
+
+
+def write(file, text):
+    """Leaves a file alone that has this text, so that nothing is built anew because of it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.exists() or file.read_text() != text:
+        file.write_text(text)
 
 
 def kernel_extension(level, dtype):
     """One compilation of the kernels: a C file that includes the shared one under its own name."""
     name = f"kernels_{level}_{dtype}"
     source = BUILD / "levels" / f"{name}.c"
-    source.parent.mkdir(parents=True, exist_ok=True)
-    text = f'#define PyInit_kernels PyInit_{name}\n#include "../cython/src_pyx/kernels.c"\n'
-    if not source.exists() or source.read_text() != text:
-        source.write_text(text)
+    write(source, f'#define PyInit_kernels PyInit_{name}\n#include "../cython/src_pyx/kernels.c"\n')
     inline = (
         [] if MSVC else [("CYTHON_INLINE", "__inline__ __attribute__((always_inline, unused))")]
     )
-    return Extension(
+    extension = Extension(
         f"fastweights._core.{name}",
         [str(source)],
         include_dirs=["src_pyx"],
@@ -96,12 +153,11 @@ def kernel_extension(level, dtype):
         ],
         extra_compile_args=FLAGS + LEVELS[level],
         extra_link_args=LINK_FLAGS,
-        depends=[
-            str(BUILD / "cython/src_pyx/kernels.c"),
-            *(f"src_pyx/{header}.h" for header in ("simd", "tiles", "float_mode")),
-        ],
-        optional=level != "baseline",
+        depends=[str(BUILD / "cython/src_pyx/kernels.c")],
+        optional=level != "baseline" and level not in ONLY,
     )
+    stamped(extension, "KERNELS")
+    return extension
 
 
 def core_extension(name):
@@ -116,13 +172,37 @@ def core_extension(name):
 
 
 class BuildInParallel(build_ext):
+    """Builds extensions side by side; of one that fails no older or unfinished library is left."""
+
     def finalize_options(self):
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
+        self.left_out = []
+
+    def build_extension(self, extension):
+        try:
+            super().build_extension(extension)
+        except BaseException:
+            self.left_out.append(extension.name)
+            self.remove(extension.name)
+            raise
+
+    def copy_extensions_to_source(self):
+        self.force = True  # What another kind of build put there may be newer.
+        super().copy_extensions_to_source()
+        for name in self.left_out:
+            self.remove(name)
+
+    def run(self):
+        super().run()
+        for name in self.left_out:
+            self.warn(f"{name} is left out: this compiler cannot build it (the error is above)")
+
+    def remove(self, name):
+        Path(self.get_ext_fullpath(name)).unlink(missing_ok=True)
 
 
 def extensions():
-    os.chdir(ROOT)
     options = {
         "build_dir": str(BUILD / "cython"),
         "include_path": ["src_pyx"],
@@ -132,7 +212,17 @@ def extensions():
     cythonize([Extension("fastweights._core.kernels", ["src_pyx/kernels.pyx"])], **options)
     names = ("arrays", "cpu", "philox", "gram_schmidt", "plan")
     core = cythonize([core_extension(name) for name in names], **options)
-    return core + [kernel_extension(level, dtype) for level in LEVELS for dtype in ("f32", "f64")]
+    for extension in core:
+        for stamp_name in CORE_STAMPS.get(extension.name.rpartition(".")[2], ()):
+            stamped(extension, stamp_name)
+    levels = ONLY or LEVELS
+    return core + [kernel_extension(level, dtype) for level in levels for dtype in ("f32", "f64")]
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildInParallel})
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    setup(
+        ext_modules=extensions(),
+        cmdclass={"build_ext": BuildInParallel},
+        options={"build": {"build_base": str(BUILD)}},
+    )

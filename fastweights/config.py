@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fastweights import _check, _dispatch
 
 #: The names of the precisions: into how many bfloat16 parts matrix products then split float32.
-PRECISIONS = {"highest": 3, "high": 2, "medium": 1}
+PRECISIONS: Mapping[str, int] = MappingProxyType({"highest": 3, "high": 2, "medium": 1})
 
-_settings: dict[str, Any] = {
-    "num_threads": None,
-    "matmul_precision": "highest",
-    "reproducible": False,
-}
+#: The largest team, MAX_MEMBERS of team.pxi.
+MAX_TEAM = 64
+
+_settings: dict[str, Any] = {"matmul_precision": "highest", "reproducible": False}
+
+#: The most threads, by who asked for them: 0 is `set_num_threads`, and each open block of `threads`
+#: has a later number. One of several threads that leaves its block takes away its own.
+_num_threads: dict[int, int] = {}
+_blocks = itertools.count(1)
 
 #: How many parts are allowed now, by the precision that a model has of its own (None: none); 0 is
 #: for no splitting.
@@ -25,9 +32,8 @@ matmul_parts: dict[str | None, int] = {None: 3}
 matmul_parts.update(PRECISIONS)
 
 
-#: Multiply-adds that make one more thread worth while, about 15 us of them; 0 takes every thread
-#: for every step, however small, which tests want.
-_grain = float(os.environ.get("FASTWEIGHTS_GRAIN", "4e5"))
+#: In place of FASTWEIGHTS_GRAIN, for tests.
+_grain: float | None = None
 
 
 class Budget(NamedTuple):
@@ -67,30 +73,61 @@ def _available_cpus() -> int:
     return min(available, _quota() or available)
 
 
+def _count(text: str) -> int | None:
+    """The whole number of at least 1 that these digits are, or None."""
+    try:
+        count = int(text) if text.isascii() and text.isdigit() else 0
+    except ValueError:  # more digits than int() reads
+        count = 0
+    return count or None
+
+
 def _default_threads() -> int:
     """FASTWEIGHTS_NUM_THREADS, or else the CPUs of this process, or fewer by OMP_NUM_THREADS."""
     own = os.environ.get("FASTWEIGHTS_NUM_THREADS", "").strip()
     if own:
-        if not own.isdigit() or int(own) == 0:
+        limit = _count(own)
+        if limit is None:
             raise ValueError(
                 _check.refusal("FASTWEIGHTS_NUM_THREADS", repr(own), "a whole number, at least 1")
             )
-        return int(own)
+        return limit
     available = _available_cpus()
-    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    limit = int(asked) if asked.isdigit() and int(asked) > 0 else available
-    return min(limit, available)
+    asked = _count(os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip())
+    return min(asked or available, available)
+
+
+@functools.cache
+def _default_grain() -> float:
+    """FASTWEIGHTS_GRAIN, or else what makes one more thread worth while, about 15 us of work.
+
+    In multiply-adds; 0 takes every thread for every step, however small, which tests want.
+    """
+    text = os.environ.get("FASTWEIGHTS_GRAIN", "").strip() or "4e5"
+    try:
+        grain = float(text)
+    except ValueError:
+        grain = math.nan
+    if not 0.0 <= grain < math.inf:
+        raise ValueError(
+            _check.refusal("FASTWEIGHTS_GRAIN", repr(text), "a finite number, at least 0")
+        )
+    return grain
 
 
 def budget() -> Budget:
     """Threads beyond the CPUs would only be in each other's way."""
-    cpus, threads = _available_cpus(), get_num_threads()
-    return Budget(min(threads, cpus) if _grain > 0.0 else threads, cpus, _grain)
+    grain = _default_grain() if _grain is None else _grain
+    cpus = _available_cpus()
+    return Budget(min(get_num_threads(), cpus if grain > 0.0 else MAX_TEAM), cpus, grain)
 
 
 def set_num_threads(n: int) -> None:
-    """Sets the most threads that a step may use, at least 1."""
-    _settings["num_threads"] = _check.whole("n", n, 1)
+    """Sets the most threads that a step may use, at least 1.
+
+    While a block of `threads` is open, that block's number holds, and this one afterwards.
+    """
+    _num_threads[0] = _check.whole("n", n, 1)
 
 
 def get_num_threads() -> int:
@@ -99,18 +136,23 @@ def get_num_threads() -> int:
     Unless `set_num_threads` said otherwise: ``FASTWEIGHTS_NUM_THREADS``, or else the CPUs that this
     process may run on (affinity, and a container's limit), or fewer if ``OMP_NUM_THREADS`` says so.
     """
-    return _settings["num_threads"] or _default_threads()
+    asked = list(_num_threads.items())  # in one go: other threads come and leave
+    return max(asked)[1] if asked else _default_threads()
 
 
 @contextlib.contextmanager
 def threads(n: int) -> Iterator[None]:
-    """``with fw.threads(2): ...`` sets the number of threads for a while."""
-    before = _settings["num_threads"]
-    set_num_threads(n)
+    """``with fw.threads(2): ...`` sets the number of threads for a while, for the whole process.
+
+    Of blocks that are open at a time, in one Python thread or in several, the one entered last
+    decides; whichever is left, the others' numbers stay as they are.
+    """
+    block = next(_blocks)
     try:
+        _num_threads[block] = _check.whole("n", n, 1)
         yield
     finally:
-        _settings["num_threads"] = before
+        _num_threads.pop(block, None)
 
 
 def set_matmul_precision(precision: str) -> None:
@@ -150,7 +192,7 @@ def config() -> dict[str, Any]:
 
     return {
         "version": __version__,
-        "cpu_level": _dispatch.LEVEL,
+        "cpu_level": _dispatch.level(),
         "available_levels": _dispatch.available_levels(),
         "cpus": _available_cpus(),
         "num_threads": get_num_threads(),
@@ -162,7 +204,7 @@ def config() -> dict[str, Any]:
 
 def _matmul_in_use() -> str:
     parts = matmul_parts[None]
-    if _dispatch.LEVEL != "amx" or parts == 0:
+    if _dispatch.level() != "amx" or parts == 0:
         return "float32 multiply-adds"
     products = {3: "six bfloat16 products", 2: "three bfloat16 products", 1: "bfloat16 products"}
     return f"{products[parts]} on AMX tiles where that is faster, float32 multiply-adds elsewhere"

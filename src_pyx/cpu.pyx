@@ -1,4 +1,4 @@
-"""What this CPU and this compiler can do."""
+"""What this CPU and this compiler can do, and which build this is."""
 
 cdef extern from *:
     """
@@ -45,6 +45,12 @@ cdef extern from *:
     bint fw_has_avx512()
     bint fw_has_amx()
     bint fw_has_neon()
+    const char* FW_OPS_STAMP
+    const char* FW_KERNELS_STAMP
+
+# Modules with other stamps were built from other sources and do not belong to this one: see setup.py.
+OPS_STAMP = FW_OPS_STAMP.decode()
+KERNELS_STAMP = FW_KERNELS_STAMP.decode()
 
 
 def supported_levels():

@@ -14,6 +14,10 @@ from ops cimport (
 
 cdef extern from *:
     const char* FW_LEVEL
+    const char* FW_KERNELS_STAMP
+
+# Which sources this was built from: see setup.py.
+STAMP = FW_KERNELS_STAMP.decode()
 
 include "kernels/simd.pxi"
 

@@ -21,6 +21,7 @@ from Cython.Build import cythonize
 from setuptools import Distribution, Extension
 
 from fastweights import _dispatch
+from fastweights._core import cpu
 
 SOURCE = Path(__file__).parent.parent / "src_pyx"
 
@@ -39,6 +40,14 @@ def plant(int number):
 SMALL_ARENA = {"CHUNK_ROWS = 256": "CHUNK_ROWS = 24", "WHOLE_ROWS = 1024": "WHOLE_ROWS = 64"}
 
 
+#: The stamps of the library's build, which each module of a build carries.
+STAMPS = MappingProxyType(
+    {
+        "FW_OPS_STAMP": f'"{cpu.OPS_STAMP}"',
+        "FW_KERNELS_STAMP": f'"{cpu.KERNELS_STAMP}"',
+    }
+)
+
 #: Macros of a build for every CPU.
 BASELINE = MappingProxyType({"FW_LEVEL_BASELINE": "1", "FW_LEVEL": '"baseline"', "FW_F64": "1"})
 
@@ -56,14 +65,15 @@ EMULATED_LEVEL = next(level for level in _dispatch.available_levels() if level i
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong, and the edit that makes it so."""
+    """What is wrong, and the edit that makes it so: ``wrong`` in place of what is in « »."""
 
     name: str
     file: str
     right: str
     wrong: str
 
-    def edited(self, text: str, number: int) -> str:
+    def place(self, text: str) -> tuple[int, int]:
+        """Where in the file's text the expression begins and ends."""
         before, _, rest = self.right.partition("«")
         expression, _, after = rest.partition("»")
         original = before + expression + after
@@ -72,17 +82,38 @@ class Fault:
             raise AssertionError(
                 f"{self.name}: {original!r} stands {found} times in {self.file}, not once"
             )
-        switched = f"({self.wrong} if FAULT == {number} else {expression})"
-        return text.replace(original, before + switched + after)
+        begin = text.index(original) + len(before)
+        return begin, begin + len(expression)
+
+
+def planted(text: str, faults: Mapping[int, Fault]) -> str:
+    """A file's text with faults by number; one may stand in another's place, or within it."""
+    places = {number: fault.place(text) for number, fault in faults.items()}
+    insertions = []
+    for number, (begin, end) in places.items():
+        for other, (start, stop) in places.items():
+            if begin < start < end < stop:
+                names = f"{faults[number].name!r} and {faults[other].name!r}"
+                raise AssertionError(f"{names} share a part of their places only")
+        # Where several stand, what ends there comes first, then what ends last.
+        insertions += [(end, 0, 0, ")")]
+        insertions += [(begin, 1, -end, f"({faults[number].wrong} if FAULT == {number} else ")]
+    done, pieces = 0, []
+    for at, _, _, inserted in sorted(insertions):
+        pieces += [text[done:at], inserted]
+        done = at
+    return "".join([*pieces, text[done:]])
 
 
 def plant(folder: Path, faults: list[Fault]) -> Path:
     """A copy of the sources in which ``FAULT`` says which of the faults is on."""
     sources = folder / "src"
     shutil.copytree(SOURCE, sources)
-    for number, fault in enumerate(faults, 1):
-        path = sources / fault.file
-        path.write_text(fault.edited(path.read_text(), number))
+    numbered = dict(enumerate(faults, 1))
+    for file in {fault.file for fault in faults}:
+        path = sources / file
+        here = {number: fault for number, fault in numbered.items() if fault.file == file}
+        path.write_text(planted(path.read_text(), here))
     replace(sources / "plan.pyx", SMALL_ARENA)
     return sources
 
@@ -111,7 +142,7 @@ def compile_modules(
                 name,
                 [str(sources / f"{name}.pyx")],
                 include_dirs=[str(sources)],
-                define_macros=list(macros.items()),
+                define_macros=[*STAMPS.items(), *macros.items()],
                 extra_compile_args=list(flags),
             )
             for name in names

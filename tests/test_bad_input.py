@@ -813,7 +813,7 @@ def test_a_name_like_no_other_suggests_none(call):
             ValueError,
             "metrics: got 'accuracy' beside the loss mean_squared_error",
         ),
-        ((fw.optimizers.SGD, "mse"), TypeError, "optimizer: got the class Adam, expected a name"),
+        ((fw.optimizers.SGD, "mse"), TypeError, "optimizer: got the class SGD, expected a name"),
         ((None, "mse"), TypeError, "optimizer: got NoneType, expected a name"),
         (("sgd", abs), TypeError, "loss: got builtin_function_or_method, expected a name"),
         (("sgd", None), TypeError, "loss: got NoneType, expected a name"),

@@ -1,10 +1,17 @@
-"""The CPU level is chosen at import; each case is an interpreter of its own."""
+"""The CPU level is chosen once in a process; each case is an interpreter of its own.
+
+Modules of different builds are made of the library's own by changing the stamps in their files.
+"""
+
+import os
+import shutil
+from pathlib import Path
 
 import pytest
 from helpers import run_python
 
 import fastweights as fw
-from fastweights import _dispatch
+from fastweights import _core, _dispatch
 from fastweights._core import cpu
 
 USE = """
@@ -32,13 +39,18 @@ def test_the_best_level_is_the_default(nothing):
     assert result.stdout.split()[0] == _dispatch.available_levels()[0]
 
 
-def test_baseline_is_always_there_and_last():
-    assert _dispatch.available_levels()[-1] == "baseline"
-    assert set(_dispatch.available_levels()) <= set(cpu.supported_levels()) <= set(_dispatch.LEVELS)
+def test_levels_are_told_best_first():
+    levels = _dispatch.available_levels()
+    assert levels
+    assert levels == [level for level in _dispatch.LEVELS if level in levels]
+    assert set(levels) <= set(cpu.supported_levels()) <= set(_dispatch.LEVELS)
+
+
+USE_ONE = "import fastweights as fw; fw.config()"
 
 
 def test_an_unknown_level_is_a_value_error():
-    result = run_python("import fastweights", FASTWEIGHTS_ISA="avx1024")
+    result = run_python(USE_ONE, FASTWEIGHTS_ISA="avx1024")
     assert result.returncode == 1
     message = "FASTWEIGHTS_ISA: got 'avx1024', expected one of amx, avx512, avx2, neon, baseline"
     assert result.stderr.splitlines()[-1] == f"ValueError: {message}"
@@ -46,7 +58,7 @@ def test_an_unknown_level_is_a_value_error():
 
 def test_a_level_that_this_cpu_lacks_is_an_import_error():
     (impossible, *_) = set(_dispatch.LEVELS) - set(cpu.supported_levels())
-    result = run_python("import fastweights", FASTWEIGHTS_ISA=impossible)
+    result = run_python(USE_ONE, FASTWEIGHTS_ISA=impossible)
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1] == (
         f"ImportError: FASTWEIGHTS_ISA: got '{impossible}', which this CPU cannot run, "
@@ -54,15 +66,141 @@ def test_a_level_that_this_cpu_lacks_is_an_import_error():
     )
 
 
-def test_a_level_that_was_not_built_is_an_import_error(monkeypatch):
-    best = cpu.supported_levels()[0]
-    monkeypatch.setenv("FASTWEIGHTS_ISA", best)
-    monkeypatch.setattr(_dispatch, "_is_built", lambda level: level == "baseline")
-    message = f"got '{best}', which this installation was built without, expected one of baseline"
-    with pytest.raises(ImportError, match=message):
-        _dispatch._choose()
-    monkeypatch.delenv("FASTWEIGHTS_ISA")
-    assert _dispatch._choose() == "baseline"
+@pytest.fixture
+def another(tmp_path):
+    """A copy of the library, and a function that gives some of its modules another stamp."""
+    copy = tmp_path / "one" / "fastweights"
+    shutil.copytree(Path(fw.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    core = copy / "_core"
+    for module in Path(_core.__path__[0]).iterdir():
+        if module.is_file():
+            shutil.copy(module, core)
+
+    def make_stale(*names):
+        for name in names:
+            (file,) = core.glob(f"{name}.*.*")
+            text = file.read_bytes()
+            for own in (cpu.KERNELS_STAMP, cpu.OPS_STAMP):
+                text = text.replace(own.encode(), own[::-1].encode())
+            assert text != file.read_bytes()
+            # Not written in place: another process may have it mapped.
+            file.unlink()
+            file.write_bytes(text)
+
+    return core, make_stale
+
+
+def run_copy(code, core, **environment):
+    path = os.pathsep.join([str(core.parent.parent), os.environ.get("PYTHONPATH", "")])
+    return run_python(code, PYTHONPATH=path, **environment)
+
+
+def levels_of(core):
+    result = run_copy(
+        "import fastweights as fw; print(fw.__file__, *fw.config()['available_levels'])", core
+    )
+    file, *levels = result.stdout.split()
+    assert Path(file).parent == core.parent, result.stderr
+    return levels
+
+
+@pytest.mark.parametrize("suffix", ["f32", "f64"])
+def test_a_level_of_another_build_is_not_used(another, suffix):
+    core, make_stale = another
+    best, *others = _dispatch.available_levels()
+    assert levels_of(core) == [best, *others]
+    make_stale(f"kernels_{best}_{suffix}")
+    result = run_copy(USE_ONE, core, FASTWEIGHTS_ISA=best)
+    assert result.stderr.splitlines()[-1].startswith(
+        f"ImportError: FASTWEIGHTS_ISA: got '{best}', which was built from other sources than the "
+        "rest (run pip install . (or pip install -e . to work on it)), expected "
+    )
+    if others:
+        assert levels_of(core) == others
+
+
+def test_a_damaged_level_is_not_used(another):
+    core, _ = another
+    best, *others = _dispatch.available_levels()
+    (file,) = core.glob(f"kernels_{best}_f64.*.*")
+    file.unlink()
+    file.write_bytes(b"no library")
+    result = run_copy(USE_ONE, core, FASTWEIGHTS_ISA=best)
+    assert f"ImportError: FASTWEIGHTS_ISA: got '{best}', which cannot be loaded (" in result.stderr
+    if others:
+        assert levels_of(core) == others
+
+
+def test_no_level_of_this_build_is_an_import_error(another):
+    core, make_stale = another
+    levels = _dispatch.available_levels()
+    make_stale(*(f"kernels_{level}_f64" for level in levels))
+    result = run_copy(USE_ONE, core)
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: no compiled kernels to use: ")
+    for level in levels:
+        assert f"{level}, which was built from other sources than the rest" in last
+
+
+def test_a_level_that_was_not_built_is_an_import_error(another):
+    core, _ = another
+    best, *others = _dispatch.available_levels()
+    for file in core.glob(f"kernels_{best}_f64.*"):
+        file.unlink()
+    result = run_copy(USE_ONE, core, FASTWEIGHTS_ISA=best)
+    expected = f"one of {', '.join(others)}" if others else "another build"
+    assert result.stderr.splitlines()[-1] == (
+        f"ImportError: FASTWEIGHTS_ISA: got '{best}', which this installation was built without, "
+        f"expected {expected}"
+    )
+
+
+def test_a_level_of_another_installation_is_not_looked_for(another):
+    """What this folder has not got is not taken from one that comes later on the path."""
+    core, _ = another
+    best, *others = _dispatch.available_levels()
+    complete = shutil.copytree(core.parent, core.parent.parent.parent / "two" / "fastweights")
+    for file in core.glob(f"kernels_{best}_*"):
+        file.unlink()
+    code = "import fastweights as fw; print(*fw.config()['available_levels'])"
+    path = os.pathsep.join([str(core.parent.parent), str(complete.parent)])
+    result = run_python(code, PYTHONPATH=path)
+    assert result.stdout.split() == others, result.stderr
+
+
+def test_a_core_that_was_not_built_is_wholly_the_installed_one(another):
+    core, make_stale = another
+    complete = shutil.copytree(core.parent, core.parent.parent.parent / "two" / "fastweights")
+    levels = _dispatch.available_levels()
+    # What an interrupted build may leave: all but one module, and some of other sources.
+    make_stale(*(f"kernels_{level}_f32" for level in levels))
+    for file in core.glob("cpu.*.*"):
+        file.unlink()
+    code = (
+        "import fastweights as fw; from fastweights._core import plan\n"
+        "print(*fw.config()['available_levels']); print(fw.__file__); print(plan.__file__)"
+    )
+    path = os.pathsep.join([str(core.parent.parent), str(complete.parent)])
+    result = run_python(code, PYTHONPATH=path)
+    found, package, plan = result.stdout.splitlines()
+    assert found.split() == levels
+    assert Path(package).parent == core.parent
+    assert Path(plan).parent == complete / "_core"
+
+
+def test_without_any_core_the_import_says_what_to_do(another):
+    core, _ = another
+    for file in core.glob("cpu.*.*"):
+        file.unlink()
+    # Without the library that these tests run on, wherever it is installed.
+    code = (
+        "import sys; from importlib.machinery import PathFinder\n"
+        "sys.meta_path = [f for f in sys.meta_path if 'editable' not in str(f)]\n"
+        "sys.path = [p for p in sys.path if not PathFinder.find_spec('fastweights', [p])]\n"
+        f"sys.path.insert(0, {str(core.parent.parent)!r}); import fastweights"
+    )
+    result = run_python(code, PYTHONPATH="")
+    assert "has no compiled core, or an old one, and none is installed: run" in result.stderr
 
 
 def test_importing_takes_nothing_but_numpy_along():

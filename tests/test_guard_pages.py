@@ -28,12 +28,13 @@ GUARDED_TAKE = '''cdef extern from *:
     static char *fw_guarded(long size)
     {
         long page = sysconf(_SC_PAGESIZE), whole = (size + page - 1) / page * page;
+        long room = (size + 7) / 8 * 8;  /* Some begin with numbers of 8 bytes, and end with 4. */
         int access = PROT_READ | PROT_WRITE, kind = MAP_PRIVATE | MAP_ANONYMOUS;
         char *at = mmap(0, whole + page, access, kind, -1, 0);
         mprotect(at + whole, page, PROT_NONE);
         fw_mapped[fw_mappings].at = at;
         fw_mapped[fw_mappings++].bytes = whole + page;
-        return at + whole - size;
+        return at + whole - room;
     }
     static void fw_unmap(void)
     {

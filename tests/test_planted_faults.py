@@ -5,7 +5,7 @@ With no fault switched on the same core passes, so it is the fault that is seen 
 
 import numpy as np
 import pytest
-from planted import Fault, build
+from planted import Fault, build, planted
 
 import fastweights as fw
 from fastweights import _building, _dispatch, _plans, cli, layers, losses, optimizers
@@ -248,6 +248,32 @@ def core(tmp_path_factory):
         with fw.threads(1):
             yield switch
         switch(0)
+
+
+def test_faults_in_the_same_words():
+    text = "total = first + second * third\n"
+    both = {
+        1: Fault("the whole", "file", "«first + second * third»", "0"),
+        2: Fault("a part", "file", "first + «second» *", "1"),
+        3: Fault("the same part", "file", "«second» * third", "2"),
+        4: Fault("beside it", "file", "* «third»\n", "3"),
+        5: Fault("words that another changes", "file", "total = «first»", "4"),
+    }
+    code = planted(text, both)
+    names = {"first": 5, "second": 7, "third": 11}
+    right, wrong = 5 + 7 * 11, {1: 0, 2: 5 + 1 * 11, 3: 5 + 2 * 11, 4: 5 + 7 * 3, 5: 4 + 7 * 11}
+    for number in range(6):
+        found = {**names, "FAULT": number}
+        exec(code, found)
+        assert found["total"] == wrong.get(number, right)
+    crossing = {
+        1: Fault("one", "file", "«first + second»", "0"),
+        2: Fault("two", "file", "«second * third»", "0"),
+    }
+    with pytest.raises(AssertionError, match="'one' and 'two' share a part"):
+        planted(text, crossing)
+    with pytest.raises(AssertionError, match="'second or fourth' stands 0 times in file"):
+        planted(text, {1: Fault("none", "file", "second or «fourth»", "0")})
 
 
 def test_there_are_at_least_20():

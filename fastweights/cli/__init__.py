@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
         return _complain(f"{name}{error.strerror or error}", 2)
-    except (ValueError, ArithmeticError, ModuleNotFoundError) as error:
+    except (ValueError, ArithmeticError, ImportError) as error:
         return _complain(str(error), 2)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from fastweights import _check, activations, initializers
 from fastweights.layers.base import Layer, OpSpec, Shape, Variable, activation_ops
@@ -39,7 +39,7 @@ class Dense(Layer):
     Input ``(rows, inputs)``, output ``(rows, units)``, in the model's dtype.
     """
 
-    _fixed = {
+    _fixed: ClassVar[dict[str, str]] = {
         name: f"is there once its model knows the input; {name}_initializer says how it starts"
         for name in ("kernel", "bias")
     }
