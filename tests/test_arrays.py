@@ -20,7 +20,8 @@ def test_a_number_that_is_not_finite_is_found_wherever_it_stands(dtype, bad):
             spoilt = array.copy()
             spoilt[i] = bad
             assert not arrays.finite(spoilt), (n, i)
-            assert not arrays.ready(spoilt[:, None], spoilt.itemsize, 1), (n, i)
+            assert arrays.taken(spoilt[:, None], spoilt.itemsize, 1) is None, (n, i)
+            assert arrays.taken(spoilt[:, None], 12 - spoilt.itemsize, 1) is None, (n, i)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -36,13 +37,34 @@ def test_the_largest_and_the_tiniest_numbers_are_finite(dtype):
 def test_what_kernels_can_take_as_it_is(dtype):
     array = np.ones((6, 4), dtype)
     size = array.itemsize
-    assert arrays.ready(array, size, 4)
-    other = np.ones((6, 4), np.float64 if dtype == np.float32 else np.float32)
+    assert arrays.taken(array, size, 4) is array
     unaligned = np.ones(6 * 4 * size + 1, np.uint8)[1:].view(dtype).reshape(6, 4)
     unaligned[...] = 1
     for unfit in (
         array[:, :3], array[::2], np.asfortranarray(array), array[:0], array[0], array[None],
-        other, array.astype(array.dtype.newbyteorder()), unaligned, array.tolist(), None,
+        array.astype(array.dtype.newbyteorder()), unaligned, array.tolist(), None, array.astype(int),
+        array.astype(np.longdouble), array.astype(np.float16),
     ):  # fmt: skip
-        assert not arrays.ready(unfit, size, 4)
-    assert not arrays.ready(array, size, 5)
+        assert arrays.taken(unfit, size, 4) is None
+    assert arrays.taken(array, size, 5) is None
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_other_kind_of_floats_is_converted(dtype):
+    other = np.float64 if dtype == np.float32 else np.float32
+    array = np.random.default_rng(0).standard_normal((7, 3)).astype(other)
+    found = arrays.taken(array, np.dtype(dtype).itemsize, 3)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, array.astype(dtype))
+
+
+def test_a_number_that_overflows_in_conversion_is_not_taken():
+    largest = float(np.finfo(np.float32).max)
+    assert arrays.taken(np.array([[largest]]), 4, 1) is not None
+    assert arrays.taken(np.array([[largest * 1.01]]), 4, 1) is None
+
+
+def test_a_call_in_the_default_environment_gives_back_what_it_returns_and_raises():
+    assert arrays.in_float_mode(divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        arrays.in_float_mode(divmod, 7, 0)

@@ -122,7 +122,8 @@ def test_every_width_up_to_two_vectors(library, threads, dtype, monkeypatch):
         for n in range(1, 2 * vector + 2):
             exercise((n, 5, 3), "tanh", None, "mse", 9, dtype)
             exercise((5, n, 3), "relu", None, "mae", 9, dtype)
-            exercise((5, 9, n), "silu", "softmax", "categorical_crossentropy", 9, dtype)
+            if n > 1:
+                exercise((5, 9, n), "silu", "softmax", "categorical_crossentropy", 9, dtype)
             exercise((5, 9, n), "gelu", "sigmoid", "binary_crossentropy", 9, dtype)
             exercise((7, 9, 8), "softplus", None, "huber", n, dtype)
             exercise((n, n, n), "elu", None, "mse", n, dtype)

@@ -124,10 +124,10 @@ FAULTS = {
     Fault(
         "missing 1/n in slices", PLAN, "begin, end, «1.0 / rows», True)\n            total", "1.0"
     ): {"rows": 260},
-    Fault("gradient of the last chunk only", PLAN, "own.begin, upto, «left < rows»", "False"): {
+    Fault("gradient of the last chunk only", PLAN, "group, «done == 0 and left == rows», upto", "True"): {
         "rows": 70
     },
-    Fault("gradient of the last chunk of a slice only", PLAN, "accumulate = «True»", "False"): {
+    Fault("gradient of the last chunk of a slice only", PLAN, "is_first = «False»", "True"): {
         "rows": 260
     },
     Fault(
