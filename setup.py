@@ -96,7 +96,10 @@ def kernel_extension(level, dtype):
         ],
         extra_compile_args=FLAGS + LEVELS[level],
         extra_link_args=LINK_FLAGS,
-        depends=[str(BUILD / "cython/src_pyx/kernels.c"), "src_pyx/simd.h", "src_pyx/tiles.h"],
+        depends=[
+            str(BUILD / "cython/src_pyx/kernels.c"),
+            *(f"src_pyx/{header}.h" for header in ("simd", "tiles", "float_mode")),
+        ],
         optional=level != "baseline",
     )
 
