@@ -174,8 +174,8 @@ FAULTS = {
     Fault(
         "softmax's mean forgotten",
         SOFTMAX,
-        "(«load_first(dy + i, left) - mean»)",
-        "load_first(dy + i, left)",
+        "-(share * «mean»)",
+        "vzero()",
     ): {"output": "softmax"},
     Fault(
         "log_softmax's total forgotten",
@@ -198,7 +198,7 @@ FAULTS = {
     # Losses
     Fault("missing 2 of the square", LOSSES, "slope[0] = «d + d»", "d"): {},
     Fault("missing 1/columns", LOSSES, "«(scale / columns)»", "scale"): {},
-    Fault("wrong sign", LOSSES, "slope[0] = «vset1(1) - t / shifted»", "t / shifted - vset1(1)"): {
+    Fault("wrong sign", LOSSES, "slope[0] = «vset1(1) - ratio»", "ratio - vset1(1)"): {
         "output": "softplus",
         "loss": "poisson",
     },

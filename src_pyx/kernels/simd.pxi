@@ -7,6 +7,8 @@ cdef extern from "simd.h" nogil:
     ctypedef int vmask
     ctypedef int vtail
     enum: FW_F64
+    const real LARGEST "FW_LARGEST"
+    const real SMALLEST_NORMAL "FW_SMALLEST_NORMAL"
     enum: VL
     enum: LANES
     enum: LANE_VECTORS
@@ -37,6 +39,7 @@ cdef extern from "simd.h" nogil:
     vreal vfma(vreal a, vreal b, vreal c)
     vreal vfnma(vreal a, vreal b, vreal c)
     vreal vmul_error(vreal a, vreal b, vreal p)
+    vreal vadd_error(vreal a, vreal b, vreal s)
     vreal vmin(vreal a, vreal b)
     vreal vmax(vreal a, vreal b)
     vreal vsqrt(vreal a)
@@ -70,6 +73,22 @@ cdef inline void store_first(real* p, vreal a, Py_ssize_t n) noexcept nogil:
         vstore(p, a)
     else:
         vstore_tail(p, a, vtail_of(n))
+
+
+# Neither NaN nor infinite.
+cdef inline vmask is_finite(vreal a) noexcept nogil:
+    return vle(vabs(a), vset1(LARGEST))
+
+
+# The nearest finite number; NaN goes through.
+cdef inline vreal within_range(vreal a) noexcept nogil:
+    return vmin(vset1(LARGEST), vmax(vset1(-LARGEST), a))
+
+
+cdef inline real first_lane(vreal a) noexcept nogil:
+    cdef real[VL] lanes
+    vstore(lanes, a)
+    return lanes[0]
 
 
 # A whole vector or, where ragged, its tail; ragged is a constant where these are inlined.
