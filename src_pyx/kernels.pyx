@@ -67,4 +67,5 @@ TABLE.losses = &LOSSES[0]
 TABLE.metrics = &METRICS[0]
 TABLE.updates = &UPDATES[0]
 TABLE.sum_parts = sum_parts
+TABLE.add_part = add_part
 table = PyCapsule_New(&TABLE, "fastweights.kernels", NULL)

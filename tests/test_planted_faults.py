@@ -97,14 +97,14 @@ FAULTS = {
     Fault(
         "last row missing in a narrow bias's gradient",
         NARROW,
-        "total[j] = total[j] + load_first(dz + j * VL, «outputs - j * VL»)",
+        "chain[j] = chain[j] + load_first(dz + j * VL, «outputs - j * VL»)",
         "(outputs - j * VL if row < rows - 1 else 0)",
     ): {},
     Fault(
         "last row missing in the bias's gradient",
         DENSE,
-        "for row in range(«rows»):\n        for j in range(nv):",
-        "rows - 1",
+        "for row in range(row + 1, «end»):",
+        "end - 1",
     ): {"units": 9},
     Fault("no gradient of the bias", DENSE, "if «op.has_bias» and", "False"): {},
     Fault(

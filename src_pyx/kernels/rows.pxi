@@ -7,8 +7,7 @@
 # nothing but the row, and what holds for a whole row is a vreal: one number for each of VL rows, or
 # the same in every lane. `across` is a constant wherever a kernel is inlined.
 #
-# Sums are accurate for any number of columns: what rounding puts in excess is added up apart and taken off
-# at the end (A. Neumaier, ZAMM 54, 1974). A sum that is infinite has no excess that is finite.
+# Sums are accurate for any number of columns: their excess is taken off (see simd.pxi).
 
 cdef enum:
     ACROSS = 64
@@ -51,22 +50,19 @@ cdef inline void clear_sum(RowSum* sum) noexcept nogil:
         sum.excess[part] = vzero()
 
 
+# For terms that are no larger than the sum in the end: in half the steps that it takes for any.
 cdef inline void add_to_sum(RowSum* sum, const int part, vreal term) noexcept nogil:
     cdef vreal total = sum.total[part]
     sum.total[part] = total + term
     sum.excess[part] = sum.excess[part] + ((sum.total[part] - total) - term)
 
 
-# The same where a term may be much larger than the total so far and be taken off again.
 cdef inline void add_any_to_sum(RowSum* sum, const int part, vreal term) noexcept nogil:
-    cdef vreal total = sum.total[part]
-    sum.total[part] = total + term
-    sum.excess[part] = sum.excess[part] - vadd_error(total, term, sum.total[part])
+    add_exactly(&sum.total[part], &sum.excess[part], term)
 
 
 cdef inline vreal part_of(const RowSum* sum, const int part) noexcept nogil:
-    cdef vreal excess = sum.excess[part]
-    return sum.total[part] - vselect(is_finite(excess), excess, vzero())
+    return without_excess(sum.total[part], sum.excess[part])
 
 
 cdef inline vreal sum_of(const bint across, const RowSum* sum) noexcept nogil:

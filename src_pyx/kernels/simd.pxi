@@ -53,6 +53,8 @@ cdef extern from "simd.h" nogil:
     vreal vhigh_half(vreal a)
 
 
+# ---- parts of vectors ------------------------------------------------------------------------------
+
 # The first n reals of a vector, where n may be larger than the vector; the rest is 0.
 cdef inline vreal load_first(const real* p, Py_ssize_t n) noexcept nogil:
     return vload(p) if n >= VL else vload_tail(p, vtail_of(n))
@@ -101,3 +103,17 @@ cdef inline void store_part(const bint ragged, real* p, vreal a, vtail tail) noe
         vstore_tail(p, a, tail)
     else:
         vstore(p, a)
+
+
+# ---- long sums: what rounding puts in excess is added up apart, and taken off at the end ------------
+# (A. Neumaier, ZAMM 54, 1974; T. Ogita, S. Rump and S. Oishi, SIAM J. Sci. Comput. 26, 2005)
+
+cdef inline void add_exactly(vreal* total, vreal* excess, vreal term) noexcept nogil:
+    cdef vreal before = total[0]
+    total[0] = before + term
+    excess[0] = excess[0] - vadd_error(before, term, total[0])
+
+
+# A sum that is infinite has no excess that is finite.
+cdef inline vreal without_excess(vreal total, vreal excess) noexcept nogil:
+    return total - vselect(is_finite(excess), excess, vzero())
