@@ -102,7 +102,8 @@ class Adam(Optimizer):
     beta_1, beta_2 : float
         Decay of the two moments, each in [0, 1).
     epsilon : float
-        Keeps the division finite, above 0.
+        Keeps the division finite, above 0. At least the root of the smallest normal number
+        divided by ``1 - beta_2`` is taken, 3.4e-18 in float32: below it `v` is 0 where `m` is not.
     """
 
     kernel = "adam"

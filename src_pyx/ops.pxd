@@ -128,6 +128,11 @@ cdef struct Update:
 ctypedef void (*sum_parts_function)(void* total, const void* parts, Py_ssize_t n, Py_ssize_t begin,
                                     Py_ssize_t end, Py_ssize_t count) noexcept nogil
 
+# Adds elements [begin, end) of part to a sum that is total - excess, both 0 before the first part. With the
+# `last` one the excess is taken off total.
+ctypedef void (*add_part_function)(void* total, void* excess, const void* part, Py_ssize_t begin,
+                                   Py_ssize_t end, bint last) noexcept nogil
+
 
 cdef struct OpKind:
     const char* name

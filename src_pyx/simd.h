@@ -13,6 +13,7 @@
 #ifndef FW_SIMD_H
 #define FW_SIMD_H
 
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -35,6 +36,8 @@ typedef int64_t real_bits;
 #define FW_ROUND_MAGIC 6755399441055744.0 /* 1.5 * 2^52 */
 #define FW_EXPONENT_MAGIC 4503599627370496.0 /* 2^52 */
 #define FW_SPLITTER 134217729.0 /* 2^27 + 1 */
+#define FW_LARGEST DBL_MAX
+#define FW_SMALLEST_NORMAL DBL_MIN
 #else
 typedef float real;
 typedef int32_t real_bits;
@@ -43,6 +46,8 @@ typedef int32_t real_bits;
 #define FW_ROUND_MAGIC 12582912.0f /* 1.5 * 2^23 */
 #define FW_EXPONENT_MAGIC 8388608.0f /* 2^23 */
 #define FW_SPLITTER 4097.0f /* 2^12 + 1 */
+#define FW_LARGEST FLT_MAX
+#define FW_SMALLEST_NORMAL FLT_MIN
 #endif
 
 /* ---- types ------------------------------------------------------------------------------- */
@@ -217,10 +222,14 @@ FW_INLINE vreal vselect(vmask m, vreal a, vreal b)
 }
 FW_INLINE int vany(vmask m)
 {
+#if defined(FW_LEVEL_AVX2)
+    return FW_MM(256, movemask)((vreal)m) != 0;
+#else
     real_bits lanes[VL], any = 0;
     memcpy(lanes, &m, sizeof lanes);
     for (int i = 0; i < VL; i++) any |= lanes[i];
     return any != 0;
+#endif
 }
 #endif
 
@@ -369,6 +378,13 @@ FW_INLINE vreal vmul_error(vreal a, vreal b, vreal p)
     vreal al = a - ah, bl = b - bh;
     return ((ah * bh - p) + ah * bl + al * bh) + al * bl;
 #endif
+}
+
+/* The exact rounding error of s = a + b (D. E. Knuth, TAOCP 2, 4.2.2). */
+FW_INLINE vreal vadd_error(vreal a, vreal b, vreal s)
+{
+    vreal part = s - a;
+    return (a - (s - part)) + (b - part);
 }
 
 /* vmin(a, b) and vmax(a, b) are b where either is NaN: put the constant first and NaN goes through. */

@@ -5,6 +5,7 @@ import importlib
 import numpy as np
 import pytest
 import reference
+import truth
 
 from fastweights import _dispatch, losses
 
@@ -175,12 +176,80 @@ def test_nan_reaches_the_value_and_the_gradient_of_its_row_only(level, real, nam
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("real", REALS)
 def test_a_loss_that_overflows_is_infinite_in_its_row_only(level, real):
+    # In float64; the square of any float32 is a double.
     for columns in (1, 2, 3, 40, 65, 131):
         prediction = np.ones((21, columns))
-        prediction[4, columns // 2] = np.sqrt(np.finfo(real).max) * 4
+        prediction[4, columns // 2] = size = np.sqrt(np.finfo(real).max) * 20
         values, _ = run(level, real, "mean_squared_error", prediction, np.zeros((21, columns)))
-        assert values[4] == np.inf
+        square = float(real(size)) ** 2 if real is np.float32 else np.inf
+        assert values[4] == pytest.approx((square + columns - 1) / columns, rel=1e-14)
         np.testing.assert_array_equal(np.delete(values, 4), 1.0)
+
+
+def extremes(real):
+    """Numbers of every size, of both signs."""
+    limits = np.finfo(real)
+    large = [3e13, 1e20, 1e30, 3e38] if real is np.float32 else [3e13, 1e160, 1e200, 1.7e308]
+    sizes = [0, limits.smallest_subnormal, limits.tiny, 1e-12, 0.3, 1, 5, 88, 700, 1e4, *large]
+    return np.array([*sizes, limits.max / 2, limits.max, *(-np.array(sizes)), -limits.max], real)
+
+
+def extreme_row(name, real, columns, random):
+    """A prediction and a target that `prepare_targets` lets pass."""
+    pool = extremes(real)
+    p, t = random.choice(pool, columns), random.choice(pool, columns)
+    if name == "poisson":
+        p, t = np.abs(p), np.abs(t)
+    elif name == "hinge":
+        t = random.choice([-1.0, 1.0], columns)
+    elif name.startswith("binary"):
+        t = random.choice([0.0, 1.0, 0.3, np.finfo(real).tiny], columns)
+    elif name.startswith("sparse"):
+        t = np.eye(columns)[random.integers(columns)]
+    elif name.startswith("categorical"):
+        t = random.dirichlet(np.ones(columns)) * random.choice([0.0, 1.0], columns)
+    if name.endswith("categorical_crossentropy") and random.random() < 0.7:
+        p = np.abs(p)
+    return p.astype(real), t.astype(real)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("name", [n for n in reference.LOSSES if n != "binary_crossentropy"])
+def test_every_finite_number_has_its_true_loss_and_gradient(name, real, level):
+    random = np.random.default_rng(list(name.encode()))
+    eps, tiny, largest = np.finfo(real).eps, 4 * np.finfo(real).tiny, float(np.finfo(real).max)
+    option = (0.75,) if name == "huber" else (0.0,)
+    clip = [truth.mpf(float(real(edge))) for edge in (1e-7, 1 - 1e-7)]
+    more = {"huber": [truth.mpf(0.75)], "poisson": clip[:1]}.get(name, [])
+    more = clip if name.endswith("categorical_crossentropy") else more
+    for columns in (1, 2, 3, 17, 70) if "categorical" not in name else (2, 3, 17, 70):
+        rows = [extreme_row(name, real, columns, random) for _ in range(40)]
+        p, t = (np.array(side) for side in zip(*rows, strict=True))
+        given = t.argmax(axis=1) if name.startswith("sparse") else t
+        values, gradient = run(level, real, name, p, given, option, scale=0.25)
+        for r in range(len(rows)):
+            row = [[truth.mpf(float(x)) for x in side] for side in (p[r], t[r])]
+            total = sum(row[0])
+            if more is clip and (
+                total == 0 or any(abs(x / total - clip[1]) < 0.6 * eps for x in row[0])
+            ):
+                continue  # nothing to divide by, or rounding decides what is clipped
+            value, slopes, sizes = truth.LOSSES[name.removeprefix("sparse_")](*row, *more)
+            size = abs(value)
+            if name == "poisson":
+                terms = zip(*row, strict=True)
+                size = sum(a + b * (1 + abs(truth.mp.log(a + clip[0]))) for a, b in terms) / columns
+            elif more is clip:
+                size += sum(row[1])
+            where = f"{p[r]!r} {t[r]!r}: {values[r]!r}, {float(value)}, {gradient[r]!r}"
+            if max(abs(value), size) < 1.7e308:
+                assert abs(truth.mpf(float(values[r])) - value) <= 16 * eps * size + tiny, where
+            for got, slope, size in zip(gradient[r], slopes, sizes, strict=True):
+                if max(abs(slope), abs(size)) < largest:
+                    assert abs(truth.mpf(float(got)) - slope / 4) <= 4 * eps * abs(size) + tiny, (
+                        where
+                    )
 
 
 # ---- the extremes --------------------------------------------------------------------------------

@@ -97,14 +97,14 @@ FAULTS = {
     Fault(
         "last row missing in a narrow bias's gradient",
         NARROW,
-        "total[j] = total[j] + load_first(dz + j * VL, «outputs - j * VL»)",
+        "chain[j] = chain[j] + load_first(dz + j * VL, «outputs - j * VL»)",
         "(outputs - j * VL if row < rows - 1 else 0)",
     ): {},
     Fault(
         "last row missing in the bias's gradient",
         DENSE,
-        "for row in range(«rows»):\n        for j in range(nv):",
-        "rows - 1",
+        "for row in range(row + 1, «end»):",
+        "end - 1",
     ): {"units": 9},
     Fault("no gradient of the bias", DENSE, "if «op.has_bias» and", "False"): {},
     Fault(
@@ -174,8 +174,8 @@ FAULTS = {
     Fault(
         "softmax's mean forgotten",
         SOFTMAX,
-        "(«load_first(dy + i, left) - mean»)",
-        "load_first(dy + i, left)",
+        "-(share * «mean»)",
+        "vzero()",
     ): {"output": "softmax"},
     Fault(
         "log_softmax's total forgotten",
@@ -198,7 +198,7 @@ FAULTS = {
     # Losses
     Fault("missing 2 of the square", LOSSES, "slope[0] = «d + d»", "d"): {},
     Fault("missing 1/columns", LOSSES, "«(scale / columns)»", "scale"): {},
-    Fault("wrong sign", LOSSES, "slope[0] = «vset1(1) - t / shifted»", "t / shifted - vset1(1)"): {
+    Fault("wrong sign", LOSSES, "slope[0] = «vset1(1) - ratio»", "ratio - vset1(1)"): {
         "output": "softplus",
         "loss": "poisson",
     },

@@ -143,7 +143,7 @@ ACTIVATIONS: dict[str, tuple[Function, Function]] = {
 
 
 def softmax(logits: np.ndarray) -> list[mpf]:
-    powers = [mp.exp(mpf(float(z))) for z in logits]
+    powers = [mp.exp(mpf(float(z)) - mpf(float(max(logits)))) for z in logits]
     total = mp.fsum(powers)
     return [power / total for power in powers]
 
@@ -153,6 +153,93 @@ def log_softmax(logits: np.ndarray) -> list[mpf]:
     values = sorted((mpf(float(z)) for z in logits), reverse=True)
     log_rest = mp.log1p(mp.fsum(mp.exp(z - values[0]) for z in values[1:]))
     return [(mpf(float(z)) - values[0]) - log_rest for z in logits]
+
+
+# ---- losses of a row: name -> (value, gradient, what the gradient is the difference of) ------------
+
+Row = list[mpf]
+
+
+def mean_of(point: Function, slope: Function) -> Callable[..., tuple[mpf, Row, Row]]:
+    """A loss that is the mean of one of p - t."""
+
+    def loss(p: Row, t: Row, *options: mpf) -> tuple[mpf, Row, Row]:
+        differences = [a - b for a, b in zip(p, t, strict=True)]
+        slopes = [slope(d, *options) / len(p) for d in differences]
+        return mp.fsum(point(d, *options) for d in differences) / len(p), slopes, slopes
+
+    return loss
+
+
+def log_cosh(d: mpf) -> mpf:
+    if abs(d) < 1:
+        return mp.log1p(2 * mp.sinh(d / 2) ** 2)
+    return abs(d) + mp.log1p(mp.exp(-2 * abs(d))) - mp.log(2)
+
+
+def poisson(p: Row, t: Row, clip: mpf) -> tuple[mpf, Row, Row]:
+    values = [a - b * mp.log(a + clip) for a, b in zip(p, t, strict=True)]
+    ratios = [b / (a + clip) for a, b in zip(p, t, strict=True)]
+    n = len(p)
+    return mp.fsum(values) / n, [(1 - r) / n for r in ratios], [(1 + r) / n for r in ratios]
+
+
+def hinge(p: Row, t: Row) -> tuple[mpf, Row, Row]:
+    margins = [1 - a * b for a, b in zip(p, t, strict=True)]
+    slopes = [-b / len(p) if m > 0 else mpf(0) for m, b in zip(margins, t, strict=True)]
+    return mp.fsum(max(m, mpf(0)) for m in margins) / len(p), slopes, slopes
+
+
+def softplus(x: mpf) -> mpf:
+    return max(x, mpf(0)) + mp.log1p(mp.exp(-abs(x)))
+
+
+def binary_crossentropy_logits(z: Row, t: Row) -> tuple[mpf, Row, Row]:
+    pairs, n = list(zip(z, t, strict=True)), len(z)
+    value = mp.fsum(b * softplus(-a) + (1 - b) * softplus(a) for a, b in pairs) / n
+    up, down = [(1 - b) * sigmoid(a) for a, b in pairs], [b * sigmoid(-a) for a, b in pairs]
+    both = list(zip(up, down, strict=True))
+    return value, [(a - b) / n for a, b in both], [(a + b) / n for a, b in both]
+
+
+def categorical_crossentropy_logits(z: Row, t: Row) -> tuple[mpf, Row, Row]:
+    # 1 - q loses its digits where one class is sure; what the others have is exact.
+    top, total = max(range(len(z)), key=z.__getitem__), mp.fsum(t)
+    powers = [mp.exp(a - z[top]) for a in z]
+    rest = mp.fsum(powers[:top] + powers[top + 1 :])
+    q = [total * power / (1 + rest) for power in powers]
+    others = total * rest / (1 + rest)
+    value = mp.fsum(b * (z[top] - a + mp.log1p(rest)) for a, b in zip(z, t, strict=True))
+    slopes = [a - b for a, b in zip(q, t, strict=True)]
+    sizes = [a + b for a, b in zip(q, t, strict=True)]
+    slopes[top], sizes[top] = (total - t[top]) - others, (total - t[top]) + others
+    return value, slopes, sizes
+
+
+def categorical_crossentropy(p: Row, t: Row, low: mpf, high: mpf) -> tuple[mpf, Row, Row]:
+    total = mp.fsum(p)
+    u = [a / total for a in p]
+    q = [min(max(a, low), high) for a in u]
+    inside = [b if low <= a <= high else mpf(0) for a, b in zip(u, t, strict=True)]
+    value = -mp.fsum(b * mp.log(a) for a, b in zip(q, t, strict=True))
+    ratios, kept = [b / a for a, b in zip(q, inside, strict=True)], mp.fsum(inside)
+    return value, [(kept - r) / total for r in ratios], [(kept + r) / abs(total) for r in ratios]
+
+
+LOSSES: dict[str, Callable[..., tuple[mpf, Row, Row]]] = {
+    "mean_squared_error": mean_of(lambda d: d**2, lambda d: 2 * d),
+    "mean_absolute_error": mean_of(abs, mp.sign),
+    "huber": mean_of(
+        lambda d, delta: d**2 / 2 if abs(d) <= delta else delta * (abs(d) - delta / 2),
+        lambda d, delta: d if abs(d) <= delta else delta * mp.sign(d),
+    ),
+    "log_cosh": mean_of(log_cosh, mp.tanh),
+    "poisson": poisson,
+    "hinge": hinge,
+    "binary_crossentropy_logits": binary_crossentropy_logits,
+    "categorical_crossentropy": categorical_crossentropy,
+    "categorical_crossentropy_logits": categorical_crossentropy_logits,
+}
 
 
 # ---- distance ------------------------------------------------------------------------------------

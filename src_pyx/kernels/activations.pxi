@@ -131,7 +131,7 @@ cdef inline void leaky_relu(vreal z, vreal negative_slope, vreal* value, vreal* 
 
 cdef void leaky_relu_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
     # 0 times -inf would be NaN.
-    if options[0] == 0.0:
+    if <real>options[0] == 0.0:
         sweep(relu, y, slope, n, 0.0)
     else:
         sweep(leaky_relu, y, slope, n, options[0])

@@ -199,7 +199,8 @@ cdef inline void row_columns(const int nv, const bint ragged, real* dkernel, con
             store_part(ragged, dkernel + i * outputs + j * VL, vfma(factor, line[j], vzero()), tail)
 
 
-# total (columns,) = the sum of a (rows, columns) over its rows, in order. Whole panels, if there are any,
+# total (columns,) = the sum of a (rows, columns) over its rows, in order: short chains, whose sums are added
+# up with their excess apart, so that the error does not grow with the rows. Whole panels, if there are any,
 # are read one after the other.
 cdef void sum_rows(real* total, const real* a, const RightHand* right, Py_ssize_t rows, Py_ssize_t columns,
                    bint accumulate) noexcept nogil:
@@ -224,16 +225,24 @@ cdef void sum_rows(real* total, const real* a, const RightHand* right, Py_ssize_
 # The same for nv vectors of columns, a tail of one where ragged; nv and ragged are constants.
 cdef inline void sum_columns(const int nv, const bint ragged, real* total, const real* a, Py_ssize_t lda,
                              Py_ssize_t rows, vtail tail, bint accumulate) noexcept nogil:
-    cdef vreal[TILE_VECTORS] acc
-    cdef Py_ssize_t row
+    cdef vreal[TILE_VECTORS] sums, excess, chain
+    cdef Py_ssize_t row = 0, end
     cdef int j
     for j in range(nv):
-        acc[j] = load_part(ragged, total + j * VL, tail) if accumulate else vzero()
-    for row in range(rows):
+        sums[j] = load_part(ragged, total + j * VL, tail) if accumulate else vzero()
+        excess[j] = vzero()
+    while row < rows:
+        end = min(rows, row + CHAIN_ROWS)
         for j in range(nv):
-            acc[j] = acc[j] + load_part(ragged, a + row * lda + j * VL, tail)
+            chain[j] = load_part(ragged, a + row * lda + j * VL, tail)
+        for row in range(row + 1, end):
+            for j in range(nv):
+                chain[j] = chain[j] + load_part(ragged, a + row * lda + j * VL, tail)
+        for j in range(nv):
+            add_exactly(&sums[j], &excess[j], chain[j])
+        row = end
     for j in range(nv):
-        store_part(ragged, total + j * VL, acc[j], tail)
+        store_part(ragged, total + j * VL, without_excess(sums[j], excess[j]), tail)
 
 
 # ---- the op: parameters are the kernel, row by row, then the bias ----------------------------------

@@ -5,6 +5,13 @@
 # over the batch and takes the mean over the columns. A crossentropy between distributions sums over
 # the classes: see crossentropy.pxi. Definitions are those of Keras 3; every gradient is the exact
 # derivative of the value reported, clipping and normalisation included. NaN goes through as NaN.
+#
+# Values are doubles, and vectors of float32 cannot hold all of them. A batch is done as if they could; a
+# row whose value does not come out finite is done again in double, by plain functions called `far_`. In float32
+# no square, product or sum leaves double's range; what may leave it in float64, while the result does not,
+# is divided or halved first.
+
+from libc.math cimport INFINITY, fabs, fmin, isfinite
 
 cdef extern from *:
     """
@@ -28,9 +35,16 @@ cdef inline void set_values(double* values, vreal lanes, Py_ssize_t count,
             values[k] = rows[k] / divisor
 
 
+# Whether one of the first `count` lanes is not finite.
+cdef inline bint some_are_far(vreal lanes, Py_ssize_t count) noexcept nogil:
+    return vany(vnot(is_finite(keep_first(lanes, count))))
+
+
 # ---- elementwise losses -------------------------------------------------------------------------
 
 ctypedef vreal (*Point)(vreal p, vreal t, vreal option, vreal* slope) noexcept nogil
+# Value and slope where the vectors' value is infinite, both times `share`.
+ctypedef double (*FarPoint)(double p, double t, double option, double share, double* slope) noexcept nogil
 
 
 # The losses of the first n reals of p and t; dy (may be NULL) = factor * their slopes.
@@ -85,15 +99,34 @@ cdef inline vreal points_along(const Point point, real* dy, const real* p, const
     return sum_of(False, &sum)
 
 
+# The mean loss of a row; of its gradient dy (may be NULL) only what belongs to infinite losses is replaced.
+# far is NULL where no loss is infinite, but for a sum of them.
+cdef double far_points(const Point point, const FarPoint far, real* dy, const real* p, const real* t,
+                       Py_ssize_t columns, double option, double scale) noexcept nogil:
+    cdef double share = 1.0 / columns, total = 0.0, slope
+    cdef vreal unused
+    cdef real value
+    cdef Py_ssize_t i
+    for i in range(columns):
+        value = first_lane(point(vset1(p[i]), vset1(t[i]), vset1(<real>option), &unused))
+        if far == NULL or fabs(value) != INFINITY:
+            total += share * value
+        else:
+            total += far(p[i], t[i], option, share, &slope)
+            if dy != NULL:
+                dy[i] = <real>(scale * slope)
+    return total
+
+
 # values[r] = mean over the columns of point(prediction, target)
-cdef inline void elementwise(const Point point, double* values, void* dy, const void* prediction,
-                             const void* target, Py_ssize_t rows, Py_ssize_t columns,
-                             double option, double scale) noexcept nogil:
+cdef inline void elementwise(const Point point, const FarPoint far, double* values, void* dy,
+                             const void* prediction, const void* target, Py_ssize_t rows,
+                             Py_ssize_t columns, double option, double scale) noexcept nogil:
     cdef vreal setting = vset1(<real>option), factor = vset1(<real>(scale / columns)), sums
     cdef const real* p
     cdef const real* t
     cdef real* d
-    cdef Py_ssize_t row = 0, count
+    cdef Py_ssize_t row = 0, count, k
     while row < rows:
         d = rows_of(dy, row, columns)
         p = rows_of(prediction, row, columns)
@@ -105,7 +138,20 @@ cdef inline void elementwise(const Point point, double* values, void* dy, const 
             count = 1
             sums = points_along(point, d, p, t, columns, setting, factor)
         set_values(values + row, sums, count, columns)
+        if some_are_far(sums, count):
+            for k in range(count):
+                if not isfinite(values[row + k]):
+                    values[row + k] = far_points(point, far, rows_of(d, k, columns), p + k * columns,
+                                                 t + k * columns, columns, option, scale)
         row += count
+
+
+# share / 2 * (p - t)
+cdef inline double half_difference(double p, double t, double share) noexcept nogil:
+    cdef double d = p - t
+    if fabs(d) == INFINITY:
+        return 0.5 * share * p - 0.5 * share * t
+    return 0.5 * share * d
 
 
 # (p - t)^2
@@ -115,11 +161,23 @@ cdef inline vreal squared_error(vreal p, vreal t, vreal option, vreal* slope) no
     return d * d
 
 
+cdef double far_squared_error(double p, double t, double option, double share, double* slope) noexcept nogil:
+    cdef double half = half_difference(p, t, share)
+    slope[0] = 4.0 * half
+    return 2.0 * half * (p - t)
+
+
 # |p - t|, with slope 0 at 0
 cdef inline vreal absolute_error(vreal p, vreal t, vreal option, vreal* slope) noexcept nogil:
     cdef vreal d = p - t, size = vabs(d)
     slope[0] = vselect(vlt(vzero(), size), vcopysign(vset1(1), d), d)
     return size
+
+
+cdef double far_absolute_error(double p, double t, double option, double share, double* slope) noexcept nogil:
+    cdef double half = half_difference(p, t, share)
+    slope[0] = share if half > 0.0 else -share
+    return 2.0 * fabs(half)
 
 
 # d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), with d = p - t         (Huber 1964)
@@ -128,6 +186,15 @@ cdef inline vreal huber(vreal p, vreal t, vreal delta, vreal* slope) noexcept no
     cdef vreal d = p - t, size = vabs(d), c = vmin(delta, size)
     slope[0] = vcopysign(c, d)
     return c * (size - vset1(<real>0.5) * c)
+
+
+cdef double far_huber(double p, double t, double delta, double share, double* slope) noexcept nogil:
+    cdef double half = half_difference(p, t, share)
+    if fabs(p - t) <= delta:
+        slope[0] = 2.0 * half
+        return half * (p - t)
+    slope[0] = delta * share if half > 0.0 else -delta * share
+    return 2.0 * (delta * (fabs(half) - 0.25 * share * delta))
 
 
 # log(cosh(d)), with d = p - t and slope tanh(d)
@@ -144,11 +211,24 @@ cdef inline vreal log_cosh(vreal p, vreal t, vreal option, vreal* slope) noexcep
     return vselect(is_small, half * log_part, (size - vset1(<real>0.6931471805599453)) + log_part)
 
 
+# So far out log 2 is nothing.
+cdef double far_log_cosh(double p, double t, double option, double share, double* slope) noexcept nogil:
+    return far_absolute_error(p, t, option, share, slope)
+
+
 # p - t log(p + CLIP)
 cdef inline vreal poisson(vreal p, vreal t, vreal option, vreal* slope) noexcept nogil:
     cdef vreal shifted = p + vset1(<real>CLIP)
-    slope[0] = vset1(1) - t / shifted
-    return vfnma(t, vlog(shifted), p)
+    cdef vreal ratio = t / shifted, value = vfnma(t, vlog(shifted), p)
+    slope[0] = vset1(1) - ratio
+    # An infinite ratio need not be a part of an infinite value; as one it is seen.
+    return vselect(veq(ratio, vset1(<real>INFINITY)), ratio, value)
+
+
+cdef double far_poisson(double p, double t, double option, double share, double* slope) noexcept nogil:
+    cdef vreal shifted = vset1(<real>p) + vset1(<real>CLIP)
+    slope[0] = share - share * t / <double>first_lane(shifted)
+    return share * p - share * t * first_lane(vlog(shifted))
 
 
 # max(0, 1 - t p), for t of -1 or 1
@@ -202,57 +282,59 @@ cdef void mean_squared_error_loss(
     double* values, void* dy, const void* prediction, const void* target,
     Py_ssize_t rows, Py_ssize_t columns, const double* options, double scale,
 ) noexcept nogil:
-    elementwise(squared_error, values, dy, prediction, target, rows, columns, 0.0, scale)
+    elementwise(squared_error, far_squared_error, values, dy, prediction, target, rows, columns, 0.0, scale)
 
 
 cdef void mean_absolute_error_loss(
     double* values, void* dy, const void* prediction, const void* target,
     Py_ssize_t rows, Py_ssize_t columns, const double* options, double scale,
 ) noexcept nogil:
-    elementwise(absolute_error, values, dy, prediction, target, rows, columns, 0.0, scale)
+    elementwise(absolute_error, far_absolute_error, values, dy, prediction, target, rows, columns, 0.0, scale)
 
 
 cdef void huber_loss(
     double* values, void* dy, const void* prediction, const void* target,
     Py_ssize_t rows, Py_ssize_t columns, const double* options, double scale,
 ) noexcept nogil:
-    elementwise(huber, values, dy, prediction, target, rows, columns, options[0], scale)
+    # What float32 cannot hold is larger than any error.
+    elementwise(huber, far_huber, values, dy, prediction, target, rows, columns,
+                fmin(options[0], LARGEST), scale)
 
 
 cdef void log_cosh_loss(
     double* values, void* dy, const void* prediction, const void* target,
     Py_ssize_t rows, Py_ssize_t columns, const double* options, double scale,
 ) noexcept nogil:
-    elementwise(log_cosh, values, dy, prediction, target, rows, columns, 0.0, scale)
+    elementwise(log_cosh, far_log_cosh, values, dy, prediction, target, rows, columns, 0.0, scale)
 
 
 cdef void poisson_loss(
     double* values, void* dy, const void* prediction, const void* target,
     Py_ssize_t rows, Py_ssize_t columns, const double* options, double scale,
 ) noexcept nogil:
-    elementwise(poisson, values, dy, prediction, target, rows, columns, 0.0, scale)
+    elementwise(poisson, far_poisson, values, dy, prediction, target, rows, columns, 0.0, scale)
 
 
 cdef void hinge_loss(
     double* values, void* dy, const void* prediction, const void* target,
     Py_ssize_t rows, Py_ssize_t columns, const double* options, double scale,
 ) noexcept nogil:
-    elementwise(hinge, values, dy, prediction, target, rows, columns, 0.0, scale)
+    elementwise(hinge, NULL, values, dy, prediction, target, rows, columns, 0.0, scale)
 
 
 cdef void binary_crossentropy_loss(
     double* values, void* dy, const void* prediction, const void* target,
     Py_ssize_t rows, Py_ssize_t columns, const double* options, double scale,
 ) noexcept nogil:
-    elementwise(binary_crossentropy, values, dy, prediction, target, rows, columns, options[0], scale)
+    elementwise(binary_crossentropy, NULL, values, dy, prediction, target, rows, columns, options[0], scale)
 
 
 cdef void binary_crossentropy_logits_loss(
     double* values, void* dy, const void* prediction, const void* target,
     Py_ssize_t rows, Py_ssize_t columns, const double* options, double scale,
 ) noexcept nogil:
-    elementwise(binary_crossentropy_logits, values, dy, prediction, target, rows, columns, options[0],
-                scale)
+    elementwise(binary_crossentropy_logits, NULL, values, dy, prediction, target, rows, columns,
+                options[0], scale)
 
 
 cdef Loss[13] LOSSES = [

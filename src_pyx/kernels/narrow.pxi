@@ -6,6 +6,8 @@
 
 # Outputs up to which a layer is narrow.
 cdef enum: NARROW = 7
+# Rows of dz that are one chain in the sum over all of them.
+cdef enum: CHAIN_ROWS = 8
 cdef extern from *:
     """
     /* The rows of x that share a row of kt in a dot, and those whose lanes are added up together. */
@@ -218,8 +220,8 @@ cdef inline void gather(const int outputs, const int nv, const bint ragged, real
     cdef vreal[16] acc
     cdef vreal[8] line
     cdef vtail[8] tails
-    cdef vreal[NARROW] total
-    cdef Py_ssize_t row
+    cdef vreal[NARROW] total, excess, chain
+    cdef Py_ssize_t row = 0, end
     cdef int i, j
     for j in range(nv):
         tails[j] = vtail_of(min(max(columns - j * VL, <Py_ssize_t>0), <Py_ssize_t>VL) if ragged else 0)
@@ -228,21 +230,29 @@ cdef inline void gather(const int outputs, const int nv, const bint ragged, real
             acc[i * nv + j] = load_part(ragged, c + i * ldc + j * VL, tails[j]) if accumulate else vzero()
     for j in range((outputs + VL - 1) // VL):
         total[j] = load_first(dbias + j * VL, outputs - j * VL) if accumulate else vzero()
-    for row in range(rows):
-        for j in range(nv):
-            line[j] = load_part(ragged, x + j * VL, tails[j])
-        for i in range(outputs):
-            for j in range(nv):
-                acc[i * nv + j] = vfma(vset1(dz[i]), line[j], acc[i * nv + j])
+        excess[j] = vzero()
+    while row < rows:
+        end = min(rows, row + CHAIN_ROWS)
         for j in range((outputs + VL - 1) // VL):
-            total[j] = total[j] + load_first(dz + j * VL, outputs - j * VL)
-        x += inputs
-        dz += outputs
+            chain[j] = vzero()
+        for row in range(row, end):
+            for j in range(nv):
+                line[j] = load_part(ragged, x + j * VL, tails[j])
+            for i in range(outputs):
+                for j in range(nv):
+                    acc[i * nv + j] = vfma(vset1(dz[i]), line[j], acc[i * nv + j])
+            for j in range((outputs + VL - 1) // VL):
+                chain[j] = chain[j] + load_first(dz + j * VL, outputs - j * VL)
+            x += inputs
+            dz += outputs
+        for j in range((outputs + VL - 1) // VL):
+            add_exactly(&total[j], &excess[j], chain[j])
+        row = end
     for i in range(outputs):
         for j in range(nv):
             store_part(ragged, c + i * ldc + j * VL, acc[i * nv + j], tails[j])
     for j in range((outputs + VL - 1) // VL):
-        store_first(dbias + j * VL, total[j], outputs - j * VL)
+        store_first(dbias + j * VL, without_excess(total[j], excess[j]), outputs - j * VL)
 
 
 # One part of the inputs, up to GATHER_VECTORS vectors of them.

@@ -7,8 +7,7 @@
 # nothing but the row, and what holds for a whole row is a vreal: one number for each of VL rows, or
 # the same in every lane. `across` is a constant wherever a kernel is inlined.
 #
-# Sums are accurate for any number of columns: what rounding puts in excess is added up apart and taken off
-# at the end (A. Neumaier, ZAMM 54, 1974). A sum that is infinite has no excess that is a number.
+# Sums are accurate for any number of columns: their excess is taken off (see simd.pxi).
 
 cdef enum:
     ACROSS = 64
@@ -51,15 +50,19 @@ cdef inline void clear_sum(RowSum* sum) noexcept nogil:
         sum.excess[part] = vzero()
 
 
+# For terms that are no larger than the sum in the end: in half the steps that it takes for any.
 cdef inline void add_to_sum(RowSum* sum, const int part, vreal term) noexcept nogil:
     cdef vreal total = sum.total[part]
     sum.total[part] = total + term
     sum.excess[part] = sum.excess[part] + ((sum.total[part] - total) - term)
 
 
+cdef inline void add_any_to_sum(RowSum* sum, const int part, vreal term) noexcept nogil:
+    add_exactly(&sum.total[part], &sum.excess[part], term)
+
+
 cdef inline vreal part_of(const RowSum* sum, const int part) noexcept nogil:
-    cdef vreal excess = sum.excess[part]
-    return sum.total[part] - vselect(veq(excess, excess), excess, vzero())
+    return without_excess(sum.total[part], sum.excess[part])
 
 
 cdef inline vreal sum_of(const bint across, const RowSum* sum) noexcept nogil:
@@ -84,14 +87,14 @@ cdef inline vreal row_total(const bint across, const real* a, Py_ssize_t n) noex
     while i < n:
         for part in range(parts_of(across)):
             if i < n:
-                add_to_sum(&sum, part, load_first(a + i, n - i))
+                add_any_to_sum(&sum, part, load_first(a + i, n - i))
                 i += VL
     return sum_of(across, &sum)
 
 
 # At least the lowest finite number. A NaN may get lost here; the sum of the row finds it.
 cdef inline vreal largest_of(const bint across, const real* z, Py_ssize_t n) noexcept nogil:
-    cdef vreal lowest = vconst(-3.4028234663852886e38, -1.7976931348623157e308)
+    cdef vreal lowest = vset1(-LARGEST)
     cdef vreal best = lowest
     cdef real[VL] lanes
     cdef Py_ssize_t i = 0
@@ -107,12 +110,6 @@ cdef inline vreal largest_of(const bint across, const real* z, Py_ssize_t n) noe
         for k in range(half):
             lanes[k] = lanes[k] if lanes[k] > lanes[k + half] else lanes[k + half]
     return vset1(lanes[0])
-
-
-cdef inline real first_lane(vreal a) noexcept nogil:
-    cdef real[VL] lanes
-    vstore(lanes, a)
-    return lanes[0]
 
 
 # ---- a kernel over all rows -----------------------------------------------------------------------

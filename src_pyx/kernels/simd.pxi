@@ -7,6 +7,8 @@ cdef extern from "simd.h" nogil:
     ctypedef int vmask
     ctypedef int vtail
     enum: FW_F64
+    const real LARGEST "FW_LARGEST"
+    const real SMALLEST_NORMAL "FW_SMALLEST_NORMAL"
     enum: VL
     enum: LANES
     enum: LANE_VECTORS
@@ -37,6 +39,7 @@ cdef extern from "simd.h" nogil:
     vreal vfma(vreal a, vreal b, vreal c)
     vreal vfnma(vreal a, vreal b, vreal c)
     vreal vmul_error(vreal a, vreal b, vreal p)
+    vreal vadd_error(vreal a, vreal b, vreal s)
     vreal vmin(vreal a, vreal b)
     vreal vmax(vreal a, vreal b)
     vreal vsqrt(vreal a)
@@ -49,6 +52,8 @@ cdef extern from "simd.h" nogil:
     vreal vmantissa(vreal a)
     vreal vhigh_half(vreal a)
 
+
+# ---- parts of vectors ------------------------------------------------------------------------------
 
 # The first n reals of a vector, where n may be larger than the vector; the rest is 0.
 cdef inline vreal load_first(const real* p, Py_ssize_t n) noexcept nogil:
@@ -72,6 +77,22 @@ cdef inline void store_first(real* p, vreal a, Py_ssize_t n) noexcept nogil:
         vstore_tail(p, a, vtail_of(n))
 
 
+# Neither NaN nor infinite.
+cdef inline vmask is_finite(vreal a) noexcept nogil:
+    return vle(vabs(a), vset1(LARGEST))
+
+
+# The nearest finite number; NaN goes through.
+cdef inline vreal within_range(vreal a) noexcept nogil:
+    return vmin(vset1(LARGEST), vmax(vset1(-LARGEST), a))
+
+
+cdef inline real first_lane(vreal a) noexcept nogil:
+    cdef real[VL] lanes
+    vstore(lanes, a)
+    return lanes[0]
+
+
 # A whole vector or, where ragged, its tail; ragged is a constant where these are inlined.
 cdef inline vreal load_part(const bint ragged, const real* p, vtail tail) noexcept nogil:
     return vload_tail(p, tail) if ragged else vload(p)
@@ -82,3 +103,17 @@ cdef inline void store_part(const bint ragged, real* p, vreal a, vtail tail) noe
         vstore_tail(p, a, tail)
     else:
         vstore(p, a)
+
+
+# ---- long sums: what rounding puts in excess is added up apart, and taken off at the end ------------
+# (A. Neumaier, ZAMM 54, 1974; T. Ogita, S. Rump and S. Oishi, SIAM J. Sci. Comput. 26, 2005)
+
+cdef inline void add_exactly(vreal* total, vreal* excess, vreal term) noexcept nogil:
+    cdef vreal before = total[0]
+    total[0] = before + term
+    excess[0] = excess[0] - vadd_error(before, term, total[0])
+
+
+# A sum that is infinite has no excess that is finite.
+cdef inline vreal without_excess(vreal total, vreal excess) noexcept nogil:
+    return total - vselect(is_finite(excess), excess, vzero())

@@ -5,13 +5,18 @@
 # the logits are. An entry that is top counts as 0 apart, which is the limit also where top is inf; a
 # row of nothing but -inf has no limit and gives NaN, and so does a row with a NaN in it.
 
-cdef inline vreal below_top(vreal z, vreal top, vreal* low) noexcept nogil:
-    # z - top, and what rounding left of it (D. E. Knuth, TAOCP 2, 4.2.2).
+# z - top, and what rounding left of it; that is NaN where z - top is not finite.
+cdef inline vreal difference_to(vreal z, vreal top, vreal* low) noexcept nogil:
     cdef vreal difference = z - top
-    cdef vreal part = difference - z
-    low[0] = (z - (difference - part)) - (top + part)
-    low[0] = vselect(veq(low[0], low[0]), low[0], vzero())
-    return vselect(veq(z, top), vzero(), difference)
+    low[0] = vadd_error(z, -top, difference)
+    return difference
+
+
+# e^(z - top). Where z is so far below that this is 0, rounding may have left any number.
+cdef inline vreal power_below(vreal z, vreal top) noexcept nogil:
+    cdef vreal low, difference = difference_to(z, top, &low)
+    low = vselect(vlt(exp_least(), difference), low, vzero())
+    return vexp_sum(vselect(veq(z, top), vzero(), difference), low)
 
 
 cdef inline vreal load_logits(const real* z, Py_ssize_t n) noexcept nogil:
@@ -23,15 +28,14 @@ cdef inline vreal load_logits(const real* z, Py_ssize_t n) noexcept nogil:
 cdef inline void softmax_row(const bint across, real* y, const real* z, const real* unused,
                              Py_ssize_t n) noexcept nogil:
     cdef RowSum sum
-    cdef vreal top = largest_of(across, z, n), difference, low, power, share
+    cdef vreal top = largest_of(across, z, n), power, share
     cdef Py_ssize_t i = 0
     cdef int part
     clear_sum(&sum)
     while i < n:
         for part in range(parts_of(across)):
             if i < n:
-                difference = below_top(load_logits(z + i, n - i), top, &low)
-                power = vexp_sum(difference, low)
+                power = power_below(load_logits(z + i, n - i), top)
                 add_to_sum(&sum, part, power)
                 store_first(y + i, power, n - i)
                 i += VL
@@ -42,11 +46,11 @@ cdef inline void softmax_row(const bint across, real* y, const real* z, const re
         i += VL
 
 
-# dx = y (dy - sum(dy y))
+# dx = y (dy - sum(dy y)), where the sum is a mean of dy and no larger than the largest
 cdef inline void softmax_row_gradient(const bint across, real* dx, const real* dy, const real* y,
                                       Py_ssize_t n) noexcept nogil:
     cdef RowSum sum
-    cdef vreal mean
+    cdef vreal mean, share
     cdef Py_ssize_t i = 0, left
     cdef int part
     clear_sum(&sum)
@@ -55,11 +59,13 @@ cdef inline void softmax_row_gradient(const bint across, real* dx, const real* d
             if i < n:
                 add_to_sum(&sum, part, load_first(dy + i, n - i) * load_first(y + i, n - i))
                 i += VL
-    mean = sum_of(across, &sum)
+    mean = within_range(sum_of(across, &sum))
     i = 0
     while i < n:
         left = n - i
-        store_first(dx + i, load_first(y + i, left) * (load_first(dy + i, left) - mean), left)
+        share = load_first(y + i, left)
+        # Products of a share are in range, where dy - mean may not be.
+        store_first(dx + i, vfma(share, load_first(dy + i, left), -(share * mean)), left)
         i += VL
 
 
@@ -68,7 +74,7 @@ cdef inline void softmax_row_gradient(const bint across, real* dx, const real* d
 cdef inline vreal rest_of(const bint across, real* powers, const real* z, Py_ssize_t n,
                           vreal top) noexcept nogil:
     cdef RowSum sum, tops
-    cdef vreal logits, difference, low, power
+    cdef vreal logits, power
     cdef vmask is_top
     cdef Py_ssize_t i = 0
     cdef int part
@@ -79,8 +85,7 @@ cdef inline vreal rest_of(const bint across, real* powers, const real* z, Py_ssi
             if i < n:
                 logits = load_logits(z + i, n - i)
                 is_top = veq(logits, top)
-                difference = below_top(logits, top, &low)
-                power = vexp_sum(difference, low)
+                power = power_below(logits, top)
                 add_to_sum(&sum, part, vselect(is_top, vzero(), power))
                 tops.total[part] = tops.total[part] + vselect(is_top, vset1(1.0), vzero())
                 if powers != NULL:
@@ -92,11 +97,14 @@ cdef inline vreal rest_of(const bint across, real* powers, const real* z, Py_ssi
 # y = (z - top) - log1p(rest): two terms of one sign
 cdef inline void log_softmax_row(const bint across, real* y, const real* z, const real* unused,
                                  Py_ssize_t n) noexcept nogil:
-    cdef vreal top = largest_of(across, z, n), difference, low
+    cdef vreal top = largest_of(across, z, n), logits, difference, low
     cdef vreal log_total = vlog1p(rest_of(across, NULL, z, n, top))
     cdef Py_ssize_t i = 0
     while i < n:
-        difference = below_top(load_logits(z + i, n - i), top, &low)
+        logits = load_logits(z + i, n - i)
+        difference = difference_to(logits, top, &low)
+        difference = vselect(veq(logits, top), vzero(), difference)
+        low = vselect(veq(low, low), low, vzero())
         store_first(y + i, difference - (log_total - low), n - i)
         i += VL
 

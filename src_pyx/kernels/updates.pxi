@@ -1,6 +1,14 @@
 # Optimizers: one pass over the flat vectors, element by element, in place.
+#
+# What an optimizer remembers decays step by step where gradients are 0. Numbers below the smallest normal one
+# become 0 at once: they would take hundreds of steps to get there, and CPUs are slow with them.
 
-from libc.math cimport sqrt
+from libc.math cimport fmax, sqrt
+
+
+# a, or 0 where it is below the smallest normal number
+cdef inline vreal without_subnormals(vreal a) noexcept nogil:
+    return vselect(vlt(vabs(a), vset1(SMALLEST_NORMAL)), vzero(), a)
 
 
 # w -= learning_rate * g                                            options: learning_rate
@@ -11,13 +19,13 @@ cdef inline vreal sgd(vreal w, vreal g, const vreal* o) noexcept nogil:
 # v = momentum * v - learning_rate * g;  w += v                     options: learning_rate, momentum
 # (Polyak 1964, as Sutskever et al. 2013 write it)
 cdef inline vreal momentum(vreal w, vreal g, vreal* v, const vreal* o) noexcept nogil:
-    v[0] = vfma(o[1], v[0], -(o[0] * g))
+    v[0] = without_subnormals(vfma(o[1], v[0], -(o[0] * g)))
     return w + v[0]
 
 
 # v as above;  w += momentum * v - learning_rate * g                (Nesterov 1983, Sutskever et al. 2013)
 cdef inline vreal nesterov(vreal w, vreal g, vreal* v, const vreal* o) noexcept nogil:
-    v[0] = vfma(o[1], v[0], -(o[0] * g))
+    v[0] = without_subnormals(vfma(o[1], v[0], -(o[0] * g)))
     return w + vfma(o[1], v[0], -(o[0] * g))
 
 
@@ -25,9 +33,16 @@ cdef inline vreal nesterov(vreal w, vreal g, vreal* v, const vreal* o) noexcept 
 # w -= step * m / (sqrt(v) * root + epsilon)                        (Kingma & Ba 2015, Algorithm 1)
 # with step = learning_rate / (1 - beta_1^t) and root = 1 / sqrt(1 - beta_2^t).
 # o: step, 1 - beta_1, 1 - beta_2, epsilon, root
+# A gradient counts as no larger than a number whose square is finite, unless it is infinite itself, and in v
+# as 0 where its square is not normal.
 cdef inline vreal adam(vreal w, vreal g, vreal* m, vreal* v, const vreal* o) noexcept nogil:
-    m[0] = vfma(o[1], g - m[0], m[0])
-    v[0] = vfma(o[2], g * g - v[0], v[0])
+    cdef vreal largest = vconst(1.8446742974197924e19, 1.3407807929942596e154)
+    cdef vreal smallest = vconst(1.0842021724855044e-19, 1.4916681462400413e-154)
+    cdef vreal nothing = g - g, square
+    g = vmin(largest, vmax(-largest, g))
+    square = vselect(vlt(vabs(g), smallest), vzero(), g * g)
+    m[0] = without_subnormals(vfma(o[1], (g - m[0]) + nothing, m[0]))
+    v[0] = without_subnormals(vfma(o[2], square - v[0], v[0]))
     return w - o[0] * m[0] / vfma(vsqrt(v[0]), o[4], o[3])
 
 
@@ -115,7 +130,8 @@ cdef void apply_adam(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize
     numbers[0] = options[0] / (1.0 - options[4])
     numbers[1] = 1.0 - options[1]
     numbers[2] = 1.0 - options[2]
-    numbers[3] = options[3]
+    # Where (1 - beta_2) g^2 is below the smallest normal number v is 0, but m is not.
+    numbers[3] = fmax(options[3], sqrt(<double>SMALLEST_NORMAL / numbers[2]))
     numbers[4] = 1.0 / sqrt(1.0 - options[5])
     update(ADAM, 2, w, g, state, n, begin, end, numbers, 5)
 
@@ -144,23 +160,24 @@ cdef void sum_parts(void* total, const void* parts, Py_ssize_t n, Py_ssize_t beg
         i += VL
 
 
-# total + excess = total + excess + part, elements [begin, end); if `last`, total gets the excess back.
+# total, excess = the sum of both and part, exact but for the rounding of excess, for elements [begin, end).
+# The sum is total - excess; if `last`, this becomes total, and excess is of no more use.
 cdef void add_part(void* total, void* excess, const void* part, Py_ssize_t begin, Py_ssize_t end,
                    bint last) noexcept nogil:
     cdef real* sums = <real*>total
     cdef real* over = <real*>excess
-    cdef const real* come = <const real*>part
+    cdef const real* terms = <const real*>part
+    cdef vreal sum, left
     cdef Py_ssize_t i = begin
-    cdef vreal before, term, now, gone
     while i < end:
-        before = load_first(sums + i, end - i)
-        term = load_first(come + i, end - i)
-        now = before + term
-        gone = load_first(over + i, end - i) + ((now - before) - term)
-        store_first(over + i, gone, end - i)
+        sum = load_first(sums + i, end - i)
+        left = load_first(over + i, end - i)
+        add_exactly(&sum, &left, load_first(terms + i, end - i))
         if last:
-            now = now - vselect(veq(gone, gone), gone, vzero())
-        store_first(sums + i, now, end - i)
+            sum = without_excess(sum, left)
+        else:
+            store_first(over + i, left, end - i)
+        store_first(sums + i, sum, end - i)
         i += VL
 
 
@@ -178,3 +195,9 @@ def apply_update(str name, size_t parameters, size_t gradients, size_t state, Py
             return
         i += 1
     raise KeyError(name)
+
+
+# `add_part` on arrays of n reals given by address.
+def apply_add_part(size_t total, size_t excess, size_t part, Py_ssize_t n, bint last):
+    with nogil:
+        add_part(<void*>total, <void*>excess, <const void*>part, 0, n, last)
