@@ -166,14 +166,19 @@ def dense_backward(
     dx = _out("dx", dx, x.shape, real, inputs)
     dkernel = _out("dkernel", dkernel, kernel.shape, real, {**inputs, "dx": dx})
     dbias = _out("dbias", dbias, shape[1:], real, {**inputs, "dx": dx, "dkernel": dkernel})
+    sums = [dkernel, dbias]
+    found = [np.empty_like(array) for array in sums] if accumulate else sums
     dz = dy if slope is None else dy * slope
     compiled = _dispatch.kernels(real)
     sizes = x.shape[0], *kernel.shape
     scratch = np.empty(compiled.apply_dense_scratch(*sizes), real)
     compiled.apply_dense_backward(
-        _address(dx), _address(dkernel), _address(dbias), _address(dz), _address(x),
-        _address(kernel), _address(scratch), *sizes, accumulate,
+        _address(dx), *map(_address, found), _address(dz), _address(x), _address(kernel),
+        _address(scratch), *sizes,
     )  # fmt: skip
+    if accumulate:
+        for array, part in zip(sums, found, strict=True):
+            array += part
     return dx, dkernel, dbias
 
 

@@ -21,10 +21,10 @@ ctypedef void (*op_prepare)(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piec
 # (NULL: it has none); backward: dx from dz, which then is made `before`'s dz, while it is in the cache.
 # Rows [begin, end) only, and no row looks at another.
 ctypedef void (*op_rows)(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
-# Gradients of these pieces of the parameters from rows [begin, end): one chain over the rows in order,
-# going on from what is there if `accumulate`. NULL without parameters.
+# Gradients of these pieces of the parameters from rows [begin, end), one chain over the rows in order. NULL
+# without parameters.
 ctypedef void (*op_gradient)(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
-                             Py_ssize_t end_piece, bint accumulate) noexcept nogil
+                             Py_ssize_t end_piece) noexcept nogil
 
 
 # Several threads run the functions of one op at once, on other rows, which begin at a multiple of row_step,
@@ -142,12 +142,6 @@ cdef struct OpKind:
     op_rows to_dz
     op_rows backward
     op_gradient gradient
-
-
-# total[i] + excess[i] += part[i] for i in [begin, end), excess being what rounding took from total; at the
-# last part it is given back.
-ctypedef void (*add_part_function)(void* total, void* excess, const void* part, Py_ssize_t begin,
-                                   Py_ssize_t end, bint last) noexcept nogil
 
 
 # Each list ends with an entry whose name is NULL.

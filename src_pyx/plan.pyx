@@ -598,7 +598,7 @@ cdef class Plan:
         cdef Py_ssize_t bytes = self.table.real_bytes, offset = self.offsets[i] * bytes
         cdef Pieces places
         op.gradients = (sums.gradients if is_first else sums.chunk) + offset
-        op.gradient(op, begin, end, own.begin, own.end, False)
+        op.gradient(op, begin, end, own.begin, own.end)
         if is_first and is_last:
             return
         places = self.places_of(i, own)

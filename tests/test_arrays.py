@@ -42,8 +42,8 @@ def test_what_kernels_can_take_as_it_is(dtype):
     unaligned[...] = 1
     for unfit in (
         array[:, :3], array[::2], np.asfortranarray(array), array[:0], array[0], array[None],
-        array.astype(array.dtype.newbyteorder()), unaligned, array.tolist(), None, array.astype(int),
-        array.astype(np.longdouble), array.astype(np.float16),
+        array.astype(array.dtype.newbyteorder()), unaligned, array.tolist(), None,
+        array.astype(int), array.astype(np.longdouble), array.astype(np.float16),
     ):  # fmt: skip
         assert arrays.taken(unfit, size, 4) is None
     assert arrays.taken(array, size, 5) is None

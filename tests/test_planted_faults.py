@@ -108,25 +108,26 @@ FAULTS = {
     ): {"units": 9},
     Fault("no gradient of the bias", DENSE, "if «op.has_bias» and", "False"): {},
     Fault(
-        "chunks overwrite instead of adding up",
-        DENSE,
-        "«p.c if accumulate else NULL»\n    p.start_row = outputs",
-        "NULL",
-    ): {"units": 9, "rows": 260},
-    Fault(
-        "narrow chunks overwrite",
-        NARROW,
-        "tails[j]) if «accumulate» else vzero()",
-        "False",
-    ): {"rows": 260},
+        "a chunk's gradient added to itself",
+        PLAN,
+        "sums.excess, «sums.chunk», places",
+        "sums.gradients",
+    ): {
+        "units": 9,
+        "rows": 260,
+    },
+    Fault("chunks' pieces all to the first", PLAN, "sums.chunk, «places.begin», places", "0"): {
+        "inputs": 60,
+        "rows": 260,
+    },
     # The plan
     Fault("missing 1/n", PLAN, "begin, end, «1.0 / rows», True)\n                for", "1.0"): {},
     Fault(
         "missing 1/n in slices", PLAN, "begin, end, «1.0 / rows», True)\n            total", "1.0"
     ): {"rows": 260},
-    Fault("gradient of the last chunk only", PLAN, "group, «done == 0 and left == rows», upto", "True"): {
-        "rows": 70
-    },
+    Fault(
+        "gradient of the last chunk only", PLAN, "group, «done == 0 and left == rows», upto", "True"
+    ): {"rows": 70},
     Fault("gradient of the last chunk of a slice only", PLAN, "is_first = «False»", "True"): {
         "rows": 260
     },

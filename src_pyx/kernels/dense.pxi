@@ -135,22 +135,21 @@ cdef void dense_backward(real* dx, const real* dz, real* dzt, const DenseKernel*
         row += block
 
 
-# Rows [begin, end) of dkernel = x^T . dz and dbias (may be NULL) = the sum of dz over its rows, going on from
-# what is there if `accumulate`.
+# Rows [begin, end) of dkernel = x^T . dz and dbias (may be NULL) = the sum of dz over its rows.
 cdef void dense_gradient(real* dkernel, real* dbias, const real* x, const real* dz, const RightHand* right,
                          real* workspace, Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs,
-                         Py_ssize_t begin, Py_ssize_t end, bint accumulate) noexcept nogil:
+                         Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Product p
     if is_narrow(outputs):
-        narrow_gradient(dkernel, dbias, x, dz, rows, inputs, outputs, begin, end, accumulate)
+        narrow_gradient(dkernel, dbias, x, dz, rows, inputs, outputs, begin, end)
         return
     if dbias != NULL:
-        sum_rows(dbias, dz, right, rows, outputs, accumulate)
+        sum_rows(dbias, dz, right, rows, outputs)
     if FW_TILES and right.parts > 0:
         tiled_gradient(dkernel + begin * outputs, x + begin, right, workspace, rows, inputs, end - begin,
-                       outputs, accumulate)
+                       outputs)
         return
-    if rows == 1 and not accumulate:
+    if rows == 1:
         row_gradient(dkernel + begin * outputs, x + begin, dz, end - begin, outputs)
         return
     multiply_by(&p, right.at, dz, rows, outputs)
@@ -158,7 +157,7 @@ cdef void dense_gradient(real* dkernel, real* dbias, const real* x, const real* 
         p.b_panel = right.stride
     p.c = dkernel + begin * outputs
     p.ldc = outputs
-    p.start = p.c if accumulate else NULL
+    p.start = NULL
     p.start_row = outputs
     if outputs >= TURNED_OUTPUTS:
         turned_gradient(&p, x + begin, workspace, rows, inputs, end - begin, outputs)
@@ -202,34 +201,33 @@ cdef inline void row_columns(const int nv, const bint ragged, real* dkernel, con
 # total (columns,) = the sum of a (rows, columns) over its rows, in order: short chains, whose sums are added
 # up with their excess apart, so that the error does not grow with the rows. Whole panels, if there are any,
 # are read one after the other.
-cdef void sum_rows(real* total, const real* a, const RightHand* right, Py_ssize_t rows, Py_ssize_t columns,
-                   bint accumulate) noexcept nogil:
+cdef void sum_rows(real* total, const real* a, const RightHand* right, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
     cdef const real* panels = right.at if right.parts == 0 else NULL
     cdef Py_ssize_t column = 0
     while column + PANEL <= columns:
         sum_columns(TILE_VECTORS, False, total + column, a + column if panels == NULL else panels,
-                    columns if panels == NULL else PANEL, rows, vtail_of(0), accumulate)
+                    columns if panels == NULL else PANEL, rows, vtail_of(0))
         if panels != NULL:
             panels += right.stride
         column += PANEL
     while column + 2 * VL <= columns:
-        sum_columns(2, False, total + column, a + column, columns, rows, vtail_of(0), accumulate)
+        sum_columns(2, False, total + column, a + column, columns, rows, vtail_of(0))
         column += 2 * VL
     if column + VL <= columns:
-        sum_columns(1, False, total + column, a + column, columns, rows, vtail_of(0), accumulate)
+        sum_columns(1, False, total + column, a + column, columns, rows, vtail_of(0))
         column += VL
     if column < columns:
-        sum_columns(1, True, total + column, a + column, columns, rows, vtail_of(columns - column), accumulate)
+        sum_columns(1, True, total + column, a + column, columns, rows, vtail_of(columns - column))
 
 
 # The same for nv vectors of columns, a tail of one where ragged; nv and ragged are constants.
 cdef inline void sum_columns(const int nv, const bint ragged, real* total, const real* a, Py_ssize_t lda,
-                             Py_ssize_t rows, vtail tail, bint accumulate) noexcept nogil:
+                             Py_ssize_t rows, vtail tail) noexcept nogil:
     cdef vreal[TILE_VECTORS] sums, excess, chain
     cdef Py_ssize_t row = 0, end
     cdef int j
     for j in range(nv):
-        sums[j] = load_part(ragged, total + j * VL, tail) if accumulate else vzero()
+        sums[j] = vzero()
         excess[j] = vzero()
     while row < rows:
         end = min(rows, row + CHAIN_ROWS)
@@ -386,14 +384,13 @@ cdef void dense_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noex
 
 
 cdef void dense_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
-                            Py_ssize_t end_piece, bint accumulate) noexcept nogil:
+                            Py_ssize_t end_piece) noexcept nogil:
     cdef real* dkernel = <real*>op.gradients
     cdef const real* dz = rows_of(op.dy, begin, op.outputs)
     cdef real* dbias = dkernel + op.inputs * op.outputs if op.has_bias and end_piece == op.pieces else NULL
     cdef RightHand right = right_hand(op, begin)
     dense_gradient(dkernel, dbias, rows_of(op.x, begin, op.inputs), dz, &right, <real*>op.workspace,
-                   end - begin, op.inputs, op.outputs, inputs_of(op, begin_piece), inputs_of(op, end_piece),
-                   accumulate)
+                   end - begin, op.inputs, op.outputs, inputs_of(op, begin_piece), inputs_of(op, end_piece))
 
 
 # ---- the same on plain arrays, by address: what fastweights.kernels stands on -----------------------
@@ -419,8 +416,7 @@ def apply_dense_forward(size_t y, size_t slope, size_t x, size_t kernel, size_t 
 
 
 def apply_dense_backward(size_t dx, size_t dkernel, size_t dbias, size_t dz, size_t x, size_t kernel,
-                         size_t scratch, Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs,
-                         bint accumulate):
+                         size_t scratch, Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs):
     cdef DenseKernel k = DenseKernel(inputs, outputs, <const real*>kernel, NULL, NULL, <const real*>scratch, 0)
     cdef RightHand right = RightHand(NULL, rows * PANEL, 0, NULL)
     cdef real* workspace = <real*>scratch + packed_reals(outputs, inputs) + packed_reals(rows, outputs)
@@ -434,4 +430,4 @@ def apply_dense_backward(size_t dx, size_t dkernel, size_t dbias, size_t dz, siz
             pack(right.at, right.stride, <const real*>dz, rows, outputs)
         dense_backward(<real*>dx, <const real*>dz, NULL, &k, NULL, rows, NULL, 0)
         dense_gradient(<real*>dkernel, <real*>dbias, <const real*>x, <const real*>dz, &right, workspace,
-                       rows, inputs, outputs, 0, inputs, accumulate)
+                       rows, inputs, outputs, 0, inputs)

@@ -213,10 +213,10 @@ cdef extern from *:
 
 
 # c (outputs, ldc) = dz^T . x for nv vectors of inputs, of which `columns` are there where ragged, and
-# dbias = the sum of dz; both go on from what is there if `accumulate`. outputs, nv and ragged are constants.
+# dbias = the sum of dz. outputs, nv and ragged are constants.
 cdef inline void gather(const int outputs, const int nv, const bint ragged, real* c, Py_ssize_t ldc,
                         real* dbias, const real* x, const real* dz, Py_ssize_t rows, Py_ssize_t inputs,
-                        Py_ssize_t columns, bint accumulate) noexcept nogil:
+                        Py_ssize_t columns) noexcept nogil:
     cdef vreal[16] acc
     cdef vreal[8] line
     cdef vtail[8] tails
@@ -227,9 +227,9 @@ cdef inline void gather(const int outputs, const int nv, const bint ragged, real
         tails[j] = vtail_of(min(max(columns - j * VL, <Py_ssize_t>0), <Py_ssize_t>VL) if ragged else 0)
     for i in range(outputs):
         for j in range(nv):
-            acc[i * nv + j] = load_part(ragged, c + i * ldc + j * VL, tails[j]) if accumulate else vzero()
+            acc[i * nv + j] = vzero()
     for j in range((outputs + VL - 1) // VL):
-        total[j] = load_first(dbias + j * VL, outputs - j * VL) if accumulate else vzero()
+        total[j] = vzero()
         excess[j] = vzero()
     while row < rows:
         end = min(rows, row + CHAIN_ROWS)
@@ -257,26 +257,24 @@ cdef inline void gather(const int outputs, const int nv, const bint ragged, real
 
 # One part of the inputs, up to GATHER_VECTORS vectors of them.
 cdef inline void gather_part(const int outputs, real* c, Py_ssize_t ldc, real* dbias, const real* x,
-                             const real* dz, Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t columns,
-                             bint accumulate) noexcept nogil:
+                             const real* dz, Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t columns) noexcept nogil:
     if columns == GATHER_VECTORS(outputs) * VL:
-        gather(outputs, GATHER_VECTORS(outputs), False, c, ldc, dbias, x, dz, rows, inputs, columns, accumulate)
+        gather(outputs, GATHER_VECTORS(outputs), False, c, ldc, dbias, x, dz, rows, inputs, columns)
     elif GATHER_VECTORS(outputs) > 4 and columns > 4 * VL:
-        gather(outputs, GATHER_VECTORS(outputs), True, c, ldc, dbias, x, dz, rows, inputs, columns, accumulate)
+        gather(outputs, GATHER_VECTORS(outputs), True, c, ldc, dbias, x, dz, rows, inputs, columns)
     elif GATHER_VECTORS(outputs) > 2 and columns > 2 * VL:
         gather(outputs, 4 if GATHER_VECTORS(outputs) > 2 else 1, True, c, ldc, dbias, x, dz, rows, inputs,
-               columns, accumulate)
+               columns)
     elif GATHER_VECTORS(outputs) > 1 and columns > VL:
         gather(outputs, 2 if GATHER_VECTORS(outputs) > 1 else 1, True, c, ldc, dbias, x, dz, rows, inputs,
-               columns, accumulate)
+               columns)
     else:
-        gather(outputs, 1, True, c, ldc, dbias, x, dz, rows, inputs, columns, accumulate)
+        gather(outputs, 1, True, c, ldc, dbias, x, dz, rows, inputs, columns)
 
 
 # With one output the transpose is the thing itself.
 cdef inline void gather_all(const int outputs, real* dkernel, real* dbias, const real* x, const real* dz,
-                            Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t begin, Py_ssize_t end,
-                            bint accumulate) noexcept nogil:
+                            Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef real[16 * VL] transposed
     cdef real[NARROW] total
     cdef Py_ssize_t width = GATHER_VECTORS(outputs) * VL, columns
@@ -285,14 +283,10 @@ cdef inline void gather_all(const int outputs, real* dkernel, real* dbias, const
     while begin < end:
         columns = min(width, end - begin)
         part = dkernel + begin * outputs
-        for i in range(outputs):
-            total[i] = dbias[i] if accumulate and dbias != NULL else 0
         if outputs == 1:
-            gather_part(1, part, width, total, x + begin, dz, rows, inputs, columns, accumulate)
+            gather_part(1, part, width, total, x + begin, dz, rows, inputs, columns)
         else:
-            if accumulate:
-                transpose(transposed, width, part, outputs, columns, outputs)
-            gather_part(outputs, transposed, width, total, x + begin, dz, rows, inputs, columns, accumulate)
+            gather_part(outputs, transposed, width, total, x + begin, dz, rows, inputs, columns)
             transpose(part, outputs, transposed, width, outputs, columns)
         begin += columns
     if dbias != NULL:
@@ -301,21 +295,20 @@ cdef inline void gather_all(const int outputs, real* dkernel, real* dbias, const
 
 
 # Rows [begin, end) of dkernel (inputs, outputs) = x^T . dz and dbias (outputs,), which may be NULL, = the
-# sum of dz over its rows, both going on from what is there if `accumulate`.
+# sum of dz over its rows.
 cdef void narrow_gradient(real* dkernel, real* dbias, const real* x, const real* dz, Py_ssize_t rows,
-                          Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t begin, Py_ssize_t end,
-                          bint accumulate) noexcept nogil:
+                          Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     if outputs == 1:
-        gather_all(1, dkernel, dbias, x, dz, rows, inputs, begin, end, accumulate)
+        gather_all(1, dkernel, dbias, x, dz, rows, inputs, begin, end)
     elif outputs == 2:
-        gather_all(2, dkernel, dbias, x, dz, rows, inputs, begin, end, accumulate)
+        gather_all(2, dkernel, dbias, x, dz, rows, inputs, begin, end)
     elif outputs == 3:
-        gather_all(3, dkernel, dbias, x, dz, rows, inputs, begin, end, accumulate)
+        gather_all(3, dkernel, dbias, x, dz, rows, inputs, begin, end)
     elif outputs == 4:
-        gather_all(4, dkernel, dbias, x, dz, rows, inputs, begin, end, accumulate)
+        gather_all(4, dkernel, dbias, x, dz, rows, inputs, begin, end)
     elif outputs == 5:
-        gather_all(5, dkernel, dbias, x, dz, rows, inputs, begin, end, accumulate)
+        gather_all(5, dkernel, dbias, x, dz, rows, inputs, begin, end)
     elif outputs == 6:
-        gather_all(6, dkernel, dbias, x, dz, rows, inputs, begin, end, accumulate)
+        gather_all(6, dkernel, dbias, x, dz, rows, inputs, begin, end)
     else:
-        gather_all(7, dkernel, dbias, x, dz, rows, inputs, begin, end, accumulate)
+        gather_all(7, dkernel, dbias, x, dz, rows, inputs, begin, end)

@@ -53,13 +53,12 @@ cdef void multiply_by_tiles(real* c, const real* start, const real* a, const rea
 
 # dkernel (inputs, outputs) = x^T . dz by tiles.
 cdef void tiled_gradient(real* dkernel, const real* x, const RightHand* right, real* workspace,
-                         Py_ssize_t rows, Py_ssize_t ldx, Py_ssize_t inputs, Py_ssize_t outputs,
-                         bint accumulate) noexcept nogil:
+                         Py_ssize_t rows, Py_ssize_t ldx, Py_ssize_t inputs, Py_ssize_t outputs) noexcept nogil:
     cdef SplitProduct p
     p.c = dkernel
     p.ldc = outputs
     p.b = Split(right.at, right.stride, right.parts)
-    p.start = dkernel if accumulate else NULL
+    p.start = NULL
     p.start_row = outputs
     p.rows = inputs
     p.columns = outputs
