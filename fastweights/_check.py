@@ -42,7 +42,7 @@ def whole(argument: str, got: Any, minimum: int, maximum: int = sys.maxsize) -> 
     if isinstance(got, (bool, np.bool_)):
         raise TypeError(refusal(argument, shown(got), "a whole number"))
     try:
-        value = int.__index__(operator.index(got))  # an int, of no subclass
+        value = operator.index(got)  # an int, of no subclass
     except Exception:
         raise TypeError(refusal(argument, shown(got), "a whole number")) from None
     if value < minimum:
@@ -116,7 +116,7 @@ def verbosity(got: Any) -> str | int:
     if isinstance(got, str) and str.__str__(got) == "auto":
         return "auto"
     if isinstance(got, (int, np.integer)):
-        value = int.__index__(operator.index(got))
+        value = operator.index(got)
         if 0 <= value <= 2:
             return value
     raise ValueError(refusal("verbose", shown(got), "'auto', 0, 1 or 2"))
