@@ -284,7 +284,7 @@ def test_objects_are_asked_once():
     refused(
         lambda: model.predict(Fails()),
         TypeError,
-        "x: got a Fails that does not become an array (RuntimeError: call detach() first), expec",
+        "x: got a Fails that does not become an array (RuntimeError: call detach() first)",
     )
 
 
@@ -1116,6 +1116,16 @@ def test_numbers(got):
         (lambda: initializers.Constant(-(10**400)), ValueError, "value: got -1000"),
         (lambda: network().fit(X, Y, verbose=10**400), ValueError, "verbose: got 1000"),
         (lambda: network().fit(X, Y, verbose=np.zeros(2)), ValueError, "verbose: got array("),
+        (
+            lambda: network().fit(X, Y, verbose=np.timedelta64(1)),
+            ValueError,
+            "verbose: got n",
+        ),
+        (
+            lambda: fw.Sequential(np.array(1)),
+            TypeError,
+            "layers: got ndarray, expected a list of Layer objects",
+        ),
         (lambda: network().fit(X, Y, verbose="a" * 10**6), ValueError, "verbose: got 'aaa"),
         (
             lambda: network().fit(X, Y, callbacks=itertools.repeat(callbacks.Callback())),
