@@ -288,6 +288,24 @@ def test_objects_are_asked_once():
     )
 
 
+@pytest.mark.parametrize(
+    "interface",
+    [
+        {"shape": (-1, 5), "typestr": "<f8", "data": bytes(480), "version": 3},
+        {"shape": (12, 5), "typestr": "no type", "data": bytes(480), "version": 3},
+        {"typestr": "<f8", "data": bytes(480), "version": 3},
+        "nothing of the kind",
+    ],
+)
+def test_interfaces_that_do_not_fit_what_is_there(interface):
+    x = type("Exports", (), {"__array_interface__": interface})()
+    refused(
+        lambda: network().predict(x),
+        TypeError,
+        "x: got a Exports that does not become an array (",
+    )
+
+
 def test_results_go_where_a_lying_array_is():
     out = np.zeros((12, 3)).view(LyingArray)
     kernel = np.ones((5, 3))
