@@ -47,7 +47,7 @@ def whole(argument: str, got: Any, minimum: int, maximum: int = sys.maxsize) -> 
     if isinstance(got, (bool, np.bool_)):
         raise TypeError(refusal(argument, shown(got), "a whole number"))
     try:
-        value = int.__index__(operator.index(got))  # an int, of no subclass
+        value = operator.index(got)  # an int, of no subclass
     except Exception:
         raise TypeError(refusal(argument, shown(got), "a whole number")) from None
     if value < minimum:
@@ -104,10 +104,13 @@ def flag(argument: str, got: Any) -> bool:
 
 def instances(argument: str, got: Any, kind: type[T]) -> list[T]:
     """A list of objects of one class; an iterator might have no end, and is none."""
-    is_list = isinstance(got, Collection) and not isinstance(got, (str, bytes, Iterator))
-    if not is_list:
-        raise TypeError(refusal(argument, type(got).__name__, f"a list of {kind.__name__} objects"))
-    found = list(got)
+    expected = f"a list of {kind.__name__} objects"
+    if not isinstance(got, Collection) or isinstance(got, (str, bytes, Iterator)):
+        raise TypeError(refusal(argument, type(got).__name__, expected))
+    try:
+        found = list(got)
+    except TypeError:  # as arrays of no dimension have it
+        raise TypeError(refusal(argument, type(got).__name__, expected)) from None
     for item in found:
         if not isinstance(item, kind):
             raise TypeError(
@@ -120,11 +123,10 @@ def verbosity(got: Any) -> str | int:
     """ "auto", 0, 1 or 2."""
     if isinstance(got, str) and str.__str__(got) == "auto":
         return "auto"
-    if isinstance(got, (int, np.integer)):
-        value = int.__index__(operator.index(got))
-        if 0 <= value <= 2:
-            return value
-    raise ValueError(refusal("verbose", shown(got), "'auto', 0, 1 or 2"))
+    try:
+        return whole("verbose", int(got) if isinstance(got, bool) else got, 0, 2)
+    except (TypeError, ValueError):
+        raise ValueError(refusal("verbose", shown(got), "'auto', 0, 1 or 2")) from None
 
 
 def batch_options(batch_size: Any, verbose: Any) -> None:

@@ -74,12 +74,12 @@ def arranged(argument: str, x: Any, names: tuple[str, ...] | None) -> Any:
         return x
     positions = _positions(len(found))
     wanted = positions if names is None else names
-    if found in (wanted, positions):
+    if found == wanted:
         return x
     missing, unexpected = Counter(wanted) - Counter(found), Counter(found) - Counter(wanted)
-    if names is None and unexpected:
-        return x
     if missing or unexpected:
+        if names is None or found == positions:
+            return x
         parts = [("without", missing), ("with", unexpected)]
         got = " and ".join(f"{word} {_listed(which)}" for word, which in parts if which)
         raise ValueError(refusal(argument, f"columns {got}", f"the columns {_listed(wanted)}"))

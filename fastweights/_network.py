@@ -206,9 +206,9 @@ class Network(Sealed):
                 raise ValueError(
                     _check.refusal(target.name, f"shape {array.shape}", f"shape {target.shape}")
                 )
-            array = _check.contiguous(array, built.dtype)
-            _check.finite(target.name, array)
-            flat[offset : offset + target.size] = array.reshape(-1)
+            flat[offset : offset + target.size] = _check.reals(
+                target.name, array, built.dtype
+            ).reshape(-1)
             offset += target.size
         self._weights_will_change()
         built.lock.copy((built.parameters,), (flat,))

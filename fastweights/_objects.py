@@ -106,7 +106,7 @@ def _asarray(argument: str, got: Any) -> np.ndarray:
     except MemoryError:
         raise
     except Exception as error:
-        if isinstance(got, (list, tuple)) and isinstance(error, ValueError):
+        if isinstance(got, (list, tuple)) and isinstance(error, (ValueError, Warning)):
             what = f"rows of unequal length ({error})"
             raise ValueError(refusal(argument, what, EXPECTED)) from None
         what = f"a {kind} that does not become an array ({type(error).__name__}: {error})"

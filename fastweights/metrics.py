@@ -35,10 +35,10 @@ class Metric(Description):
 
     def __init__(self, name: str) -> None:
         if not isinstance(name, str) or not name:
-            raise TypeError(_check.refusal("name", repr(name), "a non-empty string"))
+            raise TypeError(_check.refusal("name", _check.shown(name), "a non-empty string"))
         if name == "loss" or name.startswith("val_"):
             expected = "a name that no other figure of the history has"
-            raise ValueError(_check.refusal("name", repr(name), expected))
+            raise ValueError(_check.refusal("name", _check.shown(name), expected))
         self._set(name=name)
 
     @property

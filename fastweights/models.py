@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastweights import _advice, _check, _plans, losses, optimizers, training
+from fastweights import _advice, _check, _frames, _plans, losses, optimizers, training
 from fastweights._building import Built, shapes_of
 from fastweights._network import Network
 from fastweights._plans import Compiled
@@ -54,6 +54,9 @@ class Sequential(Network):
     seed : int
     epochs_trained : int
         Epochs of all fits so far; with the seed it fixes the order of the next one's rows.
+    feature_names : tuple of str or None
+        The columns of the frame that the model was first trained on; a frame's columns are taken by
+        these names from then on, in whatever order they come.
     stop_training : bool
         Set by a callback to end the fit.
 
@@ -80,6 +83,7 @@ class Sequential(Network):
     ) -> None:
         self._compiled = Compiled()
         self._epochs_trained = 0
+        self._feature_names: tuple[str, ...] | None = None
         self.stop_training = False
         self.matmul_precision = matmul_precision
         super().__init__(layers, input_shape, dtype, seed)
@@ -90,6 +94,7 @@ class Sequential(Network):
             ("optimizer", "loss", "metrics"), "is what compile took; call model.compile(...) again"
         ),
         "epochs_trained": "is counted by fit",
+        "feature_names": "are those of the frame that the model was trained on",
     }
 
     @property
@@ -107,6 +112,10 @@ class Sequential(Network):
     @property
     def epochs_trained(self) -> int:
         return self._epochs_trained
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        return self._feature_names
 
     @property
     def stop_training(self) -> bool:
@@ -167,8 +176,23 @@ class Sequential(Network):
 
     # ---- checked data ----------------------------------------------------------------------------
 
-    def _rows(self, x: Any, name: str = "x") -> np.ndarray:
-        return _check.rows(name, x, self.dtype, self.input_shape)
+    def _rows(
+        self,
+        x: Any,
+        argument: str = "x",
+        shape: Shape | None = None,
+        names: tuple[str, ...] | None = None,
+    ) -> np.ndarray:
+        """Checked rows, of `shape` if the model is not built yet; a frame's columns by `names`.
+
+        Without them by those that the model was trained on.
+        """
+        x = _frames.arranged(argument, x, names or self._feature_names)
+        return _check.rows(argument, x, self.dtype, self.input_shape or shape)
+
+    def _names_of(self, x: Any) -> tuple[str, ...] | None:
+        """The names of the features once the model is trained on x: the first that it is told."""
+        return self._feature_names or _frames.names(x)
 
     def _outputs_for(self, rows: np.ndarray) -> Shape:
         """Shape of one row of output for checked rows, of a model that may not be built."""
@@ -182,8 +206,10 @@ class Sequential(Network):
         """The targets of checked rows as the loss's kernel takes them."""
         output_shape = self._outputs_for(rows)
         outputs = math.prod(output_shape)
-        if len(output_shape) > 1 and np.shape(y)[1:] == output_shape:
-            y = np.reshape(y, (-1, outputs))
+        if len(output_shape) > 1:
+            y = _check.numeric_array(argument, y)
+            if y.shape[1:] == output_shape:
+                y = y.reshape(-1, outputs)
         return loss.prepare_targets(y, len(rows), outputs, self.dtype, argument)
 
     def _pairs(
@@ -202,10 +228,10 @@ class Sequential(Network):
         self,
         x: Any,
         y: Any,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         epochs: int = 1,
         verbose: str | int = "auto",
-        callbacks: Sequence[Callback] | None = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
         validation_split: float = 0.0,
         validation_data: tuple[Any, Any] | None = None,
         shuffle: bool = True,
@@ -219,14 +245,14 @@ class Sequential(Network):
             Real numbers, finite; copied only where dtype or layout ask for it, never written to.
         y : array_like (rows, *output_shape) or (rows,)
             What the loss expects.
-        batch_size : int
-            Rows a step; the last batch of an epoch may be smaller.
+        batch_size : int, optional
+            Rows a step, 32 by default; the last batch of an epoch may be smaller.
         epochs : int
             The fit ends before the epoch of this number.
         verbose : {"auto", 0, 1, 2}
             0 is silent, 1 a progress bar (with tqdm; lines without), 2 a line an epoch; "auto" is 1
             on a terminal and 2 elsewhere.
-        callbacks : sequence of Callback, optional
+        callbacks : Callback or sequence of Callback, optional
             Told what happens, see :mod:`fastweights.callbacks`.
         validation_split : float
             Part of the rows, from the end, that is held out and evaluated after each epoch.
@@ -267,6 +293,7 @@ class Sequential(Network):
         with Turn(self._turns, "train_on_batch"):
             compiled = self._compiled
             rows, targets = self._pairs(x, y, compiled)
+            self._feature_names = self._names_of(x)
             return training.step(self, compiled, rows, targets)
 
     def evaluate(
@@ -465,6 +492,7 @@ class Sequential(Network):
         twin._take_on(built)
         twin.matmul_precision = self.matmul_precision
         twin._epochs_trained = self._epochs_trained
+        twin._feature_names = self._feature_names
         compiled = self._compiled
         if compiled.optimizer is not None:
             optimizer = optimizers.get(compiled.optimizer.config())

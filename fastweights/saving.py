@@ -52,6 +52,8 @@ def save(
     parameters, memory = model._snapshot()
     built, compiled = model._built_or_refused(), model._compiled
     description: dict[str, Any] = {"model": model.config()}
+    if model.feature_names is not None:
+        description["feature_names"] = model.feature_names
     tensors, offset = {}, 0
     names = _torch_names(built.variables, model.layers)
     for name, (_, variable) in zip(names, built.variables, strict=True):
@@ -105,6 +107,7 @@ def load(path: str | os.PathLike[str]) -> Sequential:
                 model.compile(**description["compile"])
             built = Built(model.layers, _input_shape(description["model"]), model.dtype)
             numbers = _numbers(model, description)
+            model._feature_names = _feature_names(description, built.input_shape)
             model._epochs_trained = _check.whole(
                 "epochs_trained", description.get("epochs_trained", 0), 0, maximum=2**48
             )
@@ -137,7 +140,7 @@ def load(path: str | os.PathLike[str]) -> Sequential:
 
 def _described(file: serialization.File) -> dict[str, Any]:
     description = _json.loads("the description", file.metadata["fastweights.model"], file.size)
-    known = {"model", "compile", "epochs_trained", "optimizer_running"}
+    known = {"model", "compile", "epochs_trained", "optimizer_running", "feature_names"}
     if not isinstance(description, dict) or not set(description) <= known:
         raise ValueError(f"expected a JSON object of {', '.join(sorted(known))}")
     return description
@@ -148,6 +151,19 @@ def _input_shape(config: Mapping[str, Any]) -> tuple[int, ...]:
     if not isinstance(shape, list) or not shape:
         raise ValueError(_check.refusal("input_shape", f"{shape!r:.80}", "a list of sizes"))
     return tuple(_check.whole("input_shape", size, 1) for size in shape)
+
+
+def _feature_names(
+    description: Mapping[str, Any], input_shape: tuple[int, ...]
+) -> tuple[str, ...] | None:
+    names = description.get("feature_names")
+    if names is None:
+        return None
+    are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not are_names or (len(names),) != input_shape:
+        expected = f"names of {input_shape} features"
+        raise ValueError(_check.refusal("feature_names", f"{names!r:.80}", expected))
+    return tuple(names)
 
 
 def _numbers(model: Sequential, description: Mapping[str, Any]) -> np.ndarray | None:

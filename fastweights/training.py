@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Compiled code comes back to Python at least this often, for Ctrl-C and progress.
 STRETCH_SECONDS = 0.04
+#: Rows a step where nothing else is said.
+DEFAULT_BATCH = 32
 
 
 class DivergenceError(ArithmeticError):
@@ -125,7 +127,7 @@ def _is_terminal(stream: Any) -> bool:
 
 
 def _reporters(verbose: str | int) -> list[Callback]:
-    _check.verbosity(verbose)
+    verbose = _check.verbosity(verbose)
     if verbose == "auto":
         verbose = 1 if _is_terminal(sys.stdout) else 2
     if verbose == 0:
@@ -166,7 +168,7 @@ def _split(
 ) -> tuple[_Rows, _Rows | None]:
     """Training rows and validation rows."""
     share = _check.number("validation_split", share, minimum=0.0, below=1.0)
-    checked = _check.rows("x", x, model.dtype, model.input_shape)
+    checked = model._rows(x)
     rows = _Rows(model, checked, y, "y", slice(None))
     count = len(checked)
     kept = math.floor(count * (1.0 - share))
@@ -175,8 +177,8 @@ def _split(
             raise ValueError(
                 _check.refusal("validation_data", type(data).__name__, "a pair (x, y)")
             )
-        x, y = data
-        checked = _check.rows("validation x", x, model.dtype, checked.shape[1:])
+        names, (x, y) = model._names_of(x), data
+        checked = model._rows(x, "validation x", checked.shape[1:], names)
         return rows, _Rows(model, checked, y, "validation y", slice(None))
     if share == 0.0:
         return rows, None
@@ -190,20 +192,22 @@ def fit(
     model: Sequential,
     x: Any,
     y: Any,
-    batch_size: int,
+    batch_size: int | None,
     epochs: int,
     verbose: str | int,
-    callbacks: Sequence[Callback] | None,
+    callbacks: Callback | Sequence[Callback] | None,
     validation_split: float,
     validation_data: tuple[Any, Any] | None,
     shuffle: bool,
     initial_epoch: int,
 ) -> History:
     """What `Sequential.fit` does, when it is its turn."""
-    batch_size = _check.whole("batch_size", batch_size, 1)
+    batch_size = DEFAULT_BATCH if batch_size is None else _check.whole("batch_size", batch_size, 1)
     epochs = _check.whole("epochs", epochs, 0)
     initial_epoch = _check.whole("initial_epoch", initial_epoch, 0)
     shuffle = _check.flag("shuffle", shuffle)
+    if isinstance(callbacks, Callback):
+        callbacks = [callbacks]
     history = History()
     listeners = [
         history,
@@ -215,6 +219,7 @@ def fit(
         if part is not None:
             part.targets(model._compiled)
     model._built_for(rows.x)
+    model._feature_names = model._names_of(x)
     loop = _Loop(model, rows, held_out, min(batch_size, len(rows.x)), shuffle, listeners)
     model.stop_training = False
     with _told(listeners, model, epochs):

@@ -28,7 +28,7 @@ from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from numpy import empty
+from numpy import empty, ndarray
 
 from fastweights._core.arrays import taken
 
@@ -640,8 +640,8 @@ cdef class Plan:
                     self.add_gradient(op, i, &sums, done, upto, group, done == 0 and left == rows, upto == left)
                     done = upto
                 if left == 0 and slices > 1:
-                    self.table.sum_parts(self.gradients.at, self.parts, self.n_parameters, places.begin,
-                                         places.end, slices)
+                    self.table.sum_parts(self.gradients.at, self.parts, self.n_parameters,
+                                         places.begin, places.end, slices)
                 if numbers != NULL:
                     self.update.apply(self.parameters.at, self.gradients.at, self.state.at,
                                       self.n_parameters, places.begin, places.end, numbers)
@@ -946,7 +946,8 @@ cdef class Plan:
         """
         cdef Py_ssize_t rows, inputs = self.ops[0].inputs
         cdef Address data
-        x = taken(x, self.table.real_bytes, inputs)
+        # A subclass, such as one with a mask, may be more than its numbers.
+        x = taken(x, self.table.real_bytes, inputs) if type(x) is ndarray else None
         if x is None:
             return None
         data = Address(x)

@@ -74,7 +74,7 @@ def test_columns_of_any_kind_of_number(dtype, values, expected, real):
         (pl.UInt64, [2**64 - 1, 0, 1]),
         (pl.Float32, [1.5, -2.25, 0.0]),
         (pl.Float64, [1.5, -2.25, 0.0]),
-        (pl.Decimal(10, 2), [Decimal("1.5"), Decimal("2.25"), Decimal(0)]),
+        (pl.Decimal(10, 2), [Decimal("1.50"), Decimal("2.25"), Decimal("0.00")]),
     ],
 )
 def test_columns_of_polars(dtype, values):
@@ -358,6 +358,7 @@ def test_whole_numbers_as_labels_are_positions():
     frame = pd.DataFrame([[0.0, 1.0, 2.0]])
     turned = frame.iloc[:, [2, 0, 1]]
     same_bits(rows(_frames.arranged("x", turned, _frames.names(frame))), rows(frame))
+    same_bits(rows(_frames.arranged("x", frame, _frames.names(turned))), rows(turned))
 
 
 # ---- at what cost --------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ FAULTS = {
     Fault(
         "a slice forgotten",
         PLAN,
-        "begin_at, end_at,\n                                         «slices»",
+        "places.end, «slices»",
         "1",
     ): {"rows": 260},
     Fault("input of the batch before", PLAN, "job.x + («first» - begin) * x_bytes", "begin"): {

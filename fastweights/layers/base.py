@@ -80,7 +80,9 @@ class Layer(Sealed):
 
     def __init__(self, name: str | None = None) -> None:
         if name is not None and (not isinstance(name, str) or not name):
-            raise TypeError(_check.refusal("name", repr(name), "a non-empty string or None"))
+            raise TypeError(
+                _check.refusal("name", _check.shown(name), "a non-empty string or None")
+            )
         self._given_name = self._name = name
         self._built: Built | None = None
 
