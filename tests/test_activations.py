@@ -118,7 +118,10 @@ def test_gradient_is_dy_times_the_derivative(name, dtype, level):
     z = truth.points(dtype)[:-1]
     value, slope = apply(level, name, z)
     dy = np.random.default_rng(1).standard_normal(z.size).astype(dtype)
-    np.testing.assert_array_equal(apply_gradient(level, name, dy, value, slope), dy * slope)
+    expected = dy * slope
+    if name != "linear":
+        expected[np.abs(expected) < truth.TRACES[dtype]] = 0
+    np.testing.assert_array_equal(apply_gradient(level, name, dy, value, slope), expected)
 
 
 @every_level

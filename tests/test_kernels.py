@@ -78,6 +78,28 @@ def test_sgd_update_is_exact(n, dtype):
     np.testing.assert_array_equal(dw, kept)
 
 
+@pytest.mark.parametrize("accumulate", [False, True])
+@pytest.mark.parametrize("outputs", [1, 3, 7, 8, 17, 33, 70, 130])
+@pytest.mark.parametrize("rows", [1, 8, 9, 100, 70_001])
+def test_a_bias_gradient_does_not_lose_digits_with_the_rows(rows, outputs, accumulate):
+    # Numbers of one sign: 0.1, whose sums all round the same way, and some that differ a lot.
+    random = np.random.default_rng(rows)
+    for dz in (np.full((rows, outputs), 0.1), random.exponential(size=(rows, outputs)) ** 3):
+        dz = dz.astype(np.float32)
+        before = np.full(outputs, 3 if accumulate else 0, np.float32)
+        given = before.copy()
+        kernels.dense_backward(
+            dz,
+            np.ones((rows, 1), np.float32),
+            np.ones((1, outputs), np.float32),
+            dkernel=np.zeros((1, outputs), np.float32),
+            dbias=given,
+            accumulate=accumulate,
+        )
+        expected = before + dz.sum(axis=0, dtype=np.float64)
+        np.testing.assert_allclose(given, expected, rtol=3e-7)
+
+
 def test_sgd_update_of_any_shape():
     w = np.ones((2, 3, 4))
     kernels.sgd_update(w, np.full((4, 3, 2), 2.0).T, 0.5)

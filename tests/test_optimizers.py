@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import truth
 from helpers import data, network, twin
 
 from fastweights import optimizers
@@ -156,6 +157,72 @@ def test_adam_starts_with_steps_of_the_learning_rate():
     )
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_small_epsilon_keeps_weights_finite(dtype):
+    # Squares of such gradients are 0: 0 / 0 without a bound.
+    for size in (1e-30, 1e-22, 1e-20, 1e-19, 3e-18, 1e-17):
+        model = network((8, 1), optimizer=optimizers.Adam(0.01, epsilon=1e-60), dtype=dtype)
+        model.gradients[:] = size
+        for _ in range(50):
+            before = model.parameters.copy()
+            model.apply_gradients()
+            moved = before - model.parameters
+            assert ((moved >= 0) & (moved <= 0.011)).all(), size
+
+
+def test_a_gradient_whose_square_is_no_float32_moves_by_the_learning_rate():
+    for size in (1e18, 1e19, 1e20, 1e30, 3e38):
+        model = network((8, 1), optimizer=optimizers.Adam(0.01), dtype="float32")
+        model.gradients[:] = size
+        for _ in range(50):
+            before = model.parameters.copy()
+            model.apply_gradients()
+            np.testing.assert_allclose(before - model.parameters, 0.01, rtol=1e-4)
+        model.gradients[:] = 0
+        model.gradients[:2] = np.inf, np.nan
+        model.apply_gradients()
+        np.testing.assert_array_equal(np.isnan(model.parameters), [True, True] + 7 * [False])
+
+
+THAT_REMEMBER = (
+    optimizers.Adam(0.01),
+    optimizers.SGD(0.05, momentum=0.9),
+    optimizers.SGD(0.05, momentum=0.9, nesterov=True),
+)
+
+
+def subnormals(numbers):
+    size = np.abs(numbers)
+    return int(((size > 0) & (size < np.finfo(numbers.dtype).tiny)).sum())
+
+
+@pytest.mark.parametrize("optimizer", THAT_REMEMBER, ids=lambda optimizer: optimizer.kernel)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_memory_of_past_gradients_ends_at_0(optimizer, dtype):
+    model = network((5, 9, 1), optimizer=optimizer, dtype=dtype)
+    model.gradients[:] = np.random.default_rng(0).standard_normal(model.parameters.size)
+    model.apply_gradients()
+    model.gradients[:] = 0
+    for _ in range(2000 if dtype == "float32" else 8000):
+        model.apply_gradients()
+        assert subnormals(model._memory.vectors) == 0
+    assert (model._memory.vectors[: model.parameters.size] == 0).all()
+
+
+@pytest.mark.parametrize("optimizer", THAT_REMEMBER, ids=lambda optimizer: optimizer.kernel)
+@pytest.mark.parametrize("hidden", ["relu", "tanh", "sigmoid"])
+def test_training_leaves_no_subnormal_numbers(hidden, optimizer):
+    # Units die or saturate, and classes become sure.
+    loss = "sparse_categorical_crossentropy"
+    model = network((6, 32, 16, 3), hidden, "softmax", optimizer, loss, dtype="float32")
+    x = np.random.default_rng(1).standard_normal((300, 6))
+    y = (x[:, 0] > 0) * 1 + (x[:, 1] > 0) * 1
+    for _ in range(60):
+        model.fit(4 * x, y, 32, 3, verbose=0)
+        for numbers in (model.parameters, model.gradients, model._memory.vectors):
+            assert subnormals(numbers) == 0
+
+
 def test_an_optimizer_serves_several_models():
     optimizer = optimizers.Adam(0.01)
     x, y = data(20)
@@ -268,3 +335,38 @@ def test_a_refused_learning_rate_leaves_the_old_one():
     with pytest.raises(ValueError, match="learning_rate"):
         optimizer.learning_rate = -1
     assert optimizer.learning_rate == 0.1
+
+
+# ---- parts of a gradient ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", truth.LEVELS)
+@pytest.mark.parametrize("dtype", truth.DTYPES)
+def test_parts_add_up_with_what_rounding_leaves_out(dtype, level):
+    add = truth.kernels(level, dtype).apply_add_part
+    random = np.random.default_rng(3)
+    for n in (1, 7, 8, 9, 16, 17, 33):
+        parts = random.exponential(size=(3000, n)).astype(dtype)
+        parts[::7] *= -(10.0 ** random.integers(0, 6, (len(parts[::7]), n)))
+        total, excess = np.full(n + 16, 7, dtype), np.full(n + 16, 7, dtype)
+        total[:n] = excess[:n] = 0
+        for k, part in enumerate(parts):
+            add(total.ctypes.data, excess.ctypes.data, part.ctypes.data, n, k == len(parts) - 1)
+        assert (total[n:] == 7).all()
+        assert (excess[n:] == 7).all()
+        expected = parts.astype(np.longdouble).sum(axis=0)
+        np.testing.assert_allclose(total[:n], expected.astype(float), rtol=np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("level", truth.LEVELS)
+@pytest.mark.parametrize("dtype", truth.DTYPES)
+def test_nan_and_infinity_go_through_a_sum_of_parts(dtype, level):
+    parts = np.ones((4, 5), dtype)
+    parts[1, :4] = math.nan, math.inf, -math.inf, np.finfo(dtype).max
+    parts[2, 3] = np.finfo(dtype).max
+    total, excess = np.zeros(5, dtype), np.zeros(5, dtype)
+    for k, part in enumerate(parts):
+        truth.kernels(level, dtype).apply_add_part(
+            total.ctypes.data, excess.ctypes.data, part.ctypes.data, 5, k == 3
+        )
+    np.testing.assert_array_equal(total, [math.nan, math.inf, -math.inf, math.inf, 4])

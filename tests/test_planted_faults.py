@@ -168,7 +168,7 @@ FAULTS = {
     Fault(
         "tail of the derivatives dropped",
         ACTIVATIONS,
-        "if «i < n»:\n        store_first(dy + i, rule(",
+        "if «i < n»:\n        dz = rule(",
         "False",
     ): {},
     Fault("slope of the layer ignored", ACTIVATIONS, "return «dy * slope»", "dy"): {},

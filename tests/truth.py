@@ -24,6 +24,8 @@ LEVELS = _dispatch.available_levels()
 #: The levels with fused multiply-add, whose results are the same to the bit.
 FUSED = [level for level in LEVELS if level != "baseline"]
 DTYPES = ("float32", "float64")
+#: Gradients below these count as 0: the products they go into would be subnormal numbers.
+TRACES = {"float32": 2.0**-100, "float64": 2.0**-960}
 
 mp.prec = 120
 

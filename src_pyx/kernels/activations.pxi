@@ -6,6 +6,8 @@
 # not wanted the compiler drops its part. Value and slope are within 16 ULP of the true ones from
 # -inf to inf, roots and underflow included, and NaN gives NaN in both.
 #
+# Gradients are without traces (see simd.pxi): where a network is saturated they would be subnormal numbers.
+#
 # linear, relu and leaky_relu need no slope kept: their derivative is as well known from y.
 
 ctypedef void (*activation_rule)(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil
@@ -61,13 +63,14 @@ cdef inline void sweep_back(const gradient_rule rule, void* gradient, const void
                             Py_ssize_t n, double option) noexcept nogil:
     cdef real* dy = <real*>gradient
     cdef const real* y = <const real*>given
-    cdef vreal setting = vset1(<real>option)
+    cdef vreal setting = vset1(<real>option), dz
     cdef Py_ssize_t i = 0
     while i + VL <= n:
-        vstore(dy + i, rule(vload(dy + i), vload(y + i), setting))
+        vstore(dy + i, without_traces(rule(vload(dy + i), vload(y + i), setting)))
         i += VL
     if i < n:
-        store_first(dy + i, rule(load_first(dy + i, n - i), load_first(y + i, n - i), setting), n - i)
+        dz = rule(load_first(dy + i, n - i), load_first(y + i, n - i), setting)
+        store_first(dy + i, without_traces(dz), n - i)
 
 
 cdef inline vreal times_slope(vreal dy, vreal slope, vreal option) noexcept nogil:

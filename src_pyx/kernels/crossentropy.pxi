@@ -51,7 +51,7 @@ cdef inline vreal dense_logits(const bint across, real* d, const real* z, const 
             slope = vfma(load_first(d + i, n - i), ratio, -t)
             # A sure prediction's q sum(t) - t, without cancellation.
             slope = vselect(veq(logits, top), (sum_t - t) - excess, slope)
-            store_first(d + i, options.scale * slope, n - i)
+            store_first(d + i, without_traces(options.scale * slope), n - i)
             i += VL
     return sum_of(across, &loss)
 
@@ -144,7 +144,7 @@ cdef inline vreal sparse_logits(const bint across, real* d, const real* z, const
             q = factor * load_first(d + i, n - i)
             # A sure prediction's q - 1, without cancellation.
             missing = vselect(veq(chosen, top), -(factor * rest), q - scale)
-            store_first(d + i, vselect(is_label(across, label, i), missing, q), n - i)
+            store_first(d + i, without_traces(vselect(is_label(across, label, i), missing, q)), n - i)
             i += VL
     return (top - chosen) + vlog1p(rest)
 

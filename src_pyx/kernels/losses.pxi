@@ -4,7 +4,8 @@
 # loss's one option to a value, and writes the slope dvalue / dp beside it; `elementwise` runs it
 # over the batch and takes the mean over the columns. A crossentropy between distributions sums over
 # the classes: see crossentropy.pxi. Definitions are those of Keras 3; every gradient is the exact
-# derivative of the value reported, clipping and normalisation included. NaN goes through as NaN.
+# derivative of the value reported, clipping and normalisation included. NaN goes through as NaN. Where an
+# activation is part of a loss, gradients are without traces (see simd.pxi), as they are behind any other.
 #
 # Values are doubles, and vectors of float32 cannot hold all of them. A batch is done as if they could; a
 # row whose value does not come out finite is done again in double, by plain functions called `far_`. In float32
@@ -272,7 +273,7 @@ cdef inline vreal binary_crossentropy_logits(vreal z, vreal t, vreal smoothing,
     t = smoothed(t, smoothing, vset1(<real>0.5))
     w = vselect(is_negative, t, vset1(1) - t)
     difference = vfma(e, share, -w)
-    slope[0] = vselect(is_negative, difference, -difference)
+    slope[0] = without_traces(vselect(is_negative, difference, -difference))
     return vfma(vabs(z), w, log_part)
 
 

@@ -87,6 +87,18 @@ cdef inline vreal within_range(vreal a) noexcept nogil:
     return vmin(vset1(LARGEST), vmax(vset1(-LARGEST), a))
 
 
+# a, or 0 where it is below the smallest normal number.
+cdef inline vreal without_subnormals(vreal a) noexcept nogil:
+    return vselect(vlt(vabs(a), vset1(SMALLEST_NORMAL)), vzero(), a)
+
+
+# a, or 0 where it is below 2^-100 (float64: 2^-960): what is left of gradients that have died away. It moves
+# nothing, but the products it goes into are subnormal numbers, with which CPUs are slow.
+cdef inline vreal without_traces(vreal a) noexcept nogil:
+    return vselect(vlt(vabs(a), vset1(<real>(1.0261342003245941e-289 if FW_F64 else 7.888609052210118e-31))),
+                   vzero(), a)
+
+
 cdef inline real first_lane(vreal a) noexcept nogil:
     cdef real[VL] lanes
     vstore(lanes, a)

@@ -65,7 +65,7 @@ cdef inline void softmax_row_gradient(const bint across, real* dx, const real* d
         left = n - i
         share = load_first(y + i, left)
         # Products of a share are in range, where dy - mean may not be.
-        store_first(dx + i, vfma(share, load_first(dy + i, left), -(share * mean)), left)
+        store_first(dx + i, without_traces(vfma(share, load_first(dy + i, left), -(share * mean))), left)
         i += VL
 
 
@@ -126,7 +126,8 @@ cdef inline void log_softmax_row_gradient(const bint across, real* dx, const rea
     i = 0
     while i < n:
         left = n - i
-        store_first(dx + i, vfnma(vexp(load_first(y + i, left)), total, load_first(dy + i, left)), left)
+        store_first(dx + i, without_traces(vfnma(vexp(load_first(y + i, left)), total, load_first(dy + i, left))),
+                    left)
         i += VL
 
 

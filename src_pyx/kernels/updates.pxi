@@ -1,14 +1,9 @@
 # Optimizers: one pass over the flat vectors, element by element, in place.
 #
-# What an optimizer remembers decays step by step where gradients are 0. Numbers below the smallest normal one
-# become 0 at once: they would take hundreds of steps to get there, and CPUs are slow with them.
+# What an optimizer remembers decays step by step where gradients are 0. Before it comes to subnormal numbers,
+# with which CPUs are slow, it becomes 0.
 
 from libc.math cimport fmax, sqrt
-
-
-# a, or 0 where it is below the smallest normal number
-cdef inline vreal without_subnormals(vreal a) noexcept nogil:
-    return vselect(vlt(vabs(a), vset1(SMALLEST_NORMAL)), vzero(), a)
 
 
 # w -= learning_rate * g                                            options: learning_rate
@@ -19,13 +14,13 @@ cdef inline vreal sgd(vreal w, vreal g, const vreal* o) noexcept nogil:
 # v = momentum * v - learning_rate * g;  w += v                     options: learning_rate, momentum
 # (Polyak 1964, as Sutskever et al. 2013 write it)
 cdef inline vreal momentum(vreal w, vreal g, vreal* v, const vreal* o) noexcept nogil:
-    v[0] = without_subnormals(vfma(o[1], v[0], -(o[0] * g)))
+    v[0] = without_traces(vfma(o[1], v[0], -(o[0] * g)))
     return w + v[0]
 
 
 # v as above;  w += momentum * v - learning_rate * g                (Nesterov 1983, Sutskever et al. 2013)
 cdef inline vreal nesterov(vreal w, vreal g, vreal* v, const vreal* o) noexcept nogil:
-    v[0] = without_subnormals(vfma(o[1], v[0], -(o[0] * g)))
+    v[0] = without_traces(vfma(o[1], v[0], -(o[0] * g)))
     return w + vfma(o[1], v[0], -(o[0] * g))
 
 
@@ -41,7 +36,7 @@ cdef inline vreal adam(vreal w, vreal g, vreal* m, vreal* v, const vreal* o) noe
     cdef vreal nothing = g - g, square
     g = vmin(largest, vmax(-largest, g))
     square = vselect(vlt(vabs(g), smallest), vzero(), g * g)
-    m[0] = without_subnormals(vfma(o[1], (g - m[0]) + nothing, m[0]))
+    m[0] = without_traces(vfma(o[1], (g - m[0]) + nothing, m[0]))
     v[0] = without_subnormals(vfma(o[2], square - v[0], v[0]))
     return w - o[0] * m[0] / vfma(vsqrt(v[0]), o[4], o[3])
 
