@@ -40,15 +40,15 @@ def path_text(path: FilePath) -> str:
         got = type(path).__name__
         raise TypeError(_check.refusal("path", got, "a str, bytes or path-like")) from None
     if not text or "\0" in text:
-        raise ValueError(_check.refusal("path", repr(text), "a name without NUL characters"))
+        raise ValueError(_check.refusal("path", repr(text), "the name of a file"))
     return text
 
 
-def refuse_other_kinds(path: str, mode: int) -> None:
+def refuse_other_kinds(path: str, mode: int, argument: str = "path") -> None:
     """Raises ValueError where `mode`, of `os.stat`, is not that of a regular file."""
     if not stat.S_ISREG(mode):
         got = f"{path}, which is {_KINDS.get(stat.S_IFMT(mode), 'something else')}"
-        raise ValueError(_check.refusal("path", got, "a file"))
+        raise ValueError(_check.refusal(argument, got, "a file"))
 
 
 @contextlib.contextmanager

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from fastweights.cli.modelfile import load_model
+from fastweights.cli.modelfile import load_model, read_table
 from fastweights.cli.output import Output, add_json, count, note
 from fastweights.cli.report import report
-from fastweights.table import read_csv, score
+from fastweights.table import score
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs ``fastweights evaluate``."""
     output = Output(args)
-    model, preprocessor = load_model(args.model)
+    model, preprocessor = load_model(args.model, args.table)
     target = preprocessor.target
-    table = read_csv(args.table)
+    table = read_table(args.table)
     truth, known = preprocessor.truth(table)
     if not known.any():
         raise ValueError(f"{args.table}: no row has a {target.name!r} that the model knows")
@@ -35,4 +35,5 @@ def run(args: argparse.Namespace) -> int:
     figures = score(target, truth, preprocessor.inverse_transform(model.predict(x)))
     output.say(report(target, figures, count(len(truth), "row")))
     output.result({"task": target.task, "target": target.name, "rows": len(truth), **figures})
+    output.finish()
     return 0

@@ -111,7 +111,11 @@ class Preprocessor:
         """The features: float64 (rows, features). ValueError where the table lacks a column."""
         lacking = [column.name for column in self.columns if column.name not in table.columns]
         if lacking:
-            names = ", ".join(repr(name) for name in lacking[:5]) + ", ..." * (len(lacking) > 5)
+            near = {name: table.nearest(name) for name in lacking[:5]}
+            names = ", ".join(
+                f"{name!r} (is it {close!r}?)" if close else repr(name)
+                for name, close in near.items()
+            ) + ", ..." * (len(lacking) > 5)
             got = f"{len(lacking)} of the columns that the model uses"
             raise ValueError(f"{table.source}: lacks {got}: {names}")
         blocks = [column.encode(table[column.name], table.decimal) for column in self.columns]
