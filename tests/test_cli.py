@@ -839,7 +839,7 @@ def test_evaluate_without_the_target_is_refused(regression, tmp_path, capsys):
         ("--layers 3,2:nothing", "--layers: got 'nothing'"),
         ("--layers 99999999,99999999", "--layers: got 9,999,999,900,000,000 parameters"),
         ("--layers 3,2 --seed 18446744073709551616", "--seed: got 18446744073709551616"),
-        ("--layers 3,2 --rows " + "9" * 400, "--rows: got 999,"),
+        ("--layers 3,2 --rows " + "9" * 400, "--rows: got 9,999,"),
         ("--layers 3,2 --rows 999999999999999", "--rows: got 999,999,999,999,999 rows, which"),
         ("--layers 3,2 --loss nothing", "--loss: got 'nothing'"),
         ("--layers 3,1 --loss sparse_categorical_crossentropy", "use binary_crossentropy"),

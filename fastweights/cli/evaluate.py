@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from fastweights._json import shown
 from fastweights.cli.modelfile import load_model, read_table
 from fastweights.cli.output import Output, add_json, count, note
 from fastweights.cli.report import report
@@ -25,9 +26,9 @@ def run(args: argparse.Namespace) -> int:
     table = read_table(args.table)
     truth, known = preprocessor.truth(table)
     if not known.any():
-        raise ValueError(f"{args.table}: no row has a {target.name!r} that the model knows")
+        raise ValueError(f"{args.table}: no row has a {shown(target.name)} that the model knows")
     if not known.all():
-        note(f"left out for want of a known {target.name!r}: {count((~known).sum(), 'row')}")
+        note(f"left out for want of a known {shown(target.name)}: {count((~known).sum(), 'row')}")
         table, truth = table.take(known), truth[known]
     x = preprocessor.transform(table)
     for remark in preprocessor.remarks(table):

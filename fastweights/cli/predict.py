@@ -15,6 +15,7 @@ from typing import BinaryIO, TextIO
 import numpy as np
 
 from fastweights import _check, _files
+from fastweights._json import shown
 from fastweights.cli.modelfile import load_model, read_table
 from fastweights.cli.output import check_writable, note, to_stream
 from fastweights.table.targets import ClassTarget, NumberTarget
@@ -60,8 +61,8 @@ def _note_unknown_letters(header: list[str]) -> None:
     lacking = [name for name in header if name.encode(encoding, "replace").decode(encoding) != name]
     if lacking:
         note(
-            f"standard output, in {encoding}, lacks letters of {lacking[0]!r}, which become '?'; "
-            "--out FILE has them all"
+            f"standard output, in {encoding}, lacks letters of {shown(lacking[0])}, "
+            "which become '?'; --out FILE has them all"
         )
 
 

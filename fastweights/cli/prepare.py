@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastweights._json import shown
 from fastweights.cli.modelfile import read_table
 from fastweights.cli.output import Output, count, naming_options
 from fastweights.table import Preprocessor, Table, find_task, has_target, split
@@ -59,13 +60,13 @@ def prepare(args: argparse.Namespace, output: Output) -> Data:
     task, reason = find_task(table[args.target], table.decimal)
     if args.task is not None:
         task, reason = args.task, "as --task says"
-    output.say(f"target {args.target!r}: {task}, {reason}")
+    output.say(f"target {shown(args.target)}: {task}, {reason}")
     table = _with_target(table, args.target, task, output)
     train, validation, test = _parts(len(table), args)
     with naming_options("target", "log_target"):
         preprocessor = Preprocessor.fit(table, args.target, train, task, args.log_target)
     for column, reason in preprocessor.dropped.items():
-        output.say(f"column {column!r} is not used: {reason}")
+        output.say(f"column {shown(column)} is not used: {reason}")
     for remark in preprocessor.remarks(table.take(np.concatenate([validation, test]))):
         output.say(f"held-out rows: {remark}")
     data = Data(
@@ -93,7 +94,7 @@ def _with_target(table: Table, target: str, task: str, output: Output) -> Table:
     """The rows whose target is known; ValueError where they are too few."""
     known = has_target(table[target], task, table.decimal)
     if not known.all():
-        output.say(f"left out for want of a {target!r}: {count((~known).sum(), 'row')}")
+        output.say(f"left out for want of a {shown(target)}: {count((~known).sum(), 'row')}")
         table = table.take(known)
     if len(table) < MIN_ROWS:
         expected = f"at least {MIN_ROWS} to learn from and be tested on"

@@ -16,6 +16,7 @@ import numpy as np
 
 from fastweights import _check, _files
 from fastweights._core import philox
+from fastweights._json import shown
 
 DELIMITERS = ",;\t|"
 SNIFFED_RECORDS = 50
@@ -64,8 +65,8 @@ class Table:
         if name in self.columns:
             return self.columns[name]
         near = self.nearest(name)
-        hint = f"; did you mean {near!r}?" if near else ""
-        raise ValueError(f"{self.source}: no column {name!r} among {len(self.columns)}{hint}")
+        hint = f"; did you mean {shown(near)}?" if near else ""
+        raise ValueError(f"{self.source}: no column {shown(name)} among {len(self.columns)}{hint}")
 
     def nearest(self, name: str) -> str | None:
         """The column whose name is most like this one, where one is."""
@@ -103,7 +104,7 @@ def read_csv(path: _files.FilePath) -> Table:
     names = [name.strip() or f"column_{place}" for place, name in enumerate(header, start=1)]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise ValueError(f"{source}: line 1 names the column {repeated[0]!r} more than once")
+        raise ValueError(f"{source}: line 1 names the column {shown(repeated[0])} more than once")
     cells = []
     for line, record in records:
         if len(record) != len(names):
