@@ -6,6 +6,7 @@ Only what is a file is opened; all is written or nothing; errors name the file.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import platform
@@ -26,7 +27,6 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-
 
 #: The temporary files that this process is writing now.
 _being_written: set[str] = set()
@@ -126,14 +126,22 @@ def _give_owner_and_mode(descriptor: int, replaced: os.stat_result) -> None:
     mode = stat.S_IMODE(replaced.st_mode)
     own = os.fstat(descriptor)
     if own.st_uid != replaced.st_uid:
-        with contextlib.suppress(PermissionError):
-            os.fchown(descriptor, replaced.st_uid, -1)
-    if own.st_gid != replaced.st_gid:
-        try:
-            os.fchown(descriptor, -1, replaced.st_gid)
-        except PermissionError:  # To another group the file is what it was to anybody.
-            mode = mode & ~stat.S_IRWXG | (mode & stat.S_IRWXO) << 3
+        _was_given(descriptor, replaced.st_uid, -1)
+    if own.st_gid != replaced.st_gid and not _was_given(descriptor, -1, replaced.st_gid):
+        # To another group the file is what it was to anybody.
+        mode = mode & ~stat.S_IRWXG | (mode & stat.S_IRWXO) << 3
     os.fchmod(descriptor, mode)
+
+
+def _was_given(descriptor: int, owner: int, group: int) -> bool:
+    """Gives the file to an owner or group, where this user may, and a container knows them."""
+    try:
+        os.fchown(descriptor, owner, group)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EACCES, errno.EINVAL):
+            raise
+        return False
+    return True
 
 
 def _temporary_stem(target: str) -> str:

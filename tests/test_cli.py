@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import run_python
 
 import fastweights as fw
 from fastweights import cli, layers
@@ -432,6 +433,29 @@ def test_ctrl_c_during_the_import_is_no_traceback(tmp_path, module, script):
     )
     assert done.returncode == 130
     assert done.stderr == b"fastweights: error: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("FASTWEIGHTS_ISA", "z80"), ("FASTWEIGHTS_GRAIN", "x"), ("FASTWEIGHTS_NUM_THREADS", "x")],
+)
+def test_settings_in_the_environment_that_are_no_good_are_one_line(name, value):
+    done = subprocess.run(
+        [*COMMAND, "info"],
+        cwd=HERE,
+        env={**os.environ, name: value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("fastweights: error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_program_that_uses_the_library_keeps_its_tracebacks():
+    run = run_python("import sys, fastweights.cli; assert sys.excepthook is sys.__excepthook__")
+    assert run.returncode == 0, run.stderr
 
 
 # ---- where it prints -----------------------------------------------------------------------------

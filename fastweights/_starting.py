@@ -1,4 +1,4 @@
-"""Ctrl-C while the command is still being imported, which `cli.main` cannot catch yet.
+"""What goes wrong while the command is still being imported, which `cli.main` cannot catch yet.
 
 Imported before everything else. It does nothing in a program that merely uses the library.
 """
@@ -18,16 +18,21 @@ def _is_the_command() -> bool:
     return os.path.splitext(os.path.basename(started))[0] == "fastweights"
 
 
-def _without_traceback(
+def _in_one_line(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    if not issubclass(kind, KeyboardInterrupt):
+    """Ctrl-C, and settings in the environment that are no good, as `cli.main` tells them."""
+    if issubclass(kind, KeyboardInterrupt):
+        message, code = "interrupted", 130
+    elif issubclass(kind, (ValueError, ImportError)):
+        message, code = " ".join(str(error).split()), 2
+    else:
         return sys.__excepthook__(kind, error, trace)
     if sys.stderr is not None:
-        sys.stderr.write("fastweights: error: interrupted\n")
+        sys.stderr.write(f"fastweights: error: {message}\n")
         sys.stderr.flush()
-    os._exit(130)
+    os._exit(code)
 
 
 if _is_the_command():
-    sys.excepthook = _without_traceback
+    sys.excepthook = _in_one_line
