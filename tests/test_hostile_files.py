@@ -22,6 +22,7 @@ from damage import cases, damaged_bytes, damaged_json, damaged_text
 import fastweights as fw
 from fastweights import cli, layers
 from fastweights.cli.modelfile import TABLE_KEY
+from fastweights.table import Preprocessor
 
 DESCRIPTION = "fastweights.model"
 ROOM = 16 * 2**20
@@ -390,6 +391,21 @@ def test_hostile_files_are_refused_in_little_memory(honest, tmp_path, kind, name
     finally:
         tracemalloc.stop()
     assert peak <= 2 * len(content) + ROOM, f"{peak / 2**20:.0f} MiB for {len(content):,} bytes"
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_hostile_preprocessings_are_refused_in_little_memory(name):
+    text = TEXTS[name]
+    signal.alarm(60)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="preprocessing: got") as raised:
+            Preprocessor.from_json(text)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(str(raised.value)) < 2000
+    assert peak <= 2 * len(text) + ROOM
 
 
 def test_the_hostile_files_are_hostile_for_their_own_sake(honest, tmp_path):

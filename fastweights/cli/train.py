@@ -1,4 +1,7 @@
-"""Train a network on a CSV table, report on rows it has not seen, and write the model to a file."""
+"""Train a network on a CSV table, report on rows it has not seen, and write the model to a file.
+
+Ctrl-C ends the training; the best epoch so far is reported and written all the same.
+"""
 
 from __future__ import annotations
 
@@ -115,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
     data = prepare(args, output)
     model = build(args, data)
     training = fit(args, model, data)
+    save_model(args.out, model, data.preprocessor)
     output.say(training.summary())
 
     target = data.preprocessor.target
@@ -122,7 +126,6 @@ def run(args: argparse.Namespace) -> int:
     predictions = data.preprocessor.inverse_transform(model.predict(x))
     figures = score(target, truth, predictions)
     output.say("\n" + report(target, figures, count(len(truth), "unseen row")))
-    save_model(args.out, model, data.preprocessor)
     output.say(f"\nmodel: {args.out}")
     if args.plot:
         from fastweights.cli.plot import draw
