@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 from typing import TYPE_CHECKING, Any
 
+from fastweights import _starting  # noqa: F401  (before what takes long to import)
 from fastweights.config import (
     config,
     get_num_threads,

@@ -6,6 +6,7 @@ Only what is a file is opened; all is written or nothing; errors name the file.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import platform
@@ -27,7 +28,6 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 
-
 #: The temporary files that this process is writing now.
 _being_written: set[str] = set()
 
@@ -40,15 +40,15 @@ def path_text(path: FilePath) -> str:
         got = type(path).__name__
         raise TypeError(_check.refusal("path", got, "a str, bytes or path-like")) from None
     if not text or "\0" in text:
-        raise ValueError(_check.refusal("path", repr(text), "a name without NUL characters"))
+        raise ValueError(_check.refusal("path", repr(text), "the name of a file"))
     return text
 
 
-def refuse_other_kinds(path: str, mode: int) -> None:
+def refuse_other_kinds(path: str, mode: int, argument: str = "path") -> None:
     """Raises ValueError where `mode`, of `os.stat`, is not that of a regular file."""
     if not stat.S_ISREG(mode):
         got = f"{path}, which is {_KINDS.get(stat.S_IFMT(mode), 'something else')}"
-        raise ValueError(_check.refusal("path", got, "a file"))
+        raise ValueError(_check.refusal(argument, got, "a file"))
 
 
 @contextlib.contextmanager
@@ -126,14 +126,22 @@ def _give_owner_and_mode(descriptor: int, replaced: os.stat_result) -> None:
     mode = stat.S_IMODE(replaced.st_mode)
     own = os.fstat(descriptor)
     if own.st_uid != replaced.st_uid:
-        with contextlib.suppress(PermissionError):
-            os.fchown(descriptor, replaced.st_uid, -1)
-    if own.st_gid != replaced.st_gid:
-        try:
-            os.fchown(descriptor, -1, replaced.st_gid)
-        except PermissionError:  # To another group the file is what it was to anybody.
-            mode = mode & ~stat.S_IRWXG | (mode & stat.S_IRWXO) << 3
+        _was_given(descriptor, replaced.st_uid, -1)
+    if own.st_gid != replaced.st_gid and not _was_given(descriptor, -1, replaced.st_gid):
+        # To another group the file is what it was to anybody.
+        mode = mode & ~stat.S_IRWXG | (mode & stat.S_IRWXO) << 3
     os.fchmod(descriptor, mode)
+
+
+def _was_given(descriptor: int, owner: int, group: int) -> bool:
+    """Gives the file to an owner or group, where this user may, and a container knows them."""
+    try:
+        os.fchown(descriptor, owner, group)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EACCES, errno.EINVAL):
+            raise
+        return False
+    return True
 
 
 def _temporary_stem(target: str) -> str:

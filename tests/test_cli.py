@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import run_python
 
 import fastweights as fw
 from fastweights import cli, layers
@@ -20,6 +22,9 @@ from fastweights.cli.modelfile import TABLE_KEY
 from fastweights.serialization import read_metadata
 
 ROWS = 300
+HERE = Path(__file__).parent
+COMMAND = [sys.executable, "-m", "fastweights"]
+posix = pytest.mark.skipif(os.name != "posix", reason="signals and shells of POSIX")
 
 
 def write_csv(path: Path, columns: dict[str, object]) -> str:
@@ -313,9 +318,9 @@ def test_a_reader_that_stops_early_is_no_error(regression, tmp_path):
     many = write_csv(
         tmp_path / "many.csv", {"size": [50] * rows, "town": ["x"] * rows, "kind": ["y"] * rows}
     )
-    command = [sys.executable, "-m", "fastweights", "predict", regression, many]
+    command = [*COMMAND, "predict", regression, many]
     with subprocess.Popen(
-        command, cwd=Path(__file__).parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout.readline().strip() == b"rent"
         process.stdout.close()
@@ -325,31 +330,227 @@ def test_a_reader_that_stops_early_is_no_error(regression, tmp_path):
     assert b"BrokenPipe" not in complaints
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is POSIX")
-def test_ctrl_c_ends_training_with_130_and_leaves_no_file(table, tmp_path):
+# ---- Ctrl-C --------------------------------------------------------------------------------------
+
+
+def listen() -> None:
+    """Hears Ctrl-C also where the tests run in the background, which a shell lets ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@posix
+@pytest.mark.parametrize("patience", ["0", "1000000"])
+def test_ctrl_c_in_training_keeps_the_best_epoch_writes_it_and_exits_with_130(
+    table, tmp_path, patience
+):
     out = tmp_path / "m.safetensors"
-    command = [sys.executable, "-m", "fastweights", "train", table, "--target", "rent"]
-    command += ["--out", str(out), "--epochs", "10000000", "--patience", "0"]
-
-    def listen() -> None:
-        """Also where the tests run in the background, which a shell lets ignore Ctrl-C."""
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
+    argv = [*COMMAND, "train", table, "--target", "rent", "--out", str(out), "--json"]
+    argv += ["--epochs", "10000000", "--patience", patience]
     with subprocess.Popen(
-        command,
-        cwd=Path(__file__).parent,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        preexec_fn=listen,
+        argv, cwd=HERE, stderr=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=listen
     ) as process:
-        assert b"epoch 1/" in process.stderr.readline()
+        while b"epoch 1/" not in process.stderr.readline():
+            pass
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-        complaints = process.stderr.read()
-        assert process.wait(30) == 130
-    assert complaints.endswith(b"fastweights: error: interrupted\n")
+        printed, complaints = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"note: interrupted: going on with what was learnt so far" in complaints
+    assert b"60 unseen rows, rent" in complaints
     assert b"Traceback" not in complaints
+    figures = json.loads(printed)
+    assert figures["interrupted"] is True
+    assert 1 <= figures["best_epoch"] <= figures["epochs"]
+    assert len(fw.load(out).layers) == 3
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("patience", ["0", "5"])
+def test_the_weights_written_after_an_interrupt_are_those_of_the_best_finished_epoch(
+    table, tmp_path, monkeypatch, capsys, patience
+):
+    """The third epoch is interrupted; two epochs alone, or the better of them, are what remains."""
+    argv = ["train", table, "--target", "rent", "--patience", patience, "--quiet"]
+    uninterrupted = str(tmp_path / "two")
+    expected = run_json(capsys, *argv, "--epochs", "2", "--out", uninterrupted)
+    evaluate, calls = fw.training.evaluate, []
+
+    def interrupt(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return evaluate(*arguments, **options)
+
+    monkeypatch.setattr(fw.training, "evaluate", interrupt)
+    out = str(tmp_path / "interrupted")
+    assert cli.main([*argv, "--epochs", "9", "--out", out, "--json"]) == 130
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["epochs"] == 2
+    for name in ("best_epoch", "mae", "loss", "val_loss"):
+        assert figures[name] == expected[name]
+    assert fw.load(out).parameters.tobytes() == fw.load(uninterrupted).parameters.tobytes()
+
+
+def test_ctrl_c_before_an_epoch_is_finished_and_a_second_one_write_nothing(
+    table, tmp_path, monkeypatch, capsys
+):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    argv = ["train", table, "--target", "rent", "--out", str(tmp_path / "m"), "--quiet"]
+    for function in ("evaluate", "_epoch"):
+        with monkeypatch.context() as patched:
+            patched.setattr(fw.training, function, interrupt)
+            assert cli.main(argv) == 130
+    monkeypatch.setattr(fw.serialization, "write", interrupt)
+    assert cli.main([*argv, "--epochs", "1"]) == 130
+    assert capsys.readouterr().err == "fastweights: error: interrupted\n" * 3
     assert list(tmp_path.iterdir()) == []
+
+
+@posix
+@pytest.mark.parametrize("module", ["numpy", "argparse", "csv"])
+@pytest.mark.parametrize("script", [True, False])
+def test_ctrl_c_during_the_import_is_no_traceback(tmp_path, module, script):
+    (tmp_path / f"{module}.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n"
+    )
+    command = [sys.executable, "-m", "fastweights"]
+    if script:  # as pip writes it
+        command = [sys.executable, str(tmp_path / "fastweights")]
+        Path(command[1]).write_text(
+            "import sys\nfrom fastweights.cli import main\nsys.exit(main())\n"
+        )
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [*command, "predict", "a", "b"],
+        cwd=HERE,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        preexec_fn=listen,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 130
+    assert done.stderr == b"fastweights: error: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("FASTWEIGHTS_ISA", "z80"), ("FASTWEIGHTS_GRAIN", "x"), ("FASTWEIGHTS_NUM_THREADS", "x")],
+)
+def test_settings_in_the_environment_that_are_no_good_are_one_line(name, value):
+    done = subprocess.run(
+        [*COMMAND, "info"],
+        cwd=HERE,
+        env={**os.environ, name: value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("fastweights: error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_program_that_uses_the_library_keeps_its_tracebacks():
+    run = run_python("import sys, fastweights.cli; assert sys.excepthook is sys.__excepthook__")
+    assert run.returncode == 0, run.stderr
+
+
+# ---- where it prints -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("errors_too", [True, False])
+def test_a_reader_that_stops_early_ends_the_printing_alone(table, tmp_path, errors_too):
+    out = tmp_path / "m.safetensors"
+    argv = [*COMMAND, "train", table, "--target", "rent", "--out", str(out), "--epochs", "3"]
+    with subprocess.Popen(
+        argv,
+        cwd=HERE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if errors_too else subprocess.PIPE,
+    ) as process:
+        assert b"300 rows" in process.stdout.readline()
+        process.stdout.close()
+        complaints = b"" if errors_too else process.stderr.read()
+        assert process.wait(60) == 0
+    assert b"rror" not in complaints
+    assert fw.load(out).count_params() > 0
+
+
+def in_a_shell(redirection: str, *argv: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ["sh", "-c", f'exec "$0" "$@" {redirection}', *COMMAND, *argv],
+        cwd=HERE,
+        env={**os.environ, **environment},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@posix
+@pytest.mark.parametrize("redirection", [">&-", ">&- 2>&-", "2>&-"])
+def test_closed_streams(table, regression, tmp_path, redirection):
+    out = tmp_path / "m.safetensors"
+    argv = ["train", table, "--target", "rent", "--out", str(out), "--epochs", "3"]
+    for command in (argv, [*argv, "--json"], ["evaluate", regression, table], ["info"], ["--help"]):
+        done = in_a_shell(redirection, *command)
+        assert done.returncode == 0, done.stderr
+        assert b"Traceback" not in done.stderr
+    assert fw.load(out).count_params() > 0
+    unseen = write_csv(tmp_path / "new.csv", {"size": [80], "town": ["Atlantis"], "kind": ["vast"]})
+    done = in_a_shell(redirection, "predict", regression, unseen)
+    if redirection == "2>&-":  # Notes do not go among the predictions.
+        assert done.returncode == 0
+        assert done.stdout.startswith(b"rent\n")
+        assert done.stdout.count(b"\n") == 2
+    else:
+        assert done.returncode == 2
+        assert done.stderr in (b"", CLOSED)
+
+
+CLOSED = (
+    b"fastweights: error: --out: got none, and a standard output that is closed, "
+    b"expected a file for the predictions\n"
+)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no device that is full")
+def test_a_full_standard_output_is_an_error_after_the_work(table, regression, tmp_path):
+    out = tmp_path / "m.safetensors"
+    argv = ["train", table, "--target", "rent", "--out", str(out), "--epochs", "3", "--quiet"]
+    for command in (argv, [*argv, "--json"], ["predict", regression, table], ["info"]):
+        done = in_a_shell(">/dev/full", *command)
+        assert done.returncode == 2
+        complaint = done.stderr.splitlines()[-1]
+        assert complaint == b"fastweights: error: standard output: No space left on device"
+        assert b"Traceback" not in done.stderr
+    assert fw.load(out).count_params() > 0
+
+
+@posix
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "ascii:strict"])
+def test_letters_that_standard_output_lacks(tmp_path, encoding):
+    rng = np.random.default_rng(0)
+    size = rng.uniform(size=60)
+    kinds = np.where(size > 0.5, "größer ≥", "kleiner →")
+    wide = write_csv(tmp_path / "t.csv", {"Fläche ㎡": size, "Größe ∑": kinds})
+    out = str(tmp_path / "m.safetensors")
+    argv = ["train", wide, "--target", "Größe ∑", "--out", out, "--epochs", "2"]
+    done = in_a_shell("", *argv, PYTHONIOENCODING=encoding)
+    assert done.returncode == 0, done.stderr
+    assert b"? ?'" in done.stdout or b"e ?'" in done.stdout
+    done = in_a_shell("", "predict", out, wide, PYTHONIOENCODING=encoding)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0].endswith(b" ?")
+    assert done.stderr.count(b"\n") == 1
+    assert b"note: standard output, in " in done.stderr
+    csv_file = tmp_path / "p.csv"
+    done = in_a_shell("", "predict", out, wide, "--out", str(csv_file), PYTHONIOENCODING=encoding)
+    assert done.stderr == b""
+    assert csv_file.read_text(encoding="utf-8").startswith("Größe ∑,")
 
 
 # ---- gradcheck, info, help -----------------------------------------------------------------------
@@ -442,33 +643,46 @@ def test_layers_spec():
         ("--target nothing", "no column 'nothing'"),
         ("--target rant", "did you mean 'rent'"),
         ("--target rent --task guess", "invalid choice: 'guess'"),
-        ("--target town --task regression", "target: got"),
-        ("--target kind --log-target", "log_target: got the classes in column 'kind'"),
+        ("--target town --task regression", "--target: got"),
+        ("--target kind --log-target", "--log-target: got the classes in column 'kind'"),
         ("--target id", "classes that repeat"),
         ("--target country", "at least two classes"),
         ("--target rent --layers 64:rellu", "did you mean 'relu'"),
-        ("--target rent --layers 64,,2", "layers: got '64,,2'"),
-        ("--target rent --layers 64:", "layers: got '64:'"),
-        ("--target rent --layers 0", "layers: got '0'"),
-        ("--target rent --layers -3", "layers"),
-        ("--target rent --activation nothing", "activation: got 'nothing'"),
-        ("--target rent --loss nothing", "loss: got 'nothing'"),
+        ("--target rent --layers 64,,2", "--layers: got '64,,2'"),
+        ("--target rent --layers 64:", "--layers: got '64:'"),
+        ("--target rent --layers 0", "--layers: got '0'"),
+        ("--target rent --layers -3", "--layers: got '-3'"),
+        ("--target rent --layers abc", "--layers: got 'abc', expected UNITS[:ACTIVATION],..."),
+        ("--target rent --layers 99999999999", "--layers: got '99999999999', expected UNITS"),
+        ("--target rent --layers " + "9" * 9000, "--layers: got '999"),
+        (
+            "--target rent --layers 999999999,999999999",
+            "--layers: got 1,000,000,000,999,999,998 parameters",
+        ),
+        ("--target rent --activation nothing", "--activation: got 'nothing'"),
+        ("--target rent --loss nothing", "--loss: got 'nothing', expected one of mean_squared"),
+        ("--target rent --loss poisson", "--loss: got 'poisson', expected one of mean_squared"),
+        ("--target kind --loss mse", "--loss: got mse for the classes of column 'kind'"),
+        ("--target kind --task classification --loss mse", "--loss: got mse for the classes"),
         ("--target rent --epochs 0", "--epochs: got 0"),
         ("--target rent --epochs many", "invalid int value: 'many'"),
-        ("--target rent --batch-size 0", "batch_size: got 0"),
-        ("--target rent --learning-rate -1", "learning_rate: got -1"),
-        ("--target rent --learning-rate nan", "learning_rate: got nan"),
+        ("--target rent --batch-size 0", "--batch-size: got 0"),
+        ("--target rent --learning-rate -1", "--learning-rate: got -1"),
+        ("--target rent --learning-rate 0", "--learning-rate: got 0.0, expected a finite number"),
+        ("--target rent --learning-rate nan", "--learning-rate: got nan"),
         ("--target rent --momentum 0.5", "--momentum: got adam"),
-        ("--target rent --optimizer sgd --momentum 1", "momentum: got 1"),
-        ("--target rent --patience -1", "patience: got -1"),
-        ("--target rent --seed -1", "seed: got -1"),
-        ("--target rent --seed 99999999999999999999", "seed: got 99999999999999999999"),
-        ("--target rent --threads 0", "got 0"),
+        ("--target rent --optimizer sgd --momentum 1", "--momentum: got 1"),
+        ("--target rent --patience -1", "--patience: got -1, expected at least 0"),
+        ("--target rent --seed -1", "--seed: got -1"),
+        ("--target rent --seed 99999999999999999999", "--seed: got 99999999999999999999"),
+        ("--target rent --threads 0", "--threads: got 0, expected at least 1"),
         ("--target rent --test-fraction 0", "--test-fraction: got 0"),
         ("--target rent --test-fraction 1", "--test-fraction: got 1"),
         ("--target rent --test-fraction 0.999", "rows to train on"),
         ("--target rent --validation-fraction 1", "--validation-fraction: got 1"),
         ("--target rent --out .", "--out: got the directory"),
+        ("--target rent --out /dev/full", "--out: got /dev/full, which is a device"),
+        ("--target rent --out " + "n" * 300, "--out: cannot write to nnn"),
         ("--target rent --out no/such/folder/m", "--out: cannot write"),
         ("--target rent --plot no/such/folder/p.png", "--plot: cannot write"),
         ("--target rent --plot picture.doc", "--plot: got picture.doc"),
@@ -480,6 +694,89 @@ def test_train_refuses(table, tmp_path, monkeypatch, capsys, options, message):
     monkeypatch.chdir(tmp_path)
     assert message in refused(capsys, "train", table, *options.split())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_options_are_looked_at_before_the_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for options in (
+        "--layers abc",
+        "--layers 3:rellu",
+        "--activation nothing",
+        "--loss nothing",
+        "--task classification --loss mse",
+        "--epochs 0",
+        "--patience -1",
+        "--batch-size 0",
+        "--learning-rate 0",
+        "--momentum 0.5",
+        "--optimizer sgd --momentum 1",
+        "--test-fraction 0",
+        "--validation-fraction 1",
+        "--seed -1",
+        "--threads 0",
+        "--out .",
+        "--plot picture.doc",
+    ):
+        complaint = refused(capsys, "train", "none.csv", "--target", "y", *options.split())
+        option = options.split()[-2]
+        assert complaint.startswith(f"fastweights: error: {option}: got "), complaint
+    assert "none.csv: No such file" in refused(capsys, "train", "none.csv", "--target", "y")
+    assert list(tmp_path.iterdir()) == []
+
+
+@posix
+def test_a_place_without_room_is_noticed_before_training(table, tmp_path, capsys):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        out = str(tmp_path / "m")
+        complaint = refused(capsys, "train", table, "--target", "rent", "--out", out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert complaint == f"fastweights: error: --out: cannot write to {out} (File too large)\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@posix
+def test_what_is_no_file_is_refused_at_once(table, regression, tmp_path, capsys):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path, kind in ((pipe, "pipe"), ("/dev/zero", "device"), (tmp_path, "directory")):
+        words = f"path: got {path}, which is a {kind}, expected a file"
+        assert words in refused(capsys, "train", str(path), "--target", "y")
+        for command in ("predict", "evaluate"):
+            assert words in refused(capsys, command, regression, str(path))
+            assert words in refused(capsys, command, str(path), table)
+        assert words in refused(capsys, "gradcheck", str(path))
+
+
+def test_memory_that_is_not_there_is_one_line(table, monkeypatch, capsys):
+    def take(size):
+        return lambda *arguments: np.empty(size, np.uint8)
+
+    monkeypatch.setattr(cli.modelfile, "read_csv", take(2**62))
+    assert "out of memory: Unable to allocate" in refused(capsys, "train", table, "--target", "y")
+
+
+def test_model_and_table_in_the_wrong_order(regression, table, capsys):
+    for command in ("predict", "evaluate"):
+        complaint = refused(capsys, command, table, regression)
+        assert f"MODEL: got {table}, which is none, and the model {regression} after" in complaint
+    assert "this is a model, expected a CSV" in refused(
+        capsys, "train", regression, "--target", "y"
+    )
+
+
+def test_a_column_of_nearly_the_same_name_is_suggested(regression, tmp_path, capsys):
+    new = write_csv(tmp_path / "n.csv", {"Size": [1], "towns": ["x"], "kind": ["y"]})
+    words = "lacks 2 of the columns that the model uses: 'size' (is it 'Size'?), 'town' (is it 'to"
+    assert words in refused(capsys, "predict", regression, new)
+
+
+def test_complaints_are_one_line_whatever_was_typed(capsys):
+    for argv in (["train", "x", "--target", "y", "a\nb"], ["a\nb"], ["predict", "a\nb", "c\rd"]):
+        refused(capsys, *argv)
 
 
 @pytest.mark.parametrize(
@@ -506,7 +803,7 @@ def test_train_refuses_files(tmp_path, capsys, content, message):
 
 def test_log_target_of_negative_numbers_is_refused(tmp_path, capsys):
     path = write_csv(tmp_path / "t.csv", {"x": np.linspace(0, 1, 20) ** 2, "y": range(-1, 19)})
-    assert "log_target: got -1" in refused(capsys, "train", path, "--target", "y", "--log-target")
+    assert "--log-target: got -1" in refused(capsys, "train", path, "--target", "y", "--log-target")
 
 
 def test_an_input_is_never_written_over(table, regression, capsys):
@@ -533,7 +830,7 @@ def test_wrong_model_files_are_refused(command, regression, table, tmp_path, cap
     model.save(other, metadata={TABLE_KEY: read_metadata(regression)[TABLE_KEY]})
     assert "does not fit" in refused(capsys, command, other, table)
     model.save(other, metadata={TABLE_KEY: "{}"})
-    assert "damaged" in refused(capsys, command, other, table)
+    assert "preprocessing: got {}" in refused(capsys, command, other, table)
     assert "No such file" in refused(capsys, command, str(tmp_path / "none"), table)
     assert "directory" in refused(capsys, command, str(tmp_path), table)
 
@@ -546,7 +843,7 @@ def test_wrong_tables_for_a_model_are_refused(command, regression, table, tmp_pa
     )
     assert "No such file" in refused(capsys, command, regression, str(tmp_path / "none.csv"))
     assert "directory" in refused(capsys, command, regression, str(tmp_path))
-    assert "not a text file" in refused(capsys, command, regression, regression)
+    assert "this is a model" in refused(capsys, command, regression, regression)
 
 
 def test_evaluate_without_the_target_is_refused(regression, tmp_path, capsys):
@@ -563,12 +860,16 @@ def test_evaluate_without_the_target_is_refused(regression, tmp_path, capsys):
         ("model.safetensors --layers 3,2", "MODEL or --layers: got both"),
         ("--layers 3", "--layers: got '3'"),
         ("--layers 3:relu,2", "--layers: got '3:relu,2'"),
-        ("--layers 3,2:nothing", "activation: got 'nothing'"),
-        ("--layers 3,2 --loss nothing", "loss: got 'nothing'"),
+        ("--layers 3,2:nothing", "--layers: got 'nothing'"),
+        ("--layers 99999999,99999999", "--layers: got 9,999,999,900,000,000 parameters"),
+        ("--layers 3,2 --seed 18446744073709551616", "--seed: got 18446744073709551616"),
+        ("--layers 3,2 --rows " + "9" * 400, "--rows: got 9,999,"),
+        ("--layers 3,2 --rows 999999999999999", "--rows: got 999,999,999,999,999 rows, which"),
+        ("--layers 3,2 --loss nothing", "--loss: got 'nothing'"),
         ("--layers 3,1 --loss sparse_categorical_crossentropy", "use binary_crossentropy"),
         ("--layers 3,2 --rows 0", "--rows: got 0"),
         ("--layers 3,2 --seed -1", "--seed: got -1"),
-        ("--layers 3,2 --tolerance 0", "tolerance: got 0"),
+        ("--layers 3,2 --tolerance 0", "--tolerance: got 0"),
         ("none.safetensors", "No such file"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -101,6 +102,17 @@ def test_files_that_are_no_table(csv_file, content, message):
     with pytest.raises(ValueError, match=message) as caught:
         read_csv(path)
     assert str(caught.value).startswith(path)
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path):
+    with pytest.raises(TypeError, match="path: got int"):
+        read_csv(0)
+    with pytest.raises(ValueError, match="which is a directory, expected a file"):
+        read_csv(tmp_path)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(ValueError, match="which is a pipe, expected a file"):
+            read_csv(os.fsencode(tmp_path / "pipe"))
 
 
 def test_unknown_column_suggests_the_nearest():
@@ -427,6 +439,111 @@ def test_no_column_left_is_an_error():
 def test_damaged_json_is_a_value_error(text):
     with pytest.raises(ValueError, match="preprocessing: got"):
         Preprocessor.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("target", "change", "message"),
+    [
+        (
+            "price",
+            lambda p: p.update(format=1.0),
+            "preprocessing: got format 1.0, expected format 1",
+        ),
+        (
+            "price",
+            lambda p: p.update(more=1),
+            "preprocessing: got .*, expected the entries",
+        ),
+        (
+            "price",
+            lambda p: p.update(columns={}),
+            r"preprocessing.columns: got {}, expected a list",
+        ),
+        ("price", lambda p: p.update(columns=[]), "preprocessing.columns: got none"),
+        ("price", lambda p: p["columns"].append(p["columns"][0]), "every one once"),
+        ("price", lambda p: p["dropped"].update(price="x"), "every one once"),
+        ("price", lambda p: p["dropped"].update(x=3), r"dropped\['x'\]: got 3, expected text"),
+        ("price", lambda p: p["columns"][0].update(kind=[1]), r"columns\[0\]: got kind \[1\]"),
+        (
+            "price",
+            lambda p: p["columns"][0].update(name=7),
+            r"columns\[0\].name: got 7, expected",
+        ),
+        (
+            "price",
+            lambda p: p["columns"][0].update(log=1),
+            r"columns\[0\].log: got 1",
+        ),
+        (
+            "price",
+            lambda p: p["columns"][0].update(mean="1"),
+            r"columns\[0\].mean: got '1'",
+        ),
+        (
+            "price",
+            lambda p: p["columns"][0].update(scale=0),
+            r"columns\[0\].scale: got 0.0",
+        ),
+        ("price", lambda p: p["columns"][0].update(scale=1e-320), "a scale that suits the mean"),
+        (
+            "price",
+            lambda p: p["columns"][0].pop("scale"),
+            r"columns\[0\]: got .*, expected",
+        ),
+        ("price", lambda p: p["columns"][1].update(categories=[]), r"columns\[1\].categories: got"),
+        ("price", lambda p: p["columns"][1].update(categories=["a", "a"]), "every one once"),
+        ("price", lambda p: p["columns"][1].update(categories=["a", 3]), r"categories\[1\]: got 3"),
+        (
+            "price",
+            lambda p: p["target"].update(baseline=None),
+            "target.baseline: got None, expected",
+        ),
+        (
+            "price",
+            lambda p: p["target"].update(scale=-1.0),
+            "target.scale: got -1.0, expected",
+        ),
+        ("price", lambda p: p.update(target="price"), "target: got task 'price', expected one of"),
+        ("town", lambda p: p["target"].update(classes=["a"], shares=[1.0]), "target.classes: got"),
+        ("town", lambda p: p["target"]["shares"].pop(), "target.shares: got 3 that add up to"),
+        (
+            "town",
+            lambda p: p["target"].update(shares=[0.5] * 4),
+            "target.shares: got 4 that add up",
+        ),
+        ("town", lambda p: p["target"].update(shares=[2.0, -1, 0, 0]), "target.shares: got 4 that"),
+        ("town", lambda p: p["target"].update(shares=[]), "target.shares: got 0 that add up to 0"),
+        (
+            "town",
+            lambda p: p["target"].update(shares=float("nan")),
+            "NaN, which JSON does not have",
+        ),
+        ("town", lambda p: p["target"].update(name="\ud800"), "surrogates not allowed"),
+        ("town", lambda p: p["target"].update(name="x" * 999, task=0), r"got task 0, expected"),
+    ],
+)
+def test_parts_of_json_that_are_no_good_are_named(houses, target, change, message):
+    content = json.loads(Preprocessor.fit(houses, target).to_json())
+    change(content)
+    with pytest.raises(ValueError, match=message) as raised:
+        Preprocessor.from_json(json.dumps(content))
+    assert len(str(raised.value)) < 300
+
+
+def test_a_column_of_nearly_the_same_name_is_suggested(houses):
+    preprocessor = Preprocessor.fit(houses, "price")
+    columns = {name.title(): column for name, column in houses.columns.items()}
+    with pytest.raises(ValueError, match=r"'area' \(is it 'Area'\?\), 'town' \(is it 'Town'\?\)"):
+        preprocessor.transform(Table(columns))
+
+
+def test_cells_and_names_of_any_length_are_short_in_messages(houses):
+    preprocessor = Preprocessor.fit(houses, "price")
+    columns = {**houses.columns, "area": np.array(["x" * 5000] * 60, dtype=object)}
+    assert all(len(remark) < 200 for remark in preprocessor.remarks(Table(columns)))
+    with pytest.raises(ValueError, match="no column") as raised:
+        houses["x" * 5000]
+    assert len(str(raised.value)) < 200
 
 
 # ---- scores --------------------------------------------------------------------------------------

@@ -2,19 +2,20 @@
 
 Every command is a module with `add_arguments` and `run`, imported only when it is the one asked
 for. Exit codes: 0 done, 1 gradients are wrong, 2 bad usage or input (one line on standard error),
-130 interrupted.
+130 interrupted. A standard output that is closed, or whose reader has gone, ends the printing and
+nothing else; one that cannot take more for another reason is an error, but after the work.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from fastweights import __version__
+from fastweights.cli.output import replace_unknown_letters, tell, to_stream
 
 COMMANDS = {
     "train": "train a network on a CSV table and report on rows it has not seen",
@@ -26,33 +27,41 @@ COMMANDS = {
 }
 
 
+#: Exit code after Ctrl-C.
+INTERRUPTED = 130
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose complaint is one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"fastweights: error: {message} (see: {self.prog} --help)\n")
+        self.exit(_complain(f"{message} (see: {self.prog} --help)", 2))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    argv = sys.argv[1:] if argv is None else list(argv)
     try:
-        args = _parser(argv).parse_args(argv)
-        code = args.run(args)
-        sys.stdout.flush()
-        return code
-    except SystemExit as done:  # --help, --version, wrong usage
-        return int(done.code or 0)
+        replace_unknown_letters()
+        code = _run(sys.argv[1:] if argv is None else list(argv))
+        with to_stream(sys.stdout):
+            return code
     except KeyboardInterrupt:
-        return _complain("interrupted", 130)
-    except BrokenPipeError:  # The reader, such as head, has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _complain("interrupted", INTERRUPTED)
+    except MemoryError as error:
+        return _complain(f"out of memory{f': {error}' if str(error) else ''}", 2)
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
         return _complain(f"{name}{error.strerror or error}", 2)
-    except (ValueError, ArithmeticError, ImportError) as error:
+    except (ValueError, TypeError, ArithmeticError, RecursionError, ImportError) as error:
         return _complain(str(error), 2)
+
+
+def _run(argv: list[str]) -> int:
+    try:
+        args = _parser(argv).parse_args(argv)
+    except SystemExit as done:  # --help, --version, wrong usage
+        return int(done.code or 0)
+    return args.run(args)
 
 
 def _parser(argv: list[str]) -> Parser:
@@ -72,5 +81,5 @@ def _parser(argv: list[str]) -> Parser:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"fastweights: error: {' '.join(message.split())}", file=sys.stderr)
+    tell(f"fastweights: error: {' '.join(message.split())}", sys.stderr)
     return code

@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     output.say(text_table([_HEADER, *map(_line, rows)]))
     output.say("\n" + _notes(rows))
     output.result({"machine": machine, "rounds": benchmarks.ROUNDS, "results": rows})
+    output.finish()
     return 0
 
 

@@ -13,8 +13,9 @@ import numpy as np
 
 import fastweights as fw
 from fastweights import _check, activations, layers, losses
-from fastweights.cli.layers_spec import parse_layers
-from fastweights.cli.output import Output, add_json
+from fastweights._core import philox
+from fastweights.cli.layers_spec import parse_layers, refuse_huge_networks
+from fastweights.cli.output import Output, add_json, naming_options
 from fastweights.gradient_check import Report
 
 SPEC = "INPUTS,UNITS[:ACTIVATION],..."
@@ -58,16 +59,18 @@ def run(args: argparse.Namespace) -> int:
     """Runs ``fastweights gradcheck``."""
     output = Output(args)
     rows = _check.whole("--rows", args.rows, 1)
-    rng = np.random.default_rng(_check.whole("--seed", args.seed, 0))
+    rng = np.random.default_rng(_check.whole("--seed", args.seed, 0, philox.MAX_SEED))
     model, loss = _model_and_loss(args)
     x = rng.normal(size=(rows, *(model.input_shape or ())))
     y = _targets(loss, rng, rows, math.prod(model.output_shape))
-    report = fw.check_gradients(model, x, y, tolerance=args.tolerance)
+    with naming_options("loss", "tolerance"):
+        report = fw.check_gradients(model, x, y, tolerance=args.tolerance)
     if not math.isfinite(report.loss):
         expected = "a last activation that suits the loss, such as softplus for poisson"
         raise ValueError(_check.refusal("--loss", f"{report.loss} on random rows", expected))
     output.say(str(report))
     output.result(_figures(report))
+    output.finish()
     return 0 if report.passed else 1
 
 
@@ -83,12 +86,17 @@ def _model_and_loss(args: argparse.Namespace) -> tuple[fw.Sequential, losses.Los
         if named or not stack:
             expected = f"{SPEC}, the first being a number alone"
             raise ValueError(_check.refusal("--layers", repr(args.layers), expected))
+        widths = [inputs, *(units for units, _ in stack)]
+        refuse_huge_networks(widths, "float64", args.rows)
         dense = [layers.Dense(units, activation=activation) for units, activation in stack]
         model = fw.Sequential(dense, input_shape=inputs, dtype=args.dtype, seed=args.seed)
     if args.loss is None and model.loss is not None:
         return model, model.loss
     last = getattr(model.layers[-1], "activation", None)
-    loss = _loss(args.loss or "mse", is_linear=last == activations.LINEAR)
+    with naming_options("loss"):
+        loss = _loss(
+            "mse" if args.loss is None else args.loss, is_linear=last == activations.LINEAR
+        )
     model.compile("sgd", loss)
     return model, loss
 

@@ -30,4 +30,5 @@ def run(args: argparse.Namespace) -> int:
         words = ", ".join(value) if isinstance(value, list) else value
         output.say(f"{name.replace('_', ' '):<{width}}  {words}")
     output.result(facts)
+    output.finish()
     return 0

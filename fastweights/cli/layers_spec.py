@@ -2,19 +2,56 @@
 
 from __future__ import annotations
 
-from fastweights import _check
+import itertools
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastweights import _check, activations
+
+#: Units are written in fewer digits.
+MAX_DIGITS = 9
 
 
 def parse_layers(spec: str, activation: str | None) -> list[tuple[int, str | None]]:
     """The units and activation of each layer; `activation` is that of layers which name none.
 
-    Raises ValueError where the spec is not ``UNITS[:ACTIVATION],...``.
+    Raises ValueError, which names ``--layers``, where the spec is not ``UNITS[:ACTIVATION],...``.
     """
     layers = []
     for part in spec.split(","):
         units, colon, name = part.strip().partition(":")
-        if not units.isdecimal() or int(units) == 0 or (colon and not name):
-            expected = "UNITS[:ACTIVATION],... such as 64:relu,32"
-            raise ValueError(_check.refusal("layers", repr(spec), expected))
+        known = units.isdecimal() and len(units) <= MAX_DIGITS and int(units) > 0
+        if not known or (colon and not name):
+            expected = f"UNITS[:ACTIVATION],... such as 64:relu,32, UNITS below 10^{MAX_DIGITS}"
+            raise ValueError(_check.refusal("--layers", repr(spec), expected))
+        if name:
+            activations.get(name, "--layers")
         layers.append((int(units), name or activation))
     return layers
+
+
+def refuse_huge_networks(widths: Sequence[int], dtype: str, rows: int = 1) -> None:
+    """Raises ValueError where such a network, or what it makes of so many rows, cannot fit."""
+    parameters = sum((a + 1) * b for a, b in itertools.pairwise(widths))
+    # Beside each parameter lie its gradient and what the optimizer remembers, two for adam.
+    needs = {
+        "--layers": (4 * parameters, f"{parameters:,} parameters"),
+        "--rows": (2 * rows * sum(widths), f"{rows:,} rows"),
+    }
+    memory = total_memory()
+    for option, (numbers, what) in needs.items():
+        size = numbers * np.dtype(dtype).itemsize
+        if memory is not None and size > memory:
+            got = f"{what}, which take {size // 2**30:,} GiB"
+            expected = f"what fits the {memory // 2**30:,} GiB of this machine"
+            raise ValueError(_check.refusal(option, got, expected))
+
+
+def total_memory() -> int | None:
+    """The bytes of memory that this machine has, where the system tells."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None

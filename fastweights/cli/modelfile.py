@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from fastweights import Sequential, load
-from fastweights.serialization import read_metadata
-from fastweights.table import Preprocessor
+import os
+
+from fastweights import Sequential, load, serialization
+from fastweights.table import Preprocessor, Table, read_csv
 
 TABLE_KEY = "fastweights.table"
 
@@ -14,16 +15,47 @@ def save_model(path: str, model: Sequential, preprocessor: Preprocessor) -> None
     model.save(path, metadata={TABLE_KEY: preprocessor.to_json()})
 
 
-def load_model(path: str) -> tuple[Sequential, Preprocessor]:
-    """Reads both; ValueError where the file has no preprocessing or the two do not fit."""
-    text = read_metadata(path).get(TABLE_KEY)
+def load_model(path: str, table: str) -> tuple[Sequential, Preprocessor]:
+    """Reads both; ValueError where the file has no preprocessing or the two do not fit.
+
+    `table` is what the command line gave beside it: a message says where they were swapped.
+    """
+    try:
+        text = serialization.read_metadata(path).get(TABLE_KEY)
+    except ValueError:
+        if is_model(table):
+            raise ValueError(
+                f"MODEL: got {path}, which is none, and the model {table} after it, "
+                "expected the model first and then the table"
+            ) from None
+        raise
     if text is None:
         raise ValueError(f"{path}: this model was not written by 'fastweights train'")
     try:
-        preprocessor = Preprocessor.from_json(text)
+        preprocessor = Preprocessor.from_json(text, os.path.getsize(path))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     model = load(path)
-    if model.input_shape != (len(preprocessor.features),):
+    inputs, outputs = (len(preprocessor.features),), (preprocessor.target.outputs,)
+    if model.input_shape != inputs or model.output_shape != outputs:
         raise ValueError(f"{path}: the network does not fit the preprocessing beside it")
     return model, preprocessor
+
+
+def read_table(path: str) -> Table:
+    """The table; ValueError that says so where the file is a model."""
+    try:
+        return read_csv(path)
+    except ValueError:
+        if is_model(path):
+            raise ValueError(f"{path}: this is a model, expected a CSV table") from None
+        raise
+
+
+def is_model(path: str) -> bool:
+    """Whether the file holds tensors."""
+    try:
+        serialization.read_metadata(path)
+    except (ValueError, OSError):
+        return False
+    return True

@@ -19,7 +19,7 @@ except ImportError:
         "--plot: needs matplotlib, which is not installed: pip install 'fastweights[plot]'"
     ) from None
 
-from fastweights import _check
+from fastweights import _check, _files
 from fastweights.cli.report import number
 from fastweights.table.targets import ClassTarget, NumberTarget
 
@@ -66,17 +66,21 @@ def draw(
             _prediction_against_truth(right, target, truth, predictions, figures)
         else:
             _confusion_matrix(right, target, figures)
-        figure.savefig(path, dpi=160)
+        ending = _ending(path)
+        _files.replace(path, lambda file: figure.savefig(file, dpi=160, format=ending))
 
 
 def check_format(path: str) -> None:
     """Raises ValueError where the file name's ending names no kind of picture."""
     known = FigureCanvasAgg.get_supported_filetypes()
-    ending = PurePath(path).suffix.lstrip(".").lower()
-    if ending not in known:
+    if _ending(path) not in known:
         raise ValueError(
             _check.refusal("--plot", path, f"a name that ends in .{', .'.join(known)}")
         )
+
+
+def _ending(path: str) -> str:
+    return PurePath(path).suffix.lstrip(".").lower()
 
 
 def _learning_curves(axes: Axes, history: dict[str, list[float]], best_epoch: int) -> None:

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import sys
 from collections.abc import Iterable
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 import numpy as np
 
-from fastweights.cli.modelfile import load_model
-from fastweights.cli.output import check_writable, note
-from fastweights.table import read_csv
+from fastweights import _check, _files
+from fastweights._json import shown
+from fastweights.cli.modelfile import load_model, read_table
+from fastweights.cli.output import check_writable, note, to_stream
 from fastweights.table.targets import ClassTarget, NumberTarget
 
 
@@ -36,18 +38,40 @@ def run(args: argparse.Namespace) -> int:
     """Runs ``fastweights predict``."""
     if args.out:
         check_writable("--out", args.out, [args.model, args.table])
-    model, preprocessor = load_model(args.model)
-    table = read_csv(args.table)
+    elif sys.stdout is None or sys.stdout.closed:
+        got = "none, and a standard output that is closed"
+        raise ValueError(_check.refusal("--out", got, "a file for the predictions"))
+    model, preprocessor = load_model(args.model, args.table)
+    table = read_table(args.table)
     x = preprocessor.transform(table)
     for remark in preprocessor.remarks(table):
         note(remark)
     predictions = preprocessor.inverse_transform(model.predict(x))
     if args.out:
-        with open(args.out, "w", encoding="utf-8", newline="") as file:
-            _write(file, preprocessor.target, predictions)
+        _files.replace(args.out, lambda file: _write_utf8(file, preprocessor.target, predictions))
     else:
-        _write(sys.stdout, preprocessor.target, predictions)
+        _note_unknown_letters(_header(preprocessor.target))
+        with to_stream(sys.stdout):
+            _write(sys.stdout, preprocessor.target, predictions)
     return 0
+
+
+def _note_unknown_letters(header: list[str]) -> None:
+    encoding = sys.stdout.encoding or "utf-8"
+    lacking = [name for name in header if name.encode(encoding, "replace").decode(encoding) != name]
+    if lacking:
+        note(
+            f"standard output, in {encoding}, lacks letters of {shown(lacking[0])}, "
+            "which become '?'; --out FILE has them all"
+        )
+
+
+def _write_utf8(
+    file: BinaryIO, target: NumberTarget | ClassTarget, predictions: np.ndarray
+) -> None:
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+    _write(text, target, predictions)
+    text.detach()
 
 
 def _write(file: TextIO, target: NumberTarget | ClassTarget, predictions: np.ndarray) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from fastweights import _check
-from fastweights.cli.output import Output, count
-from fastweights.table import Preprocessor, Table, find_task, has_target, read_csv, split
+from fastweights._json import shown
+from fastweights.cli.modelfile import read_table
+from fastweights.cli.output import Output, count, naming_options
+from fastweights.table import Preprocessor, Table, find_task, has_target, split
 from fastweights.table.columns import NumberColumn
 
 #: Of rows with a target; fewer teach and prove nothing.
@@ -54,17 +55,18 @@ class Data:
 
 def prepare(args: argparse.Namespace, output: Output) -> Data:
     """Reads the table, finds out what it holds, and says so."""
-    table = read_csv(args.table)
+    table = read_table(args.table)
     output.say(f"{args.table}: {count(len(table), 'row')}, {count(len(table.columns), 'column')}")
     task, reason = find_task(table[args.target], table.decimal)
     if args.task is not None:
         task, reason = args.task, "as --task says"
-    output.say(f"target {args.target!r}: {task}, {reason}")
+    output.say(f"target {shown(args.target)}: {task}, {reason}")
     table = _with_target(table, args.target, task, output)
     train, validation, test = _parts(len(table), args)
-    preprocessor = Preprocessor.fit(table, args.target, train, task, args.log_target)
+    with naming_options("target", "log_target"):
+        preprocessor = Preprocessor.fit(table, args.target, train, task, args.log_target)
     for column, reason in preprocessor.dropped.items():
-        output.say(f"column {column!r} is not used: {reason}")
+        output.say(f"column {shown(column)} is not used: {reason}")
     for remark in preprocessor.remarks(table.take(np.concatenate([validation, test]))):
         output.say(f"held-out rows: {remark}")
     data = Data(
@@ -81,11 +83,8 @@ def prepare(args: argparse.Namespace, output: Output) -> Data:
 
 def _parts(rows: int, args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The numbers of the rows to train on, to validate on, and to keep unseen."""
-    rest, test = split(
-        rows, _check.number("--test-fraction", args.test_fraction, above=0.0, below=1.0), args.seed
-    )
-    share = _check.number("--validation-fraction", args.validation_fraction, minimum=0.0, below=1.0)
-    train, validation = split(len(rest), share, args.seed, draw=1)
+    rest, test = split(rows, args.test_fraction, args.seed)
+    train, validation = split(len(rest), args.validation_fraction, args.seed, draw=1)
     if len(train) < 2:
         raise ValueError(f"--test-fraction: leaves {len(train)} of {rows} rows to train on")
     return rest[train], rest[validation], test
@@ -95,7 +94,7 @@ def _with_target(table: Table, target: str, task: str, output: Output) -> Table:
     """The rows whose target is known; ValueError where they are too few."""
     known = has_target(table[target], task, table.decimal)
     if not known.all():
-        output.say(f"left out for want of a {target!r}: {count((~known).sum(), 'row')}")
+        output.say(f"left out for want of a {shown(target)}: {count((~known).sum(), 'row')}")
         table = table.take(known)
     if len(table) < MIN_ROWS:
         expected = f"at least {MIN_ROWS} to learn from and be tested on"

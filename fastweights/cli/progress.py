@@ -7,6 +7,7 @@ import sys
 import time
 
 from fastweights.callbacks import Callback, Logs, ProgressBar, format_logs
+from fastweights.cli.output import tell
 
 #: Between two lines, where there is no bar.
 SECONDS_A_LINE = 2.0
@@ -14,7 +15,7 @@ SECONDS_A_LINE = 2.0
 
 def progress() -> Callback:
     """A bar, where tqdm is installed and standard error is a terminal; else a line now and then."""
-    if sys.stderr.isatty() and importlib.util.find_spec("tqdm"):
+    if sys.stderr is not None and sys.stderr.isatty() and importlib.util.find_spec("tqdm"):
         return ProgressBar(file=sys.stderr)
     return Lines()
 
@@ -34,4 +35,4 @@ class Lines(Callback):
         epochs = self.params["epochs"]
         left = (now - self.began) / (epoch + 1) * (epochs - epoch - 1)
         line = f"epoch {epoch + 1}/{epochs}: {format_logs(logs)} - at most {left:.0f} s left"
-        print(line, file=sys.stderr, flush=True)
+        tell(line, sys.stderr)

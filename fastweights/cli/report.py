@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastweights._json import shown
 from fastweights.cli.output import text_table
 from fastweights.table.targets import ClassTarget, NumberTarget
 
@@ -35,7 +36,7 @@ def _hits_in_words(target: ClassTarget, figures: dict[str, Any], rows: str) -> s
 
     header = [f"{rows}, {target.name}", "accuracy", "cross-entropy"]
     majority = target.classes[target.shares.index(max(target.shares))]
-    baseline = f"always the commonest class, {majority!r}"
+    baseline = f"always the commonest class, {shown(majority)}"
     scores = text_table([header, line("this network", ""), line(baseline, "baseline_")])
     return (
         scores

@@ -13,6 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from fastweights._json import shown
+
 #: Cells that say that there is no value, in lower case.
 MISSING = frozenset(("", "na", "n/a", "#n/a", "nan", "null", "?"))
 #: Among numbers this word says it too; among categories it may be a kind of its own.
@@ -192,7 +194,7 @@ def fit_column(
     if absent[train].all():
         return "it has no values"
     if len(set(cells[train & ~absent])) == 1 and not absent[train].any():
-        return f"it is always {cells[train][0]!r}"
+        return f"it is always {shown(cells[train][0])}"
     if not strange.any():
         counts_rows = len(values) > 2 and values[0] in (0, 1) and (np.diff(values) == 1).all()
         return "it numbers the rows" if counts_rows else NumberColumn.fit(name, values[train])

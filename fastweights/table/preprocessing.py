@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastweights import _check, _json
+from fastweights._json import shown
 from fastweights.table.columns import CategoryColumn, NumberColumn, fit_column
 from fastweights.table.reading import Table
 from fastweights.table.targets import ClassTarget, NumberTarget, find_task
@@ -83,7 +84,7 @@ class Preprocessor:
         chosen[slice(None) if train is None else train] = True
         if task == "classification":
             if log_target:
-                got = f"the classes in column {target!r}"
+                got = f"the classes in column {shown(target)}"
                 raise ValueError(_check.refusal("log_target", got, "a target of numbers"))
             meaning: NumberTarget | ClassTarget = ClassTarget.fit(target, cells, chosen)
         else:
@@ -98,7 +99,7 @@ class Preprocessor:
             else:
                 columns.append(column)
         if not columns:
-            reasons = "; ".join(f"{name!r}: {reason}" for name, reason in dropped.items())
+            reasons = "; ".join(f"{shown(name)}: {why}" for name, why in list(dropped.items())[:5])
             raise ValueError(f"{table.source}: no column to learn from ({reasons or 'no other'})")
         return cls(tuple(columns), meaning, dropped)
 
@@ -111,7 +112,11 @@ class Preprocessor:
         """The features: float64 (rows, features). ValueError where the table lacks a column."""
         lacking = [column.name for column in self.columns if column.name not in table.columns]
         if lacking:
-            names = ", ".join(repr(name) for name in lacking[:5]) + ", ..." * (len(lacking) > 5)
+            near = {name: table.nearest(name) for name in lacking[:5]}
+            names = ", ".join(
+                f"{shown(name)} (is it {shown(close)}?)" if close else shown(name)
+                for name, close in near.items()
+            ) + ", ..." * (len(lacking) > 5)
             got = f"{len(lacking)} of the columns that the model uses"
             raise ValueError(f"{table.source}: lacks {got}: {names}")
         blocks = [column.encode(table[column.name], table.decimal) for column in self.columns]
@@ -123,7 +128,7 @@ class Preprocessor:
         for column in self.columns:
             oddities = column.oddities(table[column.name], table.decimal)
             for fate, cells in oddities.items():
-                words = [f"{cell!r} in column {column.name!r}" for cell in cells]
+                words = [f"{shown(cell)} in column {shown(column.name)}" for cell in cells]
                 found.setdefault(fate, []).extend(words)
         return [
             f"{fate}: {words[0]}" + (f" and {len(words) - 1:,} more" if len(words) > 1 else "")
@@ -148,7 +153,7 @@ class Preprocessor:
         """
         truth, known = self.truth(table)
         if not known.all():
-            got = f"{(~known).sum()} cells without one in column {self.target.name!r}"
+            got = f"{(~known).sum()} cells without one in column {shown(self.target.name)}"
             raise ValueError(_check.refusal("target", got, "a target in every row"))
         return self.target.encode(truth)
 
@@ -177,7 +182,7 @@ class Preprocessor:
         parts = ("format", "target", "columns", "dropped")
         found, target, columns, dropped = _entries("preprocessing", content, parts)
         if type(found) is not int or found != FORMAT:
-            got = f"format {_json.shown(found)}"
+            got = f"format {shown(found)}"
             raise ValueError(_check.refusal("preprocessing", got, f"format {FORMAT}"))
         restored = cls(
             tuple(
@@ -201,7 +206,7 @@ def _restored(where: str, kinds: dict[str, Any], tag: str, content: Any) -> Any:
     """The column or target that `to_json` took apart, every part of it checked."""
     named = content.get(tag) if isinstance(content, dict) else content
     if not isinstance(named, str) or named not in kinds:
-        got = f"{tag} {_json.shown(named)}"
+        got = f"{tag} {shown(named)}"
         raise ValueError(_check.refusal(where, got, f"one of {', '.join(kinds)}"))
     kind = kinds[named]
     readers = {field.name: _READERS[field.type] for field in fields(kind)}
@@ -238,45 +243,45 @@ def _entries(where: str, content: Any, names: Sequence[str]) -> list[Any]:
     """The values under these names, in their order; ValueError unless there are just these."""
     found = content.keys() if isinstance(content, dict) else None
     if found != set(names):
-        got = _json.shown(sorted(found)) if found else _json.shown(content)
+        got = shown(sorted(found)) if found else shown(content)
         raise ValueError(_check.refusal(where, got, f"the entries {', '.join(names)}"))
     return [content[name] for name in names]
 
 
 def _text(where: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(_check.refusal(where, _json.shown(value), "text"))
+        raise ValueError(_check.refusal(where, shown(value), "text"))
     return value
 
 
 def _flag(where: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(_check.refusal(where, _json.shown(value), "true or false"))
+        raise ValueError(_check.refusal(where, shown(value), "true or false"))
     return value
 
 
 def _number(where: str, value: Any) -> float:
     if type(value) not in (int, float):
-        raise ValueError(_check.refusal(where, _json.shown(value), "a number"))
+        raise ValueError(_check.refusal(where, shown(value), "a number"))
     return float(value)
 
 
 def _list(where: str, value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError(_check.refusal(where, _json.shown(value), "a list"))
+        raise ValueError(_check.refusal(where, shown(value), "a list"))
     return value
 
 
 def _reasons(where: str, value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
-        raise ValueError(_check.refusal(where, _json.shown(value), "reasons under names"))
-    return {name: _text(f"{where}[{_json.shown(name)}]", text) for name, text in value.items()}
+        raise ValueError(_check.refusal(where, shown(value), "reasons under names"))
+    return {name: _text(f"{where}[{shown(name)}]", text) for name, text in value.items()}
 
 
 def _distinct(where: str, names: Sequence[str], at_least: int) -> None:
     if len(set(names)) < max(len(names), at_least):
         expected = f"at least {at_least}, every one once"
-        raise ValueError(_check.refusal(where, _json.shown(sorted(names)), expected))
+        raise ValueError(_check.refusal(where, shown(sorted(names)), expected))
 
 
 def _tuple(read: Callable[[str, Any], Any]) -> Callable[[str, Any], tuple[Any, ...]]:

@@ -8,16 +8,15 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastweights import _check
+from fastweights import _check, _files
 from fastweights._core import philox
+from fastweights._json import shown
 
 DELIMITERS = ",;\t|"
 SNIFFED_RECORDS = 50
@@ -65,10 +64,15 @@ class Table:
         """The cells of one column; ValueError that suggests the nearest where there is none."""
         if name in self.columns:
             return self.columns[name]
-        near = {known.lower(): known for known in self.columns}
-        close = difflib.get_close_matches(name.lower(), near, n=1)
-        hint = f"; did you mean {near[close[0]]!r}?" if close else ""
-        raise ValueError(f"{self.source}: no column {name!r} among {len(self.columns)}{hint}")
+        near = self.nearest(name)
+        hint = f"; did you mean {shown(near)}?" if near else ""
+        raise ValueError(f"{self.source}: no column {shown(name)} among {len(self.columns)}{hint}")
+
+    def nearest(self, name: str) -> str | None:
+        """The column whose name is most like this one, where one is."""
+        known = {column.lower(): column for column in self.columns}
+        close = difflib.get_close_matches(name.lower(), known, n=1)
+        return known[close[0]] if close else None
 
     def take(self, rows: np.ndarray) -> Table:
         """The table of these rows: an array of row numbers, or one of True and False."""
@@ -76,7 +80,7 @@ class Table:
         return Table(chosen, self.decimal, self.source)
 
 
-def read_csv(path: str | os.PathLike[str]) -> Table:
+def read_csv(path: _files.FilePath) -> Table:
     """The table in a CSV file.
 
     UTF-8 with or without a byte order mark; the delimiter (comma, semicolon, tab or bar) is found
@@ -87,19 +91,20 @@ def read_csv(path: str | os.PathLike[str]) -> Table:
     Raises
     ------
     OSError
-        The file cannot be opened.
+        The file cannot be read.
     ValueError
         It is not such a table. The message names the line where one is to blame.
     """
-    source = str(path)
-    text = _decoded(Path(path).read_bytes(), source)
+    source = _files.path_text(path)
+    with _files.naming(source), _files.opened(source) as file:
+        text = _decoded(file.read(), source)
     delimiter = _delimiter(text)
     records = _records(text, delimiter, source)
     _, header = next(records, (0, []))
     names = [name.strip() or f"column_{place}" for place, name in enumerate(header, start=1)]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise ValueError(f"{source}: line 1 names the column {repeated[0]!r} more than once")
+        raise ValueError(f"{source}: line 1 names the column {shown(repeated[0])} more than once")
     cells = []
     for line, record in records:
         if len(record) != len(names):

@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from fastweights import _check
+from fastweights._json import shown
 from fastweights.table.columns import mean_and_scale, missing, numbers, standardised
 
 #: So many different whole numbers, and so many rows for each, still are classes.
@@ -43,11 +44,11 @@ class NumberTarget:
         """
         values, strange = numbers(cells, decimal)
         if strange.any():
-            got = f"{cells[strange][0]!r} in column {name!r}"
+            got = f"{shown(cells[strange][0])} in column {shown(name)}"
             raise ValueError(_check.refusal("target", got, "numbers, as the task is regression"))
         known = np.isfinite(values)
         if log and values[known].min() <= 0:
-            got = f"{values[known].min():g} in column {name!r}"
+            got = f"{values[known].min():g} in column {shown(name)}"
             raise ValueError(_check.refusal("log_target", got, "a target above 0 in every row"))
         values = values[known & train]
         mean, scale = mean_and_scale(np.log(values) if log else values)
@@ -95,10 +96,10 @@ class ClassTarget:
         """
         names = {class_name(cell) for cell in cells[~missing(cells)]}
         if len(names) < 2:
-            got = f"{len(names)} class in column {name!r}"
+            got = f"{len(names)} class in column {shown(name)}"
             raise ValueError(_check.refusal("target", got, "at least two classes"))
         if len(names) > max(MAX_NUMBERED_CLASSES, len(cells) // 2):
-            got = f"{len(names)} different cells among {len(cells)} in column {name!r}"
+            got = f"{len(names)} different cells among {len(cells)} in column {shown(name)}"
             raise ValueError(_check.refusal("target", got, "numbers, or classes that repeat"))
         unfitted = cls(name, tuple(sorted(names, key=_numbers_first)), ())
         labels, known = unfitted.truth(cells)
@@ -130,7 +131,7 @@ def find_task(cells: np.ndarray, decimal: str = ".") -> tuple[str, str]:
     """``"regression"`` or ``"classification"``, and why, in words."""
     values, strange = numbers(cells, decimal)
     if strange.any():
-        return "classification", f"its cells are text, such as {cells[strange][0]!r}"
+        return "classification", f"its cells are text, such as {shown(cells[strange][0])}"
     known = values[np.isfinite(values)]
     distinct = np.unique(known)
     whole = bool((distinct == np.round(distinct)).all())
