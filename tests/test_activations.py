@@ -432,4 +432,4 @@ def test_call_refuses_what_is_no_real_number():
 
 def test_an_unknown_kernel_is_refused():
     with pytest.raises(KeyError, match="mish"):
-        truth.kernels("baseline", "float32").apply_activation("mish", 0, 0, 0, OPTIONS)
+        truth.kernels(_dispatch.level(), "float32").apply_activation("mish", 0, 0, 0, OPTIONS)
