@@ -1,0 +1,121 @@
+"""Columns and targets from what a file says about them, every part of it checked.
+
+The file may be damaged: what does not have the type, the size or the sense that
+`Preprocessor.to_json` gave it is a ValueError that names the place, ``columns[3].scale``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any
+
+from fastweights import _check
+from fastweights._json import shown
+from fastweights.table.columns import CategoryColumn, NumberColumn
+from fastweights.table.targets import NumberTarget
+
+
+def restored(where: str, kinds: dict[str, Any], tag: str, content: Any) -> Any:
+    """The column or target that `to_json` took apart, every part of it checked."""
+    named = content.get(tag) if isinstance(content, dict) else content
+    if not isinstance(named, str) or named not in kinds:
+        got = f"{tag} {shown(named)}"
+        raise ValueError(_check.refusal(where, got, f"one of {', '.join(kinds)}"))
+    kind = kinds[named]
+    readers = {field.name: _READERS[field.type] for field in fields(kind)}
+    _, *values = entries_of(where, content, (tag, *readers))
+    part = kind(
+        **{
+            name: read(f"{where}.{name}", value)
+            for (name, read), value in zip(readers.items(), values, strict=True)
+        }
+    )
+    _refuse_senseless(where, part)
+    return part
+
+
+def _refuse_senseless(where: str, part: Any) -> None:
+    """Raises ValueError where values of the right types do not go together."""
+    if isinstance(part, (NumberColumn, NumberTarget)):
+        _check.number(f"{where}.scale", part.scale, above=0.0)
+        if not math.isfinite(part.mean / part.scale):
+            got = f"mean {part.mean:g}, scale {part.scale:g}"
+            raise ValueError(_check.refusal(where, got, "a scale that suits the mean"))
+    elif isinstance(part, CategoryColumn):
+        refuse_repeats(f"{where}.categories", part.categories, at_least=1)
+    else:
+        refuse_repeats(f"{where}.classes", part.classes, at_least=2)
+        whole = abs(sum(part.shares) - 1.0) < 1e-6 and min(part.shares) >= 0.0
+        if len(part.shares) != len(part.classes) or not whole:
+            got = f"{len(part.shares)} that add up to {sum(part.shares):g}"
+            expected = f"one for each of {len(part.classes)} classes that add up to 1"
+            raise ValueError(_check.refusal(f"{where}.shares", got, expected))
+
+
+def entries_of(where: str, content: Any, names: Sequence[str]) -> list[Any]:
+    """The values under these names, in their order; ValueError unless there are just these."""
+    found = content.keys() if isinstance(content, dict) else None
+    if found != set(names):
+        got = shown(sorted(found)) if found else shown(content)
+        raise ValueError(_check.refusal(where, got, f"the entries {', '.join(names)}"))
+    return [content[name] for name in names]
+
+
+def _text(where: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(_check.refusal(where, shown(value), "text"))
+    return value
+
+
+def _flag(where: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(_check.refusal(where, shown(value), "true or false"))
+    return value
+
+
+def _number(where: str, value: Any) -> float:
+    if type(value) not in (int, float):
+        raise ValueError(_check.refusal(where, shown(value), "a number"))
+    return float(value)
+
+
+def list_of(where: str, value: Any) -> list[Any]:
+    """The value, where it is a list."""
+    if not isinstance(value, list):
+        raise ValueError(_check.refusal(where, shown(value), "a list"))
+    return value
+
+
+def reasons(where: str, value: Any) -> dict[str, str]:
+    """The value, where it is an object of texts."""
+    if not isinstance(value, dict):
+        raise ValueError(_check.refusal(where, shown(value), "reasons under names"))
+    return {name: _text(f"{where}[{shown(name)}]", text) for name, text in value.items()}
+
+
+def refuse_repeats(where: str, names: Sequence[str], at_least: int) -> None:
+    """Raises ValueError where a name comes twice or there are too few."""
+    if len(set(names)) < max(len(names), at_least):
+        expected = f"at least {at_least}, every one once"
+        raise ValueError(_check.refusal(where, shown(sorted(names)), expected))
+
+
+def _tuple(read: Callable[[str, Any], Any]) -> Callable[[str, Any], tuple[Any, ...]]:
+    def read_all(where: str, value: Any) -> tuple[Any, ...]:
+        return tuple(
+            read(f"{where}[{place}]", entry) for place, entry in enumerate(list_of(where, value))
+        )
+
+    return read_all
+
+
+#: What reads a field of a column or target, by its annotation.
+_READERS: dict[Any, Callable[[str, Any], Any]] = {
+    "str": _text,
+    "bool": _flag,
+    "float": _number,
+    "tuple[str, ...]": _tuple(_text),
+    "tuple[float, ...]": _tuple(_number),
+}
