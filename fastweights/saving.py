@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fastweights import _check, _json, optimizers, serialization
+from fastweights import _check, _files, _json, optimizers, serialization
 from fastweights._building import Built
 from fastweights.activations import LINEAR
 from fastweights.layers import Layer
@@ -95,7 +95,7 @@ def load(path: str | os.PathLike[str]) -> Sequential:
         The file cannot be read.
     """
     with serialization.opened(path) as file:
-        name = os.fsdecode(path)
+        name = _files.path_text(path)
         found = file.metadata.get("fastweights.format", "none")
         if found != FORMAT:
             expected = f"a fastweights model of format {FORMAT}"
@@ -114,9 +114,8 @@ def load(path: str | os.PathLike[str]) -> Sequential:
         except (
             ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
         ) as error:  # fmt: skip
-            raise ValueError(
-                f"{name}: the description of the model is damaged ({error})"
-            ) from error
+            why = " ".join(str(error).split())[:400]
+            raise ValueError(f"{name}: the description of the model is damaged: {why}") from error
         stored = _torch_names(built.variables, model.layers)
         wanted = {
             tensor: (variable.shape[::-1], model.dtype)

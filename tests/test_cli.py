@@ -398,9 +398,9 @@ def test_ctrl_c_before_an_epoch_is_finished_and_a_second_one_write_nothing(
         raise KeyboardInterrupt
 
     argv = ["train", table, "--target", "rent", "--out", str(tmp_path / "m"), "--quiet"]
-    for function in ("evaluate", "_epoch"):
+    for owner, function in ((fw.training, "evaluate"), (fw.training._Loop, "run")):
         with monkeypatch.context() as patched:
-            patched.setattr(fw.training, function, interrupt)
+            patched.setattr(owner, function, interrupt)
             assert cli.main(argv) == 130
     monkeypatch.setattr(fw.serialization, "write", interrupt)
     assert cli.main([*argv, "--epochs", "1"]) == 130
@@ -441,7 +441,7 @@ def test_ctrl_c_during_the_import_is_no_traceback(tmp_path, module, script):
 )
 def test_settings_in_the_environment_that_are_no_good_are_one_line(name, value):
     done = subprocess.run(
-        [*COMMAND, "info"],
+        [*COMMAND, "gradcheck", "--layers", "3,2"],
         cwd=HERE,
         env={**os.environ, name: value},
         capture_output=True,
@@ -863,7 +863,7 @@ def test_evaluate_without_the_target_is_refused(regression, tmp_path, capsys):
         ("--layers 3,2:nothing", "--layers: got 'nothing'"),
         ("--layers 99999999,99999999", "--layers: got 9,999,999,900,000,000 parameters"),
         ("--layers 3,2 --seed 18446744073709551616", "--seed: got 18446744073709551616"),
-        ("--layers 3,2 --rows " + "9" * 400, "--rows: got 9,999,"),
+        ("--layers 3,2 --rows " + "9" * 400, "--rows: got 9999"),
         ("--layers 3,2 --rows 999999999999999", "--rows: got 999,999,999,999,999 rows, which"),
         ("--layers 3,2 --loss nothing", "--loss: got 'nothing'"),
         ("--layers 3,1 --loss sparse_categorical_crossentropy", "use binary_crossentropy"),

@@ -205,8 +205,8 @@ def test_memory_of_past_gradients_ends_at_0(optimizer, dtype):
     model.gradients[:] = 0
     for _ in range(2000 if dtype == "float32" else 8000):
         model.apply_gradients()
-        assert subnormals(model._memory.vectors) == 0
-    assert (model._memory.vectors[: model.parameters.size] == 0).all()
+        assert subnormals(model._compiled.memory.vectors) == 0
+    assert (model._compiled.memory.vectors[: model.parameters.size] == 0).all()
 
 
 @pytest.mark.parametrize("optimizer", THAT_REMEMBER, ids=lambda optimizer: optimizer.kernel)
@@ -219,7 +219,7 @@ def test_training_leaves_no_subnormal_numbers(hidden, optimizer):
     y = (x[:, 0] > 0) * 1 + (x[:, 1] > 0) * 1
     for _ in range(60):
         model.fit(4 * x, y, 32, 3, verbose=0)
-        for numbers in (model.parameters, model.gradients, model._memory.vectors):
+        for numbers in (model.parameters, model.gradients, model._compiled.memory.vectors):
             assert subnormals(numbers) == 0
 
 
