@@ -157,7 +157,7 @@ def log_softmax(logits: np.ndarray) -> list[mpf]:
     return [(mpf(float(z)) - values[0]) - log_rest for z in logits]
 
 
-# ---- losses of a row: name -> (value, gradient, what the gradient is the difference of) ------------
+# ---- losses of a row: name -> (value, gradient, what the gradient is the difference of) ----------
 
 Row = list[mpf]
 
