@@ -2,8 +2,9 @@
 
 An initialiser is an immutable description. It draws in float64 from the counter-based generator
 of ``_core.philox`` and rounds once, so that one seed starts a float32 and a float64 model from the
-same numbers. Names, defaults and rules are Keras 3's. In the formulas ``fan_in`` and ``fan_out``
-are the numbers of inputs and outputs that a unit is connected to: those of a kernel (in, out).
+same numbers, whatever rounding mode the calling thread has set. Names, defaults and rules are
+Keras 3's. In the formulas ``fan_in`` and ``fan_out`` are the numbers of inputs and outputs that a
+unit is connected to: those of a kernel (in, out).
 
 ``"auto"`` matches the rule to the activation (see :func:`get`).
 """
@@ -17,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastweights import _check
-from fastweights._core import philox
+from fastweights._core import float_mode, philox
 from fastweights._description import Description
 
 
@@ -64,14 +65,13 @@ class Initializer(Description):
         if out.size == 0:
             return
         shape_in, shape_out = fans(out.shape)
+        fan_in = shape_in if fan_in is None else fan_in
+        fan_out = shape_out if fan_out is None else fan_out
+        float_mode.in_default_float_mode(self._fill, out, seed, stream, fan_in, fan_out)
+
+    def _fill(self, out: np.ndarray, seed: int, stream: int, fan_in: int, fan_out: int) -> None:
         drawn = np.empty(out.shape)
-        self._draw(
-            drawn,
-            seed,
-            stream,
-            shape_in if fan_in is None else fan_in,
-            shape_out if fan_out is None else fan_out,
-        )
+        self._draw(drawn, seed, stream, fan_in, fan_out)
         out[...] = drawn
 
     def __call__(

@@ -12,6 +12,8 @@ from ops cimport (
     activation_backward, activation_forward, loss_function,
 )
 
+from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
+
 cdef extern from *:
     const char* FW_LEVEL
     const char* FW_KERNELS_STAMP
@@ -31,6 +33,20 @@ cdef inline real* rows_of(const void* a, Py_ssize_t row, Py_ssize_t width) noexc
 cdef inline void finish_dx(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     if op != NULL and op.before != NULL and op.before.to_dz != NULL:
         op.before.to_dz(op.before, begin, end)
+
+
+cdef enum:
+    OPTIONS = 2              # numbers that an activation, a loss or a metric may have for its own
+
+
+# The options given to an `apply_*` function; those that are not are 0.
+cdef int read_options(double* numbers, options) except -1:
+    cdef Py_ssize_t k
+    if len(options) > OPTIONS:
+        raise ValueError(f"options: got {len(options)} numbers, expected at most {OPTIONS}")
+    for k in range(OPTIONS):
+        numbers[k] = options[k] if k < len(options) else 0.0
+    return 0
 
 
 include "kernels/elementary.pxi"

@@ -106,14 +106,13 @@ cdef inline uint64_t next_below(Source* source, uint64_t bound) noexcept nogil:
     return drawn % bound
 
 
-# order = a permutation of 0 .. n - 1, each equally likely (Fisher and Yates, from the inside out):
-# every number takes one of the places up to its own, and what stood there moves to that place.
-cdef inline void permute(int64_t* order, Py_ssize_t n, uint64_t seed,
-                         uint64_t stream) noexcept nogil:
-    cdef uint32_t[RUN] words
-    cdef Source source = source_at(words, seed, stream, 0)
+# order[:end] = a permutation of 0 .. end - 1, each equally likely, from one of 0 .. begin - 1 in
+# order[:begin] (Fisher and Yates, from the inside out): every number takes one of the places up to
+# its own, and what stood there moves to that place.
+cdef inline void permute(int64_t* order, Py_ssize_t begin, Py_ssize_t end,
+                         Source* source) noexcept nogil:
     cdef Py_ssize_t last, chosen
-    for last in range(n):
-        chosen = <Py_ssize_t>next_below(&source, <uint64_t>last + 1)
+    for last in range(begin, end):
+        chosen = <Py_ssize_t>next_below(source, <uint64_t>last + 1)
         order[last] = order[chosen]
         order[chosen] = last

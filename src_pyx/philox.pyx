@@ -15,9 +15,12 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
+from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
+
+from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
 
 cimport philox
 from philox cimport RUN, Source, next_below, next_pair, source_at
@@ -149,21 +152,33 @@ cdef double truncated_standard_normal(uint64_t drawn) noexcept nogil:
 
 # ---- arrays -------------------------------------------------------------------------------------
 
+cdef enum:
+    AT_ONCE = 65536          # numbers between two looks for an interrupt, about a millisecond
+
+
 # out[i] = number(pair offset + i of the words of the stream).
 cdef int fill(object out, uint64_t seed, uint64_t stream, uint64_t offset,
               double (*number)(uint64_t) noexcept nogil) except -1:
     cdef Py_buffer view
     cdef uint32_t[RUN] words
-    cdef Source source
+    cdef Source source = source_at(words, seed, stream, 2 * offset)
     cdef double* values
-    cdef Py_ssize_t i
+    cdef Py_ssize_t done = 0, n, i
+    cdef fw_float_mode mode
     PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
-    with nogil:
-        source = source_at(words, seed, stream, 2 * offset)
+    try:
         values = <double*>view.buf
-        for i in range(view.len // <Py_ssize_t>sizeof(double)):
-            values[i] = number(next_pair(&source))
-    PyBuffer_Release(&view)
+        n = view.len // <Py_ssize_t>sizeof(double)
+        while done < n:
+            with nogil:
+                mode = fw_enter_float_mode()
+                for i in range(done, min(n, done + AT_ONCE)):
+                    values[i] = number(next_pair(&source))
+                fw_leave_float_mode(mode)
+            done += AT_ONCE
+            PyErr_CheckSignals()
+    finally:
+        PyBuffer_Release(&view)
     return 0
 
 
@@ -185,7 +200,16 @@ def truncated_normal(out, uint64_t seed, uint64_t stream, uint64_t offset=0):
 def permutation(out, uint64_t seed, uint64_t stream):
     """Fills ``out`` (int64) with a permutation of 0 .. len(out) - 1, each equally likely."""
     cdef Py_buffer view
+    cdef uint32_t[RUN] words
+    cdef Source source = source_at(words, seed, stream, 0)
+    cdef Py_ssize_t done = 0, n
     PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
-    with nogil:
-        philox.permute(<int64_t*>view.buf, view.len // <Py_ssize_t>sizeof(int64_t), seed, stream)
-    PyBuffer_Release(&view)
+    try:
+        n = view.len // <Py_ssize_t>sizeof(int64_t)
+        while done < n:
+            with nogil:
+                philox.permute(<int64_t*>view.buf, done, min(n, done + AT_ONCE), &source)
+            done += AT_ONCE
+            PyErr_CheckSignals()
+    finally:
+        PyBuffer_Release(&view)

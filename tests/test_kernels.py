@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import reference
 
-from fastweights import activations, kernels
+from fastweights import _dispatch, activations, kernels
 
 REALS = ("float32", "float64")
 #: One, odd, and around one and two vectors of every CPU level (2, 4, 8 and 16 lanes).
@@ -98,6 +98,21 @@ def test_a_bias_gradient_does_not_lose_digits_with_the_rows(rows, outputs, accum
         )
         expected = before + dz.sum(axis=0, dtype=np.float64)
         np.testing.assert_allclose(given, expected, rtol=3e-7)
+
+
+def test_more_options_than_there_is_room_for_are_refused():
+    compiled, x = _dispatch.kernels(np.dtype(np.float64)), np.ones((2, 2))
+    at, three = x.ctypes.data, (0.5, 0.5, 0.5)
+    for call in (
+        lambda: compiled.apply_activation("elu", at, 0, x.size, three),
+        lambda: compiled.apply_activation_gradient("elu", at, at, at, x.size, three),
+        lambda: compiled.apply_dense_forward(at, 0, at, at, 0, at, 2, 2, 2, "elu", three),
+        lambda: compiled.apply_loss("huber", at, 0, at, at, 2, 2, three, 1.0),
+        lambda: compiled.apply_metric("binary_accuracy", at, at, at, 2, 2, three),
+    ):
+        with pytest.raises(ValueError, match="options: got 3 numbers, expected at most 2"):
+            call()
+    assert (x == 1).all()
 
 
 def test_sgd_update_of_any_shape():

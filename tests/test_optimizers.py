@@ -337,7 +337,7 @@ def test_a_refused_learning_rate_leaves_the_old_one():
     assert optimizer.learning_rate == 0.1
 
 
-# ---- parts of a gradient ---------------------------------------------------------------------------
+# ---- parts of a gradient -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("level", truth.LEVELS)

@@ -342,17 +342,23 @@ cdef const Activation* find_activation(str name) except NULL:
 
 def apply_activation(str name, size_t y, size_t slope, Py_ssize_t n, options):
     """y = f(y), slope = f'(y); both are addresses of n reals, slope may be 0."""
+    cdef fw_float_mode mode
     cdef const Activation* f = find_activation(name)
-    cdef double[2] numbers
-    numbers[0], numbers[1] = options
+    cdef double[OPTIONS] numbers
+    read_options(numbers, options)
     with nogil:
+        mode = fw_enter_float_mode()
         f.forward(<void*>y, <void*>slope, n, numbers)
+        fw_leave_float_mode(mode)
 
 
 def apply_activation_gradient(str name, size_t dy, size_t y, size_t slope, Py_ssize_t n, options):
     """dy *= f', from what `apply_activation` left in y and slope."""
+    cdef fw_float_mode mode
     cdef const Activation* f = find_activation(name)
-    cdef double[2] numbers
-    numbers[0], numbers[1] = options
+    cdef double[OPTIONS] numbers
+    read_options(numbers, options)
     with nogil:
+        mode = fw_enter_float_mode()
         f.backward(<void*>dy, <const void*>y, <const void*>slope, n, numbers)
+        fw_leave_float_mode(mode)

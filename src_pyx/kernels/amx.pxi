@@ -450,6 +450,7 @@ def apply_amx_product(size_t c, size_t a, size_t b, size_t start, Py_ssize_t sta
                       Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns, int parts,
                       bint a_transposed, bint b_transposed, int pieces):
     """Splits and multiplies in so many pieces, down and across, as threads would."""
+    cdef fw_float_mode mode
     cdef Split left = Split(<real*>scratch, line_reals(depth, parts), parts)
     cdef Split right = Split(left.tiles + split_reals(rows, depth, parts), left.next_line, parts)
     cdef Split part
@@ -461,6 +462,7 @@ def apply_amx_product(size_t c, size_t a, size_t b, size_t start, Py_ssize_t sta
     if not FW_TILES:
         raise RuntimeError("this CPU level has no tiles")
     with nogil:
+        mode = fw_enter_float_mode()
         tiles_begin()
         for piece in range(pieces):
             row, upto = piece_begin(rows, piece, pieces), piece_begin(rows, piece + 1, pieces)
@@ -486,6 +488,7 @@ def apply_amx_product(size_t c, size_t a, size_t b, size_t start, Py_ssize_t sta
                     p.start = <const real*>start + row * start_row + column
                 split_matmul(&p)
         tiles_end()
+        fw_leave_float_mode(mode)
 
 
 cdef inline Py_ssize_t piece_begin(Py_ssize_t lines, int piece, int pieces) noexcept nogil:

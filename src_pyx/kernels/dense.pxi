@@ -404,23 +404,28 @@ def apply_dense_forward(size_t y, size_t slope, size_t x, size_t kernel, size_t 
                         Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs,
                         str activation, options):
     """Here slope, if not 0, gets the derivative of every activation, also of those that keep none."""
+    cdef fw_float_mode mode
     cdef const Activation* f = find_activation(activation)
     cdef DenseKernel k = DenseKernel(inputs, outputs, <const real*>kernel, <const real*>bias, NULL, NULL, 0)
-    cdef double[2] numbers
-    numbers[0], numbers[1] = options
+    cdef double[OPTIONS] numbers
+    read_options(numbers, options)
     with nogil:
+        mode = fw_enter_float_mode()
         if is_narrow(outputs):
             transpose(<real*>scratch, inputs, k.kernel, outputs, inputs, outputs)
             k.transposed = <const real*>scratch
         dense_forward(<real*>y, <real*>slope, <const real*>x, &k, NULL, rows, f, numbers)
+        fw_leave_float_mode(mode)
 
 
 def apply_dense_backward(size_t dx, size_t dkernel, size_t dbias, size_t dz, size_t x, size_t kernel,
                          size_t scratch, Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs):
+    cdef fw_float_mode mode
     cdef DenseKernel k = DenseKernel(inputs, outputs, <const real*>kernel, NULL, NULL, <const real*>scratch, 0)
     cdef RightHand right = RightHand(NULL, rows * PANEL, 0, NULL)
     cdef real* workspace = <real*>scratch + packed_reals(outputs, inputs) + packed_reals(rows, outputs)
     with nogil:
+        mode = fw_enter_float_mode()
         if is_narrow(outputs):
             transpose(<real*>scratch, inputs, k.kernel, outputs, inputs, outputs)
         else:
@@ -431,3 +436,4 @@ def apply_dense_backward(size_t dx, size_t dkernel, size_t dbias, size_t dz, siz
         dense_backward(<real*>dx, <const real*>dz, NULL, &k, NULL, rows, NULL, 0)
         dense_gradient(<real*>dkernel, <real*>dbias, <const real*>x, <const real*>dz, &right, workspace,
                        rows, inputs, outputs, 0, inputs)
+        fw_leave_float_mode(mode)

@@ -244,11 +244,15 @@ cdef Elementary[8] ELEMENTARY = [
 
 def apply_elementary(str name, size_t out, size_t x, Py_ssize_t n):
     """out[i] = f(x[i]) for the function of that name; out and x are addresses of n reals."""
+    cdef fw_float_mode mode
     cdef bytes wanted = name.encode()
     cdef const Elementary* entry = ELEMENTARY
     while entry.name != NULL:
         if strcmp(entry.name, wanted) == 0:
-            entry.apply(<real*>out, <const real*>x, n)
+            with nogil:
+                mode = fw_enter_float_mode()
+                entry.apply(<real*>out, <const real*>x, n)
+                fw_leave_float_mode(mode)
             return
         entry += 1
     raise KeyError(name)

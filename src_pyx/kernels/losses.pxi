@@ -360,16 +360,18 @@ cdef Loss[13] LOSSES = [
 # The arrays are given by address; dy may be 0.
 def apply_loss(str name, size_t values, size_t dy, size_t prediction, size_t target,
                Py_ssize_t rows, Py_ssize_t columns, options, double scale):
-    cdef double[2] numbers
-    cdef Py_ssize_t i = 0, k
-    for k, option in enumerate(options):
-        numbers[k] = option
+    cdef fw_float_mode mode
+    cdef double[OPTIONS] numbers
+    cdef Py_ssize_t i = 0
+    read_options(numbers, options)
     wanted = name.encode()
     while LOSSES[i].name != NULL:
         if LOSSES[i].name == wanted:
             with nogil:
+                mode = fw_enter_float_mode()
                 LOSSES[i].compute(<double*>values, <void*>dy, <const void*>prediction,
                                   <const void*>target, rows, columns, numbers, scale)
+                fw_leave_float_mode(mode)
             return
         i += 1
     raise KeyError(name)

@@ -213,16 +213,18 @@ cdef Metric[13] METRICS = [
 # One metric on arrays given by address.
 def apply_metric(str name, size_t state, size_t prediction, size_t target,
                  Py_ssize_t rows, Py_ssize_t columns, options):
-    cdef double[2] numbers
-    cdef Py_ssize_t i = 0, k
-    for k, option in enumerate(options):
-        numbers[k] = option
+    cdef fw_float_mode mode
+    cdef double[OPTIONS] numbers
+    cdef Py_ssize_t i = 0
+    read_options(numbers, options)
     wanted = name.encode()
     while METRICS[i].name != NULL:
         if METRICS[i].name == wanted:
             with nogil:
+                mode = fw_enter_float_mode()
                 METRICS[i].update(<double*>state, <const void*>prediction, <const void*>target,
                                   rows, columns, numbers)
+                fw_leave_float_mode(mode)
             return
         i += 1
     raise KeyError(name)

@@ -29,7 +29,10 @@ cdef double multiply_adds(Py_ssize_t n) noexcept nogil:
 
 def peak(Py_ssize_t n):
     """How many operations n links of each chain are, done; and their sum, 2 a lane from n = 100 on."""
+    cdef fw_float_mode mode
     cdef double total
     with nogil:
+        mode = fw_enter_float_mode()
         total = multiply_adds(n)
+        fw_leave_float_mode(mode)
     return 2 * n * TILE_ACCUMULATORS * VL, total

@@ -186,17 +186,23 @@ cdef void log_softmax_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end
 # ---- the same on plain arrays, by address ----------------------------------------------------------
 
 def apply_softmax(bint logarithm, size_t y, size_t x, Py_ssize_t rows, Py_ssize_t columns):
+    cdef fw_float_mode mode
     with nogil:
+        mode = fw_enter_float_mode()
         if logarithm:
             log_softmax_forward(<real*>y, <const real*>x, rows, columns)
         else:
             softmax_forward(<real*>y, <const real*>x, rows, columns)
+        fw_leave_float_mode(mode)
 
 
 def apply_softmax_gradient(bint logarithm, size_t dx, size_t dy, size_t y,
                            Py_ssize_t rows, Py_ssize_t columns):
+    cdef fw_float_mode mode
     with nogil:
+        mode = fw_enter_float_mode()
         if logarithm:
             log_softmax_backward(<real*>dx, <const real*>dy, <const real*>y, rows, columns)
         else:
             softmax_backward(<real*>dx, <const real*>dy, <const real*>y, rows, columns)
+        fw_leave_float_mode(mode)

@@ -27,17 +27,16 @@ cdef inline vreal nesterov(vreal w, vreal g, vreal* v, const vreal* o) noexcept 
 # m = beta_1 m + (1 - beta_1) g;  v = beta_2 v + (1 - beta_2) g^2
 # w -= step * m / (sqrt(v) * root + epsilon)                        (Kingma & Ba 2015, Algorithm 1)
 # with step = learning_rate / (1 - beta_1^t) and root = 1 / sqrt(1 - beta_2^t).
-# o: step, 1 - beta_1, 1 - beta_2, epsilon, root
+# o: step, 1 - beta_1, 1 - beta_2, epsilon, root, least
 # A gradient counts as no larger than a number whose square is finite, unless it is infinite itself, and in v
-# as 0 where its square is not normal.
+# as 0 below `least`, of which (1 - beta_2) g^2 is the smallest normal number: v is 0 or normal.
 cdef inline vreal adam(vreal w, vreal g, vreal* m, vreal* v, const vreal* o) noexcept nogil:
     cdef vreal largest = vconst(1.8446742974197924e19, 1.3407807929942596e154)
-    cdef vreal smallest = vconst(1.0842021724855044e-19, 1.4916681462400413e-154)
-    cdef vreal nothing = g - g, square
+    cdef vreal nothing = g - g, felt
     g = vmin(largest, vmax(-largest, g))
-    square = vselect(vlt(vabs(g), smallest), vzero(), g * g)
+    felt = vselect(vlt(vabs(g), o[5]), vzero(), g)
     m[0] = without_traces(vfma(o[1], (g - m[0]) + nothing, m[0]))
-    v[0] = without_subnormals(vfma(o[2], square - v[0], v[0]))
+    v[0] = without_subnormals(vfma(o[2], felt * felt - v[0], v[0]))
     return w - o[0] * m[0] / vfma(vsqrt(v[0]), o[4], o[3])
 
 
@@ -84,7 +83,7 @@ cdef inline void update(const Rule rule, const int slots, void* parameters, cons
     cdef real* w = <real*>parameters
     cdef const real* g = <const real*>gradients
     cdef real* s = <real*>state
-    cdef vreal[5] o
+    cdef vreal[6] o
     cdef Py_ssize_t i = begin
     cdef int k
     for k in range(count):
@@ -121,14 +120,15 @@ cdef void advance_adam(double* options) noexcept nogil:
 
 cdef void apply_adam(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
                      const double* options) noexcept nogil:
-    cdef double[5] numbers
+    cdef double[6] numbers
     numbers[0] = options[0] / (1.0 - options[4])
     numbers[1] = 1.0 - options[1]
     numbers[2] = 1.0 - options[2]
-    # Where (1 - beta_2) g^2 is below the smallest normal number v is 0, but m is not.
-    numbers[3] = fmax(options[3], sqrt(<double>SMALLEST_NORMAL / numbers[2]))
+    numbers[5] = sqrt(<double>SMALLEST_NORMAL / numbers[2])
+    # Where v is 0, m need not be.
+    numbers[3] = fmax(options[3], numbers[5])
     numbers[4] = 1.0 / sqrt(1.0 - options[5])
-    update(ADAM, 2, w, g, state, n, begin, end, numbers, 5)
+    update(ADAM, 2, w, g, state, n, begin, end, numbers, 6)
 
 
 cdef Update[5] UPDATES = [
@@ -178,15 +178,18 @@ cdef void add_part(void* total, void* excess, const void* part, Py_ssize_t begin
 
 # One step on arrays given by address.
 def apply_update(str name, size_t parameters, size_t gradients, size_t state, Py_ssize_t n, size_t options):
+    cdef fw_float_mode mode
     cdef Py_ssize_t i = 0
     cdef double* numbers = <double*>options
     wanted = name.encode()
     while UPDATES[i].name != NULL:
         if UPDATES[i].name == wanted:
             with nogil:
+                mode = fw_enter_float_mode()
                 if UPDATES[i].advance != NULL:
                     UPDATES[i].advance(numbers)
                 UPDATES[i].apply(<void*>parameters, <const void*>gradients, <void*>state, n, 0, n, numbers)
+                fw_leave_float_mode(mode)
             return
         i += 1
     raise KeyError(name)
@@ -194,5 +197,8 @@ def apply_update(str name, size_t parameters, size_t gradients, size_t state, Py
 
 # `add_part` on arrays of n reals given by address.
 def apply_add_part(size_t total, size_t excess, size_t part, Py_ssize_t n, bint last):
+    cdef fw_float_mode mode
     with nogil:
+        mode = fw_enter_float_mode()
         add_part(<void*>total, <void*>excess, <const void*>part, 0, n, last)
+        fw_leave_float_mode(mode)
