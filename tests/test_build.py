@@ -135,6 +135,7 @@ def test_a_stamp_is_of_texts_names_and_flags(build, tmp_path, monkeypatch):
         stamp("", "ab", "one", "two"),
         stamp("a", "b", "one"),
         stamp("a", "b", "two"),
+        stamp("atwo b", "", "one"),
     ]
     found += [build(**kind).STAMPS["OPS"] for kind in ({}, {"DEBUG": "1"}, {"SANITIZE": "thread"})]
     assert len(set(found)) == len(found)

@@ -92,7 +92,7 @@ def another(tmp_path):
 
 def run_copy(code, core, **environment):
     path = os.pathsep.join([str(core.parent.parent), os.environ.get("PYTHONPATH", "")])
-    return run_python(code, PYTHONPATH=path, **environment)
+    return run_python(code, **{"PYTHONPATH": path, "FASTWEIGHTS_ISA": "", **environment})
 
 
 def levels_of(core):
@@ -164,7 +164,7 @@ def test_a_level_of_another_installation_is_not_looked_for(another):
         file.unlink()
     code = "import fastweights as fw; print(*fw.config()['available_levels'])"
     path = os.pathsep.join([str(core.parent.parent), str(complete.parent)])
-    result = run_python(code, PYTHONPATH=path)
+    result = run_python(code, PYTHONPATH=path, FASTWEIGHTS_ISA="")
     assert result.stdout.split() == others, result.stderr
 
 
@@ -181,7 +181,7 @@ def test_a_core_that_was_not_built_is_wholly_the_installed_one(another):
         "print(*fw.config()['available_levels']); print(fw.__file__); print(plan.__file__)"
     )
     path = os.pathsep.join([str(core.parent.parent), str(complete.parent)])
-    result = run_python(code, PYTHONPATH=path)
+    result = run_python(code, PYTHONPATH=path, FASTWEIGHTS_ISA="")
     found, package, plan = result.stdout.splitlines()
     assert found.split() == levels
     assert Path(package).parent == core.parent
