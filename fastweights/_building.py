@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -77,7 +78,7 @@ class Built:
         self.variables: list[tuple[Layer, Variable]] = []
         ops: list[OpSpec] = []
         for layer, rows in zip(layers, self.shapes[:-1], strict=True):
-            if layer._built is not None and layer._built.is_complete:
+            if layer._built is not None and layer._built.is_in_use():
                 raise ValueError(
                     _check.refusal(
                         "layers", f"{layer.name}, which another model built", "new layers"
@@ -102,11 +103,16 @@ class Built:
         for index, (_, variable) in enumerate(self.variables):
             fill(index, variable, self._view(index))
 
-    def take_on(self) -> None:
-        """Makes the layers' weights those here."""
+    def take_on(self, model: object) -> None:
+        """Makes the layers' weights those here, which are then the model's."""
+        self._owner = weakref.ref(model)
         for layer in self.layers:
             layer._built = self
         self.is_complete = True
+
+    def is_in_use(self) -> bool:
+        """Whether a model has it that still exists: a constructor may have been interrupted."""
+        return self.is_complete and self._owner() is not None
 
     @property
     def parameters(self) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fastweights import _frames, _objects
-from fastweights._core import arrays
+from fastweights._core import arrays, float_mode
 from fastweights._refusal import LONGEST_REPR, refusal, shown
 
 T = TypeVar("T")
@@ -168,7 +168,7 @@ def numeric_array(argument: str, got: Any) -> np.ndarray:
 def contiguous(array: np.ndarray, real: np.dtype) -> np.ndarray:
     """The array as kernels take it, C-contiguous and aligned; a copy only where it must be one."""
     with np.errstate(over="ignore"):
-        return arrays.in_float_mode(np.require, array, real, ("C", "A"))
+        return float_mode.in_default_float_mode(np.require, array, real, ("C", "A"))
 
 
 def finite(argument: str, array: np.ndarray, labels: tuple[str, ...] | None = None) -> None:

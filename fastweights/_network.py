@@ -50,7 +50,7 @@ class Network(Sealed):
                 _check.refusal("layers", f"{repeated!r} twice", "a layer of its own in each place")
             )
         for layer in self._layers:
-            if layer.weights:
+            if layer._built is not None and layer._built.is_in_use():
                 raise ValueError(
                     _check.refusal("layers", f"{layer!r} of another model", "new layers")
                 )
@@ -58,12 +58,18 @@ class Network(Sealed):
         if seed is None:
             seed = int.from_bytes(os.urandom(8), "little")
         self._seed = _check.whole("seed", seed, 0, maximum=philox.MAX_SEED)
-        self._built: Built | None = None
+        self._building: Built | None = None
         #: Calls that train, the one whose turn it is first.
         self._turns: list[Turn] = []
         self._name_layers()
         if input_shape is not None:
-            self.build(input_shape)
+            try:
+                self.build(input_shape)
+            except BaseException:
+                # Nobody will have this model: its layers are free for another one.
+                if self._building is not None:
+                    self._building.is_complete = False
+                raise
 
     # ---- what it is made of ----------------------------------------------------------------------
 
@@ -133,15 +139,21 @@ class Network(Sealed):
 
     def _take_on(self, built: Built) -> None:
         _advice.about_single_units(self._layers, built.shapes[1:])
-        self._built = built
-        built.take_on()
+        self._building = built
+        built.take_on(self)
+
+    @property
+    def _built(self) -> Built | None:
+        building = self._building
+        return building if building is not None and building.is_complete else None
 
     def _built_or_refused(self) -> Built:
-        if self._built is None:
+        built = self._built
+        if built is None:
             raise ValueError(
                 "input_shape: got none, expected one: give it to Sequential, build or fit first"
             )
-        return self._built
+        return built
 
     def _built_for(self, rows: np.ndarray) -> Built:
         """Builds a model that has no shape yet for these rows."""

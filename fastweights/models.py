@@ -343,7 +343,7 @@ class Sequential(Network):
         batch_size, verbose
             For code written for Keras: neither changes anything, and nothing is printed.
         """
-        compiled, built = self._compiled, self._built
+        compiled, built = self._compiled, self._building
         plan = compiled.plans.get("infer") if built is not None and built.is_flat else None
         if plan is not None and batch_size is None and verbose == "auto":
             out = plan.answer(x, matmul_parts[self._matmul_precision])

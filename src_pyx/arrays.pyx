@@ -104,12 +104,3 @@ def taken(array, Py_ssize_t size, Py_ssize_t columns):
     finally:
         PyBuffer_Release(&view)
     return result if fits else None
-
-
-def in_float_mode(function, *arguments):
-    """``function(*arguments)`` in the default floating-point environment, whatever the caller's is."""
-    cdef fw_float_mode mode = fw_enter_float_mode()
-    try:
-        return function(*arguments)
-    finally:
-        fw_leave_float_mode(mode)

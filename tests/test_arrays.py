@@ -62,9 +62,3 @@ def test_a_number_that_overflows_in_conversion_is_not_taken():
     largest = float(np.finfo(np.float32).max)
     assert arrays.taken(np.array([[largest]]), 4, 1) is not None
     assert arrays.taken(np.array([[largest * 1.01]]), 4, 1) is None
-
-
-def test_a_call_in_the_default_environment_gives_back_what_it_returns_and_raises():
-    assert arrays.in_float_mode(divmod, 7, 2) == (3, 1)
-    with pytest.raises(ZeroDivisionError):
-        arrays.in_float_mode(divmod, 7, 0)
