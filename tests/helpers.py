@@ -56,7 +56,9 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> None:
     np.testing.assert_array_equal(a.view(np.uint8), b.view(np.uint8))
 
 
-def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_python(
+    code: str, timeout: float = 120, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Runs code in an interpreter of its own, which finds the installed library, not this tree."""
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
@@ -64,7 +66,7 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout,
         check=False,
     )
 
