@@ -159,10 +159,10 @@ def test_training_learns():
 
 def diverging(optimizer=None, **settings):
     """A model that learns, and rows of which the 45th makes its loss overflow."""
-    model = network(optimizer=optimizer or optimizers.SGD(0.1, 0.9), dtype="float32", **settings)
+    model = network(optimizer=optimizer or optimizers.SGD(0.1, 0.9), dtype="float64", **settings)
     x, y = data(64)
     poison = y.copy()
-    poison[45] = 1e30
+    poison[45] = 1e200
     return model, x, y, poison
 
 
