@@ -39,7 +39,11 @@ SHAPES = [
 ]
 
 #: What the files below take from those that they usually stand among.
-IMPORTS = "from libc.math cimport INFINITY\nfrom libc.string cimport memcpy\n"
+IMPORTS = """
+from libc.math cimport INFINITY
+from libc.string cimport memcpy
+from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
+"""
 
 AMX = "kernels/amx.pxi"
 FAULTS = [

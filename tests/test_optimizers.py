@@ -209,6 +209,24 @@ def test_memory_of_past_gradients_ends_at_0(optimizer, dtype):
     assert (model._compiled.memory.vectors[: model.parameters.size] == 0).all()
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optimizers.SGD(0.5),
+        optimizers.SGD(0.1, momentum=0.5),
+        optimizers.SGD(0.1, momentum=0.5, nesterov=True),
+    ],
+    ids=lambda optimizer: optimizer.kernel,
+)
+def test_weights_whose_outputs_are_to_be_0_end_there(optimizer):
+    # Each step takes off a share of what is left; no share of the smallest subnormal number is one.
+    model = network((4, 9), optimizer=optimizer, dtype="float32")
+    x = np.random.default_rng(1).standard_normal((64, 4))
+    for _ in range(30):
+        model.fit(x, np.zeros((64, 9)), 16, 300, verbose=0)
+    np.testing.assert_array_equal(model.parameters, 0)
+
+
 @pytest.mark.parametrize("optimizer", THAT_REMEMBER, ids=lambda optimizer: optimizer.kernel)
 @pytest.mark.parametrize("hidden", ["relu", "tanh", "sigmoid"])
 def test_training_leaves_no_subnormal_numbers(hidden, optimizer):

@@ -1,27 +1,28 @@
 # Optimizers: one pass over the flat vectors, element by element, in place.
 #
-# What an optimizer remembers decays step by step where gradients are 0. Before it comes to subnormal numbers,
-# with which CPUs are slow, it becomes 0.
+# What an optimizer remembers decays step by step where gradients are 0, and by SGD so do weights whose outputs
+# are to be 0. Before they come to subnormal numbers, with which CPUs are slow, they become 0; with momentum a
+# little earlier, since a velocity that has become 0 leaves its weight where it is.
 
 from libc.math cimport fmax, sqrt
 
 
 # w -= learning_rate * g                                            options: learning_rate
 cdef inline vreal sgd(vreal w, vreal g, const vreal* o) noexcept nogil:
-    return w - o[0] * g
+    return without_subnormals(w - o[0] * g)
 
 
 # v = momentum * v - learning_rate * g;  w += v                     options: learning_rate, momentum
 # (Polyak 1964, as Sutskever et al. 2013 write it)
 cdef inline vreal momentum(vreal w, vreal g, vreal* v, const vreal* o) noexcept nogil:
-    v[0] = without_traces(vfma(o[1], v[0], -(o[0] * g)))
-    return w + v[0]
+    v[0] = without_subnormals(vfma(o[1], v[0], -(o[0] * g)))
+    return without_traces(w + v[0])
 
 
 # v as above;  w += momentum * v - learning_rate * g                (Nesterov 1983, Sutskever et al. 2013)
 cdef inline vreal nesterov(vreal w, vreal g, vreal* v, const vreal* o) noexcept nogil:
-    v[0] = without_traces(vfma(o[1], v[0], -(o[0] * g)))
-    return w + vfma(o[1], v[0], -(o[0] * g))
+    v[0] = without_subnormals(vfma(o[1], v[0], -(o[0] * g)))
+    return without_traces(w + vfma(o[1], v[0], -(o[0] * g)))
 
 
 # m = beta_1 m + (1 - beta_1) g;  v = beta_2 v + (1 - beta_2) g^2
@@ -36,7 +37,8 @@ cdef inline vreal adam(vreal w, vreal g, vreal* m, vreal* v, const vreal* o) noe
     g = vmin(largest, vmax(-largest, g))
     felt = vselect(vlt(vabs(g), o[5]), vzero(), g)
     m[0] = without_traces(vfma(o[1], (g - m[0]) + nothing, m[0]))
-    v[0] = without_subnormals(vfma(o[2], felt * felt - v[0], v[0]))
+    v[0] = vfma(o[2], felt * felt - v[0], v[0])
+    v[0] = vselect(vlt(v[0], vset1(SMALLEST_NORMAL)), vzero(), v[0])
     return w - o[0] * m[0] / vfma(vsqrt(v[0]), o[4], o[3])
 
 
