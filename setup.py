@@ -43,6 +43,8 @@ def chosen(variable, known):
 
 DEBUG = chosen("FASTWEIGHTS_DEBUG", ("0", "1")) == ["1"]
 SANITIZERS = chosen("FASTWEIGHTS_SANITIZE", () if MSVC else ("address", "undefined", "thread"))
+if DEBUG and SANITIZERS:
+    sys.exit("FASTWEIGHTS_SANITIZE: got one beside FASTWEIGHTS_DEBUG=1, expected one of the two")
 BUILD = Path("build", *(["debug"] if DEBUG else []), *SANITIZERS)
 
 DIRECTIVES = {
