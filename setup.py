@@ -43,6 +43,8 @@ def chosen(variable, known):
 
 DEBUG = chosen("FASTWEIGHTS_DEBUG", ("0", "1")) == ["1"]
 SANITIZERS = chosen("FASTWEIGHTS_SANITIZE", () if MSVC else ("address", "undefined", "thread"))
+if DEBUG and SANITIZERS:
+    sys.exit("FASTWEIGHTS_SANITIZE: got one beside FASTWEIGHTS_DEBUG=1, expected one of the two")
 BUILD = Path("build", *(["debug"] if DEBUG else []), *SANITIZERS)
 
 DIRECTIVES = {
@@ -58,19 +60,21 @@ DIRECTIVES = {
 if MSVC:
     FLAGS, LINK_FLAGS = ["/O2", "/fp:precise"], []
 elif DEBUG:
-    # Undefined behaviour (shifts, signed overflow, array bounds, null pointers) traps at once.
+    # Undefined behaviour (shifts, signed overflow, array bounds, null pointers) traps at once, also
+    # where CPython's own flags define it.
     FLAGS = [
         "-O1",
         "-g",
         "-ffp-contract=off",
+        "-fno-wrapv",
         "-fsanitize=undefined",
         "-fsanitize-undefined-trap-on-error",
     ]
     LINK_FLAGS = []
 elif SANITIZERS:
-    FLAGS = ["-O1", "-g", "-fno-omit-frame-pointer", "-ffp-contract=off"]
+    FLAGS = ["-O1", "-g", "-fno-omit-frame-pointer", "-ffp-contract=off", "-fno-wrapv"]
     LINK_FLAGS = [f"-fsanitize={','.join(SANITIZERS)}"]
-    FLAGS += LINK_FLAGS
+    FLAGS += [*LINK_FLAGS, "-fno-sanitize-recover=all"]
 else:
     # No contraction: what is fused is written as vfma, so the bits do not depend on the compiler.
     FLAGS, LINK_FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-g0"], []

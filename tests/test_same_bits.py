@@ -149,6 +149,8 @@ def test_trained_weights_are_the_same_bits_on_every_fma_level(trained_on_every_l
 
 
 def test_baseline_trains_to_nearly_the_same(trained_on_every_level):
+    if len(trained_on_every_level) == 1:
+        pytest.skip("one CPU level alone was built")
     best, *_, baseline = trained_on_every_level.values()
     assert len(best) == len(baseline) == 28
     for line, other in zip(best, baseline, strict=True):
