@@ -14,12 +14,16 @@ from fastweights import _check
 _BUILD_IT = "run pip install . (or pip install -e . to work on it)"
 
 try:
-    from fastweights._core.cpu import KERNELS_STAMP, supported_levels
+    from fastweights._core import plan
+    from fastweights._core.cpu import KERNELS_STAMP, OPS_STAMP, supported_levels
 except ImportError as error:
     raise ImportError(
         f"{os.path.dirname(__file__)} has no compiled core, or an old one, and none is installed: "
         + _BUILD_IT
     ) from error
+
+if getattr(plan, "STAMP", None) != OPS_STAMP:
+    raise ImportError(f"{plan.__file__} was built from other sources than the rest: {_BUILD_IT}")
 
 LEVELS = ("amx", "avx512", "avx2", "neon", "baseline")
 _SUFFIX = {"float32": "f32", "float64": "f64"}

@@ -36,6 +36,12 @@ from ops cimport (
     Activation, KernelTable, Loss, METRIC_STATE, Metric, OPTION_NUMBERS, Op, OpKind, Update,
 )
 
+cdef extern from *:
+    const char* FW_OPS_STAMP
+
+# Which ops.pxd this was built from: see setup.py.
+STAMP = FW_OPS_STAMP.decode()
+
 cdef extern from "Python.h":
     # Runs the handlers of signals that have come; where one raises, its exception is pending from then on.
     int check_signals "PyErr_CheckSignals"()

@@ -142,6 +142,14 @@ def test_no_level_of_this_build_is_an_import_error(another):
         assert f"{level}, which was built from other sources than the rest" in last
 
 
+def test_a_plan_of_another_build_is_an_import_error(another):
+    core, make_stale = another
+    make_stale("plan")
+    last = run_copy("import fastweights", core).stderr.splitlines()[-1]
+    assert last.startswith(f"ImportError: {core}")
+    assert "was built from other sources than the rest: run pip install" in last
+
+
 def test_a_level_that_was_not_built_is_an_import_error(another):
     core, _ = another
     best, *others = _dispatch.available_levels()
@@ -173,7 +181,7 @@ def test_a_core_that_was_not_built_is_wholly_the_installed_one(another):
     complete = shutil.copytree(core.parent, core.parent.parent.parent / "two" / "fastweights")
     levels = _dispatch.available_levels()
     # What an interrupted build may leave: all but one module, and some of other sources.
-    make_stale(*(f"kernels_{level}_f32" for level in levels))
+    make_stale("plan", *(f"kernels_{level}_f32" for level in levels))
     for file in core.glob("cpu.*.*"):
         file.unlink()
     code = (

@@ -5,6 +5,8 @@ import numpy as np
 from fastweights.config import Budget
 from fastweights.layers import OpSpec
 
+STAMP: str
+
 class ModelLock:
     def copy(self, targets: Iterable[np.ndarray], sources: Iterable[np.ndarray]) -> None: ...
 
