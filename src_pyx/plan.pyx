@@ -140,7 +140,7 @@ cdef class Plan:
     cdef readonly Py_ssize_t arena_bytes
     cdef readonly Py_ssize_t rows
     cdef int threads                    # of the budget ...
-    cdef int allowed                    # ... and of those granted for now
+    cdef fw_shared[LINE] allowed        # ... and of those granted for now
     cdef readonly int members           # the largest team
     cdef double grain
     cdef double work_per_row            # of a forward pass, in multiply-adds
@@ -182,7 +182,7 @@ cdef class Plan:
         self.rows = rows
         cdef Py_ssize_t i
         self.threads, cpus, self.grain = budget
-        self.allowed = self.threads
+        self.allowed[0] = self.threads
         self.n_ops = len(specs)
         self.n_loss_ops = self.n_ops
         self.offsets = <Py_ssize_t*>calloc(self.n_ops + 1, sizeof(Py_ssize_t))
@@ -214,7 +214,7 @@ cdef class Plan:
         """Sets how many threads may be taken, or says False: `rows` and so many need another plan."""
         if not self.serves(rows, matmul_parts) or threads > self.threads:
             return False
-        self.allowed = threads
+        fw_exchange(&self.allowed[0], threads)
         return True
 
     def needs_no_grant(self, Py_ssize_t rows, int matmul_parts):
@@ -798,7 +798,7 @@ cdef class Plan:
     # ---- whole stretches of work -------------------------------------------------------------------
 
     cdef int most_for(self, Py_ssize_t rows) noexcept nogil:
-        return min(self.members, self.team_of(rows, self.allowed))
+        return min(self.members, self.team_of(rows, <int>fw_read(&self.allowed[0])))
 
     cdef void run(self, task_function share, const Job* job, int members) noexcept nogil:
         self.job = job[0]

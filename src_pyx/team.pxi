@@ -87,8 +87,8 @@ cdef struct Worker:
 
 
 cdef struct Pool:
-    int workers
-    int cpus
+    fw_shared[LINE] workers
+    fw_shared[LINE] cpus
     fw_shared[LINE] busy
     fw_shared[LINE] unfinished
     long task
@@ -165,9 +165,9 @@ cdef void work(void* argument) noexcept nogil:
 # Starts threads until a team may have `members`; fewer if the system gives no more.
 cdef int recruit(int members, int cpus):
     cdef Worker* worker
-    POOL.cpus = cpus
-    while POOL.workers < min(members, MAX_MEMBERS) - 1:
-        worker = &POOL.worker[POOL.workers + 1]
+    fw_exchange(&POOL.cpus[0], cpus)
+    while fw_read(&POOL.workers[0]) < min(members, MAX_MEMBERS) - 1:
+        worker = &POOL.worker[fw_read(&POOL.workers[0]) + 1]
         if worker.wake == NULL:
             worker.wake = PyThread_allocate_lock()
             if worker.wake == NULL:
@@ -176,8 +176,8 @@ cdef int recruit(int members, int cpus):
         worker.task[0] = worker.asleep[0] = 0
         if PyThread_start_new_thread(work, worker) == <unsigned long>-1:
             break
-        POOL.workers += 1
-    return POOL.workers + 1
+        fw_add(&POOL.workers[0], 1)
+    return <int>fw_read(&POOL.workers[0]) + 1
 
 
 # Runs function(argument, member, team) on each of `members` threads, of which the caller is member 0.
@@ -186,7 +186,7 @@ cdef void run_together(task_function function, void* argument, int members) noex
     cdef Team alone
     cdef int i
     cdef fw_float_mode mode = fw_enter_float_mode()
-    members = min(members, POOL.workers + 1)
+    members = min(members, <int>fw_read(&POOL.workers[0]) + 1)
     if members <= 1 or fw_exchange(&POOL.busy[0], 1) != 0:
         alone.members = 1
         function(argument, 0, &alone)
@@ -195,7 +195,7 @@ cdef void run_together(task_function function, void* argument, int members) noex
     POOL.function = function
     POOL.argument = argument
     POOL.team.members = members
-    POOL.team.spins = members <= POOL.cpus
+    POOL.team.spins = members <= fw_read(&POOL.cpus[0])
     POOL.team.arrived[0] = 0
     POOL.task += 1
     fw_exchange(&POOL.unfinished[0], members - 1)

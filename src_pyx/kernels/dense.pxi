@@ -327,14 +327,18 @@ cdef void dense_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece
     cdef bint turns = parts == 0 and goes_by_kernel(op)
     # A few rows do not repay the packing.
     cdef bint packed = parts > 0 or (has_panels(op.outputs) and rows >= TILE_ACCUMULATORS)
-    if begin_piece == 0:
-        k.inputs = op.inputs
-        k.outputs = op.outputs
-        k.kernel = kernel
-        k.bias = kernel + op.inputs * op.outputs if op.has_bias else NULL
-        k.panels = panels if packed else NULL
-        k.transposed = kernel if op.outputs == 1 else NULL if turns else transposed
-        k.parts = parts
+    cdef DenseKernel found
+    found.inputs = op.inputs
+    found.outputs = op.outputs
+    found.kernel = kernel
+    found.bias = kernel + op.inputs * op.outputs if op.has_bias else NULL
+    found.panels = panels if packed else NULL
+    found.transposed = kernel if op.outputs == 1 else NULL if turns else transposed
+    found.parts = parts
+    # Others may be reading it while nothing about it changes.
+    if begin_piece == 0 and (k.kernel != kernel or k.parts != parts or k.panels != found.panels
+                             or k.transposed != found.transposed):
+        k[0] = found
     if FW_TILES and parts > 0:
         split_kernel(op, parts, panels, transposed, kernel + begin * op.outputs, begin, end - begin)
         return
