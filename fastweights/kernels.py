@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastweights import _check, _dispatch, activations
+from fastweights._core.float_mode import in_default_float_mode
 
 
 def _arrays(**arguments: Any) -> dict[str, np.ndarray]:
@@ -168,7 +169,7 @@ def dense_backward(
     dbias = _out("dbias", dbias, shape[1:], real, {**inputs, "dx": dx, "dkernel": dkernel})
     sums = [dkernel, dbias]
     found = [np.empty_like(array) for array in sums] if accumulate else sums
-    dz = dy if slope is None else dy * slope
+    dz = dy if slope is None else in_default_float_mode(np.multiply, dy, slope)
     compiled = _dispatch.kernels(real)
     sizes = x.shape[0], *kernel.shape
     scratch = np.empty(compiled.apply_dense_scratch(*sizes), real)
@@ -178,7 +179,7 @@ def dense_backward(
     )  # fmt: skip
     if accumulate:
         for array, part in zip(sums, found, strict=True):
-            array += part
+            in_default_float_mode(np.add, array, part, array)
     return dx, dkernel, dbias
 
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastweights import _check, _dispatch, _frames
+from fastweights._core.float_mode import in_default_float_mode
 from fastweights._description import Description
 
 
@@ -115,7 +116,7 @@ class Loss(Description):
             self.options,
             1.0,
         )
-        return float(values.mean())
+        return float(in_default_float_mode(values.mean))
 
 
 def _check_length(argument: str, targets: np.ndarray, rows: int) -> None:

@@ -52,7 +52,7 @@ cdef struct Op:
     Py_ssize_t scratch_reals
     Py_ssize_t workspace_reals
     Py_ssize_t row_step
-    Py_ssize_t parameter_reals   # how many the op has
+    Py_ssize_t parameter_reals   # how many the op has; -1: its sizes do not suit it
     Py_ssize_t pieces            # the parameters come in pieces that can be worked on apart ...
     Py_ssize_t piece_parameters  # ... of so many each, of which the last has what is left; 0: none
     double work_per_row          # of forward, in multiply-adds

@@ -197,6 +197,8 @@ cdef class Plan:
         self.describe(specs, input_gradient)
         self.measure()
         for i, spec in enumerate(specs):
+            if self.ops[i].parameter_reals < 0:
+                raise ValueError(f"specs: got {spec}, expected sizes that suit its kind")
             if self.ops[i].parameter_reals != spec.parameters:
                 raise ValueError(f"specs: got {spec}, expected {self.ops[i].parameter_reals} parameters")
         self.arena_bytes = <Py_ssize_t>(<uintptr_t>self.place(NULL))

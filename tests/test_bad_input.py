@@ -976,6 +976,26 @@ def test_set_weights_too_large_for_float32():
     assert np.isfinite(model.parameters).all()
 
 
+@pytest.mark.parametrize("warm", [True, False])
+def test_predict_is_not_misled_by_a_length_that_lies(warm):
+    class Liar(np.ndarray):
+        def __len__(self):
+            return 1000
+
+    model = network()
+    expected = model.predict(X)
+    if not warm:
+        model = network()
+    found = model.predict(X.view(Liar))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", [None, 3, "", "loss", "val_loss", "val_"])
+def test_names_that_no_metric_can_have(name):
+    with pytest.raises((TypeError, ValueError), match="name: got"):
+        fw.metrics.MeanSquaredError(name=name)
+
+
 # ---- settings of the process ---------------------------------------------------------------------
 
 

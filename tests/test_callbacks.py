@@ -1,6 +1,8 @@
 """What `fit` tells its callbacks, what they may do, and what is printed."""
 
+import copy
 import io
+import pickle
 import re
 import sys
 
@@ -170,6 +172,64 @@ def test_an_error_of_a_callback_ends_the_fit(event):
     model.fit(X, Y, 8, 3, verbose=0)
 
 
+@pytest.mark.parametrize("event", ["on_train_begin", "on_epoch_end", "on_train_end"])
+def test_those_that_began_hear_the_end_whatever_another_raises(event):
+    model, first, last = network(), Recorder(), Recorder()
+    early = callbacks.EarlyStopping("loss")
+    with pytest.raises(RuntimeError, match="own"):
+        model.fit(X, Y, 8, 3, verbose=0, callbacks=[first, early, When(event, fail), last])
+    assert first.heard[-1] == ("train end",)
+    begun = event != "on_train_begin"
+    assert last.heard == [] if not begun else last.heard[-1] == ("train end",)
+
+
+def test_the_best_weights_are_back_though_another_fails_at_the_end():
+    model, good = network(), network()
+    early = callbacks.EarlyStopping("val_loss", patience=1)
+    script = Script([3.0, 1.0, 2.0])
+    with pytest.raises(RuntimeError, match="own"):
+        model.fit(X, Y, epochs=3, verbose=0, callbacks=[When("on_train_end", fail), script, early])
+    assert (model.parameters == 1).all()
+    assert good.input_shape == model.input_shape
+
+
+def test_the_first_error_of_several_at_the_end_is_told():
+    def other(model):
+        raise ValueError("second")
+
+    with pytest.raises(RuntimeError, match="own"):
+        network().fit(
+            X, Y, verbose=0, callbacks=[When("on_train_end", fail), When("on_train_end", other)]
+        )
+
+
+def test_compiling_in_the_middle_of_an_epoch_holds_from_the_next(monkeypatch):
+    monkeypatch.setattr(training, "STRETCH_SECONDS", 0.0)
+    model, good = network(metrics=("mae", "mse")), network(metrics=("mae", "mse"))
+    fewer = When("on_progress", lambda model: model.compile("adam", "mse", ["mae"]))
+    history = model.fit(X, Y, 8, 2, verbose=0, callbacks=[fewer])
+    good.fit(X, Y, 8, 1, verbose=0)
+    good.compile("adam", "mse", ["mae"])
+    good.fit(X, Y, 8, 2, verbose=0, initial_epoch=1)
+    np.testing.assert_array_equal(model.parameters, good.parameters)
+    assert [len(history.history[key]) for key in ("loss", "mae", "mse")] == [2, 2, 1]
+
+
+def test_a_history_is_kept_without_its_model():
+    history = network().fit(X, Y, epochs=2, verbose=0)
+    for again in (pickle.loads(pickle.dumps(history)), copy.deepcopy(history)):
+        assert again.history == history.history
+        assert again.epoch == [0, 1]
+        with pytest.raises(AttributeError, match="model: this History has been in no fit yet"):
+            _ = again.model
+
+
+def test_one_callback_needs_no_list():
+    recorder = Recorder()
+    network().fit(X, Y, verbose=0, callbacks=recorder)
+    assert recorder.heard[-1] == ("train end",)
+
+
 # ---- early stopping ------------------------------------------------------------------------------
 
 
@@ -217,6 +277,37 @@ def test_early_stopping_begins_anew_with_each_fit():
     for seed in (0, 1):
         history = network(seed=seed).fit(X, Y, epochs=3, verbose=0, callbacks=[early])
         assert early.best == min(history.history["loss"])
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode", "best"),
+    [
+        ("val_accuracy", "auto", 2),
+        ("val_accuracy", "max", 2),
+        ("val_accuracy", "min", 0),
+        ("val_loss", "auto", 0),
+        ("val_loss", "max", 2),
+    ],
+)
+def test_the_direction_is_that_of_the_figure(monitor, mode, best):
+    class Figures(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs):
+            logs[monitor] = [0.1, 0.5, 0.9, 0.4][epoch]
+            self.model.parameters[:] = epoch
+
+    model = network(last="softmax", loss="categorical_crossentropy", metrics=("accuracy",))
+    early = callbacks.EarlyStopping(monitor, patience=3, mode=mode)
+    y = np.eye(3)[np.arange(20) % 3]
+    model.fit(X, y, epochs=4, verbose=0, callbacks=[Figures(), early])
+    assert (early.best_epoch, early.best) == (best, [0.1, 0.5, 0.9][best])
+    assert (model.parameters == best).all()
+
+
+def test_larger_is_better_for_r2():
+    model = network(metrics=("r2",))
+    early = callbacks.EarlyStopping("val_r2", patience=9)
+    history = model.fit(X, Y, epochs=5, verbose=0, validation_split=0.5, callbacks=[early])
+    assert early.best == max(history.history["val_r2"])
 
 
 def test_early_stopping_of_an_unknown_figure():
@@ -292,6 +383,23 @@ def test_lines_where_tqdm_is_missing(monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     network().fit(X, Y, epochs=2, verbose=1)
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+class Bare:
+    """What some programs put in the place of standard output."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+
+@pytest.mark.parametrize("verbose", ["auto", 2])
+def test_a_standard_output_that_can_write_and_no_more(monkeypatch, verbose):
+    monkeypatch.setattr(sys, "stdout", Bare())
+    network().fit(X, Y, epochs=2, verbose=verbose)
+    assert sys.stdout.text.count("Epoch") == 2
 
 
 def test_without_standard_output(monkeypatch):

@@ -361,6 +361,41 @@ def test_whole_numbers_as_labels_are_positions():
     same_bits(rows(_frames.arranged("x", frame, _frames.names(turned))), rows(turned))
 
 
+# ---- a model and the names it was trained on -----------------------------------------------------
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+def test_a_model_takes_columns_by_name(library):
+    x = np.random.default_rng(0).standard_normal((30, 3))
+    frame = library.DataFrame(dict(zip("abc", x.T, strict=True)))
+    turned = frame[["c", "a", "b"]]
+    model = network((3, 4, 1))
+    model.fit(frame, x[:, 0], verbose=0, validation_data=(turned, x[:, 0]))
+    assert model.feature_names == ("a", "b", "c")
+    same_bits(model.predict(turned), model.predict(x))
+    assert model.evaluate(turned, x[:, 0]) == model.evaluate(x, x[:, 0])
+    same_bits(model.forward(turned), model.forward(x))
+    for call in (model.predict, lambda x: model.train_on_batch(x, np.ones(30))):
+        refused(
+            lambda call=call: call(frame[["a", "b"]]),
+            ValueError,
+            "x: got columns without 'c', expected the columns 'a', 'b', 'c'",
+        )
+    refused(
+        lambda: model.fit(frame, x[:, 0], validation_data=(frame[["a", "b"]], x[:, 0])),
+        ValueError,
+        "validation x: got columns without 'c'",
+    )
+
+
+def test_a_model_trained_on_arrays_takes_frames_by_position():
+    x = np.random.default_rng(0).standard_normal((30, 3))
+    model = network((3, 4, 1))
+    model.fit(x, x[:, 0], verbose=0)
+    assert model.feature_names is None
+    same_bits(model.predict(pd.DataFrame(x, columns=list("cab"))), model.predict(x))
+
+
 # ---- at what cost --------------------------------------------------------------------------------
 
 

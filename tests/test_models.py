@@ -3,6 +3,7 @@
 import copy
 import itertools
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -16,6 +17,49 @@ REALS = ("float32", "float64")
 
 
 # ---- building ------------------------------------------------------------------------------------
+
+
+def test_names_are_given_in_order_and_free_ones_taken():
+    stack = [
+        layers.Dense(1), layers.Dense(1, name="dense_2"), layers.Dense(1), layers.Dense(1),
+        layers.Dense(1, name="dense"), layers.Dense(1),
+    ]  # fmt: skip
+    names = [layer.name for layer in fw.Sequential(stack).layers]
+    assert names == ["dense_1", "dense_2", "dense_3", "dense_4", "dense", "dense_5"]
+
+
+def test_a_name_of_the_models_own_is_not_the_layers_for_ever():
+    first, second = layers.Dense(2), layers.Dense(3)
+    for layer in (first, second):
+        assert fw.Sequential([layer]).layers[0].name == "dense"
+    assert [layer.name for layer in fw.Sequential([first, second]).layers] == ["dense", "dense_1"]
+
+
+def test_layers_of_a_model_that_is_gone_are_free():
+    stack = [layers.Dense(2)]
+    model = fw.Sequential(stack, 3)
+    with pytest.raises(ValueError, match="of another model, expected new layers"):
+        fw.Sequential(stack, 3)
+    del model
+    assert fw.Sequential(stack, 4).count_params() == 10
+
+
+@pytest.mark.parametrize(
+    ("last", "loss"),
+    [
+        ("softmax", losses.CategoricalCrossentropy(from_logits=True)),
+        ("softmax", losses.SparseCategoricalCrossentropy(from_logits=True)),
+        ("sigmoid", losses.BinaryCrossentropy(from_logits=True)),
+    ],
+)
+def test_probabilities_taken_for_logits_are_warned_of(last, loss):
+    with pytest.warns(UserWarning, match=f"its activation {last} makes probabilities"):
+        network(last=last, loss=loss)
+
+
+def test_a_softmax_over_one_unit_is_warned_of():
+    with pytest.warns(UserWarning, match="the softmax of 'dense' is over one unit and always 1"):
+        fw.Sequential([layers.Dense(1, "softmax")], 3)
 
 
 def test_layers_and_weights_are_named():
@@ -373,6 +417,24 @@ def test_loss_and_gradients_agree_with_the_oracle(rows):
     np.testing.assert_allclose(dx, expected_dx, rtol=0, atol=1e-15)
     same_bits(gradient, model.gradients)
     same_bits(model.parameters, before)
+
+
+@pytest.mark.parametrize("method", ["BFGS", "CG", "Newton-CG", "trust-constr", "L-BFGS-B"])
+def test_scipy_minimises(method):
+    """Some of its methods keep the gradient that they were given last."""
+    optimize = pytest.importorskip("scipy.optimize")
+    model = network((5, 1))
+    x, _ = data(60)
+    y = x @ np.arange(1.0, 6.0) + 3.0
+
+    def loss(parameters):
+        model.parameters[:] = parameters
+        return model.loss_and_gradients(x, y)[:2]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own, about steps that were good enough
+        found = optimize.minimize(loss, model.parameters.copy(), jac=True, method=method, tol=1e-9)
+    np.testing.assert_allclose(found.x, [1, 2, 3, 4, 5, 3], atol=1e-4)
 
 
 def test_gradients_are_the_callers_own():

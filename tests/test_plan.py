@@ -120,6 +120,44 @@ def test_rows_that_no_memory_holds():
         plan_for(network(), "keep", 2**48)
 
 
+def plan_of_specs(specs, size):
+    table = _dispatch.kernels(np.dtype("float32")).table
+    return Plan(table, specs, np.zeros(size, np.float32), None, ModelLock(), 1, budget())
+
+
+@pytest.mark.parametrize(
+    ("specs", "size", "message"),
+    [
+        ([OpSpec("dense", 3, 2, 5)], 5, "expected 6 parameters"),
+        ([OpSpec("dense", 3, 2, 8, True)], 6, "parameters: got 24 bytes, expected 32"),
+        ([OpSpec("dense", 3, 2, 6), OpSpec("softmax", 5, 5)], 6, "expected 2 inputs"),
+        ([OpSpec("dense", 0, 2, 0)], 0, "expected sizes of at least 1"),
+        ([OpSpec("softmax", 3, 4)], 0, "expected sizes that suit its kind"),
+        ([OpSpec("activation", 3, 2)], 0, "expected sizes that suit its kind"),
+    ],
+)
+def test_ops_that_do_not_add_up_are_refused(specs, size, message):
+    with pytest.raises(ValueError, match=message):
+        plan_of_specs(specs, size)
+
+
+def test_more_numbers_than_there_is_room_for_are_refused():
+    class Much(fw.activations.ELU):
+        options = (1.0, 2.0, 3.0)
+
+    with pytest.raises(ValueError, match="elu: got 3 options, expected at most 2"):
+        plan_of_specs([OpSpec("activation", 3, 3, activation=Much())], 0)
+    plan = plan_of(network())
+    with pytest.raises(ValueError, match="huber: got 3 options, expected at most 2"):
+        plan.set_loss("huber", (1.0, 2.0, 3.0), 24, 0)
+    with pytest.raises(ValueError, match="r2_score: got 4 options, expected at most 2"):
+        plan.set_metrics([("r2_score", (1.0, 2.0, 3.0, 4.0))])
+    with pytest.raises(ValueError, match="adam: got 9 numbers, expected at most 8"):
+        plan.set_update("adam", np.zeros(2 * 66), np.zeros(9))
+    with pytest.raises(ValueError, match="state: got 8 bytes, expected"):
+        plan.set_update("adam", np.zeros(1), np.zeros(6))
+
+
 def test_names_that_no_table_has():
     table = _dispatch.kernels(np.dtype("float32")).table
     with pytest.raises(KeyError, match="conv9d"):

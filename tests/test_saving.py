@@ -36,6 +36,70 @@ def test_every_bit_comes_back(path, dtype):
     loaded.fit(x, y, verbose=0)
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optimizers.SGD(0.1),
+        optimizers.SGD(0.1, 0.9),
+        optimizers.SGD(0.1, 0.9, True),
+        optimizers.Adam(),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("how", ["load", "copy"])
+def test_training_goes_on_as_it_would_have(path, optimizer, how):
+    model = network(optimizer=optimizers.get(optimizer.config()), metrics=("mae",))
+    x, y = data(50)
+    model.fit(x, y, 16, 3, verbose=0)
+    model.save(path)
+    other = fw.load(path) if how == "load" else model.copy()
+    assert other.epochs_trained == 3
+    for each in (model, other):
+        each.train_on_batch(x, y)
+        each.fit(x, y, 16, 5, verbose=0, initial_epoch=3)
+    assert other.parameters.tobytes() == model.parameters.tobytes()
+    model.optimizer.learning_rate = 0.0
+    assert other.optimizer.learning_rate != 0.0
+
+
+def test_a_file_without_the_optimizer_has_torchs_tensors_alone(path):
+    model = network(optimizer="adam")
+    x, y = data(50)
+    model.fit(x, y, verbose=0)
+    model.save(path)
+    whole, _ = serialization.read(path)
+    model.save(path, include_optimizer=False)
+    weights, _ = serialization.read(path)
+    assert set(whole) - set(weights) == {"optimizer.state"}
+    assert whole["optimizer.state"].shape == (2, model.count_params())
+    other = fw.load(path)
+    assert other.epochs_trained == 0
+    fresh = network(optimizer="adam")
+    fresh.set_weights(model.get_weights())
+    for each in (other, fresh):
+        each.train_on_batch(x, y)
+    assert other.parameters.tobytes() == fresh.parameters.tobytes()
+
+
+def test_loading_draws_nothing(path, monkeypatch):
+    network(optimizer="adam").save(path)
+    monkeypatch.setattr(fw.initializers.Initializer, "fill", None)
+    fw.load(path)
+
+
+def test_names_of_features_come_back(path):
+    pandas = pytest.importorskip("pandas")
+    x, y = data(20)
+    frame = pandas.DataFrame(x, columns=list("abcde"))
+    model = network()
+    model.fit(frame, y, verbose=0)
+    model.save(path)
+    for other in (fw.load(path), model.copy()):
+        assert other.feature_names == tuple("abcde")
+        turned = other.predict(frame[list("edcba")])
+        np.testing.assert_array_equal(turned, model.predict(x))
+
+
 def test_what_was_compiled_comes_back(path):
     model = network((5, 3), last="softmax")
     model.compile(

@@ -154,6 +154,86 @@ def test_training_learns():
     np.testing.assert_allclose(model.parameters, [1, -2, 3, 0, 0.5, 4], atol=1e-6)
 
 
+@pytest.mark.parametrize("rows", [1025, 30_000])
+@pytest.mark.parametrize("widths", [(3, 5, 2), (40, 300, 260, 5)], ids=["sliced", "whole"])
+def test_gradients_of_many_rows_keep_their_digits(widths, rows):
+    """Of targets of one sign, whose sums are the longest; against the same in float64."""
+    single = network(widths, "tanh", dtype="float32")
+    double = single.copy("float64")
+    x = np.abs(data(rows, widths[0])[0]).astype(np.float32)
+    y = np.full((rows, widths[-1]), 100.1, np.float32)
+    _, found, _ = single.loss_and_gradients(x, y)
+    _, exact, _ = double.loss_and_gradients(x, y)
+    for mine, true in zip(parts_of(single, found), parts_of(double, exact), strict=True):
+        assert np.linalg.norm(mine - true) <= 1e-6 * np.linalg.norm(true)
+
+
+def parts_of(model, flat):
+    ends = np.cumsum([weight.size for weight in model.weights])
+    return [part.astype(float) for part in np.split(flat, ends[:-1])]
+
+
+# ---- what a callback or another thread compiles --------------------------------------------------
+
+
+def one_hot(classes):
+    random = np.random.default_rng(0)
+    x, labels = random.standard_normal((60, 5)), random.integers(classes, size=60)
+    return x, labels, np.eye(classes)[labels]
+
+
+@pytest.mark.parametrize("classes", [3, 100])
+@pytest.mark.parametrize("first", ["categorical_crossentropy", "sparse_categorical_crossentropy"])
+def test_targets_of_one_loss_are_never_read_by_another(first, classes):
+    x, labels, rows = one_hot(classes)
+    y, second = (rows, "sparse_" + first) if first[0] == "c" else (labels, first[7:])
+    model, good = (network((5, 8, classes), last="softmax", loss=first) for _ in range(2))
+    change = At(1, lambda model: model.compile("adam", second))
+    with pytest.raises(ValueError, match="y: got shape"):
+        model.fit(x, y, 16, 3, verbose=0, shuffle=False, callbacks=[change])
+    good.fit(x, y, 16, 1, verbose=0, shuffle=False)
+    same_bits(model.parameters, good.parameters)
+    with pytest.raises(ValueError, match="y: got shape"):
+        model.evaluate(x, y)
+
+
+def test_what_another_thread_compiles_holds_from_the_next_epoch():
+    x, _, rows = one_hot(4)
+    model = network((5, 8, 4), last="softmax", loss="categorical_crossentropy")
+    stop = threading.Event()
+
+    def compile_all_the_time():
+        while not stop.is_set():
+            model.compile("adam", "categorical_crossentropy", ["accuracy"])
+            model.compile("sgd", "mse")
+
+    other = threading.Thread(target=compile_all_the_time)
+    other.start()
+    try:
+        history = model.fit(x, rows, 16, 300, verbose=0, validation_split=0.2)
+    finally:
+        stop.set()
+        other.join()
+    assert np.isfinite(history.history["loss"]).all()
+    assert len(history.history["val_loss"]) == 300
+
+
+def test_labels_that_a_callback_spoils_do_not_reach_the_kernels():
+    x, labels, _ = one_hot(4)
+    labels = labels.astype(np.int32)
+    clean = labels.copy()
+    model, good = (
+        network((5, 8, 4), last="softmax", loss="sparse_categorical_crossentropy") for _ in range(2)
+    )
+
+    def spoil(model):
+        labels[:] = 10**9
+
+    model.fit(x, labels, 16, 3, verbose=0, callbacks=[At(1, spoil)])
+    good.fit(x, clean, 16, 3, verbose=0)
+    same_bits(model.parameters, good.parameters)
+
+
 # ---- divergence ----------------------------------------------------------------------------------
 
 
@@ -290,6 +370,13 @@ def test_a_divergence_error_travels_between_processes():
     assert str(again) == str(error)
     assert (again.epoch, again.batch, again.learning_rate) == (2, 4, 0.5)
     assert isinstance(error, ArithmeticError)
+
+
+def test_weights_that_are_no_numbers_are_told_before_an_epoch():
+    model = network()
+    model.parameters[3] = np.nan
+    with pytest.raises(ValueError, match=r"parameters: got 1 NaN or inf, the first at \(3,\)"):
+        model.fit(*data(9), verbose=0)
 
 
 # ---- Ctrl-C --------------------------------------------------------------------------------------

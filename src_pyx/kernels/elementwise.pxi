@@ -1,6 +1,7 @@
 # The op "activation": y = f(x) element by element, for an activation that stands on its own.
 
 cdef void activation_op_measure(Op* op) noexcept nogil:
+    op.parameter_reals = 0 if op.inputs == op.outputs else -1
     op.saved_per_row = op.outputs if op.activation.keeps_slope else 0
     op.work_per_row = 8.0 * op.outputs
 

@@ -155,6 +155,7 @@ cdef void log_softmax_backward(real* dx, const real* dy, const real* y,
 # ---- the ops ---------------------------------------------------------------------------------------
 
 cdef void softmax_op_measure(Op* op) noexcept nogil:
+    op.parameter_reals = 0 if op.inputs == op.outputs else -1
     op.saved_per_row = 0
     op.work_per_row = 8.0 * op.outputs
 
