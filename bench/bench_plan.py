@@ -50,3 +50,12 @@ def bench_epoch(benchmark, case):
     targets = np.concatenate([y] * STEPS)
     benchmark.extra_info["steps"] = STEPS
     benchmark(model.fit, rows, targets, batch_size=len(x), verbose=0)
+
+
+@pytest.mark.parametrize("given", ["float32", "float64"])
+def bench_predict_one_row(benchmark, network, given):
+    """Rows of another dtype than the model's are converted on the way."""
+    benchmark.group = "predict one row, float32 model"
+    model = network.model("float32")
+    x, _ = network.batch()
+    benchmark(model.predict, x[:1].astype(given))
