@@ -264,12 +264,16 @@ class _LastGood:
         self._memory: Memory | None = None
 
     def keep(self, parameters: np.ndarray, memory: Memory) -> None:
-        """Copies the weights and the optimizer's memory, another one where a callback compiled."""
+        """Copies the weights, which are to be numbers, and the optimizer's memory.
+
+        That is another one where a callback compiled.
+        """
         if memory is not self._memory:
             self._live = (parameters, *memory.arrays())
             self._copies = tuple(np.empty_like(array) for array in self._live)
             self._memory = memory
         self._lock.copy(self._copies, self._live)
+        _check.finite("parameters", self._copies[0])
 
     def bring_back(self) -> None:
         """Writes what was kept last over what is there now."""
@@ -304,7 +308,6 @@ class _Loop:
         x, y = self.rows.x, self.rows.targets(compiled)
         plan = _ready_plan(model, compiled, self.batch_size)
         memory = compiled.memory_for(model._built_or_refused())
-        _check.finite("parameters", model.parameters)
         self.good.keep(model.parameters, memory)
         if self.order is not None:
             philox.permutation(self.order, model.seed, philox.STREAM_SHUFFLE + model.epochs_trained)
@@ -344,7 +347,8 @@ class _Loop:
                 logs = _logs(compiled, tally)
                 for listener in self.listeners:
                     listener.on_progress(epoch, first, rows, logs)
-        if not arrays.finite(model.parameters):
+        lock, parameters = model._built_or_refused().lock, model.parameters
+        if not lock.hold(arrays.finite, parameters):
             raise self._diverged(epoch, first - 1, memory, "the weights overflowed")
 
     def _diverged(self, epoch: int, row: int, memory: Memory, what: str) -> DivergenceError:

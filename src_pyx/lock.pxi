@@ -52,6 +52,14 @@ cdef class ModelLock:
         self.owner = 0
         PyThread_release_lock(self.in_use)
 
+    def hold(self, function, *arguments):
+        """``function(*arguments)`` while nobody else uses the model."""
+        self.enter()
+        try:
+            return function(*arguments)
+        finally:
+            self.leave()
+
     def copy(self, targets, sources):
         """Copies each array of `sources` over the one of `targets`, all of them or none."""
         cdef list to = [Address(array, True) for array in targets]

@@ -94,7 +94,7 @@ cdef struct Job:
     double loss
     Sums* sums                   # NULL: nobody wants them
     bint stop
-    bint interrupted             # by a signal's handler, whose exception is pending
+    fw_shared[LINE] interrupted  # 1: by a signal's handler, whose exception is pending
     fw_shared[LINE] taken        # chunks that members have taken on ...
     fw_shared[LINE] merged       # ... and whose sums are in the plan's
 
@@ -532,7 +532,7 @@ cdef class Plan:
             if member == 0 and done + chunk < rows:
                 self.look_for_signals()
             meet(team)
-            if self.job.interrupted:
+            if self.is_interrupted():
                 return 0.0
             total += sum_of(self.values, chunk)
             if member == 0 and self.job.sums != NULL:
@@ -554,7 +554,7 @@ cdef class Plan:
         for part in range(slices * member // team.members, last_part):
             self.run_slice(ops, member, part, first, rows, slices)
         meet(team)
-        if self.job.interrupted:
+        if self.is_interrupted():
             return 0.0
         for part in range(slices):
             total += self.slice_loss[part]
@@ -570,7 +570,7 @@ cdef class Plan:
         cdef bint is_first = True, is_last
         cdef double total = 0.0
         forget_part(&self.meter, part)
-        while done < last and not self.job.interrupted:
+        while done < last and not self.is_interrupted():
             end = begin + min(self.room, last - done)
             is_last = done + end - begin == last
             self.load(ops, first + done, begin, end)
@@ -615,12 +615,16 @@ cdef class Plan:
         else:
             self.table.add_part(sums.gradients, sums.excess, sums.chunk, places.begin, places.end, is_last)
 
+    cdef inline bint is_interrupted(self) noexcept nogil:
+        return fw_read(&self.job.interrupted[0]) != 0
+
     cdef void look_for_signals(self) noexcept nogil:
         """Now and then, by the caller's thread: says so where a signal's handler ends the call."""
-        if self.job.interrupted or fw_seconds() < self.next_look:
+        if self.is_interrupted() or fw_seconds() < self.next_look:
             return
         with gil:
-            self.job.interrupted = check_signals() != 0
+            if check_signals() != 0:
+                fw_exchange(&self.job.interrupted[0], 1)
         self.next_look = fw_seconds() + SIGNAL_SECONDS
 
     cdef void give_dx(self, Op* ops, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -655,7 +659,7 @@ cdef class Plan:
                                       self.n_parameters, places.begin, places.end, numbers)
                 elif member == 0 and left > WHOLE_ROWS:
                     self.look_for_signals()
-                if self.job.interrupted:
+                if self.is_interrupted():
                     return
                 if prepare and op.prepare != NULL:
                     op.prepare(op, self.rows_at_a_time(rows), group.begin, group.end)
@@ -695,7 +699,7 @@ cdef class Plan:
                     patience *= 2
             unchecked += 1
             loss = self.run_rows(member, team, first, rows, &left)
-            if self.job.interrupted or not isfinite(loss):
+            if self.is_interrupted() or not isfinite(loss):
                 break
             first += rows
             # Known before the update, since what it would prepare for a next step may cost as much.
@@ -717,7 +721,7 @@ cdef class Plan:
         cdef double loss
         self.prepare(member, team, self.rows_at_a_time(rows))
         loss = self.run_rows(member, team, 0, rows, &left)
-        if self.job.interrupted:
+        if self.is_interrupted():
             return
         self.renew(member, team, rows, left, NULL, False)
         if member == 0:
@@ -766,7 +770,7 @@ cdef class Plan:
         self.prepare(member, team, self.rows_at_a_time(rows))
         memcpy(self.inputs + begin * x_bytes, self.job.x + begin * x_bytes, (end - begin) * x_bytes)
         ops[0].x = self.inputs
-        while begin < end and not self.job.interrupted:
+        while begin < end and not self.is_interrupted():
             upto = min(end, begin + LOOK_ROWS)
             self.run_forward(ops, 0, self.n_ops, begin, upto)
             begin = upto
@@ -783,7 +787,7 @@ cdef class Plan:
         cdef Py_ssize_t end = self.share_of(rows, member + 1, team.members)
         ops[0].x = self.inputs
         memcpy(<char*>final.dy + begin * dy_bytes, self.job.x + begin * dy_bytes, (end - begin) * dy_bytes)
-        while begin < end and not self.job.interrupted:
+        while begin < end and not self.is_interrupted():
             upto = min(end, begin + LOOK_ROWS)
             if final.to_dz != NULL:
                 final.to_dz(final, begin, upto)
@@ -794,7 +798,7 @@ cdef class Plan:
             if member == 0 and begin < end:
                 self.look_for_signals()
         meet(team)
-        if not self.job.interrupted:
+        if not self.is_interrupted():
             self.renew(member, team, rows, rows, NULL, False)
 
     # ---- whole stretches of work -------------------------------------------------------------------
@@ -816,7 +820,7 @@ cdef class Plan:
 
     cdef int raise_pending(self) except -1:
         # The exception itself is already there.
-        return -1 if self.job.interrupted else 0
+        return -1 if self.is_interrupted() else 0
 
     cdef void run_batches(self, Job* job) noexcept nogil:
         """Trains on the job's rows until its time is up, by the team that turns out to be the fastest."""
@@ -840,7 +844,7 @@ cdef class Plan:
             job.first = self.job.first
             if job.first > first:
                 note_steps(&self.contest, <double>(job.first - first) / job.batch_size, fw_seconds() - began)
-            if job.first == last or not isfinite(self.job.loss) or self.job.interrupted or fw_seconds() >= until:
+            if job.first == last or not isfinite(self.job.loss) or self.is_interrupted() or fw_seconds() >= until:
                 return
             if fw_read(&self.lock.waiting[0]) != 0:
                 return

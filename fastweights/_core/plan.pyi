@@ -1,13 +1,17 @@
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from fastweights.config import Budget
 from fastweights.layers import OpSpec
 
+T = TypeVar("T")
+
 STAMP: str
 
 class ModelLock:
+    def hold(self, function: Callable[..., T], *arguments: Any) -> T: ...
     def copy(self, targets: Iterable[np.ndarray], sources: Iterable[np.ndarray]) -> None: ...
 
 class Tally:
