@@ -58,7 +58,7 @@ def bench_backward_compiled(benchmark, layer):
     benchmark(
         _dispatch.kernels(x.dtype).apply_dense_backward,
         *(array.ctypes.data for array in (dx, dkernel, dbias, dz, x, kernel, scratch)),
-        len(x), *kernel.shape, False,
+        len(x), *kernel.shape,
     )  # fmt: skip
     np.testing.assert_allclose(dkernel, x.T @ dz, atol=1e-3)
 

@@ -19,7 +19,7 @@ def bench_update(benchmark, dtype, name, parameters):
     benchmark.group = f"update of {parameters:,} parameters {dtype}"
     weights, gradients = np.random.default_rng(0).standard_normal((2, parameters)).astype(dtype)
     kernels = _dispatch.kernels(weights.dtype)
-    memory = optimizers.Memory(OPTIMIZERS[name], kernels.table, weights)
+    memory = optimizers.Memory.empty(OPTIMIZERS[name], parameters, weights.dtype)
     benchmark(
         kernels.apply_update,
         name,

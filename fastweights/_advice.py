@@ -9,7 +9,7 @@ from fastweights import losses
 from fastweights.layers import Layer
 from fastweights.layers.base import Shape
 
-#: Activations whose output is no logits, and losses that expect some with `from_logits`.
+#: Activations whose output are probabilities.
 _PROBABILITIES = ("softmax", "sigmoid")
 
 
@@ -18,13 +18,24 @@ def _activation_of(layer: Layer) -> str:
     return getattr(activation, "name", "linear")
 
 
-def about_logits(layers: Sequence[Layer], loss: losses.Loss) -> None:
-    """Warns where a loss takes for logits what an activation has made probabilities."""
+def about_last_activation(layers: Sequence[Layer], loss: losses.Loss) -> None:
+    """Warns where a loss takes the network's output for something else than it is."""
     last = _activation_of(layers[-1])
-    if getattr(loss, "from_logits", False) and last in _PROBABILITIES:
+    from_logits = getattr(loss, "from_logits", None)
+    if from_logits is None:
+        return
+    if from_logits and last in _PROBABILITIES:
         warnings.warn(
             f"loss: {loss.name} with from_logits=True takes the output of {layers[-1].name!r} for "
             f"logits, but its activation {last} makes probabilities; leave one of the two out",
+            stacklevel=3,
+        )
+    if not from_logits and last not in _PROBABILITIES:
+        fitting = getattr(loss, "activation", "softmax")
+        warnings.warn(
+            f"loss: {loss.name} takes the output of {layers[-1].name!r} for probabilities, but its "
+            f"activation is {last}; end with activation={fitting!r}, or say from_logits=True to "
+            "the loss",
             stacklevel=3,
         )
 

@@ -88,6 +88,13 @@ class Built:
             ops += layer.ops(rows)
         width = math.prod(self.shapes[-1])
         self.ops = ops or [OpSpec("activation", width, width)]
+        for what, op_size, shape in (
+            ("inputs", self.ops[0].inputs, self.shapes[0]),
+            ("outputs", self.ops[-1].outputs, self.shapes[-1]),
+        ):
+            if op_size != math.prod(shape):
+                got = f"ops of {op_size} {what} for rows of shape {shape}"
+                raise ValueError(_check.refusal("layers", got, f"ops of {math.prod(shape)}"))
         self.is_flat = len(self.shapes[0]) == len(self.shapes[-1]) == 1
         self._offsets = [0]
         self._numbers: dict[int, list[int]] = {}

@@ -31,7 +31,9 @@ def kind_of(got: object) -> str:
 def choice(argument: str, got: object, known: Mapping[str, T]) -> T:
     """``known[got]``, or a ValueError that lists what is known and suggests the nearest."""
     if not isinstance(got, str):
-        raise TypeError(refusal(argument, kind_of(got), f"a name, one of {', '.join(known)}"))
+        expected = f"a name, one of {', '.join(known)}, or an object of that kind"
+        hint = f"; did you mean {got.__name__}()?" if isinstance(got, type) else ""
+        raise TypeError(refusal(argument, kind_of(got), expected) + hint)
     name = str.__str__(got)  # a subclass may say that it is equal to anything
     if name in known:
         return known[name]

@@ -126,9 +126,8 @@ class Network(Sealed):
             raise ValueError(_check.refusal("input_shape", "()", "at least one dimension"))
         with Turn(self._turns, "build"):
             if self.input_shape is not None:
-                raise ValueError(
-                    _check.refusal("input_shape", shape, f"{self.input_shape}: the model is built")
-                )
+                got = f"a model that is built for {self.input_shape}"
+                raise ValueError(_check.refusal("build", got, "a model that is not built yet"))
             self._build(shape)
 
     def _build(self, shape: Shape, fill: Fill | None = None) -> None:
@@ -222,11 +221,7 @@ class Network(Sealed):
                 target.name, array, built.dtype
             ).reshape(-1)
             offset += target.size
-        self._weights_will_change()
         built.lock.copy((built.parameters,), (flat,))
-
-    def _weights_will_change(self) -> None:
-        """What a subclass derived from the weights holds no longer."""
 
     # ---- showing and describing ------------------------------------------------------------------
 
@@ -253,6 +248,18 @@ class Network(Sealed):
         total = self.count_params()
         print(f"Total parameters: {total:,} ({total * self.dtype.itemsize:,} bytes, {self.dtype})")
 
+    def refuse_foreign(self, call: str) -> None:
+        """Raises TypeError where a layer would come back as another one from its `config`."""
+        for layer in self._layers:
+            again = LAYERS.get(type(layer).__name__)
+            fits = again is type(layer) and vars(again(**layer.config())) == {
+                **vars(layer), "_given_name": layer.name, "_built": None,
+            }  # fmt: skip
+            if not fits:
+                got = f"the layer {layer.name!r} of the class {type(layer).__qualname__}"
+                expected = "layers, activations and initializers of this library"
+                raise TypeError(_check.refusal(call, got, expected))
+
     def config(self) -> dict[str, Any]:
         """The architecture, as JSON can hold it."""
         return {
@@ -266,13 +273,16 @@ class Network(Sealed):
     def from_config(cls: type[N], config: Mapping[str, Any]) -> N:
         """A new model of the architecture that `config` described, weights as at first."""
         model = cls._unbuilt(config)
-        if config["input_shape"] is not None:
+        if config.get("input_shape") is not None:
             model.build(config["input_shape"])
         return model
 
     @classmethod
     def _unbuilt(cls: type[N], config: Mapping[str, Any]) -> N:
         """The same without its shape and its weights."""
+        if not isinstance(config, Mapping) or not {"layers", "dtype", "seed"} <= set(config):
+            expected = "what a model's config() returned"
+            raise ValueError(_check.refusal("config", f"{_check.shown(config)}", expected))
         described = [dict(layer) for layer in config["layers"]]
         layers = [
             _check.choice("layer class", layer.pop("class", None), LAYERS)(**layer)

@@ -48,12 +48,6 @@ class Compiled:
             self.memory = optimizers.Memory.empty(self.training()[0], built.size, built.dtype)
         return self.memory
 
-    def forget_forward(self) -> None:
-        """Lets `backward` refuse what came of weights that are changed now."""
-        plan = self.plans.get("keep")
-        if plan is not None:
-            plan.forget_forward()
-
 
 def plan_for(
     model: Sequential, purpose: str, rows: int, compiled: Compiled | None = None

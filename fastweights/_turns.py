@@ -31,12 +31,16 @@ class Turn:
         The call, as messages name it.
     is_long : bool
         Whether others had better not wait for it.
+    thing : str
+        What it is a turn with.
     """
 
-    __slots__ = ("frame", "is_long", "queue", "thread", "what")
+    __slots__ = ("frame", "is_long", "queue", "thing", "thread", "what")
 
-    def __init__(self, queue: Queue, what: str, is_long: bool = False) -> None:
-        self.queue, self.what, self.is_long = queue, what, is_long
+    def __init__(
+        self, queue: Queue, what: str, is_long: bool = False, thing: str = "model"
+    ) -> None:
+        self.queue, self.what, self.is_long, self.thing = queue, what, is_long, thing
         self.thread = get_ident()
         self.frame: FrameType | None = sys._getframe(1)
 
@@ -69,13 +73,13 @@ class Turn:
                     break
                 if other.thread == self.thread and not other.is_over():
                     raise RuntimeError(
-                        f"{self.what}: got a model in the middle of its own {other.what}, "
+                        f"{self.what}: got a {self.thing} in the middle of its own {other.what}, "
                         "expected a call before or after that"
                     )
             if first.is_long:
                 raise RuntimeError(
-                    f"{self.what}: got a model that another thread is in the middle of a "
-                    f"{first.what} with, expected a call before or after that; or take a copy()"
+                    f"{self.what}: got a {self.thing} that another thread is in the middle of a "
+                    f"{first.what} with, expected a call before or after that, or one of its own"
                 )
             time.sleep(nap)
             nap = min(2 * nap, _LONGEST_NAP)

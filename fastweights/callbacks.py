@@ -6,11 +6,13 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from fastweights import _check
 from fastweights._sealed import Sealed
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from fastweights._turns import Turn
     from fastweights.models import Sequential
 
 Logs = dict[str, float]
@@ -35,7 +37,7 @@ class Callback(Sealed):
     model : Sequential
         The model that is being fitted. ``self.model.stop_training = True`` ends the fit: before
         the epoch, in its middle or after it, as it is said in `on_epoch_begin`, `on_progress` or
-        `on_epoch_end`. What it compiles holds from the next epoch on.
+        `on_epoch_end`. It cannot be compiled, or trained otherwise, meanwhile.
     params : dict
         ``epochs``: the fit will end before the epoch of that number.
     """
@@ -59,7 +61,12 @@ class Callback(Sealed):
 
     def __getstate__(self) -> dict[str, Any]:
         # A model is saved by itself; a history, say, is worth keeping without one.
-        return {key: value for key, value in vars(self).items() if key != "_model"}
+        return {k: v for k, v in vars(self).items() if k not in ("_model", "_queue")}
+
+    @property
+    def _turns(self) -> list[Turn]:
+        """The fit that has this callback; made late, as subclasses may not call this class."""
+        return vars(self).setdefault("_queue", [])
 
     def _join(self, model: Sequential, params: dict[str, int]) -> None:
         """Takes part in a fit."""
@@ -71,7 +78,7 @@ class Callback(Sealed):
 
     @property
     def params(self) -> dict[str, int]:
-        return self._of_the_fit("_params")
+        return dict(self._of_the_fit("_params"))
 
     def _of_the_fit(self, name: str) -> Any:
         if name not in vars(self):
@@ -210,8 +217,9 @@ class EarlyStopping(Callback, closed=True):
         restore_best_weights: bool = True,
         mode: str = "auto",
     ) -> None:
-        from fastweights import _check
-
+        if not isinstance(monitor, str):
+            expected = "a key of the history"
+            raise TypeError(_check.refusal("monitor", _check.shown(monitor), expected))
         self.monitor = monitor
         self.patience = _check.whole("patience", patience, 1)
         self.restore_best_weights = _check.flag("restore_best_weights", restore_best_weights)

@@ -77,9 +77,9 @@ class Loss(Description):
         """
         targets = _check.rows(argument, y, real, (outputs,), self._hint_for_labels)
         _check_length(argument, targets, rows)
-        return self._suitable(argument, targets)
+        return self.suitable(argument, targets)
 
-    def _suitable(self, argument: str, targets: np.ndarray) -> np.ndarray:
+    def suitable(self, argument: str, targets: np.ndarray) -> np.ndarray:
         """The targets with the loss's own demands on their values met."""
         return targets
 
@@ -184,7 +184,7 @@ class Poisson(Loss):
 
     name = "poisson"
 
-    def _suitable(self, argument: str, targets: np.ndarray) -> np.ndarray:
+    def suitable(self, argument: str, targets: np.ndarray) -> np.ndarray:
         _refuse(argument, targets, targets < 0, "numbers of at least 0 for the loss poisson")
         return targets
 
@@ -200,7 +200,7 @@ class Hinge(Loss):
 
     name = "hinge"
 
-    def _suitable(self, argument: str, targets: np.ndarray) -> np.ndarray:
+    def suitable(self, argument: str, targets: np.ndarray) -> np.ndarray:
         expected = "targets of -1 and 1, or of 0 and 1, for the loss hinge"
         is_zero = targets == 0
         _refuse(argument, targets, ~is_zero & (np.abs(targets) != 1), expected)
@@ -264,7 +264,7 @@ class BinaryCrossentropy(_SmoothedCrossentropy):
     name = "binary_crossentropy"
     activation = "sigmoid"
 
-    def _suitable(self, argument: str, targets: np.ndarray) -> np.ndarray:
+    def suitable(self, argument: str, targets: np.ndarray) -> np.ndarray:
         _refuse(
             argument,
             targets,
@@ -310,7 +310,7 @@ class CategoricalCrossentropy(_SmoothedCrossentropy):
         _check_classes(self, outputs)
         return super().prepare_targets(y, rows, outputs, real, argument)
 
-    def _suitable(self, argument: str, targets: np.ndarray) -> np.ndarray:
+    def suitable(self, argument: str, targets: np.ndarray) -> np.ndarray:
         _refuse(
             argument,
             targets,

@@ -12,6 +12,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
 from fastweights import _check, losses
 from fastweights._description import Description
 
@@ -58,6 +60,9 @@ class Metric(Description):
     def config(self) -> dict[str, Any]:
         """Kind and settings, as JSON can hold them; :func:`get` turns them back."""
         return {"kind": self.kind, **vars(self)}
+
+    def check_targets(self, argument: str, targets: np.ndarray, outputs: int) -> None:
+        """Raises ValueError where this metric says nothing about such targets."""
 
     @classmethod
     def reading(cls, name: str, loss: losses.Loss) -> Metric:
@@ -166,7 +171,18 @@ class BinaryAccuracy(Metric):
         return cls(name, threshold=0.0 if is_signed else 0.5)
 
 
-class CategoricalAccuracy(Metric):
+class _OfClasses(Metric):
+    """What tells classes apart, of which there is one output each."""
+
+    def check_targets(self, argument: str, targets: np.ndarray, outputs: int) -> None:
+        if outputs < 2:
+            got = f"{self.name!r} for a network with 1 output"
+            raise ValueError(
+                _check.refusal("metrics", got, "2 outputs or more, or binary_accuracy")
+            )
+
+
+class CategoricalAccuracy(_OfClasses):
     """Share of rows whose largest prediction stands where the largest target does."""
 
     kind = "categorical_accuracy"
@@ -176,7 +192,7 @@ class CategoricalAccuracy(Metric):
         super().__init__(name)
 
 
-class SparseCategoricalAccuracy(Metric):
+class SparseCategoricalAccuracy(_OfClasses):
     """Share of rows whose largest prediction is the one of the class label."""
 
     kind = "sparse_categorical_accuracy"
@@ -206,6 +222,9 @@ class _Crossentropy(Metric):
     @property
     def options(self) -> tuple[float, ...]:
         return (0.0,)  # no label smoothing
+
+    def check_targets(self, argument: str, targets: np.ndarray, outputs: int) -> None:
+        losses.LOSSES[self.kind]().suitable(argument, targets)
 
     @classmethod
     def reading(cls, name: str, loss: losses.Loss) -> Metric:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from fastweights import _advice, _check, _frames, _plans, losses, optimizers, training
+from fastweights import metrics as known_metrics
 from fastweights._building import Built, shapes_of
 from fastweights._network import Network
 from fastweights._plans import Compiled
@@ -19,6 +20,13 @@ from fastweights.config import PRECISIONS, matmul_parts
 from fastweights.layers import Layer
 from fastweights.layers.base import Shape
 from fastweights.metrics import Metric
+
+
+class Names(NamedTuple):
+    """Of a frame's columns; None where no frame came."""
+
+    features: tuple[str, ...] | None
+    targets: tuple[str, ...] | None
 
 
 class Sequential(Network):
@@ -83,7 +91,9 @@ class Sequential(Network):
     ) -> None:
         self._compiled = Compiled()
         self._epochs_trained = 0
-        self._feature_names: tuple[str, ...] | None = None
+        self._names = Names(None, None)
+        #: Entries of other people's in the file that the model came from.
+        self._metadata: dict[str, str] = {}
         self.stop_training = False
         self.matmul_precision = matmul_precision
         super().__init__(layers, input_shape, dtype, seed)
@@ -115,7 +125,7 @@ class Sequential(Network):
 
     @property
     def feature_names(self) -> tuple[str, ...] | None:
-        return self._feature_names
+        return self._names.features
 
     @property
     def stop_training(self) -> bool:
@@ -136,16 +146,13 @@ class Sequential(Network):
             _check.choice("matmul_precision", precision, PRECISIONS)
         self._matmul_precision = precision
 
-    def _weights_will_change(self) -> None:
-        self._compiled.forget_forward()
-
     # ---- compiling -------------------------------------------------------------------------------
 
     def compile(
         self,
         optimizer: str | optimizers.Optimizer = "sgd",
         loss: str | losses.Loss = "mse",
-        metrics: Sequence[str | Metric] = (),
+        metrics: Sequence[str | Metric] | None = (),
     ) -> None:
         """Says how to train.
 
@@ -158,21 +165,20 @@ class Sequential(Network):
         metrics : sequence of str or Metric
             Names such as ``"accuracy"`` or ``"mae"``, reported beside the loss.
         """
-        from fastweights import metrics as known
-
         chosen_optimizer = optimizers.get(optimizer)
         chosen_loss = losses.get(loss)
         if isinstance(metrics, str):
             raise TypeError(_check.refusal("metrics", repr(metrics), f"a list: [{metrics!r}]"))
-        chosen_metrics = [known.get(metric, chosen_loss) for metric in metrics]
+        chosen_metrics = [known_metrics.get(metric, chosen_loss) for metric in metrics or ()]
         names = ["loss", *(metric.name for metric in chosen_metrics)]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(
                     _check.refusal("metrics", f"the name {name!r} twice", "different names")
                 )
-        _advice.about_logits(self._layers, chosen_loss)
-        self._compiled = Compiled(chosen_optimizer, chosen_loss, chosen_metrics)
+        with Turn(self._turns, "compile"):
+            _advice.about_last_activation(self._layers, chosen_loss)
+            self._compiled = Compiled(chosen_optimizer, chosen_loss, chosen_metrics)
 
     # ---- checked data ----------------------------------------------------------------------------
 
@@ -181,44 +187,53 @@ class Sequential(Network):
         x: Any,
         argument: str = "x",
         shape: Shape | None = None,
-        names: tuple[str, ...] | None = None,
+        names: Names | None = None,
     ) -> np.ndarray:
         """Checked rows, of `shape` if the model is not built yet; a frame's columns by `names`.
 
         Without them by those that the model was trained on.
         """
-        x = _frames.arranged(argument, x, names or self._feature_names)
+        x = _frames.arranged(argument, x, (names or self._names).features)
         return _check.rows(argument, x, self.dtype, self.input_shape or shape)
 
-    def _names_of(self, x: Any) -> tuple[str, ...] | None:
-        """The names of the features once the model is trained on x: the first that it is told."""
-        return self._feature_names or _frames.names(x)
-
-    def _outputs_for(self, rows: np.ndarray) -> Shape:
-        """Shape of one row of output for checked rows, of a model that may not be built."""
-        if self._built is not None:
-            return self._built.shapes[-1]
-        return shapes_of(self._layers, rows.shape[1:])[-1]
+    def _names_of(self, x: Any, y: Any) -> Names:
+        """The names of features and targets once the model is trained on these: the first ones."""
+        found = Names(_frames.names(x), _frames.names(y))
+        return Names(*(old or new for old, new in zip(self._names, found, strict=True)))
 
     def _targets(
-        self, y: Any, rows: np.ndarray, loss: losses.Loss, argument: str = "y"
+        self,
+        y: Any,
+        rows: np.ndarray,
+        argument: str = "y",
+        names: Names | None = None,
+        compiled: Compiled | None = None,
     ) -> np.ndarray:
-        """The targets of checked rows as the loss's kernel takes them."""
-        output_shape = self._outputs_for(rows)
+        """The targets of checked rows as the kernels of loss and metrics take them."""
+        compiled = compiled or self._compiled
+        _, loss = compiled.training()
+        shapes = shapes_of(self._layers, rows.shape[1:]) if self._built is None else None
+        output_shape = self.output_shape if shapes is None else shapes[-1]
         outputs = math.prod(output_shape)
+        if outputs > 1:
+            y = _frames.arranged(argument, y, (names or self._names).targets)
         if len(output_shape) > 1:
             y = _check.numeric_array(argument, y)
             if y.shape[1:] == output_shape:
                 y = y.reshape(-1, outputs)
-        return loss.prepare_targets(y, len(rows), outputs, self.dtype, argument)
+        targets = loss.prepare_targets(y, len(rows), outputs, self.dtype, argument)
+        for metric in compiled.metrics:
+            metric.check_targets(argument, targets, outputs)
+        return targets
 
     def _pairs(
         self, x: Any, y: Any, compiled: Compiled | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Rows and targets as plans take them; builds the model, whose turn this is, if need be."""
-        _, loss = (compiled or self._compiled).training()
+        compiled = compiled or self._compiled
+        compiled.training()
         rows = self._rows(x)
-        targets = self._targets(y, rows, loss)
+        targets = self._targets(y, rows, compiled=compiled)
         self._built_for(rows)
         return rows, targets
 
@@ -293,7 +308,7 @@ class Sequential(Network):
         with Turn(self._turns, "train_on_batch"):
             compiled = self._compiled
             rows, targets = self._pairs(x, y, compiled)
-            self._feature_names = self._names_of(x)
+            self._names = self._names_of(x, y)
             return training.step(self, compiled, rows, targets)
 
     def evaluate(
@@ -414,15 +429,14 @@ class Sequential(Network):
         Raises
         ------
         ValueError
-            There was no `forward` since the model was compiled or the weights changed, or it had
-            another number of rows.
+            There was no `forward` since the model was compiled, or it had other weights or another
+            number of rows.
         """
         with Turn(self._turns, "backward"):
             plan = self._compiled.plans.get("keep")
             if plan is None or not plan.kept_rows:
                 raise ValueError(
-                    "backward: got no forward pass since the weights were changed, expected "
-                    "model.forward(x) before it"
+                    "backward: got no forward pass before it, expected model.forward(x)"
                 )
             built = self._built_or_refused()
             given = _check.rows("dy", dy, self.dtype, built.shapes[-1])
@@ -484,6 +498,7 @@ class Sequential(Network):
         the same.
         """
         shape = self._built_or_refused().input_shape
+        self.refuse_foreign("copy")
         parameters, memory = self._snapshot()
         twin = self._unbuilt({**self.config(), "dtype": dtype or self.dtype})
         built = Built(twin.layers, shape, twin.dtype)
@@ -492,7 +507,7 @@ class Sequential(Network):
         twin._take_on(built)
         twin.matmul_precision = self.matmul_precision
         twin._epochs_trained = self._epochs_trained
-        twin._feature_names = self._feature_names
+        twin._names, twin._metadata = self._names, dict(self._metadata)
         compiled = self._compiled
         if compiled.optimizer is not None:
             optimizer = optimizers.get(compiled.optimizer.config())
@@ -501,6 +516,23 @@ class Sequential(Network):
                 vectors = memory.vectors.astype(twin.dtype)
                 twin._compiled.memory = optimizers.Memory(vectors, memory.numbers)
         return twin
+
+    def refuse_foreign(self, call: str) -> None:
+        """Raises TypeError where a part would come back as another one from its config."""
+        super().refuse_foreign(call)
+        compiled = self._compiled
+        if compiled.loss is None or compiled.optimizer is None:
+            return
+        kind = type(compiled.optimizer)
+        fits = optimizers.OPTIMIZERS.get(kind.__name__.lower()) is kind
+        fits = fits and losses.get(compiled.loss.config()) == compiled.loss
+        for metric in compiled.metrics:
+            fits = fits and known_metrics.get(metric.config(), compiled.loss) == metric
+        if not fits:
+            got = f"{compiled.optimizer!r}, {compiled.loss!r}, {list(compiled.metrics)!r}"
+            raise TypeError(
+                _check.refusal(call, got, "optimizer, loss and metrics of this library")
+            )
 
     def __reduce__(self) -> Any:
         # The default would tear the views of weights and layers from the flat vector.
@@ -523,7 +555,7 @@ class Sequential(Network):
         ----------
         path : path
         metadata : dict of str to str, optional
-            Entries of your own.
+            Entries of your own, beside those of the file that the model was loaded from.
         include_optimizer : bool
             Whether to keep what the optimizer of a trained model remembers, as one tensor more,
             ``optimizer.state``, and how many epochs there were. Without it the tensors are those of
@@ -532,4 +564,7 @@ class Sequential(Network):
         from fastweights import saving
 
         _check.flag("include_optimizer", include_optimizer)
-        saving.save(self, path, metadata or {}, include_optimizer)
+        if not isinstance(metadata, Mapping | None):
+            expected = "a dict of strings, or None"
+            raise TypeError(_check.refusal("metadata", _check.shown(metadata), expected))
+        saving.save(self, path, {**self._metadata, **(metadata or {})}, include_optimizer)

@@ -83,6 +83,8 @@ class SGD(Optimizer):
         return "nesterov" if self.nesterov else "momentum"
 
     def numbers(self) -> list[float]:
+        if self.momentum == 0.0:
+            return [self.learning_rate]
         return [self.learning_rate, self.momentum]
 
     def config(self) -> dict[str, Any]:

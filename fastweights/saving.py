@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,10 +21,13 @@ from fastweights._building import Built
 from fastweights.activations import LINEAR
 from fastweights.layers import Layer
 from fastweights.layers.base import Variable
-from fastweights.models import Sequential
+from fastweights.models import Names, Sequential
 
 FORMAT = "1"
 STATE = "optimizer.state"
+#: What the command line keeps beside its models: how a table becomes their features.
+TABLE = "fastweights.table"
+_OWN_KEYS = ("format", "fastweights.format", "fastweights.model")
 _TORCH_NAMES = {"kernel": "weight", "bias": "bias"}
 
 
@@ -49,11 +53,14 @@ def save(
     include_optimizer: bool,
 ) -> None:
     """What `Sequential.save` does."""
+    _refuse_other_formats(path)
+    model.refuse_foreign("save")
     parameters, memory = model._snapshot()
     built, compiled = model._built_or_refused(), model._compiled
     description: dict[str, Any] = {"model": model.config()}
-    if model.feature_names is not None:
-        description["feature_names"] = model.feature_names
+    columns = {key: value for key, value in model._names._asdict().items() if value is not None}
+    if columns:
+        description["names"] = columns
     tensors, offset = {}, 0
     names = _torch_names(built.variables, model.layers)
     for name, (_, variable) in zip(names, built.variables, strict=True):
@@ -73,15 +80,33 @@ def save(
                 description["optimizer_running"] = memory.numbers[first:].tolist()
                 if memory.vectors.size:
                     tensors[STATE] = memory.vectors.reshape(-1, max(built.size, 1))
-    own = {
-        "format": "pt",
-        "fastweights.format": FORMAT,
-        "fastweights.model": json.dumps(description),
-    }
+    own = dict(zip(_OWN_KEYS, ("pt", FORMAT, json.dumps(description)), strict=True))
     for key in metadata:
-        if key in own:
+        if key in _OWN_KEYS:
             raise ValueError(_check.refusal("metadata", f"the key {key!r}", "a key of your own"))
     serialization.write(path, tensors, {**metadata, **own})
+
+
+#: Endings of files in formats that other libraries write.
+OTHER_FORMATS = (
+    ".h5",
+    ".hdf5",
+    ".keras",
+    ".pt",
+    ".pth",
+    ".pkl",
+    ".pickle",
+    ".onnx",
+    ".npz",
+    ".json",
+)
+
+
+def _refuse_other_formats(path: Any) -> None:
+    name = _files.path_text(path)
+    if name.lower().endswith(OTHER_FORMATS):
+        expected = "a name that ends in .safetensors, which is what is written"
+        raise ValueError(_check.refusal("path", repr(name), expected))
 
 
 def load(path: str | os.PathLike[str]) -> Sequential:
@@ -94,6 +119,20 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     OSError
         The file cannot be read.
     """
+    model = read(path)
+    if TABLE in model._metadata:
+        warnings.warn(
+            f"load: {_files.path_text(path)} was written by 'fastweights train': its model takes "
+            "features that were prepared as the file says, not a table's own numbers; "
+            "'fastweights predict' prepares them, from Python "
+            "fastweights.cli.modelfile.load_model does",
+            stacklevel=2,
+        )
+    return model
+
+
+def read(path: str | os.PathLike[str]) -> Sequential:
+    """As `load`, for those who know what else is in the file."""
     with serialization.opened(path) as file:
         name = _files.path_text(path)
         found = file.metadata.get("fastweights.format", "none")
@@ -107,7 +146,7 @@ def load(path: str | os.PathLike[str]) -> Sequential:
                 model.compile(**description["compile"])
             built = Built(model.layers, _input_shape(description["model"]), model.dtype)
             numbers = _numbers(model, description)
-            model._feature_names = _feature_names(description, built.input_shape)
+            model._names = _names(description, built)
             model._epochs_trained = _check.whole(
                 "epochs_trained", description.get("epochs_trained", 0), 0, maximum=2**48
             )
@@ -133,13 +172,14 @@ def load(path: str | os.PathLike[str]) -> Sequential:
         if numbers is not None:
             vectors = np.zeros(0, model.dtype) if state is None else file.read(STATE).reshape(-1)
             model._compiled.memory = optimizers.Memory(vectors, numbers)
+    model._metadata = {k: v for k, v in file.metadata.items() if k not in _OWN_KEYS}
     model._take_on(built)
     return model
 
 
 def _described(file: serialization.File) -> dict[str, Any]:
     description = _json.loads("the description", file.metadata["fastweights.model"], file.size)
-    known = {"model", "compile", "epochs_trained", "optimizer_running", "feature_names"}
+    known = {"model", "compile", "epochs_trained", "optimizer_running", "names"}
     if not isinstance(description, dict) or not set(description) <= known:
         raise ValueError(f"expected a JSON object of {', '.join(sorted(known))}")
     return description
@@ -152,17 +192,22 @@ def _input_shape(config: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(_check.whole("input_shape", size, 1) for size in shape)
 
 
-def _feature_names(
-    description: Mapping[str, Any], input_shape: tuple[int, ...]
-) -> tuple[str, ...] | None:
-    names = description.get("feature_names")
-    if names is None:
-        return None
-    are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    if not are_names or (len(names),) != input_shape:
-        expected = f"names of {input_shape} features"
-        raise ValueError(_check.refusal("feature_names", f"{names!r:.80}", expected))
-    return tuple(names)
+def _names(description: Mapping[str, Any], built: Built) -> Names:
+    """Of the columns of features and targets."""
+    given = description.get("names", {})
+    if not isinstance(given, dict) or not set(given) <= set(Names._fields):
+        raise ValueError(_check.refusal("names", f"{given!r:.80}", ", ".join(Names._fields)))
+    found = []
+    for field, shape in zip(Names._fields, (built.shapes[0], built.shapes[-1]), strict=True):
+        names = given.get(field)
+        if names is not None:
+            are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
+            if not are_names or (field == "features" and (len(names),) != shape):
+                expected = f"the {field} of rows of shape {shape}"
+                raise ValueError(_check.refusal("names", f"{names!r:.80}", expected))
+            names = tuple(names)
+        found.append(names)
+    return Names(*found)
 
 
 def _numbers(model: Sequential, description: Mapping[str, Any]) -> np.ndarray | None:

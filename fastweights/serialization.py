@@ -160,8 +160,6 @@ class File:
     ----------
     size : int
         Of the file, in bytes.
-    size : int
-        In bytes.
     metadata : dict of str to str
     tensors : dict of str to Entry
         In the order they lie in the file; ``dtype`` is in the machine's byte order.
@@ -169,7 +167,6 @@ class File:
 
     def __init__(self, path: str, file: io.BufferedReader) -> None:
         self._path, self._file = path, file
-        self.size = os.fstat(file.fileno()).st_size
         self.size = os.fstat(file.fileno()).st_size
         with _naming(path):
             self._start, entries, self.metadata = _read_header(file, self.size)

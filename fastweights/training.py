@@ -14,12 +14,13 @@ import numpy as np
 
 from fastweights import _check, _plans
 from fastweights._core import arrays, philox
+from fastweights._turns import Turn
 from fastweights.callbacks import Callback, EpochLines, History, Logs, ProgressBar
 
 if TYPE_CHECKING:
-    from fastweights._core.plan import ModelLock, Plan, Tally
+    from fastweights._building import Built
+    from fastweights._core.plan import Plan, Tally
     from fastweights._plans import Compiled
-    from fastweights.losses import Loss
     from fastweights.models import Sequential
     from fastweights.optimizers import Memory
 
@@ -95,8 +96,19 @@ def _ready_plan(model: Sequential, compiled: Compiled, batch_size: int) -> Plan:
     plan = _plans.plan_for(model, "fit", batch_size, compiled)
     memory = compiled.memory_for(model._built_or_refused())
     memory.numbers[0] = compiled.training()[0].learning_rate
-    compiled.forget_forward()
     return plan
+
+
+def _has_numbers(built: Built) -> bool:
+    """Whether all weights are finite."""
+    return built.lock.hold(arrays.finite, built.parameters)
+
+
+def _refuse_overflow(model: Sequential, compiled: Compiled) -> None:
+    """Raises DivergenceError where a step that was made has left weights that are no numbers."""
+    if not _has_numbers(model._built_or_refused()):
+        what = "the step made weights overflow, which are of no more use"
+        raise DivergenceError(None, None, compiled.training()[0].learning_rate, what)
 
 
 def step(model: Sequential, compiled: Compiled, x: np.ndarray, y: np.ndarray) -> float:
@@ -110,12 +122,18 @@ def step(model: Sequential, compiled: Compiled, x: np.ndarray, y: np.ndarray) ->
             compiled.training()[0].learning_rate,
             f"the loss is {loss}; no step was made",
         )
+    _refuse_overflow(model, compiled)
     return loss
 
 
 def apply_gradients(model: Sequential, compiled: Compiled) -> None:
     """One step of the optimizer with the gradients that are there."""
+    built, learning_rate = model._built_or_refused(), compiled.training()[0].learning_rate
+    if not built.lock.hold(arrays.finite, built.gradients):
+        what = "the gradients are NaN or inf; no step was made"
+        raise DivergenceError(None, None, learning_rate, what)
     _ready_plan(model, compiled, 1).apply_update()
+    _refuse_overflow(model, compiled)
 
 
 def _is_terminal(stream: Any) -> bool:
@@ -137,55 +155,31 @@ def _reporters(verbose: str | int) -> list[Callback]:
     return [EpochLines()]
 
 
-class _Rows:
-    """Rows of a fit, checked, and their targets, which are prepared for one loss at a time."""
-
-    def __init__(
-        self, model: Sequential, x: np.ndarray, y: Any, argument: str, kept: slice
-    ) -> None:
-        self._model, self._all, self._y, self._argument, self._kept = model, x, y, argument, kept
-        self._loss: Loss | None = None
-
-    def part(self, kept: slice) -> _Rows:
-        """Some of these rows, which are all that were given."""
-        return _Rows(self._model, self._all, self._y, self._argument, kept)
-
-    @property
-    def x(self) -> np.ndarray:
-        return self._all[self._kept]
-
-    def targets(self, compiled: Compiled) -> np.ndarray:
-        """What the loss of `compiled` takes."""
-        _, loss = compiled.training()
-        if loss is not self._loss:
-            all_targets = self._model._targets(self._y, self._all, loss, self._argument)
-            self._targets, self._loss = all_targets[self._kept], loss
-        return self._targets
+Pairs = tuple[np.ndarray, np.ndarray]
 
 
 def _split(
     model: Sequential, x: Any, y: Any, share: float, data: tuple[Any, Any] | None
-) -> tuple[_Rows, _Rows | None]:
-    """Training rows and validation rows."""
+) -> tuple[Pairs, Pairs | None]:
+    """Training rows and validation rows, checked, each with targets."""
     share = _check.number("validation_split", share, minimum=0.0, below=1.0)
-    checked = model._rows(x)
-    rows = _Rows(model, checked, y, "y", slice(None))
-    count = len(checked)
-    kept = math.floor(count * (1.0 - share))
+    rows = model._rows(x)
+    targets = model._targets(y, rows)
+    kept = math.floor(len(rows) * (1.0 - share))
     if data is not None:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise ValueError(
                 _check.refusal("validation_data", type(data).__name__, "a pair (x, y)")
             )
-        names, (x, y) = model._names_of(x), data
-        checked = model._rows(x, "validation x", checked.shape[1:], names)
-        return rows, _Rows(model, checked, y, "validation y", slice(None))
+        names, (x, y) = model._names_of(x, y), data
+        held_out = model._rows(x, "validation x", rows.shape[1:], names)
+        return (rows, targets), (held_out, model._targets(y, held_out, "validation y", names))
     if share == 0.0:
-        return rows, None
-    if 0 < kept < count:
-        return rows.part(slice(kept)), rows.part(slice(kept, None))
+        return (rows, targets), None
+    if 0 < kept < len(rows):
+        return (rows[:kept], targets[:kept]), (rows[kept:], targets[kept:])
     expected = "a share that leaves rows to train on and rows to hold out"
-    raise ValueError(_check.refusal("validation_split", f"{share:g} of {count} rows", expected))
+    raise ValueError(_check.refusal("validation_split", f"{share:g} of {len(rows)} rows", expected))
 
 
 def fit(
@@ -215,18 +209,19 @@ def fit(
         *_check.instances("callbacks", callbacks or (), Callback),
     ]
     rows, held_out = _split(model, x, y, validation_split, validation_data)
-    for part in (rows, held_out):
-        if part is not None:
-            part.targets(model._compiled)
-    model._built_for(rows.x)
-    model._feature_names = model._names_of(x)
-    loop = _Loop(model, rows, held_out, min(batch_size, len(rows.x)), shuffle, listeners)
+    model._built_for(rows[0])
+    model._names = model._names_of(x, y)
+    batch_size = min(batch_size, len(rows[0]))
+    loop = _Loop(model, rows, held_out, batch_size, shuffle, listeners)
     model.stop_training = False
-    with _told(listeners, model, epochs):
-        for epoch in range(initial_epoch, epochs):
-            loop.run(epoch)
-            if model.stop_training:
-                break
+    with contextlib.ExitStack() as turns:
+        for listener in listeners:
+            turns.enter_context(Turn(listener._turns, "fit", is_long=True, thing="callback"))
+        with _told(listeners, model, epochs):
+            for epoch in range(initial_epoch, epochs):
+                loop.run(epoch)
+                if model.stop_training:
+                    break
     return history
 
 
@@ -259,19 +254,13 @@ def _tell_the_end(listeners: Sequence[Callback]) -> None:
 class _LastGood:
     """What a model had learnt before an epoch, in buffers that serve a whole fit."""
 
-    def __init__(self, lock: ModelLock) -> None:
-        self._lock = lock
-        self._memory: Memory | None = None
+    def __init__(self, built: Built, memory: Memory) -> None:
+        self._lock = built.lock
+        self._live = (built.parameters, *memory.arrays())
+        self._copies = tuple(np.empty_like(array) for array in self._live)
 
-    def keep(self, parameters: np.ndarray, memory: Memory) -> None:
-        """Copies the weights, which are to be numbers, and the optimizer's memory.
-
-        That is another one where a callback compiled.
-        """
-        if memory is not self._memory:
-            self._live = (parameters, *memory.arrays())
-            self._copies = tuple(np.empty_like(array) for array in self._live)
-            self._memory = memory
+    def keep(self) -> None:
+        """Copies the weights, which are to be numbers, and the optimizer's memory."""
         self._lock.copy(self._copies, self._live)
         _check.finite("parameters", self._copies[0])
 
@@ -281,77 +270,67 @@ class _LastGood:
 
 
 class _Loop:
-    """The epochs of one fit."""
+    """The epochs of one fit, by what was compiled when it began."""
 
     def __init__(
         self,
         model: Sequential,
-        rows: _Rows,
-        held_out: _Rows | None,
+        rows: Pairs,
+        held_out: Pairs | None,
         batch_size: int,
         shuffle: bool,
         listeners: Sequence[Callback],
     ) -> None:
         self.model, self.rows, self.held_out = model, rows, held_out
         self.batch_size, self.listeners = batch_size, listeners
-        self.order = np.empty(len(rows.x), np.int64) if shuffle else None
-        self.good = _LastGood(model._built_or_refused().lock)
+        self.order = np.empty(len(rows[0]), np.int64) if shuffle else None
+        self.built, self.compiled = model._built_or_refused(), model._compiled
+        self.memory = self.compiled.memory_for(self.built)
+        self.good = _LastGood(self.built, self.memory)
 
     def run(self, epoch: int) -> None:
-        """One epoch, by what was compiled when it began."""
+        """One epoch."""
         model = self.model
         for listener in self.listeners:
             listener.on_epoch_begin(epoch)
         if model.stop_training:
             return
-        compiled = model._compiled
-        x, y = self.rows.x, self.rows.targets(compiled)
-        plan = _ready_plan(model, compiled, self.batch_size)
-        memory = compiled.memory_for(model._built_or_refused())
-        self.good.keep(model.parameters, memory)
+        self.good.keep()
         if self.order is not None:
             philox.permutation(self.order, model.seed, philox.STREAM_SHUFFLE + model.epochs_trained)
         model._epochs_trained += 1
-        tally = plan.tally()
-        self._train(epoch, plan, compiled, tally, x, y)
-        logs = _logs(compiled, tally)
+        logs = self._train(epoch)
         if self.held_out is not None:
-            targets = self.held_out.targets(compiled)
-            logs.update(evaluate(model, compiled, self.held_out.x, targets, prefix="val_"))
+            logs.update(evaluate(model, self.compiled, *self.held_out, prefix="val_"))
+            if not math.isfinite(logs["val_loss"]):
+                what = f"the validation loss became {logs['val_loss']}"
+                raise self._diverged(epoch, len(self.rows[0]) - 1, what)
         for listener in self.listeners:
             listener.on_epoch_end(epoch, logs)
 
-    def _train(
-        self,
-        epoch: int,
-        plan: Plan,
-        compiled: Compiled,
-        tally: Tally,
-        x: np.ndarray,
-        y: np.ndarray,
-    ) -> None:
-        """The batches of an epoch, until its end or until a callback wants no more."""
-        model, rows, first, loss = self.model, len(x), 0, 0.0
-        optimizer, memory = compiled.training()[0], compiled.memory_for(model._built_or_refused())
-        told = time.perf_counter()
-        while first < rows and (first == 0 or not model.stop_training):
-            memory.numbers[0] = optimizer.learning_rate
+    def _train(self, epoch: int) -> Logs:
+        """The batches of an epoch, until its end or until a callback wants no more; its figures."""
+        model, (x, y), first, loss = self.model, self.rows, 0, 0.0
+        plan = _ready_plan(model, self.compiled, self.batch_size)
+        tally, told = plan.tally(), time.perf_counter()
+        while first < len(x) and (first == 0 or not model.stop_training):
+            self.memory.numbers[0] = self.compiled.training()[0].learning_rate
             first, loss = plan.train(
-                x, y, self.order, first, rows, self.batch_size, STRETCH_SECONDS, tally
+                x, y, self.order, first, len(x), self.batch_size, STRETCH_SECONDS, tally
             )
             if not math.isfinite(loss):
-                raise self._diverged(epoch, first, memory, f"the loss became {loss}")
+                raise self._diverged(epoch, first, f"the loss became {loss}")
             # A stretch is shorter where another thread waits for the model.
-            if first < rows and time.perf_counter() - told >= 0.9 * STRETCH_SECONDS:
+            if first < len(x) and time.perf_counter() - told >= 0.9 * STRETCH_SECONDS:
                 told = time.perf_counter()
-                logs = _logs(compiled, tally)
+                logs = _logs(self.compiled, tally)
                 for listener in self.listeners:
-                    listener.on_progress(epoch, first, rows, logs)
-        lock, parameters = model._built_or_refused().lock, model.parameters
-        if not lock.hold(arrays.finite, parameters):
-            raise self._diverged(epoch, first - 1, memory, "the weights overflowed")
+                    listener.on_progress(epoch, first, len(x), logs)
+        if not _has_numbers(self.built):
+            raise self._diverged(epoch, first - 1, "the weights overflowed")
+        return _logs(self.compiled, tally)
 
-    def _diverged(self, epoch: int, row: int, memory: Memory, what: str) -> DivergenceError:
-        learning_rate = float(memory.numbers[0])
+    def _diverged(self, epoch: int, row: int, what: str) -> DivergenceError:
+        learning_rate = float(self.memory.numbers[0])
         self.good.bring_back()
         return DivergenceError(epoch, row // self.batch_size, learning_rate, what)

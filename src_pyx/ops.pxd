@@ -120,6 +120,7 @@ ctypedef void (*update_advance)(double* options) noexcept nogil
 cdef struct Update:
     const char* name
     int slots
+    int numbers              # of `options`
     update_advance advance
     update_function apply
 

@@ -23,7 +23,7 @@ from cpython.buffer cimport (
 )
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport isfinite
-from libc.stdint cimport int64_t, uintptr_t
+from libc.stdint cimport int64_t, uint64_t, uintptr_t
 from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -171,7 +171,8 @@ cdef class Plan:
     cdef double next_look               # for signals
     cdef Contest contest
     cdef ModelLock lock
-    cdef readonly Py_ssize_t kept_rows  # that `forward` left in the arena for `backward`
+    cdef readonly Py_ssize_t kept_rows  # that `forward` left in the arena for `backward` ...
+    cdef uint64_t kept_weights          # ... and a digest of the parameters that it had
 
     def __cinit__(self, table, specs, parameters, gradients, ModelLock lock not None, Py_ssize_t rows, budget,
                   bint input_gradient=False, bint kept=False, int matmul_parts=0, bint only_measured=False):
@@ -386,8 +387,8 @@ cdef class Plan:
         cdef const Update* update = <const Update*>find(self.table.updates, sizeof(Update), name)
         cdef Address vectors = Address(state, True), numbers = Address(options, True)
         expect("state", vectors, update.slots * self.n_parameters * self.table.real_bytes)
-        if numbers.view.len > UPDATE_NUMBERS * <Py_ssize_t>sizeof(double):
-            raise ValueError(f"{name}: got {len(options)} numbers, expected at most {UPDATE_NUMBERS}")
+        if numbers.view.len != update.numbers * <Py_ssize_t>sizeof(double) or update.numbers > UPDATE_NUMBERS:
+            raise ValueError(f"{name}: got {len(options)} numbers, expected {update.numbers}")
         self.update, self.state, self.update_options = update, vectors, numbers
 
     def tally(self):
@@ -852,6 +853,8 @@ cdef class Plan:
     cdef int expect_batch(self, Address x, Address y, Address order, Py_ssize_t last) except -1:
         """Raises ValueError where the buffers are smaller than the first `last` rows of them."""
         cdef Py_ssize_t rows = last
+        if self.loss == NULL:
+            raise ValueError("y: got targets, expected set_loss before")
         if order.at != NULL:
             expect("order", order, last * <Py_ssize_t>sizeof(int64_t))
             rows = order.view.len // <Py_ssize_t>sizeof(int64_t)
@@ -870,6 +873,8 @@ cdef class Plan:
         cdef Job job
         cdef double loss
         self.expect_batch(data, labels, indices, last)
+        if not 0 < batch_size <= self.rows or self.update == NULL:
+            raise ValueError(f"batch_size: got {batch_size}, expected 1 to {self.rows}, and set_update before")
         memset(&job, 0, sizeof(job))
         job.x, job.y, job.order = data.at, labels.at, <const int64_t*>indices.at
         job.first, job.last, job.batch_size = first, last, batch_size
@@ -898,6 +903,9 @@ cdef class Plan:
         cdef Job job
         cdef double loss
         self.expect_batch(data, labels, NOTHING, rows)
+        expect("dx", input_gradient, rows * self.ops[0].inputs * self.table.real_bytes)
+        if not 0 < rows <= self.rows or (dx is not None and not self.ops[0].wants_dx):
+            raise ValueError(f"rows: got {rows}, expected 1 to {self.rows}, and dx of a plan that makes it")
         memset(&job, 0, sizeof(job))
         job.x, job.y, job.out, job.last = data.at, labels.at, input_gradient.at, rows
         self.lock.enter()
@@ -982,11 +990,8 @@ cdef class Plan:
         job.x, job.out, job.last = data.at, result.at, rows
         self.kept_rows = 0
         self.run_locked(forward_task, &job, rows)
+        self.kept_weights = digest_of(self.parameters.at, self.parameters.view.len)
         self.kept_rows = rows
-
-    def forget_forward(self):
-        """What `forward` kept is no longer that of the weights."""
-        self.kept_rows = 0
 
     def backward(self, dy, dx, Py_ssize_t rows):
         """Gradients of the parameters and of the input, from those of the last `forward`'s output."""
@@ -998,6 +1003,9 @@ cdef class Plan:
         expect("dx", result, rows * self.ops[0].inputs * self.table.real_bytes)
         memset(&job, 0, sizeof(job))
         job.x, job.out, job.last = given.at, result.at, rows
+        if digest_of(self.parameters.at, self.parameters.view.len) != self.kept_weights:
+            raise ValueError("backward: got weights that were changed since model.forward(x), expected "
+                             "model.forward(x) again")
         self.run_locked(backward_task, &job, rows)
 
 
@@ -1065,6 +1073,23 @@ cdef int expect(str argument, Address buffer, Py_ssize_t size) except -1:
     if buffer.at != NULL and buffer.view.len < size:
         raise ValueError(f"{argument}: got {buffer.view.len} bytes, expected {size}: has its array changed?")
     return 0
+
+
+# Another number for other bytes, but for one case in 2^64.
+cdef uint64_t digest_of(const char* at, Py_ssize_t size) noexcept nogil:
+    cdef uint64_t[4] lanes
+    cdef uint64_t word
+    cdef Py_ssize_t i = 0
+    cdef int lane = 0
+    lanes[0] = lanes[1] = lanes[2] = lanes[3] = 0x9E3779B97F4A7C15
+    while i < size:
+        word = 0
+        memcpy(&word, at + i, min(<Py_ssize_t>8, size - i))
+        lanes[lane] = (lanes[lane] ^ word) * <uint64_t>0xD6E8FEB86659FD93
+        lanes[lane] ^= lanes[lane] >> 32
+        lane = (lane + 1) % 4
+        i += 8
+    return lanes[0] ^ 3 * lanes[1] ^ 5 * lanes[2] ^ 7 * lanes[3]
 
 
 cdef int copy_numbers(double* to, Py_ssize_t room, str name, numbers) except -1:

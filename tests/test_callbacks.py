@@ -203,16 +203,34 @@ def test_the_first_error_of_several_at_the_end_is_told():
         )
 
 
-def test_compiling_in_the_middle_of_an_epoch_holds_from_the_next(monkeypatch):
-    monkeypatch.setattr(training, "STRETCH_SECONDS", 0.0)
-    model, good = network(metrics=("mae", "mse")), network(metrics=("mae", "mse"))
-    fewer = When("on_progress", lambda model: model.compile("adam", "mse", ["mae"]))
-    history = model.fit(X, Y, 8, 2, verbose=0, callbacks=[fewer])
-    good.fit(X, Y, 8, 1, verbose=0)
-    good.compile("adam", "mse", ["mae"])
-    good.fit(X, Y, 8, 2, verbose=0, initial_epoch=1)
-    np.testing.assert_array_equal(model.parameters, good.parameters)
-    assert [len(history.history[key]) for key in ("loss", "mae", "mse")] == [2, 2, 1]
+@pytest.mark.parametrize("event", ["on_train_begin", "on_epoch_begin", "on_epoch_end"])
+def test_a_callback_may_not_compile(event):
+    model, recorder = network(), Recorder()
+    fewer = When(event, lambda model: model.compile("adam", "mse", ["mae"]))
+    with pytest.raises(RuntimeError, match="compile: got a model in the middle of its own fit"):
+        model.fit(X, Y, 8, 2, verbose=0, callbacks=[recorder, fewer])
+    assert recorder.heard[-1] == ("train end",)
+    assert model.metrics == ()
+
+
+def test_a_callback_is_in_one_fit_at_a_time():
+    early = callbacks.EarlyStopping("loss")
+    message = "fit: got a callback in the middle of its own fit, expected"
+    with pytest.raises(RuntimeError, match=message):
+        network().fit(X, Y, verbose=0, callbacks=[early, early])
+    other = When("on_epoch_end", lambda model: network().fit(X, Y, verbose=0, callbacks=early))
+    with pytest.raises(RuntimeError, match=message):
+        network().fit(X, Y, verbose=0, callbacks=[early, other])
+    network().fit(X, Y, verbose=0, callbacks=early)
+
+
+def test_params_are_a_copy():
+    def change(model):
+        recorder.params["epochs"] = 99
+
+    recorder = Recorder()
+    network().fit(X, Y, epochs=2, verbose=0, callbacks=[recorder, When("on_epoch_begin", change)])
+    assert recorder.params == {"epochs": 2}
 
 
 def test_a_history_is_kept_without_its_model():
@@ -319,6 +337,8 @@ def test_early_stopping_of_an_unknown_figure():
     ("settings", "error", "message"),
     [
         ({"patience": 0}, ValueError, "patience: got 0, expected at least 1"),
+        ({"monitor": 3}, TypeError, "monitor: got 3, expected a key of the history"),
+        ({"mode": "best"}, ValueError, "mode: got 'best', expected one of auto, min, max"),
         ({"patience": 1.5}, TypeError, "patience: got 1.5, expected a whole number"),
         (
             {"restore_best_weights": 1},

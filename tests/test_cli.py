@@ -16,7 +16,7 @@ import pytest
 from helpers import run_python
 
 import fastweights as fw
-from fastweights import cli, layers
+from fastweights import cli, layers, saving
 from fastweights.cli.layers_spec import parse_layers
 from fastweights.cli.modelfile import TABLE_KEY
 from fastweights.serialization import read_metadata
@@ -162,7 +162,7 @@ def test_train_options_reach_the_network(table, tmp_path):
     argv = ["train", table, "--target", "rent", "--out", out, *options.split()]
     with fw.threads(fw.get_num_threads()):  # which ends what --threads set
         assert cli.main(argv) == 0
-    model = fw.load(out)
+    model = saving.read(out)
     assert [layer.units for layer in model.layers] == [7, 5, 1]
     assert [layer.activation.name for layer in model.layers] == ["relu", "selu", "linear"]
     assert model.dtype == np.float64
@@ -361,7 +361,7 @@ def test_ctrl_c_in_training_keeps_the_best_epoch_writes_it_and_exits_with_130(
     figures = json.loads(printed)
     assert figures["interrupted"] is True
     assert 1 <= figures["best_epoch"] <= figures["epochs"]
-    assert len(fw.load(out).layers) == 3
+    assert len(saving.read(out).layers) == 3
     assert list(tmp_path.iterdir()) == [out]
 
 
@@ -388,7 +388,7 @@ def test_the_weights_written_after_an_interrupt_are_those_of_the_best_finished_e
     assert figures["epochs"] == 2
     for name in ("best_epoch", "mae", "loss", "val_loss"):
         assert figures[name] == expected[name]
-    assert fw.load(out).parameters.tobytes() == fw.load(uninterrupted).parameters.tobytes()
+    assert saving.read(out).parameters.tobytes() == saving.read(uninterrupted).parameters.tobytes()
 
 
 def test_ctrl_c_before_an_epoch_is_finished_and_a_second_one_write_nothing(
@@ -476,7 +476,7 @@ def test_a_reader_that_stops_early_ends_the_printing_alone(table, tmp_path, erro
         complaints = b"" if errors_too else process.stderr.read()
         assert process.wait(60) == 0
     assert b"rror" not in complaints
-    assert fw.load(out).count_params() > 0
+    assert saving.read(out).count_params() > 0
 
 
 def in_a_shell(redirection: str, *argv: str, **environment: str) -> subprocess.CompletedProcess:
@@ -499,7 +499,7 @@ def test_closed_streams(table, regression, tmp_path, redirection):
         done = in_a_shell(redirection, *command)
         assert done.returncode == 0, done.stderr
         assert b"Traceback" not in done.stderr
-    assert fw.load(out).count_params() > 0
+    assert saving.read(out).count_params() > 0
     unseen = write_csv(tmp_path / "new.csv", {"size": [80], "town": ["Atlantis"], "kind": ["vast"]})
     done = in_a_shell(redirection, "predict", regression, unseen)
     if redirection == "2>&-":  # Notes do not go among the predictions.
@@ -527,7 +527,7 @@ def test_a_full_standard_output_is_an_error_after_the_work(table, regression, tm
         complaint = done.stderr.splitlines()[-1]
         assert complaint == b"fastweights: error: standard output: No space left on device"
         assert b"Traceback" not in done.stderr
-    assert fw.load(out).count_params() > 0
+    assert saving.read(out).count_params() > 0
 
 
 @posix

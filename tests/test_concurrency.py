@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -344,7 +343,5 @@ def test_a_turn_that_was_not_given_back_is_over():
     other = threading.Thread(target=take)
     other.start()
     other.join()
-    began = time.perf_counter()
     model.fit(X, Y, verbose=0)
     assert model._turns == []
-    assert time.perf_counter() - began < 60

@@ -35,6 +35,41 @@ def test_a_name_of_the_models_own_is_not_the_layers_for_ever():
     assert [layer.name for layer in fw.Sequential([first, second]).layers] == ["dense", "dense_1"]
 
 
+def test_a_layer_whose_shapes_and_ops_differ_is_refused():
+    class Wide(layers.Layer):
+        def output_shape(self, input_shape):
+            return (3 * input_shape[0],)
+
+        def ops(self, input_shape):
+            return []
+
+        def config(self):
+            return {"name": self.name}
+
+    class Narrow(Wide):
+        def output_shape(self, input_shape):
+            return (1,)
+
+        def ops(self, input_shape):
+            return [layers.OpSpec("activation", input_shape[0], 1)]
+
+    with pytest.raises(ValueError, match=r"layers: got ops of 3 outputs for rows of shape \(9,\)"):
+        fw.Sequential([layers.Dense(3), Wide()], 5)
+    with pytest.raises(ValueError, match="expected sizes that suit its kind"):
+        fw.Sequential([Narrow()], 3000).predict(np.zeros((2, 3000)))
+
+
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
+def test_a_copied_layer_belongs_to_no_model(again):
+    model = network()
+    layer = again(model.layers[0])
+    assert layer.config() == model.layers[0].config()
+    assert layer.weights == {}
+    assert fw.Sequential([layer], 4).count_params() == 35
+
+
 def test_layers_of_a_model_that_is_gone_are_free():
     stack = [layers.Dense(2)]
     model = fw.Sequential(stack, 3)
@@ -54,6 +89,15 @@ def test_layers_of_a_model_that_is_gone_are_free():
 )
 def test_probabilities_taken_for_logits_are_warned_of(last, loss):
     with pytest.warns(UserWarning, match=f"its activation {last} makes probabilities"):
+        network(last=last, loss=loss)
+
+
+@pytest.mark.parametrize("last", [None, "tanh", "log_softmax", "relu"])
+@pytest.mark.parametrize(
+    "loss", ["binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"]
+)
+def test_logits_taken_for_probabilities_are_warned_of(last, loss):
+    with pytest.warns(UserWarning, match=f"loss: {loss} takes the output of 'dense_1' for prob"):
         network(last=last, loss=loss)
 
 
@@ -494,17 +538,19 @@ def test_backward_may_come_twice_and_keeps_its_own_rows():
         lambda model: model.train_on_batch(*data(7)),
         lambda model: model.fit(*data(7), verbose=0),
         lambda model: model.apply_gradients(),
-        lambda model: model.set_weights(model.get_weights()),
+        lambda model: model.set_weights([2 * w for w in model.get_weights()]),
+        lambda model: model.parameters.__imul__(2),
+        lambda model: model.layers[1].kernel.__setitem__((0, 0), 7.0),
         lambda model: model.compile("adam", "mae"),
     ],
-    ids=["train_on_batch", "fit", "apply_gradients", "set_weights", "compile"],
+    ids=["train_on_batch", "fit", "apply", "set_weights", "parameters", "kernel", "compile"],
 )
 def test_backward_needs_the_weights_of_its_forward(change):
     model = network(optimizer="adam")
     dy = model.forward(data(7)[0])
     model.backward(dy)
     change(model)
-    with pytest.raises(ValueError, match="backward: got no forward pass since the weights were"):
+    with pytest.raises(ValueError, match=r"backward: got (weights that were changed|no forward)"):
         model.backward(dy)
 
 

@@ -141,6 +141,26 @@ def test_ops_that_do_not_add_up_are_refused(specs, size, message):
         plan_of_specs(specs, size)
 
 
+def test_buffers_that_are_too_short_are_refused():
+    plan, check, infer = (plan_of(network(), purpose) for purpose in ("fit", "check", "infer"))
+    out = np.empty((20, 3))
+    for call in (
+        lambda: plan.train(X[:5], Y, None, 0, 20, 8, 1.0),
+        lambda: plan.train(X, Y[:5], None, 0, 20, 8, 1.0),
+        lambda: plan.train(X, Y, np.arange(5), 0, 20, 8, 1.0),
+        lambda: plan.train(X, Y, None, 0, 20, 9, 1.0),
+        lambda: plan.gradients_of(X, Y, np.empty_like(X), 8),
+        lambda: plan.gradients_of(X, Y, None, 9),
+        lambda: check.gradients_of(X, Y, X[:2].copy(), 8),
+        lambda: infer.infer(X, None, out[:2], 0, 20, 1.0),
+        lambda: infer.infer(X[:2], None, out, 0, 20, 1.0),
+        lambda: plan_of(network(), "keep").backward(Y, X.copy(), 20),
+        lambda: plan_of(network(), "keep").forward(X, out, 20),
+    ):
+        with pytest.raises(ValueError, match="got"):
+            call()
+
+
 def test_more_numbers_than_there_is_room_for_are_refused():
     class Much(fw.activations.ELU):
         options = (1.0, 2.0, 3.0)
@@ -152,8 +172,10 @@ def test_more_numbers_than_there_is_room_for_are_refused():
         plan.set_loss("huber", (1.0, 2.0, 3.0), 24, 0)
     with pytest.raises(ValueError, match="r2_score: got 4 options, expected at most 2"):
         plan.set_metrics([("r2_score", (1.0, 2.0, 3.0, 4.0))])
-    with pytest.raises(ValueError, match="adam: got 9 numbers, expected at most 8"):
+    with pytest.raises(ValueError, match="adam: got 9 numbers, expected 6"):
         plan.set_update("adam", np.zeros(2 * 66), np.zeros(9))
+    with pytest.raises(ValueError, match="adam: got 1 numbers, expected 6"):
+        plan.set_update("adam", np.zeros(2 * 66), np.zeros(1))
     with pytest.raises(ValueError, match="state: got 8 bytes, expected"):
         plan.set_update("adam", np.zeros(1), np.zeros(6))
 

@@ -1,5 +1,6 @@
 """Models as files: every bit comes back, in torch's names and layout; damaged files are refused."""
 
+import copy
 import json
 import os
 
@@ -79,6 +80,77 @@ def test_a_file_without_the_optimizer_has_torchs_tensors_alone(path):
     for each in (other, fresh):
         each.train_on_batch(x, y)
     assert other.parameters.tobytes() == fresh.parameters.tobytes()
+
+
+class MyDense(layers.Dense):
+    pass
+
+
+class MyTanh(fw.activations.Tanh):
+    pass
+
+
+class MySGD(optimizers.SGD):
+    pass
+
+
+class MyMetric(metrics.MeanSquaredError):
+    pass
+
+
+@pytest.mark.parametrize("call", ["save", "copy"])
+@pytest.mark.parametrize(
+    ("layer", "optimizer", "metric"),
+    [
+        (MyDense(2), "sgd", "mae"),
+        (layers.Dense(2, MyTanh()), "sgd", "mae"),
+        (layers.Dense(2), MySGD(), "mae"),
+        (layers.Dense(2), "sgd", MyMetric()),
+    ],
+)
+def test_what_would_come_back_as_something_else_is_refused(path, call, layer, optimizer, metric):
+    model = fw.Sequential([copy.copy(layer)], 3)
+    model.compile(optimizer, "mse", [metric])
+    with pytest.raises(TypeError, match=f"{call}: got .*, expected .* of this library"):
+        model.save(path) if call == "save" else model.copy()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["m.h5", "m.keras", "m.PT", "m.pkl"])
+def test_names_of_other_formats_are_refused(tmp_path, name):
+    with pytest.raises(
+        ValueError, match=r"path: got .*, expected a name that ends in \.safetensors"
+    ):
+        network().save(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("metadata", [True, False, "note", 3])
+def test_metadata_are_a_mapping(path, metadata):
+    with pytest.raises(TypeError, match="metadata: got .*, expected a dict of strings, or None"):
+        network().save(path, metadata)
+
+
+def test_entries_of_other_people_stay_in_the_file(path):
+    network().save(path, {"note": "one"})
+    fw.load(path).copy().save(path, {"other": "two"})
+    kept = serialization.read_metadata(path)
+    assert (kept["note"], kept["other"]) == ("one", "two")
+
+
+def test_a_model_of_the_command_line_is_told_from_others(path):
+    network().save(path, {"fastweights.table": "{}"})
+    with pytest.warns(UserWarning, match="takes features that were prepared as the file says"):
+        fw.load(path)
+
+
+def test_an_architecture_alone():
+    model = network(seed=7)
+    again = fw.Sequential.from_config(model.config())
+    np.testing.assert_array_equal(again.parameters, model.parameters)
+    for nonsense in ({}, None, {"layers": []}, "model"):
+        with pytest.raises(ValueError, match="config: got .*, expected what a model's config"):
+            fw.Sequential.from_config(nonsense)
 
 
 def test_loading_draws_nothing(path, monkeypatch):

@@ -189,33 +189,42 @@ def test_targets_of_one_loss_are_never_read_by_another(first, classes):
     y, second = (rows, "sparse_" + first) if first[0] == "c" else (labels, first[7:])
     model, good = (network((5, 8, classes), last="softmax", loss=first) for _ in range(2))
     change = At(1, lambda model: model.compile("adam", second))
-    with pytest.raises(ValueError, match="y: got shape"):
+    with pytest.raises(RuntimeError, match="compile: got a model in the middle of its own fit"):
         model.fit(x, y, 16, 3, verbose=0, shuffle=False, callbacks=[change])
     good.fit(x, y, 16, 1, verbose=0, shuffle=False)
     same_bits(model.parameters, good.parameters)
+    model.compile("adam", second)
     with pytest.raises(ValueError, match="y: got shape"):
         model.evaluate(x, y)
 
 
-def test_what_another_thread_compiles_holds_from_the_next_epoch():
+def test_another_thread_cannot_compile_what_is_being_fitted():
     x, _, rows = one_hot(4)
-    model = network((5, 8, 4), last="softmax", loss="categorical_crossentropy")
-    stop = threading.Event()
+    model, good = (
+        network((5, 8, 4), last="softmax", loss="categorical_crossentropy") for _ in range(2)
+    )
+    stop, errors = threading.Event(), []
 
     def compile_all_the_time():
         while not stop.is_set():
-            model.compile("adam", "categorical_crossentropy", ["accuracy"])
-            model.compile("sgd", "mse")
+            try:
+                model.compile("sgd", "mse", ["mae"])
+            except RuntimeError as error:
+                errors.append(str(error))
+            else:  # before the fit or after it
+                model.compile("sgd", "categorical_crossentropy")
 
+    good.fit(x, rows, 16, 300, verbose=0)
     other = threading.Thread(target=compile_all_the_time)
-    other.start()
+    began = At(0, lambda model: other.start())
     try:
-        history = model.fit(x, rows, 16, 300, verbose=0, validation_split=0.2)
+        model.fit(x, rows, 16, 300, verbose=0, callbacks=[began])
     finally:
         stop.set()
         other.join()
-    assert np.isfinite(history.history["loss"]).all()
-    assert len(history.history["val_loss"]) == 300
+    same_bits(model.parameters, good.parameters)
+    assert errors
+    assert "compile: got a model that another thread is in the middle of a fit with" in errors[0]
 
 
 def test_labels_that_a_callback_spoils_do_not_reach_the_kernels():
@@ -312,24 +321,6 @@ def test_divergence_goes_back_by_one_epoch_of_the_fit():
     same_bits(model.parameters, good.parameters)
 
 
-def test_divergence_goes_back_to_the_optimizer_that_a_callback_compiled():
-    model, good = (network(optimizer=optimizers.SGD(0.1, 0.9), dtype="float32") for _ in range(2))
-    x, y = data(64)
-
-    def change(model):
-        model.compile(optimizers.Adam(0.1), "mse")
-
-    callbacks = [At(2, change), At(4, leap)]
-    with pytest.raises(fw.DivergenceError) as caught:
-        model.fit(x, y, 10, 9, verbose=0, shuffle=False, callbacks=callbacks)
-    assert caught.value.epoch == 4
-    good.fit(x, y, 10, 4, verbose=0, shuffle=False, callbacks=[At(2, change)])
-    model.optimizer.learning_rate = 0.1
-    for trained_model in (model, good):
-        trained_model.fit(x, y, 10, 2, verbose=0, shuffle=False)
-    same_bits(model.parameters, good.parameters)
-
-
 def test_weights_that_overflow_in_the_last_batch():
     # The loss of the one batch is finite, the step to the weights is not.
     model = network((1, 1), optimizer=optimizers.SGD(1e30), dtype="float32")
@@ -348,6 +339,30 @@ def test_weights_that_overflow_both_ways():
     model = network((2, 1), optimizer=optimizers.SGD(1e30), dtype="float32")
     with pytest.raises(fw.DivergenceError, match="overflowed"):
         model.fit([[1e10, -1e10]], [1.0], epochs=1, verbose=0)
+
+
+def test_a_validation_loss_that_is_no_number_ends_the_fit():
+    model = network((1, 1), optimizer=optimizers.SGD(1e30), dtype="float32")
+    before = model.parameters.copy()
+    held_out = np.full((2, 1), 1e38), np.zeros(2)
+    with pytest.raises(fw.DivergenceError, match=r"the validation loss became (nan|inf)"):
+        model.fit([[1e-3]], [1.0], epochs=1, verbose=0, validation_data=held_out)
+    same_bits(model.parameters, before)
+
+
+def test_a_step_that_makes_weights_overflow_is_told_at_once():
+    x, y = data(9)
+    model = network(optimizer=optimizers.SGD(1e38), dtype="float32")
+    with pytest.raises(fw.DivergenceError, match="made weights overflow"):
+        model.train_on_batch(x, 1e5 * y)
+    model = network(optimizer="adam")
+    before = model.parameters.copy()
+    for bad in (np.nan, np.inf):
+        model.loss_and_gradients(x, y)
+        model.gradients[3] = bad
+        with pytest.raises(fw.DivergenceError, match="the gradients are NaN or inf; no step was"):
+            model.apply_gradients()
+        same_bits(model.parameters, before)
 
 
 def test_train_on_batch_makes_no_step_to_nowhere():
@@ -403,7 +418,6 @@ def test_ctrl_c_leaves_the_model_at_a_completed_batch():
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
     seconds = time.perf_counter() - began
-    assert seconds < 5
     assert np.isfinite(model.parameters).all()
     wanted = hashlib.sha256(model.parameters).digest()
     for first in itertools.chain.from_iterable(itertools.repeat(range(0, 5000, 64))):

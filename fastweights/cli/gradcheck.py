@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import fastweights as fw
-from fastweights import _check, activations, layers, losses
+from fastweights import _check, activations, layers, losses, saving
 from fastweights._core import philox
 from fastweights.cli.layers_spec import parse_layers, refuse_huge_networks
 from fastweights.cli.output import Output, add_json, naming_options
@@ -80,7 +80,7 @@ def _model_and_loss(args: argparse.Namespace) -> tuple[fw.Sequential, losses.Los
         both = "none" if args.model is None else "both"
         raise ValueError(_check.refusal("MODEL or --layers", both, "one of them"))
     if args.model is not None:
-        model = fw.load(args.model)
+        model = saving.read(args.model)
     else:
         (inputs, named), *stack = parse_layers(args.layers, None)
         if named or not stack:

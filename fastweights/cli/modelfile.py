@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from fastweights import Sequential, load, serialization
+from fastweights import Sequential, saving, serialization
 from fastweights.table import Preprocessor, Table, read_csv
 
-TABLE_KEY = "fastweights.table"
+TABLE_KEY = saving.TABLE
 
 
 def save_model(path: str, model: Sequential, preprocessor: Preprocessor) -> None:
@@ -35,7 +35,7 @@ def load_model(path: str, table: str) -> tuple[Sequential, Preprocessor]:
         preprocessor = Preprocessor.from_json(text, os.path.getsize(path))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    model = load(path)
+    model = saving.read(path)
     inputs, outputs = (len(preprocessor.features),), (preprocessor.target.outputs,)
     if model.input_shape != inputs or model.output_shape != outputs:
         raise ValueError(f"{path}: the network does not fit the preprocessing beside it")

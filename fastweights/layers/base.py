@@ -138,6 +138,10 @@ class Layer(Sealed):
                 return
         super().__setattr__(name, value)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy is a layer of no model yet.
+        return {**vars(self), "_built": None}
+
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.config().items())
         return f"{type(self).__name__}({arguments})"
