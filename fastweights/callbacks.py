@@ -92,7 +92,7 @@ class Callback(Sealed):
         """Before an epoch; epochs count from 0."""
 
     def on_progress(self, epoch: int, rows: int, total: int, logs: Logs) -> None:
-        """At most about every 50 ms: `rows` of `total` are done, `logs` holds the means so far."""
+        """At most about every 40 ms: `rows` of `total` are done, `logs` holds the means so far."""
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """After an epoch; `logs` is what the history gets."""

@@ -36,7 +36,7 @@ cdef class Tally:
         return self.sums.rows
 
     def metric_states(self):
-        """The sums of each metric, a tuple of METRIC_STATE for each output."""
+        """A tuple for each metric: METRIC_STATE sums for each output, one output after the other."""
         return [tuple([self.sums.metrics[i * self.width + k] for k in range(self.width)])
                 for i in range(self.count)]
 

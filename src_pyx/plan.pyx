@@ -10,7 +10,7 @@ does, so that the bits are the same for any team:
 * **whole**: the batch lies in the arena. Members share its rows, meet, and share the pieces of the
   parameters: of each the gradient, which is one chain over all rows, then the update, then what the
   next step's forward pass wants prepared. They meet again. A batch larger than the arena goes through
-  in chunks, the chains going on from chunk to chunk.
+  in chunks, whose gradients are added up with compensation.
 * **sliced**: small networks on many rows. The batch is cut into slices, and members share them: each
   slice has gradients of its own, made chunk by chunk in the member's part of the arena. They meet, and
   share the pieces of the parameters: the slices' gradients are added in order; then as above.

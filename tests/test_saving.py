@@ -127,7 +127,7 @@ def test_names_of_other_formats_are_refused(tmp_path, name):
 
 @pytest.mark.parametrize("metadata", [True, False, "note", 3])
 def test_metadata_are_a_mapping(path, metadata):
-    with pytest.raises(TypeError, match="metadata: got .*, expected a dict of strings, or None"):
+    with pytest.raises(TypeError, match=r"metadata: got .*, expected a dict of strings, or None"):
         network().save(path, metadata)
 
 
@@ -149,7 +149,7 @@ def test_an_architecture_alone():
     again = fw.Sequential.from_config(model.config())
     np.testing.assert_array_equal(again.parameters, model.parameters)
     for nonsense in ({}, None, {"layers": []}, "model"):
-        with pytest.raises(ValueError, match="config: got .*, expected what a model's config"):
+        with pytest.raises(ValueError, match=r"config: got .*, expected what a model's config"):
             fw.Sequential.from_config(nonsense)
 
 
