@@ -1,0 +1,100 @@
+"""Two builds of this library side by side: is one as fast as the other on the race's workloads?
+
+    python -m bench.builds OTHER_TREE
+
+Each build trains in a process of its own, in the tree that it was built in (in place, by ``python
+setup.py build_ext --inplace``); they take turns block by block, so what else the machine does hits
+both.
+The ratio of a row is OTHER_TREE's median time over this one's: at least 1 where this is as fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.peers.workloads import WORKLOADS
+
+#: What runs in each process: a line that names a task makes a contender, any other says how many
+#: epochs to train.
+WORKER = """
+import sys, time
+from bench.peers.contenders import Fastweights
+from bench.peers.workloads import WORKLOADS, Task
+for line in sys.stdin:
+    words = line.split("|")
+    if len(words) == 1:
+        began = time.perf_counter()
+        contender.train(int(line))
+        print(time.perf_counter() - began, flush=True)
+    else:
+        (workload,) = (w for w in WORKLOADS if w.name == words[0])
+        contender = Fastweights(Task.of(workload, words[1]), threads=int(words[2]))
+        contender.train(1)
+        print(0, flush=True)
+"""
+
+BLOCK_SECONDS = 0.05
+
+
+class Build:
+    """A process that trains with the build of one tree."""
+
+    def __init__(self, tree: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", WORKER],
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": str(tree)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, line: object) -> float:
+        """Seconds that it took."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(line, file=self.process.stdin, flush=True)
+        return float(self.process.stdout.readline())
+
+
+def ratio(mine: Build, other: Build, task: str, rounds: int) -> tuple[float, float, float]:
+    """The other's median time over mine, and the quartiles of the ratios of neighbouring blocks."""
+    for build in (mine, other):
+        build.ask(task)
+    epochs = max(1, round(BLOCK_SECONDS / mine.ask(1)))
+    pairs = []
+    for turn in range(rounds):
+        first, second = (mine, other) if turn % 2 else (other, mine)
+        taken = {first: first.ask(epochs), second: second.ask(epochs)}
+        pairs.append((taken[mine], taken[other]))
+    ratios = sorted(b / a for a, b in pairs)
+    middle = statistics.median(b for _, b in pairs) / statistics.median(a for a, _ in pairs)
+    return middle, ratios[len(ratios) // 4], ratios[3 * len(ratios) // 4]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Prints a row for each workload and optimizer."""
+    parser = argparse.ArgumentParser(prog="bench.builds", description=__doc__.split("\n")[0])
+    parser.add_argument("other", type=Path, metavar="OTHER_TREE")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=40)
+    args = parser.parse_args(argv)
+    mine, other = Build(Path(__file__).parent.parent), Build(args.other.resolve())
+    for workload in WORKLOADS:
+        for optimizer in workload.optimizers:
+            task = f"{workload.name}|{optimizer}|{args.threads}"
+            middle, low, high = ratio(mine, other, task, args.rounds)
+            print(
+                f"{workload.name:18} {optimizer:5} {middle:.3f}  ({low:.3f} to {high:.3f})",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
