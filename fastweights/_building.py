@@ -19,6 +19,9 @@ from fastweights._core import plan as _plan
 from fastweights.layers import Layer, OpSpec
 from fastweights.layers.base import Shape, Variable
 
+#: Numbers of a row at most: what any number of them takes can still be counted.
+MAX_ROW = 2**40
+
 #: Writes a variable, the one of this number in the model, into its view.
 Fill = Callable[[int, Variable, np.ndarray], None]
 
@@ -75,6 +78,9 @@ class Built:
         self.layers, self.input_shape, self.dtype = tuple(layers), input_shape, dtype
         self.is_complete = False
         self.shapes = shapes_of(layers, input_shape)
+        for shape in self.shapes:
+            if math.prod(shape) > MAX_ROW:
+                raise ValueError(_check.refusal("layers", f"rows of {shape}", f"{MAX_ROW} numbers"))
         self.variables: list[tuple[Layer, Variable]] = []
         ops: list[OpSpec] = []
         for layer, rows in zip(layers, self.shapes[:-1], strict=True):

@@ -14,9 +14,11 @@ import numpy as np
 
 from fastweights import _check
 
-#: So many values may stand in any text; more only in a text that belongs to a large file.
-MAX_VALUES = 50_000
-BYTES_A_VALUE = 128
+#: So many values may stand in any text; more only in a text that belongs to a large file. A list or
+#: an object takes as much memory as several numbers or strings.
+MAX_VALUES = 200_000
+BYTES_A_VALUE = 32
+CONTAINER = 4
 #: What files of this library have is 6 deep.
 MAX_DEPTH = 32
 #: The largest seed has 20.
@@ -85,7 +87,7 @@ def _refuse_bombs(argument: str, text: bytes, most: int) -> None:
     marks = marks[~np.logical_xor.accumulate(marks == ord('"'))]  # but for those within strings
     marks = marks[marks != ord('"')]
     steps = _STEP[marks]
-    values = 1 + np.count_nonzero(steps >= 0)
+    values = 1 + np.count_nonzero(steps == 0) + CONTAINER * np.count_nonzero(steps > 0)
     if values > most:
         raise ValueError(_check.refusal(argument, f"about {values} values", f"at most {most}"))
     depth = int(steps.cumsum(dtype=np.int32).max(initial=0))

@@ -152,6 +152,10 @@ def check_gradients(
     -------
     Report
     """
+    from fastweights.models import Sequential
+
+    if not isinstance(model, Sequential):
+        raise TypeError(_check.refusal("model", _check.kind_of(model), "a Sequential"))
     tolerance = _check.number("tolerance", tolerance, above=0.0)
     step = _check.number("step", step, above=0.0)
     own = model.loss_and_gradients(x, y)[1].astype(np.float64)

@@ -79,6 +79,18 @@ class Loss(Description):
         _check_length(argument, targets, rows)
         return self.suitable(argument, targets)
 
+    def prepared(
+        self, y: Any, rows: int, outputs: int, real: np.dtype, argument: str = "y"
+    ) -> np.ndarray:
+        """What `prepare_targets` gives, if kernels can take it: a subclass may give anything."""
+        targets = self.prepare_targets(y, rows, outputs, real, argument)
+        wanted = np.dtype(np.int32) if self.takes_labels else real
+        fits = type(targets) is np.ndarray and targets.dtype == wanted and targets.flags.carray
+        if not fits or targets.nbytes != rows * self.target_bytes(outputs, real):
+            got = f"targets of {type(self).__name__} that kernels cannot take"
+            raise TypeError(_check.refusal(argument, got, f"{rows} rows of {wanted}"))
+        return targets
+
     def suitable(self, argument: str, targets: np.ndarray) -> np.ndarray:
         """The targets with the loss's own demands on their values met."""
         return targets
@@ -103,7 +115,7 @@ class Loss(Description):
         real = np.dtype(np.float32 if predictions.dtype == np.float32 else np.float64)
         predictions = _check.contiguous(predictions, real)
         rows, outputs = predictions.shape
-        targets = self.prepare_targets(y_true, rows, outputs, real, "y_true")
+        targets = self.prepared(y_true, rows, outputs, real, "y_true")
         values = np.empty(rows)
         _dispatch.kernels(real).apply_loss(
             self.kernel,
@@ -386,6 +398,9 @@ LOSSES: dict[str, type[Loss]] = {
 def get(identifier: str | Loss | Mapping[str, Any]) -> Loss:
     """A loss from its name, its `config` or itself."""
     if isinstance(identifier, Loss):
+        if LOSSES.get(identifier.name) is not type(identifier):
+            expected = "a loss of this library; for your own, model.forward and model.backward"
+            raise TypeError(_check.refusal("loss", type(identifier).__name__, expected))
         return identifier
     if isinstance(identifier, Mapping):
         settings = dict(identifier)

@@ -221,7 +221,7 @@ class Sequential(Network):
             y = _check.numeric_array(argument, y)
             if y.shape[1:] == output_shape:
                 y = y.reshape(-1, outputs)
-        targets = loss.prepare_targets(y, len(rows), outputs, self.dtype, argument)
+        targets = loss.prepared(y, len(rows), outputs, self.dtype, argument)
         for metric in compiled.metrics:
             metric.check_targets(argument, targets, outputs)
         return targets
@@ -483,13 +483,17 @@ class Sequential(Network):
         super().summary()
         print(f"To train on batches of 32: {self.memory(32)['total']:,} bytes beside the data")
 
-    def _snapshot(self) -> tuple[np.ndarray, optimizers.Memory | None]:
-        """Copies of all parameters and of the optimizer's memory, of no step that is half made."""
-        built, memory = self._built_or_refused(), self._compiled.memory
+    def _snapshot(self) -> tuple[Compiled, np.ndarray, optimizers.Memory | None]:
+        """What is compiled, and copies of all parameters and of the optimizer's memory of that.
+
+        They are of no step that is half made.
+        """
+        built, compiled = self._built_or_refused(), self._compiled
+        memory = compiled.memory
         live = (built.parameters, *(memory.arrays() if memory is not None else ()))
         copies = tuple(np.empty_like(array) for array in live)
         built.lock.copy(copies, live)
-        return copies[0], None if memory is None else optimizers.Memory(*copies[1:])
+        return compiled, copies[0], None if memory is None else optimizers.Memory(*copies[1:])
 
     def copy(self, dtype: str | np.dtype | None = None) -> Sequential:
         """A model of its own that goes on as this one would; in another dtype if asked.
@@ -499,21 +503,20 @@ class Sequential(Network):
         """
         shape = self._built_or_refused().input_shape
         self.refuse_foreign("copy")
-        parameters, memory = self._snapshot()
+        compiled, parameters, memory = self._snapshot()
         twin = self._unbuilt({**self.config(), "dtype": dtype or self.dtype})
         built = Built(twin.layers, shape, twin.dtype)
         built.allocate(lambda index, variable, view: None)
-        built.parameters[:] = parameters
+        built.parameters[:] = _check.reals("parameters", parameters, twin.dtype)
         twin._take_on(built)
         twin.matmul_precision = self.matmul_precision
         twin._epochs_trained = self._epochs_trained
         twin._names, twin._metadata = self._names, dict(self._metadata)
-        compiled = self._compiled
         if compiled.optimizer is not None:
             optimizer = optimizers.get(compiled.optimizer.config())
             twin._compiled = Compiled(optimizer, compiled.loss, compiled.metrics)
             if memory is not None:
-                vectors = memory.vectors.astype(twin.dtype)
+                vectors = _check.reals("the optimizer's state", memory.vectors, twin.dtype)
                 twin._compiled.memory = optimizers.Memory(vectors, memory.numbers)
         return twin
 
@@ -561,10 +564,12 @@ class Sequential(Network):
             ``optimizer.state``, and how many epochs there were. Without it the tensors are those of
             the torch model and no others.
         """
-        from fastweights import saving
-
         _check.flag("include_optimizer", include_optimizer)
         if not isinstance(metadata, Mapping | None):
             expected = "a dict of strings, or None"
             raise TypeError(_check.refusal("metadata", _check.shown(metadata), expected))
         saving.save(self, path, {**self._metadata, **(metadata or {})}, include_optimizer)
+
+
+# Here, as it needs the model: an import within a method would be one that a fork can come between.
+from fastweights import saving  # noqa: E402

@@ -55,8 +55,9 @@ def save(
     """What `Sequential.save` does."""
     _refuse_other_formats(path)
     model.refuse_foreign("save")
-    parameters, memory = model._snapshot()
-    built, compiled = model._built_or_refused(), model._compiled
+    compiled, parameters, memory = model._snapshot()
+    _check.finite("parameters", parameters)
+    built = model._built_or_refused()
     description: dict[str, Any] = {"model": model.config()}
     columns = {key: value for key, value in model._names._asdict().items() if value is not None}
     if columns:
@@ -80,7 +81,10 @@ def save(
                 description["optimizer_running"] = memory.numbers[first:].tolist()
                 if memory.vectors.size:
                     tensors[STATE] = memory.vectors.reshape(-1, max(built.size, 1))
-    own = dict(zip(_OWN_KEYS, ("pt", FORMAT, json.dumps(description)), strict=True))
+    text = json.dumps(description)
+    size = sum(tensor.nbytes for tensor in tensors.values()) + len(text)
+    _json.loads("the model's description", text, size)  # as load will read it
+    own = dict(zip(_OWN_KEYS, ("pt", FORMAT, text), strict=True))
     for key in metadata:
         if key in _OWN_KEYS:
             raise ValueError(_check.refusal("metadata", f"the key {key!r}", "a key of your own"))
@@ -166,11 +170,14 @@ def read(path: str | os.PathLike[str]) -> Sequential:
         _refuse_others(name, file.tensors, wanted)
 
         def fill(index: int, variable: Variable, view: np.ndarray) -> None:
-            np.copyto(view, file.read(stored[index]).T)
+            tensor = file.read(stored[index])
+            _check.finite(f"{name}: tensor {stored[index]!r}", tensor)
+            np.copyto(view, tensor.T)
 
         built.allocate(fill)
         if numbers is not None:
             vectors = np.zeros(0, model.dtype) if state is None else file.read(STATE).reshape(-1)
+            _check.finite(f"{name}: tensor {STATE!r}", vectors)
             model._compiled.memory = optimizers.Memory(vectors, numbers)
     model._metadata = {k: v for k, v in file.metadata.items() if k not in _OWN_KEYS}
     model._take_on(built)

@@ -14,6 +14,7 @@ import numpy as np
 
 from fastweights import _check, _plans
 from fastweights._core import arrays, philox
+from fastweights._core.float_mode import in_default_float_mode
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, EpochLines, History, Logs, ProgressBar
 
@@ -165,7 +166,7 @@ def _split(
     share = _check.number("validation_split", share, minimum=0.0, below=1.0)
     rows = model._rows(x)
     targets = model._targets(y, rows)
-    kept = math.floor(len(rows) * (1.0 - share))
+    kept = in_default_float_mode(lambda: math.floor(len(rows) * (1.0 - share)))
     if data is not None:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise ValueError(

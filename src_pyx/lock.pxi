@@ -1,6 +1,6 @@
 # One user at a time of a model's numbers and of its plans' memory.
 
-from cpython.pythread cimport NOWAIT_LOCK, PyThread_get_thread_ident
+from cpython.pythread cimport NOWAIT_LOCK
 
 
 cdef class ModelLock:
@@ -32,12 +32,13 @@ cdef class ModelLock:
             PyThread_free_lock(self.next_one)
 
     cdef int enter(self) except -1:
-        cdef unsigned long me = PyThread_get_thread_ident()
-        if self.forks != FORKS:
-            self.renew()
-        if self.owner == me:
+        cdef unsigned long me = thread_ident()
+        # After a fork it is held by nobody but, within a signal's handler, the thread that forked.
+        if self.owner == me and (self.forks == FORKS or me == SURVIVOR):
             raise RuntimeError("got a call from a signal handler in the middle of another call of the same "
                                "model, expected one before or after that")
+        if self.forks != FORKS:
+            self.renew()
         if fw_read(&self.waiting[0]) != 0 or not PyThread_acquire_lock(self.in_use, NOWAIT_LOCK):
             with nogil:
                 fw_add(&self.waiting[0], 1)
@@ -48,7 +49,7 @@ cdef class ModelLock:
         self.owner = me
         return 0
 
-    cdef void leave(self) noexcept:
+    cdef void leave(self) noexcept nogil:
         self.owner = 0
         PyThread_release_lock(self.in_use)
 

@@ -16,8 +16,6 @@ does, so that the bits are the same for any team:
   share the pieces of the parameters: the slices' gradients are added in order; then as above.
 """
 
-import os
-
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
@@ -45,6 +43,8 @@ STAMP = FW_OPS_STAMP.decode()
 cdef extern from "Python.h":
     # Runs the handlers of signals that have come; where one raises, its exception is pending from then on.
     int check_signals "PyErr_CheckSignals"()
+    void PyErr_SetString(object kind, const char* message)
+    void* PyErr_Occurred()
 
 include "memory.pxi"
 include "team.pxi"
@@ -621,10 +621,15 @@ cdef class Plan:
 
     cdef void look_for_signals(self) noexcept nogil:
         """Now and then, by the caller's thread: says so where a signal's handler ends the call."""
+        cdef long forks
         if self.is_interrupted() or fw_seconds() < self.next_look:
             return
         with gil:
-            if check_signals() != 0:
+            forks = FORKS
+            if check_signals() == 0 and forks != FORKS:
+                PyErr_SetString(RuntimeError, "a signal's handler has forked in the middle of a call: this "
+                                "process has not the threads that it was shared with")
+            if PyErr_Occurred() != NULL:
                 fw_exchange(&self.job.interrupted[0], 1)
         self.next_look = fw_seconds() + SIGNAL_SECONDS
 
@@ -811,17 +816,15 @@ cdef class Plan:
         self.job = job[0]
         run_together(share, <void*>self, members)
 
-    cdef int run_locked(self, task_function share, const Job* job, Py_ssize_t rows) except -1:
+    cdef int run_locked(self, task_function share, Job* job, Py_ssize_t rows) except -1:
         """One call's work on `rows`, alone on the model; raises what a signal's handler raised meanwhile."""
         self.lock.enter()
+        # Left before the GIL is asked for, which a daemon's thread may never get at the end of a process.
         with nogil:
             self.run(share, job, self.most_for(rows))
-        self.lock.leave()
-        return self.raise_pending()
-
-    cdef int raise_pending(self) except -1:
-        # The exception itself is already there.
-        return -1 if self.is_interrupted() else 0
+            job.interrupted[0] = self.job.interrupted[0]
+            self.lock.leave()
+        return raise_pending(job)
 
     cdef void run_batches(self, Job* job) noexcept nogil:
         """Trains on the job's rows until its time is up, by the team that turns out to be the fastest."""
@@ -871,7 +874,6 @@ cdef class Plan:
         """
         cdef Address data = Address(x), labels = Address(y), indices = Address(order)
         cdef Job job
-        cdef double loss
         self.expect_batch(data, labels, indices, last)
         if not 0 < batch_size <= self.rows or self.update == NULL:
             raise ValueError(f"batch_size: got {batch_size}, expected 1 to {self.rows}, and set_update before")
@@ -884,11 +886,10 @@ cdef class Plan:
             job.seconds = seconds
             job.until = fw_seconds() + seconds
             self.run_batches(&job)
-        loss = self.job.loss
-        first = self.job.first
-        self.lock.leave()
-        self.raise_pending()
-        return first, loss
+            job = self.job
+            self.lock.leave()
+        raise_pending(&job)
+        return job.first, job.loss
 
     cdef Sums* sums_of(self, Tally tally) except? NULL:
         if tally is None:
@@ -901,7 +902,6 @@ cdef class Plan:
         """Mean loss of these rows; gradients into the flat vector and, unless None, into dx."""
         cdef Address data = Address(x), labels = Address(y), input_gradient = Address(dx, True)
         cdef Job job
-        cdef double loss
         self.expect_batch(data, labels, NOTHING, rows)
         expect("dx", input_gradient, rows * self.ops[0].inputs * self.table.real_bytes)
         if not 0 < rows <= self.rows or (dx is not None and not self.ops[0].wants_dx):
@@ -911,10 +911,10 @@ cdef class Plan:
         self.lock.enter()
         with nogil:
             self.run(gradient_task, &job, self.most_for(rows))
-        loss = self.job.loss
-        self.lock.leave()
-        self.raise_pending()
-        return loss
+            job = self.job
+            self.lock.leave()
+        raise_pending(&job)
+        return job.loss
 
     def apply_update(self):
         """One step of the optimizer with the gradients that are there."""
@@ -928,7 +928,7 @@ cdef class Plan:
             self.update.apply(self.parameters.at, self.gradients.at, self.state.at, self.n_parameters, 0,
                               self.n_parameters, numbers)
             fw_leave_float_mode(mode)
-        self.lock.leave()
+            self.lock.leave()
 
     def infer(self, x, y, out, Py_ssize_t first, Py_ssize_t last, double seconds, Tally tally=None):
         """Rows from `first` on, for about `seconds` or until row `last`: returns the first row not done.
@@ -955,8 +955,8 @@ cdef class Plan:
         self.lock.enter()
         with nogil:
             self.run(infer_task, &job, self.most_for(last - first))
-        first = min(last, first + self.job.taken[0] * self.room)
-        self.lock.leave()
+            first = min(last, first + self.job.taken[0] * self.room)
+            self.lock.leave()
         return first
 
     def answer(self, x, int matmul_parts):
@@ -1007,6 +1007,11 @@ cdef class Plan:
             raise ValueError("backward: got weights that were changed since model.forward(x), expected "
                              "model.forward(x) again")
         self.run_locked(backward_task, &job, rows)
+
+
+# Raises what a signal's handler raised, which is pending already.
+cdef int raise_pending(const Job* job) except -1:
+    return -1 if job.interrupted[0] else 0
 
 
 cdef Address NOTHING = Address(None)

@@ -9,6 +9,9 @@ from cpython.pythread cimport (
     PyThread_start_new_thread, PyThread_type_lock, WAIT_LOCK,
 )
 
+cdef extern from "Python.h":
+    unsigned long thread_ident "PyThread_get_thread_ident"() noexcept nogil
+
 cdef extern from *:
     """
     #if defined(_WIN32)
@@ -21,7 +24,9 @@ cdef extern from *:
         return (double)now.QuadPart / (double)frequency.QuadPart;
     }
     static void fw_give_way(void) { SwitchToThread(); }
+    static void fw_at_fork(void (*in_child)(void)) { (void)in_child; }
     #else
+    #include <pthread.h>
     #include <sched.h>
     #include <time.h>
     static double fw_seconds(void)
@@ -31,6 +36,8 @@ cdef extern from *:
         return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
     }
     static void fw_give_way(void) { sched_yield(); }
+    /* Also where C forks, of which Python is told nothing. */
+    static void fw_at_fork(void (*in_child)(void)) { (void)pthread_atfork(NULL, NULL, in_child); }
     #endif
 
     /* Sequentially consistent operations on what threads share. */
@@ -58,6 +65,7 @@ cdef extern from *:
     ctypedef long fw_shared
     double fw_seconds() noexcept nogil
     void fw_give_way() noexcept nogil
+    void fw_at_fork(void (*in_child)() noexcept nogil)
     void fw_pause() noexcept nogil
     long fw_read(fw_shared* a) noexcept nogil
     long fw_exchange(fw_shared* a, long b) noexcept nogil      # the value before
@@ -99,8 +107,10 @@ cdef struct Pool:
 
 cdef Pool POOL
 
-# Forks that this process has come through: what was locked before may be so for ever.
+# Forks that this process has come through: what was locked before may be so for ever. The thread that forked
+# last is the only one that was left.
 cdef long FORKS = 0
+cdef unsigned long SURVIVOR = 0
 
 
 # Returns when a has left `value`: spins for a while, then lets others run in between.
@@ -209,12 +219,14 @@ cdef void run_together(task_function function, void* argument, int members) noex
     fw_leave_float_mode(mode)
 
 
-def forget_threads():
-    """In a forked process, whose parent's threads it has not: pool and locks start anew."""
-    global FORKS
+# In a forked process, whose parent's threads it has not: pool and locks start anew. A team that the thread was
+# in the middle of (a signal's handler may fork) has no other member.
+cdef void forget_threads() noexcept nogil:
+    global FORKS, SURVIVOR
     memset(&POOL, 0, sizeof(POOL))
+    POOL.team.members = 1
     FORKS += 1
+    SURVIVOR = thread_ident()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=forget_threads)
+fw_at_fork(forget_threads)

@@ -28,7 +28,7 @@ cdef inline vreal nesterov(vreal w, vreal g, vreal* v, const vreal* o) noexcept 
 # m = beta_1 m + (1 - beta_1) g;  v = beta_2 v + (1 - beta_2) g^2
 # w -= step * m / (sqrt(v) * root + epsilon)                        (Kingma & Ba 2015, Algorithm 1)
 # with step = learning_rate / (1 - beta_1^t) and root = 1 / sqrt(1 - beta_2^t).
-# o: step, 1 - beta_1, 1 - beta_2, epsilon, root, least
+# o: step, 1 - beta_1, 1 - beta_2, epsilon, root, least, beta_1, beta_2
 # A gradient counts as no larger than a number whose square is finite, unless it is infinite itself, and in v
 # as 0 below `least`, of which (1 - beta_2) g^2 is the smallest normal number: v is 0 or normal.
 cdef inline vreal adam(vreal w, vreal g, vreal* m, vreal* v, const vreal* o) noexcept nogil:
@@ -36,8 +36,8 @@ cdef inline vreal adam(vreal w, vreal g, vreal* m, vreal* v, const vreal* o) noe
     cdef vreal nothing = g - g, felt
     g = vmin(largest, vmax(-largest, g))
     felt = vselect(vlt(vabs(g), o[5]), vzero(), g)
-    m[0] = without_traces(vfma(o[1], (g - m[0]) + nothing, m[0]))
-    v[0] = vfma(o[2], felt * felt - v[0], v[0])
+    m[0] = without_traces(vfma(o[6], m[0], o[1] * (g + nothing)))
+    v[0] = vfma(o[7], v[0], o[2] * (felt * felt))
     v[0] = vselect(vlt(v[0], vset1(SMALLEST_NORMAL)), vzero(), v[0])
     return w - o[0] * m[0] / vfma(vsqrt(v[0]), o[4], o[3])
 
@@ -85,7 +85,7 @@ cdef inline void update(const Rule rule, const int slots, void* parameters, cons
     cdef real* w = <real*>parameters
     cdef const real* g = <const real*>gradients
     cdef real* s = <real*>state
-    cdef vreal[6] o
+    cdef vreal[8] o
     cdef Py_ssize_t i = begin
     cdef int k
     for k in range(count):
@@ -122,15 +122,17 @@ cdef void advance_adam(double* options) noexcept nogil:
 
 cdef void apply_adam(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
                      const double* options) noexcept nogil:
-    cdef double[6] numbers
+    cdef double[8] numbers
     numbers[0] = options[0] / (1.0 - options[4])
     numbers[1] = 1.0 - options[1]
     numbers[2] = 1.0 - options[2]
+    numbers[6] = options[1]
+    numbers[7] = options[2]
     numbers[5] = sqrt(<double>SMALLEST_NORMAL / numbers[2])
     # Where v is 0, m need not be.
     numbers[3] = fmax(options[3], numbers[5])
     numbers[4] = 1.0 / sqrt(1.0 - options[5])
-    update(ADAM, 2, w, g, state, n, begin, end, numbers, 6)
+    update(ADAM, 2, w, g, state, n, begin, end, numbers, 8)
 
 
 cdef Update[5] UPDATES = [
