@@ -5,7 +5,8 @@
 Each build trains in a process of its own, in the tree that it was built in (in place, by ``python
 setup.py build_ext --inplace``); they take turns block by block, so what else the machine does hits
 both.
-The ratio of a row is OTHER_TREE's median time over this one's: at least 1 where this is as fast.
+The ratio of a row is OTHER_TREE's time over this one's, at least 1 where this is as fast: the median
+over neighbouring blocks with its quartiles, then that of the best blocks.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ for line in sys.stdin:
         print(0, flush=True)
 """
 
-BLOCK_SECONDS = 0.05
+BLOCK_SECONDS = 0.02
 
 
 class Build:
@@ -63,8 +64,8 @@ class Build:
         return float(self.process.stdout.readline())
 
 
-def ratio(mine: Build, other: Build, task: str, rounds: int) -> tuple[float, float, float]:
-    """The other's median time over mine, and the quartiles of the ratios of neighbouring blocks."""
+def ratio(mine: Build, other: Build, task: str, rounds: int) -> tuple[float, float, float, float]:
+    """The other's time over mine: median and quartiles over neighbouring blocks, and of the best."""
     for build in (mine, other):
         build.ask(task)
     epochs = max(1, round(BLOCK_SECONDS / mine.ask(1)))
@@ -74,8 +75,9 @@ def ratio(mine: Build, other: Build, task: str, rounds: int) -> tuple[float, flo
         taken = {first: first.ask(epochs), second: second.ask(epochs)}
         pairs.append((taken[mine], taken[other]))
     ratios = sorted(b / a for a, b in pairs)
-    middle = statistics.median(b for _, b in pairs) / statistics.median(a for a, _ in pairs)
-    return middle, ratios[len(ratios) // 4], ratios[3 * len(ratios) // 4]
+    best = min(b for _, b in pairs) / min(a for a, _ in pairs)
+    quarter = len(ratios) // 4
+    return statistics.median(ratios), ratios[quarter], ratios[-1 - quarter], best
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -83,15 +85,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="bench.builds", description=__doc__.split("\n")[0])
     parser.add_argument("other", type=Path, metavar="OTHER_TREE")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=100)
     args = parser.parse_args(argv)
     mine, other = Build(Path(__file__).parent.parent), Build(args.other.resolve())
     for workload in WORKLOADS:
         for optimizer in workload.optimizers:
             task = f"{workload.name}|{optimizer}|{args.threads}"
-            middle, low, high = ratio(mine, other, task, args.rounds)
+            middle, low, high, best = ratio(mine, other, task, args.rounds)
             print(
-                f"{workload.name:18} {optimizer:5} {middle:.3f}  ({low:.3f} to {high:.3f})",
+                f"{workload.name:18} {optimizer:5} {middle:.3f}  ({low:.3f} to {high:.3f})  {best:.3f}",
                 flush=True,
             )
 

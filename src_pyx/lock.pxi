@@ -3,6 +3,7 @@
 from cpython.pythread cimport NOWAIT_LOCK
 
 
+@cython.final
 cdef class ModelLock:
     """Held while compiled code runs on a model. Whoever waits comes before whoever asks again."""
 

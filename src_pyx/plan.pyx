@@ -16,6 +16,7 @@ does, so that the bits are the same for any team:
   share the pieces of the parameters: the slices' gradients are added in order; then as above.
 """
 
+cimport cython
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
@@ -106,6 +107,7 @@ cdef struct Total:
     char* chunk                  # ... and room for those of one chunk
 
 
+@cython.final
 cdef class Plan:
     """Runs one network, in training for batches of up to `rows`.
 

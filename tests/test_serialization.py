@@ -161,7 +161,7 @@ def test_paths_may_be_bytes(path):
         ({}, {3: "v"}, TypeError, "metadata: got 3: 'v'"),
         ({}, {"k": "\ud800"}, ValueError, r"header: got '\\ud800' in a name or in the metadata"),
         ({"\udfff": np.zeros(1)}, None, ValueError, r"header: got '\\udfff' in a name"),
-        ({}, dict.fromkeys(map(str, range(60_000)), ""), ValueError, "header: got about 60002 val"),
+        ({}, dict.fromkeys(map(str, range(210_000)), ""), ValueError, "header: got about 2"),
     ],
 )
 def test_write_refuses(path, tensors, metadata, error, message):
@@ -199,7 +199,7 @@ WHOLE = {"a": tensor(0, 4), "b": tensor(4, 12, shape=(2,))}
         (file_of(b"{}{}"), "Extra data"),
         (file_of(b'{"\xff":1}'), "header: got byte 0xff at 2, expected UTF-8"),
         (file_of(b'{"a":' + b"[" * 10_000), "nested 10001 deep"),
-        (file_of(b'{"a":' + b"[]," * 100_000), "header: got about 200002 values"),
+        (file_of(b'{"a":' + b"[]," * 100_000), "header: got about 500005 values"),
         (file_of(b'{"a":' + b"9" * 1_000_000 + b"}"), "a number of 1000000 digits"),
         (file_of(b'{"a":1e999}'), "the number 1e999"),
         (file_of(b'{"a":NaN}'), "NaN, which JSON does not have"),
