@@ -3,8 +3,7 @@
     python -m bench.builds OTHER_TREE
 
 Each build trains in a process of its own, in the tree that it was built in (in place, by ``python
-setup.py build_ext --inplace``); they take turns block by block, so what else the machine does hits
-both.
+setup.py build_ext --inplace``); they take turns block by block, so both have the same machine.
 The ratio of a row is OTHER_TREE's time over this one's, at least 1 where this is as fast: the median
 over neighbouring blocks with its quartiles, then that of the best blocks.
 """
@@ -65,7 +64,7 @@ class Build:
 
 
 def ratio(mine: Build, other: Build, task: str, rounds: int) -> tuple[float, float, float, float]:
-    """The other's time over mine: median and quartiles over neighbouring blocks, and of the best."""
+    """The other's time over mine: median and quartiles of neighbouring blocks, and of the best."""
     for build in (mine, other):
         build.ask(task)
     epochs = max(1, round(BLOCK_SECONDS / mine.ask(1)))
@@ -92,10 +91,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         for optimizer in workload.optimizers:
             task = f"{workload.name}|{optimizer}|{args.threads}"
             middle, low, high, best = ratio(mine, other, task, args.rounds)
-            print(
-                f"{workload.name:18} {optimizer:5} {middle:.3f}  ({low:.3f} to {high:.3f})  {best:.3f}",
-                flush=True,
-            )
+            row = f"{workload.name:18} {optimizer:5} {middle:.3f}"
+            print(f"{row}  ({low:.3f} to {high:.3f})  {best:.3f}", flush=True)
 
 
 if __name__ == "__main__":
