@@ -2,10 +2,11 @@
 
     python -m bench.builds OTHER_TREE
 
-Each build trains in a process of its own, in the tree that it was built in (in place, by ``python
-setup.py build_ext --inplace``); they take turns block by block, so both have the same machine.
-The ratio of a row is OTHER_TREE's time over this one's, at least 1 where this is as fast: the median
-over neighbouring blocks with its quartiles, then that of the best blocks.
+Each build trains in a process of its own, in the tree that it was built in (in place, as in
+CONTRIBUTING); they take turns block by block, so both have the same machine.
+
+The ratio of a row is OTHER_TREE's time over this one's, 1 or more where this is as fast: the median
+of neighbouring blocks with its quartiles, then that of the best blocks.
 """
 
 from __future__ import annotations

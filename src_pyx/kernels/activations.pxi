@@ -58,19 +58,21 @@ cdef inline void sweep(const activation_rule rule, void* y, void* slope, Py_ssiz
         sweep_array(rule, True, <real*>y, <real*>slope, n, vset1(<real>option))
 
 
-# dy = rule(dy, y)
-cdef inline void sweep_back(const gradient_rule rule, void* gradient, const void* given,
+# dy = rule(dy, y); traces are left out where the rule shrinks (a constant): a relu passes on what it is given,
+# from which those before it have left them out.
+cdef inline void sweep_back(const gradient_rule rule, const bint shrinks, void* gradient, const void* given,
                             Py_ssize_t n, double option) noexcept nogil:
     cdef real* dy = <real*>gradient
     cdef const real* y = <const real*>given
     cdef vreal setting = vset1(<real>option), dz
     cdef Py_ssize_t i = 0
     while i + VL <= n:
-        vstore(dy + i, without_traces(rule(vload(dy + i), vload(y + i), setting)))
+        dz = rule(vload(dy + i), vload(y + i), setting)
+        vstore(dy + i, without_traces(dz) if shrinks else dz)
         i += VL
     if i < n:
         dz = rule(load_first(dy + i, n - i), load_first(y + i, n - i), setting)
-        store_first(dy + i, without_traces(dz), n - i)
+        store_first(dy + i, without_traces(dz) if shrinks else dz, n - i)
 
 
 cdef inline vreal times_slope(vreal dy, vreal slope, vreal option) noexcept nogil:
@@ -79,7 +81,7 @@ cdef inline vreal times_slope(vreal dy, vreal slope, vreal option) noexcept nogi
 
 cdef void slope_backward(void* dy, const void* y, const void* slope, Py_ssize_t n,
                          const double* options) noexcept nogil:
-    sweep_back(times_slope, dy, slope, n, 0.0)
+    sweep_back(times_slope, True, dy, slope, n, 0.0)
 
 
 # ---- linear: z -----------------------------------------------------------------------------------
@@ -117,7 +119,7 @@ cdef void relu_forward(void* y, void* slope, Py_ssize_t n, const double* options
 
 cdef void relu_backward(void* dy, const void* y, const void* slope, Py_ssize_t n,
                         const double* options) noexcept nogil:
-    sweep_back(relu_gradient, dy, y, n, 0.0)
+    sweep_back(relu_gradient, False, dy, y, n, 0.0)
 
 
 # ---- leaky_relu: z where z > 0, else negative_slope z, negative_slope >= 0 (A. Maas et al., ICML 2013)
@@ -142,7 +144,7 @@ cdef void leaky_relu_forward(void* y, void* slope, Py_ssize_t n, const double* o
 
 cdef void leaky_relu_backward(void* dy, const void* y, const void* slope, Py_ssize_t n,
                               const double* options) noexcept nogil:
-    sweep_back(leaky_relu_gradient, dy, y, n, options[0])
+    sweep_back(leaky_relu_gradient, True, dy, y, n, options[0])
 
 
 # ---- elu: z where z > 0, else alpha (e^z - 1) (D.-A. Clevert et al., ICLR 2016) ------------------
