@@ -290,6 +290,90 @@ def test_a_fork_in_any_state_trains():
     assert done.stdout == "ok\n", done.stderr
 
 
+#: A handler of signals that forks comes back in a child whose team has lost its other members.
+FORKS_IN_HANDLER = """
+import os, signal, warnings
+import fastweights as fw
+from helpers import data, network
+warnings.simplefilter("ignore", DeprecationWarning)
+fw.set_num_threads({threads})
+model = network((200, 400, 3), dtype="float32")
+x, y = data(20_000, 200)
+children = []
+def handler(number, frame):
+    if 0 in children or len(children) == 3:
+        return
+    children.append(os.fork())
+    if 0 in children:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(20)
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.06, 0.06)
+try:
+    for _ in range(4):
+        model.loss_and_gradients(x, y)
+        model.backward(model.forward(x))
+    signal.setitimer(signal.ITIMER_REAL, 0)
+except RuntimeError as error:
+    assert 0 in children and "has forked in the middle of a call" in str(error)
+if 0 in children:
+    model.train_on_batch(x, y)
+    os._exit(0)
+assert [os.waitpid(child, 0)[1] for child in children] == [0] * len(children)
+print("ok")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_handler_of_signals_may_fork(threads):
+    done = run_python(FORKS_IN_HANDLER.format(threads=threads), FASTWEIGHTS_GRAIN="0")
+    assert done.stdout == "ok\n", done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_fork_that_python_is_told_nothing_of():
+    done = run_python(
+        "import ctypes, os, signal\n"
+        "import fastweights as fw\n"
+        "from helpers import data, network\n"
+        "fw.set_num_threads(2)\n"
+        "model = network()\n"
+        "x, y = data(600)\n"
+        "model.fit(x, y, verbose=0)\n"
+        "child = ctypes.PyDLL(None).fork()\n"
+        "if child == 0:\n"
+        "    signal.alarm(20)\n"
+        "    model.fit(x, y, verbose=0)\n"
+        "    os._exit(0)\n"
+        "print(os.waitpid(child, 0)[1])",
+        FASTWEIGHTS_GRAIN="0",
+    )
+    assert done.stdout == "0\n", done.stderr
+
+
+def test_what_is_saved_and_copied_is_of_one_compile(tmp_path):
+    model = wide()
+    done = threading.Event()
+
+    def change():
+        while not done.is_set():
+            for optimizer in ("adam", fw.optimizers.SGD(0.01, 0.9), "sgd"):
+                model.compile(optimizer, "mse")
+                model.train_on_batch(X, Y)
+
+    def keep():
+        try:
+            for _ in range(ROUNDS):
+                model.save(tmp_path / "m.safetensors")
+                fw.load(tmp_path / "m.safetensors").train_on_batch(X, Y)
+                model.copy().train_on_batch(X, Y)
+        finally:
+            done.set()
+
+    assert together(change, keep) == []
+
+
 def test_ctrl_c_in_the_middle_of_a_batch():
     """Compiled code looks for signals between chunks, and makes no half of a step."""
     model = network((200, 300, 3), dtype="float32")

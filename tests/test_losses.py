@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import reference
 import truth
+from helpers import network
 
 from fastweights import _dispatch, losses
 
@@ -547,3 +548,15 @@ def test_called_on_odd_arrays():
     for shape in ((), (0, 2), (2, 2, 2)):
         with pytest.raises(ValueError, match="y_pred: got shape"):
             losses.get("mse")([1, 2], np.zeros(shape))
+
+
+class Own(losses.MeanSquaredError):
+    def prepare_targets(self, *arguments, **settings):
+        return np.zeros((1, 1))
+
+
+def test_a_loss_of_ones_own_class_is_refused():
+    with pytest.raises(TypeError, match="loss: got Own, expected a loss of this library"):
+        network().compile("sgd", Own())
+    with pytest.raises(TypeError, match="y_true: got targets of Own that kernels cannot take"):
+        Own()(np.zeros((20, 30)), np.zeros((20, 30)))

@@ -187,6 +187,17 @@ def test_a_gradient_whose_square_is_no_float32_moves_by_the_learning_rate():
         np.testing.assert_array_equal(model.parameters, before)
 
 
+def test_adam_without_memory():
+    """With a beta of 0 the moments are those of this step alone, whatever came before."""
+    for dtype in ("float32", "float64"):
+        model = network((1, 1), optimizer=optimizers.Adam(0.1, 0.0, 0.0, 1e-12), dtype=dtype)
+        for size in (1.0, 1e-4, 1e3, 1e-9):
+            before = model.parameters.copy()
+            model.gradients[:] = size
+            model.apply_gradients()
+            np.testing.assert_allclose(before - model.parameters, 0.1, rtol=2e-3)
+
+
 THAT_REMEMBER = (
     optimizers.Adam(0.01),
     optimizers.SGD(0.05, momentum=0.9),

@@ -153,6 +153,31 @@ def test_an_architecture_alone():
             fw.Sequential.from_config(nonsense)
 
 
+def test_weights_that_are_no_numbers_are_not_written(path):
+    model = network()
+    model.parameters[3] = np.nan
+    with pytest.raises(ValueError, match="parameters: got 1 NaN or inf"):
+        model.save(path)
+    assert not path.exists()
+
+
+def test_a_frame_of_many_columns(path):
+    pandas = pytest.importorskip("pandas")
+    columns = [f"gene {i}" for i in range(60_000)]
+    model = fw.Sequential([layers.Dense(1)], seed=0)
+    model.compile("sgd", "mse")
+    model.fit(pandas.DataFrame(np.ones((4, 60_000), "f"), columns=columns), np.ones(4), verbose=0)
+    model.save(path)
+    assert fw.load(path).feature_names == tuple(columns)
+
+
+def test_a_copy_in_a_smaller_dtype_has_numbers_or_is_refused():
+    model = network()
+    model.parameters[0] = 1e300
+    with pytest.raises(ValueError, match="parameters: got 1 too large for float32"):
+        model.copy("float32")
+
+
 def test_loading_draws_nothing(path, monkeypatch):
     network(optimizer="adam").save(path)
     monkeypatch.setattr(fw.initializers.Initializer, "fill", None)
