@@ -202,7 +202,7 @@ def test_without_any_core_the_import_says_what_to_do(another):
         file.unlink()
     # Without the library that these tests run on, wherever it is installed.
     code = (
-        "import sys; from importlib.machinery import PathFinder\n"
+        "import numpy, sys; from importlib.machinery import PathFinder\n"
         "sys.meta_path = [f for f in sys.meta_path if 'editable' not in str(f)]\n"
         "sys.path = [p for p in sys.path if not PathFinder.find_spec('fastweights', [p])]\n"
         f"sys.path.insert(0, {str(core.parent.parent)!r}); import fastweights"
