@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from abc import ABCMeta
 from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn
@@ -57,6 +56,8 @@ class Sealed(metaclass=_Sealing):
             raise AttributeError(f"{name}: {self._fixed[name]}")
         if name in vars(self) or hasattr(type(self), name):
             raise AttributeError(f"{name}: is fixed once it is made; make a new {kind}")
+        import difflib  # slow to import, and seldom used
+
         public = [known for known in dir(self) if not known.startswith("_")]
         near = difflib.get_close_matches(name, public, n=1)
         hint = INSTEAD.get(name) or (f"did you mean {near[0]!r}?" if near else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -337,10 +338,9 @@ class Sequential(Network):
         """
         _check.batch_options(batch_size, verbose)
         compiled = self._compiled
-        if self._built is None:
-            with Turn(self._turns, "evaluate"):
-                self._pairs(x, y, compiled)
-        rows, targets = self._pairs(x, y, compiled)
+        builds = self._built is None
+        with Turn(self._turns, "evaluate") if builds else contextlib.nullcontext():
+            rows, targets = self._pairs(x, y, compiled)
         logs = training.evaluate(self, compiled, rows, targets)
         if return_dict:
             return logs
