@@ -1,6 +1,6 @@
 """Two builds of this library side by side: is one as fast as the other on the race's workloads?
 
-    python -m bench.builds OTHER_TREE
+    python -m bench.builds OTHER_TREE [WORKLOAD ...]
 
 Each build trains in a process of its own, in the tree that it was built in (in place, as in
 CONTRIBUTING); they take turns block by block, so both have the same machine.
@@ -84,11 +84,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Prints a row for each workload and optimizer."""
     parser = argparse.ArgumentParser(prog="bench.builds", description=__doc__.split("\n")[0])
     parser.add_argument("other", type=Path, metavar="OTHER_TREE")
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help="all, where none is named")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=100)
     args = parser.parse_args(argv)
     mine, other = Build(Path(__file__).parent.parent), Build(args.other.resolve())
     for workload in WORKLOADS:
+        if args.workloads and workload.name not in args.workloads:
+            continue
         for optimizer in workload.optimizers:
             task = f"{workload.name}|{optimizer}|{args.threads}"
             middle, low, high, best = ratio(mine, other, task, args.rounds)

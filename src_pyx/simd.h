@@ -38,6 +38,7 @@ typedef int64_t real_bits;
 #define FW_SPLITTER 134217729.0 /* 2^27 + 1 */
 #define FW_LARGEST DBL_MAX
 #define FW_SMALLEST_NORMAL DBL_MIN
+#define FW_RECIPROCAL_BITS 0x7fde620000000000
 #else
 typedef float real;
 typedef int32_t real_bits;
@@ -48,6 +49,7 @@ typedef int32_t real_bits;
 #define FW_SPLITTER 4097.0f /* 2^12 + 1 */
 #define FW_LARGEST FLT_MAX
 #define FW_SMALLEST_NORMAL FLT_MIN
+#define FW_RECIPROCAL_BITS 0x7ef31000
 #endif
 
 /* ---- types ------------------------------------------------------------------------------- */
@@ -72,6 +74,18 @@ enum { TILE_VECTORS = 2, TILE_ACCUMULATORS = 12 };
 enum { TILE_VECTORS = 4, TILE_ACCUMULATORS = 24 };
 #else
 enum { TILE_VECTORS = 2, TILE_ACCUMULATORS = 8 };
+#endif
+
+/* Exponents that have one of these bits are those of numbers that are not below the smallest normal one;
+ * not below 2^-95 (float64: 2^-959); and not below the root of the smallest normal number. */
+#if FW_F64
+#define FW_NORMAL_BITS 0x7ff0000000000000
+#define FW_TRACE_BITS 0x7c00000000000000
+#define FW_ROOT_BITS 0x6000000000000000
+#else
+#define FW_NORMAL_BITS 0x7f800000
+#define FW_TRACE_BITS 0x70000000
+#define FW_ROOT_BITS 0x60000000
 #endif
 
 #define VL (FW_BYTES / (int)sizeof(real))
@@ -232,6 +246,20 @@ FW_INLINE int vany(vmask m)
 #endif
 }
 #endif
+
+/* a where its exponent has one of these bits, else 0: a comparison by size in two instructions. */
+FW_INLINE vreal vkeep_exponents(vreal a, real_bits bits)
+{
+#if defined(FW_LEVEL_AVX512) && FW_F64
+    return _mm512_maskz_mov_pd(_mm512_test_epi64_mask((__m512i)a, _mm512_set1_epi64(bits)), a);
+#elif defined(FW_LEVEL_AVX512)
+    return _mm512_maskz_mov_ps(_mm512_test_epi32_mask((__m512i)a, _mm512_set1_epi32(bits)), a);
+#elif defined(__GNUC__)
+    return vreal_of(vbits_of(a) & ~(vbits)((vbits_of(a) & bits) == 0));
+#else
+    return vbits_of(a) & bits ? a : 0;
+#endif
+}
 
 FW_INLINE vmask vand(vmask a, vmask b) { return (vmask)(a & b); }
 FW_INLINE vmask vor(vmask a, vmask b) { return (vmask)(a | b); }
@@ -467,6 +495,9 @@ FW_INLINE vreal vmantissa(vreal a)
     real_bits fraction = (((real_bits)1) << FW_MANTISSA_BITS) - 1;
     return vreal_of((vbits_of(a) & fraction) | vbits_of(vset1((real)1)));
 }
+
+/* 1 / a within 5.1 % for positive a below 2^125 (float64: 2^1021): a straight line between powers of two. */
+FW_INLINE vreal vreciprocal_guess(vreal a) { return vreal_of((real_bits)FW_RECIPROCAL_BITS - vbits_of(a)); }
 
 /* Clears the low half of the mantissa, so that the square of what is left is exact. */
 FW_INLINE vreal vhigh_half(vreal a)

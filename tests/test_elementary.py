@@ -129,6 +129,21 @@ def test_levels_agree_to_the_bit(name, dtype):
     assert all(truth.same_bits(results[0], other) for other in results[1:])
 
 
+@every_dtype
+def test_reciprocals_within_2_ulp(dtype):
+    limits = np.finfo(dtype)
+    mantissas = np.concatenate([np.linspace(1, 2, 20_001), np.nextafter([1, 2], [2, 1])])
+    exponents = np.linspace(limits.minexp, limits.maxexp - 4, 41).astype(int)
+    x = np.ldexp(*np.broadcast_arrays(mantissas[:, None], exponents)).ravel().astype(dtype)
+    true = 1 / x.astype(np.longdouble)
+    results = {level: apply(level, "reciprocal", x) for level in truth.LEVELS}
+    for level, got in results.items():
+        errors = np.abs(got - true) / np.spacing(true.astype(dtype))
+        assert errors.max() <= (1 if level in truth.FUSED else 2), level
+    fused = [results[level] for level in truth.FUSED]
+    assert all(truth.same_bits(fused[0], other) for other in fused[1:])
+
+
 def test_an_unknown_name_is_refused():
     with pytest.raises(KeyError, match="sinh"):
         truth.kernels(truth.LEVELS[-1], "float32").apply_elementary("sinh", 0, 0, 0)

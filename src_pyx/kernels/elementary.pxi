@@ -1,4 +1,4 @@
-# exp, expm1, log, log1p, tanh, sigmoid, erf on vectors, each within 4 ULP of the true value.
+# exp, expm1, log, log1p, tanh, sigmoid, erf on vectors, each within 4 ULP of the true value; quotients.
 #
 # That holds over the whole range, gradual underflow included, in float32 and in float64. +-0, +-inf
 # and NaN give what C99 says they give. No libm, no table, no branch: a special case is a select.
@@ -182,6 +182,25 @@ cdef inline vreal verf(vreal x) noexcept nogil:
                    vcopysign(vset1(1.0) - tail, x))
 
 
+# ---- quotients without the divider, which does nothing else meanwhile ------------------------------
+
+# a / b within 2 ULP (1 / b within 1, where vfma rounds once) for positive normal b below 2^125 (float64: 2^1021).
+# With r b = 1 - e, each pass makes r (1 + e + e^2), whose e is the cube of that before; the last one, for the
+# quotient itself, makes it the square.
+cdef inline vreal vquotient(vreal a, vreal b) noexcept nogil:
+    cdef vreal one = vset1(1), r = vreciprocal_guess(b), e
+    cdef int i
+    for i in range(2 if FW_F64 else 1):
+        e = vfnma(b, r, one)
+        r = vfma(vfma(e, e, e), r, r)
+    a = a * r
+    return vfma(vfnma(b, r, one), a, a)
+
+
+cdef inline vreal vreciprocal(vreal x) noexcept nogil:
+    return vquotient(vset1(1), x)
+
+
 # ---- the functions on arrays, for tests and for Python -------------------------------------------
 
 ctypedef vreal (*vector_function)(vreal x) noexcept nogil
@@ -230,7 +249,11 @@ cdef void erf_array(real* out, const real* x, Py_ssize_t n) noexcept nogil:
     map_array(verf, out, x, n)
 
 
-cdef Elementary[8] ELEMENTARY = [
+cdef void reciprocal_array(real* out, const real* x, Py_ssize_t n) noexcept nogil:
+    map_array(vreciprocal, out, x, n)
+
+
+cdef Elementary[9] ELEMENTARY = [
     Elementary("exp", exp_array),
     Elementary("expm1", expm1_array),
     Elementary("log", log_array),
@@ -238,6 +261,7 @@ cdef Elementary[8] ELEMENTARY = [
     Elementary("tanh", tanh_array),
     Elementary("sigmoid", sigmoid_array),
     Elementary("erf", erf_array),
+    Elementary("reciprocal", reciprocal_array),
     Elementary(NULL, NULL),
 ]
 

@@ -9,6 +9,9 @@ cdef extern from "simd.h" nogil:
     enum: FW_F64
     const real LARGEST "FW_LARGEST"
     const real SMALLEST_NORMAL "FW_SMALLEST_NORMAL"
+    enum: FW_NORMAL_BITS
+    enum: FW_TRACE_BITS
+    enum: FW_ROOT_BITS
     enum: VL
     enum: LANES
     enum: LANE_VECTORS
@@ -32,6 +35,7 @@ cdef extern from "simd.h" nogil:
     vmask vnot(vmask a)
     bint vany(vmask m)
     vreal vselect(vmask m, vreal a, vreal b)
+    vreal vkeep_exponents(vreal a, long long bits)
     vreal vzip_low(vreal a, vreal b)
     vreal vzip_high(vreal a, vreal b)
     vreal vunzip_even(vreal a, vreal b)
@@ -50,6 +54,7 @@ cdef extern from "simd.h" nogil:
     vreal vexp2_round(vreal a, vreal b, vmask m, vreal* n)
     vreal vexponent(vreal a)
     vreal vmantissa(vreal a)
+    vreal vreciprocal_guess(vreal a)
     vreal vhigh_half(vreal a)
 
 
@@ -89,14 +94,13 @@ cdef inline vreal within_range(vreal a) noexcept nogil:
 
 # a, or 0 where it is below the smallest normal number.
 cdef inline vreal without_subnormals(vreal a) noexcept nogil:
-    return vselect(vlt(vabs(a), vset1(SMALLEST_NORMAL)), vzero(), a)
+    return vkeep_exponents(a, FW_NORMAL_BITS)
 
 
-# a, or 0 where it is below 2^-100 (float64: 2^-960): what is left of gradients that have died away. It moves
+# a, or 0 where it is below 2^-95 (float64: 2^-959): what is left of gradients that have died away. It moves
 # nothing, but the products it goes into are subnormal numbers, with which CPUs are slow.
 cdef inline vreal without_traces(vreal a) noexcept nogil:
-    return vselect(vlt(vabs(a), vset1(<real>(1.0261342003245941e-289 if FW_F64 else 7.888609052210118e-31))),
-                   vzero(), a)
+    return vkeep_exponents(a, FW_TRACE_BITS)
 
 
 cdef inline real first_lane(vreal a) noexcept nogil:

@@ -4,12 +4,12 @@
 # are to be 0. Before they come to subnormal numbers, with which CPUs are slow, they become 0; with momentum a
 # little earlier, since a velocity that has become 0 leaves its weight where it is.
 
-from libc.math cimport fmax, sqrt
+from libc.math cimport fmax, fmin, sqrt
 
 
 # w -= learning_rate * g                                            options: learning_rate
 cdef inline vreal sgd(vreal w, vreal g, const vreal* o) noexcept nogil:
-    return without_subnormals(w - o[0] * g)
+    return without_subnormals(vfnma(o[0], g, w))
 
 
 # v = momentum * v - learning_rate * g;  w += v                     options: learning_rate, momentum
@@ -28,18 +28,17 @@ cdef inline vreal nesterov(vreal w, vreal g, vreal* v, const vreal* o) noexcept 
 # m = beta_1 m + (1 - beta_1) g;  v = beta_2 v + (1 - beta_2) g^2
 # w -= step * m / (sqrt(v) * root + epsilon)                        (Kingma & Ba 2015, Algorithm 1)
 # with step = learning_rate / (1 - beta_1^t) and root = 1 / sqrt(1 - beta_2^t).
-# o: step, 1 - beta_1, 1 - beta_2, epsilon, root, least, beta_1, beta_2
+# o: step, 1 - beta_1, sqrt(1 - beta_2), epsilon, root, beta_1, beta_2
 # A gradient counts as no larger than a number whose square is finite, unless it is infinite itself, and in v
-# as 0 below `least`, of which (1 - beta_2) g^2 is the smallest normal number: v is 0 or normal.
+# as 0 where (1 - beta_2) g^2 would be below the smallest normal number: v is 0 or normal.
 cdef inline vreal adam(vreal w, vreal g, vreal* m, vreal* v, const vreal* o) noexcept nogil:
     cdef vreal largest = vconst(1.8446742974197924e19, 1.3407807929942596e154)
     cdef vreal nothing = g - g, felt
     g = vmin(largest, vmax(-largest, g))
-    felt = vselect(vlt(vabs(g), o[5]), vzero(), g)
-    m[0] = without_traces(vfma(o[6], m[0], o[1] * (g + nothing)))
-    v[0] = vfma(o[7], v[0], o[2] * (felt * felt))
-    v[0] = vselect(vlt(v[0], vset1(SMALLEST_NORMAL)), vzero(), v[0])
-    return w - o[0] * m[0] / vfma(vsqrt(v[0]), o[4], o[3])
+    felt = vkeep_exponents(o[2] * g, FW_ROOT_BITS)
+    m[0] = without_traces(vfma(o[5], m[0], vfma(o[1], g, nothing)))
+    v[0] = without_subnormals(vfma(o[6], v[0], felt * felt))
+    return w - vquotient(o[0] * m[0], vfma(vsqrt(v[0]), o[4], o[3]))
 
 
 cdef enum Rule:
@@ -79,6 +78,10 @@ cdef inline void update_vector(const Rule rule, const int slots, const bint ragg
         store_part(ragged, state + n, s1, tail)
 
 
+# A step of SGD on few parameters is the loop itself, half of it: it goes round once for so many vectors.
+cdef enum: UPDATE_VECTORS = 4
+
+
 cdef inline void update(const Rule rule, const int slots, void* parameters, const void* gradients,
                         void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
                         const double* numbers, const int count) noexcept nogil:
@@ -90,6 +93,10 @@ cdef inline void update(const Rule rule, const int slots, void* parameters, cons
     cdef int k
     for k in range(count):
         o[k] = vset1(<real>numbers[k])
+    while i + UPDATE_VECTORS * VL <= end:
+        for k in range(UPDATE_VECTORS):
+            update_vector(rule, slots, False, w + i, g + i, s + i if slots > 0 else NULL, n, o, vtail_of(0))
+            i += VL
     while i + VL <= end:
         update_vector(rule, slots, False, w + i, g + i, s + i if slots > 0 else NULL, n, o, vtail_of(0))
         i += VL
@@ -122,17 +129,17 @@ cdef void advance_adam(double* options) noexcept nogil:
 
 cdef void apply_adam(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
                      const double* options) noexcept nogil:
-    cdef double[8] numbers
+    cdef double[7] numbers
+    cdef double share = 1.0 - options[2]
     numbers[0] = options[0] / (1.0 - options[4])
     numbers[1] = 1.0 - options[1]
-    numbers[2] = 1.0 - options[2]
-    numbers[6] = options[1]
-    numbers[7] = options[2]
-    numbers[5] = sqrt(<double>SMALLEST_NORMAL / numbers[2])
-    # Where v is 0, m need not be.
-    numbers[3] = fmax(options[3], numbers[5])
+    numbers[2] = sqrt(share)
+    # Where v is 0, m need not be; and no m is worth mentioning beside the largest of these.
+    numbers[3] = fmin(fmax(options[3], sqrt(<double>SMALLEST_NORMAL / share)), <double>LARGEST / 32)
     numbers[4] = 1.0 / sqrt(1.0 - options[5])
-    update(ADAM, 2, w, g, state, n, begin, end, numbers, 8)
+    numbers[5] = options[1]
+    numbers[6] = options[2]
+    update(ADAM, 2, w, g, state, n, begin, end, numbers, 7)
 
 
 cdef Update[5] UPDATES = [
