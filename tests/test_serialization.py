@@ -1,7 +1,9 @@
 """The safetensors format: round trips, other readers, damaged files, interrupted writes."""
 
+import contextlib
 import errno
 import io
+import itertools
 import json
 import os
 import signal
@@ -426,16 +428,16 @@ def test_an_interrupt_before_any_line_leaves_the_old_file_or_the_new_one(path, e
         if line == chosen:
             raise KeyboardInterrupt
 
-    chosen = -1
-    lines = write_new()
-    assert lines > 50
     seen = set()
-    for chosen in range(lines):
-        with pytest.raises(KeyboardInterrupt):
-            write_new()
+    for chosen in itertools.count():
+        # How many lines there are differs: Python runs some of its own when it likes.
+        with contextlib.suppress(KeyboardInterrupt):
+            if write_new() <= chosen:
+                break
         names = os.listdir(path.parent)
         assert names == [path.name] if exists else names in ([], [path.name]), chosen
         seen.update(serialization.read(path)[0] if names else ["none"])
+    assert chosen > 50
     assert seen == ({"old", "new"} if exists else {"none", "new"})
 
 

@@ -25,7 +25,7 @@ LEVELS = _dispatch.available_levels()
 FUSED = [level for level in LEVELS if level != "baseline"]
 DTYPES = ("float32", "float64")
 #: Gradients below these count as 0: the products they go into would be subnormal numbers.
-TRACES = {"float32": 2.0**-100, "float64": 2.0**-960}
+TRACES = {"float32": 2.0**-95, "float64": 2.0**-959}
 
 mp.prec = 120
 

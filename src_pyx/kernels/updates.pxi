@@ -9,7 +9,7 @@ from libc.math cimport fmax, fmin, sqrt
 
 # w -= learning_rate * g                                            options: learning_rate
 cdef inline vreal sgd(vreal w, vreal g, const vreal* o) noexcept nogil:
-    return without_subnormals(vfnma(o[0], g, w))
+    return without_subnormals(w - o[0] * g)
 
 
 # v = momentum * v - learning_rate * g;  w += v                     options: learning_rate, momentum
@@ -78,7 +78,7 @@ cdef inline void update_vector(const Rule rule, const int slots, const bint ragg
         store_part(ragged, state + n, s1, tail)
 
 
-# A step of SGD on few parameters is the loop itself, half of it: it goes round once for so many vectors.
+# A step of SGD on few parameters is the loop itself, for a good part: it goes round once for so many vectors.
 cdef enum: UPDATE_VECTORS = 4
 
 
