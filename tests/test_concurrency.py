@@ -268,7 +268,7 @@ for fork in range({FORKS}):
     time.sleep(draw.uniform(0, 0.01))
     child = os.fork()
     if child == 0:
-        signal.alarm(20)
+        signal.alarm(100)
         for action in actions:
             action()
         model.forward(x)
@@ -306,7 +306,7 @@ def handler(number, frame):
     children.append(os.fork())
     if 0 in children:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(20)
+        signal.alarm(100)
 signal.signal(signal.SIGALRM, handler)
 signal.setitimer(signal.ITIMER_REAL, 0.06, 0.06)
 try:
@@ -343,7 +343,7 @@ def test_a_fork_that_python_is_told_nothing_of():
         "model.fit(x, y, verbose=0)\n"
         "child = ctypes.PyDLL(None).fork()\n"
         "if child == 0:\n"
-        "    signal.alarm(20)\n"
+        "    signal.alarm(100)\n"
         "    model.fit(x, y, verbose=0)\n"
         "    os._exit(0)\n"
         "print(os.waitpid(child, 0)[1])",
