@@ -9,7 +9,7 @@ cdef class ModelLock:
 
     cdef PyThread_type_lock in_use
     cdef PyThread_type_lock next_one   # held by the one who is waiting for in_use
-    cdef unsigned long owner           # its thread, while it is held
+    cdef fw_shared[LINE] owner         # its thread, while it is held
     cdef fw_shared[LINE] waiting
     cdef long forks
 
@@ -22,7 +22,7 @@ cdef class ModelLock:
         self.next_one = PyThread_allocate_lock()
         if self.in_use == NULL or self.next_one == NULL:
             raise MemoryError()
-        self.owner = 0
+        self.owner[0] = 0
         self.waiting[0] = 0
         self.forks = FORKS
 
@@ -35,7 +35,7 @@ cdef class ModelLock:
     cdef int enter(self) except -1:
         cdef unsigned long me = thread_ident()
         # After a fork it is held by nobody but, within a signal's handler, the thread that forked.
-        if self.owner == me and (self.forks == FORKS or me == SURVIVOR):
+        if fw_read(&self.owner[0]) == <long>me and (self.forks == FORKS or me == SURVIVOR):
             raise RuntimeError("got a call from a signal handler in the middle of another call of the same "
                                "model, expected one before or after that")
         if self.forks != FORKS:
@@ -47,11 +47,11 @@ cdef class ModelLock:
                 PyThread_acquire_lock(self.in_use, WAIT_LOCK)
                 fw_add(&self.waiting[0], -1)
                 PyThread_release_lock(self.next_one)
-        self.owner = me
+        fw_exchange(&self.owner[0], <long>me)
         return 0
 
     cdef void leave(self) noexcept nogil:
-        self.owner = 0
+        fw_exchange(&self.owner[0], 0)
         PyThread_release_lock(self.in_use)
 
     def hold(self, function, *arguments):
