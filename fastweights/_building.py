@@ -9,15 +9,16 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastweights import _check
 from fastweights._core import philox
 from fastweights._core import plan as _plan
-from fastweights.layers import Layer, OpSpec
-from fastweights.layers.base import Shape, Variable
+from fastweights.layers import Layer
+from fastweights.layers.base import Variable
+from fastweights.layers.ops import Op, OpSpec, Shape, Value, given, op
 
 #: Numbers of a row at most: what any number of them takes can still be counted.
 MAX_ROW = 2**40
@@ -61,53 +62,136 @@ def drawing(seed: int) -> Fill:
     return fill
 
 
+class Call(NamedTuple):
+    """One use of a layer; values are counted: the inputs first, then what each call makes."""
+
+    layer: Layer
+    reads: tuple[int, ...]
+
+
+class Topology(NamedTuple):
+    """Which layer reads what."""
+
+    inputs: int
+    calls: tuple[Call, ...]
+    outputs: tuple[int, ...]
+
+    @classmethod
+    def chain(cls, layers: Sequence[Layer]) -> Topology:
+        """Each layer reads what the one before it made."""
+        calls = tuple(Call(layer, (number,)) for number, layer in enumerate(layers))
+        return cls(1, calls, (len(calls),))
+
+    def values(self, input_shapes: Sequence[Shape]) -> list[Value]:
+        """All values of a network for rows of these shapes."""
+        values = [given(shape) for shape in input_shapes]
+        for layer, reads in self.calls:
+            values.append(layer.ops(*(values[number] for number in reads)))
+        return values
+
+
 class Built:
-    """What `layers` are for rows of `input_shape`: shapes, variables, ops; once allocated, numbers.
+    """What layers are for rows of some shape: shapes, variables, ops; once allocated, numbers.
 
     Attributes
     ----------
+    layers : tuple of Layer
+        Each once, in the order of their first calls.
     shapes : list of tuple
-        Of one row before each layer, and after the last.
+        Of one row of each value.
     variables : list of (Layer, Variable)
         In the order in which they lie in the flat vector.
+    ops : list of OpSpec
     is_complete : bool
         Whether a model has taken it on: then the layers' weights are here.
     """
 
-    def __init__(self, layers: Sequence[Layer], input_shape: Shape, dtype: np.dtype) -> None:
-        self.layers, self.input_shape, self.dtype = tuple(layers), input_shape, dtype
+    def __init__(self, topology: Topology, input_shapes: Sequence[Shape], dtype: np.dtype) -> None:
+        self.topology, self.input_shapes, self.dtype = topology, tuple(input_shapes), dtype
         self.is_complete = False
-        self.shapes = shapes_of(layers, input_shape)
+        self.values = topology.values(input_shapes)
+        self.shapes = [value.shape for value in self.values]
         for shape in self.shapes:
             if math.prod(shape) > MAX_ROW:
                 raise ValueError(_check.refusal("layers", f"rows of {shape}", f"{MAX_ROW} numbers"))
-        self.variables: list[tuple[Layer, Variable]] = []
-        ops: list[OpSpec] = []
-        for layer, rows in zip(layers, self.shapes[:-1], strict=True):
+        self.layers = tuple({id(call.layer): call.layer for call in topology.calls}.values())
+        for layer in self.layers:
             if layer._built is not None and layer._built.is_in_use():
                 raise ValueError(
                     _check.refusal(
                         "layers", f"{layer.name}, which another model built", "new layers"
                     )
                 )
-            self.variables += [(layer, variable) for variable in layer.variables(rows)]
-            ops += layer.ops(rows)
-        width = math.prod(self.shapes[-1])
-        self.ops = ops or [OpSpec("activation", width, width)]
-        for what, op_size, shape in (
-            ("inputs", self.ops[0].inputs, self.shapes[0]),
-            ("outputs", self.ops[-1].outputs, self.shapes[-1]),
-        ):
-            if op_size != math.prod(shape):
-                got = f"ops of {op_size} {what} for rows of shape {shape}"
-                raise ValueError(_check.refusal("layers", got, f"ops of {math.prod(shape)}"))
-        self.is_flat = len(self.shapes[0]) == len(self.shapes[-1]) == 1
+        self.is_flat = len(self.shapes[0]) == len(self.output_shape) == 1
+        self.variables: list[tuple[Layer, Variable]] = []
         self._offsets = [0]
         self._numbers: dict[int, list[int]] = {}
-        for index, (layer, variable) in enumerate(self.variables):
-            self._numbers.setdefault(id(layer), []).append(index)
-            self._offsets.append(self._offsets[-1] + variable.size)
+        for layer, reads in topology.calls:
+            if id(layer) not in self._numbers:
+                shapes = [self.shapes[number] for number in reads]
+                self._number(layer, layer.variables(*shapes))
         self.size = self._offsets.pop()
+        self.ops = self._linked()
+
+    def _number(self, layer: Layer, variables: Sequence[Variable]) -> None:
+        self._numbers[id(layer)] = []
+        for variable in variables:
+            self._numbers[id(layer)].append(len(self.variables))
+            self.variables.append((layer, variable))
+            self._offsets.append(self._offsets[-1] + variable.size)
+
+    def _linked(self) -> list[OpSpec]:
+        """The ops in an order in which they can run, each with the numbers of what it reads."""
+        inputs = self.values[: self.topology.inputs]
+        numbers = {id(value.op): number for number, value in enumerate(inputs)}
+        ops: list[OpSpec] = []
+
+        def link(layer: Layer, unlinked: Op) -> None:
+            if id(unlinked) in numbers:
+                return
+            for read in unlinked.reads:
+                link(layer, read)
+            reads = tuple(numbers[id(read)] for read in unlinked.reads)
+            numbers[id(unlinked)] = len(inputs) + len(ops)
+            ops.append(self._spec(layer, unlinked, reads))
+
+        for call, value in zip(self.topology.calls, self.values[len(inputs) :], strict=True):
+            link(call.layer, value.op)
+        if not ops:
+            # A plan of nothing but what it is given.
+            same = op("activation", inputs[0])
+            ops.append(self._spec(self.layers[0], same.op, (0,)))
+        return ops
+
+    def _spec(self, layer: Layer, unlinked: Op, reads: tuple[int, ...]) -> OpSpec:
+        own = {self.variables[number][1].name: number for number in self._numbers[id(layer)]}
+        used = [own[name] for name in unlinked.variables]
+        if used != list(range(used[0], used[0] + len(used)) if used else ()):
+            got = f"variables {list(unlinked.variables)} of {layer.name}"
+            raise ValueError(
+                _check.refusal("op", got, f"some that follow each other in {list(own)}")
+            )
+        return OpSpec(
+            str(unlinked.kind),
+            reads,
+            unlinked.outputs,
+            unlinked.lines,
+            self._offsets[used[0]] if used else 0,
+            tuple(self.variables[number][1].size for number in used),
+            unlinked.sizes,
+            unlinked.options,
+            unlinked.activation,
+        )
+
+    @property
+    def input_shape(self) -> Shape:
+        """Of the first input."""
+        return self.input_shapes[0]
+
+    @property
+    def output_shape(self) -> Shape:
+        """Of the first output."""
+        return self.shapes[self.topology.outputs[0]]
 
     def allocate(self, fill: Fill) -> None:
         """Makes the flat vector and writes each variable into its part."""
@@ -157,11 +241,3 @@ class Built:
             weight._name = f"{layer.name}/{variable.name}"
             named.append(weight)
         return tuple(named)
-
-
-def shapes_of(layers: Sequence[Layer], input_shape: Shape) -> list[Shape]:
-    """Shape of one row before each layer, and after the last."""
-    shapes = [input_shape]
-    for layer in layers:
-        shapes.append(layer.output_shape(shapes[-1]))
-    return shapes

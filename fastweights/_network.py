@@ -11,12 +11,13 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from fastweights import _advice, _check
-from fastweights._building import Built, Fill, Weight, drawing
+from fastweights._building import Built, Fill, Topology, Weight, drawing
 from fastweights._core import philox
 from fastweights._sealed import Sealed
 from fastweights._turns import Turn
 from fastweights.layers import LAYERS, Layer
-from fastweights.layers.base import Shape, is_same_memory
+from fastweights.layers.base import is_same_memory
+from fastweights.layers.ops import Shape
 
 N = TypeVar("N", bound="Network")
 
@@ -54,6 +55,7 @@ class Network(Sealed):
                 raise ValueError(
                     _check.refusal("layers", f"{layer!r} of another model", "new layers")
                 )
+        self._topology = Topology.chain(self._layers)
         self._dtype = _check.dtype("dtype", dtype)
         if seed is None:
             seed = int.from_bytes(os.urandom(8), "little")
@@ -132,7 +134,7 @@ class Network(Sealed):
 
     def _build(self, shape: Shape, fill: Fill | None = None) -> None:
         """Builds the model, whose turn this is, for a checked shape; draws unless filled."""
-        built = Built(self._layers, shape, self.dtype)
+        built = Built(self._topology, (shape,), self.dtype)
         built.allocate(fill or drawing(self.seed))
         self._take_on(built)
 
@@ -162,7 +164,7 @@ class Network(Sealed):
 
     @property
     def output_shape(self) -> Shape:
-        return self._built_or_refused().shapes[-1]
+        return self._built_or_refused().output_shape
 
     @property
     def parameters(self) -> np.ndarray:

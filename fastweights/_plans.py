@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from fastweights import _dispatch, losses, metrics, optimizers
 from fastweights._core import plan as _plan
 from fastweights.config import Budget, budget, matmul_parts
-from fastweights.layers import OpSpec
-from fastweights.layers.base import split_activation
+from fastweights.layers.ops import LINEAR, OpSpec
 
 if TYPE_CHECKING:
     from fastweights._building import Built
@@ -104,6 +103,7 @@ def _new_plan(
     return _plan.Plan(
         _dispatch.kernels(built.dtype).table,
         _loss_ops(built, compiled),
+        [math.prod(shape) for shape in built.input_shapes],
         built.parameters,
         gradients,
         built.lock,
@@ -130,7 +130,12 @@ def _loss_ops(built: Built, compiled: Compiled) -> list[OpSpec]:
     last = built.ops[-1]
     if not _fuses(built, compiled) or last.kind in ("activation", "softmax"):
         return built.ops
-    return [*built.ops[:-1], *split_activation(last)]
+    alone = OpSpec("activation", (len(built.ops),), last.outputs, last.lines)
+    if last.activation.is_elementwise:
+        alone = alone._replace(activation=last.activation)
+    else:
+        alone = alone._replace(kind=last.activation.name)
+    return [*built.ops[:-1], last._replace(activation=LINEAR), alone]
 
 
 def _attach(built: Built, compiled: Compiled, plan: _plan.Plan, trains: bool) -> None:
@@ -140,7 +145,7 @@ def _attach(built: Built, compiled: Compiled, plan: _plan.Plan, trains: bool) ->
     plan.set_loss(
         (loss.fused_kernel if fused else None) or loss.kernel,
         loss.options,
-        loss.target_bytes(math.prod(built.shapes[-1]), built.dtype),
+        loss.target_bytes(math.prod(built.output_shape), built.dtype),
         int(fused),
     )
     plan.set_metrics([(metric.kernel, metric.options) for metric in compiled.metrics])

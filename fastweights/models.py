@@ -12,14 +12,14 @@ import numpy as np
 
 from fastweights import _advice, _check, _frames, _plans, losses, optimizers, training
 from fastweights import metrics as known_metrics
-from fastweights._building import Built, shapes_of
+from fastweights._building import Built
 from fastweights._network import Network
 from fastweights._plans import Compiled
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History
 from fastweights.config import PRECISIONS, matmul_parts
 from fastweights.layers import Layer
-from fastweights.layers.base import Shape
+from fastweights.layers.ops import Shape
 from fastweights.metrics import Metric
 
 
@@ -213,8 +213,10 @@ class Sequential(Network):
         """The targets of checked rows as the kernels of loss and metrics take them."""
         compiled = compiled or self._compiled
         _, loss = compiled.training()
-        shapes = shapes_of(self._layers, rows.shape[1:]) if self._built is None else None
-        output_shape = self.output_shape if shapes is None else shapes[-1]
+        if self._built is None:
+            output_shape = self._topology.values([rows.shape[1:]])[-1].shape
+        else:
+            output_shape = self.output_shape
         outputs = math.prod(output_shape)
         if outputs > 1:
             y = _frames.arranged(argument, y, (names or self._names).targets)
@@ -368,7 +370,7 @@ class Sequential(Network):
         built = self._built_or_refused()
         rows = self._rows(x)
         count = len(rows)
-        out = np.empty((count, *built.shapes[-1]), self.dtype)
+        out = np.empty((count, *built.output_shape), self.dtype)
         plan = _plans.plan_for(self, "infer", count, compiled)
         first = 0
         while first < count:
@@ -410,7 +412,7 @@ class Sequential(Network):
         _check.flag("training", training)
         with Turn(self._turns, "forward"):
             rows = self._rows(x)
-            out = np.empty((len(rows), *self._built_for(rows).shapes[-1]), self.dtype)
+            out = np.empty((len(rows), *self._built_for(rows).output_shape), self.dtype)
             _plans.plan_for(self, "keep", len(rows)).forward(rows, out, len(rows))
             return out
 
@@ -439,7 +441,7 @@ class Sequential(Network):
                     "backward: got no forward pass before it, expected model.forward(x)"
                 )
             built = self._built_or_refused()
-            given = _check.rows("dy", dy, self.dtype, built.shapes[-1])
+            given = _check.rows("dy", dy, self.dtype, built.output_shape)
             if len(given) != plan.kept_rows:
                 raise ValueError(
                     _check.refusal(
@@ -505,7 +507,7 @@ class Sequential(Network):
         self.refuse_foreign("copy")
         compiled, parameters, memory = self._snapshot()
         twin = self._unbuilt({**self.config(), "dtype": dtype or self.dtype})
-        built = Built(twin.layers, shape, twin.dtype)
+        built = Built(twin._topology, (shape,), twin.dtype)
         built.allocate(lambda index, variable, view: None)
         built.parameters[:] = _check.reals("parameters", parameters, twin.dtype)
         twin._take_on(built)

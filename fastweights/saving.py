@@ -148,7 +148,7 @@ def read(path: str | os.PathLike[str]) -> Sequential:
             model = Sequential._unbuilt(description["model"])
             if "compile" in description:
                 model.compile(**description["compile"])
-            built = Built(model.layers, _input_shape(description["model"]), model.dtype)
+            built = Built(model._topology, (_input_shape(description["model"]),), model.dtype)
             numbers = _numbers(model, description)
             model._names = _names(description, built)
             model._epochs_trained = _check.whole(
@@ -205,7 +205,7 @@ def _names(description: Mapping[str, Any], built: Built) -> Names:
     if not isinstance(given, dict) or not set(given) <= set(Names._fields):
         raise ValueError(_check.refusal("names", f"{given!r:.80}", ", ".join(Names._fields)))
     found = []
-    for field, shape in zip(Names._fields, (built.shapes[0], built.shapes[-1]), strict=True):
+    for field, shape in zip(Names._fields, (built.input_shape, built.output_shape), strict=True):
         names = given.get(field)
         if names is not None:
             are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)

@@ -8,7 +8,7 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.string cimport memcpy
 
 from ops cimport (
-    Activation, KernelTable, Loss, METRIC_STATE, Metric, Op, OpKind, Update,
+    Activation, KernelTable, Loss, METRIC_STATE, Metric, Op, OpKind, Read, Update,
     activation_backward, activation_forward, loss_function,
 )
 
@@ -29,10 +29,28 @@ cdef inline real* rows_of(const void* a, Py_ssize_t row, Py_ssize_t width) noexc
     return NULL if a == NULL else <real*>a + row * width
 
 
-# Rows [begin, end) of op's dx, which every backward finishes with this, become the dz of the op before.
-cdef inline void finish_dx(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    if op != NULL and op.before != NULL and op.before.to_dz != NULL:
-        op.before.to_dz(op.before, begin, end)
+# The same of an op's arrays.
+cdef inline const real* x_of(const Op* op, Py_ssize_t row) noexcept nogil:
+    return rows_of(op.reads[0].x, row, op.reads[0].width)
+
+
+cdef inline real* dx_of(const Op* op, Py_ssize_t row) noexcept nogil:
+    return rows_of(op.reads[0].dx, row, op.reads[0].width)
+
+
+cdef inline real* y_of(const Op* op, Py_ssize_t row) noexcept nogil:
+    return rows_of(op.y, row, op.lines * op.outputs)
+
+
+cdef inline real* dy_of(const Op* op, Py_ssize_t row) noexcept nogil:
+    return rows_of(op.dy, row, op.lines * op.outputs)
+
+
+cdef inline real* saved_of(const Op* op, Py_ssize_t row) noexcept nogil:
+    return rows_of(op.saved, row, op.saved_per_row)
+
+
+include "kernels/readers.pxi"
 
 
 cdef enum:
@@ -58,6 +76,7 @@ include "kernels/dense.pxi"
 include "kernels/turned.pxi"
 include "kernels/tiled.pxi"
 include "kernels/elementwise.pxi"
+include "kernels/merging.pxi"
 include "kernels/rows.pxi"
 include "kernels/softmax.pxi"
 include "kernels/losses.pxi"
@@ -66,13 +85,21 @@ include "kernels/metrics.pxi"
 include "kernels/updates.pxi"
 include "kernels/peak.pxi"
 
-cdef OpKind[5] OPS = [
+cdef OpKind[12] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
            activation_op_backward, NULL),
     OpKind("softmax", softmax_op_measure, NULL, softmax_op_forward, NULL, softmax_op_backward, NULL),
     OpKind("log_softmax", softmax_op_measure, NULL, log_softmax_op_forward, NULL, log_softmax_op_backward,
+           NULL),
+    OpKind("add", add_op_measure, NULL, add_op_forward, NULL, add_op_backward, NULL),
+    OpKind("subtract", subtract_op_measure, NULL, subtract_op_forward, NULL, subtract_op_backward, NULL),
+    OpKind("average", average_op_measure, NULL, average_op_forward, NULL, average_op_backward, NULL),
+    OpKind("multiply", merge_op_measure, NULL, multiply_op_forward, NULL, multiply_op_backward, NULL),
+    OpKind("maximum", merge_op_measure, NULL, maximum_op_forward, NULL, maximum_op_backward, NULL),
+    OpKind("minimum", merge_op_measure, NULL, minimum_op_forward, NULL, minimum_op_backward, NULL),
+    OpKind("concatenate", concatenate_op_measure, NULL, concatenate_op_forward, NULL, concatenate_op_backward,
            NULL),
     OpKind(NULL, NULL, NULL, NULL, NULL, NULL, NULL),
 ]

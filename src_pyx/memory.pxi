@@ -43,6 +43,33 @@ cdef class Address:
             PyBuffer_Release(&self.view)
 
 
+cdef class Arrays:
+    """One buffer for each input, held for as long as this object lives: an array, or a tuple of them."""
+
+    cdef Py_ssize_t count
+    cdef tuple addresses
+    cdef char* single
+    cdef const char** at
+
+    def __cinit__(self, arrays, bint writable=False):
+        cdef Py_ssize_t i
+        self.at = <const char**>&self.single
+        if type(arrays) is not tuple:
+            arrays = (arrays,)
+        self.addresses = tuple([Address(array, writable) for array in arrays])
+        self.count = len(self.addresses)
+        if self.count != 1:
+            self.at = <const char**>calloc(self.count + 1, sizeof(char*))
+            if self.at == NULL:
+                raise MemoryError()
+        for i in range(self.count):
+            self.at[i] = (<Address>self.addresses[i]).at
+
+    def __dealloc__(self):
+        if self.at != <const char**>&self.single:
+            free(self.at)
+
+
 # The next `size` bytes of an arena, aligned; NULL for none.
 cdef inline char* take(char** at, Py_ssize_t size) noexcept nogil:
     cdef char* taken = at[0]

@@ -6,20 +6,22 @@ which never does arithmetic on them, is written once for all dtypes.
 
 cdef enum:
     OPTION_NUMBERS = 2       # that an activation, a loss or a metric may have
+    OP_VARIABLES = 8         # that an op may have, ...
+    OP_SIZES = 8             # ... sizes of its own ...
+    OP_OPTIONS = 8           # ... and other numbers
 
 cdef struct Op
 cdef struct Activation
 
-# Sets what is asked for below, for batches of which up to `rows` are in the arena at a time;
-# `gradients` is NULL in inference.
+# Sets what is asked for below, for batches of which up to `rows` are in the arena at a time.
 ctypedef void (*op_measure)(Op* op) noexcept nogil
 # After the parameters have changed and before forward: what depends on these pieces of them alone, where
 # `rows` go through at a time. May be NULL.
 ctypedef void (*op_prepare)(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece,
                             Py_ssize_t end_piece) noexcept nogil
 # forward: y from x; to_dz: dy becomes dz, the gradient by what the op's own activation was applied to
-# (NULL: it has none); backward: dx from dz, which then is made `before`'s dz, while it is in the cache.
-# Rows [begin, end) only, and no row looks at another.
+# (NULL: it has none); backward: dx from dz, which `finish_dx` then makes its maker's dz, while it is in the cache.
+# Rows [begin, end) of the batch only, and no row looks at another.
 ctypedef void (*op_rows)(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
 # Gradients of these pieces of the parameters from rows [begin, end), one chain over the rows in order. NULL
 # without parameters.
@@ -27,18 +29,34 @@ ctypedef void (*op_gradient)(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_
                              Py_ssize_t end_piece) noexcept nogil
 
 
+# One value that an op reads. Where a value has several readers each leaves its part of the gradient in a place of
+# its own; the first of them, whose backward runs last, has the maker's dy for it and adds the others' parts.
+cdef struct Read:
+    const void* x            # (rows, width)
+    void* dx                 # NULL where nobody wants it
+    Py_ssize_t width         # reals of a row
+    Py_ssize_t dx_stride     # from one row of dx to the next; more than width where dx is a part of wider rows
+    const Op* maker          # whose y it is; NULL: it is given from outside
+    const Read* next         # the value's next reader, going forward; NULL
+    bint is_first            # of the value's readers
+    bint is_wanted           # whether dx is
+    # `measure` may say where in a row of dy the gradient by x stands as it is; -1: nowhere. Then a reader that is
+    # not the first has dx there, and nothing to write.
+    Py_ssize_t place_in_dy
+
+
 # Several threads run the functions of one op at once, on other rows, which begin at a multiple of row_step,
 # or on other pieces of the parameters. Each has an Op of its own, whose addresses are those of the others
 # but for x, which may lie in the caller's data, for gradients and for workspace.
 cdef struct Op:
-    # Batches, row by row: x (rows, inputs), y (rows, outputs) and the loss's gradients by them.
-    Py_ssize_t inputs
-    Py_ssize_t outputs
-    const void* x
+    # Batches, row by row, and the loss's gradients by them. A row is `lines` vectors that the op treats alike.
+    Py_ssize_t lines
+    Py_ssize_t inputs        # of a line of the first value that it reads
+    Py_ssize_t outputs       # of a line of y
+    Py_ssize_t n_reads
+    Read* reads
     void* y
-    void* dx                 # NULL where nobody wants it
     void* dy                 # from `to_dz` on it holds dz
-    const Op* before         # whose dy dx is; NULL for the first op
     # The op's own part of the flat vectors; its layout is the op's business.
     const void* parameters
     void* gradients
@@ -52,14 +70,18 @@ cdef struct Op:
     Py_ssize_t scratch_reals
     Py_ssize_t workspace_reals
     Py_ssize_t row_step
-    Py_ssize_t parameter_reals   # how many the op has; -1: its sizes do not suit it
+    Py_ssize_t parameter_reals   # how many the op has; -1: its sizes or variables do not suit it
     Py_ssize_t pieces            # the parameters come in pieces that can be worked on apart ...
     Py_ssize_t piece_parameters  # ... of so many each, of which the last has what is left; 0: none
     double work_per_row          # of forward, in multiply-adds
     # What the layer's description said.
+    Py_ssize_t n_variables
+    Py_ssize_t variables[OP_VARIABLES]   # how many parameters each is; they follow each other
+    Py_ssize_t sizes[OP_SIZES]
+    double options[OP_OPTIONS]
     Py_ssize_t rows          # that the arena has room for
-    bint wants_dx
-    bint has_bias
+    bint trains              # whether backward and gradient follow forward
+    bint wants_dx            # of one of its reads at least: without it there is no backward
     int matmul_parts         # bfloat16 parts that products may split float32 into; 0: none
     const Activation* activation
     double activation_options[OPTION_NUMBERS]

@@ -35,28 +35,22 @@ def test_a_name_of_the_models_own_is_not_the_layers_for_ever():
     assert [layer.name for layer in fw.Sequential([first, second]).layers] == ["dense", "dense_1"]
 
 
-def test_a_layer_whose_shapes_and_ops_differ_is_refused():
-    class Wide(layers.Layer):
-        def output_shape(self, input_shape):
-            return (3 * input_shape[0],)
-
-        def ops(self, input_shape):
-            return []
+def test_a_layer_whose_ops_do_not_suit_their_kind_is_refused():
+    class Narrow(layers.Layer):
+        def ops(self, x):
+            return layers.op("activation", x, shape=(1,))
 
         def config(self):
             return {"name": self.name}
 
-    class Narrow(Wide):
-        def output_shape(self, input_shape):
-            return (1,)
+    class Reversed(layers.Dense):
+        def ops(self, x):
+            return layers.op("dense", x, shape=(self.units,), variables=("bias", "kernel"))
 
-        def ops(self, input_shape):
-            return [layers.OpSpec("activation", input_shape[0], 1)]
-
-    with pytest.raises(ValueError, match=r"layers: got ops of 3 outputs for rows of shape \(9,\)"):
-        fw.Sequential([layers.Dense(3), Wide()], 5)
     with pytest.raises(ValueError, match="expected sizes that suit its kind"):
         fw.Sequential([Narrow()], 3000).predict(np.zeros((2, 3000)))
+    with pytest.raises(ValueError, match="some that follow each other"):
+        fw.Sequential([Reversed(2)], 3)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from fastweights import _dispatch
 from fastweights._core.plan import ModelLock, Plan, update_slots
 from fastweights._plans import plan_for
 from fastweights.config import budget
-from fastweights.layers import OpSpec
+from fastweights.layers.ops import OpSpec
 
 X, Y = data(20)
 
@@ -120,20 +120,33 @@ def test_rows_that_no_memory_holds():
         plan_for(network(), "keep", 2**48)
 
 
-def plan_of_specs(specs, size):
+def plan_of_specs(specs, size, inputs=(3,)):
     table = _dispatch.kernels(np.dtype("float32")).table
-    return Plan(table, specs, np.zeros(size, np.float32), None, ModelLock(), 1, budget())
+    zeros = np.zeros(size, np.float32)
+    return Plan(table, specs, inputs, zeros, None, ModelLock(), 1, budget())
+
+
+DENSE = OpSpec("dense", (0,), 2, variables=(6, 2))
 
 
 @pytest.mark.parametrize(
     ("specs", "size", "message"),
     [
-        ([OpSpec("dense", 3, 2, 5)], 5, "expected 6 parameters"),
-        ([OpSpec("dense", 3, 2, 8, True)], 6, "parameters: got 24 bytes, expected 32"),
-        ([OpSpec("dense", 3, 2, 6), OpSpec("softmax", 5, 5)], 6, "expected 2 inputs"),
-        ([OpSpec("dense", 0, 2, 0)], 0, "expected sizes of at least 1"),
-        ([OpSpec("softmax", 3, 4)], 0, "expected sizes that suit its kind"),
-        ([OpSpec("activation", 3, 2)], 0, "expected sizes that suit its kind"),
+        ([DENSE._replace(variables=(5,))], 5, "expected sizes that suit its kind"),
+        ([DENSE._replace(variables=(6, 3))], 9, "expected sizes that suit its kind"),
+        ([DENSE], 6, "parameters: got 24 bytes, expected 32"),
+        ([DENSE._replace(offset=3)], 8, "parameters: got 32 bytes, expected 44"),
+        ([DENSE, OpSpec("softmax", (1,), 3)], 8, "expected sizes that suit its kind"),
+        ([DENSE, OpSpec("softmax", (2,), 2)], 8, "expected to read some of 2 values"),
+        ([DENSE, OpSpec("softmax", (-1,), 2)], 8, "expected to read some of 2 values"),
+        ([OpSpec("softmax", (), 2)], 0, "expected to read some of 1 values"),
+        ([OpSpec("softmax", (0,), 2, lines=2)], 0, "expected lines that 3 inputs make up"),
+        ([OpSpec("dense", (0,), 0)], 0, "expected sizes of at least 1"),
+        ([OpSpec("softmax", (0,), 4)], 0, "expected sizes that suit its kind"),
+        ([OpSpec("activation", (0,), 2)], 0, "expected sizes that suit its kind"),
+        ([OpSpec("activation", (0,), 3, sizes=(1,) * 9)], 0, "at most 8 sizes of a kind"),
+        ([DENSE, DENSE._replace(kind="activation")], 8, "parameters of its own or those of"),
+        ([], 0, "got 0 ops and 1 inputs"),
     ],
 )
 def test_ops_that_do_not_add_up_are_refused(specs, size, message):
@@ -166,7 +179,7 @@ def test_more_numbers_than_there_is_room_for_are_refused():
         options = (1.0, 2.0, 3.0)
 
     with pytest.raises(ValueError, match="elu: got 3 options, expected at most 2"):
-        plan_of_specs([OpSpec("activation", 3, 3, activation=Much())], 0)
+        plan_of_specs([OpSpec("activation", (0,), 3, activation=Much())], 0)
     plan = plan_of(network())
     with pytest.raises(ValueError, match="huber: got 3 options, expected at most 2"):
         plan.set_loss("huber", (1.0, 2.0, 3.0), 24, 0)
@@ -184,7 +197,14 @@ def test_names_that_no_table_has():
     table = _dispatch.kernels(np.dtype("float32")).table
     with pytest.raises(KeyError, match="conv9d"):
         Plan(
-            table, [OpSpec("conv9d", 1, 1)], np.zeros(0, np.float32), None, ModelLock(), 1, budget()
+            table,
+            [OpSpec("conv9d", (0,), 1)],
+            [1],
+            np.zeros(0, np.float32),
+            None,
+            ModelLock(),
+            1,
+            budget(),
         )
     with pytest.raises(KeyError, match="sgdd"):
         update_slots(table, "sgdd")

@@ -10,7 +10,7 @@ from planted import Fault, build, planted
 import fastweights as fw
 from fastweights import _building, _dispatch, _plans, cli, layers, losses, optimizers
 
-PLAN, DENSE, MATMUL = "plan.pyx", "kernels/dense.pxi", "kernels/matmul.pxi"
+PLAN, DENSE, MATMUL = "running.pxi", "kernels/dense.pxi", "kernels/matmul.pxi"
 NARROW = "kernels/narrow.pxi"
 ACTIVATIONS, ROWS, SOFTMAX, LOSSES, CROSSENTROPY = (
     "kernels/activations.pxi",
@@ -74,13 +74,13 @@ FAULTS = {
         "pack_transposed(transposed, kernel, «op.inputs»",
         "0",
     ): {"units": 9},
-    Fault("derivative of another block", DENSE, "finish_dx(op, first + «row», first", "0"): {
+    Fault("derivative of another block", DENSE, "finish_dx(op, 0, first + «row», first", "0"): {
         "units": 9,
         "rows": 70,
     },
-    Fault("derivative of the last layer forgotten", PLAN, "if «with_gradient» and", "False"): {
-        "output": "sigmoid"
-    },
+    Fault(
+        "derivative of the last layer forgotten", PLAN, "if «dy != NULL» and op.to_dz", "False"
+    ): {"output": "sigmoid"},
     Fault("gradient of one row from one input", DENSE, "factor = vset1(x[«i»])", "0"): {
         "units": 9,
         "rows": 1,
@@ -106,7 +106,7 @@ FAULTS = {
         "for row in range(row + 1, «end»):",
         "end - 1",
     ): {"units": 9},
-    Fault("no gradient of the bias", DENSE, "if «op.has_bias» and", "False"): {},
+    Fault("no gradient of the bias", DENSE, "if «has_bias(op)» and", "False"): {},
     Fault(
         "a chunk's gradient added to itself",
         PLAN,
@@ -137,12 +137,12 @@ FAULTS = {
         "places.end, «slices»",
         "1",
     ): {"rows": 260},
-    Fault("input of the batch before", PLAN, "job.x + («first» - begin) * x_bytes", "begin"): {
+    Fault("input of the batch before", PLAN, "job.x[i] + («first» - begin) * row_bytes", "begin"): {
         "rows": 260
     },
-    Fault(
-        "input's gradient put in the wrong rows", PLAN, "job.out + «first» * x_bytes, <char*>", "0"
-    ): {"rows": 260},
+    Fault("input's gradient put in the wrong rows", PLAN, "job.dx[i] + «first» * row_bytes", "0"): {
+        "rows": 260
+    },
     # Activations
     Fault("relu does not mask", ACTIVATIONS, "return «vselect(vlt(vzero(), y), dy, y)»", "dy"): {
         "hidden": "relu"

@@ -4,9 +4,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fastweights.config import Budget
-from fastweights.layers import OpSpec
+from fastweights.layers.ops import OpSpec
 
 T = TypeVar("T")
+
+#: One array, or one for each input.
+Arrays = np.ndarray | tuple[np.ndarray | None, ...]
 
 STAMP: str
 
@@ -28,6 +31,7 @@ class Plan:
         self,
         table: object,
         specs: Sequence[OpSpec],
+        inputs: Sequence[int],
         parameters: np.ndarray,
         gradients: np.ndarray | None,
         lock: ModelLock,
@@ -49,7 +53,7 @@ class Plan:
     def tally(self) -> Tally: ...
     def train(
         self,
-        x: np.ndarray,
+        x: Arrays,
         y: np.ndarray,
         order: np.ndarray | None,
         first: int,
@@ -58,13 +62,11 @@ class Plan:
         seconds: float,
         tally: Tally | None = None,
     ) -> tuple[int, float]: ...
-    def gradients_of(
-        self, x: np.ndarray, y: np.ndarray, dx: np.ndarray | None, rows: int
-    ) -> float: ...
+    def gradients_of(self, x: Arrays, y: np.ndarray, dx: Arrays | None, rows: int) -> float: ...
     def apply_update(self) -> None: ...
     def infer(
         self,
-        x: np.ndarray,
+        x: Arrays,
         y: np.ndarray | None,
         out: np.ndarray | None,
         first: int,
@@ -73,7 +75,7 @@ class Plan:
         tally: Tally | None = None,
     ) -> int: ...
     def answer(self, x: object, matmul_parts: int) -> np.ndarray | None: ...
-    def forward(self, x: np.ndarray, out: np.ndarray, rows: int) -> None: ...
-    def backward(self, dy: np.ndarray, dx: np.ndarray, rows: int) -> None: ...
+    def forward(self, x: Arrays, out: np.ndarray, rows: int) -> None: ...
+    def backward(self, dy: np.ndarray, dx: Arrays, rows: int) -> None: ...
 
 def update_slots(table: object, name: str) -> int: ...

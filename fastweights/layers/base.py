@@ -11,13 +11,11 @@ import numpy as np
 
 from fastweights import _check
 from fastweights._sealed import Sealed
-from fastweights.activations import LINEAR, Activation
 from fastweights.initializers import Initializer
+from fastweights.layers.ops import Shape, Value, given
 
 if TYPE_CHECKING:
     from fastweights._building import Built
-
-Shape = tuple[int, ...]
 
 
 class Variable(NamedTuple):
@@ -34,35 +32,6 @@ class Variable(NamedTuple):
         return math.prod(self.shape)
 
 
-class OpSpec(NamedTuple):
-    """One op of the compiled plan: which kernels (`kind`) and the sizes they work on.
-
-    `inputs` and `outputs` are features of one row; `parameters` is how much of the flat vector the
-    op takes, in the order of the layer's variables.
-    """
-
-    kind: str
-    inputs: int
-    outputs: int
-    parameters: int = 0
-    has_bias: bool = False
-    activation: Activation = LINEAR
-
-
-def activation_ops(activation: Activation, width: int) -> list[OpSpec]:
-    """The ops of an activation that stands on its own."""
-    if activation == LINEAR:
-        return []
-    if activation.is_elementwise:
-        return [OpSpec("activation", width, width, activation=activation)]
-    return [OpSpec(activation.name, width, width)]
-
-
-def split_activation(spec: OpSpec) -> list[OpSpec]:
-    """The same op made linear, and its activation as an op that stands on its own."""
-    return [spec._replace(activation=LINEAR), *activation_ops(spec.activation, spec.outputs)]
-
-
 def is_same_memory(value: Any, array: np.ndarray) -> bool:
     """Whether `value` is `array` or another view of the same numbers in the same shape."""
     return isinstance(value, np.ndarray) and (
@@ -73,7 +42,7 @@ def is_same_memory(value: Any, array: np.ndarray) -> bool:
 class Layer(Sealed):
     """Base of all layers.
 
-    A subclass describes itself by four methods: `output_shape`, `variables`, `ops` and `config`.
+    A subclass describes itself by three methods: `variables`, `ops` and `config`.
     Once its model is built, each variable is an attribute of the layer: a view of the model's flat
     vector of parameters. Its settings are fixed: to change one, make a new layer.
     """
@@ -98,17 +67,17 @@ class Layer(Sealed):
             return {}
         return MappingProxyType(self._built.views_of(self))
 
-    def output_shape(self, input_shape: Shape) -> Shape:
-        """Shape of one row of output for one row of input."""
-        raise NotImplementedError
-
     def variables(self, input_shape: Shape) -> list[Variable]:
         """The layer's arrays of parameters, in the order in which they lie in the flat vector."""
         return []
 
-    def ops(self, input_shape: Shape) -> list[OpSpec]:
-        """The ops that compute the layer."""
+    def ops(self, x: Value) -> Value:
+        """What the layer makes of a value, by ops: see :mod:`fastweights.layers.ops`."""
         raise NotImplementedError
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Shape of one row of output for one row of input."""
+        return self.ops(given(input_shape)).shape
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON can hold them."""

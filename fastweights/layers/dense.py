@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from fastweights import _check, activations, initializers
-from fastweights.layers.base import Layer, OpSpec, Shape, Variable, activation_ops
+from fastweights.layers.base import Layer, Variable
+from fastweights.layers.ops import Shape, Value, activated, op
 
 
 class Dense(Layer):
@@ -36,7 +37,8 @@ class Dense(Layer):
 
     Notes
     -----
-    Input ``(rows, inputs)``, output ``(rows, units)``, in the model's dtype.
+    Input ``(rows, ..., inputs)``, output ``(rows, ..., units)``, in the model's dtype: it works on
+    the last axis.
     """
 
     _fixed: ClassVar[dict[str, str]] = {
@@ -60,37 +62,25 @@ class Dense(Layer):
         self.kernel_initializer = initializers.get(kernel_initializer, self.activation.name)
         self.bias_initializer = initializers.get(bias_initializer, self.activation.name)
 
-    def output_shape(self, input_shape: Shape) -> Shape:
-        if len(input_shape) != 1:
-            raise ValueError(
-                _check.refusal(
-                    f"input of {self.name or 'dense'}",
-                    f"rows of shape {input_shape}",
-                    "rows of shape (features,); put layers.Flatten() before it",
-                )
-            )
-        return (self.units,)
-
     def variables(self, input_shape: Shape) -> list[Variable]:
-        (inputs,) = input_shape
+        inputs = input_shape[-1]
         kernel = Variable(
             "kernel", (inputs, self.units), self.kernel_initializer, inputs, self.units
         )
         bias = Variable("bias", (self.units,), self.bias_initializer, inputs, self.units)
         return [kernel, bias] if self.use_bias else [kernel]
 
-    def ops(self, input_shape: Shape) -> list[OpSpec]:
-        (inputs,) = input_shape
+    def ops(self, x: Value) -> Value:
         fused = self.activation.is_elementwise
-        dense = OpSpec(
+        y = op(
             "dense",
-            inputs,
-            self.units,
-            parameters=(inputs + self.use_bias) * self.units,
-            has_bias=self.use_bias,
+            x,
+            shape=(*x.shape[:-1], self.units),
+            lines=x.lines,
+            variables=("kernel", "bias") if self.use_bias else ("kernel",),
             activation=self.activation if fused else activations.LINEAR,
         )
-        return [dense] if fused else [dense, *activation_ops(self.activation, self.units)]
+        return y if fused else activated(y, self.activation)
 
     def config(self) -> dict[str, Any]:
         return {

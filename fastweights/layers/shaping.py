@@ -5,25 +5,23 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fastweights import _check, activations
-from fastweights.layers.base import Layer, OpSpec, Shape, activation_ops
+from fastweights import activations
+from fastweights.layers.base import Layer
+from fastweights.layers.ops import Value, activated
 
 
 class Flatten(Layer):
     """Takes each row, whatever its shape, as one vector of features."""
 
-    def output_shape(self, input_shape: Shape) -> Shape:
-        return (math.prod(input_shape),)
-
-    def ops(self, input_shape: Shape) -> list[OpSpec]:
-        return []
+    def ops(self, x: Value) -> Value:
+        return x.reshaped((math.prod(x.shape),))
 
     def config(self) -> dict[str, Any]:
         return {"name": self.name}
 
 
 class Activation(Layer):
-    """``y = activation(x)``; softmax and log_softmax go over the features of a row.
+    """``y = activation(x)``; softmax and log_softmax go over the last axis.
 
     Parameters
     ----------
@@ -37,19 +35,8 @@ class Activation(Layer):
         super().__init__(name)
         self.activation = activations.get(activation)
 
-    def output_shape(self, input_shape: Shape) -> Shape:
-        if not self.activation.is_elementwise and len(input_shape) != 1:
-            raise ValueError(
-                _check.refusal(
-                    f"input of {self.activation.name}",
-                    f"rows of shape {input_shape}",
-                    "rows of shape (features,); put layers.Flatten() before it",
-                )
-            )
-        return input_shape
-
-    def ops(self, input_shape: Shape) -> list[OpSpec]:
-        return activation_ops(self.activation, math.prod(input_shape))
+    def ops(self, x: Value) -> Value:
+        return activated(x, self.activation)
 
     def config(self) -> dict[str, Any]:
         return {"activation": self.activation.config(), "name": self.name}

@@ -101,15 +101,17 @@ cdef void dense_to_dz(real* dy, const real* y, const real* slope, const RightHan
         pack(right.at, right.stride, dy, rows, outputs)
 
 
-# dx = dz . kernel^T, block by block, and each block finished (see `finish_dx`) as rows [first, ...) of op,
-# unless op is NULL.
+# dx = dz . kernel^T, block by block, and each block finished (see `finish_dx`) as rows from `first` on of op,
+# unless op is NULL: then rows are the lines of a batch, and blocks are whole rows of it.
 cdef void dense_backward(real* dx, const real* dz, real* dzt, const DenseKernel* k, real* workspace,
                          Py_ssize_t rows, const Op* op, Py_ssize_t first) noexcept nogil:
     cdef Product p
-    cdef Py_ssize_t row = 0, block, at_once = block_rows(k.outputs, k.parts), step = 0
+    cdef const Op* maker = NULL if op == NULL else op.reads[0].maker
+    cdef Py_ssize_t row = 0, block, lines = 1 if op == NULL else op.lines
+    cdef Py_ssize_t at_once = block_rows(k.outputs, k.parts), step = lines
     if k.transposed == NULL:
         turned_backward(dx, dz, dzt, k, workspace, rows)
-        finish_dx(op, first, first + rows)
+        finish_dx(op, 0, first, first + rows // lines)
         return
     multiply_by(&p, k.transposed, k.transposed, k.outputs, k.inputs)
     p.ldc = k.inputs
@@ -117,9 +119,9 @@ cdef void dense_backward(real* dx, const real* dz, real* dzt, const DenseKernel*
     p.a_k = 1
     p.start = NULL
     p.start_row = 0
-    if op != NULL and op.before != NULL:
-        step = op.before.row_step
-    if step > 0:
+    if maker != NULL and maker.row_step > 0:
+        step *= maker.row_step
+    if step > 1:
         at_once = (at_once + step - 1) // step * step
     while row < rows:
         block = min(at_once, rows - row)
@@ -131,7 +133,10 @@ cdef void dense_backward(real* dx, const real* dz, real* dzt, const DenseKernel*
             multiply_by_tiles(p.c, NULL, p.a, k.transposed, k.parts, workspace, block, k.outputs, k.inputs)
         else:
             matmul(&p, block, k.inputs)
-        finish_dx(op, first + row, first + row + block)
+        if lines == 1:
+            finish_dx(op, 0, first + row, first + row + block)
+        else:
+            finish_dx(op, 0, first + row // lines, first + (row + block) // lines)
         row += block
 
 
@@ -243,9 +248,18 @@ cdef inline void sum_columns(const int nv, const bint ragged, real* total, const
         store_part(ragged, total + j * VL, without_excess(sums[j], excess[j]), tail)
 
 
-# ---- the op: parameters are the kernel, row by row, then the bias ----------------------------------
+# ---- the op: variables are the kernel (inputs, outputs) and, if there is one, the bias (outputs,) --------
 # prepared: the DenseKernel, the kernel in panels or tiles, its transpose. scratch: dz in panels or tiles, its
 # transpose.
+
+# Lines that the arena has room for.
+cdef inline Py_ssize_t lines_of(const Op* op) noexcept nogil:
+    return op.rows * op.lines
+
+
+cdef inline bint has_bias(const Op* op) noexcept nogil:
+    return op.n_variables == 2
+
 
 cdef inline bint has_panels(Py_ssize_t columns) noexcept nogil:
     return columns > PANEL
@@ -276,7 +290,7 @@ cdef inline bint packs_dz(const Op* op) noexcept nogil:
 
 # Reals of scratch that hold dz in panels.
 cdef inline Py_ssize_t scratch_panels(const Op* op) noexcept nogil:
-    return packed_reals(op.rows, op.outputs) if packs_dz(op) else 0
+    return packed_reals(lines_of(op), op.outputs) if packs_dz(op) else 0
 
 
 cdef inline Py_ssize_t header_reals() noexcept nogil:
@@ -285,31 +299,34 @@ cdef inline Py_ssize_t header_reals() noexcept nogil:
 
 
 cdef inline Py_ssize_t piece_inputs(const Op* op) noexcept nogil:
-    return TILED_PIECE_INPUTS if parts_for(op, op.rows) > 0 else PIECE_INPUTS
+    return TILED_PIECE_INPUTS if parts_for(op, lines_of(op)) > 0 else PIECE_INPUTS
 
 
 cdef void dense_op_measure(Op* op) noexcept nogil:
     # With fewer rows than these the layer may go by reals where with them it goes by tiles.
-    cdef int parts = parts_for(op, op.rows)
-    op.saved_per_row = op.outputs if op.activation.keeps_slope else 0
+    cdef int parts = parts_for(op, lines_of(op))
+    op.saved_per_row = op.lines * op.outputs if op.activation.keeps_slope else 0
     op.prepared_reals = header_reals() + max(panels_reals(op, 0) + transposed_reals(op, 0),
                                              panels_reals(op, parts) + transposed_reals(op, parts))
-    if op.gradients != NULL:
-        op.scratch_reals = max(scratch_panels(op) + (op.rows * op.outputs if goes_by_kernel(op) else 0),
-                               split_reals(op.outputs, op.rows, parts))
+    if op.trains:
+        op.scratch_reals = max(scratch_panels(op) + (lines_of(op) * op.outputs if goes_by_kernel(op) else 0),
+                               split_reals(op.outputs, lines_of(op), parts))
     if copies_left(op.inputs, op.outputs):
         op.workspace_reals = DEEP_BLOCK * LEFT_STRIDE
-    if op.gradients != NULL and op.outputs >= TURNED_OUTPUTS:
+    if op.trains and op.outputs >= TURNED_OUTPUTS:
         op.workspace_reals = max(op.workspace_reals, <Py_ssize_t>TURNED_INPUTS * TURNED_STRIDE)
     if goes_by_kernel(op):
-        op.workspace_reals = max(op.workspace_reals, TURNED_BACK * (LEFT_STRIDE + op.rows))
+        op.workspace_reals = max(op.workspace_reals, TURNED_BACK * (LEFT_STRIDE + lines_of(op)))
     if parts > 0:
         op.row_step = 2 * LANES
         op.workspace_reals = max(op.workspace_reals, splitting_reals(parts))
     op.pieces = (op.inputs + piece_inputs(op) - 1) // piece_inputs(op)
     op.piece_parameters = piece_inputs(op) * op.outputs
-    op.parameter_reals = (op.inputs + op.has_bias) * op.outputs
-    op.work_per_row = <double>(op.inputs * op.outputs)
+    op.parameter_reals = (op.inputs + has_bias(op)) * op.outputs
+    if op.n_reads != 1 or op.n_variables not in (1, 2) or op.variables[0] != op.inputs * op.outputs or (
+            has_bias(op) and op.variables[1] != op.outputs):
+        op.parameter_reals = -1
+    op.work_per_row = <double>(op.lines * op.inputs * op.outputs)
 
 
 cdef inline Py_ssize_t inputs_of(const Op* op, Py_ssize_t pieces) noexcept nogil:
@@ -319,19 +336,20 @@ cdef inline Py_ssize_t inputs_of(const Op* op, Py_ssize_t pieces) noexcept nogil
 cdef void dense_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece,
                            Py_ssize_t end_piece) noexcept nogil:
     cdef DenseKernel* k = <DenseKernel*>op.prepared
-    cdef int parts = parts_for(op, rows)
+    cdef Py_ssize_t lines = rows * op.lines
+    cdef int parts = parts_for(op, lines)
     cdef real* panels = <real*>op.prepared + header_reals()
     cdef real* transposed = panels + panels_reals(op, parts)
     cdef const real* kernel = <const real*>op.parameters
     cdef Py_ssize_t begin = inputs_of(op, begin_piece), end = inputs_of(op, end_piece)
     cdef bint turns = parts == 0 and goes_by_kernel(op)
-    # A few rows do not repay the packing.
-    cdef bint packed = parts > 0 or (has_panels(op.outputs) and rows >= TILE_ACCUMULATORS)
+    # A few lines do not repay the packing.
+    cdef bint packed = parts > 0 or (has_panels(op.outputs) and lines >= TILE_ACCUMULATORS)
     cdef DenseKernel found
     found.inputs = op.inputs
     found.outputs = op.outputs
     found.kernel = kernel
-    found.bias = kernel + op.inputs * op.outputs if op.has_bias else NULL
+    found.bias = kernel + op.inputs * op.outputs if has_bias(op) else NULL
     found.panels = panels if packed else NULL
     found.transposed = kernel if op.outputs == 1 else NULL if turns else transposed
     found.parts = parts
@@ -351,50 +369,46 @@ cdef void dense_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece
         pack_transposed(transposed, kernel, op.inputs, op.outputs, begin, end)
 
 
-# Where dz from this row on goes in its other forms.
-cdef inline RightHand right_hand(const Op* op, Py_ssize_t row) noexcept nogil:
+# Where dz from this line on goes in its other forms.
+cdef inline RightHand right_hand(const Op* op, Py_ssize_t line) noexcept nogil:
     cdef int parts = (<const DenseKernel*>op.prepared).parts
     cdef RightHand right = RightHand(NULL, 0, parts, NULL)
     if FW_TILES and parts > 0:
-        right.at = <real*>op.scratch + line_reals(row, parts)
-        right.stride = line_reals(op.rows, parts)
+        right.at = <real*>op.scratch + line_reals(line, parts)
+        right.stride = line_reals(lines_of(op), parts)
         return right
     if packs_dz(op):
-        right.at = <real*>op.scratch + row * PANEL
-        right.stride = op.rows * PANEL
+        right.at = <real*>op.scratch + line * PANEL
+        right.stride = lines_of(op) * PANEL
     if goes_by_kernel(op):
-        right.turned = <real*>op.scratch + scratch_panels(op) + row * op.outputs
+        right.turned = <real*>op.scratch + scratch_panels(op) + line * op.outputs
     return right
 
 
 cdef void dense_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    dense_forward(rows_of(op.y, begin, op.outputs), rows_of(op.saved, begin, op.outputs),
-                  rows_of(op.x, begin, op.inputs), <const DenseKernel*>op.prepared, <real*>op.workspace,
-                  end - begin, op.activation, op.activation_options)
+    dense_forward(y_of(op, begin), saved_of(op, begin), x_of(op, begin), <const DenseKernel*>op.prepared,
+                  <real*>op.workspace, (end - begin) * op.lines, op.activation, op.activation_options)
 
 
 cdef void dense_op_to_dz(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef RightHand right = right_hand(op, begin)
-    dense_to_dz(rows_of(op.dy, begin, op.outputs), rows_of(op.y, begin, op.outputs),
-                rows_of(op.saved, begin, op.outputs), &right, end - begin, op.outputs, op.activation,
-                op.activation_options)
+    cdef RightHand right = right_hand(op, begin * op.lines)
+    dense_to_dz(dy_of(op, begin), y_of(op, begin), saved_of(op, begin), &right, (end - begin) * op.lines,
+                op.outputs, op.activation, op.activation_options)
 
 
 cdef void dense_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    if op.dx != NULL:
-        dense_backward(rows_of(op.dx, begin, op.inputs), rows_of(op.dy, begin, op.outputs),
-                       right_hand(op, begin).turned, <const DenseKernel*>op.prepared, <real*>op.workspace,
-                       end - begin, op, begin)
+    dense_backward(dx_of(op, begin), dy_of(op, begin), right_hand(op, begin * op.lines).turned,
+                   <const DenseKernel*>op.prepared, <real*>op.workspace, (end - begin) * op.lines, op, begin)
 
 
 cdef void dense_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
                             Py_ssize_t end_piece) noexcept nogil:
     cdef real* dkernel = <real*>op.gradients
-    cdef const real* dz = rows_of(op.dy, begin, op.outputs)
-    cdef real* dbias = dkernel + op.inputs * op.outputs if op.has_bias and end_piece == op.pieces else NULL
-    cdef RightHand right = right_hand(op, begin)
-    dense_gradient(dkernel, dbias, rows_of(op.x, begin, op.inputs), dz, &right, <real*>op.workspace,
-                   end - begin, op.inputs, op.outputs, inputs_of(op, begin_piece), inputs_of(op, end_piece))
+    cdef real* dbias = dkernel + op.inputs * op.outputs if has_bias(op) and end_piece == op.pieces else NULL
+    cdef RightHand right = right_hand(op, begin * op.lines)
+    dense_gradient(dkernel, dbias, x_of(op, begin), dy_of(op, begin), &right, <real*>op.workspace,
+                   (end - begin) * op.lines, op.inputs, op.outputs, inputs_of(op, begin_piece),
+                   inputs_of(op, end_piece))
 
 
 # ---- the same on plain arrays, by address: what fastweights.kernels stands on -----------------------

@@ -155,33 +155,27 @@ cdef void log_softmax_backward(real* dx, const real* dy, const real* y,
 # ---- the ops ---------------------------------------------------------------------------------------
 
 cdef void softmax_op_measure(Op* op) noexcept nogil:
-    op.parameter_reals = 0 if op.inputs == op.outputs else -1
-    op.saved_per_row = 0
-    op.work_per_row = 8.0 * op.outputs
+    op.parameter_reals = 0 if keeps_size(op) else -1
+    op.work_per_row = 8.0 * row_reals(op)
 
 
 cdef void softmax_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    softmax_forward(rows_of(op.y, begin, op.outputs), rows_of(op.x, begin, op.inputs),
-                    end - begin, op.outputs)
+    softmax_forward(y_of(op, begin), x_of(op, begin), (end - begin) * op.lines, op.outputs)
 
 
 cdef void softmax_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    if op.dx != NULL:
-        softmax_backward(rows_of(op.dx, begin, op.inputs), rows_of(op.dy, begin, op.outputs),
-                         rows_of(op.y, begin, op.outputs), end - begin, op.outputs)
-        finish_dx(op, begin, end)
+    softmax_backward(dx_of(op, begin), dy_of(op, begin), y_of(op, begin), (end - begin) * op.lines, op.outputs)
+    finish_dx(op, 0, begin, end)
 
 
 cdef void log_softmax_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    log_softmax_forward(rows_of(op.y, begin, op.outputs), rows_of(op.x, begin, op.inputs),
-                        end - begin, op.outputs)
+    log_softmax_forward(y_of(op, begin), x_of(op, begin), (end - begin) * op.lines, op.outputs)
 
 
 cdef void log_softmax_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    if op.dx != NULL:
-        log_softmax_backward(rows_of(op.dx, begin, op.inputs), rows_of(op.dy, begin, op.outputs),
-                             rows_of(op.y, begin, op.outputs), end - begin, op.outputs)
-        finish_dx(op, begin, end)
+    log_softmax_backward(dx_of(op, begin), dy_of(op, begin), y_of(op, begin), (end - begin) * op.lines,
+                         op.outputs)
+    finish_dx(op, 0, begin, end)
 
 
 # ---- the same on plain arrays, by address ----------------------------------------------------------

@@ -7,7 +7,7 @@ cdef inline bint tiles_pay(const Op* op, Py_ssize_t rows) noexcept nogil:
     if not FW_TILES or op.matmul_parts == 0 or is_narrow(op.outputs):
         return False
     saved = tiles_save(rows, op.inputs, op.outputs, op.matmul_parts)
-    if op.gradients != NULL:
+    if op.trains:
         saved *= 2
         columns += op.inputs + op.outputs
     if op.wants_dx:

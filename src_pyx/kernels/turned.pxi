@@ -22,8 +22,9 @@ cdef inline bint copies_left(Py_ssize_t depth, Py_ssize_t columns) noexcept nogi
 
 # Whether dx goes by the kernel as it stands: if transposing dz and dx is less work than the kernel.
 cdef inline bint goes_by_kernel(const Op* op) noexcept nogil:
-    return (op.wants_dx and not is_narrow(op.outputs) and op.rows >= TURNED_ROWS
-            and op.rows * (op.inputs + op.outputs) <= op.inputs * op.outputs)
+    cdef Py_ssize_t lines = op.rows * op.lines
+    return (op.wants_dx and not is_narrow(op.outputs) and lines >= TURNED_ROWS
+            and lines * (op.inputs + op.outputs) <= op.inputs * op.outputs)
 
 
 # dx = dz . kernel^T as dx^T = kernel . dz^T, which reads the kernel as it stands, and once.

@@ -1,0 +1,130 @@
+"""What a layer is made of: ops of the compiled plan, and the values that go between them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fastweights.activations import LINEAR, Activation
+
+Shape = tuple[int, ...]
+
+
+class Op:
+    """One op of the compiled plan: which kernels, what they read and the sizes they work on.
+
+    Two ops are never equal: each does work of its own.
+
+    Attributes
+    ----------
+    kind : str or None
+        Which kernels; None for what a network is given.
+    reads : tuple of Op
+        Whose results it reads.
+    lines : int
+        How many vectors a row holds, each of which the op treats alike.
+    outputs : int
+        Reals of a line of the result.
+    variables : tuple of str
+        Those of the layer's variables that the op works with, which follow each other.
+    sizes : tuple of int
+        What else the kernels must know ...
+    options : tuple of float
+        ... and numbers that are no sizes.
+    activation : Activation
+        Applied to the result.
+    """
+
+    __slots__ = (
+        "activation", "kind", "lines", "options", "outputs", "reads", "sizes", "variables",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        kind: str | None,
+        reads: Sequence[Op],
+        lines: int,
+        outputs: int,
+        variables: Sequence[str] = (),
+        sizes: Sequence[int] = (),
+        options: Sequence[float] = (),
+        activation: Activation = LINEAR,
+    ) -> None:
+        self.kind, self.reads, self.lines, self.outputs = kind, tuple(reads), lines, outputs
+        self.variables, self.sizes, self.options = tuple(variables), tuple(sizes), tuple(options)
+        self.activation = activation
+
+
+class Value(NamedTuple):
+    """One row of what an op makes, and how it is to be seen: numbers of this shape."""
+
+    op: Op
+    shape: Shape
+
+    @property
+    def features(self) -> int:
+        """Length of the last axis."""
+        return self.shape[-1] if self.shape else 1
+
+    @property
+    def lines(self) -> int:
+        """How many vectors of features a row holds."""
+        return math.prod(self.shape[:-1])
+
+    def reshaped(self, shape: Shape) -> Value:
+        """The same numbers in another shape, which costs nothing."""
+        return Value(self.op, shape)
+
+
+def given(shape: Shape) -> Value:
+    """A value that comes from outside: a row of a network's input."""
+    return Value(Op(None, (), 1, math.prod(shape)), shape)
+
+
+def op(
+    kind: str,
+    *reads: Value,
+    shape: Shape | None = None,
+    lines: int = 1,
+    variables: Sequence[str] = (),
+    sizes: Sequence[int] = (),
+    options: Sequence[float] = (),
+    activation: Activation = LINEAR,
+) -> Value:
+    """What such an op makes of the values that it reads, in the first one's shape by default
+
+    The other arguments are attributes of `Op`.
+    """
+    shape = reads[0].shape if shape is None else shape
+    read = [value.op for value in reads]
+    outputs = math.prod(shape) // lines
+    return Value(Op(kind, read, lines, outputs, variables, sizes, options, activation), shape)
+
+
+def activated(value: Value, activation: Activation) -> Value:
+    """The value after an activation that stands on its own."""
+    if activation == LINEAR:
+        return value
+    if activation.is_elementwise:
+        return op("activation", value, activation=activation)
+    return op(activation.name, value, lines=value.lines)
+
+
+class OpSpec(NamedTuple):
+    """One op as a plan takes it.
+
+    `reads` are numbers of values: first those that the network is given, then what each op makes,
+    in order. `variables` are the sizes of the op's variables, which lie one after the other in the
+    flat vector, from `offset` on.
+    """
+
+    kind: str
+    reads: tuple[int, ...]
+    outputs: int
+    lines: int = 1
+    offset: int = 0
+    variables: tuple[int, ...] = ()
+    sizes: tuple[int, ...] = ()
+    options: tuple[float, ...] = ()
+    activation: Activation = LINEAR

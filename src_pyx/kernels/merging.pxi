@@ -1,0 +1,261 @@
+# Ops that make one value of several, element by element: add, subtract, average, multiply, maximum, minimum; and
+# concatenate. A backward goes through what was read from the last to the first, since a value may be read twice.
+
+ctypedef vreal (*pair_rule)(vreal a, vreal b) noexcept nogil
+
+
+cdef inline const real* read_of(const Op* op, Py_ssize_t k, Py_ssize_t row) noexcept nogil:
+    return rows_of(op.reads[k].x, row, op.reads[k].width)
+
+
+# Where the k-th dx is to be written from this row on; NULL where nobody wants it, or where it stands in dy.
+cdef inline real* dx_to_write(const Op* op, Py_ssize_t k, Py_ssize_t row) noexcept nogil:
+    if not op.reads[k].is_wanted or (op.reads[k].place_in_dy >= 0 and not op.reads[k].is_first):
+        return NULL
+    return rows_of(op.reads[k].dx, row, op.reads[k].width)
+
+
+# Whether all that is read has the size of the result, and there are no variables.
+cdef inline bint reads_one_size(const Op* op) noexcept nogil:
+    cdef Py_ssize_t k
+    for k in range(op.n_reads):
+        if op.reads[k].width != row_reals(op):
+            return False
+    return op.n_variables == 0
+
+
+# y = rule(... rule(x_0, x_1) ..., x_n)
+cdef inline void fold_reads(const pair_rule rule, const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t n = (end - begin) * row_reals(op), i, k
+    cdef real* y = y_of(op, begin)
+    cdef const real* x
+    memcpy(y, read_of(op, 0, begin), n * sizeof(real))
+    for k in range(1, op.n_reads):
+        x = read_of(op, k, begin)
+        i = 0
+        while i < n:
+            store_first(y + i, rule(load_first(y + i, n - i), load_first(x + i, n - i)), n - i)
+            i += VL
+
+
+# dx = factor * dy
+cdef inline void scale_dy(const Op* op, Py_ssize_t k, Py_ssize_t begin, Py_ssize_t end, real factor) noexcept nogil:
+    cdef Py_ssize_t n = (end - begin) * row_reals(op), i = 0
+    cdef real* dx = dx_to_write(op, k, begin)
+    cdef const real* dy = dy_of(op, begin)
+    cdef vreal by = vset1(factor)
+    if dx == NULL:
+        return
+    if factor == 1:
+        memcpy(dx, dy, n * sizeof(real))
+        return
+    while i < n:
+        store_first(dx + i, by * load_first(dy + i, n - i), n - i)
+        i += VL
+
+
+# ---- add, subtract, average ------------------------------------------------------------------------
+
+cdef inline vreal sum_of_pair(vreal a, vreal b) noexcept nogil:
+    return a + b
+
+
+cdef inline vreal difference_of_pair(vreal a, vreal b) noexcept nogil:
+    return a - b
+
+
+cdef void add_op_measure(Op* op) noexcept nogil:
+    cdef Py_ssize_t k
+    op.parameter_reals = 0 if reads_one_size(op) else -1
+    op.work_per_row = <double>(op.n_reads * row_reals(op))
+    for k in range(op.n_reads):
+        op.reads[k].place_in_dy = 0
+
+
+cdef void add_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    fold_reads(sum_of_pair, op, begin, end)
+
+
+cdef void add_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t k
+    for k in range(op.n_reads - 1, -1, -1):
+        scale_dy(op, k, begin, end, 1)
+        finish_dx(op, k, begin, end)
+
+
+cdef void subtract_op_measure(Op* op) noexcept nogil:
+    op.parameter_reals = 0 if reads_one_size(op) and op.n_reads == 2 else -1
+    op.work_per_row = <double>(2 * row_reals(op))
+    op.reads[0].place_in_dy = 0
+
+
+cdef void subtract_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    fold_reads(difference_of_pair, op, begin, end)
+
+
+cdef void subtract_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    scale_dy(op, 1, begin, end, -1)
+    finish_dx(op, 1, begin, end)
+    scale_dy(op, 0, begin, end, 1)
+    finish_dx(op, 0, begin, end)
+
+
+cdef void average_op_measure(Op* op) noexcept nogil:
+    op.parameter_reals = 0 if reads_one_size(op) else -1
+    op.work_per_row = <double>(op.n_reads * row_reals(op))
+
+
+cdef void average_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t n = (end - begin) * row_reals(op), i = 0
+    cdef real* y = y_of(op, begin)
+    cdef vreal count = vset1(<real>op.n_reads)
+    fold_reads(sum_of_pair, op, begin, end)
+    while i < n:
+        store_first(y + i, load_first(y + i, n - i) / count, n - i)
+        i += VL
+
+
+cdef void average_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t k
+    for k in range(op.n_reads - 1, -1, -1):
+        scale_dy(op, k, begin, end, <real>1 / <real>op.n_reads)
+        finish_dx(op, k, begin, end)
+
+
+# ---- multiply --------------------------------------------------------------------------------------
+
+cdef inline vreal product_of_pair(vreal a, vreal b) noexcept nogil:
+    return a * b
+
+
+cdef void merge_op_measure(Op* op) noexcept nogil:
+    op.parameter_reals = 0 if reads_one_size(op) else -1
+    op.work_per_row = <double>(op.n_reads * row_reals(op))
+
+
+cdef void multiply_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    fold_reads(product_of_pair, op, begin, end)
+
+
+# dx_k = dy times all that is read but x_k: no division, which a 0 would spoil.
+cdef void multiply_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t n = (end - begin) * row_reals(op), i, j, k
+    cdef const real* dy = dy_of(op, begin)
+    cdef real* dx
+    cdef vreal product
+    for k in range(op.n_reads - 1, -1, -1):
+        dx = dx_to_write(op, k, begin)
+        i = 0
+        while dx != NULL and i < n:
+            product = load_first(dy + i, n - i)
+            for j in range(op.n_reads):
+                if j != k:
+                    product = product * load_first(read_of(op, j, begin) + i, n - i)
+            store_first(dx + i, without_traces(product), n - i)
+            i += VL
+        finish_dx(op, k, begin, end)
+
+
+# ---- maximum, minimum: NaN where one of them is ----------------------------------------------------
+
+cdef inline vreal larger_of_pair(vreal a, vreal b) noexcept nogil:
+    return vselect(vor(vle(b, a), vnot(veq(a, a))), a, b)
+
+
+cdef inline vreal smaller_of_pair(vreal a, vreal b) noexcept nogil:
+    return vselect(vor(vle(a, b), vnot(veq(a, a))), a, b)
+
+
+cdef void maximum_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    fold_reads(larger_of_pair, op, begin, end)
+
+
+cdef void minimum_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    fold_reads(smaller_of_pair, op, begin, end)
+
+
+# Of two that are equal each has half of the gradient, pair by pair from the first on, as in Keras.
+cdef inline void choose_backward(const pair_rule rule, const Op* op, Py_ssize_t begin,
+                                 Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t n = (end - begin) * row_reals(op), i, j, k
+    cdef const real* dy = dy_of(op, begin)
+    cdef real* dx
+    cdef vreal share, before, x
+    for k in range(op.n_reads - 1, -1, -1):
+        dx = dx_to_write(op, k, begin)
+        i = 0
+        while dx != NULL and i < n:
+            share = load_first(dy + i, n - i)
+            before = load_first(read_of(op, 0, begin) + i, n - i)
+            for j in range(1, k):
+                before = rule(before, load_first(read_of(op, j, begin) + i, n - i))
+            if k > 0:
+                x = load_first(read_of(op, k, begin) + i, n - i)
+                share = chosen_share(rule, share, x, before)
+                before = rule(before, x)
+            for j in range(k + 1, op.n_reads):
+                x = load_first(read_of(op, j, begin) + i, n - i)
+                share = chosen_share(rule, share, before, x)
+                before = rule(before, x)
+            store_first(dx + i, share, n - i)
+            i += VL
+        finish_dx(op, k, begin, end)
+
+
+# What of share goes to a, of which and `other` the rule chose one.
+cdef inline vreal chosen_share(const pair_rule rule, vreal share, vreal a, vreal other) noexcept nogil:
+    cdef vreal half = vselect(veq(a, other), vset1(<real>0.5) * share, vzero())
+    return vselect(vand(veq(rule(a, other), a), vnot(veq(a, other))), share, half)
+
+
+cdef void maximum_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    choose_backward(larger_of_pair, op, begin, end)
+
+
+cdef void minimum_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    choose_backward(smaller_of_pair, op, begin, end)
+
+
+# ---- concatenate: each line of y is a line of each that is read, one after the other ---------------
+
+cdef void concatenate_op_measure(Op* op) noexcept nogil:
+    cdef Py_ssize_t k, width = 0
+    for k in range(op.n_reads):
+        if op.lines == 1:
+            op.reads[k].place_in_dy = width
+        if op.reads[k].width % op.lines:
+            width = -1
+            break
+        width += op.reads[k].width // op.lines
+    op.parameter_reals = 0 if width == op.outputs and op.n_variables == 0 else -1
+    op.work_per_row = <double>row_reals(op)
+
+
+# Lines of `width`, `from_stride` apart, become lines that are `to_stride` apart.
+cdef inline void copy_lines(real* to, Py_ssize_t to_stride, const real* come, Py_ssize_t from_stride,
+                            Py_ssize_t width, Py_ssize_t lines) noexcept nogil:
+    cdef Py_ssize_t line
+    for line in range(lines):
+        memcpy(to + line * to_stride, come + line * from_stride, width * sizeof(real))
+
+
+cdef void concatenate_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t k, width
+    cdef real* y = y_of(op, begin)
+    for k in range(op.n_reads):
+        width = op.reads[k].width // op.lines
+        copy_lines(y, op.outputs, read_of(op, k, begin), width, width, (end - begin) * op.lines)
+        y += width
+
+
+cdef void concatenate_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t k, width
+    cdef const real* dy = dy_of(op, begin) + op.outputs
+    cdef real* dx
+    for k in range(op.n_reads - 1, -1, -1):
+        width = op.reads[k].width // op.lines
+        dy -= width
+        dx = dx_to_write(op, k, begin)
+        if dx != NULL:
+            copy_lines(dx, width, dy, op.outputs, width, (end - begin) * op.lines)
+        finish_dx(op, k, begin, end)

@@ -1,0 +1,35 @@
+# The gradient by a value that ops read: where a backward pass ends.
+
+# dx (rows, width) += part, whose rows are `stride` apart.
+cdef void add_part_of_dx(real* dx, const real* part, Py_ssize_t stride, Py_ssize_t rows,
+                         Py_ssize_t width) noexcept nogil:
+    cdef Py_ssize_t i, row
+    if stride == width:
+        width *= rows
+        rows = 1
+    for row in range(rows):
+        i = 0
+        while i + VL <= width:
+            vstore(dx + i, vload(dx + i) + vload(part + i))
+            i += VL
+        if i < width:
+            store_first(dx + i, load_first(dx + i, width - i) + load_first(part + i, width - i), width - i)
+        dx += width
+        part += stride
+
+
+# Every backward finishes rows [begin, end) of each dx with this: once the other readers' parts are in it they
+# become the dz of the op that made the value. Without an op (NULL) there is nothing to finish.
+cdef inline void finish_dx(const Op* op, Py_ssize_t k, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef const Read* read
+    cdef const Read* other
+    if op == NULL or not op.reads[k].is_first:
+        return
+    read = &op.reads[k]
+    other = read.next
+    while other != NULL:
+        add_part_of_dx(rows_of(read.dx, begin, read.width), rows_of(other.dx, begin, other.dx_stride),
+                       other.dx_stride, end - begin, read.width)
+        other = other.next
+    if read.maker != NULL and read.maker.to_dz != NULL:
+        read.maker.to_dz(read.maker, begin, end)

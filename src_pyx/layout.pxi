@@ -1,0 +1,356 @@
+# Building a plan: ops that know their sizes and whom they read, over one arena.
+
+# Pieces [begin, end) of an op's parameters.
+cdef struct Pieces:
+    Py_ssize_t begin
+    Py_ssize_t end
+
+
+# Where gradients go that come chunk by chunk, or from several ops.
+cdef struct Total:
+    char* gradients
+    char* excess                 # what rounding took from them ...
+    char* chunk                  # ... and room for those of one chunk
+
+
+# What a network is given: an array of rows.
+cdef struct Feed:
+    Py_ssize_t width             # reals of a row
+    char* rows                   # room for those picked from the data
+    char* dx                     # the gradient by them; NULL: nobody wants it
+
+
+cdef class Layout:
+    """The ops of one network, in an order in which they can run, and all the memory that they work in.
+
+    Parameters
+    ----------
+    As `Plan`'s.
+    """
+
+    cdef const KernelTable* table
+    cdef Address parameters, gradients
+    cdef bint trains
+    cdef char* memory
+    cdef readonly Py_ssize_t arena_bytes
+    cdef readonly Py_ssize_t rows
+    cdef int threads                    # of the budget
+    cdef readonly int members           # the largest team
+    cdef double work_per_row            # of a forward pass, in multiply-adds
+    cdef Py_ssize_t slices              # of a batch of `rows`
+    cdef int matmul_parts               # 0 where they make no difference
+    cdef Py_ssize_t row_step
+    cdef Py_ssize_t room                # rows of the arena that are one member's
+    cdef Py_ssize_t capacity            # rows of the arena
+    cdef Py_ssize_t n_feeds, n_ops, n_reads, n_parameters
+    cdef Py_ssize_t slice_rows          # the fewest of a slice
+    cdef Feed* feeds
+    cdef Op* ops                        # each member's, one after the other
+    cdef Read* reads                    # likewise: those of the first op, then those of the second ...
+    cdef Read** feed_reads              # likewise: each feed's first reader; NULL
+    cdef Py_ssize_t* offsets            # where each op's parameters begin in the flat vector
+    cdef Py_ssize_t* earlier_user       # of each op's parameters: the op before it that has the same; -1: none
+    cdef bint* is_last_user             # whether no op after it has the same
+    cdef Py_ssize_t workspace_bytes     # of each member
+    cdef char* workspaces
+    cdef char* targets                  # gathered rows of y
+    cdef double* values                 # the loss of each row
+    cdef char* slice_gradients          # of each slice
+    cdef char* chunks                   # for each member, or for all, the excess and one chunk of a Total
+
+    cdef build(self, specs, inputs, bint input_gradient, bint kept):
+        """All but the arena; raises ValueError where things do not add up."""
+        self.n_feeds, self.n_ops = len(inputs), len(specs)
+        if self.n_feeds < 1 or self.n_ops < 1:
+            raise ValueError(f"specs: got {self.n_ops} ops and {self.n_feeds} inputs, expected some of both")
+        for spec in specs:
+            self.n_reads += len(spec.reads)
+        self.feeds = <Feed*>room_for(self.n_feeds, sizeof(Feed))
+        self.offsets = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
+        self.earlier_user = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
+        self.is_last_user = <bint*>room_for(self.n_ops, sizeof(bint))
+        self.weigh(specs, inputs)
+        self.divide(kept)
+        self.ops = <Op*>room_for(self.members * self.n_ops, sizeof(Op))
+        self.reads = <Read*>room_for(self.members * self.n_reads, sizeof(Read))
+        self.feed_reads = <Read**>room_for(self.members * self.n_feeds, sizeof(Read*))
+        self.describe(specs, input_gradient)
+        self.measure()
+        for i, spec in enumerate(specs):
+            if self.ops[i].parameter_reals < 0:
+                raise ValueError(f"specs: got {spec}, expected sizes that suit its kind")
+            if self.ops[i].parameter_reals != sum(spec.variables):
+                raise ValueError(f"specs: got {spec}, expected {self.ops[i].parameter_reals} parameters")
+        self.arena_bytes = <Py_ssize_t>(<uintptr_t>self.place(NULL))
+
+    def __dealloc__(self):
+        free(self.feeds)
+        free(self.ops)
+        free(self.reads)
+        free(self.feed_reads)
+        free(self.offsets)
+        free(self.earlier_user)
+        free(self.is_last_user)
+        free(self.memory)
+
+    cdef weigh(self, specs, inputs):
+        """How wide all values are, and how many parameters there are."""
+        cdef Py_ssize_t i, end, total = 0
+        widths = [int(width) for width in inputs]
+        for i in range(self.n_feeds):
+            self.feeds[i].width = widths[i]
+        for i, spec in enumerate(specs):
+            if spec.outputs < 1 or spec.lines < 1 or min(spec.variables, default=1) < 1:
+                raise ValueError(f"specs: got {spec}, expected sizes of at least 1")
+            if not spec.reads or not 0 <= min(spec.reads) <= max(spec.reads) < len(widths):
+                raise ValueError(f"specs: got {spec}, expected to read some of {len(widths)} values")
+            if widths[spec.reads[0]] % spec.lines:
+                raise ValueError(f"specs: got {spec}, expected lines that {widths[spec.reads[0]]} inputs make up")
+            self.offsets[i] = spec.offset
+            end = spec.offset + sum(spec.variables)
+            expect("parameters", self.parameters, end * self.table.real_bytes)
+            expect("gradients", self.gradients, end * self.table.real_bytes)
+            self.n_parameters = max(self.n_parameters, end)
+            widths.append(spec.lines * spec.outputs)
+        if min(widths) < 1:
+            raise ValueError(f"inputs: got {inputs}, expected widths of at least 1")
+        self.find_users(specs)
+        self.slice_rows = max(<Py_ssize_t>MIN_SLICE_ROWS, self.n_parameters // <Py_ssize_t>sum(widths))
+
+    cdef find_users(self, specs):
+        """Who has the same parameters."""
+        users = {}
+        for i, spec in enumerate(specs):
+            self.is_last_user[i] = True
+            self.earlier_user[i] = -1
+            if not spec.variables:
+                continue
+            earlier = users.get(spec.offset)
+            if earlier is not None:
+                if specs[earlier].variables != spec.variables or specs[earlier].kind != spec.kind:
+                    raise ValueError(f"specs: got {spec}, expected parameters of its own or those of "
+                                     f"{specs[earlier]}")
+                self.earlier_user[i] = earlier
+                self.is_last_user[earlier] = False
+            users[spec.offset] = i
+
+    cdef divide(self, bint kept):
+        """How many threads can be of use, and the rows that each has in the arena."""
+        self.members = <int>max(1, min(self.threads, <Py_ssize_t>MAX_MEMBERS))
+        self.slices = 1
+        if kept:
+            self.room = self.rows
+        elif not self.trains:
+            self.room = min(self.rows, <Py_ssize_t>CHUNK_ROWS)
+        else:
+            self.slices = self.slices_of(self.rows)
+            if self.slices > 1:
+                self.members = <int>min(<Py_ssize_t>self.members, self.slices)
+                self.room = CHUNK_ROWS
+            else:
+                self.room = min(self.rows, <Py_ssize_t>WHOLE_ROWS)
+
+    @cython.final
+    cdef Py_ssize_t slices_of(self, Py_ssize_t rows) noexcept nogil:
+        """Into how many slices a batch is cut: 1 (whole) unless activations outweigh the gradients."""
+        if rows < 2 * self.slice_rows or self.n_parameters > SLICED_PARAMETERS:
+            return 1
+        return min(rows // self.slice_rows, <Py_ssize_t>MAX_SLICES)
+
+    cdef describe(self, specs, bint input_gradient):
+        cdef Op* op
+        cdef const OpKind* kind
+        cdef Py_ssize_t i
+        cdef Read* read = self.reads
+        for i, spec in enumerate(specs):
+            op = &self.ops[i]
+            kind = <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
+            op.measure = kind.measure
+            op.prepare = kind.prepare
+            op.forward = kind.forward
+            op.to_dz = kind.to_dz
+            op.backward = kind.backward
+            op.gradient = kind.gradient
+            op.lines = spec.lines
+            op.outputs = spec.outputs
+            op.n_variables = copy_sizes(op.variables, OP_VARIABLES, spec, spec.variables)
+            copy_sizes(op.sizes, OP_SIZES, spec, spec.sizes)
+            copy_numbers(op.options, OP_OPTIONS, spec.kind, spec.options)
+            op.matmul_parts = self.matmul_parts
+            op.activation = <const Activation*>find(self.table.activations, sizeof(Activation),
+                                                    spec.activation.name)
+            copy_numbers(op.activation_options, OPTION_NUMBERS, spec.activation.name, spec.activation.options)
+            op.parameters = self.parameters.at + self.offsets[i] * self.table.real_bytes
+            op.trains = self.trains
+            if self.trains:
+                op.gradients = self.gradients.at + self.offsets[i] * self.table.real_bytes
+            op.n_reads, op.reads = len(spec.reads), read
+            read += op.n_reads
+        self.link(specs, input_gradient)
+        for i in range(self.n_ops):
+            self.ops[i].inputs = self.ops[i].reads[0].width // self.ops[i].lines
+
+    cdef link(self, specs, bint input_gradient):
+        """Says which ops read what, and what gradients are wanted."""
+        cdef Py_ssize_t i, k, number
+        cdef Op* op
+        cdef Read* read = self.reads
+        latest = {}                     # each value's latest reader, by its place in `reads`
+        wanted = [self.trains and input_gradient] * self.n_feeds
+        for i, spec in enumerate(specs):
+            op = &self.ops[i]
+            for k in range(op.n_reads):
+                number = spec.reads[k]
+                read.place_in_dy = -1
+                read.is_first = number not in latest
+                read.is_wanted = wanted[number]
+                if number < self.n_feeds:
+                    read.width = self.feeds[number].width
+                else:
+                    read.maker = &self.ops[number - self.n_feeds]
+                    read.width = read.maker.lines * read.maker.outputs
+                if not read.is_first:
+                    self.reads[<Py_ssize_t>latest[number]].next = read
+                elif number < self.n_feeds:
+                    self.feed_reads[number] = read
+                latest[number] = read - self.reads
+                op.wants_dx = op.wants_dx or read.is_wanted
+                read += 1
+            wanted.append(self.trains and (bool(spec.variables) or op.wants_dx))
+
+    cdef void measure(self) noexcept nogil:
+        """What each op wants, once more where the members' rows must begin further apart for that."""
+        cdef Py_ssize_t i, shares = self.members if not self.trains or self.slices > 1 else 1
+        # A smaller batch may be too small for slices; then all of it is in the arena.
+        cdef Py_ssize_t fewest = min(self.rows, 2 * self.slice_rows) if self.slices > 1 else 0
+        cdef Op* op
+        while True:
+            self.capacity = max(shares * self.room, fewest)
+            self.work_per_row = 0.0
+            self.row_step = ROW_STEP
+            for i in range(self.n_ops):
+                op = &self.ops[i]
+                op.rows = self.capacity
+                op.measure(op)
+                self.work_per_row += op.work_per_row
+                self.row_step = max(self.row_step, op.row_step)
+                self.workspace_bytes = max(self.workspace_bytes, op.workspace_reals * self.table.real_bytes)
+            if self.row_step == ROW_STEP or self.room % self.row_step == 0:
+                return
+            self.room += self.row_step - self.room % self.row_step
+
+    cdef lay_out(self):
+        """Allocates the arena, whose bytes `place` counted with no memory behind it, and hands it out."""
+        cdef int member
+        self.memory = <char*>calloc(self.arena_bytes + ALIGNMENT, 1)
+        if self.memory == NULL:
+            raise MemoryError(f"no {self.arena_bytes:,} bytes for batches of {self.rows} rows")
+        fw_want_huge_pages(self.memory, self.arena_bytes + ALIGNMENT)
+        self.place(self.memory + ALIGNMENT - <uintptr_t>self.memory % ALIGNMENT)
+        for member in range(1, self.members):
+            self.copy_to(member)
+
+    cdef char* place(self, char* at):
+        cdef Py_ssize_t bytes = self.table.real_bytes, row_bytes = self.capacity * bytes, i, k
+        cdef Py_ssize_t shares
+        cdef Op* op
+        cdef Read* read
+        for i in range(self.n_feeds):
+            self.feeds[i].rows = take(&at, row_bytes * self.feeds[i].width)
+            if self.feed_reads[i] != NULL and self.feed_reads[i].is_wanted:
+                self.feeds[i].dx = take(&at, row_bytes * self.feeds[i].width)
+        self.targets = take(&at, row_bytes * width_of(&self.ops[self.n_ops - 1]))
+        self.values = <double*>take(&at, self.capacity * sizeof(double))
+        if self.slices > 1:
+            self.slice_gradients = take(&at, self.slices * self.n_parameters * bytes)
+        if self.adds_up():
+            shares = self.members if self.slices > 1 else 1
+            self.chunks = take(&at, shares * 2 * self.n_parameters * bytes)
+        self.workspaces = take(&at, self.members * self.workspace_bytes)
+        for i in range(self.n_ops):
+            op = &self.ops[i]
+            op.y = take(&at, row_bytes * width_of(op))
+            op.prepared = take(&at, op.prepared_reals * bytes)
+            op.workspace = self.workspaces
+            if self.trains:
+                if op.wants_dx or op.n_variables > 0:
+                    op.dy = take(&at, row_bytes * width_of(op))
+                op.saved = take(&at, row_bytes * op.saved_per_row)
+                op.scratch = take(&at, op.scratch_reals * bytes)
+            for k in range(op.n_reads):
+                read = &op.reads[k]
+                if read.maker != NULL:
+                    read.x = read.maker.y
+                if not read.is_wanted:
+                    continue
+                read.dx_stride = read.width
+                if read.is_first:
+                    # Of a feed: below.
+                    read.dx = NULL if read.maker == NULL else read.maker.dy
+                elif read.place_in_dy >= 0:
+                    read.dx = <char*>op.dy + read.place_in_dy * bytes
+                    read.dx_stride = width_of(op)
+                else:
+                    read.dx = take(&at, row_bytes * read.width)
+        for i in range(self.n_feeds):
+            read = self.feed_reads[i]
+            if read != NULL:
+                read.dx = self.feeds[i].dx
+            while read != NULL:
+                read.x = self.feeds[i].rows
+                read = <Read*>read.next
+        return at
+
+    cdef void copy_to(self, int member) noexcept nogil:
+        """Gives this member ops of its own, which read each other."""
+        cdef Op* ops = self.ops + member * self.n_ops
+        cdef Read* reads = self.reads + member * self.n_reads
+        cdef Py_ssize_t i
+        memcpy(ops, self.ops, self.n_ops * sizeof(Op))
+        memcpy(reads, self.reads, self.n_reads * sizeof(Read))
+        for i in range(self.n_ops):
+            ops[i].reads = reads + (self.ops[i].reads - self.reads)
+            ops[i].workspace = self.workspaces + member * self.workspace_bytes
+        for i in range(self.n_reads):
+            if reads[i].maker != NULL:
+                reads[i].maker = ops + (reads[i].maker - self.ops)
+            if reads[i].next != NULL:
+                reads[i].next = reads + (reads[i].next - self.reads)
+        for i in range(self.n_feeds):
+            if self.feed_reads[i] != NULL:
+                self.feed_reads[member * self.n_feeds + i] = reads + (self.feed_reads[i] - self.reads)
+
+    cdef bint adds_up(self) noexcept nogil:
+        """Whether gradients are added up from those of several chunks, or of several ops."""
+        cdef Py_ssize_t i
+        if not self.trains:
+            return False
+        for i in range(self.n_ops):
+            if self.earlier_user[i] >= 0:
+                return True
+        if self.slices > 1:
+            return (self.rows + self.slices - 1) // self.slices > self.room
+        return self.rows > WHOLE_ROWS
+
+
+cdef inline Py_ssize_t width_of(const Op* op) noexcept nogil:
+    """Reals of a row of y."""
+    return op.lines * op.outputs
+
+
+cdef void* room_for(Py_ssize_t count, size_t size) except NULL:
+    """Zeros for so many of that size, and one more."""
+    cdef void* room = calloc(count + 1, size)
+    if room == NULL:
+        raise MemoryError()
+    return room
+
+
+cdef Py_ssize_t copy_sizes(Py_ssize_t* to, Py_ssize_t room, spec, given) except -1:
+    """The sizes of an op, if there are no more than fit; returns how many."""
+    cdef Py_ssize_t i
+    if len(given) > room:
+        raise ValueError(f"specs: got {spec}, expected at most {room} sizes of a kind")
+    for i in range(len(given)):
+        to[i] = given[i]
+    return len(given)

@@ -1,0 +1,495 @@
+# Running a plan: what each member of a team does with its rows and with its pieces of the parameters.
+
+# One call's work, as all members see it.
+cdef struct Job:
+    const char** x               # each input's data
+    const char* y
+    const char* dy               # the gradient that a kept batch starts from
+    char* out                    # predictions, or NULL
+    char** dx                    # each input's gradient, some of which may be NULL; or NULL
+    const int64_t* order         # rows in the order of training; NULL: as they are
+    Py_ssize_t first
+    Py_ssize_t last
+    Py_ssize_t batch_size
+    double seconds
+    double until
+    double loss
+    Sums* sums                   # NULL: nobody wants them
+    bint stop
+    fw_shared[LINE] interrupted  # 1: by a signal's handler, whose exception is pending
+    fw_shared[LINE] taken        # chunks that members have taken on ...
+    fw_shared[LINE] merged       # ... and whose sums are in the plan's
+
+
+cdef class Runner(Layout):
+    """Runs the ops, batch by batch."""
+
+    cdef Address state, update_options
+    cdef fw_shared[LINE] allowed        # threads of the budget that are granted for now
+    cdef double grain
+    cdef Py_ssize_t n_loss_ops          # how many ops stand before the loss
+    cdef double[MAX_SLICES] slice_loss
+    cdef const Loss* loss
+    cdef double[OPTION_NUMBERS] loss_options
+    cdef Py_ssize_t target_bytes        # of one row
+    cdef Meter meter
+    cdef const Update* update
+    cdef Job job
+    cdef double next_look               # for signals
+    cdef Contest contest
+    cdef ModelLock lock
+
+    # ---- how the work is divided -------------------------------------------------------------------
+
+    cdef Py_ssize_t rows_at_a_time(self, Py_ssize_t rows) noexcept nogil:
+        """Of a batch, or in inference of all there are: it decides how ops go about them."""
+        cdef Py_ssize_t slices
+        if not self.trains:
+            return min(rows, <Py_ssize_t>CHUNK_ROWS)
+        slices = self.slices_of(rows)
+        if slices == 1:
+            return min(rows, <Py_ssize_t>WHOLE_ROWS)
+        return min((rows + slices - 1) // slices, <Py_ssize_t>CHUNK_ROWS)
+
+    cdef int team_for(self, double work, Py_ssize_t units, int threads) noexcept nogil:
+        """Members that `work` multiply-adds in so many units repay, of `threads` that are allowed."""
+        cdef Py_ssize_t members = min(<Py_ssize_t>threads, units)
+        if self.grain > 0.0 and work < self.grain * members:
+            members = <Py_ssize_t>(work / self.grain)
+        return <int>max(members, <Py_ssize_t>1)
+
+    cdef Py_ssize_t share_of(self, Py_ssize_t rows, int member, int members) noexcept nogil:
+        """Where the rows of a member begin; those of the last one end at share_of(rows, members, members)."""
+        if member == 0:
+            return 0
+        if member == members:
+            return rows
+        return min(rows, (rows * member // members + self.row_step // 2) // self.row_step * self.row_step)
+
+    cdef Pieces pieces_of(self, Py_ssize_t i, int member, Team* team) noexcept nogil:
+        """The pieces of op i that are this member's."""
+        return Pieces(self.first_piece(i, member, team.members), self.first_piece(i, member + 1, team.members))
+
+    cdef Py_ssize_t first_piece(self, Py_ssize_t i, int member, int members) noexcept nogil:
+        cdef const Op* op = &self.ops[i]
+        cdef Py_ssize_t share
+        # Without a division at both ends, which a step of one row would notice.
+        if member == 0 or op.pieces == 0:
+            return 0
+        if member == members:
+            return op.pieces
+        share = max(<Py_ssize_t>0, self.n_parameters * member // members - self.offsets[i])
+        return min((share + op.piece_parameters - 1) // op.piece_parameters, op.pieces)
+
+    cdef Total total_of(self, char* gradients, Py_ssize_t share) noexcept nogil:
+        cdef Py_ssize_t size = self.n_parameters * self.table.real_bytes
+        cdef Total total = Total(gradients, NULL, NULL)
+        if self.chunks != NULL:
+            total.excess = self.chunks + 2 * share * size
+            total.chunk = total.excess + size
+        return total
+
+    # ---- rows --------------------------------------------------------------------------------------
+
+    cdef void load(self, int member, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """Rows [first, ...) of the data, in training in its order, become rows [begin, end) of the arena."""
+        cdef const Job* job = &self.job
+        cdef Py_ssize_t bytes = self.table.real_bytes, row_bytes, i
+        for i in range(self.n_feeds):
+            row_bytes = self.feeds[i].width * bytes
+            if job.order == NULL:
+                self.give_x(member, i, <const char*>(<uintptr_t>job.x[i] + (first - begin) * row_bytes))
+            else:
+                self.give_x(member, i, self.feeds[i].rows)
+                gather(self.feeds[i].rows + begin * row_bytes, job.x[i], row_bytes, job.order, first,
+                       first + end - begin, job.last)
+        row_bytes = self.target_bytes
+        if job.order != NULL:
+            gather(self.targets + begin * row_bytes, job.y, row_bytes, job.order, first, first + end - begin,
+                   job.last)
+        elif job.y != NULL:
+            memcpy(self.targets + begin * row_bytes, job.y + first * row_bytes, (end - begin) * row_bytes)
+
+    cdef inline void give_x(self, int member, Py_ssize_t feed, const char* x) noexcept nogil:
+        """Has this member's ops read the feed at x."""
+        cdef Read* read = self.feed_reads[member * self.n_feeds + feed]
+        while read != NULL:
+            read.x = x
+            read = <Read*>read.next
+
+    cdef void run_forward(self, Op* ops, Py_ssize_t begin_op, Py_ssize_t end_op, Py_ssize_t begin,
+                          Py_ssize_t end) noexcept nogil:
+        cdef Py_ssize_t i
+        for i in range(begin_op, end_op):
+            ops[i].forward(&ops[i], begin, end)
+
+    cdef void measure_loss(self, Op* ops, Py_ssize_t begin, Py_ssize_t end, double scale,
+                           bint with_gradient) noexcept nogil:
+        """The loss of each row and, times scale, its gradient by what backward starts from."""
+        cdef Op* op = &ops[self.n_loss_ops - 1]
+        cdef Py_ssize_t row_bytes = width_of(op) * self.table.real_bytes
+        cdef char* dy = <char*>op.dy + begin * row_bytes if with_gradient and op.dy != NULL else NULL
+        self.loss.compute(self.values + begin, dy, <char*>op.y + begin * row_bytes,
+                          self.targets + begin * self.target_bytes, end - begin, width_of(op),
+                          self.loss_options, scale)
+        if dy != NULL and op.to_dz != NULL:
+            op.to_dz(op, begin, end)
+
+    cdef void run_backward(self, Op* ops, Py_ssize_t i, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        if ops[i].wants_dx:
+            ops[i].backward(&ops[i], begin, end)
+
+    cdef void measure_metrics(self, Op* ops, double* state, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        cdef Op* last = &ops[self.n_ops - 1]
+        if self.meter.count > 0 and self.job.sums != NULL:
+            self.run_forward(ops, self.n_loss_ops, self.n_ops, begin, end)
+            add_rows(&self.meter, state, <char*>last.y + begin * width_of(last) * self.table.real_bytes,
+                     self.targets + begin * self.target_bytes, end - begin)
+
+    # ---- one batch ---------------------------------------------------------------------------------
+
+    cdef double run_rows(self, int member, Team* team, Py_ssize_t first, Py_ssize_t rows,
+                         Py_ssize_t* left) noexcept nogil:
+        """All that a batch's rows have to do. Returns its mean loss to every member.
+
+        What is left for `renew` are the gradients of the last `left` rows, which are in the arena, or
+        (0) the sum of the slices' gradients.
+        """
+        cdef Op* ops = self.ops + member * self.n_ops
+        cdef Py_ssize_t slices = self.slices_of(rows)
+        if slices > 1:
+            left[0] = 0
+            return self.run_slices(ops, member, team, first, rows, slices)
+        return self.run_whole(ops, member, team, first, rows, left)
+
+    cdef double run_whole(self, Op* ops, int member, Team* team, Py_ssize_t first, Py_ssize_t rows,
+                          Py_ssize_t* left) noexcept nogil:
+        cdef Py_ssize_t done = 0, chunk, begin, end, i
+        cdef Pieces own
+        cdef Total sums = self.total_of(self.gradients.at, 0)
+        cdef double total = 0.0
+        while True:
+            # Never more, though there may be room: some kernels' sums depend on where chunks begin.
+            chunk = min(rows - done, min(self.capacity, <Py_ssize_t>WHOLE_ROWS))
+            begin = self.share_of(chunk, member, team.members)
+            end = self.share_of(chunk, member + 1, team.members)
+            self.load(member, first + done + begin, begin, end)
+            if begin < end:
+                self.run_forward(ops, 0, self.n_loss_ops, begin, end)
+                self.measure_loss(ops, begin, end, 1.0 / rows, True)
+                for i in range(self.n_loss_ops - 1, -1, -1):
+                    self.run_backward(ops, i, begin, end)
+                self.give_dx(first + done + begin, begin, end)
+            if member == 0 and done + chunk < rows:
+                self.look_for_signals()
+            meet(team)
+            if self.is_interrupted():
+                return 0.0
+            total += sum_of(self.values, chunk)
+            if member == 0 and self.job.sums != NULL:
+                self.measure_metrics(ops, self.job.sums.metrics, 0, chunk)
+            done += chunk
+            if done == rows:
+                left[0] = chunk
+                return total / rows
+            for i in range(self.n_loss_ops):
+                own = self.pieces_of(i, member, team)
+                if own.begin < own.end:
+                    self.add_gradient(&ops[i], i, &sums, 0, chunk, own, done == chunk, False)
+            meet(team)
+
+    cdef double run_slices(self, Op* ops, int member, Team* team, Py_ssize_t first, Py_ssize_t rows,
+                           Py_ssize_t slices) noexcept nogil:
+        cdef Py_ssize_t part, last_part = slices * (member + 1) // team.members
+        cdef double total = 0.0
+        for part in range(slices * member // team.members, last_part):
+            self.run_slice(ops, member, part, first, rows, slices)
+        meet(team)
+        if self.is_interrupted():
+            return 0.0
+        for part in range(slices):
+            total += self.slice_loss[part]
+            if member == 0 and self.job.sums != NULL:
+                merge_part(&self.meter, self.job.sums.metrics, part)
+        return total / rows
+
+    cdef void run_slice(self, Op* ops, int member, Py_ssize_t part, Py_ssize_t first, Py_ssize_t rows,
+                        Py_ssize_t slices) noexcept nogil:
+        cdef Py_ssize_t done = rows * part // slices, last = rows * (part + 1) // slices
+        cdef Py_ssize_t begin = member * self.room, end, i
+        cdef Total sums = self.total_of(self.slice_gradients + part * self.n_parameters * self.table.real_bytes, member)
+        cdef bint is_first = True, is_last
+        cdef double total = 0.0
+        forget_part(&self.meter, part)
+        while done < last and not self.is_interrupted():
+            end = begin + min(self.room, last - done)
+            is_last = done + end - begin == last
+            self.load(member, first + done, begin, end)
+            self.run_forward(ops, 0, self.n_loss_ops, begin, end)
+            self.measure_loss(ops, begin, end, 1.0 / rows, True)
+            total += sum_of(self.values + begin, end - begin)
+            self.measure_metrics(ops, part_of(&self.meter, part), begin, end)
+            for i in range(self.n_loss_ops - 1, -1, -1):
+                self.run_backward(ops, i, begin, end)
+                if ops[i].pieces > 0:
+                    self.add_gradient(&ops[i], i, &sums, begin, end, Pieces(0, ops[i].pieces), is_first, is_last)
+            self.give_dx(first + done, begin, end)
+            is_first = False
+            done += end - begin
+            if member == 0 and not is_last:
+                self.look_for_signals()
+        self.slice_loss[part] = total
+
+    cdef Pieces places_of(self, Py_ssize_t i, Pieces own) noexcept nogil:
+        """Where these pieces of op i's parameters begin and end in the flat vectors."""
+        cdef const Op* op = &self.ops[i]
+        cdef Py_ssize_t end = op.parameter_reals if own.end == op.pieces else own.end * op.piece_parameters
+        return Pieces(self.offsets[i] + own.begin * op.piece_parameters, self.offsets[i] + end)
+
+    cdef void add_gradient(self, Op* op, Py_ssize_t i, const Total* sums, Py_ssize_t begin, Py_ssize_t end,
+                           Pieces own, bint is_first, bint is_last) noexcept nogil:
+        """The gradient of op i from one chunk, rows [begin, end), of a batch that may have more.
+
+        A chunk's is one chain over its rows; chunks are added with compensation, since chains of any
+        length would lose any number of digits. So are several ops' that have the same parameters, the
+        last op's first, as backward comes by them.
+        """
+        cdef Py_ssize_t bytes = self.table.real_bytes, offset = self.offsets[i] * bytes
+        cdef Pieces places
+        is_first = is_first and self.is_last_user[i]
+        is_last = is_last and self.earlier_user[i] < 0
+        op.gradients = (sums.gradients if is_first else sums.chunk) + offset
+        op.gradient(op, begin, end, own.begin, own.end)
+        if is_first and is_last:
+            return
+        places = self.places_of(i, own)
+        if is_first:
+            memset(sums.excess + places.begin * bytes, 0, (places.end - places.begin) * bytes)
+        else:
+            self.table.add_part(sums.gradients, sums.excess, sums.chunk, places.begin, places.end, is_last)
+
+    cdef inline bint is_interrupted(self) noexcept nogil:
+        return fw_read(&self.job.interrupted[0]) != 0
+
+    cdef void look_for_signals(self) noexcept nogil:
+        """Now and then, by the caller's thread: says so where a signal's handler ends the call."""
+        cdef long forks
+        if self.is_interrupted() or fw_seconds() < self.next_look:
+            return
+        with gil:
+            forks = FORKS
+            if check_signals() == 0 and forks != FORKS:
+                PyErr_SetString(RuntimeError, "a signal's handler has forked in the middle of a call: this "
+                                "process has not the threads that it was shared with")
+            if PyErr_Occurred() != NULL:
+                fw_exchange(&self.job.interrupted[0], 1)
+        self.next_look = fw_seconds() + SIGNAL_SECONDS
+
+    cdef void give_dx(self, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """Gradients by rows [begin, end) of the arena become those by rows [first, ...) of the data."""
+        cdef Py_ssize_t row_bytes, i
+        if self.job.dx == NULL:
+            return
+        for i in range(self.n_feeds):
+            row_bytes = self.feeds[i].width * self.table.real_bytes
+            if self.job.dx[i] != NULL:
+                memcpy(self.job.dx[i] + first * row_bytes, self.feeds[i].dx + begin * row_bytes,
+                       (end - begin) * row_bytes)
+
+    cdef void renew(self, int member, Team* team, Py_ssize_t rows, Py_ssize_t left, const double* numbers,
+                    bint prepare) noexcept nogil:
+        """This member's pieces of the parameters: gradient, update (unless numbers is NULL), preparation."""
+        cdef Op* ops = self.ops + member * self.n_ops
+        cdef Op* op
+        cdef Pieces own, group, places
+        cdef Total sums = self.total_of(self.gradients.at, 0)
+        cdef Py_ssize_t slices = self.slices_of(rows), i, user, done, upto
+        for i in range(self.n_ops):
+            if not self.is_last_user[i]:
+                continue
+            op = &ops[i]
+            own = self.pieces_of(i, member, team)
+            while own.begin < own.end:
+                group = Pieces(own.begin, group_end(op, own))
+                places = self.places_of(i, group)
+                user = i
+                while user >= 0 and left > 0:
+                    done = 0
+                    while done < left:
+                        upto = min(left, done + WHOLE_ROWS)
+                        self.add_gradient(&ops[user], user, &sums, done, upto,
+                                          group, done == 0 and left == rows, upto == left)
+                        done = upto
+                    user = self.earlier_user[user]
+                if left == 0 and slices > 1:
+                    self.table.sum_parts(self.gradients.at, self.slice_gradients, self.n_parameters,
+                                         places.begin, places.end, slices)
+                if numbers != NULL:
+                    self.update.apply(self.parameters.at, self.gradients.at, self.state.at,
+                                      self.n_parameters, places.begin, places.end, numbers)
+                elif member == 0 and left > WHOLE_ROWS:
+                    self.look_for_signals()
+                if self.is_interrupted():
+                    return
+                user = i
+                while user >= 0 and prepare:
+                    if ops[user].prepare != NULL:
+                        ops[user].prepare(&ops[user], self.rows_at_a_time(rows), group.begin, group.end)
+                    user = self.earlier_user[user]
+                own.begin = group.end
+
+    cdef void prepare(self, int member, Team* team, Py_ssize_t rows) noexcept nogil:
+        """What depends on the parameters alone, before the first rows."""
+        cdef Op* op
+        cdef Pieces own
+        cdef Py_ssize_t i
+        for i in range(self.n_ops):
+            op = &self.ops[member * self.n_ops + i]
+            own = self.pieces_of(i, member, team)
+            if op.prepare != NULL and own.begin < own.end:
+                op.prepare(op, rows, own.begin, own.end)
+        meet(team)
+
+    # ---- what each member does ---------------------------------------------------------------------
+
+    cdef void train_share(self, int member, Team* team) noexcept nogil:
+        cdef Job* job = &self.job
+        cdef double[UPDATE_NUMBERS] numbers
+        cdef Py_ssize_t first = job.first, rows, left
+        cdef double loss
+        cdef bint last = False
+        cdef int unchecked = 1, patience = 1
+        memcpy(numbers, self.update_options.at, self.update_options.view.len)
+        self.prepare(member, team, self.rows_at_a_time(job.batch_size))
+        while not last:
+            rows = min(job.batch_size, job.last - first)
+            if member == 0 and unchecked == patience:
+                # Looking at the clock costs as much as a small step: look ever less often, as long as
+                # no more than a sixteenth of the time passes between two looks.
+                unchecked = 0
+                job.stop = fw_seconds() >= job.until or fw_read(&self.lock.waiting[0]) != 0
+                if patience < 64 and fw_seconds() < job.until - job.seconds * 15 / 16:
+                    patience *= 2
+            unchecked += 1
+            loss = self.run_rows(member, team, first, rows, &left)
+            if self.is_interrupted() or not isfinite(loss):
+                break
+            first += rows
+            # Known before the update, since what it would prepare for a next step may cost as much.
+            last = job.stop or first == job.last
+            if self.update.advance != NULL:
+                self.update.advance(numbers)
+            self.renew(member, team, rows, left, numbers, not last)
+            if member == 0 and job.sums != NULL:
+                job.sums.loss += loss * rows
+                job.sums.rows += rows
+            meet(team)
+        if member == 0:
+            memcpy(self.update_options.at, numbers, self.update_options.view.len)
+            job.first = first
+            job.loss = loss
+
+    cdef void gradient_share(self, int member, Team* team) noexcept nogil:
+        cdef Py_ssize_t left, rows = self.job.last
+        cdef double loss
+        self.prepare(member, team, self.rows_at_a_time(rows))
+        loss = self.run_rows(member, team, 0, rows, &left)
+        if self.is_interrupted():
+            return
+        self.renew(member, team, rows, left, NULL, False)
+        if member == 0:
+            self.job.loss = loss
+
+    cdef void infer_share(self, int member, Team* team) noexcept nogil:
+        """Chunk by chunk: predictions where `out` is given, loss and metrics where y is."""
+        cdef Job* job = &self.job
+        cdef Op* ops = self.ops + member * self.n_ops
+        cdef Op* final = &ops[self.n_ops - 1]
+        cdef Py_ssize_t out_bytes = width_of(final) * self.table.real_bytes
+        cdef Py_ssize_t begin = member * self.room, first, rows
+        cdef long chunk
+        self.prepare(member, team, self.rows_at_a_time(job.last))
+        while True:
+            chunk = fw_add(&job.taken[0], 1)
+            first = job.first + chunk * self.room
+            if first >= job.last:
+                break
+            rows = min(self.room, job.last - first)
+            self.load(member, first, begin, begin + rows)
+            if job.y != NULL:
+                self.run_forward(ops, 0, self.n_loss_ops, begin, begin + rows)
+                self.measure_loss(ops, begin, begin + rows, 1.0, False)
+                forget_part(&self.meter, member)
+                self.measure_metrics(ops, part_of(&self.meter, member), begin, begin + rows)
+                wait_until(&job.merged[0], chunk, team.spins)
+                if job.sums != NULL:
+                    job.sums.loss += sum_of(self.values + begin, rows)
+                    job.sums.rows += rows
+                    merge_part(&self.meter, job.sums.metrics, member)
+                fw_add(&job.merged[0], 1)
+            else:
+                self.run_forward(ops, 0, self.n_ops, begin, begin + rows)
+                memcpy(job.out + first * out_bytes, <char*>final.y + begin * out_bytes, rows * out_bytes)
+            if first + rows == job.last or fw_seconds() >= job.until or fw_read(&self.lock.waiting[0]) != 0:
+                break
+
+    cdef void forward_share(self, int member, Team* team) noexcept nogil:
+        cdef Op* ops = self.ops + member * self.n_ops
+        cdef Op* final = &ops[self.n_ops - 1]
+        cdef Py_ssize_t out_bytes = width_of(final) * self.table.real_bytes, rows = self.job.last, upto, i
+        cdef Py_ssize_t begin = self.share_of(rows, member, team.members), row_bytes
+        cdef Py_ssize_t end = self.share_of(rows, member + 1, team.members)
+        self.prepare(member, team, self.rows_at_a_time(rows))
+        for i in range(self.n_feeds):
+            row_bytes = self.feeds[i].width * self.table.real_bytes
+            memcpy(self.feeds[i].rows + begin * row_bytes, self.job.x[i] + begin * row_bytes,
+                   (end - begin) * row_bytes)
+            self.give_x(member, i, self.feeds[i].rows)
+        while begin < end and not self.is_interrupted():
+            upto = min(end, begin + LOOK_ROWS)
+            self.run_forward(ops, 0, self.n_ops, begin, upto)
+            begin = upto
+            if member == 0 and begin < end:
+                self.look_for_signals()
+        begin = self.share_of(rows, member, team.members)
+        memcpy(self.job.out + begin * out_bytes, <char*>final.y + begin * out_bytes, (end - begin) * out_bytes)
+
+    cdef void backward_share(self, int member, Team* team) noexcept nogil:
+        cdef Op* ops = self.ops + member * self.n_ops
+        cdef Op* final = &ops[self.n_ops - 1]
+        cdef Py_ssize_t dy_bytes = width_of(final) * self.table.real_bytes, rows = self.job.last, upto, i
+        cdef Py_ssize_t begin = self.share_of(rows, member, team.members)
+        cdef Py_ssize_t end = self.share_of(rows, member + 1, team.members)
+        for i in range(self.n_feeds):
+            self.give_x(member, i, self.feeds[i].rows)
+        memcpy(<char*>final.dy + begin * dy_bytes, self.job.dy + begin * dy_bytes, (end - begin) * dy_bytes)
+        while begin < end and not self.is_interrupted():
+            upto = min(end, begin + LOOK_ROWS)
+            if final.to_dz != NULL:
+                final.to_dz(final, begin, upto)
+            for i in range(self.n_ops - 1, -1, -1):
+                self.run_backward(ops, i, begin, upto)
+            self.give_dx(begin, begin, upto)
+            begin = upto
+            if member == 0 and begin < end:
+                self.look_for_signals()
+        meet(team)
+        if not self.is_interrupted():
+            self.renew(member, team, rows, rows, NULL, False)
+
+
+cdef inline Py_ssize_t group_end(const Op* op, Pieces own) noexcept nogil:
+    """Where the first group of these pieces ends."""
+    # Without a division for small networks.
+    if (own.end - own.begin) * op.piece_parameters <= GROUP_PARAMETERS:
+        return own.end
+    return own.begin + max(<Py_ssize_t>1, GROUP_PARAMETERS // op.piece_parameters)
+
+
+cdef inline double sum_of(const double* values, Py_ssize_t n) noexcept nogil:
+    cdef double[4] sums
+    cdef Py_ssize_t i
+    sums[0] = sums[1] = sums[2] = sums[3] = 0.0
+    for i in range(n):
+        sums[i % 4] += values[i]
+    return (sums[0] + sums[1]) + (sums[2] + sums[3])
