@@ -23,6 +23,8 @@ from fastweights.config import (
 
 __all__ = [
     "DivergenceError",
+    "Input",
+    "Model",
     "Sequential",
     "activations",
     "callbacks",
@@ -53,14 +55,17 @@ if TYPE_CHECKING:
         metrics,
         optimizers,
     )
+    from fastweights._tensors import Input
     from fastweights.gradient_check import check_gradients
-    from fastweights.models import Sequential
+    from fastweights.models import Model, Sequential
     from fastweights.saving import load
     from fastweights.training import DivergenceError
 else:
     #: The names that are not modules, and where they are. All is imported at its first use.
     _HOME = {
         "DivergenceError": "training",
+        "Input": "_tensors",
+        "Model": "models",
         "Sequential": "models",
         "check_gradients": "gradient_check",
         "load": "saving",

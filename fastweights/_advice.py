@@ -6,8 +6,9 @@ import warnings
 from collections.abc import Sequence
 
 from fastweights import losses
+from fastweights._building import Topology
 from fastweights.layers import Layer
-from fastweights.layers.base import Shape
+from fastweights.layers.ops import Shape
 
 #: Activations whose output are probabilities.
 _PROBABILITIES = ("softmax", "sigmoid")
@@ -18,31 +19,33 @@ def _activation_of(layer: Layer) -> str:
     return getattr(activation, "name", "linear")
 
 
-def about_last_activation(layers: Sequence[Layer], loss: losses.Loss) -> None:
-    """Warns where a loss takes the network's output for something else than it is."""
-    last = _activation_of(layers[-1])
+def about_last_activation(layer: Layer | None, loss: losses.Loss) -> None:
+    """Warns where a loss takes the output of the last layer for something else than it is."""
+    if layer is None:
+        return
+    last = _activation_of(layer)
     from_logits = getattr(loss, "from_logits", None)
     if from_logits is None:
         return
     if from_logits and last in _PROBABILITIES:
         warnings.warn(
-            f"loss: {loss.name} with from_logits=True takes the output of {layers[-1].name!r} for "
+            f"loss: {loss.name} with from_logits=True takes the output of {layer.name!r} for "
             f"logits, but its activation {last} makes probabilities; leave one of the two out",
             stacklevel=3,
         )
     if not from_logits and last not in _PROBABILITIES:
         fitting = getattr(loss, "activation", "softmax")
         warnings.warn(
-            f"loss: {loss.name} takes the output of {layers[-1].name!r} for probabilities, but its "
+            f"loss: {loss.name} takes the output of {layer.name!r} for probabilities, but its "
             f"activation is {last}; end with activation={fitting!r}, or say from_logits=True to "
             "the loss",
             stacklevel=3,
         )
 
 
-def about_single_units(layers: Sequence[Layer], shapes: Sequence[Shape]) -> None:
+def about_single_units(topology: Topology, shapes: Sequence[Shape]) -> None:
     """Warns of a softmax over one unit, which is 1 whatever goes in."""
-    for layer, shape in zip(layers, shapes, strict=True):
+    for (layer, _), shape in zip(topology.calls, shapes[topology.inputs :], strict=True):
         if _activation_of(layer) == "softmax" and shape[-1] == 1:
             warnings.warn(
                 f"layers: the softmax of {layer.name!r} is over one unit and always 1; for two "

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from fastweights import _check
 from fastweights._core import philox
 from fastweights._core import plan as _plan
+from fastweights._tensors import Tensor
 from fastweights.layers import Layer
 from fastweights.layers.base import Variable
 from fastweights.layers.ops import Op, OpSpec, Shape, Value, given, op
@@ -82,6 +83,44 @@ class Topology(NamedTuple):
         calls = tuple(Call(layer, (number,)) for number, layer in enumerate(layers))
         return cls(1, calls, (len(calls),))
 
+    @classmethod
+    def between(cls, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Topology:
+        """All that makes the outputs of the inputs, in the order in which it was called."""
+        numbers = {id(tensor): number for number, tensor in enumerate(inputs)}
+        found: dict[int, Tensor] = {}
+        waiting = list(outputs)
+        while waiting:
+            tensor = waiting.pop()
+            if id(tensor) in numbers or id(tensor) in found:
+                continue
+            if tensor._layer is None:
+                got = f"outputs that need {tensor!r}"
+                raise ValueError(_check.refusal("inputs", got, "all inputs that they need"))
+            found[id(tensor)] = tensor
+            waiting += tensor._reads
+        calls: list[Call] = []
+        for tensor in sorted(found.values(), key=lambda tensor: tensor._number):
+            numbers[id(tensor)] = len(inputs) + len(calls)
+            reads = tuple(numbers[id(read)] for read in tensor._reads)
+            calls.append(Call(cast("Layer", tensor._layer), reads))
+        return cls(len(inputs), tuple(calls), tuple(numbers[id(tensor)] for tensor in outputs))
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Each once, in the order of their first calls."""
+        return tuple({id(call.layer): call.layer for call in self.calls}.values())
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether each layer reads what the one before it made."""
+        return self == Topology.chain([call.layer for call in self.calls])
+
+    @property
+    def last_layer(self) -> Layer | None:
+        """Which makes the first output; None where that is an input."""
+        number = self.outputs[0] - self.inputs
+        return self.calls[number].layer if number >= 0 else None
+
     def values(self, input_shapes: Sequence[Shape]) -> list[Value]:
         """All values of a network for rows of these shapes."""
         values = [given(shape) for shape in input_shapes]
@@ -114,7 +153,7 @@ class Built:
         for shape in self.shapes:
             if math.prod(shape) > MAX_ROW:
                 raise ValueError(_check.refusal("layers", f"rows of {shape}", f"{MAX_ROW} numbers"))
-        self.layers = tuple({id(call.layer): call.layer for call in topology.calls}.values())
+        self.layers = topology.layers
         for layer in self.layers:
             if layer._built is not None and layer._built.is_in_use():
                 raise ValueError(
@@ -157,10 +196,11 @@ class Built:
 
         for call, value in zip(self.topology.calls, self.values[len(inputs) :], strict=True):
             link(call.layer, value.op)
-        if not ops:
-            # A plan of nothing but what it is given.
-            same = op("activation", inputs[0])
-            ops.append(self._spec(self.layers[0], same.op, (0,)))
+        if numbers[id(self.values[self.topology.outputs[0]].op)] != len(inputs) + len(ops) - 1:
+            # The output is an input, or others read it later: the last op is to make it.
+            output = self.values[self.topology.outputs[0]]
+            same = op("activation", output)
+            ops.append(self._spec(self.layers[0], same.op, (numbers[id(output.op)],)))
         return ops
 
     def _spec(self, layer: Layer, unlinked: Op, reads: tuple[int, ...]) -> OpSpec:
@@ -232,6 +272,13 @@ class Built:
         """The variables of one layer by their names, live."""
         numbers = self._numbers.get(id(layer), ())
         return {self.variables[index][1].name: self._view(index) for index in numbers}
+
+    def weights_by_layer(self) -> dict[int, Mapping[str, np.ndarray]]:
+        """Copies of the variables of each layer, by the layer's identity."""
+        return {
+            id(layer): {name: view.copy() for name, view in self.views_of(layer).items()}
+            for layer in self.layers
+        }
 
     def weights(self) -> tuple[Weight, ...]:
         """All variables, live, each with its name."""

@@ -5,21 +5,20 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fastweights import _advice, _check
 from fastweights._building import Built, Fill, Topology, Weight, drawing
 from fastweights._core import philox
+from fastweights._rows import Rows, each
 from fastweights._sealed import Sealed
 from fastweights._turns import Turn
 from fastweights.layers import LAYERS, Layer
 from fastweights.layers.base import is_same_memory
 from fastweights.layers.ops import Shape
-
-N = TypeVar("N", bound="Network")
 
 
 def _snake_case(name: str) -> str:
@@ -31,31 +30,13 @@ class Network(Sealed):
 
     Parameters
     ----------
-    layers, input_shape, dtype, seed
-        As `fastweights.Sequential` takes them.
+    topology : Topology
+        Which layer reads what.
+    dtype, seed
+        As `fastweights.Model` takes them.
     """
 
-    def __init__(
-        self,
-        layers: Sequence[Layer],
-        input_shape: int | Shape | None,
-        dtype: str | np.dtype,
-        seed: int | None,
-    ) -> None:
-        self._layers = tuple(_check.instances("layers", layers, Layer))
-        if not self._layers:
-            raise ValueError(_check.refusal("layers", "none", "at least one layer"))
-        if len({id(layer) for layer in self._layers}) < len(self._layers):
-            repeated = next(a for a in self._layers if sum(a is b for b in self._layers) > 1)
-            raise ValueError(
-                _check.refusal("layers", f"{repeated!r} twice", "a layer of its own in each place")
-            )
-        for layer in self._layers:
-            if layer._built is not None and layer._built.is_in_use():
-                raise ValueError(
-                    _check.refusal("layers", f"{layer!r} of another model", "new layers")
-                )
-        self._topology = Topology.chain(self._layers)
+    def __init__(self, topology: Topology, dtype: str | np.dtype, seed: int | None) -> None:
         self._dtype = _check.dtype("dtype", dtype)
         if seed is None:
             seed = int.from_bytes(os.urandom(8), "little")
@@ -63,22 +44,25 @@ class Network(Sealed):
         self._building: Built | None = None
         #: Calls that train, the one whose turn it is first.
         self._turns: list[Turn] = []
+        self._topology = topology
+        self._input_names: tuple[str, ...] = ("input",)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Sees to it that the layers are free, and names them."""
+        for layer in self._layers:
+            if layer._built is not None and layer._built.is_in_use():
+                raise ValueError(
+                    _check.refusal("layers", f"{layer!r} of another model", "new layers")
+                )
         self._name_layers()
-        if input_shape is not None:
-            try:
-                self.build(input_shape)
-            except BaseException:
-                # Nobody will have this model: its layers are free for another one.
-                if self._building is not None:
-                    self._building.is_complete = False
-                raise
 
     # ---- what it is made of ----------------------------------------------------------------------
 
     _fixed: ClassVar[dict[str, str]] = {
         **dict.fromkeys(
             ("layers", "dtype", "seed", "input_shape", "output_shape"),
-            "is fixed; make a new Sequential, and set_weights() if it is to have the same",
+            "is fixed; make a new model, and set_weights() if it is to have the same",
         ),
         "weights": "is a tuple of views; call set_weights(...), or write weights[i][...] = ...",
     }
@@ -88,12 +72,30 @@ class Network(Sealed):
         return self._layers
 
     @property
+    def _layers(self) -> tuple[Layer, ...]:
+        return self._topology.layers
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of this name, or the one of this number in `layers`."""
+        if (name is None) == (index is None):
+            raise ValueError(_check.refusal("get_layer", "both or none", "a name or an index"))
+        if index is not None:
+            count = len(self._layers)
+            return self._layers[_check.whole("index", index, -count, maximum=count - 1)]
+        return _check.choice("name", name, {str(layer.name): layer for layer in self._layers})
+
+    @property
     def dtype(self) -> np.dtype:
         return self._dtype
 
     @property
     def seed(self) -> int:
         return self._seed
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """By which a dict of arrays names the inputs."""
+        return self._input_names
 
     @property
     def input_shape(self) -> Shape | None:
@@ -120,26 +122,24 @@ class Network(Sealed):
                 layer._name = name
                 taken.add(name)
 
-    def build(self, input_shape: int | Shape) -> None:
-        """Fixes the shape of the input, allocates the flat vector, draws the initial weights."""
-        sizes = input_shape if isinstance(input_shape, Iterable) else (input_shape,)
-        shape = tuple(_check.whole("input_shape", size, 1) for size in sizes)
-        if not shape:
-            raise ValueError(_check.refusal("input_shape", "()", "at least one dimension"))
-        with Turn(self._turns, "build"):
-            if self.input_shape is not None:
-                got = f"a model that is built for {self.input_shape}"
-                raise ValueError(_check.refusal("build", got, "a model that is not built yet"))
-            self._build(shape)
+    def _build_alone(self, shapes: Sequence[Shape]) -> None:
+        """Builds a new model; where that fails its layers are free for another one."""
+        try:
+            with Turn(self._turns, "build"):
+                self._build(shapes)
+        except BaseException:
+            if self._building is not None:
+                self._building.is_complete = False
+            raise
 
-    def _build(self, shape: Shape, fill: Fill | None = None) -> None:
-        """Builds the model, whose turn this is, for a checked shape; draws unless filled."""
-        built = Built(self._topology, (shape,), self.dtype)
+    def _build(self, shapes: Sequence[Shape], fill: Fill | None = None) -> None:
+        """Builds the model, whose turn this is, for checked shapes; draws unless filled."""
+        built = Built(self._topology, shapes, self.dtype)
         built.allocate(fill or drawing(self.seed))
         self._take_on(built)
 
     def _take_on(self, built: Built) -> None:
-        _advice.about_single_units(self._layers, built.shapes[1:])
+        _advice.about_single_units(built.topology, built.shapes)
         self._building = built
         built.take_on(self)
 
@@ -156,10 +156,10 @@ class Network(Sealed):
             )
         return built
 
-    def _built_for(self, rows: np.ndarray) -> Built:
+    def _built_for(self, rows: Rows) -> Built:
         """Builds a model that has no shape yet for these rows."""
         if self._built is None:
-            self._build(rows.shape[1:])
+            self._build([part.shape[1:] for part in each(rows)])
         return self._built_or_refused()
 
     @property
@@ -230,64 +230,49 @@ class Network(Sealed):
     def summary(self) -> None:
         """Prints a table: layer, output shape, weights, biases; total parameters and bytes."""
         built = self._built_or_refused()
-        header = ("Layer", "Output shape", "Weights", "Biases")
-        lines = []
-        for layer, shape in zip(self.layers, built.shapes[1:], strict=True):
+        header: tuple[str, ...] = ("Layer", "Output shape", "Weights", "Biases")
+        lines: list[tuple[str, ...]] = []
+        seen = set()
+        calls = built.topology.calls
+        for (layer, _), shape in zip(calls, built.shapes[built.topology.inputs :], strict=True):
             biases = sum(w.size for name, w in layer.weights.items() if name == "bias")
             weights = sum(w.size for w in layer.weights.values()) - biases
+            figures = ("shared", "") if id(layer) in seen else (f"{weights:,}", f"{biases:,}")
+            seen.add(id(layer))
             title = f"{layer.name} ({type(layer).__name__})"
-            lines.append((title, str((None, *shape)), f"{weights:,}", f"{biases:,}"))
-        widths = [max(len(line[i]) for line in [header, *lines]) for i in range(4)]
+            lines.append((title, str((None, *shape)), *figures))
+        if not built.topology.is_chain:
+            header = (*header, "Reads")
+            read = self._reads()
+            lines = [(*line, ", ".join(names)) for line, names in zip(lines, read, strict=True)]
+            for name, shape in zip(self.input_names, built.input_shapes, strict=True):
+                lines.insert(0, (f"{name} (Input)", str((None, *shape)), "", "", ""))
+        widths = [max(len(line[i]) for line in [header, *lines]) for i in range(len(header))]
 
         def row(line: tuple[str, ...]) -> str:
-            return (
-                f"{line[0]:<{widths[0]}}  {line[1]:<{widths[1]}}  "
-                f"{line[2]:>{widths[2]}}  {line[3]:>{widths[3]}}"
-            )
+            left, right = (f"{line[i]:<{widths[i]}}" for i in (0, 1)), (2, 3)
+            cells = [*left, *(f"{line[i]:>{widths[i]}}" for i in right), *line[4:]]
+            return "  ".join(cells)
 
-        rule = "-" * (sum(widths) + 6)
+        rule = "-" * (sum(widths) + 2 * len(widths) - 2)
         print(row(header), rule, *map(row, lines), rule, sep="\n")
         total = self.count_params()
         print(f"Total parameters: {total:,} ({total * self.dtype.itemsize:,} bytes, {self.dtype})")
+
+    def _reads(self) -> list[tuple[str, ...]]:
+        """By name what each call of a layer reads."""
+        topology = self._topology
+        names = [*self.input_names, *(str(call.layer.name) for call in topology.calls)]
+        return [tuple(names[number] for number in call.reads) for call in topology.calls]
 
     def refuse_foreign(self, call: str) -> None:
         """Raises TypeError where a layer would come back as another one from its `config`."""
         for layer in self._layers:
             again = LAYERS.get(type(layer).__name__)
             fits = again is type(layer) and vars(again(**layer.config())) == {
-                **vars(layer), "_given_name": layer.name, "_built": None,
+                **vars(layer), "_given_name": layer.name, "_built": None, "_input_row": None,
             }  # fmt: skip
             if not fits:
                 got = f"the layer {layer.name!r} of the class {type(layer).__qualname__}"
                 expected = "layers, activations and initializers of this library"
                 raise TypeError(_check.refusal(call, got, expected))
-
-    def config(self) -> dict[str, Any]:
-        """The architecture, as JSON can hold it."""
-        return {
-            "layers": [{"class": type(layer).__name__, **layer.config()} for layer in self.layers],
-            "input_shape": self.input_shape,
-            "dtype": self.dtype.name,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls: type[N], config: Mapping[str, Any]) -> N:
-        """A new model of the architecture that `config` described, weights as at first."""
-        model = cls._unbuilt(config)
-        if config.get("input_shape") is not None:
-            model.build(config["input_shape"])
-        return model
-
-    @classmethod
-    def _unbuilt(cls: type[N], config: Mapping[str, Any]) -> N:
-        """The same without its shape and its weights."""
-        if not isinstance(config, Mapping) or not {"layers", "dtype", "seed"} <= set(config):
-            expected = "what a model's config() returned"
-            raise ValueError(_check.refusal("config", f"{_check.shown(config)}", expected))
-        described = [dict(layer) for layer in config["layers"]]
-        layers = [
-            _check.choice("layer class", layer.pop("class", None), LAYERS)(**layer)
-            for layer in described
-        ]
-        return cls(layers, None, config["dtype"], config["seed"])

@@ -13,7 +13,7 @@ from fastweights.layers.ops import LINEAR, OpSpec
 
 if TYPE_CHECKING:
     from fastweights._building import Built
-    from fastweights.models import Sequential
+    from fastweights.models import Model
 
 
 class Compiled:
@@ -48,9 +48,7 @@ class Compiled:
         return self.memory
 
 
-def plan_for(
-    model: Sequential, purpose: str, rows: int, compiled: Compiled | None = None
-) -> _plan.Plan:
+def plan_for(model: Model, purpose: str, rows: int, compiled: Compiled | None = None) -> _plan.Plan:
     """The plan of a built model for a purpose and batches of `rows`.
 
     "infer" gives outputs alone, "fit" trains, "check" gives gradients by the input as well,
@@ -71,8 +69,8 @@ def plan_for(
     return plan
 
 
-def memory(model: Sequential, rows: int) -> dict[str, int]:
-    """What `Sequential.memory` does, for a built model and a checked number of rows."""
+def memory(model: Model, rows: int) -> dict[str, int]:
+    """What `Model.memory` does, for a built model and a checked number of rows."""
     compiled, slots = model._compiled, 0
     if compiled.optimizer is not None:
         slots = optimizers.slots(compiled.optimizer, model.dtype)
@@ -88,7 +86,7 @@ def memory(model: Sequential, rows: int) -> dict[str, int]:
 
 
 def _new_plan(
-    model: Sequential,
+    model: Model,
     purpose: str,
     rows: int,
     granted: Budget,

@@ -28,8 +28,9 @@ from typing import Any
 import numpy as np
 
 from fastweights import __version__, _plans, config, layers
+from fastweights._rows import count, each
 from fastweights.gradient_check import STEP
-from fastweights.models import Sequential
+from fastweights.models import Model, Sequential
 
 #: A contender: computes the gradient and returns the loss.
 Gradient = Callable[[], float]
@@ -64,7 +65,7 @@ class Network:
         """The widths, from input to output."""
         return "-".join(map(str, self.widths))
 
-    def model(self, dtype: str) -> Sequential:
+    def model(self, dtype: str) -> Model:
         """The compiled model; its weights are the same in every dtype."""
         *hidden, outputs = self.widths[1:]
         stack = [layers.Dense(units, "tanh") for units in hidden]
@@ -94,11 +95,11 @@ LADDER = (
 # ---- the contenders ------------------------------------------------------------------------------
 
 
-def compiled_gradient(model: Sequential, x: Any, y: Any) -> Gradient:
+def compiled_gradient(model: Model, x: Any, y: Any) -> Gradient:
     """The plan that `fit` uses; the gradient is in ``model.gradients``."""
     rows, targets = model._pairs(x, y)
-    plan = _plans.plan_for(model, "fit", len(rows))
-    return lambda: plan.gradients_of(rows, targets, None, len(rows))
+    plan = _plans.plan_for(model, "fit", count(rows))
+    return lambda: plan.gradients_of(rows, targets, None, count(rows))
 
 
 class NumpyGradient:
@@ -108,8 +109,9 @@ class NumpyGradient:
     `gradients`, and softmax with crossentropy is differentiated as one.
     """
 
-    def __init__(self, model: Sequential, x: Any, y: Any) -> None:
-        self.x, self.y = model._pairs(x, y)
+    def __init__(self, model: Model, x: Any, y: Any) -> None:
+        rows, self.y = model._pairs(x, y)
+        (self.x,) = each(rows)
         self.gradients = np.empty_like(model.parameters)
         weights = model.get_weights()
         self.kernels, self.biases = weights[::2], weights[1::2]
@@ -167,17 +169,17 @@ class Differences:
     `gradients` has what was found, NaN where nothing was nudged yet.
     """
 
-    def __init__(self, model: Sequential, x: Any, y: Any) -> None:
+    def __init__(self, model: Model, x: Any, y: Any) -> None:
         self.rows, self.targets = model._pairs(x, y)
-        self.plan = _plans.plan_for(model, "infer", len(self.rows))
+        self.plan = _plans.plan_for(model, "infer", count(self.rows))
         self.parameters = model.parameters
         self.gradients = np.full(model.parameters.size, np.nan)
 
     def loss(self) -> float:
         """The mean loss of the batch."""
         tally = self.plan.tally()
-        self.plan.infer(self.rows, self.targets, None, 0, len(self.rows), 0.0, tally)
-        return tally.loss_sum / len(self.rows)
+        self.plan.infer(self.rows, self.targets, None, 0, count(self.rows), 0.0, tally)
+        return tally.loss_sum / count(self.rows)
 
     def __call__(self, which: Iterable[int]) -> None:
         parameters, gradients, loss = self.parameters, self.gradients, self.loss

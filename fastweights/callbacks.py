@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from fastweights._turns import Turn
-    from fastweights.models import Sequential
+    from fastweights.models import Model
 
 Logs = dict[str, float]
 
@@ -34,7 +34,7 @@ class Callback(Sealed):
 
     Attributes
     ----------
-    model : Sequential
+    model : Model
         The model that is being fitted. ``self.model.stop_training = True`` ends the fit: before
         the epoch, in its middle or after it, as it is said in `on_epoch_begin`, `on_progress` or
         `on_epoch_end`. It cannot be compiled, or trained otherwise, meanwhile.
@@ -68,12 +68,12 @@ class Callback(Sealed):
         """The fit that has this callback; made late, as subclasses may not call this class."""
         return vars(self).setdefault("_queue", [])
 
-    def _join(self, model: Sequential, params: dict[str, int]) -> None:
+    def _join(self, model: Model, params: dict[str, int]) -> None:
         """Takes part in a fit."""
         self._model, self._params = model, params
 
     @property
-    def model(self) -> Sequential:
+    def model(self) -> Model:
         return self._of_the_fit("_model")
 
     @property

@@ -10,9 +10,10 @@ import numpy as np
 
 from fastweights import _check, training
 from fastweights._core import philox
+from fastweights._rows import each
 
 if TYPE_CHECKING:
-    from fastweights.models import Sequential
+    from fastweights.models import Model
 
 #: Step of a nudge for a number of size up to 1: about the cube root of float64's precision, where
 #: rounding and truncation of a central difference balance (Nocedal & Wright 2006, section 8.1).
@@ -127,7 +128,7 @@ class Report:
 
 
 def check_gradients(
-    model: Sequential, x: Any, y: Any, *, tolerance: float = 1e-7, step: float = STEP
+    model: Model, x: Any, y: Any, *, tolerance: float = 1e-7, step: float = STEP
 ) -> Report:
     """Checks every gradient of a compiled model against central differences of its loss.
 
@@ -139,7 +140,7 @@ def check_gradients(
 
     Parameters
     ----------
-    model : Sequential
+    model : Model
         Compiled; built, or buildable from `x`.
     x, y : array_like
         A few rows, as for `fit`; the work grows with parameters x rows.
@@ -152,10 +153,10 @@ def check_gradients(
     -------
     Report
     """
-    from fastweights.models import Sequential
+    from fastweights.models import Model
 
-    if not isinstance(model, Sequential):
-        raise TypeError(_check.refusal("model", _check.kind_of(model), "a Sequential"))
+    if not isinstance(model, Model):
+        raise TypeError(_check.refusal("model", _check.kind_of(model), "a model"))
     tolerance = _check.number("tolerance", tolerance, above=0.0)
     step = _check.number("step", step, above=0.0)
     own = model.loss_and_gradients(x, y)[1].astype(np.float64)
@@ -164,12 +165,13 @@ def check_gradients(
     float32_error = None
     if model.dtype == np.float32:
         float32_error = _distance(own, double.loss_and_gradients(rows, y)[1])
-    rows = rows.copy()
+    rows = tuple(array.copy() for array in each(rows))
     for redraws in range(_REDRAWS + 1):
         report, on_kink = _check_here(double, rows, targets, tolerance, step)
         if report.passed or not on_kink:
             break
-        for stream, array in enumerate((rows.reshape(-1), double.parameters)):
+        moved = [double.parameters, *(array.reshape(-1) for array in rows)]
+        for stream, array in enumerate(moved):
             draws = np.empty(array.size)
             philox.normal(draws, redraws, stream)
             array += _MOVE * draws
@@ -177,17 +179,17 @@ def check_gradients(
 
 
 def _check_here(
-    model: Sequential, x: np.ndarray, y: np.ndarray, tolerance: float, step: float
+    model: Model, x: tuple[np.ndarray, ...], y: np.ndarray, tolerance: float, step: float
 ) -> tuple[Report, bool]:
     """The report at this point, and whether kinks of the loss explain all that is wrong with it."""
     loss, by_parameters, dx = training.gradients(model, model._compiled, x, y)
-    gradient = np.concatenate([by_parameters, dx.reshape(-1)])
-    sides = np.concatenate(
-        [_one_sided(model, x, y, v, step) for v in (model.parameters, x.reshape(-1))], axis=1
-    )
+    gradient = np.concatenate([by_parameters, *(array.reshape(-1) for array in each(dx))])
+    values = [model.parameters, *(array.reshape(-1) for array in x)]
+    sides = np.concatenate([_one_sided(model, x, y, v, step) for v in values], axis=1)
     noise = _LOSS_ROUNDINGS * np.finfo(float).eps * abs(loss) / step
     rows, on_kink, offset = [], True, 0
-    for name, shape in [*((w.name, w.shape) for w in model.weights), ("input", x.shape)]:
+    inputs = zip(model.input_names, (array.shape for array in x), strict=True)
+    for name, shape in [*((w.name, w.shape) for w in model.weights), *inputs]:
         part = slice(offset, offset + math.prod(shape))
         offset = part.stop
         row = _row(name, shape, gradient[part], sides[:, part], tolerance, noise)
@@ -207,7 +209,7 @@ def _distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _one_sided(
-    model: Sequential, x: np.ndarray, y: np.ndarray, values: np.ndarray, step: float
+    model: Model, x: tuple[np.ndarray, ...], y: np.ndarray, values: np.ndarray, step: float
 ) -> np.ndarray:
     """Differences of the loss to the right and to the left of each entry of `values`, (2, n).
 

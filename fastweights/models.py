@@ -12,13 +12,15 @@ import numpy as np
 
 from fastweights import _advice, _check, _frames, _plans, losses, optimizers, training
 from fastweights import metrics as known_metrics
-from fastweights._building import Built
+from fastweights._architecture import described, distinct
+from fastweights._building import Built, Topology
 from fastweights._network import Network
 from fastweights._plans import Compiled
+from fastweights._rows import Rows, count, each
+from fastweights._tensors import Tensor, flattened
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History
 from fastweights.config import PRECISIONS, matmul_parts
-from fastweights.layers import Layer
 from fastweights.layers.ops import Shape
 from fastweights.metrics import Metric
 
@@ -30,15 +32,15 @@ class Names(NamedTuple):
     targets: tuple[str, ...] | None
 
 
-class Sequential(Network):
-    """A stack of layers.
+class Model(Network):
+    """Layers between inputs and an output.
 
     Parameters
     ----------
-    layers : sequence of Layer
-        From input to output; at least one.
-    input_shape : int or tuple of int, optional
-        Shape of one row of input. Without it the model is built at the first data it sees.
+    inputs : Tensor, list of Tensor or dict of Tensor
+        What `fastweights.Input` made.
+    outputs : Tensor
+        What a layer made of them.
     dtype : {"float32", "float64"}
         Of parameters and arithmetic.
     seed : int, optional
@@ -47,6 +49,8 @@ class Sequential(Network):
     matmul_precision : {"highest", "high", "medium"}, optional
         This model's own, in place of that of `fastweights.set_matmul_precision`. It belongs to the
         machine rather than the model, and files do not keep it.
+    name : str, optional
+        Of the model; changes nothing.
 
     Attributes
     ----------
@@ -55,6 +59,9 @@ class Sequential(Network):
     weights : tuple of ndarray
         Named views of `parameters`: ``dense/kernel`` (inputs, units), ``dense/bias`` (units,), ...
     layers : tuple of Layer
+        In the order in which they were called.
+    input_names : tuple of str
+        By which a dict of arrays names the inputs.
     input_shape, output_shape : tuple of int
         Of one row; `input_shape` is None until the model is built.
     optimizer, loss, metrics
@@ -77,19 +84,48 @@ class Sequential(Network):
 
     Examples
     --------
-    >>> model = Sequential([layers.Dense(16, "relu"), layers.Dense(1)], seed=0)
-    >>> model.compile(optimizer="adam", loss="mse")
-    >>> history = model.fit(x, y, epochs=20)
+    >>> inputs = fw.Input(8)
+    >>> hidden = layers.Dense(16, "relu")(inputs)
+    >>> both = layers.Concatenate()([inputs, hidden])
+    >>> model = fw.Model(inputs, layers.Dense(1)(both), seed=0)
     """
 
     def __init__(
         self,
-        layers: Sequence[Layer],
-        input_shape: int | Shape | None = None,
+        inputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor],
+        outputs: Tensor | Sequence[Tensor],
         dtype: str | np.dtype = "float32",
         seed: int | None = None,
         matmul_precision: str | None = None,
+        name: str | None = None,
     ) -> None:
+        given = list(inputs.values()) if isinstance(inputs, Mapping) else [inputs]
+        tensors, made = flattened("inputs", given), flattened("outputs", [outputs])
+        for tensor in tensors:
+            if tensor._layer is not None:
+                expected = "what fw.Input made"
+                raise ValueError(_check.refusal("inputs", repr(tensor), expected))
+        if len({id(tensor) for tensor in tensors}) < len(tensors):
+            raise ValueError(_check.refusal("inputs", "one of them twice", "different ones"))
+        if len(made) > 1:
+            raise ValueError(_check.refusal("outputs", f"{len(made)} tensors", "one"))
+        names = list(inputs) if isinstance(inputs, Mapping) else [t.name for t in tensors]
+        topology = Topology.between(tensors, made)
+        if not topology.calls:
+            raise ValueError(_check.refusal("outputs", "an input", "what a layer made"))
+        self._begin(topology, names, dtype, seed, matmul_precision, name)
+        self._build_alone([tensor._row for tensor in tensors])
+
+    def _begin(
+        self,
+        topology: Topology,
+        input_names: Sequence[str | None],
+        dtype: str | np.dtype,
+        seed: int | None,
+        matmul_precision: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        """What makes a model that is neither built nor compiled."""
         self._compiled = Compiled()
         self._epochs_trained = 0
         self._names = Names(None, None)
@@ -97,7 +133,9 @@ class Sequential(Network):
         self._metadata: dict[str, str] = {}
         self.stop_training = False
         self.matmul_precision = matmul_precision
-        super().__init__(layers, input_shape, dtype, seed)
+        self._name = name
+        super().__init__(topology, dtype, seed)
+        self._input_names = distinct("inputs", input_names, "input")
 
     _fixed: ClassVar[dict[str, str]] = {
         **Network._fixed,
@@ -105,8 +143,13 @@ class Sequential(Network):
             ("optimizer", "loss", "metrics"), "is what compile took; call model.compile(...) again"
         ),
         "epochs_trained": "is counted by fit",
+        "input_names": "are those of the inputs; give them to fw.Input",
         "feature_names": "are those of the frame that the model was trained on",
     }
+
+    @property
+    def name(self) -> str | None:
+        return self._name
 
     @property
     def optimizer(self) -> optimizers.Optimizer | None:
@@ -178,7 +221,7 @@ class Sequential(Network):
                     _check.refusal("metrics", f"the name {name!r} twice", "different names")
                 )
         with Turn(self._turns, "compile"):
-            _advice.about_last_activation(self._layers, chosen_loss)
+            _advice.about_last_activation(self._topology.last_layer, chosen_loss)
             self._compiled = Compiled(chosen_optimizer, chosen_loss, chosen_metrics)
 
     # ---- checked data ----------------------------------------------------------------------------
@@ -187,15 +230,43 @@ class Sequential(Network):
         self,
         x: Any,
         argument: str = "x",
-        shape: Shape | None = None,
+        shapes: Sequence[Shape] | None = None,
         names: Names | None = None,
-    ) -> np.ndarray:
-        """Checked rows, of `shape` if the model is not built yet; a frame's columns by `names`.
+    ) -> Rows:
+        """Checked rows, of `shapes` if the model is not built yet; a frame's columns by `names`.
 
         Without them by those that the model was trained on.
         """
+        known = shapes if self._built is None else self._built.input_shapes
+        if self._topology.inputs > 1:
+            return self._several(x, argument, known)
+        if isinstance(x, Mapping) and set(x) == set(self._input_names):
+            (x,) = x.values()
         x = _frames.arranged(argument, x, (names or self._names).features)
-        return _check.rows(argument, x, self.dtype, self.input_shape or shape)
+        return _check.rows(argument, x, self.dtype, known[0] if known else None)
+
+    def _several(self, x: Any, argument: str, shapes: Sequence[Shape] | None) -> Rows:
+        """Checked rows of several inputs, from a dict of arrays by their names or from a list."""
+        names = self._input_names
+        expected = f"arrays for {', '.join(names)}, in a list or a dict"
+        if isinstance(x, Mapping):
+            if set(x) != set(names):
+                raise ValueError(_check.refusal(argument, f"a dict of {list(x)}", expected))
+            x = [x[name] for name in names]
+        if not isinstance(x, (list, tuple)):
+            raise TypeError(_check.refusal(argument, _check.kind_of(x), expected))
+        if len(x) != len(names):
+            raise ValueError(_check.refusal(argument, f"{len(x)} arrays", expected))
+        known: Sequence[Shape | None] = shapes or [None] * len(names)
+        arrays = tuple(
+            _check.rows(f"{argument}[{name!r}]", array, self.dtype, shape)
+            for name, array, shape in zip(names, x, known, strict=True)
+        )
+        counts = {len(array) for array in arrays}
+        if len(counts) > 1:
+            got = f"{' and '.join(str(len(array)) for array in arrays)} rows"
+            raise ValueError(_check.refusal(argument, got, "as many rows of each"))
+        return arrays
 
     def _names_of(self, x: Any, y: Any) -> Names:
         """The names of features and targets once the model is trained on these: the first ones."""
@@ -205,7 +276,7 @@ class Sequential(Network):
     def _targets(
         self,
         y: Any,
-        rows: np.ndarray,
+        rows: Rows,
         argument: str = "y",
         names: Names | None = None,
         compiled: Compiled | None = None,
@@ -214,7 +285,8 @@ class Sequential(Network):
         compiled = compiled or self._compiled
         _, loss = compiled.training()
         if self._built is None:
-            output_shape = self._topology.values([rows.shape[1:]])[-1].shape
+            values = self._topology.values([array.shape[1:] for array in each(rows)])
+            output_shape = values[self._topology.outputs[0]].shape
         else:
             output_shape = self.output_shape
         outputs = math.prod(output_shape)
@@ -224,14 +296,12 @@ class Sequential(Network):
             y = _check.numeric_array(argument, y)
             if y.shape[1:] == output_shape:
                 y = y.reshape(-1, outputs)
-        targets = loss.prepared(y, len(rows), outputs, self.dtype, argument)
+        targets = loss.prepared(y, count(rows), outputs, self.dtype, argument)
         for metric in compiled.metrics:
             metric.check_targets(argument, targets, outputs)
         return targets
 
-    def _pairs(
-        self, x: Any, y: Any, compiled: Compiled | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _pairs(self, x: Any, y: Any, compiled: Compiled | None = None) -> tuple[Rows, np.ndarray]:
         """Rows and targets as plans take them; builds the model, whose turn this is, if need be."""
         compiled = compiled or self._compiled
         compiled.training()
@@ -369,13 +439,37 @@ class Sequential(Network):
         _check.batch_options(batch_size, verbose)
         built = self._built_or_refused()
         rows = self._rows(x)
-        count = len(rows)
-        out = np.empty((count, *built.output_shape), self.dtype)
-        plan = _plans.plan_for(self, "infer", count, compiled)
+        last = count(rows)
+        out = np.empty((last, *built.output_shape), self.dtype)
+        plan = _plans.plan_for(self, "infer", last, compiled)
         first = 0
-        while first < count:
-            first = plan.infer(rows, None, out, first, count, training.STRETCH_SECONDS)
+        while first < last:
+            first = plan.infer(rows, None, out, first, last, training.STRETCH_SECONDS)
         return out
+
+    def __call__(self, x: Any, training: bool = False) -> Any:
+        """As `predict`; on tensors the network itself, which then is part of another one.
+
+        Parameters
+        ----------
+        x : array_like, Tensor, or list of Tensor
+        training : bool
+            For code written for Keras: False.
+        """
+        if _check.flag("training", training):
+            expected = "False: fit, train_on_batch and forward(x, training=True) train"
+            raise ValueError(_check.refusal("training", "True", expected))
+        if not isinstance(x, Tensor) and not (
+            isinstance(x, (list, tuple)) and x and all(isinstance(part, Tensor) for part in x)
+        ):
+            return self.predict(x)
+        if self._built is not None:
+            got = "a call of a model that is built"
+            raise ValueError(_check.refusal("x", got, "arrays, or a model without an input shape"))
+        tensors = flattened("x", [x])
+        for layer, reads in self._topology.calls:
+            tensors.append(layer(*(tensors[number] for number in reads)))
+        return tensors[self._topology.outputs[0]]
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """As `predict`, for one batch."""
@@ -383,7 +477,7 @@ class Sequential(Network):
 
     # ---- gradients -------------------------------------------------------------------------------
 
-    def loss_and_gradients(self, x: Any, y: Any) -> tuple[float, np.ndarray, np.ndarray]:
+    def loss_and_gradients(self, x: Any, y: Any) -> tuple[float, np.ndarray, Rows]:
         """Loss of these rows and its gradients, without moving any weight.
 
         Returns
@@ -392,7 +486,7 @@ class Sequential(Network):
             Mean over the rows.
         gradient : ndarray (n,)
             By `parameters`, an array of the caller's own; `gradients` holds the same.
-        input_gradient : ndarray, shape of `x`
+        input_gradient : ndarray, shape of `x`, or a tuple of one for each input
             By the input.
         """
         with Turn(self._turns, "loss_and_gradients"):
@@ -412,11 +506,12 @@ class Sequential(Network):
         _check.flag("training", training)
         with Turn(self._turns, "forward"):
             rows = self._rows(x)
-            out = np.empty((len(rows), *self._built_for(rows).output_shape), self.dtype)
-            _plans.plan_for(self, "keep", len(rows)).forward(rows, out, len(rows))
+            last = count(rows)
+            out = np.empty((last, *self._built_for(rows).output_shape), self.dtype)
+            _plans.plan_for(self, "keep", last).forward(rows, out, last)
             return out
 
-    def backward(self, dy: Any) -> np.ndarray:
+    def backward(self, dy: Any) -> Rows:
         """From the gradient of your own loss by the last `forward`'s output to those of all else.
 
         Parameters
@@ -425,7 +520,7 @@ class Sequential(Network):
 
         Returns
         -------
-        ndarray (rows, *input_shape)
+        ndarray (rows, *input_shape), or a tuple of one for each input
             The gradient by the input; those by the parameters are in `gradients`.
 
         Raises
@@ -448,7 +543,8 @@ class Sequential(Network):
                         "dy", f"{len(given)} rows", f"as many as forward had, {plan.kept_rows}"
                     )
                 )
-            dx = np.empty((len(given), *built.input_shape), self.dtype)
+            parts = (np.empty((len(given), *shape), self.dtype) for shape in built.input_shapes)
+            dx = tuple(parts) if self._topology.inputs > 1 else next(parts)
             plan.backward(given, dx, len(given))
             return dx
 
@@ -485,6 +581,28 @@ class Sequential(Network):
         super().summary()
         print(f"To train on batches of 32: {self.memory(32)['total']:,} bytes beside the data")
 
+    def config(self) -> dict[str, Any]:
+        """The architecture, as JSON can hold it."""
+        built, topology = self._built_or_refused(), self._topology
+        numbers = {id(layer): number for number, layer in enumerate(self.layers)}
+        shapes = zip(self.input_names, built.input_shapes, strict=True)
+        return {
+            "inputs": [{"name": name, "shape": shape} for name, shape in shapes],
+            "layers": described(self.layers),
+            "calls": [[numbers[id(layer)], list(reads)] for layer, reads in topology.calls],
+            "outputs": list(topology.outputs),
+            "dtype": self.dtype.name,
+            "seed": self.seed,
+        }
+
+    @staticmethod
+    def from_config(config: Mapping[str, Any]) -> Model:
+        """A new model of the architecture that `config` described, weights as at first."""
+        model, shapes = unbuilt(config)
+        if shapes is not None:
+            model._build_alone(shapes)
+        return model
+
     def _snapshot(self) -> tuple[Compiled, np.ndarray, optimizers.Memory | None]:
         """What is compiled, and copies of all parameters and of the optimizer's memory of that.
 
@@ -497,17 +615,17 @@ class Sequential(Network):
         built.lock.copy(copies, live)
         return compiled, copies[0], None if memory is None else optimizers.Memory(*copies[1:])
 
-    def copy(self, dtype: str | np.dtype | None = None) -> Sequential:
+    def copy(self, dtype: str | np.dtype | None = None) -> Model:
         """A model of its own that goes on as this one would; in another dtype if asked.
 
         It has the same weights, and is compiled alike, with an optimizer of its own that remembers
         the same.
         """
-        shape = self._built_or_refused().input_shape
+        shapes = self._built_or_refused().input_shapes
         self.refuse_foreign("copy")
         compiled, parameters, memory = self._snapshot()
-        twin = self._unbuilt({**self.config(), "dtype": dtype or self.dtype})
-        built = Built(twin._topology, (shape,), twin.dtype)
+        twin, _ = unbuilt({**self.config(), "dtype": dtype or self.dtype})
+        built = Built(twin._topology, shapes, twin.dtype)
         built.allocate(lambda index, variable, view: None)
         built.parameters[:] = _check.reals("parameters", parameters, twin.dtype)
         twin._take_on(built)
@@ -541,7 +659,7 @@ class Sequential(Network):
 
     def __reduce__(self) -> Any:
         # The default would tear the views of weights and layers from the flat vector.
-        raise TypeError("pickle or copy: got a Sequential, expected model.copy(), or save and load")
+        raise TypeError("pickle or copy: got a model, expected model.copy(), or save and load")
 
     def save(
         self,
@@ -552,9 +670,9 @@ class Sequential(Network):
     ) -> None:
         """Writes the model to a safetensors file, from which it goes on as it would have.
 
-        Tensors have the names and layout of the equal ``torch.nn.Sequential`` (``0.weight`` (out,
-        in), ``0.bias``, ...), the architecture is JSON in the file's metadata. The file is written
-        whole or not at all.
+        Tensors have the names and layout of the equal torch module: ``0.weight`` (out, in),
+        ``0.bias``, ... of a ``torch.nn.Sequential``, by the layers' names in any other model.
+        The architecture is JSON in the file's metadata. The file is written whole or not at all.
 
         Parameters
         ----------
@@ -573,5 +691,8 @@ class Sequential(Network):
         saving.save(self, path, {**self._metadata, **(metadata or {})}, include_optimizer)
 
 
-# Here, as it needs the model: an import within a method would be one that a fork can come between.
+# Here, as these need the model: imported within a method a fork could come between.
 from fastweights import saving  # noqa: E402
+from fastweights._sequential import Sequential, unbuilt  # noqa: E402
+
+__all__ = ["Model", "Names", "Sequential"]

@@ -11,17 +11,17 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from fastweights import _check, _files, _json, optimizers, serialization
 from fastweights._building import Built
+from fastweights._sequential import unbuilt
 from fastweights.activations import LINEAR
-from fastweights.layers import Layer
 from fastweights.layers.base import Variable
-from fastweights.models import Names, Sequential
+from fastweights.models import Model, Names
 
 FORMAT = "1"
 STATE = "optimizer.state"
@@ -31,13 +31,18 @@ _OWN_KEYS = ("format", "fastweights.format", "fastweights.model")
 _TORCH_NAMES = {"kernel": "weight", "bias": "bias"}
 
 
-def _torch_names(variables: Iterable[tuple[Layer, Variable]], layers: Iterable[Layer]) -> list[str]:
-    """The tensor name of each variable, in order."""
+def _torch_names(built: Built) -> list[str]:
+    """The tensor name of each variable, in order: as in the equal torch module."""
+    topology = built.topology
     owned: dict[int, list[str]] = {}
-    for owner, variable in variables:
+    for owner, variable in built.variables:
         owned.setdefault(id(owner), []).append(_TORCH_NAMES[variable.name])
+    if not topology.is_chain or len(built.layers) < len(topology.calls):
+        return [
+            f"{layer.name}.{name}" for layer in built.layers for name in owned.get(id(layer), [])
+        ]
     names, module = [], 0
-    for layer in layers:
+    for layer in built.layers:
         own = owned.get(id(layer), [])
         names += [f"{module}.{name}" for name in own]
         own_module = bool(own) or not hasattr(layer, "activation")
@@ -47,12 +52,12 @@ def _torch_names(variables: Iterable[tuple[Layer, Variable]], layers: Iterable[L
 
 
 def save(
-    model: Sequential,
+    model: Model,
     path: str | os.PathLike[str],
     metadata: Mapping[str, str],
     include_optimizer: bool,
 ) -> None:
-    """What `Sequential.save` does."""
+    """What `Model.save` does."""
     _refuse_other_formats(path)
     model.refuse_foreign("save")
     compiled, parameters, memory = model._snapshot()
@@ -63,7 +68,7 @@ def save(
     if columns:
         description["names"] = columns
     tensors, offset = {}, 0
-    names = _torch_names(built.variables, model.layers)
+    names = _torch_names(built)
     for name, (_, variable) in zip(names, built.variables, strict=True):
         part = parameters[offset : offset + variable.size]
         tensors[name] = part.reshape(variable.shape).T
@@ -113,8 +118,8 @@ def _refuse_other_formats(path: Any) -> None:
         raise ValueError(_check.refusal("path", repr(name), expected))
 
 
-def load(path: str | os.PathLike[str]) -> Sequential:
-    """Reads a model that `Sequential.save` wrote, compiled as it was; it goes on as it would have.
+def load(path: str | os.PathLike[str]) -> Model:
+    """Reads a model that `Model.save` wrote, compiled as it was; it goes on as it would have.
 
     Raises
     ------
@@ -135,7 +140,7 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     return model
 
 
-def read(path: str | os.PathLike[str]) -> Sequential:
+def read(path: str | os.PathLike[str]) -> Model:
     """As `load`, for those who know what else is in the file."""
     with serialization.opened(path) as file:
         name = _files.path_text(path)
@@ -145,10 +150,12 @@ def read(path: str | os.PathLike[str]) -> Sequential:
             raise ValueError(_check.refusal(name, f"model format {found!r:.80}", expected))
         try:
             description = _described(file)
-            model = Sequential._unbuilt(description["model"])
+            model, shapes = unbuilt(description["model"])
+            if shapes is None:
+                raise ValueError(_check.refusal("input_shape", "none", "a list of sizes"))
             if "compile" in description:
                 model.compile(**description["compile"])
-            built = Built(model._topology, (_input_shape(description["model"]),), model.dtype)
+            built = Built(model._topology, shapes, model.dtype)
             numbers = _numbers(model, description)
             model._names = _names(description, built)
             model._epochs_trained = _check.whole(
@@ -159,7 +166,7 @@ def read(path: str | os.PathLike[str]) -> Sequential:
         ) as error:  # fmt: skip
             why = " ".join(str(error).split())[:400]
             raise ValueError(f"{name}: the description of the model is damaged: {why}") from error
-        stored = _torch_names(built.variables, model.layers)
+        stored = _torch_names(built)
         wanted = {
             tensor: (variable.shape[::-1], model.dtype)
             for tensor, (_, variable) in zip(stored, built.variables, strict=True)
@@ -192,13 +199,6 @@ def _described(file: serialization.File) -> dict[str, Any]:
     return description
 
 
-def _input_shape(config: Mapping[str, Any]) -> tuple[int, ...]:
-    shape = config["input_shape"]
-    if not isinstance(shape, list) or not shape:
-        raise ValueError(_check.refusal("input_shape", f"{shape!r:.80}", "a list of sizes"))
-    return tuple(_check.whole("input_shape", size, 1) for size in shape)
-
-
 def _names(description: Mapping[str, Any], built: Built) -> Names:
     """Of the columns of features and targets."""
     given = description.get("names", {})
@@ -217,7 +217,7 @@ def _names(description: Mapping[str, Any], built: Built) -> Names:
     return Names(*found)
 
 
-def _numbers(model: Sequential, description: Mapping[str, Any]) -> np.ndarray | None:
+def _numbers(model: Model, description: Mapping[str, Any]) -> np.ndarray | None:
     """The optimizer's numbers after the steps that it had made; None before the first."""
     given = description.get("optimizer_running")
     if given is None:
@@ -232,9 +232,7 @@ def _numbers(model: Sequential, description: Mapping[str, Any]) -> np.ndarray | 
     return np.array(numbers)
 
 
-def _state_shape(
-    model: Sequential, built: Built, numbers: np.ndarray | None
-) -> tuple[int, int] | None:
+def _state_shape(model: Model, built: Built, numbers: np.ndarray | None) -> tuple[int, int] | None:
     """Shape of the optimizer's vectors in the file, which holds none where there is nothing."""
     if numbers is None:
         return None

@@ -15,6 +15,7 @@ import numpy as np
 from fastweights import _check, _plans
 from fastweights._core import arrays, philox
 from fastweights._core.float_mode import in_default_float_mode
+from fastweights._rows import Rows, count, each, empty_like, picked
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, EpochLines, History, Logs, ProgressBar
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from fastweights._building import Built
     from fastweights._core.plan import Plan, Tally
     from fastweights._plans import Compiled
-    from fastweights.models import Sequential
+    from fastweights.models import Model
     from fastweights.optimizers import Memory
 
 #: Compiled code comes back to Python at least this often, for Ctrl-C and progress.
@@ -68,31 +69,30 @@ def _logs(compiled: Compiled, tally: Tally, prefix: str = "") -> Logs:
     return logs
 
 
-def evaluate(
-    model: Sequential, compiled: Compiled, x: np.ndarray, y: np.ndarray, prefix: str = ""
-) -> Logs:
+def evaluate(model: Model, compiled: Compiled, x: Rows, y: np.ndarray, prefix: str = "") -> Logs:
     """Loss and metrics over checked rows."""
-    plan = _plans.plan_for(model, "infer", len(x), compiled)
+    last = count(x)
+    plan = _plans.plan_for(model, "infer", last, compiled)
     tally = plan.tally()
     first = 0
-    while first < len(x):
-        first = plan.infer(x, y, None, first, len(x), STRETCH_SECONDS, tally)
+    while first < last:
+        first = plan.infer(x, y, None, first, last, STRETCH_SECONDS, tally)
     return _logs(compiled, tally, prefix)
 
 
 def gradients(
-    model: Sequential, compiled: Compiled, x: np.ndarray, y: np.ndarray
-) -> tuple[float, np.ndarray, np.ndarray]:
+    model: Model, compiled: Compiled, x: Rows, y: np.ndarray
+) -> tuple[float, np.ndarray, Rows]:
     """Loss of checked rows and its gradients by the parameters and by x, arrays of their own."""
-    dx = np.empty_like(x)
+    dx, rows = empty_like(x), count(x)
     built = model._built_or_refused()
-    loss = _plans.plan_for(model, "check", len(x), compiled).gradients_of(x, y, dx, len(x))
+    loss = _plans.plan_for(model, "check", rows, compiled).gradients_of(x, y, dx, rows)
     gradient = np.empty(built.size, built.dtype)
     built.lock.copy((gradient,), (built.gradients,))
     return loss, gradient, dx
 
 
-def _ready_plan(model: Sequential, compiled: Compiled, batch_size: int) -> Plan:
+def _ready_plan(model: Model, compiled: Compiled, batch_size: int) -> Plan:
     """The plan that trains, with the optimizer's learning rate as it is now."""
     plan = _plans.plan_for(model, "fit", batch_size, compiled)
     memory = compiled.memory_for(model._built_or_refused())
@@ -105,17 +105,18 @@ def _has_numbers(built: Built) -> bool:
     return built.lock.hold(arrays.finite, built.parameters)
 
 
-def _refuse_overflow(model: Sequential, compiled: Compiled) -> None:
+def _refuse_overflow(model: Model, compiled: Compiled) -> None:
     """Raises DivergenceError where a step that was made has left weights that are no numbers."""
     if not _has_numbers(model._built_or_refused()):
         what = "the step made weights overflow, which are of no more use"
         raise DivergenceError(None, None, compiled.training()[0].learning_rate, what)
 
 
-def step(model: Sequential, compiled: Compiled, x: np.ndarray, y: np.ndarray) -> float:
+def step(model: Model, compiled: Compiled, x: Rows, y: np.ndarray) -> float:
     """One step on checked rows; the loss before it."""
-    plan = _ready_plan(model, compiled, len(x))
-    first, loss = plan.train(x, y, None, 0, len(x), len(x), 0.0)
+    rows = count(x)
+    plan = _ready_plan(model, compiled, rows)
+    first, loss = plan.train(x, y, None, 0, rows, rows, 0.0)
     if first == 0:
         raise DivergenceError(
             None,
@@ -127,7 +128,7 @@ def step(model: Sequential, compiled: Compiled, x: np.ndarray, y: np.ndarray) ->
     return loss
 
 
-def apply_gradients(model: Sequential, compiled: Compiled) -> None:
+def apply_gradients(model: Model, compiled: Compiled) -> None:
     """One step of the optimizer with the gradients that are there."""
     built, learning_rate = model._built_or_refused(), compiled.training()[0].learning_rate
     if not built.lock.hold(arrays.finite, built.gradients):
@@ -156,35 +157,39 @@ def _reporters(verbose: str | int) -> list[Callback]:
     return [EpochLines()]
 
 
-Pairs = tuple[np.ndarray, np.ndarray]
+Pairs = tuple[Rows, np.ndarray]
 
 
 def _split(
-    model: Sequential, x: Any, y: Any, share: float, data: tuple[Any, Any] | None
+    model: Model, x: Any, y: Any, share: float, data: tuple[Any, Any] | None
 ) -> tuple[Pairs, Pairs | None]:
     """Training rows and validation rows, checked, each with targets."""
     share = _check.number("validation_split", share, minimum=0.0, below=1.0)
     rows = model._rows(x)
     targets = model._targets(y, rows)
-    kept = in_default_float_mode(lambda: math.floor(len(rows) * (1.0 - share)))
+    kept = in_default_float_mode(lambda: math.floor(count(rows) * (1.0 - share)))
     if data is not None:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise ValueError(
                 _check.refusal("validation_data", type(data).__name__, "a pair (x, y)")
             )
         names, (x, y) = model._names_of(x, y), data
-        held_out = model._rows(x, "validation x", rows.shape[1:], names)
+        shapes = [array.shape[1:] for array in each(rows)]
+        held_out = model._rows(x, "validation x", shapes, names)
         return (rows, targets), (held_out, model._targets(y, held_out, "validation y", names))
     if share == 0.0:
         return (rows, targets), None
-    if 0 < kept < len(rows):
-        return (rows[:kept], targets[:kept]), (rows[kept:], targets[kept:])
+    if 0 < kept < count(rows):
+        fitted, held = slice(None, kept), slice(kept, None)
+        return (picked(rows, fitted), targets[fitted]), (picked(rows, held), targets[held])
     expected = "a share that leaves rows to train on and rows to hold out"
-    raise ValueError(_check.refusal("validation_split", f"{share:g} of {len(rows)} rows", expected))
+    raise ValueError(
+        _check.refusal("validation_split", f"{share:g} of {count(rows)} rows", expected)
+    )
 
 
 def fit(
-    model: Sequential,
+    model: Model,
     x: Any,
     y: Any,
     batch_size: int | None,
@@ -196,7 +201,7 @@ def fit(
     shuffle: bool,
     initial_epoch: int,
 ) -> History:
-    """What `Sequential.fit` does, when it is its turn."""
+    """What `Model.fit` does, when it is its turn."""
     batch_size = DEFAULT_BATCH if batch_size is None else _check.whole("batch_size", batch_size, 1)
     epochs = _check.whole("epochs", epochs, 0)
     initial_epoch = _check.whole("initial_epoch", initial_epoch, 0)
@@ -212,7 +217,7 @@ def fit(
     rows, held_out = _split(model, x, y, validation_split, validation_data)
     model._built_for(rows[0])
     model._names = model._names_of(x, y)
-    batch_size = min(batch_size, len(rows[0]))
+    batch_size = min(batch_size, count(rows[0]))
     loop = _Loop(model, rows, held_out, batch_size, shuffle, listeners)
     model.stop_training = False
     with contextlib.ExitStack() as turns:
@@ -227,7 +232,7 @@ def fit(
 
 
 @contextlib.contextmanager
-def _told(listeners: Sequence[Callback], model: Sequential, epochs: int) -> Iterator[None]:
+def _told(listeners: Sequence[Callback], model: Model, epochs: int) -> Iterator[None]:
     """Tells all listeners of the begin and, whatever happens, those that heard it of the end."""
     begun: list[Callback] = []
     try:
@@ -275,7 +280,7 @@ class _Loop:
 
     def __init__(
         self,
-        model: Sequential,
+        model: Model,
         rows: Pairs,
         held_out: Pairs | None,
         batch_size: int,
@@ -284,7 +289,7 @@ class _Loop:
     ) -> None:
         self.model, self.rows, self.held_out = model, rows, held_out
         self.batch_size, self.listeners = batch_size, listeners
-        self.order = np.empty(len(rows[0]), np.int64) if shuffle else None
+        self.order = np.empty(count(rows[0]), np.int64) if shuffle else None
         self.built, self.compiled = model._built_or_refused(), model._compiled
         self.memory = self.compiled.memory_for(self.built)
         self.good = _LastGood(self.built, self.memory)
@@ -305,28 +310,29 @@ class _Loop:
             logs.update(evaluate(model, self.compiled, *self.held_out, prefix="val_"))
             if not math.isfinite(logs["val_loss"]):
                 what = f"the validation loss became {logs['val_loss']}"
-                raise self._diverged(epoch, len(self.rows[0]) - 1, what)
+                raise self._diverged(epoch, count(self.rows[0]) - 1, what)
         for listener in self.listeners:
             listener.on_epoch_end(epoch, logs)
 
     def _train(self, epoch: int) -> Logs:
         """The batches of an epoch, until its end or until a callback wants no more; its figures."""
         model, (x, y), first, loss = self.model, self.rows, 0, 0.0
+        last = count(x)
         plan = _ready_plan(model, self.compiled, self.batch_size)
         tally, told = plan.tally(), time.perf_counter()
-        while first < len(x) and (first == 0 or not model.stop_training):
+        while first < last and (first == 0 or not model.stop_training):
             self.memory.numbers[0] = self.compiled.training()[0].learning_rate
             first, loss = plan.train(
-                x, y, self.order, first, len(x), self.batch_size, STRETCH_SECONDS, tally
+                x, y, self.order, first, last, self.batch_size, STRETCH_SECONDS, tally
             )
             if not math.isfinite(loss):
                 raise self._diverged(epoch, first, f"the loss became {loss}")
             # A stretch is shorter where another thread waits for the model.
-            if first < len(x) and time.perf_counter() - told >= 0.9 * STRETCH_SECONDS:
+            if first < last and time.perf_counter() - told >= 0.9 * STRETCH_SECONDS:
                 told = time.perf_counter()
                 logs = _logs(self.compiled, tally)
                 for listener in self.listeners:
-                    listener.on_progress(epoch, first, len(x), logs)
+                    listener.on_progress(epoch, first, last, logs)
         if not _has_numbers(self.built):
             raise self._diverged(epoch, first - 1, "the weights overflowed")
         return _logs(self.compiled, tally)

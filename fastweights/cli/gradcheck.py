@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if report.passed else 1
 
 
-def _model_and_loss(args: argparse.Namespace) -> tuple[fw.Sequential, losses.Loss]:
+def _model_and_loss(args: argparse.Namespace) -> tuple[fw.Model, losses.Loss]:
     """The model of the file or of the spec, compiled, and its loss."""
     if (args.model is None) == (args.layers is None):
         both = "none" if args.model is None else "both"

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 
-from fastweights import Sequential, saving, serialization
+from fastweights import Model, saving, serialization
 from fastweights.table import Preprocessor, Table, read_csv
 
 TABLE_KEY = saving.TABLE
 
 
-def save_model(path: str, model: Sequential, preprocessor: Preprocessor) -> None:
+def save_model(path: str, model: Model, preprocessor: Preprocessor) -> None:
     """Writes both into one safetensors file."""
     model.save(path, metadata={TABLE_KEY: preprocessor.to_json()})
 
 
-def load_model(path: str, table: str) -> tuple[Sequential, Preprocessor]:
+def load_model(path: str, table: str) -> tuple[Model, Preprocessor]:
     """Reads both; ValueError where the file has no preprocessing or the two do not fit.
 
     `table` is what the command line gave beside it: a message says where they were swapped.

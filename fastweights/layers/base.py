@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _check
-from fastweights._sealed import Sealed
+from fastweights import _check, _tensors
+from fastweights._sealed import Sealed, _Sealing
 from fastweights.initializers import Initializer
 from fastweights.layers.ops import Shape, Value, given
 
 if TYPE_CHECKING:
     from fastweights._building import Built
+    from fastweights._tensors import Tensor
 
 
 class Variable(NamedTuple):
@@ -39,8 +40,24 @@ def is_same_memory(value: Any, array: np.ndarray) -> bool:
     )
 
 
-class Layer(Sealed):
+class _Making(_Sealing, type):
+    """Takes what every layer takes beside its own arguments."""
+
+    def __call__(
+        cls, *args: Any, input_shape: Any = None, input_dim: int | None = None, **kwargs: Any
+    ) -> Any:
+        made = super().__call__(*args, **kwargs)
+        if input_shape is None and input_dim is not None:
+            input_shape = _check.whole("input_dim", input_dim, 1)
+        if input_shape is not None:
+            made._input_row = _tensors.row_shape("input_shape", input_shape)
+        return made
+
+
+class Layer(Sealed, metaclass=_Making):
     """Base of all layers.
+
+    The first layer of a Sequential may say what it reads: every layer takes an `input_shape`.
 
     A subclass describes itself by three methods: `variables`, `ops` and `config`.
     Once its model is built, each variable is an attribute of the layer: a view of the model's flat
@@ -54,6 +71,7 @@ class Layer(Sealed):
             )
         self._given_name = self._name = name
         self._built: Built | None = None
+        self._input_row: Shape | None = None
 
     @property
     def name(self) -> str | None:
@@ -67,17 +85,35 @@ class Layer(Sealed):
             return {}
         return MappingProxyType(self._built.views_of(self))
 
-    def variables(self, input_shape: Shape) -> list[Variable]:
+    def variables(self, *input_shapes: Any) -> list[Variable]:
         """The layer's arrays of parameters, in the order in which they lie in the flat vector."""
         return []
 
-    def ops(self, x: Value) -> Value:
-        """What the layer makes of a value, by ops: see :mod:`fastweights.layers.ops`."""
+    def ops(self, *values: Any) -> Value:
+        """What the layer makes of what it reads, by ops: see :mod:`fastweights.layers.ops`."""
         raise NotImplementedError
 
-    def output_shape(self, input_shape: Shape) -> Shape:
-        """Shape of one row of output for one row of input."""
-        return self.ops(given(input_shape)).shape
+    def output_shape(self, *input_shapes: Shape) -> Shape:
+        """Shape of one row of output for one row of each input."""
+        return self.ops(*(given(shape) for shape in input_shapes)).shape
+
+    def __call__(self, *inputs: Tensor | Sequence[Tensor]) -> Tensor:
+        """What the layer makes of what `fastweights.Input` or other layers made.
+
+        Parameters
+        ----------
+        *inputs : Tensor or list of Tensor
+        """
+        tensors = _tensors.flattened(f"inputs of {type(self).__name__}", inputs)
+        try:
+            row = self.output_shape(*(tensor._row for tensor in tensors))
+        except TypeError as error:
+            if "positional argument" not in str(error):
+                raise
+            expected = f"as many as {type(self).__name__} takes"
+            got = f"{len(tensors)} tensors"
+            raise ValueError(_check.refusal("inputs", got, expected)) from None
+        return _tensors.Tensor(row, self, tensors)
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON can hold them."""

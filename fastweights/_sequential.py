@@ -1,0 +1,189 @@
+"""The model that is a stack of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastweights import _check
+from fastweights._architecture import described, layers_of, topology_of
+from fastweights._building import Built, Topology, drawing
+from fastweights._tensors import Tensor, row_shape
+from fastweights._turns import Turn
+from fastweights.layers import Layer, Variable
+from fastweights.layers.ops import Shape
+from fastweights.models import Model
+
+
+class Sequential(Model):
+    """A stack of layers, each of which reads what the one before it made.
+
+    Parameters
+    ----------
+    layers : sequence of Layer, optional
+        From input to output. The first entry may be an `fastweights.Input`.
+    input_shape : int or tuple of int, optional
+        Shape of one row of input. Without it the model is built at the first data it sees.
+    dtype, seed, matmul_precision, name
+        As for `Model`, whose attributes and methods it has.
+
+    Examples
+    --------
+    >>> model = Sequential([layers.Dense(16, "relu"), layers.Dense(1)], seed=0)
+    >>> model.compile(optimizer="adam", loss="mse")
+    >>> history = model.fit(x, y, epochs=20)
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer | Tensor] | None = None,
+        input_shape: int | Shape | None = None,
+        dtype: str | np.dtype = "float32",
+        seed: int | None = None,
+        matmul_precision: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        if isinstance(layers, Layer):
+            raise TypeError(_check.refusal("layers", repr(layers), f"a list: [{layers!r}]"))
+        stack = list(layers or ())
+        row = None if input_shape is None else row_shape("input_shape", input_shape)
+        if stack and isinstance(stack[0], Tensor):
+            row, stack = self._row_of(stack[0], row), stack[1:]
+        chain = tuple(_check.instances("layers", stack, Layer))
+        self._row = row or (chain[0]._input_row if chain else None)
+        self._begin(_stacked(chain), [None], dtype, seed, matmul_precision, name)
+        if self._row is not None and chain:
+            self._build_alone([self._row])
+
+    @staticmethod
+    def _row_of(tensor: Tensor, row: Shape | None) -> Shape:
+        """The shape of rows that an Input at the begin of a stack says."""
+        if tensor._layer is not None:
+            raise ValueError(_check.refusal("layers", repr(tensor), "an fw.Input, and layers"))
+        if row is not None and row != tensor._row:
+            raise ValueError(
+                _check.refusal("input_shape", f"{row}", f"{tensor._row}, as the Input says")
+            )
+        return tensor._row
+
+    @property
+    def input_shape(self) -> Shape | None:
+        return self._row if self._built is None else self._built.input_shape
+
+    def build(self, input_shape: int | Shape) -> None:
+        """Fixes the shape of the input, allocates the flat vector, draws the initial weights."""
+        row = row_shape("input_shape", input_shape)
+        with Turn(self._turns, "build"):
+            if self._built is not None:
+                got = f"a model that is built for {self.input_shape}"
+                raise ValueError(_check.refusal("build", got, "a model that is not built yet"))
+            self._build([row])
+
+    def add(self, layer: Layer | Tensor) -> None:
+        """Puts one more layer on the stack, or at its begin an `fastweights.Input`."""
+        with Turn(self._turns, "add"):
+            chain = self._layers_to_change("add")
+            if isinstance(layer, Tensor):
+                if chain:
+                    raise ValueError(
+                        _check.refusal("layer", "an Input after layers", "one before all of them")
+                    )
+                self._row = self._row_of(layer, self._row)
+                return
+            _check.instances("layer", [layer], Layer)
+            if not chain and self._row is None:
+                self._row = layer._input_row
+            self._restack((*chain, layer))
+
+    def pop(self) -> Layer:
+        """Takes the last layer off the stack, and returns it."""
+        with Turn(self._turns, "pop"):
+            chain = self._layers_to_change("pop")
+            if not chain:
+                raise ValueError(_check.refusal("pop", "a model without layers", "one with some"))
+            self._restack(chain[:-1])
+            chain[-1]._built = None
+            return chain[-1]
+
+    def _layers_to_change(self, call: str) -> tuple[Layer, ...]:
+        """The layers, unless the model was used with them."""
+        if self._compiled.plans or self._epochs_trained:
+            got = "a model that has been used"
+            raise ValueError(_check.refusal(call, got, "one that is not; make a new Sequential"))
+        return self._layers
+
+    def _restack(self, chain: tuple[Layer, ...]) -> None:
+        """Other layers; weights that are there already stay."""
+        topology, before = _stacked(chain), self._built
+        for layer in chain:
+            if layer._built is not None and layer._built is not before and layer._built.is_in_use():
+                expected = "new layers"
+                raise ValueError(_check.refusal("layer", f"{layer!r} of another model", expected))
+        shape, built = self._row or (before.input_shape if before is not None else None), None
+        if shape is not None and chain:
+            draw = drawing(self.seed)
+            kept = {} if before is None else before.weights_by_layer()
+            if before is not None:
+                before.is_complete = False
+            built = Built(topology, [shape], self.dtype)
+
+            def fill(index: int, variable: Variable, view: np.ndarray) -> None:
+                layer = built.variables[index][0]
+                weights = kept.get(id(layer))
+                if weights is None:
+                    draw(index, variable, view)
+                else:
+                    view[...] = weights[variable.name]
+
+            built.allocate(fill)
+        self._topology = topology
+        self._name_layers()
+        self._building = None
+        if built is not None:
+            self._take_on(built)
+
+    def config(self) -> dict[str, Any]:
+        """The architecture, as JSON can hold it."""
+        return {
+            "layers": described(self.layers),
+            "input_shape": self.input_shape,
+            "dtype": self.dtype.name,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def _unbuilt(cls, chain: Sequence[Layer], dtype: Any, seed: Any) -> Sequential:
+        model = cls.__new__(cls)
+        model._row = None
+        model._begin(_stacked(tuple(chain)), [None], dtype, seed)
+        vars(model)["_sealed"] = True
+        return model
+
+
+def _stacked(chain: tuple[Layer, ...]) -> Topology:
+    """A chain of layers, each of which may stand in it once."""
+    if len({id(layer) for layer in chain}) < len(chain):
+        repeated = next(a for a in chain if sum(a is b for b in chain) > 1)
+        raise ValueError(
+            _check.refusal("layers", f"{repeated!r} twice", "a layer of its own in each place")
+        )
+    return Topology.chain(chain)
+
+
+def unbuilt(config: Mapping[str, Any]) -> tuple[Model, list[Shape] | None]:
+    """A model of the architecture that `config` described, and the shapes to build it for."""
+    if not isinstance(config, Mapping) or not {"layers", "dtype", "seed"} <= set(config):
+        expected = "what a model's config() returned"
+        raise ValueError(_check.refusal("config", f"{_check.shown(config)}", expected))
+    stack = layers_of(config["layers"])
+    if "calls" not in config:
+        shape = config.get("input_shape")
+        chain = Sequential._unbuilt(stack, config["dtype"], config["seed"])
+        return chain, None if shape is None else [row_shape("input_shape", shape)]
+    topology, inputs = topology_of(config, stack)
+    model = Model.__new__(Model)
+    model._begin(topology, [name for name, _ in inputs], config["dtype"], config["seed"])
+    vars(model)["_sealed"] = True
+    return model, [shape for _, shape in inputs]

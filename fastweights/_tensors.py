@@ -1,0 +1,133 @@
+"""Symbolic tensors: what layers are called on to say which of them reads what."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from fastweights import _check
+from fastweights.layers.ops import Shape
+
+if TYPE_CHECKING:
+    from fastweights.layers import Layer
+
+_NUMBERS = itertools.count()
+
+
+class Tensor:
+    """One value of a network that is being put together; it has a shape and no numbers.
+
+    Made by `fastweights.Input` and by calling layers.
+
+    Attributes
+    ----------
+    shape : tuple
+        None for the rows, then the shape of one row.
+    name : str or None
+        Of an input.
+    """
+
+    __slots__ = ("_layer", "_name", "_number", "_reads", "_row")
+
+    def __init__(
+        self,
+        row: Shape,
+        layer: Layer | None = None,
+        reads: Sequence[Tensor] = (),
+        name: str | None = None,
+    ) -> None:
+        self._row, self._layer, self._reads, self._name = row, layer, tuple(reads), name
+        #: Values are made in the order of their numbers.
+        self._number = next(_NUMBERS)
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        return (None, *self._row)
+
+    @property
+    def name(self) -> str | None:
+        return self._name
+
+    def __repr__(self) -> str:
+        maker = f"input {self.name!r}" if self._layer is None else f"output of {self._layer!r}"
+        return f"<Tensor of shape {self.shape}, {maker}>"
+
+    def _has_no_numbers(self, *_: Any) -> NoReturn:
+        raise TypeError(
+            f"got {self!r}, which has a shape and no numbers; call layers on it "
+            "(layers.Add()([a, b]) for a + b), and predict with the model that is made of them"
+        )
+
+    __array__ = __float__ = __bool__ = __len__ = __iter__ = __getitem__ = _has_no_numbers
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __neg__ = _has_no_numbers
+    __truediv__ = __rtruediv__ = __matmul__ = __rmatmul__ = __pow__ = _has_no_numbers
+
+
+def Input(  # noqa: N802  (Keras's name)
+    shape: int | Sequence[int], batch_size: int | None = None, *, name: str | None = None
+) -> Tensor:
+    """What a network is given: rows of this shape.
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        Of one row, without the rows themselves.
+    batch_size : int, optional
+        For code written for Keras; changes nothing.
+    name : str, optional
+        By which a dict of arrays names this input; ``input``, ``input_1``, ... by default.
+
+    Returns
+    -------
+    Tensor
+        To call layers on.
+
+    Examples
+    --------
+    >>> inputs = fw.Input(8)
+    >>> hidden = layers.Dense(16, "relu")(inputs)
+    >>> model = fw.Model(inputs, layers.Dense(1)(hidden))
+    """
+    if batch_size is not None:
+        _check.whole("batch_size", batch_size, 1)
+    if name is not None and (not isinstance(name, str) or not name):
+        raise TypeError(_check.refusal("name", _check.shown(name), "a non-empty string or None"))
+    return Tensor(row_shape("shape", shape), name=name)
+
+
+def row_shape(argument: str, shape: Any) -> Shape:
+    """A checked shape of one row, given as a tuple or as the number of its features."""
+    sizes = shape if isinstance(shape, Sequence) else (shape,)
+    if len(sizes) > 1 and sizes[0] is None:
+        raise ValueError(
+            _check.refusal(argument, str(tuple(sizes)), "the shape of one row, without the rows")
+        )
+    row = tuple(_check.whole(argument, size, 1) for size in sizes)
+    if not row:
+        raise ValueError(_check.refusal(argument, "()", "at least one dimension"))
+    return row
+
+
+def flattened(argument: str, given: Sequence[Any]) -> list[Tensor]:
+    """The tensors of a call, which may come one by one or in lists."""
+
+    def each(values: Any) -> Iterator[Any]:
+        for value in values:
+            if isinstance(value, (list, tuple)):
+                yield from each(value)
+            else:
+                yield value
+
+    tensors = list(each(given))
+    for tensor in tensors:
+        if not isinstance(tensor, Tensor):
+            raise TypeError(
+                _check.refusal(
+                    argument, _check.kind_of(tensor), "what fw.Input or another layer made"
+                )
+                + "; a model's predict(x) computes"
+            )
+    if not tensors:
+        raise ValueError(_check.refusal(argument, "nothing", "at least one tensor"))
+    return tensors
