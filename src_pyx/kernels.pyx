@@ -60,13 +60,15 @@ include "kernels/tiled.pxi"
 include "kernels/elementwise.pxi"
 include "kernels/rows.pxi"
 include "kernels/softmax.pxi"
+include "kernels/sparsemax.pxi"
+include "kernels/row_activations.pxi"
 include "kernels/losses.pxi"
 include "kernels/crossentropy.pxi"
 include "kernels/metrics.pxi"
 include "kernels/updates.pxi"
 include "kernels/peak.pxi"
 
-cdef OpKind[5] OPS = [
+cdef OpKind[7] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -74,6 +76,8 @@ cdef OpKind[5] OPS = [
     OpKind("softmax", softmax_op_measure, NULL, softmax_op_forward, NULL, softmax_op_backward, NULL),
     OpKind("log_softmax", softmax_op_measure, NULL, log_softmax_op_forward, NULL, log_softmax_op_backward,
            NULL),
+    OpKind("softmin", softmax_op_measure, NULL, softmin_op_forward, NULL, softmin_op_backward, NULL),
+    OpKind("sparsemax", sparsemax_op_measure, NULL, sparsemax_op_forward, NULL, sparsemax_op_backward, NULL),
     OpKind(NULL, NULL, NULL, NULL, NULL, NULL, NULL),
 ]
 

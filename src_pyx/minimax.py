@@ -194,6 +194,9 @@ def source() -> str:
     def tanh_gate(a: mpf) -> mpf:
         return 1 + mp.exp(-(linear * a + cubic * a**3)) - a * (linear + 3 * cubic * a**2)
 
+    def mish_slope(a: mpf) -> mpf:
+        return mp.exp(-3 * a) + 4 * mp.exp(-2 * a) + 6 * mp.exp(-a) + 4 - 4 * a * (1 + mp.exp(-a))
+
     return "\n\n".join(
         [
             HEADER,
@@ -231,6 +234,10 @@ def source() -> str:
             root_polynomial(
                 "gelu_tanh", "(1 + e^-v - a v') / x of a = root + x and v = linear a + cubic a^3",
                 tanh_gate, 0.75, (5, 11),
+            ),
+            root_polynomial(
+                "mish", "(e^-3a + 4 e^-2a + 6 e^-a + 4 - 4 a (1 + e^-a)) / x of a = root + x",
+                mish_slope, 1.19, (5, 12),
             ),
         ]
     )  # fmt: skip

@@ -23,7 +23,7 @@ class Flatten(Layer):
 
 
 class Activation(Layer):
-    """``y = activation(x)``; softmax and log_softmax go over the features of a row.
+    """``y = activation(x)``; softmax and its kin go over the features of a row.
 
     Parameters
     ----------
