@@ -47,7 +47,7 @@ def about_single_units(layers: Sequence[Layer], shapes: Sequence[Shape]) -> None
     for layer, shape in zip(layers, shapes, strict=True):
         if (activation := _activation_of(layer)) in _SHARES and shape[-1] == 1:
             warnings.warn(
-                f"layers: the {activation} of {layer.name!r} is over one unit and always 1; for two "
-                "classes use sigmoid with binary_crossentropy, or two units",
+                f"layers: the {activation} of {layer.name!r} is over one unit and always 1; for "
+                "two classes use sigmoid with binary_crossentropy, or two units",
                 stacklevel=3,
             )

@@ -1,7 +1,8 @@
 """Activations: descriptions of the functions between layers. Names and defaults are Keras 3's.
 
-The arithmetic is compiled (``src_pyx/kernels/activations.pxi``, ``softmax.pxi`` and ``sparsemax.pxi``). Values and
-derivatives are within 16 ULP of the true ones over the whole range, and NaN goes through as NaN.
+The arithmetic is compiled (``src_pyx/kernels/activations.pxi``, ``softmax.pxi`` and
+``sparsemax.pxi``). Values and derivatives are within 16 ULP of the true ones over the whole range,
+and NaN goes through as NaN.
 
 >>> activations.get("tanh")(np.linspace(-1, 1, 5))
 array([-0.76159416, -0.46211716,  0.        ,  0.46211716,  0.76159416])
@@ -308,8 +309,9 @@ class Softmin(AlongLastAxis):
 
 
 class Sparsemax(AlongLastAxis):
-    """``max(0, x - tau)`` over the last axis, with the ``tau`` by which its entries add up to 1: the
-    nearest point to ``x`` among all probabilities. Small ones are 0.
+    """``max(0, x - tau)`` over the last axis, with the ``tau`` by which its entries add up to 1.
+
+    They are the probabilities that are nearest to ``x``; small ones are 0.
 
     A. Martins, R. Astudillo, From Softmax to Sparsemax: A Sparse Model of Attention and Multi-Label
     Classification, ICML 2016.
@@ -341,7 +343,8 @@ def get(identifier: Any, argument: str = "activation") -> Activation:
     ----------
     identifier : None, str, Activation or mapping
         None is linear; a name such as ``"relu"`` (``"swish"`` is ``"silu"``, ``"hard_swish"`` is
-        ``"hard_silu"``); an activation, which is returned as it is; or what :meth:`Activation.config` returned.
+        ``"hard_silu"``); an activation, which is returned as it is; or what
+        :meth:`Activation.config` returned.
     argument : str
         What an error calls ``identifier``.
 

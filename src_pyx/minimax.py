@@ -195,7 +195,8 @@ def source() -> str:
         return 1 + mp.exp(-(linear * a + cubic * a**3)) - a * (linear + 3 * cubic * a**2)
 
     def mish_slope(a: mpf) -> mpf:
-        return mp.exp(-3 * a) + 4 * mp.exp(-2 * a) + 6 * mp.exp(-a) + 4 - 4 * a * (1 + mp.exp(-a))
+        e = mp.exp(-a)
+        return 4 - 4 * a + e * (6 - 4 * a + e * (4 + e))
 
     return "\n\n".join(
         [
@@ -236,7 +237,7 @@ def source() -> str:
                 tanh_gate, 0.75, (5, 11),
             ),
             root_polynomial(
-                "mish", "(e^-3a + 4 e^-2a + 6 e^-a + 4 - 4 a (1 + e^-a)) / x of a = root + x",
+                "mish", "(4 - 4 a + e (6 - 4 a + e (4 + e))) / x of a = root + x and e = e^-a",
                 mish_slope, 1.19, (5, 12),
             ),
         ]

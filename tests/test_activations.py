@@ -280,8 +280,8 @@ def test_nan_fills_its_row_only(name, dtype, level):
 @every_dtype
 @every_row_name
 def test_softmax_gradient(name, dtype, level):
-    # dy_i/dz_j is y_i ([i = j] - y_j) for softmax and [i = j] - e^y_j for its logarithm; [i = j] - 1 / k
-    # for sparsemax and i and j among the k of the support.
+    # dy_i/dz_j is y_i ([i = j] - y_j) for softmax and [i = j] - e^y_j for its logarithm; it is
+    # [i = j] - 1 / k for sparsemax, where i and j are two of the k that are not 0.
     tolerance = 50 * np.finfo(dtype).eps
     for columns in COLUMNS:
         z = logits(columns, 1, dtype)

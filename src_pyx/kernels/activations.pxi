@@ -347,7 +347,7 @@ cdef void softplus_forward(void* y, void* slope, Py_ssize_t n, const double* opt
 cdef inline void mish(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
     # With a = |z| and e = e^-a = power root, tanh(log(1 + e^z)) is a quotient of polynomials of e:
     # z < 0:  e (2 + e) / total,  total = 2 + 2 e + e^2,  slope = e bracket / total^2,
-    #         bracket = 4 + 6 e + 4 e^2 + e^3 - 4 a (1 + e)
+    #         bracket = 4 - 4 a + e (6 - 4 a + e (4 + e))
     # z > 0:  part / total,  part = 1 + 2 e,  total = 1 + 2 e + 2 e^2,
     #         slope = (part total + 4 a e^2 (1 + e)) / total^2
     cdef vreal one = vset1(1.0), two = vset1(2.0), four = vset1(4.0)
@@ -360,7 +360,7 @@ cdef inline void mish(vreal z, vreal option, vreal* value, vreal* slope) noexcep
     cdef vreal inverse = one / total
     cdef vreal distance = (a - mish_root_high()) - mish_root_low()
     cdef vreal bracket = near_root(distance, mish_near_root(distance),
-                                   vfnma(four_a, above, vfma(e, vfma(e, four + e, vset1(6.0)), four)))
+                                   vfma(e, vfma(e, four + e, vset1(6.0) - four_a), four - four_a))
     value[0] = vselect(negative, -(power * (a * (two + e) * inverse) * root), z * (part * inverse))
     slope[0] = vselect(negative, power * (bracket * (inverse * inverse)) * root,
                        vfma(four_a * (e * e), above, part * total) * (inverse * inverse))
