@@ -30,16 +30,21 @@ def bench_value_and_slope(benchmark, batch, name):
     )
 
 
-@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+along_rows = pytest.mark.parametrize(
+    "name", [name for name, a in ACTIVATIONS.items() if not a.is_elementwise]
+)
+
+
+@along_rows
 def bench_forward(benchmark, batch, name):
     y = np.empty_like(batch)
-    kernel = _dispatch.kernels(batch.dtype).apply_softmax
-    benchmark(kernel, name == "log_softmax", y.ctypes.data, batch.ctypes.data, *SHAPE)
+    kernel = _dispatch.kernels(batch.dtype).apply_row_activation
+    benchmark(kernel, name, y.ctypes.data, batch.ctypes.data, *SHAPE)
 
 
-@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@along_rows
 def bench_backward(benchmark, batch, name):
     y, dy, dx = ACTIVATIONS[name]()(batch), np.ones_like(batch), np.empty_like(batch)
-    kernel = _dispatch.kernels(batch.dtype).apply_softmax_gradient
+    kernel = _dispatch.kernels(batch.dtype).apply_row_activation_gradient
     addresses = (array.ctypes.data for array in (dx, dy, y))
-    benchmark(kernel, name == "log_softmax", *addresses, *SHAPE)
+    benchmark(kernel, name, *addresses, *SHAPE)

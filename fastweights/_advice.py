@@ -11,7 +11,9 @@ from fastweights.layers import Layer
 from fastweights.layers.ops import Shape
 
 #: Activations whose output are probabilities.
-_PROBABILITIES = ("softmax", "sigmoid")
+_PROBABILITIES = ("softmax", "softmin", "sparsemax", "sigmoid", "hard_sigmoid")
+#: Those that make the probabilities of a row add up to 1.
+_SHARES = ("softmax", "softmin", "sparsemax")
 
 
 def _activation_of(layer: Layer) -> str:
@@ -44,11 +46,11 @@ def about_last_activation(layer: Layer | None, loss: losses.Loss) -> None:
 
 
 def about_single_units(topology: Topology, shapes: Sequence[Shape]) -> None:
-    """Warns of a softmax over one unit, which is 1 whatever goes in."""
+    """Warns of a softmax or its kin over one unit, which is 1 whatever goes in."""
     for (layer, _), shape in zip(topology.calls, shapes[topology.inputs :], strict=True):
-        if _activation_of(layer) == "softmax" and shape[-1] == 1:
+        if (activation := _activation_of(layer)) in _SHARES and shape[-1] == 1:
             warnings.warn(
-                f"layers: the softmax of {layer.name!r} is over one unit and always 1; for two "
-                "classes use sigmoid with binary_crossentropy, or two units",
+                f"layers: the {activation} of {layer.name!r} is over one unit and always 1; for "
+                "two classes use sigmoid with binary_crossentropy, or two units",
                 stacklevel=3,
             )

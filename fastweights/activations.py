@@ -1,7 +1,8 @@
 """Activations: descriptions of the functions between layers. Names and defaults are Keras 3's.
 
-The arithmetic is compiled (``src_pyx/kernels/activations.pxi`` and ``softmax.pxi``). Values and
-derivatives are within 16 ULP of the true ones over the whole range, and NaN goes through as NaN.
+The arithmetic is compiled (``src_pyx/kernels/activations.pxi``, ``softmax.pxi`` and
+``sparsemax.pxi``). Values and derivatives are within 16 ULP of the true ones over the whole range,
+and NaN goes through as NaN.
 
 >>> activations.get("tanh")(np.linspace(-1, 1, 5))
 array([-0.76159416, -0.46211716,  0.        ,  0.46211716,  0.76159416])
@@ -9,6 +10,7 @@ array([-0.76159416, -0.46211716,  0.        ,  0.46211716,  0.76159416])
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -83,14 +85,20 @@ class AlongLastAxis(Activation):
 
     is_elementwise = False
 
+    #: How long that axis may be.
+    longest: ClassVar[int] = sys.maxsize
+
     def __call__(self, x: Any) -> np.ndarray:
         logits = _real_copy(x)
         if logits.ndim == 0:
             raise ValueError(_check.refusal("x", "a single number", "at least one axis"))
         value = np.empty_like(logits)
         columns = logits.shape[-1]
-        _dispatch.kernels(value.dtype).apply_softmax(
-            self.name == LogSoftmax.name,
+        if columns > self.longest:
+            expected = f"at most {self.longest} for {self.name}"
+            raise ValueError(_check.refusal("x", f"a last axis of {columns} numbers", expected))
+        _dispatch.kernels(value.dtype).apply_row_activation(
+            self.name,
             value.ctypes.data,
             logits.ctypes.data,
             logits.size // max(columns, 1),
@@ -119,6 +127,15 @@ class ReLU(Elementwise):
     """
 
     name = "relu"
+
+
+class ReLU6(Elementwise):
+    """``min(6, max(0, x))``; its derivative at 0 and at 6 is taken to be 0.
+
+    A. Krizhevsky, Convolutional Deep Belief Networks on CIFAR-10, 2010.
+    """
+
+    name = "relu6"
 
 
 class LeakyReLU(Elementwise):
@@ -203,6 +220,25 @@ class SiLU(Elementwise):
     name = "silu"
 
 
+class HardSiLU(Elementwise):
+    """``x * hard_sigmoid(x)``, also called hard swish; its derivative at -3 is taken to be 0, at 3
+    to be 1.
+
+    A. Howard et al., Searching for MobileNetV3, ICCV 2019.
+    """
+
+    name = "hard_silu"
+
+
+class Mish(Elementwise):
+    """``x * tanh(log(1 + exp(x)))``.
+
+    D. Misra, Mish: A Self Regularized Non-Monotonic Activation Function, BMVC 2020.
+    """
+
+    name = "mish"
+
+
 class Softplus(Elementwise):
     """``log(1 + exp(x))``.
 
@@ -229,6 +265,21 @@ class Sigmoid(Elementwise):
     name = "sigmoid"
 
 
+class HardSigmoid(Elementwise):
+    """``relu6(x + 3) / 6``; its derivative at -3 and at 3 is taken to be 0.
+
+    A. Howard et al., Searching for MobileNetV3, ICCV 2019.
+    """
+
+    name = "hard_sigmoid"
+
+
+class Exponential(Elementwise):
+    """``exp(x)``."""
+
+    name = "exponential"
+
+
 class Tanh(Elementwise):
     """``tanh(x)``."""
 
@@ -251,6 +302,25 @@ class LogSoftmax(AlongLastAxis):
     name = "log_softmax"
 
 
+class Softmin(AlongLastAxis):
+    """``exp(-x) / sum(exp(-x))`` over the last axis: :class:`Softmax` of ``-x``."""
+
+    name = "softmin"
+
+
+class Sparsemax(AlongLastAxis):
+    """``max(0, x - tau)`` over the last axis, with the ``tau`` by which its entries add up to 1.
+
+    They are the probabilities that are nearest to ``x``; small ones are 0.
+
+    A. Martins, R. Astudillo, From Softmax to Sparsemax: A Sparse Model of Attention and Multi-Label
+    Classification, ICML 2016.
+    """
+
+    name = "sparsemax"
+    longest = 2**19
+
+
 #: What None stands for.
 LINEAR = Linear()
 
@@ -258,12 +328,12 @@ LINEAR = Linear()
 ACTIVATIONS: dict[str, type[Activation]] = {
     kind.name: kind
     for kind in (
-        Linear, ReLU, LeakyReLU, ELU, SELU, GELU, GELUTanh, SiLU, Softplus, Softsign, Sigmoid, Tanh,
-        Softmax, LogSoftmax,
+        Linear, ReLU, ReLU6, LeakyReLU, ELU, SELU, GELU, GELUTanh, SiLU, HardSiLU, Mish, Softplus,
+        Softsign, Sigmoid, HardSigmoid, Exponential, Tanh, Softmax, LogSoftmax, Softmin, Sparsemax,
     )
 }  # fmt: skip
 
-_NAMES: dict[str, type[Activation]] = {**ACTIVATIONS, "swish": SiLU}
+_NAMES: dict[str, type[Activation]] = {**ACTIVATIONS, "swish": SiLU, "hard_swish": HardSiLU}
 
 
 def get(identifier: Any, argument: str = "activation") -> Activation:
@@ -272,8 +342,9 @@ def get(identifier: Any, argument: str = "activation") -> Activation:
     Parameters
     ----------
     identifier : None, str, Activation or mapping
-        None is linear; a name such as ``"relu"`` (``"swish"`` is ``"silu"``); an activation, which
-        is returned as it is; or what :meth:`Activation.config` returned.
+        None is linear; a name such as ``"relu"`` (``"swish"`` is ``"silu"``, ``"hard_swish"`` is
+        ``"hard_silu"``); an activation, which is returned as it is; or what
+        :meth:`Activation.config` returned.
     argument : str
         What an error calls ``identifier``.
 

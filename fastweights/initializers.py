@@ -334,11 +334,14 @@ INITIALIZERS: dict[str, type[Initializer]] = {
 #: What ``"auto"`` stands for before each activation; before all others, ``GlorotUniform``.
 AUTO: dict[str, type[Initializer]] = {
     "relu": HeNormal,
+    "relu6": HeNormal,
     "leaky_relu": HeNormal,
     "elu": HeNormal,
     "gelu": HeNormal,
     "gelu_tanh": HeNormal,
     "silu": HeNormal,
+    "hard_silu": HeNormal,
+    "mish": HeNormal,
     "softplus": HeNormal,
     "selu": LecunNormal,
 }

@@ -79,13 +79,15 @@ include "kernels/elementwise.pxi"
 include "kernels/merging.pxi"
 include "kernels/rows.pxi"
 include "kernels/softmax.pxi"
+include "kernels/sparsemax.pxi"
+include "kernels/row_activations.pxi"
 include "kernels/losses.pxi"
 include "kernels/crossentropy.pxi"
 include "kernels/metrics.pxi"
 include "kernels/updates.pxi"
 include "kernels/peak.pxi"
 
-cdef OpKind[12] OPS = [
+cdef OpKind[14] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -101,6 +103,8 @@ cdef OpKind[12] OPS = [
     OpKind("minimum", merge_op_measure, NULL, minimum_op_forward, NULL, minimum_op_backward, NULL),
     OpKind("concatenate", concatenate_op_measure, NULL, concatenate_op_forward, NULL, concatenate_op_backward,
            NULL),
+    OpKind("softmin", softmax_op_measure, NULL, softmin_op_forward, NULL, softmin_op_backward, NULL),
+    OpKind("sparsemax", sparsemax_op_measure, NULL, sparsemax_op_forward, NULL, sparsemax_op_backward, NULL),
     OpKind(NULL, NULL, NULL, NULL, NULL, NULL, NULL),
 ]
 

@@ -194,6 +194,10 @@ def source() -> str:
     def tanh_gate(a: mpf) -> mpf:
         return 1 + mp.exp(-(linear * a + cubic * a**3)) - a * (linear + 3 * cubic * a**2)
 
+    def mish_slope(a: mpf) -> mpf:
+        e = mp.exp(-a)
+        return 4 - 4 * a + e * (6 - 4 * a + e * (4 + e))
+
     return "\n\n".join(
         [
             HEADER,
@@ -231,6 +235,10 @@ def source() -> str:
             root_polynomial(
                 "gelu_tanh", "(1 + e^-v - a v') / x of a = root + x and v = linear a + cubic a^3",
                 tanh_gate, 0.75, (5, 11),
+            ),
+            root_polynomial(
+                "mish", "(4 - 4 a + e (6 - 4 a + e (4 + e))) / x of a = root + x and e = e^-a",
+                mish_slope, 1.19, (5, 12),
             ),
         ]
     )  # fmt: skip

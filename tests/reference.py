@@ -62,9 +62,23 @@ def gelu_tanh_derivative(z: Array) -> Array:
     return (1 + np.tanh(inner)) / 2 + z / 2 * inner_derivative / np.cosh(inner) ** 2
 
 
+def hard_sigmoid(z: Array) -> Array:
+    return np.clip(z + 3, 0, 6) / 6
+
+
+def hard_sigmoid_derivative(z: Array) -> Array:
+    return (np.abs(z) < 3) / 6
+
+
+def mish_derivative(z: Array) -> Array:
+    gate = np.tanh(softplus(z))
+    return gate + z * (1 - gate**2) * sigmoid(z)
+
+
 ACTIVATIONS: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
     "linear": (lambda z: z, np.ones_like),
     "relu": (lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(float)),
+    "relu6": (lambda z: np.clip(z, 0, 6), lambda z: ((z > 0) & (z < 6)).astype(float)),
     "leaky_relu": (
         lambda z, slope=0.2: np.where(z > 0, z, slope * z),
         lambda z, slope=0.2: np.where(z > 0, 1.0, slope),
@@ -83,9 +97,16 @@ ACTIVATIONS: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
         lambda z: z * sigmoid(z),
         lambda z: sigmoid(z) * (1 + z * sigmoid(-z)),
     ),
+    "hard_silu": (
+        lambda z: z * hard_sigmoid(z),
+        lambda z: hard_sigmoid(z) + z * hard_sigmoid_derivative(z),
+    ),
+    "mish": (lambda z: z * np.tanh(softplus(z)), mish_derivative),
     "softplus": (softplus, sigmoid),
     "softsign": (lambda z: z / (1 + np.abs(z)), lambda z: 1 / (1 + np.abs(z)) ** 2),
     "sigmoid": (sigmoid, lambda z: sigmoid(z) * sigmoid(-z)),
+    "hard_sigmoid": (hard_sigmoid, hard_sigmoid_derivative),
+    "exponential": (np.exp, np.exp),
     "tanh": (np.tanh, lambda z: 1 / np.cosh(z) ** 2),
 }
 
@@ -100,20 +121,45 @@ def log_softmax(z: Array) -> Array:
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
+def sparsemax(z: Array) -> Array:
+    falling = -np.sort(-z, axis=1)
+    sums = np.cumsum(falling, axis=1)
+    ranks = np.arange(1, z.shape[1] + 1)
+    support = (1 + ranks * falling > sums).sum(axis=1, keepdims=True)
+    tau = (np.take_along_axis(sums, support - 1, axis=1) - 1) / support
+    return np.maximum(z - tau, 0)
+
+
+def sparsemax_backward(z: Array, dy: Array) -> Array:
+    support = sparsemax(z) > 0
+    mean = (dy * support).sum(axis=1, keepdims=True) / support.sum(axis=1, keepdims=True)
+    return support * (dy - mean)
+
+
+#: Those of whole rows.
+ROW_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "softmax": softmax,
+    "log_softmax": log_softmax,
+    "softmin": lambda z: softmax(-z),
+    "sparsemax": sparsemax,
+}
+
+
 def activate(name: str, z: Array, *options: float) -> Array:
     """The activation of every row of z (rows, units)."""
-    if name == "softmax":
-        return softmax(z)
-    if name == "log_softmax":
-        return log_softmax(z)
+    if name in ROW_ACTIVATIONS:
+        return ROW_ACTIVATIONS[name](z)
     return ACTIVATIONS[name][0](z, *options)
 
 
 def activate_backward(name: str, z: Array, dy: Array, *options: float) -> Array:
     """The gradient by z, from the gradient dy by the activation's value."""
-    if name == "softmax":
-        y = softmax(z)
-        return y * (dy - (dy * y).sum(axis=1, keepdims=True))
+    if name in ("softmax", "softmin"):
+        y = ROW_ACTIVATIONS[name](z)
+        sign = 1 if name == "softmax" else -1
+        return sign * y * (dy - (dy * y).sum(axis=1, keepdims=True))
+    if name == "sparsemax":
+        return sparsemax_backward(z, dy)
     if name == "log_softmax":
         return dy - softmax(z) * dy.sum(axis=1, keepdims=True)
     return dy * ACTIVATIONS[name][1](z, *options)

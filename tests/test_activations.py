@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import truth
 
-from fastweights import _dispatch, activations
+import fastweights as fw
+from fastweights import _dispatch, activations, layers
 
 INF, NAN = math.inf, math.nan
 OPTIONS = (float(truth.OPTION), 0.0)
@@ -17,7 +18,7 @@ COLUMNS = (1, 2, 3, 7, 8, 9, 10, 15, 16, 17, 33, 64, 65, 100)
 every_name = pytest.mark.parametrize("name", truth.ACTIVATIONS)
 every_dtype = pytest.mark.parametrize("dtype", truth.DTYPES)
 every_level = pytest.mark.parametrize("level", truth.LEVELS)
-both_softmaxes = pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+every_row_name = pytest.mark.parametrize("name", truth.ROW_ACTIVATIONS)
 
 
 def apply(level, name, z, options=OPTIONS):
@@ -37,20 +38,28 @@ def apply_gradient(level, name, dy, y, slope, options=OPTIONS):
     return dz
 
 
-def apply_softmax(level, name, z):
+def apply_to_rows(level, name, z):
     y = np.empty_like(z)
-    truth.kernels(level, z.dtype.name).apply_softmax(
-        name == "log_softmax", y.ctypes.data, z.ctypes.data, *z.shape
+    truth.kernels(level, z.dtype.name).apply_row_activation(
+        name, y.ctypes.data, z.ctypes.data, *z.shape
     )
     return y
 
 
-def apply_softmax_gradient(level, name, dy, y):
+def apply_row_gradient(level, name, dy, y):
     dx = dy.copy()
-    truth.kernels(level, dy.dtype.name).apply_softmax_gradient(
-        name == "log_softmax", dx.ctypes.data, dx.ctypes.data, y.ctypes.data, *dy.shape
+    truth.kernels(level, dy.dtype.name).apply_row_activation_gradient(
+        name, dx.ctypes.data, dx.ctypes.data, y.ctypes.data, *dy.shape
     )
     return dx
+
+
+def row_errors(name, z, got):
+    """The distance of each row's results from the true ones in ULP."""
+    true = truth.ROW_ACTIVATIONS[name]
+    return np.array(
+        [truth.Truth.of(true(row), z.dtype.name).errors(y) for row, y in zip(z, got, strict=True)]
+    )
 
 
 # ---- element by element --------------------------------------------------------------------------
@@ -85,7 +94,7 @@ def test_float32_agrees_with_float64_at_every_65521st_number(name, level):
 @every_name
 def test_signs_of_zero_and_infinity(name, dtype, level):
     value, _ = apply(level, name, np.array([0.0, -0.0], dtype))
-    if name in ("sigmoid", "softplus"):
+    if name in ("sigmoid", "hard_sigmoid", "softplus", "exponential"):
         assert (value > 0).all()
     else:
         np.testing.assert_array_equal(value, [0.0, 0.0])
@@ -118,7 +127,8 @@ def test_gradient_is_dy_times_the_derivative(name, dtype, level):
     z = truth.points(dtype)[:-1]
     value, slope = apply(level, name, z)
     dy = np.random.default_rng(1).standard_normal(z.size).astype(dtype)
-    expected = dy * slope
+    with np.errstate(over="ignore"):
+        expected = dy * slope
     if name != "linear":
         expected[np.abs(expected) < truth.TRACES[dtype]] = 0
     np.testing.assert_array_equal(apply_gradient(level, name, dy, value, slope), expected)
@@ -181,19 +191,17 @@ def logits(columns, scale, dtype, rows=3):
 @every_level
 @every_dtype
 @pytest.mark.parametrize("scale", [1e-3, 1, 30, 1e4])
-@both_softmaxes
+@every_row_name
 def test_softmax_within_16_ulp(name, scale, dtype, level):
     for columns in COLUMNS:
         z = logits(columns, scale, dtype)
-        y = apply_softmax(level, name, z)
-        for row, got in zip(z, y, strict=True):
-            errors = truth.Truth.of(getattr(truth, name)(row), dtype).errors(got)
-            assert errors.max() <= 16, f"{errors.max():.2f} ULP in {columns} columns"
+        errors = row_errors(name, z, apply_to_rows(level, name, z))
+        assert errors.max() <= 16, f"{errors.max():.2f} ULP in {columns} columns"
 
 
 @every_level
 @every_dtype
-@both_softmaxes
+@every_row_name
 def test_softmax_of_every_finite_number_within_16_ulp(name, dtype, level):
     # Where z - top rounds, what is left out may be any number, and z - top may be beyond the range.
     limits, random = np.finfo(dtype), np.random.default_rng(1)
@@ -202,14 +210,14 @@ def test_softmax_of_every_finite_number_within_16_ulp(name, dtype, level):
     pool = np.array([*sizes, *(-np.array(sizes))], dtype)
     for columns in (2, 3, 17, 70):
         z = random.choice(pool, (40, columns))
-        for row, got in zip(z, apply_softmax(level, name, z), strict=True):
-            errors = truth.Truth.of(getattr(truth, name)(row), dtype).errors(got)
-            assert errors.max() <= 16, f"{errors.max():.2f} ULP at {row!r}: {got!r}"
+        errors = row_errors(name, z, apply_to_rows(level, name, z))
+        assert errors.max() <= 16, f"{errors.max():.2f} ULP at {z[errors.max(axis=1).argmax()]!r}"
 
 
 @every_level
 @every_dtype
-def test_softmax_gradient_of_the_largest_numbers(dtype, level):
+@pytest.mark.parametrize("name", ["softmax", "softmin", "sparsemax"])
+def test_softmax_gradient_of_the_largest_numbers(name, dtype, level):
     largest = np.finfo(dtype).max
     for columns in (2, 3, 17, 70):
         y = np.full((3, columns), 1 / columns, dtype)
@@ -217,26 +225,26 @@ def test_softmax_gradient_of_the_largest_numbers(dtype, level):
         dy = np.full_like(y, largest)
         dy[1, 1:] = -largest
         dy[2, ::2] = -largest
-        dx = apply_softmax_gradient(level, "softmax", dy, y)
+        dx = apply_row_gradient(level, name, dy, y)
         mean = (dy[2].astype(np.longdouble) * y[2]).sum()
-        expected = y[2] * (dy[2].astype(np.longdouble) - mean)
-        close = 8 * np.finfo(dtype).eps * float(largest) / columns
+        factor = {"softmax": y[0, 0], "softmin": -y[0, 0], "sparsemax": y.dtype.type(1)}[name]
+        expected = factor * (dy[2].astype(np.longdouble) - mean)
+        close = 8 * np.finfo(dtype).eps * float(largest) * float(abs(factor))
         np.testing.assert_allclose(dx[0], 0, atol=close)
         np.testing.assert_array_equal(dx[1], 0)
-        np.testing.assert_allclose(dx[2], expected.astype(float), atol=close)
+        expected = np.clip(expected, -largest, largest).astype(dtype)
+        np.testing.assert_allclose(np.clip(dx[2], -largest, largest), expected, atol=close)
 
 
 @every_level
 @every_dtype
-@both_softmaxes
+@every_row_name
 def test_softmax_of_many_columns_within_16_ulp(name, dtype, level):
     # All powers but one are far below the sum's last digit, and together far above it.
-    z = np.full((1, 5000), -15.0 if dtype == "float32" else -34.0, dtype)
+    low = -15.0 if dtype == "float32" else -34.0
+    z = np.full((1, 5000), -low if name == "softmin" else low, dtype)
     z[0, 7] = 0
-    errors = truth.Truth.of(getattr(truth, name)(z[0]), dtype).errors(
-        apply_softmax(level, name, z)[0]
-    )
-    assert errors.max() <= 16
+    assert row_errors(name, z, apply_to_rows(level, name, z)).max() <= 16
 
 
 @every_level
@@ -253,19 +261,19 @@ def test_softmax_limits(dtype, level):
         ([-INF, -INF], [NAN, NAN], [NAN, NAN]),
     ):
         row = np.array([z], dtype)
-        np.testing.assert_array_equal(apply_softmax(level, "softmax", row)[0], softmax)
-        np.testing.assert_array_equal(apply_softmax(level, "log_softmax", row)[0], log_softmax)
+        np.testing.assert_array_equal(apply_to_rows(level, "softmax", row)[0], softmax)
+        np.testing.assert_array_equal(apply_to_rows(level, "log_softmax", row)[0], log_softmax)
 
 
 @every_level
 @every_dtype
-@both_softmaxes
+@every_row_name
 def test_nan_fills_its_row_only(name, dtype, level):
     for columns in COLUMNS:
         for place in range(columns):
             z = logits(columns, 1, dtype)
             z[1, place] = NAN
-            y = apply_softmax(level, name, z)
+            y = apply_to_rows(level, name, z)
             np.testing.assert_array_equal(
                 np.isnan(y), [[False] * columns, [True] * columns, [False] * columns]
             )
@@ -273,19 +281,23 @@ def test_nan_fills_its_row_only(name, dtype, level):
 
 @every_level
 @every_dtype
-@both_softmaxes
+@every_row_name
 def test_softmax_gradient(name, dtype, level):
-    # dy_i/dz_j is y_i ([i = j] - y_j) for softmax and [i = j] - e^y_j for its logarithm.
-    tolerance = 50 * np.finfo(dtype).eps
+    # dy_i/dz_j is y_i ([i = j] - y_j) for softmax and [i = j] - e^y_j for its logarithm; it is
+    # [i = j] - 1 / k for sparsemax, where i and j are two of the k that are not 0.
+    tolerance = 16 * np.finfo(dtype).eps
     for columns in COLUMNS:
         z = logits(columns, 1, dtype)
         dy = np.random.default_rng(columns + 1).standard_normal(z.shape).astype(dtype)
-        y = apply_softmax(level, name, z)
-        got = apply_softmax_gradient(level, name, dy, y)
+        y = apply_to_rows(level, name, z)
+        got = apply_row_gradient(level, name, dy, y)
         for row in range(len(z)):
             p = y[row].astype(np.longdouble)
-            if name == "softmax":
-                jacobian = np.diag(p) - np.outer(p, p)
+            if name == "sparsemax":
+                inside = (p > 0).astype(np.longdouble)
+                jacobian = np.diag(inside) - np.outer(inside, inside) / inside.sum()
+            elif name in ("softmax", "softmin"):
+                jacobian = (1 if name == "softmax" else -1) * (np.diag(p) - np.outer(p, p))
             else:
                 jacobian = np.eye(columns) - np.exp(p)[np.newaxis, :]
             expected = dy[row].astype(np.longdouble) @ jacobian
@@ -293,29 +305,145 @@ def test_softmax_gradient(name, dtype, level):
             assert (np.abs(got[row] - expected) <= tolerance * size).all()
 
 
+@every_level
 @every_dtype
-@both_softmaxes
+def test_softmin_is_softmax_of_the_negative_row(dtype, level):
+    for columns in COLUMNS:
+        z = logits(columns, 3, dtype)
+        y = apply_to_rows(level, "softmin", z)
+        assert truth.same_bits(y, apply_to_rows(level, "softmax", -z))
+        dy = np.random.default_rng(columns).standard_normal(z.shape).astype(dtype)
+        back = apply_row_gradient(level, "softmax", -dy, y)
+        assert truth.same_bits(apply_row_gradient(level, "softmin", dy, y), back)
+
+
+def filling_rows(dtype, columns):
+    """Rows whose entries fill up a sum of 1 one after the other, each with the bits that the one
+    before left out, so that what the last ones are left with is the last bit of the longest sum."""
+    limits, random = np.finfo(dtype), np.random.default_rng(columns)
+    bits, rows = limits.nmant + 1, []
+    for depth in range(1, min(columns, -int(limits.minexp) // bits - 1)):
+        row = [2.0 ** (-bits * i) * (1 - 2.0**-bits) for i in range(depth)]
+        last = 2.0 ** (-bits * depth) * random.uniform(-1.5, 1.5, columns - depth)
+        last[0] = 2.0 ** (-bits * depth)
+        rows.append(random.permutation([*row, *last]))
+    return np.array(rows, dtype)
+
+
+@every_level
+@every_dtype
+def test_sparsemax_of_the_longest_sums_within_16_ulp(dtype, level):
+    for columns in (3, 4, 9, 25, 70):
+        z = filling_rows(dtype, columns)
+        y = apply_to_rows(level, "sparsemax", z)
+        errors = row_errors("sparsemax", z, y)
+        assert errors.max() <= 16, f"{errors.max():.2f} ULP at {z[errors.max(axis=1).argmax()]!r}"
+        assert ((y > 0) & (y < np.finfo(dtype).eps)).any()
+
+
+@every_level
+@every_dtype
+def test_sparsemax_at_the_ends_of_the_range(dtype, level):
+    # A difference to the largest that is just above or below 1, about each place where it rounds.
+    limits, random, real = np.finfo(dtype), np.random.default_rng(2), np.dtype(dtype).type
+    for top in (0.5, 1, -1, 2, -2, 3, 1e3, limits.tiny, limits.smallest_subnormal, -limits.tiny):
+        tops = [np.nextafter(real(top), real(side)) for side in (-INF, top, INF)]
+        for top in tops:
+            near = [np.nextafter(top - real(1), real(side)) for side in (-INF, 0, INF)]
+            pool = np.array([*tops, *near, top, top - real(1), top - real(0.5)], dtype)
+            z = random.choice(pool, (20, 5))
+            assert row_errors("sparsemax", z, apply_to_rows(level, "sparsemax", z)).max() <= 16
+
+
+@every_level
+@every_dtype
+def test_sparsemax_limits(dtype, level):
+    small = np.finfo(dtype).smallest_subnormal
+    for z, expected in (
+        ([0.5, 0.5, 0, -1], [0.5, 0.5, 0, 0]),
+        ([3, 2, 2, 1], [1, 0, 0, 0]),
+        ([0, 0, 0, 0], [0.25] * 4),
+        ([-7, -7.5, -8], [0.75, 0.25, 0]),
+        ([1e4, 1e4], [0.5, 0.5]),
+        ([INF, 1, -INF], [1, 0, 0]),
+        ([INF, 1, INF], [0.5, 0, 0.5]),
+        ([0.25, -INF, -0.25], [0.75, 0, 0.25]),
+        ([5], [1]),
+        ([1, small], [1, small]),
+        ([1 + small, 0], [1, 0]),
+        ([-INF, -INF], [NAN, NAN]),
+    ):
+        row = np.array([z], dtype)
+        np.testing.assert_array_equal(apply_to_rows(level, "sparsemax", row)[0], expected)
+
+
+@every_level
+@every_dtype
+def test_sparsemax_of_long_rows(dtype, level):
+    # The support is all of the row, so that every sum has the most terms; digits have 2 bits left.
+    for columns in (1000, 2**19):
+        z = np.full((1, columns), 0.75, dtype)
+        z[0, ::2] = np.nextafter(z[0, 1], np.array(1, dtype))
+        half = np.array([0.75, z[0, 0]], dtype).astype(np.longdouble)
+        expected = (half - half.mean() + 1 / np.longdouble(columns))[::-1]
+        y = apply_to_rows(level, "sparsemax", z).reshape(-1, 2)
+        assert (y == y[0]).all()
+        assert (np.abs(y[0] - expected) <= 4 * np.spacing(y[0])).all()
+
+
+@every_level
+@every_dtype
+@every_row_name
+def test_rows_may_be_worked_on_in_place(name, dtype, level):
+    for columns in COLUMNS:
+        z = logits(columns, 1, dtype)
+        y = z.copy()
+        truth.kernels(level, dtype).apply_row_activation(
+            name, y.ctypes.data, y.ctypes.data, *z.shape
+        )
+        assert truth.same_bits(y, apply_to_rows(level, name, z))
+
+
+@every_level
+@every_dtype
+@every_row_name
+def test_nan_goes_through_the_gradient_of_its_row_only(name, dtype, level):
+    for columns in (2, 9, 65, 100):
+        y = apply_to_rows(level, name, logits(columns, 0.1, dtype))
+        dy = np.ones_like(y)
+        dy[1, 1] = NAN
+        dx = apply_row_gradient(level, name, dy, y)
+        touched = np.zeros(y.shape, bool)
+        touched[1] = True if name != "sparsemax" else y[1] > 0
+        if name != "sparsemax" or y[1, 1] > 0:
+            np.testing.assert_array_equal(np.isnan(dx), touched)
+        y[2] = NAN
+        assert np.isnan(apply_row_gradient(level, name, np.ones_like(y), y)[2]).all()
+
+
+@every_dtype
+@every_row_name
 def test_softmax_levels_agree_to_the_bit(name, dtype):
     for columns in (*COLUMNS, 1000):
         z = logits(columns, 3, dtype)
-        first, *others = (apply_softmax(level, name, z) for level in truth.FUSED)
+        first, *others = (apply_to_rows(level, name, z) for level in truth.FUSED)
         assert all(truth.same_bits(first, other) for other in others)
-        first, *others = (apply_softmax_gradient(level, name, z, first) for level in truth.FUSED)
+        first, *others = (apply_row_gradient(level, name, z, first) for level in truth.FUSED)
         assert all(truth.same_bits(first, other) for other in others)
 
 
 @every_level
 @every_dtype
-@both_softmaxes
+@every_row_name
 def test_softmax_rows_do_not_depend_on_each_other(name, dtype, level):
     for columns in COLUMNS:
         z = logits(columns, 3, dtype, rows=37)
-        together = apply_softmax(level, name, z)
-        apart = np.concatenate([apply_softmax(level, name, row[np.newaxis]) for row in z])
+        together = apply_to_rows(level, name, z)
+        apart = np.concatenate([apply_to_rows(level, name, row[np.newaxis]) for row in z])
         assert truth.same_bits(together, apart)
-        together = apply_softmax_gradient(level, name, z, apart)
+        together = apply_row_gradient(level, name, z, apart)
         apart = [
-            apply_softmax_gradient(level, name, *pair)
+            apply_row_gradient(level, name, *pair)
             for pair in zip(z[:, np.newaxis], apart[:, np.newaxis], strict=True)
         ]
         assert truth.same_bits(together, np.concatenate(apart))
@@ -332,12 +460,13 @@ def test_get_takes_name_config_and_activation(name):
     assert config["name"] == name
     assert activations.get(config) == activation
     assert activations.get(activation) is activation
-    assert activation.is_elementwise == (name not in ("softmax", "log_softmax"))
+    assert activation.is_elementwise == (name not in truth.ROW_ACTIVATIONS)
 
 
 def test_get_defaults_and_aliases():
     assert activations.get(None) == activations.LINEAR == activations.Linear()
     assert activations.get("swish") == activations.SiLU()
+    assert activations.get("hard_swish") == activations.get("hard_silu") == activations.HardSiLU()
     assert activations.get("leaky_relu").options == (0.2, 0.0)
     assert activations.get("elu").options == (1.0, 0.0)
     assert activations.get({"name": "elu", "alpha": 2}).options == (2.0, 0.0)
@@ -385,14 +514,14 @@ def test_call_and_derivative(name, dtype):
 
 
 @every_dtype
-@both_softmaxes
+@every_row_name
 def test_call_over_the_last_axis(name, dtype):
     x = np.linspace(-3, 3, 24).astype(dtype).reshape(2, 3, 4)
     got = activations.get(name)(x)
     assert got.shape == x.shape
     assert got.dtype == dtype
     np.testing.assert_array_equal(
-        got, apply_softmax(_dispatch.level(), name, x.reshape(6, 4)).reshape(x.shape)
+        got, apply_to_rows(_dispatch.level(), name, x.reshape(6, 4)).reshape(x.shape)
     )
     with pytest.raises(ValueError, match="x: got a single number, expected at least one axis"):
         activations.get(name)(1.0)
@@ -431,5 +560,20 @@ def test_call_refuses_what_is_no_real_number():
 
 
 def test_an_unknown_kernel_is_refused():
-    with pytest.raises(KeyError, match="mish"):
-        truth.kernels(_dispatch.level(), "float32").apply_activation("mish", 0, 0, 0, OPTIONS)
+    kernels = truth.kernels(_dispatch.level(), "float32")
+    with pytest.raises(KeyError, match="squish"):
+        kernels.apply_activation("squish", 0, 0, 0, OPTIONS)
+    with pytest.raises(KeyError, match="squish"):
+        kernels.apply_row_activation("squish", 0, 0, 0, 0)
+
+
+def test_every_kernel_has_its_description_and_its_true_values():
+    assert {*truth.ACTIVATIONS, *truth.ROW_ACTIVATIONS} == set(activations.ACTIVATIONS)
+
+
+def test_sparsemax_refuses_a_row_that_is_too_long():
+    columns = activations.Sparsemax.longest + 1
+    with pytest.raises(ValueError, match=f"x: got a last axis of {columns} .* at most 524288 for"):
+        activations.get("sparsemax")(np.zeros((1, columns), np.float32))
+    with pytest.raises(ValueError, match="expected sizes that suit its kind"):
+        fw.Sequential([layers.Activation("sparsemax")], columns).predict(np.zeros((1, columns)))

@@ -124,6 +124,8 @@ def test_every_width_up_to_two_vectors(library, threads, dtype, monkeypatch):
             exercise((5, n, 3), "relu", None, "mae", 9, dtype)
             if n > 1:
                 exercise((5, 9, n), "silu", "softmax", "categorical_crossentropy", 9, dtype)
+                exercise((5, 9, n), "mish", "sparsemax", "mse", 9, dtype)
+                exercise((5, 9, n), "hard_silu", "softmin", "mse", 9, dtype)
             exercise((5, 9, n), "gelu", "sigmoid", "binary_crossentropy", 9, dtype)
             exercise((7, 9, 8), "softplus", None, "huber", n, dtype)
             exercise((n, n, n), "elu", None, "mse", n, dtype)
@@ -137,6 +139,7 @@ def test_widths_around_panels_and_blocks(library, dtype, monkeypatch):
             exercise((n, 70, 3), "tanh", None, "mse", 50, dtype)
             exercise((70, n, 9), "relu", None, "mse", 33, dtype)
             exercise((3, 20, n), "tanh", None, "mse", 300, dtype)
+            exercise((3, 20, n), "relu6", "sparsemax", "mse", 9, dtype)
         # Long rows, and a layer whose dx goes by the kernel.
         exercise((2049, 300, 3), "relu", None, "mse", 141, dtype)
         exercise((520, 530, 300), "relu", None, "mse", 141, dtype)

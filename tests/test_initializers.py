@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from fastweights import initializers
+from fastweights import activations, initializers
 from fastweights._core import philox
 
 ALL = list(initializers.INITIALIZERS)
@@ -164,8 +164,9 @@ def test_any_shape(name, shape):
 
 
 def test_auto_matches_the_rule_to_the_activation():
-    he = ["relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "softplus"]
-    glorot = ["linear", "tanh", "sigmoid", "softsign", "softmax", "log_softmax", None]
+    he = ["relu", "relu6", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "hard_silu", "mish"]
+    he.append("softplus")
+    glorot = [None, *(set(activations.ACTIVATIONS) - {*he, "selu"})]
     assert {initializers.get("auto", name) for name in he} == {initializers.HeNormal()}
     assert initializers.get("auto", "selu") == initializers.LecunNormal()
     assert {initializers.get("auto", name) for name in glorot} == {initializers.GlorotUniform()}

@@ -12,16 +12,17 @@ from fastweights import _building, _dispatch, _plans, cli, layers, losses, optim
 
 PLAN, DENSE, MATMUL = "running.pxi", "kernels/dense.pxi", "kernels/matmul.pxi"
 NARROW = "kernels/narrow.pxi"
-ACTIVATIONS, ROWS, SOFTMAX, LOSSES, CROSSENTROPY = (
+ACTIVATIONS, ROWS, SOFTMAX, SPARSEMAX, LOSSES, CROSSENTROPY = (
     "kernels/activations.pxi",
     "kernels/rows.pxi",
     "kernels/softmax.pxi",
+    "kernels/sparsemax.pxi",
     "kernels/losses.pxi",
     "kernels/crossentropy.pxi",
 )
 
 
-def net(hidden="tanh", output=None, loss="mse", rows=7, inputs=5, outputs=3, units=5):
+def net(hidden="tanh", output=None, loss="mse", rows=7, inputs=5, outputs=3, units=5, scale=1):
     """The network that must notice a fault, with data for it."""
     rng = np.random.default_rng(5)
     stack = [
@@ -31,7 +32,7 @@ def net(hidden="tanh", output=None, loss="mse", rows=7, inputs=5, outputs=3, uni
     ]
     model = fw.Sequential(stack, input_shape=inputs, dtype="float64", seed=3)
     model.compile(loss=loss)
-    x = rng.standard_normal((rows, inputs))
+    x = scale * rng.standard_normal((rows, inputs))
     kind = losses.get(loss)
     if kind.takes_labels:
         return model, x, rng.integers(0, outputs, rows)
@@ -166,6 +167,39 @@ FAULTS = {
         "softsign's slope not squared", ACTIVATIONS, "slope[0] = «inverse * inverse»", "inverse"
     ): {"hidden": "softsign"},
     Fault(
+        "relu6 does not mask above",
+        ACTIVATIONS,
+        "vlt(vzero(), y), «vlt(y, vset1(6.0))»)",
+        "vle(y, y)",
+    ): {"hidden": "relu6", "scale": 9},
+    Fault(
+        "hard_sigmoid's slope not divided",
+        ACTIVATIONS,
+        "vselect(vlt(vabs(z), vset1(3.0)), «sixth», zero",
+        "vset1(1.0)",
+    ): {"hidden": "hard_sigmoid"},
+    Fault(
+        "hard_silu's slope is its gate",
+        ACTIVATIONS,
+        "vselect(vlt(vabs(z), three), «(z + z + three) * inner», share)",
+        "share",
+    ): {"hidden": "hard_silu"},
+    Fault(
+        "mish's slope below zero lacks a term",
+        ACTIVATIONS,
+        "vset1(6.0) - «four_a»), four - four_a",
+        "four",
+    ): {"hidden": "mish"},
+    Fault(
+        "mish's slope above zero is its gate",
+        ACTIVATIONS,
+        "vfma(«four_a * (e * e)», above, part * total)",
+        "vzero()",
+    ): {"hidden": "mish"},
+    Fault("exponential's slope is 1", ACTIVATIONS, "slope_backward(dy, y, y, «n», o", "0"): {
+        "hidden": "exponential"
+    },
+    Fault(
         "tail of the derivatives dropped",
         ACTIVATIONS,
         "if «i < n»:\n        dz = rule(",
@@ -178,6 +212,33 @@ FAULTS = {
         "-(share * «mean»)",
         "vzero()",
     ): {"output": "softmax"},
+    Fault(
+        "softmin's gradient is softmax's",
+        SOFTMAX,
+        "softmax_row_gradient(across, dx, «dx», y, n)",
+        "<real*>dy",
+    ): {"output": "softmin"},
+    Fault(
+        "sparsemax's mean forgotten", SPARSEMAX, "load_first(dy + i, left) - «mean»", "vzero()"
+    ): {"output": "sparsemax"},
+    Fault(
+        "sparsemax's mean over the whole row",
+        SPARSEMAX,
+        "count = count + «vselect(vlt(vzero(), share), vset1(1), share)»",
+        "vset1(1)",
+    ): {"output": "sparsemax"},
+    Fault(
+        "sparsemax's gradient outside of the support",
+        SPARSEMAX,
+        "- mean, «share»)",
+        "load_first(dy + i, left) - mean",
+    ): {"output": "sparsemax"},
+    Fault(
+        "sparsemax's support not cut down",
+        SPARSEMAX,
+        "while «vany(vlt(found.count, before.count))»",
+        "False",
+    ): {"output": "sparsemax"},
     Fault(
         "log_softmax's total forgotten",
         SOFTMAX,

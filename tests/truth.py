@@ -11,6 +11,7 @@ import functools
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from types import ModuleType
 
 import numpy as np
@@ -35,7 +36,7 @@ OPTION = mpf("0.75")
 SELU_SCALE = mpf("1.0507009873554804934193349852946")
 SELU_ALPHA = mpf("1.6732632423543772848170429916717")
 #: Where a derivative crosses zero.
-ROOTS = (-0.7517915246935645, -1.2784645427610737, -0.7524614220710163)
+ROOTS = (-0.7517915246935645, -1.2784645427610737, -0.7524614220710163, -1.1924312145154952, -1.5)
 
 
 def kernels(level: str, dtype: str) -> ModuleType:
@@ -73,6 +74,19 @@ def gelu_tanh_slope(x: mpf) -> mpf:
     return sigmoid(gate) * (1 + x * gate_slope * sigmoid(-gate))
 
 
+def softplus(x: mpf) -> mpf:
+    return max(x, mpf(0)) + mp.log1p(mp.exp(-abs(x)))
+
+
+def mish_slope(x: mpf) -> mpf:
+    gate = mp.tanh(softplus(x))
+    return gate + x * sigmoid(x) * (1 - gate**2)
+
+
+def hard_sigmoid(x: mpf) -> mpf:
+    return min(max(x + 3, mpf(0)), mpf(6)) / 6
+
+
 def with_limits(function: Function, below: mpf | float, above: mpf | float) -> Function:
     """The function, with its limits at -inf and inf, and NaN where x is NaN."""
 
@@ -103,6 +117,10 @@ ACTIVATIONS: dict[str, tuple[Function, Function]] = {
         with_limits(lambda x: max(x, mpf(0)), 0, INF),
         with_limits(lambda x: mpf(x > 0), 0, 1),
     ),
+    "relu6": (
+        with_limits(lambda x: min(max(x, mpf(0)), mpf(6)), 0, 6),
+        with_limits(lambda x: mpf(0 < x < 6), 0, 0),
+    ),
     "leaky_relu": (
         with_limits(lambda x: x if x > 0 else OPTION * x, -INF, INF),
         with_limits(lambda x: mpf(1) if x > 0 else OPTION, OPTION, 1),
@@ -132,9 +150,22 @@ ACTIVATIONS: dict[str, tuple[Function, Function]] = {
         with_limits(lambda x: sigmoid(x) * (1 + x * sigmoid(-x)), 0, 1),
     ),
     "softplus": (
-        with_limits(lambda x: max(x, 0) + mp.log1p(mp.exp(-abs(x))), 0, INF),
+        with_limits(softplus, 0, INF),
         with_limits(sigmoid, 0, 1),
     ),
+    "mish": (
+        with_limits(lambda x: x * mp.tanh(softplus(x)), 0, INF),
+        with_limits(mish_slope, 0, 1),
+    ),
+    "hard_silu": (
+        with_limits(lambda x: x * hard_sigmoid(x), 0, INF),
+        with_limits(lambda x: (2 * x + 3) / 6 if abs(x) < 3 else mpf(x > 0), 0, 1),
+    ),
+    "hard_sigmoid": (
+        with_limits(hard_sigmoid, 0, 1),
+        with_limits(lambda x: mpf(abs(x) < 3) / 6, 0, 0),
+    ),
+    "exponential": (mp.exp, mp.exp),
     "softsign": (
         with_limits(lambda x: x / (1 + abs(x)), -1, 1),
         with_limits(lambda x: 1 / (1 + abs(x)) ** 2, 0, 0),
@@ -155,6 +186,31 @@ def log_softmax(logits: np.ndarray) -> list[mpf]:
     values = sorted((mpf(float(z)) for z in logits), reverse=True)
     log_rest = mp.log1p(mp.fsum(mp.exp(z - values[0]) for z in values[1:]))
     return [(mpf(float(z)) - values[0]) - log_rest for z in logits]
+
+
+def softmin(logits: np.ndarray) -> list[mpf]:
+    return softmax(-logits)
+
+
+def sparsemax(logits: np.ndarray) -> list[mpf]:
+    # No number of bits would do for all rows, so the sums are fractions.
+    values = [Fraction(float(z)) for z in logits]
+    tau = total = Fraction(0)
+    for count, z in enumerate(sorted(values, reverse=True), 1):
+        total += z
+        if 1 + count * z > total:
+            tau = (total - 1) / count
+    shares = [max(z - tau, Fraction(0)) for z in values]
+    return [mpf(share.numerator) / share.denominator for share in shares]
+
+
+#: Those of whole rows.
+ROW_ACTIVATIONS: dict[str, Callable[[np.ndarray], list[mpf]]] = {
+    "softmax": softmax,
+    "log_softmax": log_softmax,
+    "softmin": softmin,
+    "sparsemax": sparsemax,
+}
 
 
 # ---- losses of a row: name -> (value, gradient, what the gradient is the difference of) ----------
@@ -190,10 +246,6 @@ def hinge(p: Row, t: Row) -> tuple[mpf, Row, Row]:
     margins = [1 - a * b for a, b in zip(p, t, strict=True)]
     slopes = [-b / len(p) if m > 0 else mpf(0) for m, b in zip(margins, t, strict=True)]
     return mp.fsum(max(m, mpf(0)) for m in margins) / len(p), slopes, slopes
-
-
-def softplus(x: mpf) -> mpf:
-    return max(x, mpf(0)) + mp.log1p(mp.exp(-abs(x)))
 
 
 def binary_crossentropy_logits(z: Row, t: Row) -> tuple[mpf, Row, Row]:
@@ -317,7 +369,7 @@ def points(dtype: str) -> np.ndarray:
     log_max, log_min = np.log(float(limits.max)), np.log(float(limits.smallest_subnormal))
     switches = [
         0, 1, 2, 0.25, 0.5, np.sqrt(0.5), np.sqrt(2), *(np.log(2) * np.arange(0.25, 1.75, 0.25)),
-        *ROOTS, *(np.array(ROOTS) - 0.25), *(np.array(ROOTS) + 0.25),
+        3, 6, *ROOTS, *(np.array(ROOTS) - 0.25), *(np.array(ROOTS) + 0.25),
         log_max, log_min, np.log(float(limits.tiny)), 120, 800, 15.5, 40, 11.5, 22.25, 6.5,
         limits.tiny, limits.smallest_subnormal, limits.max,
     ]  # fmt: skip

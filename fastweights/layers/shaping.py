@@ -21,7 +21,7 @@ class Flatten(Layer):
 
 
 class Activation(Layer):
-    """``y = activation(x)``; softmax and log_softmax go over the last axis.
+    """``y = activation(x)``; softmax and its kin go over the last axis.
 
     Parameters
     ----------

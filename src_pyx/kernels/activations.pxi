@@ -8,7 +8,7 @@
 #
 # Gradients are without traces (see simd.pxi): where a network is saturated they would be subnormal numbers.
 #
-# linear, relu and leaky_relu need no slope kept: their derivative is as well known from y.
+# linear, relu, relu6, leaky_relu and exponential need no slope kept: their derivative is as well known from y.
 
 ctypedef void (*activation_rule)(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil
 ctypedef vreal (*gradient_rule)(vreal dy, vreal y, vreal option) noexcept nogil
@@ -75,6 +75,11 @@ cdef inline void sweep_back(const gradient_rule rule, const bint shrinks, void* 
         store_first(dy + i, without_traces(dz) if shrinks else dz, n - i)
 
 
+# 0 without a NaN, else NaN.
+cdef inline vreal zero_or_nan(vreal z) noexcept nogil:
+    return vmin(vzero(), vabs(z))
+
+
 cdef inline vreal times_slope(vreal dy, vreal slope, vreal option) noexcept nogil:
     return dy * slope
 
@@ -120,6 +125,30 @@ cdef void relu_forward(void* y, void* slope, Py_ssize_t n, const double* options
 cdef void relu_backward(void* dy, const void* y, const void* slope, Py_ssize_t n,
                         const double* options) noexcept nogil:
     sweep_back(relu_gradient, False, dy, y, n, 0.0)
+
+
+# ---- relu6: min(6, max(0, z)); slope 0 at 0 and 6 (A. Krizhevsky, 2010) ---------------------------
+
+cdef inline vreal clamped_to_6(vreal z) noexcept nogil:
+    return vmin(vset1(6.0), vmax(vzero(), z))
+
+
+cdef inline vreal relu6_gradient(vreal dy, vreal y, vreal option) noexcept nogil:
+    return vselect(vand(vlt(vzero(), y), vlt(y, vset1(6.0))), dy, zero_or_nan(y))
+
+
+cdef inline void relu6(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
+    value[0] = clamped_to_6(z)
+    slope[0] = relu6_gradient(vset1(1.0), value[0], option)
+
+
+cdef void relu6_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
+    sweep(relu6, y, slope, n, 0.0)
+
+
+cdef void relu6_backward(void* dy, const void* y, const void* slope, Py_ssize_t n,
+                         const double* options) noexcept nogil:
+    sweep_back(relu6_gradient, False, dy, y, n, 0.0)
 
 
 # ---- leaky_relu: z where z > 0, else negative_slope z, negative_slope >= 0 (A. Maas et al., ICML 2013)
@@ -229,6 +258,33 @@ cdef void silu_forward(void* y, void* slope, Py_ssize_t n, const double* options
     sweep(silu, y, slope, n, 0.0)
 
 
+# ---- hard_sigmoid: relu6(z + 3) / 6; slope 0 at -3 and 3 (A. Howard et al., ICCV 2019) -----------
+
+cdef inline void hard_sigmoid(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
+    # Near its root z + 3 is exact. Just below 3 it is 6, so the slope does not come from the value.
+    cdef vreal sixth = vset1(1.0 / 6.0)
+    value[0] = clamped_to_6(z + vset1(3.0)) * sixth
+    slope[0] = vselect(vlt(vabs(z), vset1(3.0)), sixth, zero_or_nan(z))
+
+
+cdef void hard_sigmoid_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
+    sweep(hard_sigmoid, y, slope, n, 0.0)
+
+
+# ---- hard_silu: z hard_sigmoid(z); slope 0 at -3, 1 at 3 (the same paper) ------------------------
+
+cdef inline void hard_silu(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
+    cdef vreal three = vset1(3.0), share, inner
+    hard_sigmoid(z, option, &share, &inner)
+    value[0] = vmax(-three, z) * share
+    # Near its root 2 z + 3 is exact.
+    slope[0] = vselect(vlt(vabs(z), three), (z + z + three) * inner, share)
+
+
+cdef void hard_silu_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
+    sweep(hard_silu, y, slope, n, 0.0)
+
+
 # ---- gelu_tanh: z (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) / 2 (Hendrycks and Gimpel, 2016) ---
 
 cdef inline vreal gelu_tanh_exponent(vreal a, vreal* low) noexcept nogil:
@@ -286,6 +342,49 @@ cdef void softplus_forward(void* y, void* slope, Py_ssize_t n, const double* opt
     sweep(softplus, y, slope, n, 0.0)
 
 
+# ---- mish: z tanh(log(1 + e^z)) (D. Misra, BMVC 2020) --------------------------------------------
+
+cdef inline void mish(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
+    # With a = |z| and e = e^-a = power root, tanh(log(1 + e^z)) is a quotient of polynomials of e:
+    # z < 0:  e (2 + e) / total,  total = 2 + 2 e + e^2,  slope = e bracket / total^2,
+    #         bracket = 4 - 4 a + e (6 - 4 a + e (4 + e))
+    # z > 0:  part / total,  part = 1 + 2 e,  total = 1 + 2 e + 2 e^2,
+    #         slope = (part total + 4 a e^2 (1 + e)) / total^2
+    cdef vreal one = vset1(1.0), two = vset1(2.0), four = vset1(4.0)
+    cdef vreal a = vmin(vconst(120.0, 800.0), vabs(z))
+    cdef vreal root, power = exp_rooted(-a, vset1(-0.0), &root)
+    cdef vreal e = power * root
+    cdef vreal four_a = four * a, above = one + e, part = vfma(two, e, one)
+    cdef vmask negative = vlt(z, vzero())
+    cdef vreal total = vselect(negative, vfma(e, two + e, two), vfma(e, two * above, one))
+    cdef vreal inverse = one / total
+    cdef vreal distance = (a - mish_root_high()) - mish_root_low()
+    cdef vreal bracket = near_root(distance, mish_near_root(distance),
+                                   vfma(e, vfma(e, four + e, vset1(6.0) - four_a), four - four_a))
+    value[0] = vselect(negative, -(power * (a * (two + e) * inverse) * root), z * (part * inverse))
+    slope[0] = vselect(negative, power * (bracket * (inverse * inverse)) * root,
+                       vfma(four_a * (e * e), above, part * total) * (inverse * inverse))
+
+
+cdef void mish_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
+    sweep(mish, y, slope, n, 0.0)
+
+
+# ---- exponential: e^z, which is its own slope ----------------------------------------------------
+
+cdef inline void exponential(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
+    value[0] = slope[0] = vexp(z)
+
+
+cdef void exponential_forward(void* y, void* slope, Py_ssize_t n, const double* options) noexcept nogil:
+    sweep(exponential, y, slope, n, 0.0)
+
+
+cdef void exponential_backward(void* dy, const void* y, const void* slope, Py_ssize_t n,
+                               const double* options) noexcept nogil:
+    slope_backward(dy, y, y, n, options)
+
+
 # ---- tanh; slope 1 - tanh^2 = e^-2a (1 + tanh a)^2 at a = |z| ------------------------------------
 
 cdef inline void tanh(vreal z, vreal option, vreal* value, vreal* slope) noexcept nogil:
@@ -315,18 +414,23 @@ cdef void softsign_forward(void* y, void* slope, Py_ssize_t n, const double* opt
 
 # ---- the table -----------------------------------------------------------------------------------
 
-cdef Activation[13] ACTIVATIONS = [
+cdef Activation[18] ACTIVATIONS = [
     Activation("linear", False, linear_forward, linear_backward),
     Activation("relu", False, relu_forward, relu_backward),
+    Activation("relu6", False, relu6_forward, relu6_backward),
     Activation("leaky_relu", False, leaky_relu_forward, leaky_relu_backward),
     Activation("elu", True, elu_forward, slope_backward),
     Activation("selu", True, selu_forward, slope_backward),
     Activation("gelu", True, gelu_forward, slope_backward),
     Activation("gelu_tanh", True, gelu_tanh_forward, slope_backward),
     Activation("silu", True, silu_forward, slope_backward),
+    Activation("mish", True, mish_forward, slope_backward),
+    Activation("hard_silu", True, hard_silu_forward, slope_backward),
+    Activation("hard_sigmoid", True, hard_sigmoid_forward, slope_backward),
     Activation("sigmoid", True, sigmoid_forward, slope_backward),
     Activation("softplus", True, softplus_forward, slope_backward),
     Activation("softsign", True, softsign_forward, slope_backward),
+    Activation("exponential", False, exponential_forward, exponential_backward),
     Activation("tanh", True, tanh_forward, slope_backward),
     Activation(NULL, False, NULL, NULL),
 ]

@@ -1,4 +1,4 @@
-# The ops "softmax" and "log_softmax", over the columns of each row.
+# softmax, its logarithm, and softmin, over the columns of each row.
 #
 # Design: everything is a function of z - top, top being the row's largest. The rounding error of
 # that difference is handed to exp, so that entries are within 16 ULP of the true ones however large
@@ -24,7 +24,8 @@ cdef inline vreal load_logits(const real* z, Py_ssize_t n) noexcept nogil:
     return load_first_or(z, n, vset1(<real>-INFINITY))
 
 
-# y = e^z / sum(e^z)
+# ---- softmax: e^z / sum(e^z) -----------------------------------------------------------------------
+
 cdef inline void softmax_row(const bint across, real* y, const real* z, const real* unused,
                              Py_ssize_t n) noexcept nogil:
     cdef RowSum sum
@@ -68,6 +69,30 @@ cdef inline void softmax_row_gradient(const bint across, real* dx, const real* d
         store_first(dx + i, without_traces(vfma(share, load_first(dy + i, left), -(share * mean))), left)
         i += VL
 
+
+# ---- softmin: softmax of -z ------------------------------------------------------------------------
+
+# out = -a; out may be a
+cdef inline void negate_row(real* out, const real* a, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i = 0
+    while i < n:
+        store_first(out + i, -load_first(a + i, n - i), n - i)
+        i += VL
+
+
+cdef inline void softmin_row(const bint across, real* y, const real* z, const real* unused,
+                             Py_ssize_t n) noexcept nogil:
+    negate_row(y, z, n)
+    softmax_row(across, y, y, NULL, n)
+
+
+cdef inline void softmin_row_gradient(const bint across, real* dx, const real* dy, const real* y,
+                                      Py_ssize_t n) noexcept nogil:
+    negate_row(dx, dy, n)
+    softmax_row_gradient(across, dx, dx, y, n)
+
+
+# ---- log_softmax: log(e^z / sum(e^z)) --------------------------------------------------------------
 
 # The sum of e^(z - top) over all but one top, so that log(1 + rest) is exact however much the largest
 # stands out. All powers, tops' included, go to powers (may be NULL).
@@ -129,75 +154,3 @@ cdef inline void log_softmax_row_gradient(const bint across, real* dx, const rea
         store_first(dx + i, without_traces(vfnma(vexp(load_first(y + i, left)), total, load_first(dy + i, left))),
                     left)
         i += VL
-
-
-# ---- over a batch: all arrays are (rows, columns); dx may be dy --------------------------------------
-
-cdef void softmax_forward(real* y, const real* x, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
-    map_rows(softmax_row, y, x, NULL, rows, columns)
-
-
-cdef void softmax_backward(real* dx, const real* dy, const real* y,
-                           Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
-    map_rows(softmax_row_gradient, dx, dy, y, rows, columns)
-
-
-cdef void log_softmax_forward(real* y, const real* x, Py_ssize_t rows,
-                              Py_ssize_t columns) noexcept nogil:
-    map_rows(log_softmax_row, y, x, NULL, rows, columns)
-
-
-cdef void log_softmax_backward(real* dx, const real* dy, const real* y,
-                               Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
-    map_rows(log_softmax_row_gradient, dx, dy, y, rows, columns)
-
-
-# ---- the ops ---------------------------------------------------------------------------------------
-
-cdef void softmax_op_measure(Op* op) noexcept nogil:
-    op.parameter_reals = 0 if keeps_size(op) else -1
-    op.work_per_row = 8.0 * row_reals(op)
-
-
-cdef void softmax_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    softmax_forward(y_of(op, begin), x_of(op, begin), (end - begin) * op.lines, op.outputs)
-
-
-cdef void softmax_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    softmax_backward(dx_of(op, begin), dy_of(op, begin), y_of(op, begin), (end - begin) * op.lines, op.outputs)
-    finish_dx(op, 0, begin, end)
-
-
-cdef void log_softmax_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    log_softmax_forward(y_of(op, begin), x_of(op, begin), (end - begin) * op.lines, op.outputs)
-
-
-cdef void log_softmax_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    log_softmax_backward(dx_of(op, begin), dy_of(op, begin), y_of(op, begin), (end - begin) * op.lines,
-                         op.outputs)
-    finish_dx(op, 0, begin, end)
-
-
-# ---- the same on plain arrays, by address ----------------------------------------------------------
-
-def apply_softmax(bint logarithm, size_t y, size_t x, Py_ssize_t rows, Py_ssize_t columns):
-    cdef fw_float_mode mode
-    with nogil:
-        mode = fw_enter_float_mode()
-        if logarithm:
-            log_softmax_forward(<real*>y, <const real*>x, rows, columns)
-        else:
-            softmax_forward(<real*>y, <const real*>x, rows, columns)
-        fw_leave_float_mode(mode)
-
-
-def apply_softmax_gradient(bint logarithm, size_t dx, size_t dy, size_t y,
-                           Py_ssize_t rows, Py_ssize_t columns):
-    cdef fw_float_mode mode
-    with nogil:
-        mode = fw_enter_float_mode()
-        if logarithm:
-            log_softmax_backward(<real*>dx, <const real*>dy, <const real*>y, rows, columns)
-        else:
-            softmax_backward(<real*>dx, <const real*>dy, <const real*>y, rows, columns)
-        fw_leave_float_mode(mode)
