@@ -196,11 +196,12 @@ class Built:
 
         for call, value in zip(self.topology.calls, self.values[len(inputs) :], strict=True):
             link(call.layer, value.op)
-        if numbers[id(self.values[self.topology.outputs[0]].op)] != len(inputs) + len(ops) - 1:
+        last = numbers[id(self.values[self.topology.outputs[0]].op)]
+        if not ops or last != len(inputs) + len(ops) - 1:
             # The output is an input, or others read it later: the last op is to make it.
             output = self.values[self.topology.outputs[0]]
             same = op("activation", output)
-            ops.append(self._spec(self.layers[0], same.op, (numbers[id(output.op)],)))
+            ops.append(self._spec(self.layers[0], same.op, (last,)))
         return ops
 
     def _spec(self, layer: Layer, unlinked: Op, reads: tuple[int, ...]) -> OpSpec:

@@ -134,6 +134,8 @@ class Network(Sealed):
 
     def _build(self, shapes: Sequence[Shape], fill: Fill | None = None) -> None:
         """Builds the model, whose turn this is, for checked shapes; draws unless filled."""
+        if not self._topology.calls:
+            raise ValueError(_check.refusal("layers", "none", "at least one layer"))
         built = Built(self._topology, shapes, self.dtype)
         built.allocate(fill or drawing(self.seed))
         self._take_on(built)

@@ -45,11 +45,9 @@ class Sequential(Model):
         matmul_precision: str | None = None,
         name: str | None = None,
     ) -> None:
-        if isinstance(layers, Layer):
-            raise TypeError(_check.refusal("layers", repr(layers), f"a list: [{layers!r}]"))
-        stack = list(layers or ())
+        stack: Sequence[Any] = () if layers is None else layers
         row = None if input_shape is None else row_shape("input_shape", input_shape)
-        if stack and isinstance(stack[0], Tensor):
+        if isinstance(stack, (list, tuple)) and stack and isinstance(stack[0], Tensor):
             row, stack = self._row_of(stack[0], row), stack[1:]
         chain = tuple(_check.instances("layers", stack, Layer))
         self._row = row or (chain[0]._input_row if chain else None)

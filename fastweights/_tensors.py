@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _NUMBERS = itertools.count()
 
+#: Of one row: arrays of NumPy have one more.
+MAX_DIMENSIONS = 63
+
 
 class Tensor:
     """One value of a network that is being put together; it has a shape and no numbers.
@@ -106,6 +109,9 @@ def row_shape(argument: str, shape: Any) -> Shape:
     row = tuple(_check.whole(argument, size, 1) for size in sizes)
     if not row:
         raise ValueError(_check.refusal(argument, "()", "at least one dimension"))
+    if len(row) > MAX_DIMENSIONS:
+        got, expected = f"{len(row)} dimensions", f"at most {MAX_DIMENSIONS}"
+        raise ValueError(_check.refusal(argument, got, expected))
     return row
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastweights import _check, training
 from fastweights._core import philox
-from fastweights._rows import each
+from fastweights._rows import Rows, each
 
 if TYPE_CHECKING:
     from fastweights.models import Model
@@ -165,12 +165,12 @@ def check_gradients(
     float32_error = None
     if model.dtype == np.float32:
         float32_error = _distance(own, double.loss_and_gradients(rows, y)[1])
-    rows = tuple(array.copy() for array in each(rows))
+    rows = tuple(array.copy() for array in rows) if isinstance(rows, tuple) else rows.copy()
     for redraws in range(_REDRAWS + 1):
         report, on_kink = _check_here(double, rows, targets, tolerance, step)
         if report.passed or not on_kink:
             break
-        moved = [double.parameters, *(array.reshape(-1) for array in rows)]
+        moved = [*(array.reshape(-1) for array in each(rows)), double.parameters]
         for stream, array in enumerate(moved):
             draws = np.empty(array.size)
             philox.normal(draws, redraws, stream)
@@ -179,16 +179,16 @@ def check_gradients(
 
 
 def _check_here(
-    model: Model, x: tuple[np.ndarray, ...], y: np.ndarray, tolerance: float, step: float
+    model: Model, x: Rows, y: np.ndarray, tolerance: float, step: float
 ) -> tuple[Report, bool]:
     """The report at this point, and whether kinks of the loss explain all that is wrong with it."""
     loss, by_parameters, dx = training.gradients(model, model._compiled, x, y)
     gradient = np.concatenate([by_parameters, *(array.reshape(-1) for array in each(dx))])
-    values = [model.parameters, *(array.reshape(-1) for array in x)]
+    values = [model.parameters, *(array.reshape(-1) for array in each(x))]
     sides = np.concatenate([_one_sided(model, x, y, v, step) for v in values], axis=1)
     noise = _LOSS_ROUNDINGS * np.finfo(float).eps * abs(loss) / step
     rows, on_kink, offset = [], True, 0
-    inputs = zip(model.input_names, (array.shape for array in x), strict=True)
+    inputs = zip(model.input_names, (array.shape for array in each(x)), strict=True)
     for name, shape in [*((w.name, w.shape) for w in model.weights), *inputs]:
         part = slice(offset, offset + math.prod(shape))
         offset = part.stop
@@ -208,9 +208,7 @@ def _distance(a: np.ndarray, b: np.ndarray) -> float:
     return float(apart / size) if apart > 0.0 else 0.0
 
 
-def _one_sided(
-    model: Model, x: tuple[np.ndarray, ...], y: np.ndarray, values: np.ndarray, step: float
-) -> np.ndarray:
+def _one_sided(model: Model, x: Rows, y: np.ndarray, values: np.ndarray, step: float) -> np.ndarray:
     """Differences of the loss to the right and to the left of each entry of `values`, (2, n).
 
     `values` is the memory of the model's parameters or of x, and is as before on return.

@@ -659,7 +659,9 @@ class Model(Network):
 
     def __reduce__(self) -> Any:
         # The default would tear the views of weights and layers from the flat vector.
-        raise TypeError("pickle or copy: got a model, expected model.copy(), or save and load")
+        raise TypeError(
+            f"pickle or copy: got a {type(self).__name__}, expected model.copy(), or save and load"
+        )
 
     def save(
         self,
@@ -691,8 +693,8 @@ class Model(Network):
         saving.save(self, path, {**self._metadata, **(metadata or {})}, include_optimizer)
 
 
-# Here, as these need the model: imported within a method a fork could come between.
+# Here, as these need the model, in this order: imported within a method a fork could come between.
+from fastweights._sequential import Sequential, unbuilt  # noqa: E402, I001
 from fastweights import saving  # noqa: E402
-from fastweights._sequential import Sequential, unbuilt  # noqa: E402
 
-__all__ = ["Model", "Names", "Sequential"]
+__all__ = ["Model", "Names", "Sequential", "unbuilt"]

@@ -18,10 +18,9 @@ import numpy as np
 
 from fastweights import _check, _files, _json, optimizers, serialization
 from fastweights._building import Built
-from fastweights._sequential import unbuilt
 from fastweights.activations import LINEAR
 from fastweights.layers.base import Variable
-from fastweights.models import Model, Names
+from fastweights.models import Model, Names, unbuilt
 
 FORMAT = "1"
 STATE = "optimizer.state"
