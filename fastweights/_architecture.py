@@ -34,10 +34,20 @@ def described(layers: Sequence[Layer]) -> list[dict[str, Any]]:
     return [{"class": type(layer).__name__, **layer.config()} for layer in layers]
 
 
-def layers_of(config: Sequence[Mapping[str, Any]]) -> list[Layer]:
+def _entries(argument: str, got: Any) -> Sequence[Any]:
+    """The entries of a list in a description."""
+    if not isinstance(got, (list, tuple)):
+        raise TypeError(_check.refusal(argument, _check.shown(got), "a list"))
+    return got
+
+
+def layers_of(config: Any) -> list[Layer]:
     """New layers like those that were `described`."""
     stack = []
-    for layer in config:
+    for layer in _entries("layers", config):
+        if not isinstance(layer, Mapping):
+            expected = "class and arguments of a layer"
+            raise TypeError(_check.refusal("layers", _check.shown(layer), expected))
         arguments = dict(layer)
         name = arguments.pop("class", None)
         stack.append(_check.choice("layer class", name, LAYERS)(**arguments))
@@ -48,19 +58,44 @@ def topology_of(
     config: Mapping[str, Any], stack: Sequence[Layer]
 ) -> tuple[Topology, list[tuple[str, Shape]]]:
     """Which of these layers reads what, and name and shape of each input."""
-    inputs = [(entry["name"], row_shape("shape", entry["shape"])) for entry in config["inputs"]]
+    inputs = [_input_of(entry) for entry in _entries("inputs", config.get("inputs"))]
+    if not inputs:
+        raise ValueError(_check.refusal("inputs", "none", "at least one"))
     calls = []
-    for number, (layer, reads) in enumerate(config["calls"], start=len(inputs)):
-        _check.whole("calls", layer, 0, maximum=len(stack) - 1)
-        calls.append(
-            Call(
-                stack[layer],
-                tuple(_check.whole("calls", read, 0, maximum=number - 1) for read in reads),
-            )
-        )
-    last = len(inputs) + len(calls) - 1
-    outputs = tuple(_check.whole("outputs", made, 0, maximum=last) for made in config["outputs"])
+    for number, entry in enumerate(_entries("calls", config.get("calls")), start=len(inputs)):
+        if len(_entries("calls", entry)) != 2:
+            expected = "a layer's number, and those of what it reads"
+            raise ValueError(_check.refusal("calls", _check.shown(entry), expected))
+        layer = _check.whole("calls", entry[0], 0, maximum=len(stack) - 1)
+        calls.append(Call(stack[layer], _numbers("calls", entry[1], number)))
+    count = len(inputs) + len(calls)
+    outputs = _numbers("outputs", config.get("outputs"), count)
+    if len(outputs) > 1:
+        raise ValueError(_check.refusal("outputs", f"{len(outputs)} of them", "one"))
     topology = Topology(len(inputs), tuple(calls), outputs)
-    if len(outputs) != 1 or not calls or len(topology.layers) != len(stack):
-        raise ValueError(_check.refusal("config", "layers without calls", "one output of all"))
+    if len(topology.layers) < len(stack):
+        raise ValueError(_check.refusal("calls", "none of some layers", "one of each at least"))
+    needed = set(outputs).union(*(call.reads for call in calls))
+    if len(needed) < count:
+        unread = next(number for number in range(count) if number not in needed)
+        got = f"nothing that reads value {unread}"
+        raise ValueError(_check.refusal("calls", got, "calls of which the outputs are made"))
     return topology, inputs
+
+
+def _input_of(entry: Any) -> tuple[str, Shape]:
+    """Name and shape of an input."""
+    if not isinstance(entry, Mapping) or set(entry) != {"name", "shape"}:
+        raise TypeError(_check.refusal("inputs", _check.shown(entry), "name and shape of each"))
+    if not isinstance(entry["name"], str) or not entry["name"]:
+        got = f"the name {_check.shown(entry['name'])}"
+        raise TypeError(_check.refusal("inputs", got, "a non-empty string"))
+    return entry["name"], row_shape("shape", entry["shape"])
+
+
+def _numbers(argument: str, got: Any, below: int) -> tuple[int, ...]:
+    """Numbers of values that are there already: nothing reads what is made of it."""
+    numbers = _entries(argument, got)
+    if not numbers:
+        raise ValueError(_check.refusal(argument, "no values", "at least one"))
+    return tuple(_check.whole(argument, number, 0, maximum=below - 1) for number in numbers)

@@ -63,6 +63,16 @@ def drawing(seed: int) -> Fill:
     return fill
 
 
+def refuse_taken(layers: Sequence[Layer], own: Built | None = None) -> None:
+    """Raises ValueError where a layer has its weights in another model than that of `own`."""
+    for layer in layers:
+        built = layer._built
+        if built is not None and built is not own and built.is_in_use():
+            got = f"{layer.name!r} of another model"
+            expected = "new layers, since a layer has its weights in one model"
+            raise ValueError(_check.refusal("layers", got, expected))
+
+
 class Call(NamedTuple):
     """One use of a layer; values are counted: the inputs first, then what each call makes."""
 
@@ -123,10 +133,21 @@ class Topology(NamedTuple):
 
     def values(self, input_shapes: Sequence[Shape]) -> list[Value]:
         """All values of a network for rows of these shapes."""
+        if not self.calls:
+            raise ValueError(_check.refusal("layers", "none", "at least one layer"))
         values = [given(shape) for shape in input_shapes]
+        for value in values:
+            _refuse_huge(value)
         for layer, reads in self.calls:
-            values.append(layer.ops(*(values[number] for number in reads)))
+            values.append(layer.made_of(*(values[number] for number in reads)))
+            _refuse_huge(values[-1])
         return values
+
+
+def _refuse_huge(value: Value) -> None:
+    if math.prod(value.shape) > MAX_ROW:
+        got = f"rows of {value.shape!s:.80}"
+        raise ValueError(_check.refusal("layers", got, f"rows of at most {MAX_ROW:,} numbers"))
 
 
 class Built:
@@ -143,36 +164,49 @@ class Built:
     ops : list of OpSpec
     is_complete : bool
         Whether a model has taken it on: then the layers' weights are here.
+
+    Parameters
+    ----------
+    topology, input_shapes, dtype
+    before : Built, optional
+        In the place of which the model will take it on.
     """
 
-    def __init__(self, topology: Topology, input_shapes: Sequence[Shape], dtype: np.dtype) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        input_shapes: Sequence[Shape],
+        dtype: np.dtype,
+        before: Built | None = None,
+    ) -> None:
         self.topology, self.input_shapes, self.dtype = topology, tuple(input_shapes), dtype
         self.is_complete = False
         self.values = topology.values(input_shapes)
         self.shapes = [value.shape for value in self.values]
-        for shape in self.shapes:
-            if math.prod(shape) > MAX_ROW:
-                raise ValueError(_check.refusal("layers", f"rows of {shape}", f"{MAX_ROW} numbers"))
         self.layers = topology.layers
-        for layer in self.layers:
-            if layer._built is not None and layer._built.is_in_use():
-                raise ValueError(
-                    _check.refusal(
-                        "layers", f"{layer.name}, which another model built", "new layers"
-                    )
-                )
+        refuse_taken(self.layers, before)
         self.is_flat = len(self.shapes[0]) == len(self.output_shape) == 1
         self.variables: list[tuple[Layer, Variable]] = []
         self._offsets = [0]
         self._numbers: dict[int, list[int]] = {}
         for layer, reads in topology.calls:
-            if id(layer) not in self._numbers:
-                shapes = [self.shapes[number] for number in reads]
-                self._number(layer, layer.variables(*shapes))
+            self._number(layer, [self.shapes[number] for number in reads])
         self.size = self._offsets.pop()
         self.ops = self._linked()
 
-    def _number(self, layer: Layer, variables: Sequence[Variable]) -> None:
+    def _number(self, layer: Layer, reads: Sequence[Shape]) -> None:
+        """Gives the variables of a layer their places at its first call; the others fit them."""
+        if layer._input_row not in (None, reads[0]):
+            got = f"{layer._input_row} for {layer.name!r}"
+            raise ValueError(_check.refusal("input_shape", got, f"{reads[0]}, which it reads"))
+        variables = layer.variables(*reads)
+        if id(layer) in self._numbers:
+            own = [self.variables[number][1] for number in self._numbers[id(layer)]]
+            if [(v.name, v.shape) for v in variables] != [(v.name, v.shape) for v in own]:
+                got = f"rows of {', '.join(map(str, reads))} for {layer.name!r}"
+                expected = "rows that its weights fit, as those of its first call"
+                raise ValueError(_check.refusal("layers", got, expected))
+            return
         self._numbers[id(layer)] = []
         for variable in variables:
             self._numbers[id(layer)].append(len(self.variables))
@@ -185,28 +219,32 @@ class Built:
         numbers = {id(value.op): number for number, value in enumerate(inputs)}
         ops: list[OpSpec] = []
 
-        def link(layer: Layer, unlinked: Op) -> None:
-            if id(unlinked) in numbers:
-                return
-            for read in unlinked.reads:
-                link(layer, read)
-            reads = tuple(numbers[id(read)] for read in unlinked.reads)
-            numbers[id(unlinked)] = len(inputs) + len(ops)
-            ops.append(self._spec(layer, unlinked, reads))
-
         for call, value in zip(self.topology.calls, self.values[len(inputs) :], strict=True):
-            link(call.layer, value.op)
+            waiting = [value.op]
+            while waiting:
+                unlinked = waiting[-1]
+                first = [read for read in unlinked.reads if id(read) not in numbers]
+                if first or id(waiting.pop()) in numbers:
+                    waiting += first
+                    continue
+                reads = tuple(numbers[id(read)] for read in unlinked.reads)
+                numbers[id(unlinked)] = len(inputs) + len(ops)
+                ops.append(self._spec(call.layer, unlinked, reads))
         last = numbers[id(self.values[self.topology.outputs[0]].op)]
         if not ops or last != len(inputs) + len(ops) - 1:
             # The output is an input, or others read it later: the last op is to make it.
             output = self.values[self.topology.outputs[0]]
             same = op("activation", output)
             ops.append(self._spec(self.layers[0], same.op, (last,)))
+        unread = set(range(len(inputs))).difference(*(spec.reads for spec in ops))
+        if unread:
+            got = f"number {min(unread)}, of rows of {self.shapes[min(unread)]}, for nothing"
+            raise ValueError(_check.refusal("inputs", got, "those that the output is made of"))
         return ops
 
     def _spec(self, layer: Layer, unlinked: Op, reads: tuple[int, ...]) -> OpSpec:
         own = {self.variables[number][1].name: number for number in self._numbers[id(layer)]}
-        used = [own[name] for name in unlinked.variables]
+        used = [own.get(name, -1) for name in unlinked.variables]
         if used != list(range(used[0], used[0] + len(used)) if used else ()):
             got = f"variables {list(unlinked.variables)} of {layer.name}"
             raise ValueError(
@@ -223,11 +261,6 @@ class Built:
             unlinked.options,
             unlinked.activation,
         )
-
-    @property
-    def input_shape(self) -> Shape:
-        """Of the first input."""
-        return self.input_shapes[0]
 
     @property
     def output_shape(self) -> Shape:
@@ -274,12 +307,31 @@ class Built:
         numbers = self._numbers.get(id(layer), ())
         return {self.variables[index][1].name: self._view(index) for index in numbers}
 
-    def weights_by_layer(self) -> dict[int, Mapping[str, np.ndarray]]:
-        """Copies of the variables of each layer, by the layer's identity."""
-        return {
-            id(layer): {name: view.copy() for name, view in self.views_of(layer).items()}
-            for layer in self.layers
-        }
+    def copies(self, layer: Layer | None = None) -> list[np.ndarray]:
+        """Copies of the variables of a layer, or of all, in order and of one moment."""
+        numbers = range(len(self.variables)) if layer is None else self._numbers[id(layer)]
+        live = tuple(self._view(index) for index in numbers)
+        copies = tuple(np.empty_like(view) for view in live)
+        self.lock.copy(copies, live)
+        return list(copies)
+
+    def write(self, weights: Any, layer: Layer | None = None) -> None:
+        """Writes the variables of a layer, or all, in order; none unless all of them fit."""
+        if not isinstance(weights, Sequence):
+            raise TypeError(_check.refusal("weights", type(weights).__name__, "a list of arrays"))
+        numbers = range(len(self.variables)) if layer is None else self._numbers[id(layer)]
+        if len(weights) != len(numbers):
+            raise ValueError(_check.refusal("weights", f"{len(weights)} arrays", f"{len(numbers)}"))
+        checked = []
+        for index, weight in zip(numbers, weights, strict=True):
+            owner, variable = self.variables[index]
+            name = f"{owner.name}/{variable.name}"
+            array = _check.numeric_array(name, weight)
+            if array.shape != variable.shape:
+                got, expected = f"shape {array.shape}", f"shape {variable.shape}"
+                raise ValueError(_check.refusal(name, got, expected))
+            checked.append(_check.reals(name, array, self.dtype).copy())
+        self.lock.copy(tuple(self._view(index) for index in numbers), tuple(checked))
 
     def weights(self) -> tuple[Weight, ...]:
         """All variables, live, each with its name."""

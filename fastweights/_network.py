@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastweights import _advice, _check
-from fastweights._building import Built, Fill, Topology, Weight, drawing
+from fastweights._building import Built, Fill, Topology, Weight, drawing, refuse_taken
 from fastweights._core import philox
 from fastweights._rows import Rows, each
 from fastweights._sealed import Sealed
@@ -23,6 +23,26 @@ from fastweights.layers.ops import Shape
 
 def _snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def name_layers(layers: Sequence[Layer]) -> None:
+    """Gives each layer that has no name of its own one that is free."""
+    given = Counter(layer._given_name for layer in layers if layer._given_name is not None)
+    repeated = [name for name, times in given.items() if times > 1]
+    if repeated:
+        got = f"the name {_check.shown(repeated[0])} twice"
+        raise ValueError(_check.refusal("layers", got, "different names"))
+    taken = set(given)
+    used: Counter[str] = Counter()
+    for layer in layers:
+        if layer._given_name is None:
+            stem = _snake_case(type(layer).__name__)
+            number = used[stem]
+            while (name := f"{stem}_{number}" if number else stem) in taken:
+                number += 1
+            used[stem] = number + 1
+            layer._name = name
+            taken.add(name)
 
 
 class Network(Sealed):
@@ -46,16 +66,8 @@ class Network(Sealed):
         self._turns: list[Turn] = []
         self._topology = topology
         self._input_names: tuple[str, ...] = ("input",)
-        self._settle()
-
-    def _settle(self) -> None:
-        """Sees to it that the layers are free, and names them."""
-        for layer in self._layers:
-            if layer._built is not None and layer._built.is_in_use():
-                raise ValueError(
-                    _check.refusal("layers", f"{layer!r} of another model", "new layers")
-                )
-        self._name_layers()
+        refuse_taken(self._layers)
+        name_layers(self._layers)
 
     # ---- what it is made of ----------------------------------------------------------------------
 
@@ -78,7 +90,8 @@ class Network(Sealed):
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of this name, or the one of this number in `layers`."""
         if (name is None) == (index is None):
-            raise ValueError(_check.refusal("get_layer", "both or none", "a name or an index"))
+            got = "neither name nor index" if name is None else "both name and index"
+            raise ValueError(_check.refusal("get_layer", got, "one of them"))
         if index is not None:
             count = len(self._layers)
             return self._layers[_check.whole("index", index, -count, maximum=count - 1)]
@@ -98,29 +111,13 @@ class Network(Sealed):
         return self._input_names
 
     @property
-    def input_shape(self) -> Shape | None:
-        return None if self._built is None else self._built.input_shape
+    def input_shape(self) -> Shape | tuple[Shape, ...] | None:
+        if self._built is None:
+            return None
+        shapes = self._built.input_shapes
+        return shapes[0] if len(shapes) == 1 else shapes
 
     # ---- building --------------------------------------------------------------------------------
-
-    def _name_layers(self) -> None:
-        given = [layer._given_name for layer in self._layers if layer._given_name is not None]
-        taken = set(given)
-        if len(taken) < len(given):
-            repeated = next(name for name in given if given.count(name) > 1)
-            raise ValueError(
-                _check.refusal("layers", f"the name {repeated!r} twice", "different names")
-            )
-        used: Counter[str] = Counter()
-        for layer in self._layers:
-            if layer._given_name is None:
-                stem = _snake_case(type(layer).__name__)
-                number = used[stem]
-                while (name := f"{stem}_{number}" if number else stem) in taken:
-                    number += 1
-                used[stem] = number + 1
-                layer._name = name
-                taken.add(name)
 
     def _build_alone(self, shapes: Sequence[Shape]) -> None:
         """Builds a new model; where that fails its layers are free for another one."""
@@ -134,8 +131,6 @@ class Network(Sealed):
 
     def _build(self, shapes: Sequence[Shape], fill: Fill | None = None) -> None:
         """Builds the model, whose turn this is, for checked shapes; draws unless filled."""
-        if not self._topology.calls:
-            raise ValueError(_check.refusal("layers", "none", "at least one layer"))
         built = Built(self._topology, shapes, self.dtype)
         built.allocate(fill or drawing(self.seed))
         self._take_on(built)
@@ -199,33 +194,11 @@ class Network(Sealed):
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of all `weights`, in order."""
-        built, found, offset = self._built_or_refused(), [], 0
-        copy = np.empty(built.size, built.dtype)
-        built.lock.copy((copy,), (built.parameters,))
-        for weight in self.weights:
-            found.append(copy[offset : offset + weight.size].reshape(weight.shape).copy())
-            offset += weight.size
-        return found
+        return self._built_or_refused().copies()
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Sets all `weights`, in order; nothing is changed unless all of them fit."""
-        if not isinstance(weights, Sequence):
-            raise TypeError(_check.refusal("weights", type(weights).__name__, "a list of arrays"))
-        built, targets = self._built_or_refused(), self.weights
-        if len(weights) != len(targets):
-            raise ValueError(_check.refusal("weights", f"{len(weights)} arrays", f"{len(targets)}"))
-        flat, offset = np.empty(built.size, built.dtype), 0
-        for target, given in zip(targets, weights, strict=True):
-            array = _check.numeric_array(target.name, given)
-            if array.shape != target.shape:
-                raise ValueError(
-                    _check.refusal(target.name, f"shape {array.shape}", f"shape {target.shape}")
-                )
-            flat[offset : offset + target.size] = _check.reals(
-                target.name, array, built.dtype
-            ).reshape(-1)
-            offset += target.size
-        built.lock.copy((built.parameters,), (flat,))
+        self._built_or_refused().write(weights)
 
     # ---- showing and describing ------------------------------------------------------------------
 
@@ -234,7 +207,7 @@ class Network(Sealed):
         built = self._built_or_refused()
         header: tuple[str, ...] = ("Layer", "Output shape", "Weights", "Biases")
         lines: list[tuple[str, ...]] = []
-        seen = set()
+        seen: set[int] = set()
         calls = built.topology.calls
         for (layer, _), shape in zip(calls, built.shapes[built.topology.inputs :], strict=True):
             biases = sum(w.size for name, w in layer.weights.items() if name == "bias")
@@ -246,15 +219,17 @@ class Network(Sealed):
         if not built.topology.is_chain:
             header = (*header, "Reads")
             read = self._reads()
-            lines = [(*line, ", ".join(names)) for line, names in zip(lines, read, strict=True)]
-            for name, shape in zip(self.input_names, built.input_shapes, strict=True):
-                lines.insert(0, (f"{name} (Input)", str((None, *shape)), "", "", ""))
+            inputs = zip(self.input_names, built.input_shapes, strict=True)
+            lines = [
+                *((f"{name} (Input)", str((None, *shape)), "", "", "") for name, shape in inputs),
+                *((*line, ", ".join(names)) for line, names in zip(lines, read, strict=True)),
+            ]
         widths = [max(len(line[i]) for line in [header, *lines]) for i in range(len(header))]
 
         def row(line: tuple[str, ...]) -> str:
             left, right = (f"{line[i]:<{widths[i]}}" for i in (0, 1)), (2, 3)
             cells = [*left, *(f"{line[i]:>{widths[i]}}" for i in right), *line[4:]]
-            return "  ".join(cells)
+            return "  ".join(cells).rstrip()
 
         rule = "-" * (sum(widths) + 2 * len(widths) - 2)
         print(row(header), rule, *map(row, lines), rule, sep="\n")
@@ -271,9 +246,11 @@ class Network(Sealed):
         """Raises TypeError where a layer would come back as another one from its `config`."""
         for layer in self._layers:
             again = LAYERS.get(type(layer).__name__)
+            free = {"_given_name": layer.name, "_built": None, "_input_row": None, "_made": ()}
             fits = again is type(layer) and vars(again(**layer.config())) == {
-                **vars(layer), "_given_name": layer.name, "_built": None, "_input_row": None,
-            }  # fmt: skip
+                **vars(layer),
+                **free,
+            }
             if not fits:
                 got = f"the layer {layer.name!r} of the class {type(layer).__qualname__}"
                 expected = "layers, activations and initializers of this library"

@@ -9,7 +9,8 @@ import numpy as np
 
 from fastweights import _check
 from fastweights._architecture import described, layers_of, topology_of
-from fastweights._building import Built, Topology, drawing
+from fastweights._building import Built, Topology, drawing, refuse_taken
+from fastweights._network import name_layers
 from fastweights._tensors import Tensor, row_shape
 from fastweights._turns import Turn
 from fastweights.layers import Layer, Variable
@@ -45,15 +46,15 @@ class Sequential(Model):
         matmul_precision: str | None = None,
         name: str | None = None,
     ) -> None:
-        stack: Sequence[Any] = () if layers is None else layers
+        stack: Any = () if layers is None else layers
         row = None if input_shape is None else row_shape("input_shape", input_shape)
         if isinstance(stack, (list, tuple)) and stack and isinstance(stack[0], Tensor):
             row, stack = self._row_of(stack[0], row), stack[1:]
-        chain = tuple(_check.instances("layers", stack, Layer))
-        self._row = row or (chain[0]._input_row if chain else None)
+        chain = tuple(_layers_in("layers", stack))
+        self._row = row
         self._begin(_stacked(chain), [None], dtype, seed, matmul_precision, name)
-        if self._row is not None and chain:
-            self._build_alone([self._row])
+        if chain and (first := row or chain[0]._input_row) is not None:
+            self._build_alone([first])
 
     @staticmethod
     def _row_of(tensor: Tensor, row: Shape | None) -> Shape:
@@ -68,7 +69,7 @@ class Sequential(Model):
 
     @property
     def input_shape(self) -> Shape | None:
-        return self._row if self._built is None else self._built.input_shape
+        return self._row if self._built is None else self._built.input_shapes[0]
 
     def build(self, input_shape: int | Shape) -> None:
         """Fixes the shape of the input, allocates the flat vector, draws the initial weights."""
@@ -83,17 +84,10 @@ class Sequential(Model):
         """Puts one more layer on the stack, or at its begin an `fastweights.Input`."""
         with Turn(self._turns, "add"):
             chain = self._layers_to_change("add")
-            if isinstance(layer, Tensor):
-                if chain:
-                    raise ValueError(
-                        _check.refusal("layer", "an Input after layers", "one before all of them")
-                    )
+            if isinstance(layer, Tensor) and not chain:
                 self._row = self._row_of(layer, self._row)
-                return
-            _check.instances("layer", [layer], Layer)
-            if not chain and self._row is None:
-                self._row = layer._input_row
-            self._restack((*chain, layer))
+            else:
+                self._restack((*chain, *_layers_in("layer", [layer])))
 
     def pop(self) -> Layer:
         """Takes the last layer off the stack, and returns it."""
@@ -114,31 +108,23 @@ class Sequential(Model):
 
     def _restack(self, chain: tuple[Layer, ...]) -> None:
         """Other layers; weights that are there already stay."""
-        topology, before = _stacked(chain), self._built
-        for layer in chain:
-            if layer._built is not None and layer._built is not before and layer._built.is_in_use():
-                expected = "new layers"
-                raise ValueError(_check.refusal("layer", f"{layer!r} of another model", expected))
-        shape, built = self._row or (before.input_shape if before is not None else None), None
-        if shape is not None and chain:
+        topology, before, built = _stacked(chain), self._built, None
+        refuse_taken(chain, before)
+        row = self.input_shape or (chain[0]._input_row if chain else None)
+        if chain and row is not None:
             draw = drawing(self.seed)
-            kept = {} if before is None else before.weights_by_layer()
-            if before is not None:
-                before.is_complete = False
-            built = Built(topology, [shape], self.dtype)
+            built = Built(topology, [row], self.dtype, before)
 
             def fill(index: int, variable: Variable, view: np.ndarray) -> None:
                 layer = built.variables[index][0]
-                weights = kept.get(id(layer))
-                if weights is None:
+                if before is None or layer._built is not before:
                     draw(index, variable, view)
                 else:
-                    view[...] = weights[variable.name]
+                    view[...] = before.views_of(layer)[variable.name]
 
             built.allocate(fill)
-        self._topology = topology
-        self._name_layers()
-        self._building = None
+        name_layers(chain)
+        self._topology, self._building = topology, None
         if built is not None:
             self._take_on(built)
 
@@ -158,6 +144,18 @@ class Sequential(Model):
         model._begin(_stacked(tuple(chain)), [None], dtype, seed)
         vars(model)["_sealed"] = True
         return model
+
+
+def _layers_in(argument: str, entries: Any) -> list[Layer]:
+    """The entries of a stack, but for an Input at its begin."""
+    for entry in entries if isinstance(entries, (list, tuple)) else ():
+        if isinstance(entry, Tensor):
+            expected = "layers, and an Input before all of them"
+            raise ValueError(_check.refusal(argument, "a tensor among layers", expected))
+        if isinstance(entry, Model):
+            expected = "layers; one that is not built can be called on a tensor instead"
+            raise TypeError(_check.refusal(argument, "a model among layers", expected))
+    return _check.instances(argument, entries, Layer)
 
 
 def _stacked(chain: tuple[Layer, ...]) -> Topology:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastweights import _check
@@ -53,14 +53,18 @@ class Tensor:
         return self._name
 
     def __repr__(self) -> str:
-        maker = f"input {self.name!r}" if self._layer is None else f"output of {self._layer!r}"
+        if self._layer is not None:
+            maker = f"made by {type(self._layer).__name__}"
+        else:
+            maker = "an input" if self._name is None else f"the input {self._name!r}"
         return f"<Tensor of shape {self.shape}, {maker}>"
 
     def _has_no_numbers(self, *_: Any) -> NoReturn:
-        raise TypeError(
-            f"got {self!r}, which has a shape and no numbers; call layers on it "
-            "(layers.Add()([a, b]) for a + b), and predict with the model that is made of them"
+        expected = (
+            "numbers: a tensor has a shape alone; call layers on it (layers.Add()([a, b]) for "
+            "a + b), and predict with the model that is made of them"
         )
+        raise TypeError(_check.refusal("tensor", repr(self), expected))
 
     __array__ = __float__ = __bool__ = __len__ = __iter__ = __getitem__ = _has_no_numbers
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __neg__ = _has_no_numbers
@@ -101,7 +105,7 @@ def Input(  # noqa: N802  (Keras's name)
 
 def row_shape(argument: str, shape: Any) -> Shape:
     """A checked shape of one row, given as a tuple or as the number of its features."""
-    sizes = shape if isinstance(shape, Sequence) else (shape,)
+    sizes = shape if isinstance(shape, (list, tuple)) else (shape,)
     if len(sizes) > 1 and sizes[0] is None:
         raise ValueError(
             _check.refusal(argument, str(tuple(sizes)), "the shape of one row, without the rows")
@@ -115,25 +119,13 @@ def row_shape(argument: str, shape: Any) -> Shape:
     return row
 
 
-def flattened(argument: str, given: Sequence[Any]) -> list[Tensor]:
-    """The tensors of a call, which may come one by one or in lists."""
-
-    def each(values: Any) -> Iterator[Any]:
-        for value in values:
-            if isinstance(value, (list, tuple)):
-                yield from each(value)
-            else:
-                yield value
-
-    tensors = list(each(given))
+def tensors_of(argument: str, given: Any) -> list[Tensor]:
+    """The tensors of an argument that takes one, or several in a list."""
+    tensors = list(given) if isinstance(given, (list, tuple)) else [given]
     for tensor in tensors:
         if not isinstance(tensor, Tensor):
-            raise TypeError(
-                _check.refusal(
-                    argument, _check.kind_of(tensor), "what fw.Input or another layer made"
-                )
-                + "; a model's predict(x) computes"
-            )
+            expected = "what fw.Input or another layer made; a model's predict(x) computes"
+            raise TypeError(_check.refusal(argument, _check.kind_of(tensor), expected))
     if not tensors:
         raise ValueError(_check.refusal(argument, "nothing", "at least one tensor"))
     return tensors

@@ -17,7 +17,7 @@ from fastweights._building import Built, Topology
 from fastweights._network import Network
 from fastweights._plans import Compiled
 from fastweights._rows import Rows, count, each
-from fastweights._tensors import Tensor, flattened
+from fastweights._tensors import Tensor, tensors_of
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History
 from fastweights.config import PRECISIONS, matmul_parts
@@ -99,8 +99,17 @@ class Model(Network):
         matmul_precision: str | None = None,
         name: str | None = None,
     ) -> None:
-        given = list(inputs.values()) if isinstance(inputs, Mapping) else [inputs]
-        tensors, made = flattened("inputs", given), flattened("outputs", [outputs])
+        names: list[str | None]
+        if isinstance(inputs, Mapping):
+            for key in inputs:
+                if not isinstance(key, str) or not key:
+                    got = f"the key {_check.shown(key)}"
+                    raise TypeError(_check.refusal("inputs", got, "non-empty strings"))
+            tensors, names = tensors_of("inputs", list(inputs.values())), list(inputs)
+        else:
+            tensors = tensors_of("inputs", inputs)
+            names = [tensor.name for tensor in tensors]
+        made = tensors_of("outputs", outputs)
         for tensor in tensors:
             if tensor._layer is not None:
                 expected = "what fw.Input made"
@@ -109,11 +118,11 @@ class Model(Network):
             raise ValueError(_check.refusal("inputs", "one of them twice", "different ones"))
         if len(made) > 1:
             raise ValueError(_check.refusal("outputs", f"{len(made)} tensors", "one"))
-        names = list(inputs) if isinstance(inputs, Mapping) else [t.name for t in tensors]
         topology = Topology.between(tensors, made)
         if not topology.calls:
             raise ValueError(_check.refusal("outputs", "an input", "what a layer made"))
-        self._begin(topology, names, dtype, seed, matmul_precision, name)
+        ends = tuple(tensors), tuple(made)
+        self._begin(topology, names, dtype, seed, matmul_precision, name, ends)
         self._build_alone([tensor._row for tensor in tensors])
 
     def _begin(
@@ -124,6 +133,7 @@ class Model(Network):
         seed: int | None,
         matmul_precision: str | None = None,
         name: str | None = None,
+        ends: tuple[tuple[Tensor, ...], tuple[Tensor, ...]] | None = None,
     ) -> None:
         """What makes a model that is neither built nor compiled."""
         self._compiled = Compiled()
@@ -134,6 +144,8 @@ class Model(Network):
         self.stop_training = False
         self.matmul_precision = matmul_precision
         self._name = name
+        #: Inputs and outputs, where it was made of them.
+        self._ends = ends
         super().__init__(topology, dtype, seed)
         self._input_names = distinct("inputs", input_names, "input")
 
@@ -142,6 +154,7 @@ class Model(Network):
         **dict.fromkeys(
             ("optimizer", "loss", "metrics"), "is what compile took; call model.compile(...) again"
         ),
+        **dict.fromkeys(("inputs", "outputs", "input", "output"), "is fixed; make a new model"),
         "epochs_trained": "is counted by fit",
         "input_names": "are those of the inputs; give them to fw.Input",
         "feature_names": "are those of the frame that the model was trained on",
@@ -150,6 +163,33 @@ class Model(Network):
     @property
     def name(self) -> str | None:
         return self._name
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What `fastweights.Input` made for it."""
+        return self._ends_or_refused("inputs")[0]
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """What its last layer made."""
+        return self._ends_or_refused("outputs")[1]
+
+    @property
+    def input(self) -> Tensor | tuple[Tensor, ...]:
+        """The one of `inputs`, or all of them."""
+        tensors = self._ends_or_refused("input")[0]
+        return tensors[0] if len(tensors) == 1 else tensors
+
+    @property
+    def output(self) -> Tensor:
+        """The one of `outputs`."""
+        return self._ends_or_refused("output")[1][0]
+
+    def _ends_or_refused(self, wanted: str) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        if self._ends is None:
+            got = "a model that was not made of tensors"
+            raise ValueError(_check.refusal(wanted, got, "one that fw.Model(inputs, outputs) made"))
+        return self._ends
 
     @property
     def optimizer(self) -> optimizers.Optimizer | None:
@@ -459,14 +499,19 @@ class Model(Network):
         if _check.flag("training", training):
             expected = "False: fit, train_on_batch and forward(x, training=True) train"
             raise ValueError(_check.refusal("training", "True", expected))
-        if not isinstance(x, Tensor) and not (
-            isinstance(x, (list, tuple)) and x and all(isinstance(part, Tensor) for part in x)
-        ):
+        given = list(x.values()) if isinstance(x, Mapping) else x
+        several = given if isinstance(given, (list, tuple)) else [given]
+        if not any(isinstance(part, Tensor) for part in several):
             return self.predict(x)
+        tensors = tensors_of("x", given)
         if self._built is not None:
-            got = "a call of a model that is built"
-            raise ValueError(_check.refusal("x", got, "arrays, or a model without an input shape"))
-        tensors = flattened("x", [x])
+            expected = "arrays: only a model that is not built can be part of another one"
+            raise ValueError(_check.refusal("x", "tensors for a model that is built", expected))
+        if len(tensors) != self._topology.inputs:
+            got, expected = f"{len(tensors)} tensors", f"{self._topology.inputs}"
+            raise ValueError(_check.refusal("x", got, expected))
+        if not self._topology.calls:
+            raise ValueError(_check.refusal("layers", "none", "at least one layer"))
         for layer, reads in self._topology.calls:
             tensors.append(layer(*(tensors[number] for number in reads)))
         return tensors[self._topology.outputs[0]]

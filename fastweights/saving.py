@@ -203,8 +203,8 @@ def _names(description: Mapping[str, Any], built: Built) -> Names:
     given = description.get("names", {})
     if not isinstance(given, dict) or not set(given) <= set(Names._fields):
         raise ValueError(_check.refusal("names", f"{given!r:.80}", ", ".join(Names._fields)))
-    found = []
-    for field, shape in zip(Names._fields, (built.input_shape, built.output_shape), strict=True):
+    found, shapes = [], (built.input_shapes[0], built.output_shape)
+    for field, shape in zip(Names._fields, shapes, strict=True):
         names = given.get(field)
         if names is not None:
             are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)

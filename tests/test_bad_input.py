@@ -891,7 +891,7 @@ def test_compile(arguments, error, message):
         (
             lambda: fw.Sequential([layers.Dense(1)], "12"),
             TypeError,
-            "input_shape: got '1', expected a whole",
+            "input_shape: got '12', expected a whole",
         ),
         (
             lambda: network().build(5),

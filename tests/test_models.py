@@ -236,7 +236,7 @@ def test_each_layer_belongs_to_one_model():
         fw.Sequential([layer, layer])
     first, second = fw.Sequential([layer]), fw.Sequential([layer])
     first.build(3)
-    with pytest.raises(ValueError, match="layers: got dense, which another model built"):
+    with pytest.raises(ValueError, match="layers: got 'dense' of another model"):
         second.build(3)
     with pytest.raises(ValueError, match="layers: got "):
         fw.Sequential([layer], input_shape=3)

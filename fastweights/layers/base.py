@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,15 @@ from fastweights.layers.ops import Shape, Value, given
 if TYPE_CHECKING:
     from fastweights._building import Built
     from fastweights._tensors import Tensor
+
+
+def _takes(function: Callable[..., Any], values: Sequence[Any]) -> bool:
+    """Whether a function can be called with as many arguments."""
+    try:
+        inspect.signature(function).bind(*values)
+    except TypeError:
+        return False
+    return True
 
 
 class Variable(NamedTuple):
@@ -47,7 +57,10 @@ class _Making(_Sealing, type):
         cls, *args: Any, input_shape: Any = None, input_dim: int | None = None, **kwargs: Any
     ) -> Any:
         made = super().__call__(*args, **kwargs)
-        if input_shape is None and input_dim is not None:
+        if input_dim is not None:
+            if input_shape is not None:
+                got = "an input_shape beside it"
+                raise ValueError(_check.refusal("input_dim", got, "one of the two"))
             input_shape = _check.whole("input_dim", input_dim, 1)
         if input_shape is not None:
             made._input_row = _tensors.row_shape("input_shape", input_shape)
@@ -72,6 +85,8 @@ class Layer(Sealed, metaclass=_Making):
         self._given_name = self._name = name
         self._built: Built | None = None
         self._input_row: Shape | None = None
+        #: What calls of this layer made.
+        self._made: tuple[Tensor, ...] = ()
 
     @property
     def name(self) -> str | None:
@@ -93,9 +108,25 @@ class Layer(Sealed, metaclass=_Making):
         """What the layer makes of what it reads, by ops: see :mod:`fastweights.layers.ops`."""
         raise NotImplementedError
 
+    def made_of(self, *values: Value) -> Value:
+        """`ops`, of as many values as it takes."""
+        kind = type(self).__name__
+        try:
+            made = self.ops(*values)
+        except TypeError:
+            if _takes(self.ops, values):
+                raise
+            got = f"{len(values)} values"
+            expected = f"as many as {kind} reads"
+            raise ValueError(_check.refusal(f"inputs of {kind}", got, expected)) from None
+        if not isinstance(made, Value):
+            expected = "a Value, which layers.op makes"
+            raise TypeError(_check.refusal(f"ops of {kind}", _check.kind_of(made), expected))
+        return made
+
     def output_shape(self, *input_shapes: Shape) -> Shape:
         """Shape of one row of output for one row of each input."""
-        return self.ops(*(given(shape) for shape in input_shapes)).shape
+        return self.made_of(*(given(shape) for shape in input_shapes)).shape
 
     def __call__(self, *inputs: Tensor | Sequence[Tensor]) -> Tensor:
         """What the layer makes of what `fastweights.Input` or other layers made.
@@ -103,17 +134,52 @@ class Layer(Sealed, metaclass=_Making):
         Parameters
         ----------
         *inputs : Tensor or list of Tensor
+            One by one, or in a list.
         """
-        tensors = _tensors.flattened(f"inputs of {type(self).__name__}", inputs)
-        try:
-            row = self.output_shape(*(tensor._row for tensor in tensors))
-        except TypeError as error:
-            if "positional argument" not in str(error):
-                raise
-            expected = f"as many as {type(self).__name__} takes"
-            got = f"{len(tensors)} tensors"
-            raise ValueError(_check.refusal("inputs", got, expected)) from None
-        return _tensors.Tensor(row, self, tensors)
+        several = inputs[0] if len(inputs) == 1 else inputs
+        tensors = _tensors.tensors_of(f"inputs of {type(self).__name__}", several)
+        row = self.output_shape(*(tensor._row for tensor in tensors))
+        made = _tensors.Tensor(row, self, tensors)
+        self._made = (*self._made, made)
+        return made
+
+    @property
+    def input(self) -> Tensor | list[Tensor]:
+        """What the layer was called on, a list where it reads several; there is one call of it."""
+        reads = self._only_call("input")._reads
+        return list(reads) if len(reads) > 1 else reads[0]
+
+    @property
+    def output(self) -> Tensor:
+        """What the layer made, of which there is one call."""
+        return self._only_call("output")
+
+    def _only_call(self, wanted: str) -> Tensor:
+        if len(self._made) != 1:
+            got = f"a layer that was called on {len(self._made)} times"
+            raise ValueError(_check.refusal(wanted, got, "one call on tensors"))
+        return self._made[0]
+
+    # ---- its weights -----------------------------------------------------------------------------
+
+    def _built_or_refused(self, argument: str) -> Built:
+        if self._built is None or not self._built.is_complete:
+            expected = "one of a model that knows its input"
+            raise ValueError(_check.refusal(argument, "a layer that is not built", expected))
+        return self._built
+
+    def count_params(self) -> int:
+        """Number of parameters."""
+        self._built_or_refused("count_params")
+        return sum(weight.size for weight in self.weights.values())
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of the layer's arrays, in the order of `weights`."""
+        return self._built_or_refused("get_weights").copies(self)
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Sets the layer's arrays, in the order of `weights`; none unless all of them fit."""
+        self._built_or_refused("weights").write(weights, self)
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON can hold them."""
@@ -145,7 +211,7 @@ class Layer(Sealed, metaclass=_Making):
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy is a layer of no model yet.
-        return {**vars(self), "_built": None}
+        return {**vars(self), "_built": None, "_made": ()}
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.config().items())
