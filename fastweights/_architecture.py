@@ -58,18 +58,18 @@ def topology_of(
     config: Mapping[str, Any], stack: Sequence[Layer]
 ) -> tuple[Topology, list[tuple[str, Shape]]]:
     """Which of these layers reads what, and name and shape of each input."""
-    inputs = [_input_of(entry) for entry in _entries("inputs", config.get("inputs"))]
+    inputs = [_input_of(entry) for entry in _entries("inputs", config["inputs"])]
     if not inputs:
         raise ValueError(_check.refusal("inputs", "none", "at least one"))
     calls = []
-    for number, entry in enumerate(_entries("calls", config.get("calls")), start=len(inputs)):
+    for number, entry in enumerate(_entries("calls", config["calls"]), start=len(inputs)):
         if len(_entries("calls", entry)) != 2:
             expected = "a layer's number, and those of what it reads"
             raise ValueError(_check.refusal("calls", _check.shown(entry), expected))
         layer = _check.whole("calls", entry[0], 0, maximum=len(stack) - 1)
         calls.append(Call(stack[layer], _numbers("calls", entry[1], number)))
     count = len(inputs) + len(calls)
-    outputs = _numbers("outputs", config.get("outputs"), count)
+    outputs = _numbers("outputs", config["outputs"], count)
     if len(outputs) > 1:
         raise ValueError(_check.refusal("outputs", f"{len(outputs)} of them", "one"))
     topology = Topology(len(inputs), tuple(calls), outputs)

@@ -23,6 +23,8 @@ from fastweights.layers.ops import Op, OpSpec, Shape, Value, given, op
 
 #: Numbers of a row at most: what any number of them takes can still be counted.
 MAX_ROW = 2**40
+#: Calls of layers in a network at most: each takes a kilobyte, whoever describes it.
+MAX_CALLS = 10_000
 
 #: Writes a variable, the one of this number in the model, into its view.
 Fill = Callable[[int, Variable, np.ndarray], None]
@@ -135,6 +137,9 @@ class Topology(NamedTuple):
         """All values of a network for rows of these shapes."""
         if not self.calls:
             raise ValueError(_check.refusal("layers", "none", "at least one layer"))
+        if len(self.calls) > MAX_CALLS:
+            got, expected = f"{len(self.calls):,} calls", f"at most {MAX_CALLS:,}"
+            raise ValueError(_check.refusal("layers", got, expected))
         values = [given(shape) for shape in input_shapes]
         for value in values:
             _refuse_huge(value)
@@ -181,8 +186,8 @@ class Built:
     ) -> None:
         self.topology, self.input_shapes, self.dtype = topology, tuple(input_shapes), dtype
         self.is_complete = False
-        self.values = topology.values(input_shapes)
-        self.shapes = [value.shape for value in self.values]
+        values = topology.values(input_shapes)
+        self.shapes = [value.shape for value in values]
         self.layers = topology.layers
         refuse_taken(self.layers, before)
         self.is_flat = len(self.shapes[0]) == len(self.output_shape) == 1
@@ -192,7 +197,7 @@ class Built:
         for layer, reads in topology.calls:
             self._number(layer, [self.shapes[number] for number in reads])
         self.size = self._offsets.pop()
-        self.ops = self._linked()
+        self.ops = self._linked(values)
 
     def _number(self, layer: Layer, reads: Sequence[Shape]) -> None:
         """Gives the variables of a layer their places at its first call; the others fit them."""
@@ -213,13 +218,13 @@ class Built:
             self.variables.append((layer, variable))
             self._offsets.append(self._offsets[-1] + variable.size)
 
-    def _linked(self) -> list[OpSpec]:
+    def _linked(self, values: Sequence[Value]) -> list[OpSpec]:
         """The ops in an order in which they can run, each with the numbers of what it reads."""
-        inputs = self.values[: self.topology.inputs]
+        inputs = values[: self.topology.inputs]
         numbers = {id(value.op): number for number, value in enumerate(inputs)}
         ops: list[OpSpec] = []
 
-        for call, value in zip(self.topology.calls, self.values[len(inputs) :], strict=True):
+        for call, value in zip(self.topology.calls, values[len(inputs) :], strict=True):
             waiting = [value.op]
             while waiting:
                 unlinked = waiting[-1]
@@ -230,10 +235,10 @@ class Built:
                 reads = tuple(numbers[id(read)] for read in unlinked.reads)
                 numbers[id(unlinked)] = len(inputs) + len(ops)
                 ops.append(self._spec(call.layer, unlinked, reads))
-        last = numbers[id(self.values[self.topology.outputs[0]].op)]
+        output = values[self.topology.outputs[0]]
+        last = numbers[id(output.op)]
         if not ops or last != len(inputs) + len(ops) - 1:
             # The output is an input, or others read it later: the last op is to make it.
-            output = self.values[self.topology.outputs[0]]
             same = op("activation", output)
             ops.append(self._spec(self.layers[0], same.op, (last,)))
         unread = set(range(len(inputs))).difference(*(spec.reads for spec in ops))

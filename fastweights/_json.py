@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -24,21 +25,31 @@ MAX_DEPTH = 32
 #: The largest seed has 20.
 MAX_DIGITS = 40
 
+#: Characters that are looked at in one go.
+_BLOCK = 2**18
 _NO_MARKS = bytes(set(range(256)) - set(b'"[]{},'))
 _STEP = np.zeros(256, np.int8)
 _STEP[list(b"[{")] = 1
 _STEP[list(b"]}")] = -1
 
 
-def loads(argument: str, text: str | bytes, file_size: int = 0) -> Any:
+def decoded(argument: str, content: bytes) -> str:
+    """The text that the bytes are in UTF-8, or a ValueError."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        got = f"byte 0x{content[error.start]:02x} at {error.start}"
+        raise ValueError(_check.refusal(argument, got, "UTF-8")) from None
+
+
+def loads(argument: str, text: str, file_size: int = 0) -> Any:
     """What the JSON text says.
 
     Parameters
     ----------
     argument : str
         What the text is, for messages.
-    text : str or bytes
-        Bytes are UTF-8.
+    text : str
     file_size : int
         Of the file that the text belongs to.
 
@@ -48,26 +59,16 @@ def loads(argument: str, text: str | bytes, file_size: int = 0) -> Any:
         It is not JSON, or has a name twice in an object, NaN, a number that is no float64 or too
         long, half a surrogate pair, too deep a nesting, or too many values for the file.
     """
-    if isinstance(text, bytes):
-        try:
-            decoded = text.decode()
-        except UnicodeDecodeError as error:
-            got = f"byte 0x{text[error.start]:02x} at {error.start}"
-            raise ValueError(_check.refusal(argument, got, "UTF-8")) from None
-    else:
-        decoded, text = text, text.encode(errors="surrogatepass")
     _refuse_bombs(argument, text, MAX_VALUES + file_size // BYTES_A_VALUE)
-    escapes = b"\\ud" in text or b"\\uD" in text
-    del text
     try:
         value = json.loads(
-            decoded,
+            text,
             object_pairs_hook=_without_duplicates,
             parse_int=_short_int,
             parse_float=_finite,
             parse_constant=_refuse_constant,
         )
-        if escapes:
+        if "\\ud" in text or "\\uD" in text:
             _refuse_surrogates(value)
     except (ValueError, RecursionError) as error:
         raise ValueError(_check.refusal(argument, f"damaged JSON ({error})", "JSON")) from None
@@ -80,20 +81,36 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _refuse_bombs(argument: str, text: bytes, most: int) -> None:
+def _refuse_bombs(argument: str, text: str, most: int) -> None:
     """Raises ValueError where the text has more values than `most` or is nested too deep."""
-    unescaped = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    marks = np.frombuffer(unescaped.translate(None, _NO_MARKS), np.uint8)
-    marks = marks[~np.logical_xor.accumulate(marks == ord('"'))]  # but for those within strings
-    marks = marks[marks != ord('"')]
-    steps = _STEP[marks]
-    values = 1 + np.count_nonzero(steps == 0) + CONTAINER * np.count_nonzero(steps > 0)
+    values, depth, deepest, within = 1, 0, 0, False
+    for block in _blocks(text):
+        unescaped = block.encode(errors="surrogatepass").replace(b"\\\\", b"").replace(b'\\"', b"")
+        marks = np.frombuffer(unescaped.translate(None, _NO_MARKS), np.uint8)
+        quotes = marks == ord('"')
+        outside = np.logical_xor.accumulate(quotes) == within
+        within ^= bool(np.count_nonzero(quotes) % 2)
+        steps = _STEP[marks[outside & ~quotes]]
+        values += np.count_nonzero(steps == 0) + CONTAINER * np.count_nonzero(steps > 0)
+        depths = depth + steps.cumsum(dtype=np.int64)
+        if depths.size:
+            depth, deepest = int(depths[-1]), max(deepest, int(depths.max()))
     if values > most:
         raise ValueError(_check.refusal(argument, f"about {values} values", f"at most {most}"))
-    depth = int(steps.cumsum(dtype=np.int32).max(initial=0))
-    if depth > MAX_DEPTH:
-        got = f"JSON nested {depth} deep"
+    if deepest > MAX_DEPTH:
+        got = f"JSON nested {deepest} deep"
         raise ValueError(_check.refusal(argument, got, f"at most {MAX_DEPTH}"))
+
+
+def _blocks(text: str) -> Iterator[str]:
+    """The text in blocks, none of which ends within an escape."""
+    begin = 0
+    while begin < len(text):
+        block = text[begin : begin + _BLOCK]
+        if (len(block) - len(block.rstrip("\\"))) % 2:
+            block = text[begin : begin + _BLOCK + 1]
+        yield block
+        begin += len(block)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -170,12 +170,14 @@ def _stacked(chain: tuple[Layer, ...]) -> Topology:
 
 def unbuilt(config: Mapping[str, Any]) -> tuple[Model, list[Shape] | None]:
     """A model of the architecture that `config` described, and the shapes to build it for."""
-    if not isinstance(config, Mapping) or not {"layers", "dtype", "seed"} <= set(config):
+    is_graph = isinstance(config, Mapping) and not {"inputs", "calls", "outputs"}.isdisjoint(config)
+    own = {"inputs", "calls", "outputs"} if is_graph else {"input_shape"}
+    if not isinstance(config, Mapping) or set(config) != {"layers", "dtype", "seed", *own}:
         expected = "what a model's config() returned"
-        raise ValueError(_check.refusal("config", f"{_check.shown(config)}", expected))
+        raise ValueError(_check.refusal("config", _check.shown(config), expected))
     stack = layers_of(config["layers"])
-    if "calls" not in config:
-        shape = config.get("input_shape")
+    if not is_graph:
+        shape = config["input_shape"]
         chain = Sequential._unbuilt(stack, config["dtype"], config["seed"])
         return chain, None if shape is None else [row_shape("input_shape", shape)]
     topology, inputs = topology_of(config, stack)

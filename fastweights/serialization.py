@@ -87,7 +87,7 @@ def write(
         for _, array in order:
             file.write(array.data)
 
-    _parsed(text, size)  # What is written can be read.
+    _parsed(text.decode(), size)  # What is written can be read.
     _files.replace(path, write_to)
 
 
@@ -239,12 +239,12 @@ def _read_header(file: io.BufferedReader, size: int) -> tuple[int, list[Entry], 
     if length > min(room, MAX_HEADER_BYTES):
         expected = f"at most {min(room, MAX_HEADER_BYTES)}, as the file has {size}"
         raise ValueError(_check.refusal("header", f"a length of {length} bytes", expected))
-    return 8 + length, *_parsed(file.read(length), room - length)
+    return 8 + length, *_parsed(_json.decoded("header", file.read(length)), room - length)
 
 
-def _parsed(text: bytes, data_size: int) -> tuple[list[Entry], dict[str, str]]:
+def _parsed(text: str, data_size: int) -> tuple[list[Entry], dict[str, str]]:
     """What a header says: the tensors, which fill the data without a gap, and the metadata."""
-    if not text.startswith(b"{"):
+    if not text.startswith("{"):
         raise ValueError(_check.refusal("header", f"{text[:8]!r}", "a JSON object"))
     header = _json.loads("header", text, len(text) + data_size)
     metadata = header.pop("__metadata__", {})

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from damage import cases, damaged_bytes, damaged_json, damaged_text
+from helpers import Joined, Sum
 
 import fastweights as fw
 from fastweights import cli, layers
@@ -50,6 +51,12 @@ def _no_more_than_a_gigabyte_and_a_minute() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
+@pytest.fixture(autouse=True)
+def _layers_of_our_own(monkeypatch) -> None:
+    for kind in (Sum, Joined):
+        monkeypatch.setitem(layers.LAYERS, kind.__name__, kind)
+
+
 def network(outputs: int = 3) -> fw.Sequential:
     stack = [layers.Dense(4, "relu"), layers.Flatten(), layers.Dense(outputs)]
     model = fw.Sequential(stack, input_shape=5, seed=0)
@@ -61,6 +68,22 @@ def network(outputs: int = 3) -> fw.Sequential:
 def honest(tmp_path_factory) -> bytes:
     path = tmp_path_factory.mktemp("honest") / "m.safetensors"
     network().save(path)
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory) -> bytes:
+    """A model of two inputs, in which a layer is called twice and another one skipped."""
+    a, b, shared = fw.Input(3), fw.Input(3, name="other"), layers.Dense(4, "relu")
+    both = Sum()([shared(a), shared(b)])
+    last = Joined()([both, layers.Dense(3)(both)])
+    model = fw.Model([a, b], layers.Dense(2)(last), seed=0)
+    model.compile("adam", "mse")
+    path = tmp_path_factory.mktemp("graph") / "m.safetensors"
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in (Sum, Joined):
+            patch.setitem(layers.LAYERS, kind.__name__, kind)
+        model.save(path)
     return path.read_bytes()
 
 
@@ -83,7 +106,10 @@ def refusal(path: Path) -> str | None:
     except ValueError as error:
         refused = error
     else:
-        outputs = model.predict(np.ones((2, *model.input_shape)))
+        config = model.config()
+        shapes = [entry["shape"] for entry in config.get("inputs", [{"shape": model.input_shape}])]
+        rows = [np.ones((2, *shape)) for shape in shapes]
+        outputs = model.predict(rows if len(rows) > 1 else rows[0])
         assert len(outputs) == 2
         return None
     finally:
@@ -112,12 +138,14 @@ def damaged_file(content: bytes, random: Random) -> bytes:
     return file_of(header, data)
 
 
-def test_damaged_files_are_read_or_refused(honest, tmp_path):
+@pytest.mark.parametrize("kind", ["honest", "graph"])
+def test_damaged_files_are_read_or_refused(kind, tmp_path, request):
     path = tmp_path / "damaged.safetensors"
+    content = request.getfixturevalue(kind)
     read = 0
     count = cases(300, 20_000)
     for seed in range(count):
-        path.write_bytes(damaged_file(honest, Random(seed)))
+        path.write_bytes(damaged_file(content, Random(seed)))
         try:
             read += refusal(path) is None
         except BaseException as error:
@@ -299,6 +327,112 @@ DESCRIPTIONS: dict[str, Change] = {
     "more than there may be": compiled(surprise=1),
 }
 
+
+def calls(*changed: Any) -> Change:
+    return whole(calls=list(changed))
+
+
+def call(number: int, *parts: Any) -> Change:
+    """Another call in the place of this one."""
+    return lambda d: d["model"]["calls"].__setitem__(number, list(parts))
+
+
+def inputs(**changed: Any) -> Change:
+    """Other settings of the first input."""
+    return lambda d: d["model"]["inputs"][0].update(changed)
+
+
+def each_reads(kind: str, count: int, read: Callable[[int], list[int]]) -> Change:
+    """One layer that is called so often, with one input and nothing else."""
+    return lambda d: d["model"].update(
+        inputs=[{"name": "x", "shape": [3]}],
+        layers=[{"class": kind}],
+        calls=[[0, read(number)] for number in range(count)],
+        outputs=[count],
+    )
+
+
+#: Of the file `graph`: its values are the inputs 0 and 1, then what the calls 2 to 7 make.
+GRAPHS: dict[str, Change] = {
+    "no inputs": whole(inputs=[]),
+    "inputs that are a number": whole(inputs=2),
+    "inputs in words": whole(inputs="ab"),
+    "inputs without names": whole(inputs=[{"shape": [3]}] * 2),
+    "inputs that are shapes": whole(inputs=[[3], [3]]),
+    "an input too few": lambda d: d["model"]["inputs"].pop(),
+    "an input too many": lambda d: d["model"]["inputs"].append({"name": "c", "shape": [3]}),
+    "14,000 inputs": whole(inputs=[{"name": f"i{i}", "shape": [3]} for i in range(14_000)]),
+    "an input with a surprise": inputs(surprise=1),
+    "an input named by a number": inputs(name=3),
+    "an input named by a list": inputs(name=[3]),
+    "an input without a name": inputs(name=None),
+    "an input with an empty name": inputs(name=""),
+    "an input's name twice": inputs(name="other"),
+    "an input of another width": inputs(shape=[4]),
+    "an input of no width": inputs(shape=[0]),
+    "an input below nothing": inputs(shape=[-3]),
+    "an input of nothing": inputs(shape=[]),
+    "an input of text": inputs(shape="3"),
+    "an input of 2^62": inputs(shape=[2**62]),
+    "an input whose size overflows": inputs(shape=[2**32, 2**32]),
+    "an input of 65 dimensions": inputs(shape=[1] * 64 + [3]),
+    "no calls": calls(),
+    "calls that are a number": whole(calls=3),
+    "calls in words": whole(calls="calls"),
+    "calls by name": whole(calls={"dense": [0]}),
+    "calls that are numbers": calls(0, 1, 2),
+    "a call of one part": call(0, 0),
+    "a call of three parts": call(0, 0, [0], [0]),
+    "a call of no layer": call(0, None, [0]),
+    "a call of a layer in words": call(0, "dense", [0]),
+    "a call of half a layer": call(0, 0.5, [0]),
+    "a call of a layer that is true": call(0, True, [0]),
+    "a call of the layer before the first": call(0, -1, [0]),
+    "a call of the layer after the last": call(0, 5, [0]),
+    "a call of layer 2^64": call(0, 2**64, [0]),
+    "a call that reads nothing": call(2, 1, []),
+    "a call that reads a number": call(0, 0, 0),
+    "a call that reads words": call(0, 0, ["0"]),
+    "a call that reads a list": call(0, 0, [[0]]),
+    "a call that reads what is true": call(0, 0, [True]),
+    "a call that reads half a value": call(0, 0, [0.5]),
+    "a call that reads itself": call(0, 0, [2]),
+    "a call that reads a later one": call(2, 1, [2, 7]),
+    "a call that reads below nothing": call(0, 0, [-1]),
+    "a call that reads value 2^64": call(0, 0, [2**64]),
+    "a call that reads one too many": call(0, 0, [0, 1]),
+    "a call that reads other shapes": call(2, 1, [2, 0]),
+    "a call that its layer's weights do not fit": call(1, 0, [2]),
+    "a call whose result nobody reads": call(2, 1, [2, 2]),
+    "an input that nobody reads": call(1, 0, [0]),
+    "a layer without a call": call(3, 0, [4]),
+    "no outputs": whole(outputs=[]),
+    "outputs that are a number": whole(outputs=7),
+    "outputs that are nothing": whole(outputs=None),
+    "outputs in words": whole(outputs="7"),
+    "outputs by name": whole(outputs={"dense_2": 7}),
+    "two outputs": whole(outputs=[6, 7]),
+    "an output twice": whole(outputs=[7, 7]),
+    "an output below nothing": whole(outputs=[-1]),
+    "an output after the last": whole(outputs=[8]),
+    "an output 2^64": whole(outputs=[2**64]),
+    "an output that is true": whole(outputs=[True]),
+    "an output in the middle": whole(outputs=[5]),
+    "an output that is an input": whole(outputs=[0]),
+    "no outputs at all": lambda d: d["model"].pop("outputs"),
+    "no calls at all": lambda d: d["model"].pop("calls"),
+    "no inputs at all": lambda d: d["model"].pop("inputs"),
+    "an input_shape besides": whole(input_shape=[3]),
+    "a million calls of one layer": each_reads("Flatten", 10**6, lambda i: [i]),
+    "19,000 calls of one layer": each_reads("Flatten", 19_000, lambda i: [i]),
+    "9,999 calls of one layer": each_reads("Flatten", 9_999, lambda i: [i]),
+    "sums that double 9,999 times": each_reads("Sum", 9_999, lambda i: [i, i]),
+    "rows that double 9,999 times": each_reads("Joined", 9_999, lambda i: [i, i]),
+    "a sum of all before, 600 times": each_reads("Sum", 600, lambda i: list(range(i + 1))),
+    "a sum of 150,000": each_reads("Sum", 1, lambda i: [0] * 150_000),
+    "a million numbers for one call": each_reads("Sum", 1, lambda i: [0] * 10**6),
+}
+
 TEXTS: dict[str, str] = {
     "nothing": "",
     "no object": "[]",
@@ -355,7 +489,8 @@ CONTENTS: dict[str, bytes] = {
 }
 
 KINDS: dict[str, dict[str, Any]] = {
-    "description": DESCRIPTIONS, "text": TEXTS, "header": HEADERS, "content": CONTENTS,
+    "description": DESCRIPTIONS, "graph": GRAPHS, "text": TEXTS, "header": HEADERS,
+    "content": CONTENTS,
 }  # fmt: skip
 HOSTILE = [(kind, name) for kind, entries in KINDS.items() for name in entries]
 
@@ -380,9 +515,9 @@ def hostile_file(honest: bytes, kind: str, name: str) -> bytes:
 
 
 @pytest.mark.parametrize(("kind", "name"), HOSTILE, ids=[f"{k}-{n}" for k, n in HOSTILE])
-def test_hostile_files_are_refused_in_little_memory(honest, tmp_path, kind, name):
+def test_hostile_files_are_refused_in_little_memory(honest, graph, tmp_path, kind, name):
     path = tmp_path / "hostile.safetensors"
-    content = hostile_file(honest, kind, name)
+    content = hostile_file(graph if kind == "graph" else honest, kind, name)
     path.write_bytes(content)
     tracemalloc.start()
     try:
@@ -408,9 +543,10 @@ def test_hostile_preprocessings_are_refused_in_little_memory(name):
     assert peak <= 2 * len(text) + ROOM
 
 
-def test_the_hostile_files_are_hostile_for_their_own_sake(honest, tmp_path):
-    """The file that they are made from, taken apart and put together, loads."""
+def test_the_hostile_files_are_hostile_for_their_own_sake(honest, graph, tmp_path):
+    """The files that they are made from, taken apart and put together, load."""
     path = tmp_path / "honest.safetensors"
-    path.write_bytes(file_of(*parts(honest)))
-    assert refusal(path) is None
+    for content in (honest, graph):
+        path.write_bytes(file_of(*parts(content)))
+        assert refusal(path) is None
     assert len(HOSTILE) >= 60

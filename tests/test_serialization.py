@@ -194,7 +194,7 @@ WHOLE = {"a": tensor(0, 4), "b": tensor(4, 12, shape=(2,))}
         (b"\xff" * 8, "header: got a length of 18446744073709551615 bytes, expected at most 0"),
         (b"\x09" + b"\x00" * 7 + b"{}", "a length of 9 bytes, expected at most 2"),
         (b"a,b,c\n1,2,3\n" * 10, "header: got a length of"),
-        (file_of(b""), "header: got b'', expected a JSON object"),
+        (file_of(b""), "header: got '', expected a JSON object"),
         (file_of(b"[]"), "expected a JSON object"),
         (file_of(b" {}"), "expected a JSON object"),
         (file_of(b"{"), "Expecting property name"),
