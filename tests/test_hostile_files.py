@@ -401,8 +401,10 @@ GRAPHS: dict[str, Change] = {
     "a call that reads below nothing": call(0, 0, [-1]),
     "a call that reads value 2^64": call(0, 0, [2**64]),
     "a call that reads one too many": call(0, 0, [0, 1]),
-    "a call that reads other shapes": call(2, 1, [2, 0]),
-    "a call that its layer's weights do not fit": call(1, 0, [2]),
+    "a call that its layer's weights do not fit": lambda d: (
+        d["model"]["calls"].append([0, [7]]),
+        d["model"].update(outputs=[8]),
+    ),
     "a call whose result nobody reads": call(2, 1, [2, 2]),
     "an input that nobody reads": call(1, 0, [0]),
     "a layer without a call": call(3, 0, [4]),
