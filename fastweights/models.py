@@ -282,6 +282,9 @@ class Model(Network):
             return self._several(x, argument, known)
         if isinstance(x, Mapping) and set(x) == set(self._input_names):
             (x,) = x.values()
+        elif isinstance(x, (list, tuple)) and len(x) == 1 and known is not None:
+            # One input in a list, as several are; its array has an axis more than a row.
+            x = x[0] if getattr(x[0], "ndim", 0) == len(known[0]) + 1 else x
         x = _frames.arranged(argument, x, (names or self._names).features)
         return _check.rows(argument, x, self.dtype, known[0] if known else None)
 
