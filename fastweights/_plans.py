@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fastweights import _dispatch, losses, metrics, optimizers
 from fastweights._core import plan as _plan
 from fastweights.config import Budget, budget, matmul_parts
-from fastweights.layers.ops import LINEAR, OpSpec
+from fastweights.layers.ops import LINEAR, OpSpec, Shape
 
 if TYPE_CHECKING:
     from fastweights._building import Built
@@ -40,6 +40,11 @@ class Compiled:
                 "compile: got no loss yet, expected model.compile(optimizer, loss) before"
             )
         return self.optimizer, self.loss
+
+    def lines(self, output_shape: Shape) -> int:
+        """How many targets a row has: one for each line where loss or metrics are of classes."""
+        of_classes = any(part.of_classes for part in (self.loss, *self.metrics) if part is not None)
+        return math.prod(output_shape[:-1]) if of_classes else 1
 
     def memory_for(self, built: Built) -> optimizers.Memory:
         """What the optimizer remembers about the model; nothing at first."""
@@ -111,6 +116,7 @@ def _new_plan(
         kept=purpose == "keep",
         matmul_parts=matmul_parts[model.matmul_precision],
         only_measured=only_measured,
+        loss_lines=compiled.lines(built.output_shape),
     )
 
 
@@ -139,11 +145,11 @@ def _loss_ops(built: Built, compiled: Compiled) -> list[OpSpec]:
 def _attach(built: Built, compiled: Compiled, plan: _plan.Plan, trains: bool) -> None:
     """Gives a plan the loss, the metrics and, where it trains, the optimizer."""
     optimizer, loss = compiled.training()
-    fused = _fuses(built, compiled)
+    fused, lines = _fuses(built, compiled), compiled.lines(built.output_shape)
     plan.set_loss(
         (loss.fused_kernel if fused else None) or loss.kernel,
         loss.options,
-        loss.target_bytes(math.prod(built.output_shape), built.dtype),
+        loss.target_bytes(math.prod(built.output_shape) // lines, built.dtype) * lines,
         int(fused),
     )
     plan.set_metrics([(metric.kernel, metric.options) for metric in compiled.metrics])

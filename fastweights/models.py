@@ -289,17 +289,25 @@ class Model(Network):
             output_shape = values[self._topology.outputs[0]].shape
         else:
             output_shape = self.output_shape
-        outputs = math.prod(output_shape)
-        if outputs > 1:
+        lines = compiled.lines(output_shape)
+        outputs = math.prod(output_shape) // lines
+        if math.prod(output_shape) > 1:
             y = _frames.arranged(argument, y, (names or self._names).targets)
         if len(output_shape) > 1:
             y = _check.numeric_array(argument, y)
-            if y.shape[1:] == output_shape:
-                y = y.reshape(-1, outputs)
-        targets = loss.prepared(y, count(rows), outputs, self.dtype, argument)
+            lead = output_shape[:-1] if lines > 1 else ()
+            if y.shape[1:] in (output_shape, (*lead, 1)):
+                y = y.reshape(len(y) * lines, -1)
+            elif lines > 1 and y.shape[1:] == lead and loss.takes_labels:
+                y = y.reshape(-1)
+            elif lines > 1:
+                shape = lead if loss.takes_labels else output_shape
+                expected = f"shape (rows, {', '.join(map(str, shape))})"
+                raise ValueError(_check.refusal(argument, f"shape {y.shape}", expected))
+        targets = loss.prepared(y, count(rows) * lines, outputs, self.dtype, argument)
         for metric in compiled.metrics:
             metric.check_targets(argument, targets, outputs)
-        return targets
+        return targets if lines == 1 else targets.reshape(count(rows), -1)
 
     def _pairs(self, x: Any, y: Any, compiled: Compiled | None = None) -> tuple[Rows, np.ndarray]:
         """Rows and targets as plans take them; builds the model, whose turn this is, if need be."""

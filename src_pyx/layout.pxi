@@ -54,7 +54,8 @@ cdef class Layout:
     cdef Py_ssize_t workspace_bytes     # of each member
     cdef char* workspaces
     cdef char* targets                  # gathered rows of y
-    cdef double* values                 # the loss of each row
+    cdef double* values                 # the loss of each line that is one target
+    cdef Py_ssize_t loss_lines          # how many of them a row of the output has
     cdef char* slice_gradients          # of each slice
     cdef char* chunks                   # for each member, or for all, the excess and one chunk of a Total
 
@@ -260,7 +261,7 @@ cdef class Layout:
             if self.feed_reads[i] != NULL and self.feed_reads[i].is_wanted:
                 self.feeds[i].dx = take(&at, row_bytes * self.feeds[i].width)
         self.targets = take(&at, row_bytes * width_of(&self.ops[self.n_ops - 1]))
-        self.values = <double*>take(&at, self.capacity * sizeof(double))
+        self.values = <double*>take(&at, self.capacity * self.loss_lines * sizeof(double))
         if self.slices > 1:
             self.slice_gradients = take(&at, self.slices * self.n_parameters * bytes)
         if self.adds_up():

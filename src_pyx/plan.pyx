@@ -108,6 +108,9 @@ cdef class Plan(Runner):
         Into how many bfloat16 parts matrix products may split float32, up to 3; 0: not at all.
     only_measured : bool
         Whether `arena_bytes` is all that is wanted: then nothing is allocated, and nothing runs.
+    loss_lines : int
+        Into how many lines loss and metrics cut a row of the output, each with a target of its own; the
+        row's loss is their mean.
     """
 
     cdef readonly Py_ssize_t kept_rows  # that `forward` left in the arena for `backward` ...
@@ -115,7 +118,7 @@ cdef class Plan(Runner):
 
     def __cinit__(self, table, specs, inputs, parameters, gradients, ModelLock lock not None, Py_ssize_t rows,
                   budget, bint input_gradient=False, bint kept=False, int matmul_parts=0,
-                  bint only_measured=False):
+                  bint only_measured=False, Py_ssize_t loss_lines=1):
         self.table = table_of(table)
         self.parameters = Address(parameters, True)
         self.gradients = Address(gradients, True)
@@ -125,8 +128,11 @@ cdef class Plan(Runner):
         self.threads, cpus, self.grain = budget
         self.allowed[0] = self.threads
         self.matmul_parts = matmul_parts if self.table.has_tiles else 0
+        self.loss_lines = loss_lines
         self.build(specs, inputs, input_gradient, kept)
         self.n_loss_ops = self.n_ops
+        if loss_lines < 1 or self.output_width() % loss_lines:
+            raise ValueError(f"loss_lines: got {loss_lines}, expected what {self.output_width()} outputs make up")
         if not only_measured:
             self.lay_out()
             recruit(self.members, cpus)
@@ -177,7 +183,7 @@ cdef class Plan(Runner):
 
     def set_metrics(self, metrics):
         """(name, options) of each metric, which look at the network's last output."""
-        set_meter(&self.meter, self.table, metrics, self.output_width(),
+        set_meter(&self.meter, self.table, metrics, self.output_width() // self.loss_lines,
                   max(self.slices, <Py_ssize_t>self.members))
 
     def set_update(self, str name, state, options):

@@ -125,15 +125,19 @@ cdef class Runner(Layout):
 
     cdef void measure_loss(self, Op* ops, Py_ssize_t begin, Py_ssize_t end, double scale,
                            bint with_gradient) noexcept nogil:
-        """The loss of each row and, times scale, its gradient by what backward starts from."""
+        """The loss of each line and, times scale, its gradient by what backward starts from."""
         cdef Op* op = &ops[self.n_loss_ops - 1]
-        cdef Py_ssize_t row_bytes = width_of(op) * self.table.real_bytes
+        cdef Py_ssize_t row_bytes = width_of(op) * self.table.real_bytes, lines = self.loss_lines
         cdef char* dy = <char*>op.dy + begin * row_bytes if with_gradient and op.dy != NULL else NULL
-        self.loss.compute(self.values + begin, dy, <char*>op.y + begin * row_bytes,
-                          self.targets + begin * self.target_bytes, end - begin, width_of(op),
-                          self.loss_options, scale)
+        self.loss.compute(self.values + begin * lines, dy, <char*>op.y + begin * row_bytes,
+                          self.targets + begin * self.target_bytes, (end - begin) * lines,
+                          width_of(op) // lines, self.loss_options, scale / lines)
         if dy != NULL and op.to_dz != NULL:
             op.to_dz(op, begin, end)
+
+    cdef double loss_of(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """The sum of these rows' losses, each the mean over its lines."""
+        return sum_of(self.values + begin * self.loss_lines, (end - begin) * self.loss_lines) / self.loss_lines
 
     cdef void run_backward(self, Op* ops, Py_ssize_t i, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         if ops[i].wants_dx:
@@ -144,7 +148,7 @@ cdef class Runner(Layout):
         if self.meter.count > 0 and self.job.sums != NULL:
             self.run_forward(ops, self.n_loss_ops, self.n_ops, begin, end)
             add_rows(&self.meter, state, <char*>last.y + begin * width_of(last) * self.table.real_bytes,
-                     self.targets + begin * self.target_bytes, end - begin)
+                     self.targets + begin * self.target_bytes, (end - begin) * self.loss_lines)
 
     # ---- one batch ---------------------------------------------------------------------------------
 
@@ -185,7 +189,7 @@ cdef class Runner(Layout):
             meet(team)
             if self.is_interrupted():
                 return 0.0
-            total += sum_of(self.values, chunk)
+            total += self.loss_of(0, chunk)
             if member == 0 and self.job.sums != NULL:
                 self.measure_metrics(ops, self.job.sums.metrics, 0, chunk)
             done += chunk
@@ -227,7 +231,7 @@ cdef class Runner(Layout):
             self.load(member, first + done, begin, end)
             self.run_forward(ops, 0, self.n_loss_ops, begin, end)
             self.measure_loss(ops, begin, end, 1.0 / rows, True)
-            total += sum_of(self.values + begin, end - begin)
+            total += self.loss_of(begin, end)
             self.measure_metrics(ops, part_of(&self.meter, part), begin, end)
             for i in range(self.n_loss_ops - 1, -1, -1):
                 self.run_backward(ops, i, begin, end)
@@ -423,7 +427,7 @@ cdef class Runner(Layout):
                 self.measure_metrics(ops, part_of(&self.meter, member), begin, begin + rows)
                 wait_until(&job.merged[0], chunk, team.spins)
                 if job.sums != NULL:
-                    job.sums.loss += sum_of(self.values + begin, rows)
+                    job.sums.loss += self.loss_of(begin, begin + rows)
                     job.sums.rows += rows
                     merge_part(&self.meter, job.sums.metrics, member)
                 fw_add(&job.merged[0], 1)
