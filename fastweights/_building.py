@@ -170,7 +170,15 @@ class Built:
                 shapes = [self.shapes[number] for number in reads]
                 self._number(layer, layer.variables(*shapes))
         self.size = self._offsets.pop()
+        self._op_layers: list[Layer] = []
         self.ops = self._linked()
+        self.note_trained()
+
+    def note_trained(self) -> None:
+        """Sees which ops' parameters are to move: `trained`, another tuple if they are others."""
+        trained = tuple(layer.trainable for layer in self._op_layers)
+        if trained != getattr(self, "trained", None):
+            self.trained = trained
 
     def _number(self, layer: Layer, variables: Sequence[Variable]) -> None:
         self._numbers[id(layer)] = []
@@ -193,6 +201,7 @@ class Built:
             reads = tuple(numbers[id(read)] for read in unlinked.reads)
             numbers[id(unlinked)] = len(inputs) + len(ops)
             ops.append(self._spec(layer, unlinked, reads))
+            self._op_layers.append(layer)
 
         for call, value in zip(self.topology.calls, self.values[len(inputs) :], strict=True):
             link(call.layer, value.op)
@@ -202,6 +211,7 @@ class Built:
             output = self.values[self.topology.outputs[0]]
             same = op("activation", output)
             ops.append(self._spec(self.layers[0], same.op, (last,)))
+            self._op_layers.append(self.layers[0])
         return ops
 
     def _spec(self, layer: Layer, unlinked: Op, reads: tuple[int, ...]) -> OpSpec:
@@ -280,6 +290,11 @@ class Built:
             id(layer): {name: view.copy() for name, view in self.views_of(layer).items()}
             for layer in self.layers
         }
+
+    def moving_weights(self) -> tuple[Weight, ...]:
+        """Those of layers that are trained."""
+        pairs = zip(self.variables, self.weights(), strict=True)
+        return tuple(weight for (layer, _), weight in pairs if layer.trainable)
 
     def weights(self) -> tuple[Weight, ...]:
         """All variables, live, each with its name."""

@@ -75,6 +75,17 @@ class Network(Sealed):
     def _layers(self) -> tuple[Layer, ...]:
         return self._topology.layers
 
+    @property
+    def trainable(self) -> bool:
+        """Whether training moves all layers' weights; setting it sets that of each layer."""
+        return all(layer.trainable for layer in self._layers)
+
+    @trainable.setter
+    def trainable(self, trainable: bool) -> None:
+        flag = _check.flag("trainable", trainable)
+        for layer in self._layers:
+            layer.trainable = flag
+
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of this name, or the one of this number in `layers`."""
         if (name is None) == (index is None):
@@ -272,8 +283,12 @@ class Network(Sealed):
         for layer in self._layers:
             again = LAYERS.get(type(layer).__name__)
             fits = again is type(layer) and vars(again(**layer.config())) == {
-                **vars(layer), "_given_name": layer.name, "_built": None, "_input_row": None,
-            }  # fmt: skip
+                **vars(layer),
+                "_given_name": layer.name,
+                "_built": None,
+                "_input_row": None,
+                "_trainable": True,
+            }
             if not fits:
                 got = f"the layer {layer.name!r} of the class {type(layer).__qualname__}"
                 expected = "layers, activations and initializers of this library"

@@ -60,8 +60,10 @@ def plan_for(model: Model, purpose: str, rows: int, compiled: Compiled | None = 
     "keep" does so in two calls, `forward` and `backward`. `compiled` is the model's of the moment
     unless a call has kept it.
     """
-    compiled = compiled or model._compiled
+    compiled, built = compiled or model._compiled, model._built_or_refused()
     plan = compiled.plans.get(purpose)
+    if plan is not None and purpose != "infer" and plan.trained is not built.trained:
+        plan = None
     parts = matmul_parts[model.matmul_precision]
     if plan is not None and plan.needs_no_grant(rows, parts):
         return plan
@@ -69,7 +71,7 @@ def plan_for(model: Model, purpose: str, rows: int, compiled: Compiled | None = 
     if plan is None or not plan.grant(rows, parts, granted.threads):
         plan = _new_plan(model, purpose, rows, granted, compiled)
         if compiled.loss is not None:
-            _attach(model._built_or_refused(), compiled, plan, trains=purpose != "infer")
+            _attach(built, compiled, plan, trains=purpose != "infer")
         compiled.plans[purpose] = plan
     return plan
 
@@ -117,6 +119,7 @@ def _new_plan(
         matmul_parts=matmul_parts[model.matmul_precision],
         only_measured=only_measured,
         loss_lines=compiled.lines(built.output_shape),
+        trained=built.trained,
     )
 
 
@@ -134,7 +137,8 @@ def _loss_ops(built: Built, compiled: Compiled) -> list[OpSpec]:
     last = built.ops[-1]
     if not _fuses(built, compiled) or last.kind in ("activation", "softmax"):
         return built.ops
-    alone = OpSpec("activation", (len(built.ops),), last.outputs, last.lines)
+    made = len(built.input_shapes) + len(built.ops) - 1
+    alone = OpSpec("activation", (made,), last.outputs, last.lines)
     if last.activation.is_elementwise:
         alone = alone._replace(activation=last.activation)
     else:

@@ -51,6 +51,8 @@ cdef class Layout:
     cdef Py_ssize_t* offsets            # where each op's parameters begin in the flat vector
     cdef Py_ssize_t* earlier_user       # of each op's parameters: the op before it that has the same; -1: none
     cdef bint* is_last_user             # whether no op after it has the same
+    cdef bint* is_trained               # whether they are to move
+    cdef readonly tuple trained         # likewise, as it came
     cdef Py_ssize_t workspace_bytes     # of each member
     cdef char* workspaces
     cdef char* targets                  # gathered rows of y
@@ -59,7 +61,7 @@ cdef class Layout:
     cdef char* slice_gradients          # of each slice
     cdef char* chunks                   # for each member, or for all, the excess and one chunk of a Total
 
-    cdef build(self, specs, inputs, bint input_gradient, bint kept):
+    cdef build(self, specs, inputs, tuple trained, bint input_gradient, bint kept):
         """All but the arena; raises ValueError where things do not add up."""
         self.n_feeds, self.n_ops = len(inputs), len(specs)
         if self.n_feeds < 1 or self.n_ops < 1:
@@ -70,6 +72,11 @@ cdef class Layout:
         self.offsets = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
         self.earlier_user = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
         self.is_last_user = <bint*>room_for(self.n_ops, sizeof(bint))
+        self.is_trained = <bint*>room_for(self.n_ops, sizeof(bint))
+        self.trained = trained
+        for i, spec in enumerate(specs):
+            is_frozen = trained is not None and i < len(trained) and not trained[i]
+            self.is_trained[i] = self.trains and bool(spec.variables) and not is_frozen
         self.weigh(specs, inputs)
         self.divide(kept)
         self.ops = <Op*>room_for(self.members * self.n_ops, sizeof(Op))
@@ -92,6 +99,7 @@ cdef class Layout:
         free(self.offsets)
         free(self.earlier_user)
         free(self.is_last_user)
+        free(self.is_trained)
         free(self.memory)
 
     cdef weigh(self, specs, inputs):
@@ -128,7 +136,8 @@ cdef class Layout:
                 continue
             earlier = users.get(spec.offset)
             if earlier is not None:
-                if specs[earlier].variables != spec.variables or specs[earlier].kind != spec.kind:
+                if specs[earlier].variables != spec.variables or specs[earlier].kind != spec.kind or (
+                        self.is_trained[earlier] != self.is_trained[i]):
                     raise ValueError(f"specs: got {spec}, expected parameters of its own or those of "
                                      f"{specs[earlier]}")
                 self.earlier_user[i] = earlier
@@ -182,7 +191,6 @@ cdef class Layout:
                                                     spec.activation.name)
             copy_numbers(op.activation_options, OPTION_NUMBERS, spec.activation.name, spec.activation.options)
             op.parameters = self.parameters.at + self.offsets[i] * self.table.real_bytes
-            op.trains = self.trains
             if self.trains:
                 op.gradients = self.gradients.at + self.offsets[i] * self.table.real_bytes
             op.n_reads, op.reads = len(spec.reads), read
@@ -217,7 +225,8 @@ cdef class Layout:
                 latest[number] = read - self.reads
                 op.wants_dx = op.wants_dx or read.is_wanted
                 read += 1
-            wanted.append(self.trains and (bool(spec.variables) or op.wants_dx))
+            op.trains = self.is_trained[i] or op.wants_dx
+            wanted.append(op.trains)
 
     cdef void measure(self) noexcept nogil:
         """What each op wants, once more where the members' rows must begin further apart for that."""
@@ -273,9 +282,8 @@ cdef class Layout:
             op.y = take(&at, row_bytes * width_of(op))
             op.prepared = take(&at, op.prepared_reals * bytes)
             op.workspace = self.workspaces
-            if self.trains:
-                if op.wants_dx or op.n_variables > 0:
-                    op.dy = take(&at, row_bytes * width_of(op))
+            if op.trains:
+                op.dy = take(&at, row_bytes * width_of(op))
                 op.saved = take(&at, row_bytes * op.saved_per_row)
                 op.scratch = take(&at, op.scratch_reals * bytes)
             for k in range(op.n_reads):
@@ -327,7 +335,7 @@ cdef class Layout:
         if not self.trains:
             return False
         for i in range(self.n_ops):
-            if self.earlier_user[i] >= 0:
+            if self.earlier_user[i] >= 0 and self.is_trained[i]:
                 return True
         if self.slices > 1:
             return (self.rows + self.slices - 1) // self.slices > self.room

@@ -108,6 +108,8 @@ cdef class Plan(Runner):
         Into how many bfloat16 parts matrix products may split float32, up to 3; 0: not at all.
     only_measured : bool
         Whether `arena_bytes` is all that is wanted: then nothing is allocated, and nothing runs.
+    trained : tuple of bool, optional
+        Whether the parameters of the first ops are to move; those of all others do.
     loss_lines : int
         Into how many lines loss and metrics cut a row of the output, each with a target of its own; the
         row's loss is their mean.
@@ -118,7 +120,7 @@ cdef class Plan(Runner):
 
     def __cinit__(self, table, specs, inputs, parameters, gradients, ModelLock lock not None, Py_ssize_t rows,
                   budget, bint input_gradient=False, bint kept=False, int matmul_parts=0,
-                  bint only_measured=False, Py_ssize_t loss_lines=1):
+                  bint only_measured=False, Py_ssize_t loss_lines=1, tuple trained=None):
         self.table = table_of(table)
         self.parameters = Address(parameters, True)
         self.gradients = Address(gradients, True)
@@ -129,11 +131,12 @@ cdef class Plan(Runner):
         self.allowed[0] = self.threads
         self.matmul_parts = matmul_parts if self.table.has_tiles else 0
         self.loss_lines = loss_lines
-        self.build(specs, inputs, input_gradient, kept)
+        self.build(specs, inputs, trained, input_gradient, kept)
         self.n_loss_ops = self.n_ops
         if loss_lines < 1 or self.output_width() % loss_lines:
             raise ValueError(f"loss_lines: got {loss_lines}, expected what {self.output_width()} outputs make up")
         if not only_measured:
+            self.forget_gradients()
             self.lay_out()
             recruit(self.members, cpus)
 
@@ -167,6 +170,13 @@ cdef class Plan(Runner):
         slices = self.slices_of(rows)
         units = slices if slices > 1 else (rows + self.row_step - 1) // self.row_step
         return self.team_for(3.0 * rows * self.work_per_row, units, threads)
+
+    cdef forget_gradients(self):
+        """Of parameters that stay as they are nobody makes a gradient: it is 0."""
+        cdef Py_ssize_t bytes = self.table.real_bytes, i
+        for i in range(self.n_ops):
+            if self.trains and not self.is_trained[i]:
+                memset(self.gradients.at + self.offsets[i] * bytes, 0, self.ops[i].parameter_reals * bytes)
 
     cdef Py_ssize_t output_width(self):
         """Reals of a row of the network's output."""
@@ -335,13 +345,16 @@ cdef class Plan(Runner):
         """One step of the optimizer with the gradients that are there."""
         cdef double* numbers = <double*>self.update_options.at
         cdef fw_float_mode mode
+        cdef Py_ssize_t i
         self.lock.enter()
         with nogil:
             mode = fw_enter_float_mode()
             if self.update.advance != NULL:
                 self.update.advance(numbers)
-            self.update.apply(self.parameters.at, self.gradients.at, self.state.at, self.n_parameters, 0,
-                              self.n_parameters, numbers)
+            for i in range(self.n_ops):
+                if self.is_trained[i] and self.is_last_user[i]:
+                    self.update.apply(self.parameters.at, self.gradients.at, self.state.at, self.n_parameters,
+                                      self.offsets[i], self.offsets[i] + self.ops[i].parameter_reals, numbers)
             fw_leave_float_mode(mode)
             self.lock.leave()
 

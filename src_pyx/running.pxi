@@ -198,7 +198,7 @@ cdef class Runner(Layout):
                 return total / rows
             for i in range(self.n_loss_ops):
                 own = self.pieces_of(i, member, team)
-                if own.begin < own.end:
+                if own.begin < own.end and self.is_trained[i]:
                     self.add_gradient(&ops[i], i, &sums, 0, chunk, own, done == chunk, False)
             meet(team)
 
@@ -235,7 +235,7 @@ cdef class Runner(Layout):
             self.measure_metrics(ops, part_of(&self.meter, part), begin, end)
             for i in range(self.n_loss_ops - 1, -1, -1):
                 self.run_backward(ops, i, begin, end)
-                if ops[i].pieces > 0:
+                if self.is_trained[i]:
                     self.add_gradient(&ops[i], i, &sums, begin, end, Pieces(0, ops[i].pieces), is_first, is_last)
             self.give_dx(first + done, begin, end)
             is_first = False
@@ -309,7 +309,7 @@ cdef class Runner(Layout):
         cdef Total sums = self.total_of(self.gradients.at, 0)
         cdef Py_ssize_t slices = self.slices_of(rows), i, user, done, upto
         for i in range(self.n_ops):
-            if not self.is_last_user[i]:
+            if not self.is_last_user[i] or not self.is_trained[i]:
                 continue
             op = &ops[i]
             own = self.pieces_of(i, member, team)

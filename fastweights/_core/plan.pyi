@@ -26,6 +26,7 @@ class Plan:
     arena_bytes: int
     rows: int
     members: int
+    trained: tuple[bool, ...] | None
     kept_rows: int
     def __init__(
         self,
@@ -42,6 +43,7 @@ class Plan:
         matmul_parts: int = 0,
         only_measured: bool = False,
         loss_lines: int = 1,
+        trained: tuple[bool, ...] | None = None,
     ) -> None: ...
     def grant(self, rows: int, matmul_parts: int, threads: int) -> bool: ...
     def needs_no_grant(self, rows: int, matmul_parts: int) -> bool: ...
