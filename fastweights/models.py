@@ -23,6 +23,7 @@ from fastweights.callbacks import Callback, History
 from fastweights.config import PRECISIONS, matmul_parts
 from fastweights.layers.ops import Shape
 from fastweights.metrics import Metric
+from fastweights.training import next_pass
 
 
 class Names(NamedTuple):
@@ -128,6 +129,8 @@ class Model(Network):
         """What makes a model that is neither built nor compiled."""
         self._compiled = Compiled()
         self._epochs_trained = 0
+        #: Passes over data in training, each of which has random numbers of its own.
+        self._passes = 0
         self._names = Names(None, None)
         #: Entries of other people's in the file that the model came from.
         self._metadata: dict[str, str] = {}
@@ -516,7 +519,8 @@ class Model(Network):
             rows = self._rows(x)
             last = count(rows)
             out = np.empty((last, *self._built_for(rows).output_shape), self.dtype)
-            _plans.plan_for(self, "keep", last).forward(rows, out, last)
+            stream = next_pass(self) if training else 0
+            _plans.plan_for(self, "keep", last).forward(rows, out, last, self.seed, stream)
             return out
 
     def backward(self, dy: Any) -> Rows:
@@ -638,7 +642,7 @@ class Model(Network):
         built.parameters[:] = _check.reals("parameters", parameters, twin.dtype)
         twin._take_on(built)
         twin.matmul_precision = self.matmul_precision
-        twin._epochs_trained = self._epochs_trained
+        twin._epochs_trained, twin._passes = self._epochs_trained, self._passes
         twin._names, twin._metadata = self._names, dict(self._metadata)
         if compiled.optimizer is not None:
             optimizer = optimizers.get(compiled.optimizer.config())

@@ -80,6 +80,7 @@ def save(
         }
         if include_optimizer:
             description["epochs_trained"] = model.epochs_trained
+            description["passes"] = model._passes
             if memory is not None:
                 first = memory.numbers.size - compiled.optimizer.running
                 description["optimizer_running"] = memory.numbers[first:].tolist()
@@ -157,9 +158,10 @@ def read(path: str | os.PathLike[str]) -> Model:
             built = Built(model._topology, shapes, model.dtype)
             numbers = _numbers(model, description)
             model._names = _names(description, built)
-            model._epochs_trained = _check.whole(
-                "epochs_trained", description.get("epochs_trained", 0), 0, maximum=2**48
-            )
+            epochs = description.get("epochs_trained", 0)
+            model._epochs_trained = _check.whole("epochs_trained", epochs, 0, maximum=2**48)
+            passes = description.get("passes", 0)
+            model._passes = _check.whole("passes", passes, 0, maximum=2**35)
         except (
             ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
         ) as error:  # fmt: skip
@@ -192,7 +194,7 @@ def read(path: str | os.PathLike[str]) -> Model:
 
 def _described(file: serialization.File) -> dict[str, Any]:
     description = _json.loads("the description", file.metadata["fastweights.model"], file.size)
-    known = {"model", "compile", "epochs_trained", "optimizer_running", "names"}
+    known = {"model", "compile", "epochs_trained", "optimizer_running", "names", "passes"}
     if not isinstance(description, dict) or not set(description) <= known:
         raise ValueError(f"expected a JSON object of {', '.join(sorted(known))}")
     return description

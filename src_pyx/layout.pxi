@@ -46,6 +46,7 @@ cdef class Layout:
     cdef Py_ssize_t slice_rows          # the fewest of a slice
     cdef Feed* feeds
     cdef Op* ops                        # each member's, one after the other
+    cdef Pass* passes                   # each member's
     cdef Read* reads                    # likewise: those of the first op, then those of the second ...
     cdef Read** feed_reads              # likewise: each feed's first reader; NULL
     cdef Py_ssize_t* offsets            # where each op's parameters begin in the flat vector
@@ -81,6 +82,7 @@ cdef class Layout:
         self.divide(kept)
         self.ops = <Op*>room_for(self.members * self.n_ops, sizeof(Op))
         self.reads = <Read*>room_for(self.members * self.n_reads, sizeof(Read))
+        self.passes = <Pass*>room_for(self.members, sizeof(Pass))
         self.feed_reads = <Read**>room_for(self.members * self.n_feeds, sizeof(Read*))
         self.describe(specs, input_gradient)
         self.measure()
@@ -96,6 +98,7 @@ cdef class Layout:
         free(self.ops)
         free(self.reads)
         free(self.feed_reads)
+        free(self.passes)
         free(self.offsets)
         free(self.earlier_user)
         free(self.is_last_user)
@@ -181,6 +184,8 @@ cdef class Layout:
             op.to_dz = kind.to_dz
             op.backward = kind.backward
             op.gradient = kind.gradient
+            op.number = i
+            op.drawn = self.passes
             op.lines = spec.lines
             op.outputs = spec.outputs
             op.n_variables = copy_sizes(op.variables, OP_VARIABLES, spec, spec.variables)
@@ -319,6 +324,7 @@ cdef class Layout:
         memcpy(reads, self.reads, self.n_reads * sizeof(Read))
         for i in range(self.n_ops):
             ops[i].reads = reads + (self.ops[i].reads - self.reads)
+            ops[i].drawn = self.passes + member
             ops[i].workspace = self.workspaces + member * self.workspace_bytes
         for i in range(self.n_reads):
             if reads[i].maker != NULL:

@@ -4,6 +4,8 @@ Every array is given as a ``void*`` to contiguous reals of the table's dtype, so
 which never does arithmetic on them, is written once for all dtypes.
 """
 
+from libc.stdint cimport uint64_t
+
 cdef enum:
     OPTION_NUMBERS = 2       # that an activation, a loss or a metric may have
     OP_VARIABLES = 8         # that an op may have, ...
@@ -45,6 +47,14 @@ cdef struct Read:
     Py_ssize_t place_in_dy
 
 
+# Where the random numbers of one pass over the data come from (see philox.pxd): those of an op are a function of
+# the seed, of stream + its number and of a row's place in the pass, the same whoever asks, and as often as one likes.
+cdef struct Pass:
+    uint64_t seed
+    uint64_t stream          # 0: none, which is how ops act in inference
+    Py_ssize_t first         # place in the pass of the row that stands first in the arena
+
+
 # Several threads run the functions of one op at once, on other rows, which begin at a multiple of row_step,
 # or on other pieces of the parameters. Each has an Op of its own, whose addresses are those of the others
 # but for x, which may lie in the caller's data, for gradients and for workspace.
@@ -57,6 +67,8 @@ cdef struct Op:
     Read* reads
     void* y
     void* dy                 # from `to_dz` on it holds dz
+    const Pass* drawn        # of the pass that is going on; each thread has its own
+    Py_ssize_t number        # of the op in its network
     # The op's own part of the flat vectors; its layout is the op's business.
     const void* parameters
     void* gradients

@@ -33,7 +33,7 @@ from fastweights._core.arrays import taken
 
 from ops cimport (
     Activation, KernelTable, Loss, METRIC_STATE, Metric, OP_OPTIONS, OP_SIZES, OP_VARIABLES, OPTION_NUMBERS, Op,
-    OpKind, Read, Update,
+    OpKind, Pass, Read, Update,
 )
 
 cdef extern from *:
@@ -277,8 +277,10 @@ cdef class Plan(Runner):
         return 0
 
     def train(self, x, y, order, Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size, double seconds,
-              Tally tally=None):
+              Tally tally=None, uint64_t seed=0, uint64_t stream=0):
         """Trains on the batches from row `first` on, for about `seconds` or until row `last`.
+
+        The random numbers of the pass are those of this seed and stream; stream 0: there are none.
 
         Returns the first row not trained on and the loss of the last batch. A batch whose loss is not
         finite is not applied: the stretch ends before it. With a tally losses and metrics are added up.
@@ -292,6 +294,7 @@ cdef class Plan(Runner):
         memset(&job, 0, sizeof(job))
         job.x, job.y, job.order = data.at, labels.at, <const int64_t*>indices.at
         job.first, job.last, job.batch_size = first, last, batch_size
+        job.seed, job.stream = seed, stream
         job.sums = self.sums_of(tally)
         self.lock.enter()
         with nogil:
@@ -319,7 +322,7 @@ cdef class Plan(Runner):
                 raise ValueError("dx: got an array, expected None or a plan that makes it")
         return 0
 
-    def gradients_of(self, x, y, dx, Py_ssize_t rows):
+    def gradients_of(self, x, y, dx, Py_ssize_t rows, uint64_t seed=0, uint64_t stream=0):
         """Mean loss of these rows; gradients into the flat vector and, unless None, into dx.
 
         x and dx are arrays, or tuples of one for each input.
@@ -333,6 +336,7 @@ cdef class Plan(Runner):
             raise ValueError(f"rows: got {rows}, expected 1 to {self.rows}")
         memset(&job, 0, sizeof(job))
         job.x, job.y, job.dx, job.last = data.at, labels.at, <char**>input_gradients.at, rows
+        job.seed, job.stream = seed, stream
         self.lock.enter()
         with nogil:
             self.run(gradient_task, &job, self.most_for(rows))
@@ -411,7 +415,7 @@ cdef class Plan(Runner):
         self.infer_rows(&at, NOTHING, Address(out, True), 0, rows, 0.0, NULL)
         return out
 
-    def forward(self, x, out, Py_ssize_t rows):
+    def forward(self, x, out, Py_ssize_t rows, uint64_t seed=0, uint64_t stream=0):
         """The network's output for all rows, keeping what `backward` needs; x is copied."""
         cdef Arrays data = Arrays(x)
         cdef Address result = Address(out, True)
@@ -422,6 +426,7 @@ cdef class Plan(Runner):
             raise ValueError(f"rows: got {rows}, expected at most {self.rows}")
         memset(&job, 0, sizeof(job))
         job.x, job.out, job.last = data.at, result.at, rows
+        job.seed, job.stream = seed, stream
         self.kept_rows = 0
         self.run_locked(forward_task, &job, rows)
         self.kept_weights = digest_of(self.parameters.at, self.parameters.view.len)

@@ -7,6 +7,8 @@ cdef struct Job:
     const char* dy               # the gradient that a kept batch starts from
     char* out                    # predictions, or NULL
     char** dx                    # each input's gradient, some of which may be NULL; or NULL
+    uint64_t seed                # of the pass over the data ...
+    uint64_t stream              # ... and its stream; 0: the ops act as in inference
     const int64_t* order         # rows in the order of training; NULL: as they are
     Py_ssize_t first
     Py_ssize_t last
@@ -95,6 +97,7 @@ cdef class Runner(Layout):
         """Rows [first, ...) of the data, in training in its order, become rows [begin, end) of the arena."""
         cdef const Job* job = &self.job
         cdef Py_ssize_t bytes = self.table.real_bytes, row_bytes, i
+        self.passes[member] = Pass(job.seed, job.stream, first - begin)
         for i in range(self.n_feeds):
             row_bytes = self.feeds[i].width * bytes
             if job.order == NULL:
@@ -449,6 +452,7 @@ cdef class Runner(Layout):
             memcpy(self.feeds[i].rows + begin * row_bytes, self.job.x[i] + begin * row_bytes,
                    (end - begin) * row_bytes)
             self.give_x(member, i, self.feeds[i].rows)
+        self.passes[member] = Pass(self.job.seed, self.job.stream, 0)
         while begin < end and not self.is_interrupted():
             upto = min(end, begin + LOOK_ROWS)
             self.run_forward(ops, 0, self.n_ops, begin, upto)
