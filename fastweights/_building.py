@@ -165,11 +165,17 @@ class Built:
         self.variables: list[tuple[Layer, Variable]] = []
         self._offsets = [0]
         self._numbers: dict[int, list[int]] = {}
+        #: What layers remember, in the order in which it lies in the flat vector of states.
+        self.states: list[tuple[Layer, Variable]] = []
+        self._state_offsets = [0]
         for layer, reads in topology.calls:
             if id(layer) not in self._numbers:
                 shapes = [self.shapes[number] for number in reads]
                 self._number(layer, layer.variables(*shapes))
-        self.size = self._offsets.pop()
+                for state in layer.states(*shapes):
+                    self.states.append((layer, state))
+                    self._state_offsets.append(self._state_offsets[-1] + state.size)
+        self.size, self.state_size = self._offsets.pop(), self._state_offsets.pop()
         self._op_layers: list[Layer] = []
         self.ops = self._linked()
         self.note_trained()
@@ -222,6 +228,11 @@ class Built:
             raise ValueError(
                 _check.refusal("op", got, f"some that follow each other in {list(own)}")
             )
+        held = [
+            number
+            for number, (owner, state) in enumerate(self.states)
+            if owner is layer and state.name in unlinked.states
+        ]
         return OpSpec(
             str(unlinked.kind),
             reads,
@@ -232,6 +243,8 @@ class Built:
             unlinked.sizes,
             unlinked.options,
             unlinked.activation,
+            sum(self.states[number][1].size for number in held),
+            self._state_offsets[held[0]] if held else 0,
         )
 
     @property
@@ -247,9 +260,10 @@ class Built:
     def allocate(self, fill: Fill) -> None:
         """Makes the flat vector and writes each variable into its part."""
         self._parameters = aligned_zeros(self.size, self.dtype)
+        self._state = aligned_zeros(self.state_size, self.dtype)
         self.lock = _plan.ModelLock()
-        for index, (_, variable) in enumerate(self.variables):
-            fill(index, variable, self._view(index))
+        for number, (_, variable) in enumerate(self.owned):
+            fill(number, variable, self._view(number))
 
     def take_on(self, model: object) -> None:
         """Makes the layers' weights those here, which are then the model's."""
@@ -274,15 +288,43 @@ class Built:
             vars(self).setdefault("_gradients", aligned_zeros(self.size, self.dtype))
         return vars(self)["_gradients"][:]
 
-    def _view(self, index: int) -> np.ndarray:
-        """The variable of this number, live."""
-        variable, offset = self.variables[index][1], self._offsets[index]
-        return self._parameters[offset : offset + variable.size].reshape(variable.shape)
+    @property
+    def state(self) -> np.ndarray:
+        """The flat vector of what layers remember, live."""
+        return self._state[:]
+
+    @property
+    def vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Parameters and state, live."""
+        return self.parameters, self.state
+
+    @property
+    def owned(self) -> list[tuple[Layer, Variable]]:
+        """All variables, then all states: their places are their numbers."""
+        return [*self.variables, *self.states]
+
+    def numbers_of(self, layer: Layer) -> list[int]:
+        """Of a layer's variables, then of its states."""
+        return [number for number, (owner, _) in enumerate(self.owned) if owner is layer]
+
+    def in_order(self) -> list[int]:
+        """All numbers, layer by layer."""
+        return [number for layer in self.layers for number in self.numbers_of(layer)]
+
+    def part(self, number: int, vectors: Sequence[np.ndarray]) -> np.ndarray:
+        """Of vectors like parameters and state what the variable of this number has there."""
+        count = len(self.variables)
+        offset = self._offsets[number] if number < count else self._state_offsets[number - count]
+        variable = self.owned[number][1]
+        return vectors[number >= count][offset : offset + variable.size].reshape(variable.shape)
+
+    def _view(self, number: int) -> np.ndarray:
+        return self.part(number, self.vectors)
 
     def views_of(self, layer: Layer) -> Mapping[str, np.ndarray]:
-        """The variables of one layer by their names, live."""
-        numbers = self._numbers.get(id(layer), ())
-        return {self.variables[index][1].name: self._view(index) for index in numbers}
+        """The variables of one layer by their names, live, then what it remembers."""
+        numbers = self.numbers_of(layer)
+        return {self.owned[number][1].name: self._view(number) for number in numbers}
 
     def weights_by_layer(self) -> dict[int, Mapping[str, np.ndarray]]:
         """Copies of the variables of each layer, by the layer's identity."""
@@ -292,15 +334,16 @@ class Built:
         }
 
     def moving_weights(self) -> tuple[Weight, ...]:
-        """Those of layers that are trained."""
-        pairs = zip(self.variables, self.weights(), strict=True)
-        return tuple(weight for (layer, _), weight in pairs if layer.trainable)
+        """Those that are trained."""
+        moving = (number for number, (layer, _) in enumerate(self.variables) if layer.trainable)
+        return tuple(self._named(number) for number in moving)
 
     def weights(self) -> tuple[Weight, ...]:
-        """All variables, live, each with its name."""
-        named = []
-        for index, (layer, variable) in enumerate(self.variables):
-            weight = self._view(index).view(Weight)
-            weight._name = f"{layer.name}/{variable.name}"
-            named.append(weight)
-        return tuple(named)
+        """All variables and states, live, layer by layer, each with its name."""
+        return tuple(self._named(number) for number in self.in_order())
+
+    def _named(self, number: int) -> Weight:
+        layer, variable = self.owned[number]
+        weight = self._view(number).view(Weight)
+        weight._name = f"{layer.name}/{variable.name}"
+        return weight

@@ -204,19 +204,24 @@ class Network(Sealed):
     def weights(self) -> tuple[Weight, ...]:
         return self._built_or_refused().weights()
 
+    @property
+    def state(self) -> np.ndarray:
+        return self._built_or_refused().state
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        self._refuse_new("state", value, self.state)
+
     def count_params(self) -> int:
-        """Number of parameters."""
-        return self.parameters.size
+        """Number of parameters, and of numbers that layers remember."""
+        return self.parameters.size + self.state.size
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of all `weights`, in order."""
-        built, found, offset = self._built_or_refused(), [], 0
-        copy = np.empty(built.size, built.dtype)
-        built.lock.copy((copy,), (built.parameters,))
-        for weight in self.weights:
-            found.append(copy[offset : offset + weight.size].reshape(weight.shape).copy())
-            offset += weight.size
-        return found
+        built = self._built_or_refused()
+        copies = tuple(np.empty_like(vector) for vector in built.vectors)
+        built.lock.copy(copies, built.vectors)
+        return [built.part(number, copies).copy() for number in built.in_order()]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Sets all `weights`, in order; nothing is changed unless all of them fit."""
@@ -225,18 +230,15 @@ class Network(Sealed):
         built, targets = self._built_or_refused(), self.weights
         if len(weights) != len(targets):
             raise ValueError(_check.refusal("weights", f"{len(weights)} arrays", f"{len(targets)}"))
-        flat, offset = np.empty(built.size, built.dtype), 0
-        for target, given in zip(targets, weights, strict=True):
+        copies = tuple(np.empty_like(vector) for vector in built.vectors)
+        for number, target, given in zip(built.in_order(), targets, weights, strict=True):
             array = _check.numeric_array(target.name, given)
             if array.shape != target.shape:
                 raise ValueError(
                     _check.refusal(target.name, f"shape {array.shape}", f"shape {target.shape}")
                 )
-            flat[offset : offset + target.size] = _check.reals(
-                target.name, array, built.dtype
-            ).reshape(-1)
-            offset += target.size
-        built.lock.copy((built.parameters,), (flat,))
+            built.part(number, copies)[...] = _check.reals(target.name, array, built.dtype)
+        built.lock.copy(built.vectors, copies)
 
     # ---- showing and describing ------------------------------------------------------------------
 

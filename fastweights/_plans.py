@@ -120,6 +120,7 @@ def _new_plan(
         only_measured=only_measured,
         loss_lines=compiled.lines(built.output_shape),
         trained=built.trained,
+        states=built.state,
     )
 
 

@@ -128,7 +128,7 @@ class Sequential(Model):
             built = Built(topology, [shape], self.dtype)
 
             def fill(index: int, variable: Variable, view: np.ndarray) -> None:
-                layer = built.variables[index][0]
+                layer = built.owned[index][0]
                 weights = kept.get(id(layer))
                 if weights is None:
                     draw(index, variable, view)

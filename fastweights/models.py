@@ -57,8 +57,11 @@ class Model(Network):
     ----------
     parameters, gradients : ndarray (n,)
         The flat vectors, live: writing to them moves the model. In layer order, 64-byte aligned.
+    state : ndarray
+        What layers remember that no optimizer moves, live; another flat vector.
     weights : tuple of ndarray
-        Named views of `parameters`: ``dense/kernel`` (inputs, units), ``dense/bias`` (units,), ...
+        Named views of both, layer by layer: ``dense/kernel`` (inputs, units), ``dense/bias``
+        (units,), ...
     layers : tuple of Layer
         In the order in which they were called.
     input_names : tuple of str
@@ -615,17 +618,17 @@ class Model(Network):
             model._build_alone(shapes)
         return model
 
-    def _snapshot(self) -> tuple[Compiled, np.ndarray, optimizers.Memory | None]:
-        """What is compiled, and copies of all parameters and of the optimizer's memory of that.
+    def _snapshot(self) -> tuple[Compiled, tuple[np.ndarray, ...], optimizers.Memory | None]:
+        """What is compiled, and copies of parameters, state and the optimizer's memory.
 
         They are of no step that is half made.
         """
         built, compiled = self._built_or_refused(), self._compiled
         memory = compiled.memory
-        live = (built.parameters, *(memory.arrays() if memory is not None else ()))
+        live = (*built.vectors, *(memory.arrays() if memory is not None else ()))
         copies = tuple(np.empty_like(array) for array in live)
         built.lock.copy(copies, live)
-        return compiled, copies[0], None if memory is None else optimizers.Memory(*copies[1:])
+        return compiled, copies[:2], None if memory is None else optimizers.Memory(*copies[2:])
 
     def copy(self, dtype: str | np.dtype | None = None) -> Model:
         """A model of its own that goes on as this one would; in another dtype if asked.
@@ -635,11 +638,12 @@ class Model(Network):
         """
         shapes = self._built_or_refused().input_shapes
         self.refuse_foreign("copy")
-        compiled, parameters, memory = self._snapshot()
+        compiled, vectors, memory = self._snapshot()
         twin, _ = unbuilt({**self.config(), "dtype": dtype or self.dtype})
         built = Built(twin._topology, shapes, twin.dtype)
         built.allocate(lambda index, variable, view: None)
-        built.parameters[:] = _check.reals("parameters", parameters, twin.dtype)
+        for name, own, copied in zip(("parameters", "state"), built.vectors, vectors, strict=True):
+            own[:] = _check.reals(name, copied, twin.dtype)
         twin._take_on(built)
         twin.matmul_precision = self.matmul_precision
         twin._epochs_trained, twin._passes = self._epochs_trained, self._passes
@@ -648,8 +652,8 @@ class Model(Network):
             optimizer = optimizers.get(compiled.optimizer.config())
             twin._compiled = Compiled(optimizer, compiled.loss, compiled.metrics)
             if memory is not None:
-                vectors = _check.reals("the optimizer's state", memory.vectors, twin.dtype)
-                twin._compiled.memory = optimizers.Memory(vectors, memory.numbers)
+                kept = _check.reals("the optimizer's state", memory.vectors, twin.dtype)
+                twin._compiled.memory = optimizers.Memory(kept, memory.numbers)
         return twin
 
     def refuse_foreign(self, call: str) -> None:

@@ -270,7 +270,7 @@ class _LastGood:
 
     def __init__(self, built: Built, memory: Memory) -> None:
         self._lock = built.lock
-        self._live = (built.parameters, *memory.arrays())
+        self._live = (*built.vectors, *memory.arrays())
         self._copies = tuple(np.empty_like(array) for array in self._live)
 
     def keep(self) -> None:

@@ -29,7 +29,7 @@ cdef class Layout:
     """
 
     cdef const KernelTable* table
-    cdef Address parameters, gradients
+    cdef Address parameters, gradients, states
     cdef bint trains
     cdef char* memory
     cdef readonly Py_ssize_t arena_bytes
@@ -54,6 +54,7 @@ cdef class Layout:
     cdef bint* is_last_user             # whether no op after it has the same
     cdef bint* is_trained               # whether they are to move
     cdef readonly tuple trained         # likewise, as it came
+    cdef bint knows_all_rows            # whether some op must, in training
     cdef Py_ssize_t workspace_bytes     # of each member
     cdef char* workspaces
     cdef char* targets                  # gathered rows of y
@@ -64,6 +65,7 @@ cdef class Layout:
 
     cdef build(self, specs, inputs, tuple trained, bint input_gradient, bint kept):
         """All but the arena; raises ValueError where things do not add up."""
+        cdef const OpKind* kind
         self.n_feeds, self.n_ops = len(inputs), len(specs)
         if self.n_feeds < 1 or self.n_ops < 1:
             raise ValueError(f"specs: got {self.n_ops} ops and {self.n_feeds} inputs, expected some of both")
@@ -76,8 +78,9 @@ cdef class Layout:
         self.is_trained = <bint*>room_for(self.n_ops, sizeof(bint))
         self.trained = trained
         for i, spec in enumerate(specs):
-            is_frozen = trained is not None and i < len(trained) and not trained[i]
-            self.is_trained[i] = self.trains and bool(spec.variables) and not is_frozen
+            kind = <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
+            self.knows_all_rows = self.knows_all_rows or (self.trains and kind.x_columns != NULL)
+            self.is_trained[i] = self.trains and bool(spec.variables) and self.may_move(i)
         self.weigh(specs, inputs)
         self.divide(kept)
         self.ops = <Op*>room_for(self.members * self.n_ops, sizeof(Op))
@@ -91,6 +94,8 @@ cdef class Layout:
                 raise ValueError(f"specs: got {spec}, expected sizes that suit its kind")
             if self.ops[i].parameter_reals != sum(spec.variables):
                 raise ValueError(f"specs: got {spec}, expected {self.ops[i].parameter_reals} parameters")
+            if self.ops[i].state_reals != spec.states:
+                raise ValueError(f"specs: got {spec}, expected {self.ops[i].state_reals} numbers of state")
         self.arena_bytes = <Py_ssize_t>(<uintptr_t>self.place(NULL))
 
     def __dealloc__(self):
@@ -119,6 +124,9 @@ cdef class Layout:
             if widths[spec.reads[0]] % spec.lines:
                 raise ValueError(f"specs: got {spec}, expected lines that {widths[spec.reads[0]]} inputs make up")
             self.offsets[i] = spec.offset
+            expect("states", self.states, (spec.state_offset + spec.states) * self.table.real_bytes)
+            if spec.states and self.states.at == NULL:
+                raise ValueError(f"states: got None, expected {spec.states} numbers for {spec}")
             end = spec.offset + sum(spec.variables)
             expect("parameters", self.parameters, end * self.table.real_bytes)
             expect("gradients", self.gradients, end * self.table.real_bytes)
@@ -128,6 +136,10 @@ cdef class Layout:
             raise ValueError(f"inputs: got {inputs}, expected widths of at least 1")
         self.find_users(specs)
         self.slice_rows = max(<Py_ssize_t>MIN_SLICE_ROWS, self.n_parameters // <Py_ssize_t>sum(widths))
+
+    cdef bint may_move(self, Py_ssize_t i):
+        """Whether op i is of a layer that is trained."""
+        return self.trained is None or i >= len(self.trained) or self.trained[i]
 
     cdef find_users(self, specs):
         """Who has the same parameters."""
@@ -151,7 +163,7 @@ cdef class Layout:
         """How many threads can be of use, and the rows that each has in the arena."""
         self.members = <int>max(1, min(self.threads, <Py_ssize_t>MAX_MEMBERS))
         self.slices = 1
-        if kept:
+        if kept or self.knows_all_rows:
             self.room = self.rows
         elif not self.trains:
             self.room = min(self.rows, <Py_ssize_t>CHUNK_ROWS)
@@ -166,7 +178,7 @@ cdef class Layout:
     @cython.final
     cdef Py_ssize_t slices_of(self, Py_ssize_t rows) noexcept nogil:
         """Into how many slices a batch is cut: 1 (whole) unless activations outweigh the gradients."""
-        if rows < 2 * self.slice_rows or self.n_parameters > SLICED_PARAMETERS:
+        if self.knows_all_rows or rows < 2 * self.slice_rows or self.n_parameters > SLICED_PARAMETERS:
             return 1
         return min(rows // self.slice_rows, <Py_ssize_t>MAX_SLICES)
 
@@ -184,6 +196,12 @@ cdef class Layout:
             op.to_dz = kind.to_dz
             op.backward = kind.backward
             op.gradient = kind.gradient
+            op.x_columns = kind.x_columns
+            op.dz_columns = kind.dz_columns
+            op.settle = kind.settle
+            op.is_trained = self.may_move(i)
+            if spec.states:
+                op.state = self.states.at + <Py_ssize_t>spec.state_offset * self.table.real_bytes
             op.number = i
             op.drawn = self.passes
             op.lines = spec.lines
@@ -291,6 +309,8 @@ cdef class Layout:
                 op.dy = take(&at, row_bytes * width_of(op))
                 op.saved = take(&at, row_bytes * op.saved_per_row)
                 op.scratch = take(&at, op.scratch_reals * bytes)
+            if self.trains:
+                op.batch = take(&at, op.batch_reals * bytes)
             for k in range(op.n_reads):
                 read = &op.reads[k]
                 if read.maker != NULL:

@@ -30,6 +30,11 @@ ctypedef void (*op_rows)(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcep
 ctypedef void (*op_gradient)(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
                              Py_ssize_t end_piece) noexcept nogil
 
+# For ops that must know all rows of a batch in training, NULL for all others. What [0, rows) of x say of columns
+# [begin, end), before forward; what those of dz do, before backward; both for op.batch, one chain over the rows
+# in order. settle moves the state by that once a step is accepted (there rows is 0).
+ctypedef void (*op_columns)(const Op* op, Py_ssize_t rows, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
+
 
 # One value that an op reads. Where a value has several readers each leaves its part of the gradient in a place of
 # its own; the first of them, whose backward runs last, has the maker's dy for it and adds the others' parts.
@@ -72,15 +77,19 @@ cdef struct Op:
     # The op's own part of the flat vectors; its layout is the op's business.
     const void* parameters
     void* gradients
+    void* state              # what an op remembers between steps; of one step where `settle` moves it
     # What `measure` asked for.
     void* prepared           # prepared_reals: what `prepare` made
     void* saved              # rows x saved_per_row reals: `forward` writes, `backward` reads; NULL in inference
     void* scratch            # scratch_reals that live from `to_dz` to `gradient`; NULL in inference
+    void* batch              # batch_reals: what `x_columns` and `dz_columns` found; NULL in inference
     void* workspace          # workspace_reals that no other thread has and no call finds as it left them
     Py_ssize_t prepared_reals
     Py_ssize_t saved_per_row
     Py_ssize_t scratch_reals
+    Py_ssize_t batch_reals
     Py_ssize_t workspace_reals
+    Py_ssize_t state_reals       # how many the op has
     Py_ssize_t row_step
     Py_ssize_t parameter_reals   # how many the op has; -1: its sizes or variables do not suit it
     Py_ssize_t pieces            # the parameters come in pieces that can be worked on apart ...
@@ -92,6 +101,7 @@ cdef struct Op:
     Py_ssize_t sizes[OP_SIZES]
     double options[OP_OPTIONS]
     Py_ssize_t rows          # that the arena has room for
+    bint is_trained          # whether its layer is: one that is not acts as in inference
     bint trains              # whether backward and gradient follow forward
     bint wants_dx            # of one of its reads at least: without it there is no backward
     int matmul_parts         # bfloat16 parts that products may split float32 into; 0: none
@@ -103,6 +113,9 @@ cdef struct Op:
     op_rows to_dz
     op_rows backward
     op_gradient gradient
+    op_columns x_columns
+    op_columns dz_columns
+    op_columns settle
 
 
 # y holds z on entry and the activation's value on return; slope (may be NULL) its derivative at z.
@@ -177,6 +190,9 @@ cdef struct OpKind:
     op_rows to_dz
     op_rows backward
     op_gradient gradient
+    op_columns x_columns
+    op_columns dz_columns
+    op_columns settle
 
 
 # Each list ends with an entry whose name is NULL.

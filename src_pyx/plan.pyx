@@ -32,7 +32,7 @@ from numpy import empty, ndarray
 from fastweights._core.arrays import taken
 
 from ops cimport (
-    Activation, KernelTable, Loss, METRIC_STATE, Metric, OP_OPTIONS, OP_SIZES, OP_VARIABLES, OPTION_NUMBERS, Op,
+    Activation, KernelTable, Loss, METRIC_STATE, Metric, OP_OPTIONS, OP_SIZES, OP_VARIABLES, OPTION_NUMBERS, Op, op_columns,
     OpKind, Pass, Read, Update,
 )
 
@@ -69,6 +69,8 @@ cdef enum:
     GROUP_PARAMETERS = 32768
     # The members' rows begin at multiples of this, whole register tiles, or of an op's row_step.
     ROW_STEP = 8
+    # Columns of a cache line: members that share columns write to lines of their own.
+    LINE_REALS = 16
     # Of an optimizer.
     UPDATE_NUMBERS = 8
 
@@ -110,20 +112,24 @@ cdef class Plan(Runner):
         Whether `arena_bytes` is all that is wanted: then nothing is allocated, and nothing runs.
     trained : tuple of bool, optional
         Whether the parameters of the first ops are to move; those of all others do.
+    states : buffer, optional
+        The flat vector of what ops remember.
     loss_lines : int
         Into how many lines loss and metrics cut a row of the output, each with a target of its own; the
         row's loss is their mean.
     """
 
     cdef readonly Py_ssize_t kept_rows  # that `forward` left in the arena for `backward` ...
-    cdef uint64_t kept_weights          # ... and a digest of the parameters that it had
+    cdef uint64_t kept_weights          # ... a digest of the parameters that it had ...
+    cdef uint64_t kept_seed, kept_stream    # ... and the random numbers
 
     def __cinit__(self, table, specs, inputs, parameters, gradients, ModelLock lock not None, Py_ssize_t rows,
                   budget, bint input_gradient=False, bint kept=False, int matmul_parts=0,
-                  bint only_measured=False, Py_ssize_t loss_lines=1, tuple trained=None):
+                  bint only_measured=False, Py_ssize_t loss_lines=1, tuple trained=None, states=None):
         self.table = table_of(table)
         self.parameters = Address(parameters, True)
         self.gradients = Address(gradients, True)
+        self.states = Address(states, True)
         self.trains = gradients is not None
         self.lock = lock
         self.rows = rows
@@ -170,6 +176,11 @@ cdef class Plan(Runner):
         slices = self.slices_of(rows)
         units = slices if slices > 1 else (rows + self.row_step - 1) // self.row_step
         return self.team_for(3.0 * rows * self.work_per_row, units, threads)
+
+    cdef uint64_t digest(self):
+        """Another number for other parameters or another state, but for one case in 2^64."""
+        cdef uint64_t found = digest_of(self.parameters.at, self.parameters.view.len)
+        return found if self.states.at == NULL else found ^ 7 * digest_of(self.states.at, self.states.view.len)
 
     cdef forget_gradients(self):
         """Of parameters that stay as they are nobody makes a gradient: it is 0."""
@@ -429,7 +440,8 @@ cdef class Plan(Runner):
         job.seed, job.stream = seed, stream
         self.kept_rows = 0
         self.run_locked(forward_task, &job, rows)
-        self.kept_weights = digest_of(self.parameters.at, self.parameters.view.len)
+        self.kept_weights = self.digest()
+        self.kept_seed, self.kept_stream = seed, stream
         self.kept_rows = rows
 
     def backward(self, dy, dx, Py_ssize_t rows):
@@ -443,7 +455,8 @@ cdef class Plan(Runner):
         self.expect_dx(input_gradients, rows)
         memset(&job, 0, sizeof(job))
         job.dy, job.dx, job.last = given.at, <char**>input_gradients.at, rows
-        if digest_of(self.parameters.at, self.parameters.view.len) != self.kept_weights:
+        job.seed, job.stream = self.kept_seed, self.kept_stream
+        if self.digest() != self.kept_weights:
             raise ValueError("backward: got weights that were changed since model.forward(x), expected "
                              "model.forward(x) again")
         self.run_locked(backward_task, &job, rows)

@@ -50,8 +50,13 @@ cdef class Runner(Layout):
             return min(rows, <Py_ssize_t>CHUNK_ROWS)
         slices = self.slices_of(rows)
         if slices == 1:
-            return min(rows, <Py_ssize_t>WHOLE_ROWS)
+            return self.whole_rows(rows)
         return min((rows + slices - 1) // slices, <Py_ssize_t>CHUNK_ROWS)
+
+    cdef Py_ssize_t whole_rows(self, Py_ssize_t rows) noexcept nogil:
+        """Of so many rows of a whole batch, those that go through at a time."""
+        # Never more, though there may be room: some kernels' sums depend on where chunks begin.
+        return rows if self.knows_all_rows else min(rows, min(self.capacity, <Py_ssize_t>WHOLE_ROWS))
 
     cdef int team_for(self, double work, Py_ssize_t units, int threads) noexcept nogil:
         """Members that `work` multiply-adds in so many units repay, of `threads` that are allowed."""
@@ -153,6 +158,54 @@ cdef class Runner(Layout):
             add_rows(&self.meter, state, <char*>last.y + begin * width_of(last) * self.table.real_bytes,
                      self.targets + begin * self.target_bytes, (end - begin) * self.loss_lines)
 
+    # ---- ops that must know all rows ---------------------------------------------------------------
+
+    cdef bint looks_at_batch(self, const Op* op) noexcept nogil:
+        return op.x_columns != NULL and op.is_trained and op.drawn.stream != 0
+
+    cdef Py_ssize_t share_of_columns(self, const Op* op, int member, int members) noexcept nogil:
+        """Where the columns of a member begin, with a cache line."""
+        return op.outputs if member == members else op.outputs * member // members // LINE_REALS * LINE_REALS
+
+    cdef void run_columns(self, op_columns function, const Op* op, Py_ssize_t rows, int member,
+                          Team* team) noexcept nogil:
+        """This member's columns, once all members have come so far; all go on together."""
+        cdef Py_ssize_t begin = self.share_of_columns(op, member, team.members)
+        cdef Py_ssize_t end = self.share_of_columns(op, member + 1, team.members)
+        meet(team)
+        if begin < end:
+            function(op, rows, begin, end)
+        meet(team)
+
+    cdef void run_stages(self, Op* ops, int member, Team* team, Py_ssize_t end_op, Py_ssize_t rows,
+                         Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """Forward through ops, some of which look at all rows first."""
+        cdef Py_ssize_t i
+        for i in range(end_op):
+            if self.looks_at_batch(&ops[i]):
+                self.run_columns(ops[i].x_columns, &ops[i], rows, member, team)
+            if begin < end:
+                ops[i].forward(&ops[i], begin, end)
+
+    cdef void run_stages_back(self, Op* ops, int member, Team* team, Py_ssize_t end_op, Py_ssize_t rows,
+                              Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        cdef Py_ssize_t i
+        for i in range(end_op - 1, -1, -1):
+            if self.looks_at_batch(&ops[i]) and ops[i].trains:
+                self.run_columns(ops[i].dz_columns, &ops[i], rows, member, team)
+            if begin < end:
+                self.run_backward(ops, i, begin, end)
+
+    cdef void settle(self, Op* ops, int member, Team* team) noexcept nogil:
+        """Moves the state of ops by what they found in the batch."""
+        cdef Py_ssize_t i, begin, end
+        for i in range(self.n_ops):
+            if self.looks_at_batch(&ops[i]):
+                begin = self.share_of_columns(&ops[i], member, team.members)
+                end = self.share_of_columns(&ops[i], member + 1, team.members)
+                if begin < end:
+                    ops[i].settle(&ops[i], 0, begin, end)
+
     # ---- one batch ---------------------------------------------------------------------------------
 
     cdef double run_rows(self, int member, Team* team, Py_ssize_t first, Py_ssize_t rows,
@@ -176,12 +229,17 @@ cdef class Runner(Layout):
         cdef Total sums = self.total_of(self.gradients.at, 0)
         cdef double total = 0.0
         while True:
-            # Never more, though there may be room: some kernels' sums depend on where chunks begin.
-            chunk = min(rows - done, min(self.capacity, <Py_ssize_t>WHOLE_ROWS))
+            chunk = self.whole_rows(rows - done)
             begin = self.share_of(chunk, member, team.members)
             end = self.share_of(chunk, member + 1, team.members)
             self.load(member, first + done + begin, begin, end)
-            if begin < end:
+            if self.knows_all_rows:
+                self.run_stages(ops, member, team, self.n_loss_ops, chunk, begin, end)
+                if begin < end:
+                    self.measure_loss(ops, begin, end, 1.0 / rows, True)
+                self.run_stages_back(ops, member, team, self.n_loss_ops, chunk, begin, end)
+                self.give_dx(first + done + begin, begin, end)
+            elif begin < end:
                 self.run_forward(ops, 0, self.n_loss_ops, begin, end)
                 self.measure_loss(ops, begin, end, 1.0 / rows, True)
                 for i in range(self.n_loss_ops - 1, -1, -1):
@@ -353,7 +411,7 @@ cdef class Runner(Layout):
         for i in range(self.n_ops):
             op = &self.ops[member * self.n_ops + i]
             own = self.pieces_of(i, member, team)
-            if op.prepare != NULL and own.begin < own.end:
+            if op.prepare != NULL and (own.begin < own.end or (op.pieces == 0 and member == 0)):
                 op.prepare(op, rows, own.begin, own.end)
         meet(team)
 
@@ -386,6 +444,8 @@ cdef class Runner(Layout):
             last = job.stop or first == job.last
             if self.update.advance != NULL:
                 self.update.advance(numbers)
+            if self.knows_all_rows:
+                self.settle(self.ops + member * self.n_ops, member, team)
             self.renew(member, team, rows, left, numbers, not last)
             if member == 0 and job.sums != NULL:
                 job.sums.loss += loss * rows
@@ -453,6 +513,10 @@ cdef class Runner(Layout):
                    (end - begin) * row_bytes)
             self.give_x(member, i, self.feeds[i].rows)
         self.passes[member] = Pass(self.job.seed, self.job.stream, 0)
+        if self.knows_all_rows:
+            self.run_stages(ops, member, team, self.n_ops, rows, begin, end)
+            self.settle(ops, member, team)
+            begin = end
         while begin < end and not self.is_interrupted():
             upto = min(end, begin + LOOK_ROWS)
             self.run_forward(ops, 0, self.n_ops, begin, upto)
@@ -470,7 +534,14 @@ cdef class Runner(Layout):
         cdef Py_ssize_t end = self.share_of(rows, member + 1, team.members)
         for i in range(self.n_feeds):
             self.give_x(member, i, self.feeds[i].rows)
+        self.passes[member] = Pass(self.job.seed, self.job.stream, 0)
         memcpy(<char*>final.dy + begin * dy_bytes, self.job.dy + begin * dy_bytes, (end - begin) * dy_bytes)
+        if self.knows_all_rows:
+            if begin < end and final.to_dz != NULL:
+                final.to_dz(final, begin, end)
+            self.run_stages_back(ops, member, team, self.n_ops, rows, begin, end)
+            self.give_dx(begin, begin, end)
+            begin = end
         while begin < end and not self.is_interrupted():
             upto = min(end, begin + LOOK_ROWS)
             if final.to_dz != NULL:

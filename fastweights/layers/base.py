@@ -112,6 +112,10 @@ class Layer(Sealed, metaclass=_Making):
         """The layer's arrays of parameters, in the order in which they lie in the flat vector."""
         return []
 
+    def states(self, *input_shapes: Any) -> list[Variable]:
+        """The layer's arrays that no optimizer moves: what it remembers between steps."""
+        return []
+
     def ops(self, *values: Any) -> Value:
         """What the layer makes of what it reads, by ops: see :mod:`fastweights.layers.ops`."""
         raise NotImplementedError
