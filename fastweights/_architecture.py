@@ -31,7 +31,14 @@ def _numbered(stem: str) -> Iterator[str]:
 
 def described(layers: Sequence[Layer]) -> list[dict[str, Any]]:
     """Class and config of each layer."""
-    return [{"class": type(layer).__name__, **layer.config()} for layer in layers]
+    return [
+        {
+            "class": type(layer).__name__,
+            **layer.config(),
+            **({} if layer.trainable else {"trainable": False}),
+        }
+        for layer in layers
+    ]
 
 
 def _entries(argument: str, got: Any) -> Sequence[Any]:

@@ -75,6 +75,17 @@ def refuse_taken(layers: Sequence[Layer], own: Built | None = None) -> None:
             raise ValueError(_check.refusal("layers", got, expected))
 
 
+def _laid_out(
+    parts: list[tuple[Layer, Variable]], offsets: list[int], layer: Layer, own: Sequence[Variable]
+) -> range:
+    """Puts a layer's variables behind all others, and returns where they are."""
+    first = len(parts)
+    for variable in own:
+        parts.append((layer, variable))
+        offsets.append(offsets[-1] + variable.size)
+    return range(first, len(parts))
+
+
 class Call(NamedTuple):
     """One use of a layer; values are counted: the inputs first, then what each call makes."""
 
@@ -193,30 +204,45 @@ class Built:
         self.is_flat = len(self.shapes[0]) == len(self.output_shape) == 1
         self.variables: list[tuple[Layer, Variable]] = []
         self._offsets = [0]
-        self._numbers: dict[int, list[int]] = {}
+        #: What layers remember, in the order in which it lies in the flat vector of states.
+        self.states: list[tuple[Layer, Variable]] = []
+        self._state_offsets = [0]
+        #: Where each layer's are among all variables, and among all states.
+        self._places: dict[int, tuple[range, range]] = {}
         for layer, reads in topology.calls:
             self._number(layer, [self.shapes[number] for number in reads])
-        self.size = self._offsets.pop()
+        #: All variables, then all states: their places are their numbers.
+        self.owned = [*self.variables, *self.states]
+        self.size, self.state_size = self._offsets.pop(), self._state_offsets.pop()
+        self._op_layers: list[Layer] = []
         self.ops = self._linked(values)
+        self.note_trained()
+
+    def note_trained(self) -> None:
+        """Sees which ops' parameters are to move: `trained`, another tuple if they are others."""
+        trained = tuple(layer.trainable for layer in self._op_layers)
+        if trained != getattr(self, "trained", None):
+            self.trained = trained
 
     def _number(self, layer: Layer, reads: Sequence[Shape]) -> None:
-        """Gives the variables of a layer their places at its first call; the others fit them."""
+        """Gives what a layer has its places at the first call, which the others must suit."""
         if layer._input_row not in (None, reads[0]):
             got = f"{layer._input_row} for {layer.name!r}"
             raise ValueError(_check.refusal("input_shape", got, f"{reads[0]}, which it reads"))
-        variables = layer.variables(*reads)
-        if id(layer) in self._numbers:
-            own = [self.variables[number][1] for number in self._numbers[id(layer)]]
-            if [(v.name, v.shape) for v in variables] != [(v.name, v.shape) for v in own]:
-                got = f"rows of {', '.join(map(str, reads))} for {layer.name!r}"
-                expected = "rows that its weights fit, as those of its first call"
-                raise ValueError(_check.refusal("layers", got, expected))
+        variables, states = layer.variables(*reads), layer.states(*reads)
+        if id(layer) not in self._places:
+            self._places[id(layer)] = (
+                _laid_out(self.variables, self._offsets, layer, variables),
+                _laid_out(self.states, self._state_offsets, layer, states),
+            )
             return
-        self._numbers[id(layer)] = []
-        for variable in variables:
-            self._numbers[id(layer)].append(len(self.variables))
-            self.variables.append((layer, variable))
-            self._offsets.append(self._offsets[-1] + variable.size)
+        places, remembered = self._places[id(layer)]
+        own = [self.variables[place][1] for place in places]
+        own += [self.states[place][1] for place in remembered]
+        if [(v.name, v.shape) for v in (*variables, *states)] != [(v.name, v.shape) for v in own]:
+            got = f"rows of {', '.join(map(str, reads))} for {layer.name!r}"
+            expected = "rows that its weights fit, as those of its first call"
+            raise ValueError(_check.refusal("layers", got, expected))
 
     def _linked(self, values: Sequence[Value]) -> list[OpSpec]:
         """The ops in an order in which they can run, each with the numbers of what it reads."""
@@ -235,12 +261,14 @@ class Built:
                 reads = tuple(numbers[id(read)] for read in unlinked.reads)
                 numbers[id(unlinked)] = len(inputs) + len(ops)
                 ops.append(self._spec(call.layer, unlinked, reads))
+                self._op_layers.append(call.layer)
         output = values[self.topology.outputs[0]]
         last = numbers[id(output.op)]
         if not ops or last != len(inputs) + len(ops) - 1:
             # The output is an input, or others read it later: the last op is to make it.
             same = op("activation", output)
             ops.append(self._spec(self.layers[0], same.op, (last,)))
+            self._op_layers.append(self.layers[0])
         unread = set(range(len(inputs))).difference(*(spec.reads for spec in ops))
         if unread:
             got = f"number {min(unread)}, of rows of {self.shapes[min(unread)]}, for nothing"
@@ -248,13 +276,15 @@ class Built:
         return ops
 
     def _spec(self, layer: Layer, unlinked: Op, reads: tuple[int, ...]) -> OpSpec:
-        own = {self.variables[number][1].name: number for number in self._numbers[id(layer)]}
+        places, remembered = self._places[id(layer)]
+        own = {self.variables[number][1].name: number for number in places}
         used = [own.get(name, -1) for name in unlinked.variables]
         if used != list(range(used[0], used[0] + len(used)) if used else ()):
             got = f"variables {list(unlinked.variables)} of {layer.name}"
             raise ValueError(
                 _check.refusal("op", got, f"some that follow each other in {list(own)}")
             )
+        held = [place for place in remembered if self.states[place][1].name in unlinked.states]
         return OpSpec(
             str(unlinked.kind),
             reads,
@@ -265,6 +295,8 @@ class Built:
             unlinked.sizes,
             unlinked.options,
             unlinked.activation,
+            sum(self.states[number][1].size for number in held),
+            self._state_offsets[held[0]] if held else 0,
         )
 
     @property
@@ -275,9 +307,10 @@ class Built:
     def allocate(self, fill: Fill) -> None:
         """Makes the flat vector and writes each variable into its part."""
         self._parameters = aligned_zeros(self.size, self.dtype)
+        self._state = aligned_zeros(self.state_size, self.dtype)
         self.lock = _plan.ModelLock()
-        for index, (_, variable) in enumerate(self.variables):
-            fill(index, variable, self._view(index))
+        for number, (_, variable) in enumerate(self.owned):
+            fill(number, variable, self._view(number))
 
     def take_on(self, model: object) -> None:
         """Makes the layers' weights those here, which are then the model's."""
@@ -302,47 +335,77 @@ class Built:
             vars(self).setdefault("_gradients", aligned_zeros(self.size, self.dtype))
         return vars(self)["_gradients"][:]
 
-    def _view(self, index: int) -> np.ndarray:
-        """The variable of this number, live."""
-        variable, offset = self.variables[index][1], self._offsets[index]
-        return self._parameters[offset : offset + variable.size].reshape(variable.shape)
+    @property
+    def state(self) -> np.ndarray:
+        """The flat vector of what layers remember, live."""
+        return self._state[:]
+
+    @property
+    def vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Parameters and state, live."""
+        return self.parameters, self.state
+
+    def numbers_of(self, layer: Layer) -> list[int]:
+        """Of a layer's variables, then of its states."""
+        places, remembered = self._places.get(id(layer), (range(0), range(0)))
+        return [*places, *(len(self.variables) + place for place in remembered)]
+
+    def in_order(self) -> list[int]:
+        """All numbers, layer by layer."""
+        return [number for layer in self.layers for number in self.numbers_of(layer)]
+
+    def part(self, number: int, vectors: Sequence[np.ndarray]) -> np.ndarray:
+        """Of vectors like parameters and state what the variable of this number has there."""
+        count = len(self.variables)
+        offset = self._offsets[number] if number < count else self._state_offsets[number - count]
+        variable = self.owned[number][1]
+        return vectors[number >= count][offset : offset + variable.size].reshape(variable.shape)
+
+    def _view(self, number: int) -> np.ndarray:
+        return self.part(number, self.vectors)
 
     def views_of(self, layer: Layer) -> Mapping[str, np.ndarray]:
-        """The variables of one layer by their names, live."""
-        numbers = self._numbers.get(id(layer), ())
-        return {self.variables[index][1].name: self._view(index) for index in numbers}
+        """The variables of one layer by their names, live, then what it remembers."""
+        numbers = self.numbers_of(layer)
+        return {self.owned[number][1].name: self._view(number) for number in numbers}
 
     def copies(self, layer: Layer | None = None) -> list[np.ndarray]:
-        """Copies of the variables of a layer, or of all, in order and of one moment."""
-        numbers = range(len(self.variables)) if layer is None else self._numbers[id(layer)]
-        live = tuple(self._view(index) for index in numbers)
+        """Copies of the weights of a layer, or of all, in order and of one moment."""
+        numbers = self.in_order() if layer is None else self.numbers_of(layer)
+        live = tuple(self._view(number) for number in numbers)
         copies = tuple(np.empty_like(view) for view in live)
         self.lock.copy(copies, live)
         return list(copies)
 
     def write(self, weights: Any, layer: Layer | None = None) -> None:
-        """Writes the variables of a layer, or all, in order; none unless all of them fit."""
+        """Writes the weights of a layer, or all, in order; none unless all of them fit."""
         if not isinstance(weights, Sequence):
             raise TypeError(_check.refusal("weights", type(weights).__name__, "a list of arrays"))
-        numbers = range(len(self.variables)) if layer is None else self._numbers[id(layer)]
+        numbers = self.in_order() if layer is None else self.numbers_of(layer)
         if len(weights) != len(numbers):
             raise ValueError(_check.refusal("weights", f"{len(weights)} arrays", f"{len(numbers)}"))
         checked = []
-        for index, weight in zip(numbers, weights, strict=True):
-            owner, variable = self.variables[index]
+        for number, weight in zip(numbers, weights, strict=True):
+            owner, variable = self.owned[number]
             name = f"{owner.name}/{variable.name}"
             array = _check.numeric_array(name, weight)
             if array.shape != variable.shape:
                 got, expected = f"shape {array.shape}", f"shape {variable.shape}"
                 raise ValueError(_check.refusal(name, got, expected))
             checked.append(_check.reals(name, array, self.dtype).copy())
-        self.lock.copy(tuple(self._view(index) for index in numbers), tuple(checked))
+        self.lock.copy(tuple(self._view(number) for number in numbers), tuple(checked))
+
+    def moving_weights(self) -> tuple[Weight, ...]:
+        """Those that are trained."""
+        moving = (number for number, (layer, _) in enumerate(self.variables) if layer.trainable)
+        return tuple(self._named(number) for number in moving)
 
     def weights(self) -> tuple[Weight, ...]:
-        """All variables, live, each with its name."""
-        named = []
-        for index, (layer, variable) in enumerate(self.variables):
-            weight = self._view(index).view(Weight)
-            weight._name = f"{layer.name}/{variable.name}"
-            named.append(weight)
-        return tuple(named)
+        """All variables and states, live, layer by layer, each with its name."""
+        return tuple(self._named(number) for number in self.in_order())
+
+    def _named(self, number: int) -> Weight:
+        layer, variable = self.owned[number]
+        weight = self._view(number).view(Weight)
+        weight._name = f"{layer.name}/{variable.name}"
+        return weight

@@ -87,6 +87,17 @@ class Network(Sealed):
     def _layers(self) -> tuple[Layer, ...]:
         return self._topology.layers
 
+    @property
+    def trainable(self) -> bool:
+        """Whether training moves all layers' weights; setting it sets that of each layer."""
+        return all(layer.trainable for layer in self._layers)
+
+    @trainable.setter
+    def trainable(self, trainable: bool) -> None:
+        flag = _check.flag("trainable", trainable)
+        for layer in self._layers:
+            layer.trainable = flag
+
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of this name, or the one of this number in `layers`."""
         if (name is None) == (index is None):
@@ -188,9 +199,17 @@ class Network(Sealed):
     def weights(self) -> tuple[Weight, ...]:
         return self._built_or_refused().weights()
 
+    @property
+    def state(self) -> np.ndarray:
+        return self._built_or_refused().state
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        self._refuse_new("state", value, self.state)
+
     def count_params(self) -> int:
-        """Number of parameters."""
-        return self.parameters.size
+        """Number of parameters, and of numbers that layers remember."""
+        return self.parameters.size + self.state.size
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of all `weights`, in order."""
@@ -246,7 +265,13 @@ class Network(Sealed):
         """Raises TypeError where a layer would come back as another one from its `config`."""
         for layer in self._layers:
             again = LAYERS.get(type(layer).__name__)
-            free = {"_given_name": layer.name, "_built": None, "_input_row": None, "_made": ()}
+            free = {
+                "_given_name": layer.name,
+                "_built": None,
+                "_input_row": None,
+                "_made": (),
+                "_trainable": True,
+            }
             fits = again is type(layer) and vars(again(**layer.config())) == {
                 **vars(layer),
                 **free,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fastweights import _dispatch, losses, metrics, optimizers
 from fastweights._core import plan as _plan
 from fastweights.config import Budget, budget, matmul_parts
-from fastweights.layers.ops import LINEAR, OpSpec
+from fastweights.layers.ops import LINEAR, OpSpec, Shape
 
 if TYPE_CHECKING:
     from fastweights._building import Built
@@ -41,6 +41,11 @@ class Compiled:
             )
         return self.optimizer, self.loss
 
+    def lines(self, output_shape: Shape) -> int:
+        """How many targets a row has: one for each line where loss or metrics are of classes."""
+        of_classes = any(part.of_classes for part in (self.loss, *self.metrics) if part is not None)
+        return math.prod(output_shape[:-1]) if of_classes else 1
+
     def memory_for(self, built: Built) -> optimizers.Memory:
         """What the optimizer remembers about the model; nothing at first."""
         if self.memory is None:
@@ -55,8 +60,10 @@ def plan_for(model: Model, purpose: str, rows: int, compiled: Compiled | None = 
     "keep" does so in two calls, `forward` and `backward`. `compiled` is the model's of the moment
     unless a call has kept it.
     """
-    compiled = compiled or model._compiled
+    compiled, built = compiled or model._compiled, model._built_or_refused()
     plan = compiled.plans.get(purpose)
+    if plan is not None and purpose != "infer" and plan.trained is not built.trained:
+        plan = None
     parts = matmul_parts[model.matmul_precision]
     if plan is not None and plan.needs_no_grant(rows, parts):
         return plan
@@ -64,7 +71,7 @@ def plan_for(model: Model, purpose: str, rows: int, compiled: Compiled | None = 
     if plan is None or not plan.grant(rows, parts, granted.threads):
         plan = _new_plan(model, purpose, rows, granted, compiled)
         if compiled.loss is not None:
-            _attach(model._built_or_refused(), compiled, plan, trains=purpose != "infer")
+            _attach(built, compiled, plan, trains=purpose != "infer")
         compiled.plans[purpose] = plan
     return plan
 
@@ -111,6 +118,9 @@ def _new_plan(
         kept=purpose == "keep",
         matmul_parts=matmul_parts[model.matmul_precision],
         only_measured=only_measured,
+        loss_lines=compiled.lines(built.output_shape),
+        trained=built.trained,
+        states=built.state,
     )
 
 
@@ -128,7 +138,8 @@ def _loss_ops(built: Built, compiled: Compiled) -> list[OpSpec]:
     last = built.ops[-1]
     if not _fuses(built, compiled) or last.kind in ("activation", "softmax"):
         return built.ops
-    alone = OpSpec("activation", (len(built.ops),), last.outputs, last.lines)
+    made = len(built.input_shapes) + len(built.ops) - 1
+    alone = OpSpec("activation", (made,), last.outputs, last.lines)
     if last.activation.is_elementwise:
         alone = alone._replace(activation=last.activation)
     else:
@@ -139,11 +150,11 @@ def _loss_ops(built: Built, compiled: Compiled) -> list[OpSpec]:
 def _attach(built: Built, compiled: Compiled, plan: _plan.Plan, trains: bool) -> None:
     """Gives a plan the loss, the metrics and, where it trains, the optimizer."""
     optimizer, loss = compiled.training()
-    fused = _fuses(built, compiled)
+    fused, lines = _fuses(built, compiled), compiled.lines(built.output_shape)
     plan.set_loss(
         (loss.fused_kernel if fused else None) or loss.kernel,
         loss.options,
-        loss.target_bytes(math.prod(built.output_shape), built.dtype),
+        loss.target_bytes(math.prod(built.output_shape) // lines, built.dtype) * lines,
         int(fused),
     )
     plan.set_metrics([(metric.kernel, metric.options) for metric in compiled.metrics])

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, NoReturn
 
 #: What to do instead of setting names that code written for other libraries sets.
 INSTEAD: dict[str, str] = {
-    "trainable": "there is no freezing yet; keep a copy of the weights and write it back",
     "lr": "the step size is learning_rate",
     "clipnorm": "there is no clipping of gradients yet",
     "clipvalue": "there is no clipping of gradients yet",

@@ -116,7 +116,7 @@ class Sequential(Model):
             built = Built(topology, [row], self.dtype, before)
 
             def fill(index: int, variable: Variable, view: np.ndarray) -> None:
-                layer = built.variables[index][0]
+                layer = built.owned[index][0]
                 if before is None or layer._built is not before:
                     draw(index, variable, view)
                 else:

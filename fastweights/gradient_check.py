@@ -182,17 +182,25 @@ def _check_here(
     model: Model, x: Rows, y: np.ndarray, tolerance: float, step: float
 ) -> tuple[Report, bool]:
     """The report at this point, and whether kinks of the loss explain all that is wrong with it."""
-    loss, by_parameters, dx = training.gradients(model, model._compiled, x, y)
-    gradient = np.concatenate([by_parameters, *(array.reshape(-1) for array in each(dx))])
-    values = [model.parameters, *(array.reshape(-1) for array in each(x))]
-    sides = np.concatenate([_one_sided(model, x, y, v, step) for v in values], axis=1)
+    loss, by_parameters, by_inputs = training.gradients(model, model._compiled, x, y)
+    built = model._built_or_refused()
+    start, parts = built.parameters.ctypes.data, []
+    for weight in built.moving_weights():
+        begin = (weight.ctypes.data - start) // weight.itemsize
+        found = by_parameters[begin : begin + weight.size]
+        parts.append((weight.name, np.asarray(weight), found))
+    for name, array, dx in zip(model.input_names, each(x), each(by_inputs), strict=True):
+        parts.append((name, array, dx.reshape(-1)))
+    gradient = np.concatenate([part[2] for part in parts])
+    sides = np.concatenate(
+        [_one_sided(model, x, y, values.reshape(-1), step) for _, values, _ in parts], axis=1
+    )
     noise = _LOSS_ROUNDINGS * np.finfo(float).eps * abs(loss) / step
     rows, on_kink, offset = [], True, 0
-    inputs = zip(model.input_names, (array.shape for array in each(x)), strict=True)
-    for name, shape in [*((w.name, w.shape) for w in model.weights), *inputs]:
-        part = slice(offset, offset + math.prod(shape))
+    for name, values, _ in parts:
+        part = slice(offset, offset + values.size)
         offset = part.stop
-        row = _row(name, shape, gradient[part], sides[:, part], tolerance, noise)
+        row = _row(name, values.shape, gradient[part], sides[:, part], tolerance, noise)
         rows.append(row)
         if not row.passed:
             on_kink &= _is_kink(gradient[part], sides[:, part], tolerance)

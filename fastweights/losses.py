@@ -22,6 +22,8 @@ class Loss(Description):
 
     #: Whether targets are class labels (rows,) instead of numbers (rows, outputs).
     takes_labels: ClassVar[bool] = False
+    #: Whether outputs are classes, of which one is right: the last axis where there are several.
+    of_classes: ClassVar[bool] = False
     #: What the refusal of one number a row ends with, where there are several outputs.
     _hint_for_labels: ClassVar[str] = ""
 
@@ -314,6 +316,7 @@ class CategoricalCrossentropy(_SmoothedCrossentropy):
 
     name = "categorical_crossentropy"
     activation = "softmax"
+    of_classes = True
     _hint_for_labels = "; for class labels use the loss sparse_categorical_crossentropy"
 
     def prepare_targets(
@@ -343,6 +346,7 @@ class SparseCategoricalCrossentropy(_Crossentropy):
 
     name = "sparse_categorical_crossentropy"
     activation = "softmax"
+    of_classes = True
     takes_labels = True
 
     def target_bytes(self, outputs: int, real: np.dtype) -> int:

@@ -33,6 +33,8 @@ class Metric(Description):
     kind: ClassVar[str]
     #: Whether targets are class labels (rows,) instead of numbers (rows, outputs).
     takes_labels: ClassVar[bool] = False
+    #: Whether outputs are classes, of which one is right: the last axis where there are several.
+    of_classes: ClassVar[bool] = False
     larger_is_better: ClassVar[bool] = False
 
     def __init__(self, name: str) -> None:
@@ -174,6 +176,8 @@ class BinaryAccuracy(Metric):
 class _OfClasses(Metric):
     """What tells classes apart, of which there is one output each."""
 
+    of_classes = True
+
     def check_targets(self, argument: str, targets: np.ndarray, outputs: int) -> None:
         if outputs < 2:
             got = f"{self.name!r} for a network with 1 output"
@@ -255,6 +259,7 @@ class CategoricalCrossentropy(_Crossentropy):
     """
 
     kind = "categorical_crossentropy"
+    of_classes = True
 
     def __init__(self, name: str = kind, from_logits: bool = False) -> None:
         super().__init__(name, from_logits)
@@ -267,6 +272,7 @@ class SparseCategoricalCrossentropy(_Crossentropy):
     """
 
     kind = "sparse_categorical_crossentropy"
+    of_classes = True
     takes_labels = True
 
     def __init__(self, name: str = kind, from_logits: bool = False) -> None:

@@ -23,6 +23,7 @@ from fastweights.callbacks import Callback, History
 from fastweights.config import PRECISIONS, matmul_parts
 from fastweights.layers.ops import Shape
 from fastweights.metrics import Metric
+from fastweights.training import next_pass
 
 
 class Names(NamedTuple):
@@ -56,8 +57,11 @@ class Model(Network):
     ----------
     parameters, gradients : ndarray (n,)
         The flat vectors, live: writing to them moves the model. In layer order, 64-byte aligned.
+    state : ndarray
+        What layers remember that no optimizer moves, live; another flat vector.
     weights : tuple of ndarray
-        Named views of `parameters`: ``dense/kernel`` (inputs, units), ``dense/bias`` (units,), ...
+        Named views of both, layer by layer: ``dense/kernel`` (inputs, units), ``dense/bias``
+        (units,), ...
     layers : tuple of Layer
         In the order in which they were called.
     input_names : tuple of str
@@ -138,6 +142,8 @@ class Model(Network):
         """What makes a model that is neither built nor compiled."""
         self._compiled = Compiled()
         self._epochs_trained = 0
+        #: Passes over data in training, each of which has random numbers of its own.
+        self._passes = 0
         self._names = Names(None, None)
         #: Entries of other people's in the file that the model came from.
         self._metadata: dict[str, str] = {}
@@ -332,17 +338,25 @@ class Model(Network):
             output_shape = values[self._topology.outputs[0]].shape
         else:
             output_shape = self.output_shape
-        outputs = math.prod(output_shape)
-        if outputs > 1:
+        lines = compiled.lines(output_shape)
+        outputs = math.prod(output_shape) // lines
+        if math.prod(output_shape) > 1:
             y = _frames.arranged(argument, y, (names or self._names).targets)
         if len(output_shape) > 1:
             y = _check.numeric_array(argument, y)
-            if y.shape[1:] == output_shape:
-                y = y.reshape(-1, outputs)
-        targets = loss.prepared(y, count(rows), outputs, self.dtype, argument)
+            lead = output_shape[:-1] if lines > 1 else ()
+            if y.shape[1:] in (output_shape, (*lead, 1)):
+                y = y.reshape(len(y) * lines, -1)
+            elif lines > 1 and y.shape[1:] == lead and loss.takes_labels:
+                y = y.reshape(-1)
+            elif lines > 1:
+                shape = lead if loss.takes_labels else output_shape
+                expected = f"shape (rows, {', '.join(map(str, shape))})"
+                raise ValueError(_check.refusal(argument, f"shape {y.shape}", expected))
+        targets = loss.prepared(y, count(rows) * lines, outputs, self.dtype, argument)
         for metric in compiled.metrics:
             metric.check_targets(argument, targets, outputs)
-        return targets
+        return targets if lines == 1 else targets.reshape(count(rows), -1)
 
     def _pairs(self, x: Any, y: Any, compiled: Compiled | None = None) -> tuple[Rows, np.ndarray]:
         """Rows and targets as plans take them; builds the model, whose turn this is, if need be."""
@@ -556,7 +570,8 @@ class Model(Network):
             rows = self._rows(x)
             last = count(rows)
             out = np.empty((last, *self._built_for(rows).output_shape), self.dtype)
-            _plans.plan_for(self, "keep", last).forward(rows, out, last)
+            stream = next_pass(self) if training else 0
+            _plans.plan_for(self, "keep", last).forward(rows, out, last, self.seed, stream)
             return out
 
     def backward(self, dy: Any) -> Rows:
@@ -651,17 +666,17 @@ class Model(Network):
             model._build_alone(shapes)
         return model
 
-    def _snapshot(self) -> tuple[Compiled, np.ndarray, optimizers.Memory | None]:
-        """What is compiled, and copies of all parameters and of the optimizer's memory of that.
+    def _snapshot(self) -> tuple[Compiled, tuple[np.ndarray, ...], optimizers.Memory | None]:
+        """What is compiled, and copies of parameters, state and the optimizer's memory.
 
         They are of no step that is half made.
         """
         built, compiled = self._built_or_refused(), self._compiled
         memory = compiled.memory
-        live = (built.parameters, *(memory.arrays() if memory is not None else ()))
+        live = (*built.vectors, *(memory.arrays() if memory is not None else ()))
         copies = tuple(np.empty_like(array) for array in live)
         built.lock.copy(copies, live)
-        return compiled, copies[0], None if memory is None else optimizers.Memory(*copies[1:])
+        return compiled, copies[:2], None if memory is None else optimizers.Memory(*copies[2:])
 
     def copy(self, dtype: str | np.dtype | None = None) -> Model:
         """A model of its own that goes on as this one would; in another dtype if asked.
@@ -671,21 +686,22 @@ class Model(Network):
         """
         shapes = self._built_or_refused().input_shapes
         self.refuse_foreign("copy")
-        compiled, parameters, memory = self._snapshot()
+        compiled, vectors, memory = self._snapshot()
         twin, _ = unbuilt({**self.config(), "dtype": dtype or self.dtype})
         built = Built(twin._topology, shapes, twin.dtype)
         built.allocate(lambda index, variable, view: None)
-        built.parameters[:] = _check.reals("parameters", parameters, twin.dtype)
+        for name, own, copied in zip(("parameters", "state"), built.vectors, vectors, strict=True):
+            own[:] = _check.reals(name, copied, twin.dtype)
         twin._take_on(built)
         twin.matmul_precision = self.matmul_precision
-        twin._epochs_trained = self._epochs_trained
+        twin._epochs_trained, twin._passes = self._epochs_trained, self._passes
         twin._names, twin._metadata = self._names, dict(self._metadata)
         if compiled.optimizer is not None:
             optimizer = optimizers.get(compiled.optimizer.config())
             twin._compiled = Compiled(optimizer, compiled.loss, compiled.metrics)
             if memory is not None:
-                vectors = _check.reals("the optimizer's state", memory.vectors, twin.dtype)
-                twin._compiled.memory = optimizers.Memory(vectors, memory.numbers)
+                kept = _check.reals("the optimizer's state", memory.vectors, twin.dtype)
+                twin._compiled.memory = optimizers.Memory(kept, memory.numbers)
         return twin
 
     def refuse_foreign(self, call: str) -> None:

@@ -27,24 +27,31 @@ STATE = "optimizer.state"
 #: What the command line keeps beside its models: how a table becomes their features.
 TABLE = "fastweights.table"
 _OWN_KEYS = ("format", "fastweights.format", "fastweights.model")
-_TORCH_NAMES = {"kernel": "weight", "bias": "bias"}
+_TORCH_NAMES = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
 
 
 def _torch_names(built: Built) -> list[str]:
-    """The tensor name of each variable, in order: as in the equal torch module."""
+    """The tensor name of each variable and state, by its number: as in the equal torch module."""
+    modules = _modules(built)
+    return [f"{modules[id(owner)]}.{_TORCH_NAMES[part.name]}" for owner, part in built.owned]
+
+
+def _modules(built: Built) -> dict[int, str]:
+    """What each layer is called in the equal torch module, by the layer's identity."""
     topology = built.topology
-    owned: dict[int, list[str]] = {}
-    for owner, variable in built.variables:
-        owned.setdefault(id(owner), []).append(_TORCH_NAMES[variable.name])
     if not topology.is_chain or len(built.layers) < len(topology.calls):
-        return [
-            f"{layer.name}.{name}" for layer in built.layers for name in owned.get(id(layer), [])
-        ]
-    names, module = [], 0
+        return {id(layer): str(layer.name) for layer in built.layers}
+    names, module = {}, 0
     for layer in built.layers:
-        own = owned.get(id(layer), [])
-        names += [f"{module}.{name}" for name in own]
-        own_module = bool(own) or not hasattr(layer, "activation")
+        names[id(layer)] = str(module)
+        own_module = bool(built.numbers_of(layer)) or not hasattr(layer, "activation")
         follows = getattr(layer, "activation", LINEAR) != LINEAR
         module += own_module + follows
     return names
@@ -59,19 +66,17 @@ def save(
     """What `Model.save` does."""
     _refuse_other_formats(path)
     model.refuse_foreign("save")
-    compiled, parameters, memory = model._snapshot()
-    _check.finite("parameters", parameters)
+    compiled, vectors, memory = model._snapshot()
+    for what, vector in zip(("parameters", "state"), vectors, strict=True):
+        _check.finite(what, vector)
     built = model._built_or_refused()
     description: dict[str, Any] = {"model": model.config()}
     columns = {key: value for key, value in model._names._asdict().items() if value is not None}
     if columns:
         description["names"] = columns
-    tensors, offset = {}, 0
-    names = _torch_names(built)
-    for name, (_, variable) in zip(names, built.variables, strict=True):
-        part = parameters[offset : offset + variable.size]
-        tensors[name] = part.reshape(variable.shape).T
-        offset += variable.size
+    tensors = {}
+    for number, name in enumerate(_torch_names(built)):
+        tensors[name] = built.part(number, vectors).T
     if compiled.optimizer is not None and compiled.loss is not None:
         description["compile"] = {
             "optimizer": compiled.optimizer.config(),
@@ -80,6 +85,7 @@ def save(
         }
         if include_optimizer:
             description["epochs_trained"] = model.epochs_trained
+            description["passes"] = model._passes
             if memory is not None:
                 first = memory.numbers.size - compiled.optimizer.running
                 description["optimizer_running"] = memory.numbers[first:].tolist()
@@ -157,9 +163,10 @@ def read(path: str | os.PathLike[str]) -> Model:
             built = Built(model._topology, shapes, model.dtype)
             numbers = _numbers(model, description)
             model._names = _names(description, built)
-            model._epochs_trained = _check.whole(
-                "epochs_trained", description.get("epochs_trained", 0), 0, maximum=2**48
-            )
+            epochs = description.get("epochs_trained", 0)
+            model._epochs_trained = _check.whole("epochs_trained", epochs, 0, maximum=2**48)
+            passes = description.get("passes", 0)
+            model._passes = _check.whole("passes", passes, 0, maximum=2**35)
         except (
             ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
         ) as error:  # fmt: skip
@@ -168,7 +175,7 @@ def read(path: str | os.PathLike[str]) -> Model:
         stored = _torch_names(built)
         wanted = {
             tensor: (variable.shape[::-1], model.dtype)
-            for tensor, (_, variable) in zip(stored, built.variables, strict=True)
+            for tensor, (_, variable) in zip(stored, built.owned, strict=True)
         }
         state = _state_shape(model, built, numbers)
         if state is not None:
@@ -192,7 +199,7 @@ def read(path: str | os.PathLike[str]) -> Model:
 
 def _described(file: serialization.File) -> dict[str, Any]:
     description = _json.loads("the description", file.metadata["fastweights.model"], file.size)
-    known = {"model", "compile", "epochs_trained", "optimizer_running", "names"}
+    known = {"model", "compile", "epochs_trained", "optimizer_running", "names", "passes"}
     if not isinstance(description, dict) or not set(description) <= known:
         raise ValueError(f"expected a JSON object of {', '.join(sorted(known))}")
     return description

@@ -112,11 +112,19 @@ def _refuse_overflow(model: Model, compiled: Compiled) -> None:
         raise DivergenceError(None, None, compiled.training()[0].learning_rate, what)
 
 
+def next_pass(model: Model) -> int:
+    """The stream of the random numbers of one more pass over data."""
+    stream = philox.STREAM_PASS + model._passes * philox.PASS_OPS
+    model._passes += 1
+    return stream
+
+
 def step(model: Model, compiled: Compiled, x: Rows, y: np.ndarray) -> float:
     """One step on checked rows; the loss before it."""
     rows = count(x)
     plan = _ready_plan(model, compiled, rows)
-    first, loss = plan.train(x, y, None, 0, rows, rows, 0.0)
+    stream = next_pass(model)
+    first, loss = plan.train(x, y, None, 0, rows, rows, 0.0, None, model.seed, stream)
     if first == 0:
         raise DivergenceError(
             None,
@@ -262,7 +270,7 @@ class _LastGood:
 
     def __init__(self, built: Built, memory: Memory) -> None:
         self._lock = built.lock
-        self._live = (built.parameters, *memory.arrays())
+        self._live = (*built.vectors, *memory.arrays())
         self._copies = tuple(np.empty_like(array) for array in self._live)
 
     def keep(self) -> None:
@@ -305,7 +313,7 @@ class _Loop:
         if self.order is not None:
             philox.permutation(self.order, model.seed, philox.STREAM_SHUFFLE + model.epochs_trained)
         model._epochs_trained += 1
-        logs = self._train(epoch)
+        logs = self._train(epoch, next_pass(model))
         if self.held_out is not None:
             logs.update(evaluate(model, self.compiled, *self.held_out, prefix="val_"))
             if not math.isfinite(logs["val_loss"]):
@@ -314,7 +322,7 @@ class _Loop:
         for listener in self.listeners:
             listener.on_epoch_end(epoch, logs)
 
-    def _train(self, epoch: int) -> Logs:
+    def _train(self, epoch: int, stream: int) -> Logs:
         """The batches of an epoch, until its end or until a callback wants no more; its figures."""
         model, (x, y), first, loss = self.model, self.rows, 0, 0.0
         last = count(x)
@@ -323,8 +331,9 @@ class _Loop:
         while first < last and (first == 0 or not model.stop_training):
             self.memory.numbers[0] = self.compiled.training()[0].learning_rate
             first, loss = plan.train(
-                x, y, self.order, first, last, self.batch_size, STRETCH_SECONDS, tally
-            )
+                x, y, self.order, first, last, self.batch_size, STRETCH_SECONDS, tally,
+                model.seed, stream,
+            )  # fmt: skip
             if not math.isfinite(loss):
                 raise self._diverged(epoch, first, f"the loss became {loss}")
             # A stretch is shorter where another thread waits for the model.

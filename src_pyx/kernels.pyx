@@ -78,6 +78,7 @@ include "kernels/tiled.pxi"
 include "kernels/elementwise.pxi"
 include "kernels/merging.pxi"
 include "kernels/rows.pxi"
+include "kernels/batch_norm.pxi"
 include "kernels/softmax.pxi"
 include "kernels/sparsemax.pxi"
 include "kernels/row_activations.pxi"
@@ -87,25 +88,28 @@ include "kernels/metrics.pxi"
 include "kernels/updates.pxi"
 include "kernels/peak.pxi"
 
-cdef OpKind[14] OPS = [
+cdef OpKind[15] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
-           dense_op_backward, dense_op_gradient),
+           dense_op_backward, dense_op_gradient, NULL, NULL, NULL),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
-           activation_op_backward, NULL),
-    OpKind("softmax", softmax_op_measure, NULL, softmax_op_forward, NULL, softmax_op_backward, NULL),
+           activation_op_backward, NULL, NULL, NULL, NULL),
+    OpKind("softmax", softmax_op_measure, NULL, softmax_op_forward, NULL, softmax_op_backward, NULL, NULL, NULL, NULL),
     OpKind("log_softmax", softmax_op_measure, NULL, log_softmax_op_forward, NULL, log_softmax_op_backward,
-           NULL),
-    OpKind("add", add_op_measure, NULL, add_op_forward, NULL, add_op_backward, NULL),
-    OpKind("subtract", subtract_op_measure, NULL, subtract_op_forward, NULL, subtract_op_backward, NULL),
-    OpKind("average", average_op_measure, NULL, average_op_forward, NULL, average_op_backward, NULL),
-    OpKind("multiply", merge_op_measure, NULL, multiply_op_forward, NULL, multiply_op_backward, NULL),
-    OpKind("maximum", merge_op_measure, NULL, maximum_op_forward, NULL, maximum_op_backward, NULL),
-    OpKind("minimum", merge_op_measure, NULL, minimum_op_forward, NULL, minimum_op_backward, NULL),
+           NULL, NULL, NULL, NULL),
+    OpKind("add", add_op_measure, NULL, add_op_forward, NULL, add_op_backward, NULL, NULL, NULL, NULL),
+    OpKind("subtract", subtract_op_measure, NULL, subtract_op_forward, NULL, subtract_op_backward, NULL, NULL, NULL, NULL),
+    OpKind("average", average_op_measure, NULL, average_op_forward, NULL, average_op_backward, NULL, NULL, NULL, NULL),
+    OpKind("multiply", merge_op_measure, NULL, multiply_op_forward, NULL, multiply_op_backward, NULL, NULL, NULL, NULL),
+    OpKind("maximum", merge_op_measure, NULL, maximum_op_forward, NULL, maximum_op_backward, NULL, NULL, NULL, NULL),
+    OpKind("minimum", merge_op_measure, NULL, minimum_op_forward, NULL, minimum_op_backward, NULL, NULL, NULL, NULL),
     OpKind("concatenate", concatenate_op_measure, NULL, concatenate_op_forward, NULL, concatenate_op_backward,
-           NULL),
-    OpKind("softmin", softmax_op_measure, NULL, softmin_op_forward, NULL, softmin_op_backward, NULL),
-    OpKind("sparsemax", sparsemax_op_measure, NULL, sparsemax_op_forward, NULL, sparsemax_op_backward, NULL),
-    OpKind(NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+           NULL, NULL, NULL, NULL),
+    OpKind("softmin", softmax_op_measure, NULL, softmin_op_forward, NULL, softmin_op_backward, NULL, NULL, NULL, NULL),
+    OpKind("sparsemax", sparsemax_op_measure, NULL, sparsemax_op_forward, NULL, sparsemax_op_backward, NULL, NULL, NULL, NULL),
+    OpKind("batch_norm", batch_norm_op_measure, batch_norm_op_prepare, batch_norm_op_forward, NULL,
+           batch_norm_op_backward, batch_norm_op_gradient, batch_norm_op_x_columns, batch_norm_op_dz_columns,
+           batch_norm_op_settle),
+    OpKind(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
 ]
 
 cdef KernelTable TABLE

@@ -29,7 +29,7 @@ cdef class Layout:
     """
 
     cdef const KernelTable* table
-    cdef Address parameters, gradients
+    cdef Address parameters, gradients, states
     cdef bint trains
     cdef char* memory
     cdef readonly Py_ssize_t arena_bytes
@@ -46,20 +46,26 @@ cdef class Layout:
     cdef Py_ssize_t slice_rows          # the fewest of a slice
     cdef Feed* feeds
     cdef Op* ops                        # each member's, one after the other
+    cdef Pass* passes                   # each member's
     cdef Read* reads                    # likewise: those of the first op, then those of the second ...
     cdef Read** feed_reads              # likewise: each feed's first reader; NULL
     cdef Py_ssize_t* offsets            # where each op's parameters begin in the flat vector
     cdef Py_ssize_t* earlier_user       # of each op's parameters: the op before it that has the same; -1: none
     cdef bint* is_last_user             # whether no op after it has the same
+    cdef bint* is_trained               # whether they are to move
+    cdef readonly tuple trained         # likewise, as it came
+    cdef bint knows_all_rows            # whether some op must, in training
     cdef Py_ssize_t workspace_bytes     # of each member
     cdef char* workspaces
     cdef char* targets                  # gathered rows of y
-    cdef double* values                 # the loss of each row
+    cdef double* values                 # the loss of each line that is one target
+    cdef Py_ssize_t loss_lines          # how many of them a row of the output has
     cdef char* slice_gradients          # of each slice
     cdef char* chunks                   # for each member, or for all, the excess and one chunk of a Total
 
-    cdef build(self, specs, inputs, bint input_gradient, bint kept):
+    cdef build(self, specs, inputs, tuple trained, bint input_gradient, bint kept):
         """All but the arena; raises ValueError where things do not add up."""
+        cdef const OpKind* kind
         self.n_feeds, self.n_ops = len(inputs), len(specs)
         if self.n_feeds < 1 or self.n_ops < 1:
             raise ValueError(f"specs: got {self.n_ops} ops and {self.n_feeds} inputs, expected some of both")
@@ -69,10 +75,17 @@ cdef class Layout:
         self.offsets = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
         self.earlier_user = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
         self.is_last_user = <bint*>room_for(self.n_ops, sizeof(bint))
+        self.is_trained = <bint*>room_for(self.n_ops, sizeof(bint))
+        self.trained = trained
+        for i, spec in enumerate(specs):
+            kind = <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
+            self.knows_all_rows = self.knows_all_rows or (self.trains and kind.x_columns != NULL)
+            self.is_trained[i] = self.trains and bool(spec.variables) and self.may_move(i)
         self.weigh(specs, inputs)
         self.divide(kept)
         self.ops = <Op*>room_for(self.members * self.n_ops, sizeof(Op))
         self.reads = <Read*>room_for(self.members * self.n_reads, sizeof(Read))
+        self.passes = <Pass*>room_for(self.members, sizeof(Pass))
         self.feed_reads = <Read**>room_for(self.members * self.n_feeds, sizeof(Read*))
         self.describe(specs, input_gradient)
         self.measure()
@@ -81,6 +94,8 @@ cdef class Layout:
                 raise ValueError(f"specs: got {spec}, expected sizes that suit its kind")
             if self.ops[i].parameter_reals != sum(spec.variables):
                 raise ValueError(f"specs: got {spec}, expected {self.ops[i].parameter_reals} parameters")
+            if self.ops[i].state_reals != spec.states:
+                raise ValueError(f"specs: got {spec}, expected {self.ops[i].state_reals} numbers of state")
         self.arena_bytes = <Py_ssize_t>(<uintptr_t>self.place(NULL))
 
     def __dealloc__(self):
@@ -88,9 +103,11 @@ cdef class Layout:
         free(self.ops)
         free(self.reads)
         free(self.feed_reads)
+        free(self.passes)
         free(self.offsets)
         free(self.earlier_user)
         free(self.is_last_user)
+        free(self.is_trained)
         free(self.memory)
 
     cdef weigh(self, specs, inputs):
@@ -107,6 +124,9 @@ cdef class Layout:
             if widths[spec.reads[0]] % spec.lines:
                 raise ValueError(f"specs: got {spec}, expected lines that {widths[spec.reads[0]]} inputs make up")
             self.offsets[i] = spec.offset
+            expect("states", self.states, (spec.state_offset + spec.states) * self.table.real_bytes)
+            if spec.states and self.states.at == NULL:
+                raise ValueError(f"states: got None, expected {spec.states} numbers for {spec}")
             end = spec.offset + sum(spec.variables)
             expect("parameters", self.parameters, end * self.table.real_bytes)
             expect("gradients", self.gradients, end * self.table.real_bytes)
@@ -116,6 +136,10 @@ cdef class Layout:
             raise ValueError(f"inputs: got {inputs}, expected widths of at least 1")
         self.find_users(specs)
         self.slice_rows = max(<Py_ssize_t>MIN_SLICE_ROWS, self.n_parameters // <Py_ssize_t>sum(widths))
+
+    cdef bint may_move(self, Py_ssize_t i):
+        """Whether op i is of a layer that is trained."""
+        return self.trained is None or i >= len(self.trained) or self.trained[i]
 
     cdef find_users(self, specs):
         """Who has the same parameters."""
@@ -127,7 +151,8 @@ cdef class Layout:
                 continue
             earlier = users.get(spec.offset)
             if earlier is not None:
-                if specs[earlier].variables != spec.variables or specs[earlier].kind != spec.kind:
+                if specs[earlier].variables != spec.variables or specs[earlier].kind != spec.kind or (
+                        self.is_trained[earlier] != self.is_trained[i]):
                     raise ValueError(f"specs: got {spec}, expected parameters of its own or those of "
                                      f"{specs[earlier]}")
                 self.earlier_user[i] = earlier
@@ -138,7 +163,7 @@ cdef class Layout:
         """How many threads can be of use, and the rows that each has in the arena."""
         self.members = <int>max(1, min(self.threads, <Py_ssize_t>MAX_MEMBERS))
         self.slices = 1
-        if kept:
+        if kept or self.knows_all_rows:
             self.room = self.rows
         elif not self.trains:
             self.room = min(self.rows, <Py_ssize_t>CHUNK_ROWS)
@@ -153,7 +178,7 @@ cdef class Layout:
     @cython.final
     cdef Py_ssize_t slices_of(self, Py_ssize_t rows) noexcept nogil:
         """Into how many slices a batch is cut: 1 (whole) unless activations outweigh the gradients."""
-        if rows < 2 * self.slice_rows or self.n_parameters > SLICED_PARAMETERS:
+        if self.knows_all_rows or rows < 2 * self.slice_rows or self.n_parameters > SLICED_PARAMETERS:
             return 1
         return min(rows // self.slice_rows, <Py_ssize_t>MAX_SLICES)
 
@@ -171,6 +196,14 @@ cdef class Layout:
             op.to_dz = kind.to_dz
             op.backward = kind.backward
             op.gradient = kind.gradient
+            op.x_columns = kind.x_columns
+            op.dz_columns = kind.dz_columns
+            op.settle = kind.settle
+            op.is_trained = self.may_move(i)
+            if spec.states:
+                op.state = self.states.at + <Py_ssize_t>spec.state_offset * self.table.real_bytes
+            op.number = i
+            op.drawn = self.passes
             op.lines = spec.lines
             op.outputs = spec.outputs
             op.n_variables = copy_sizes(op.variables, OP_VARIABLES, spec, spec.variables)
@@ -181,7 +214,6 @@ cdef class Layout:
                                                     spec.activation.name)
             copy_numbers(op.activation_options, OPTION_NUMBERS, spec.activation.name, spec.activation.options)
             op.parameters = self.parameters.at + self.offsets[i] * self.table.real_bytes
-            op.trains = self.trains
             if self.trains:
                 op.gradients = self.gradients.at + self.offsets[i] * self.table.real_bytes
             op.n_reads, op.reads = len(spec.reads), read
@@ -216,7 +248,8 @@ cdef class Layout:
                 latest[number] = read - self.reads
                 op.wants_dx = op.wants_dx or read.is_wanted
                 read += 1
-            wanted.append(self.trains and (bool(spec.variables) or op.wants_dx))
+            op.trains = self.is_trained[i] or op.wants_dx
+            wanted.append(op.trains)
 
     cdef void measure(self) noexcept nogil:
         """What each op wants, once more where the members' rows must begin further apart for that."""
@@ -260,7 +293,7 @@ cdef class Layout:
             if self.feed_reads[i] != NULL and self.feed_reads[i].is_wanted:
                 self.feeds[i].dx = take(&at, row_bytes * self.feeds[i].width)
         self.targets = take(&at, row_bytes * width_of(&self.ops[self.n_ops - 1]))
-        self.values = <double*>take(&at, self.capacity * sizeof(double))
+        self.values = <double*>take(&at, self.capacity * self.loss_lines * sizeof(double))
         if self.slices > 1:
             self.slice_gradients = take(&at, self.slices * self.n_parameters * bytes)
         if self.adds_up():
@@ -272,11 +305,12 @@ cdef class Layout:
             op.y = take(&at, row_bytes * width_of(op))
             op.prepared = take(&at, op.prepared_reals * bytes)
             op.workspace = self.workspaces
-            if self.trains:
-                if op.wants_dx or op.n_variables > 0:
-                    op.dy = take(&at, row_bytes * width_of(op))
+            if op.trains:
+                op.dy = take(&at, row_bytes * width_of(op))
                 op.saved = take(&at, row_bytes * op.saved_per_row)
                 op.scratch = take(&at, op.scratch_reals * bytes)
+            if self.trains:
+                op.batch = take(&at, op.batch_reals * bytes)
             for k in range(op.n_reads):
                 read = &op.reads[k]
                 if read.maker != NULL:
@@ -310,6 +344,7 @@ cdef class Layout:
         memcpy(reads, self.reads, self.n_reads * sizeof(Read))
         for i in range(self.n_ops):
             ops[i].reads = reads + (self.ops[i].reads - self.reads)
+            ops[i].drawn = self.passes + member
             ops[i].workspace = self.workspaces + member * self.workspace_bytes
         for i in range(self.n_reads):
             if reads[i].maker != NULL:
@@ -326,7 +361,7 @@ cdef class Layout:
         if not self.trains:
             return False
         for i in range(self.n_ops):
-            if self.earlier_user[i] >= 0:
+            if self.earlier_user[i] >= 0 and self.is_trained[i]:
                 return True
         if self.slices > 1:
             return (self.rows + self.slices - 1) // self.slices > self.room

@@ -4,6 +4,8 @@ Every array is given as a ``void*`` to contiguous reals of the table's dtype, so
 which never does arithmetic on them, is written once for all dtypes.
 """
 
+from libc.stdint cimport uint64_t
+
 cdef enum:
     OPTION_NUMBERS = 2       # that an activation, a loss or a metric may have
     OP_VARIABLES = 8         # that an op may have, ...
@@ -28,6 +30,11 @@ ctypedef void (*op_rows)(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcep
 ctypedef void (*op_gradient)(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
                              Py_ssize_t end_piece) noexcept nogil
 
+# For ops that must know all rows of a batch in training, NULL for all others. What [0, rows) of x say of columns
+# [begin, end), before forward; what those of dz do, before backward; both for op.batch, one chain over the rows
+# in order. settle moves the state by that once a step is accepted (there rows is 0).
+ctypedef void (*op_columns)(const Op* op, Py_ssize_t rows, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
+
 
 # One value that an op reads. Where a value has several readers each leaves its part of the gradient in a place of
 # its own; the first of them, whose backward runs last, has the maker's dy for it and adds the others' parts.
@@ -45,6 +52,14 @@ cdef struct Read:
     Py_ssize_t place_in_dy
 
 
+# Where the random numbers of one pass over the data come from (see philox.pxd): those of an op are a function of
+# the seed, of stream + its number and of a row's place in the pass, the same whoever asks, and as often as one likes.
+cdef struct Pass:
+    uint64_t seed
+    uint64_t stream          # 0: none, which is how ops act in inference
+    Py_ssize_t first         # place in the pass of the row that stands first in the arena
+
+
 # Several threads run the functions of one op at once, on other rows, which begin at a multiple of row_step,
 # or on other pieces of the parameters. Each has an Op of its own, whose addresses are those of the others
 # but for x, which may lie in the caller's data, for gradients and for workspace.
@@ -57,18 +72,24 @@ cdef struct Op:
     Read* reads
     void* y
     void* dy                 # from `to_dz` on it holds dz
+    const Pass* drawn        # of the pass that is going on; each thread has its own
+    Py_ssize_t number        # of the op in its network
     # The op's own part of the flat vectors; its layout is the op's business.
     const void* parameters
     void* gradients
+    void* state              # what an op remembers between steps; of one step where `settle` moves it
     # What `measure` asked for.
     void* prepared           # prepared_reals: what `prepare` made
     void* saved              # rows x saved_per_row reals: `forward` writes, `backward` reads; NULL in inference
     void* scratch            # scratch_reals that live from `to_dz` to `gradient`; NULL in inference
+    void* batch              # batch_reals: what `x_columns` and `dz_columns` found; NULL in inference
     void* workspace          # workspace_reals that no other thread has and no call finds as it left them
     Py_ssize_t prepared_reals
     Py_ssize_t saved_per_row
     Py_ssize_t scratch_reals
+    Py_ssize_t batch_reals
     Py_ssize_t workspace_reals
+    Py_ssize_t state_reals       # how many the op has
     Py_ssize_t row_step
     Py_ssize_t parameter_reals   # how many the op has; -1: its sizes or variables do not suit it
     Py_ssize_t pieces            # the parameters come in pieces that can be worked on apart ...
@@ -80,6 +101,7 @@ cdef struct Op:
     Py_ssize_t sizes[OP_SIZES]
     double options[OP_OPTIONS]
     Py_ssize_t rows          # that the arena has room for
+    bint is_trained          # whether its layer is: one that is not acts as in inference
     bint trains              # whether backward and gradient follow forward
     bint wants_dx            # of one of its reads at least: without it there is no backward
     int matmul_parts         # bfloat16 parts that products may split float32 into; 0: none
@@ -91,6 +113,9 @@ cdef struct Op:
     op_rows to_dz
     op_rows backward
     op_gradient gradient
+    op_columns x_columns
+    op_columns dz_columns
+    op_columns settle
 
 
 # y holds z on entry and the activation's value on return; slope (may be NULL) its derivative at z.
@@ -165,6 +190,9 @@ cdef struct OpKind:
     op_rows to_dz
     op_rows backward
     op_gradient gradient
+    op_columns x_columns
+    op_columns dz_columns
+    op_columns settle
 
 
 # Each list ends with an entry whose name is NULL.

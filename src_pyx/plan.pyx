@@ -32,8 +32,8 @@ from numpy import empty, ndarray
 from fastweights._core.arrays import taken
 
 from ops cimport (
-    Activation, KernelTable, Loss, METRIC_STATE, Metric, OP_OPTIONS, OP_SIZES, OP_VARIABLES, OPTION_NUMBERS, Op,
-    OpKind, Read, Update,
+    Activation, KernelTable, Loss, METRIC_STATE, Metric, OP_OPTIONS, OP_SIZES, OP_VARIABLES, OPTION_NUMBERS, Op, op_columns,
+    OpKind, Pass, Read, Update,
 )
 
 cdef extern from *:
@@ -69,6 +69,8 @@ cdef enum:
     GROUP_PARAMETERS = 32768
     # The members' rows begin at multiples of this, whole register tiles, or of an op's row_step.
     ROW_STEP = 8
+    # Columns of a cache line: members that share columns write to lines of their own.
+    LINE_REALS = 16
     # Of an optimizer.
     UPDATE_NUMBERS = 8
 
@@ -108,26 +110,39 @@ cdef class Plan(Runner):
         Into how many bfloat16 parts matrix products may split float32, up to 3; 0: not at all.
     only_measured : bool
         Whether `arena_bytes` is all that is wanted: then nothing is allocated, and nothing runs.
+    trained : tuple of bool, optional
+        Whether the parameters of the first ops are to move; those of all others do.
+    states : buffer, optional
+        The flat vector of what ops remember.
+    loss_lines : int
+        Into how many lines loss and metrics cut a row of the output, each with a target of its own; the
+        row's loss is their mean.
     """
 
     cdef readonly Py_ssize_t kept_rows  # that `forward` left in the arena for `backward` ...
-    cdef uint64_t kept_weights          # ... and a digest of the parameters that it had
+    cdef uint64_t kept_weights          # ... a digest of the parameters that it had ...
+    cdef uint64_t kept_seed, kept_stream    # ... and the random numbers
 
     def __cinit__(self, table, specs, inputs, parameters, gradients, ModelLock lock not None, Py_ssize_t rows,
                   budget, bint input_gradient=False, bint kept=False, int matmul_parts=0,
-                  bint only_measured=False):
+                  bint only_measured=False, Py_ssize_t loss_lines=1, tuple trained=None, states=None):
         self.table = table_of(table)
         self.parameters = Address(parameters, True)
         self.gradients = Address(gradients, True)
+        self.states = Address(states, True)
         self.trains = gradients is not None
         self.lock = lock
         self.rows = rows
         self.threads, cpus, self.grain = budget
         self.allowed[0] = self.threads
         self.matmul_parts = matmul_parts if self.table.has_tiles else 0
-        self.build(specs, inputs, input_gradient, kept)
+        self.loss_lines = loss_lines
+        self.build(specs, inputs, trained, input_gradient, kept)
         self.n_loss_ops = self.n_ops
+        if loss_lines < 1 or self.output_width() % loss_lines:
+            raise ValueError(f"loss_lines: got {loss_lines}, expected what {self.output_width()} outputs make up")
         if not only_measured:
+            self.forget_gradients()
             self.lay_out()
             recruit(self.members, cpus)
 
@@ -162,6 +177,18 @@ cdef class Plan(Runner):
         units = slices if slices > 1 else (rows + self.row_step - 1) // self.row_step
         return self.team_for(3.0 * rows * self.work_per_row, units, threads)
 
+    cdef uint64_t digest(self):
+        """Another number for other parameters or another state, but for one case in 2^64."""
+        cdef uint64_t found = digest_of(self.parameters.at, self.parameters.view.len)
+        return found if self.states.at == NULL else found ^ 7 * digest_of(self.states.at, self.states.view.len)
+
+    cdef forget_gradients(self):
+        """Of parameters that stay as they are nobody makes a gradient: it is 0."""
+        cdef Py_ssize_t bytes = self.table.real_bytes, i
+        for i in range(self.n_ops):
+            if self.trains and not self.is_trained[i]:
+                memset(self.gradients.at + self.offsets[i] * bytes, 0, self.ops[i].parameter_reals * bytes)
+
     cdef Py_ssize_t output_width(self):
         """Reals of a row of the network's output."""
         return width_of(&self.ops[self.n_ops - 1])
@@ -177,7 +204,7 @@ cdef class Plan(Runner):
 
     def set_metrics(self, metrics):
         """(name, options) of each metric, which look at the network's last output."""
-        set_meter(&self.meter, self.table, metrics, self.output_width(),
+        set_meter(&self.meter, self.table, metrics, self.output_width() // self.loss_lines,
                   max(self.slices, <Py_ssize_t>self.members))
 
     def set_update(self, str name, state, options):
@@ -261,8 +288,10 @@ cdef class Plan(Runner):
         return 0
 
     def train(self, x, y, order, Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size, double seconds,
-              Tally tally=None):
+              Tally tally=None, uint64_t seed=0, uint64_t stream=0):
         """Trains on the batches from row `first` on, for about `seconds` or until row `last`.
+
+        The random numbers of the pass are those of this seed and stream; stream 0: there are none.
 
         Returns the first row not trained on and the loss of the last batch. A batch whose loss is not
         finite is not applied: the stretch ends before it. With a tally losses and metrics are added up.
@@ -276,6 +305,7 @@ cdef class Plan(Runner):
         memset(&job, 0, sizeof(job))
         job.x, job.y, job.order = data.at, labels.at, <const int64_t*>indices.at
         job.first, job.last, job.batch_size = first, last, batch_size
+        job.seed, job.stream = seed, stream
         job.sums = self.sums_of(tally)
         self.lock.enter()
         with nogil:
@@ -303,7 +333,7 @@ cdef class Plan(Runner):
                 raise ValueError("dx: got an array, expected None or a plan that makes it")
         return 0
 
-    def gradients_of(self, x, y, dx, Py_ssize_t rows):
+    def gradients_of(self, x, y, dx, Py_ssize_t rows, uint64_t seed=0, uint64_t stream=0):
         """Mean loss of these rows; gradients into the flat vector and, unless None, into dx.
 
         x and dx are arrays, or tuples of one for each input.
@@ -317,6 +347,7 @@ cdef class Plan(Runner):
             raise ValueError(f"rows: got {rows}, expected 1 to {self.rows}")
         memset(&job, 0, sizeof(job))
         job.x, job.y, job.dx, job.last = data.at, labels.at, <char**>input_gradients.at, rows
+        job.seed, job.stream = seed, stream
         self.lock.enter()
         with nogil:
             self.run(gradient_task, &job, self.most_for(rows))
@@ -329,13 +360,16 @@ cdef class Plan(Runner):
         """One step of the optimizer with the gradients that are there."""
         cdef double* numbers = <double*>self.update_options.at
         cdef fw_float_mode mode
+        cdef Py_ssize_t i
         self.lock.enter()
         with nogil:
             mode = fw_enter_float_mode()
             if self.update.advance != NULL:
                 self.update.advance(numbers)
-            self.update.apply(self.parameters.at, self.gradients.at, self.state.at, self.n_parameters, 0,
-                              self.n_parameters, numbers)
+            for i in range(self.n_ops):
+                if self.is_trained[i] and self.is_last_user[i]:
+                    self.update.apply(self.parameters.at, self.gradients.at, self.state.at, self.n_parameters,
+                                      self.offsets[i], self.offsets[i] + self.ops[i].parameter_reals, numbers)
             fw_leave_float_mode(mode)
             self.lock.leave()
 
@@ -392,7 +426,7 @@ cdef class Plan(Runner):
         self.infer_rows(&at, NOTHING, Address(out, True), 0, rows, 0.0, NULL)
         return out
 
-    def forward(self, x, out, Py_ssize_t rows):
+    def forward(self, x, out, Py_ssize_t rows, uint64_t seed=0, uint64_t stream=0):
         """The network's output for all rows, keeping what `backward` needs; x is copied."""
         cdef Arrays data = Arrays(x)
         cdef Address result = Address(out, True)
@@ -403,9 +437,11 @@ cdef class Plan(Runner):
             raise ValueError(f"rows: got {rows}, expected at most {self.rows}")
         memset(&job, 0, sizeof(job))
         job.x, job.out, job.last = data.at, result.at, rows
+        job.seed, job.stream = seed, stream
         self.kept_rows = 0
         self.run_locked(forward_task, &job, rows)
-        self.kept_weights = digest_of(self.parameters.at, self.parameters.view.len)
+        self.kept_weights = self.digest()
+        self.kept_seed, self.kept_stream = seed, stream
         self.kept_rows = rows
 
     def backward(self, dy, dx, Py_ssize_t rows):
@@ -419,7 +455,8 @@ cdef class Plan(Runner):
         self.expect_dx(input_gradients, rows)
         memset(&job, 0, sizeof(job))
         job.dy, job.dx, job.last = given.at, <char**>input_gradients.at, rows
-        if digest_of(self.parameters.at, self.parameters.view.len) != self.kept_weights:
+        job.seed, job.stream = self.kept_seed, self.kept_stream
+        if self.digest() != self.kept_weights:
             raise ValueError("backward: got weights that were changed since model.forward(x), expected "
                              "model.forward(x) again")
         self.run_locked(backward_task, &job, rows)

@@ -7,6 +7,8 @@ cdef struct Job:
     const char* dy               # the gradient that a kept batch starts from
     char* out                    # predictions, or NULL
     char** dx                    # each input's gradient, some of which may be NULL; or NULL
+    uint64_t seed                # of the pass over the data ...
+    uint64_t stream              # ... and its stream; 0: the ops act as in inference
     const int64_t* order         # rows in the order of training; NULL: as they are
     Py_ssize_t first
     Py_ssize_t last
@@ -48,8 +50,13 @@ cdef class Runner(Layout):
             return min(rows, <Py_ssize_t>CHUNK_ROWS)
         slices = self.slices_of(rows)
         if slices == 1:
-            return min(rows, <Py_ssize_t>WHOLE_ROWS)
+            return self.whole_rows(rows)
         return min((rows + slices - 1) // slices, <Py_ssize_t>CHUNK_ROWS)
+
+    cdef Py_ssize_t whole_rows(self, Py_ssize_t rows) noexcept nogil:
+        """Of so many rows of a whole batch, those that go through at a time."""
+        # Never more, though there may be room: some kernels' sums depend on where chunks begin.
+        return rows if self.knows_all_rows else min(rows, min(self.capacity, <Py_ssize_t>WHOLE_ROWS))
 
     cdef int team_for(self, double work, Py_ssize_t units, int threads) noexcept nogil:
         """Members that `work` multiply-adds in so many units repay, of `threads` that are allowed."""
@@ -95,6 +102,7 @@ cdef class Runner(Layout):
         """Rows [first, ...) of the data, in training in its order, become rows [begin, end) of the arena."""
         cdef const Job* job = &self.job
         cdef Py_ssize_t bytes = self.table.real_bytes, row_bytes, i
+        self.passes[member] = Pass(job.seed, job.stream, first - begin)
         for i in range(self.n_feeds):
             row_bytes = self.feeds[i].width * bytes
             if job.order == NULL:
@@ -125,15 +133,19 @@ cdef class Runner(Layout):
 
     cdef void measure_loss(self, Op* ops, Py_ssize_t begin, Py_ssize_t end, double scale,
                            bint with_gradient) noexcept nogil:
-        """The loss of each row and, times scale, its gradient by what backward starts from."""
+        """The loss of each line and, times scale, its gradient by what backward starts from."""
         cdef Op* op = &ops[self.n_loss_ops - 1]
-        cdef Py_ssize_t row_bytes = width_of(op) * self.table.real_bytes
+        cdef Py_ssize_t row_bytes = width_of(op) * self.table.real_bytes, lines = self.loss_lines
         cdef char* dy = <char*>op.dy + begin * row_bytes if with_gradient and op.dy != NULL else NULL
-        self.loss.compute(self.values + begin, dy, <char*>op.y + begin * row_bytes,
-                          self.targets + begin * self.target_bytes, end - begin, width_of(op),
-                          self.loss_options, scale)
+        self.loss.compute(self.values + begin * lines, dy, <char*>op.y + begin * row_bytes,
+                          self.targets + begin * self.target_bytes, (end - begin) * lines,
+                          width_of(op) // lines, self.loss_options, scale / lines)
         if dy != NULL and op.to_dz != NULL:
             op.to_dz(op, begin, end)
+
+    cdef double loss_of(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """The sum of these rows' losses, each the mean over its lines."""
+        return sum_of(self.values + begin * self.loss_lines, (end - begin) * self.loss_lines) / self.loss_lines
 
     cdef void run_backward(self, Op* ops, Py_ssize_t i, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         if ops[i].wants_dx:
@@ -144,7 +156,55 @@ cdef class Runner(Layout):
         if self.meter.count > 0 and self.job.sums != NULL:
             self.run_forward(ops, self.n_loss_ops, self.n_ops, begin, end)
             add_rows(&self.meter, state, <char*>last.y + begin * width_of(last) * self.table.real_bytes,
-                     self.targets + begin * self.target_bytes, end - begin)
+                     self.targets + begin * self.target_bytes, (end - begin) * self.loss_lines)
+
+    # ---- ops that must know all rows ---------------------------------------------------------------
+
+    cdef bint looks_at_batch(self, const Op* op) noexcept nogil:
+        return op.x_columns != NULL and op.is_trained and op.drawn.stream != 0
+
+    cdef Py_ssize_t share_of_columns(self, const Op* op, int member, int members) noexcept nogil:
+        """Where the columns of a member begin, with a cache line."""
+        return op.outputs if member == members else op.outputs * member // members // LINE_REALS * LINE_REALS
+
+    cdef void run_columns(self, op_columns function, const Op* op, Py_ssize_t rows, int member,
+                          Team* team) noexcept nogil:
+        """This member's columns, once all members have come so far; all go on together."""
+        cdef Py_ssize_t begin = self.share_of_columns(op, member, team.members)
+        cdef Py_ssize_t end = self.share_of_columns(op, member + 1, team.members)
+        meet(team)
+        if begin < end:
+            function(op, rows, begin, end)
+        meet(team)
+
+    cdef void run_stages(self, Op* ops, int member, Team* team, Py_ssize_t end_op, Py_ssize_t rows,
+                         Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """Forward through ops, some of which look at all rows first."""
+        cdef Py_ssize_t i
+        for i in range(end_op):
+            if self.looks_at_batch(&ops[i]):
+                self.run_columns(ops[i].x_columns, &ops[i], rows, member, team)
+            if begin < end:
+                ops[i].forward(&ops[i], begin, end)
+
+    cdef void run_stages_back(self, Op* ops, int member, Team* team, Py_ssize_t end_op, Py_ssize_t rows,
+                              Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        cdef Py_ssize_t i
+        for i in range(end_op - 1, -1, -1):
+            if self.looks_at_batch(&ops[i]) and ops[i].trains:
+                self.run_columns(ops[i].dz_columns, &ops[i], rows, member, team)
+            if begin < end:
+                self.run_backward(ops, i, begin, end)
+
+    cdef void settle(self, Op* ops, int member, Team* team) noexcept nogil:
+        """Moves the state of ops by what they found in the batch."""
+        cdef Py_ssize_t i, begin, end
+        for i in range(self.n_ops):
+            if self.looks_at_batch(&ops[i]):
+                begin = self.share_of_columns(&ops[i], member, team.members)
+                end = self.share_of_columns(&ops[i], member + 1, team.members)
+                if begin < end:
+                    ops[i].settle(&ops[i], 0, begin, end)
 
     # ---- one batch ---------------------------------------------------------------------------------
 
@@ -169,12 +229,17 @@ cdef class Runner(Layout):
         cdef Total sums = self.total_of(self.gradients.at, 0)
         cdef double total = 0.0
         while True:
-            # Never more, though there may be room: some kernels' sums depend on where chunks begin.
-            chunk = min(rows - done, min(self.capacity, <Py_ssize_t>WHOLE_ROWS))
+            chunk = self.whole_rows(rows - done)
             begin = self.share_of(chunk, member, team.members)
             end = self.share_of(chunk, member + 1, team.members)
             self.load(member, first + done + begin, begin, end)
-            if begin < end:
+            if self.knows_all_rows:
+                self.run_stages(ops, member, team, self.n_loss_ops, chunk, begin, end)
+                if begin < end:
+                    self.measure_loss(ops, begin, end, 1.0 / rows, True)
+                self.run_stages_back(ops, member, team, self.n_loss_ops, chunk, begin, end)
+                self.give_dx(first + done + begin, begin, end)
+            elif begin < end:
                 self.run_forward(ops, 0, self.n_loss_ops, begin, end)
                 self.measure_loss(ops, begin, end, 1.0 / rows, True)
                 for i in range(self.n_loss_ops - 1, -1, -1):
@@ -185,7 +250,7 @@ cdef class Runner(Layout):
             meet(team)
             if self.is_interrupted():
                 return 0.0
-            total += sum_of(self.values, chunk)
+            total += self.loss_of(0, chunk)
             if member == 0 and self.job.sums != NULL:
                 self.measure_metrics(ops, self.job.sums.metrics, 0, chunk)
             done += chunk
@@ -194,7 +259,7 @@ cdef class Runner(Layout):
                 return total / rows
             for i in range(self.n_loss_ops):
                 own = self.pieces_of(i, member, team)
-                if own.begin < own.end:
+                if own.begin < own.end and self.is_trained[i]:
                     self.add_gradient(&ops[i], i, &sums, 0, chunk, own, done == chunk, False)
             meet(team)
 
@@ -227,11 +292,11 @@ cdef class Runner(Layout):
             self.load(member, first + done, begin, end)
             self.run_forward(ops, 0, self.n_loss_ops, begin, end)
             self.measure_loss(ops, begin, end, 1.0 / rows, True)
-            total += sum_of(self.values + begin, end - begin)
+            total += self.loss_of(begin, end)
             self.measure_metrics(ops, part_of(&self.meter, part), begin, end)
             for i in range(self.n_loss_ops - 1, -1, -1):
                 self.run_backward(ops, i, begin, end)
-                if ops[i].pieces > 0:
+                if self.is_trained[i]:
                     self.add_gradient(&ops[i], i, &sums, begin, end, Pieces(0, ops[i].pieces), is_first, is_last)
             self.give_dx(first + done, begin, end)
             is_first = False
@@ -305,7 +370,7 @@ cdef class Runner(Layout):
         cdef Total sums = self.total_of(self.gradients.at, 0)
         cdef Py_ssize_t slices = self.slices_of(rows), i, user, done, upto
         for i in range(self.n_ops):
-            if not self.is_last_user[i]:
+            if not self.is_last_user[i] or not self.is_trained[i]:
                 continue
             op = &ops[i]
             own = self.pieces_of(i, member, team)
@@ -346,7 +411,7 @@ cdef class Runner(Layout):
         for i in range(self.n_ops):
             op = &self.ops[member * self.n_ops + i]
             own = self.pieces_of(i, member, team)
-            if op.prepare != NULL and own.begin < own.end:
+            if op.prepare != NULL and (own.begin < own.end or (op.pieces == 0 and member == 0)):
                 op.prepare(op, rows, own.begin, own.end)
         meet(team)
 
@@ -379,6 +444,8 @@ cdef class Runner(Layout):
             last = job.stop or first == job.last
             if self.update.advance != NULL:
                 self.update.advance(numbers)
+            if self.knows_all_rows:
+                self.settle(self.ops + member * self.n_ops, member, team)
             self.renew(member, team, rows, left, numbers, not last)
             if member == 0 and job.sums != NULL:
                 job.sums.loss += loss * rows
@@ -423,7 +490,7 @@ cdef class Runner(Layout):
                 self.measure_metrics(ops, part_of(&self.meter, member), begin, begin + rows)
                 wait_until(&job.merged[0], chunk, team.spins)
                 if job.sums != NULL:
-                    job.sums.loss += sum_of(self.values + begin, rows)
+                    job.sums.loss += self.loss_of(begin, begin + rows)
                     job.sums.rows += rows
                     merge_part(&self.meter, job.sums.metrics, member)
                 fw_add(&job.merged[0], 1)
@@ -445,6 +512,11 @@ cdef class Runner(Layout):
             memcpy(self.feeds[i].rows + begin * row_bytes, self.job.x[i] + begin * row_bytes,
                    (end - begin) * row_bytes)
             self.give_x(member, i, self.feeds[i].rows)
+        self.passes[member] = Pass(self.job.seed, self.job.stream, 0)
+        if self.knows_all_rows:
+            self.run_stages(ops, member, team, self.n_ops, rows, begin, end)
+            self.settle(ops, member, team)
+            begin = end
         while begin < end and not self.is_interrupted():
             upto = min(end, begin + LOOK_ROWS)
             self.run_forward(ops, 0, self.n_ops, begin, upto)
@@ -462,7 +534,14 @@ cdef class Runner(Layout):
         cdef Py_ssize_t end = self.share_of(rows, member + 1, team.members)
         for i in range(self.n_feeds):
             self.give_x(member, i, self.feeds[i].rows)
+        self.passes[member] = Pass(self.job.seed, self.job.stream, 0)
         memcpy(<char*>final.dy + begin * dy_bytes, self.job.dy + begin * dy_bytes, (end - begin) * dy_bytes)
+        if self.knows_all_rows:
+            if begin < end and final.to_dz != NULL:
+                final.to_dz(final, begin, end)
+            self.run_stages_back(ops, member, team, self.n_ops, rows, begin, end)
+            self.give_dx(begin, begin, end)
+            begin = end
         while begin < end and not self.is_interrupted():
             upto = min(end, begin + LOOK_ROWS)
             if final.to_dz != NULL:

@@ -51,6 +51,10 @@ OBJECTS = {
 
 #: What may be set, and values that it takes.
 SETTABLE = {
+    **{
+        (kind, "trainable"): (True, False)
+        for kind in ("model", "unbuilt model", "layer", "layer not built", "Flatten", "Activation")
+    },
     ("model", "stop_training"): (True, False),
     ("model", "matmul_precision"): ("high", "medium", None),
     ("unbuilt model", "stop_training"): (True, False),
@@ -161,8 +165,6 @@ def test_operations_in_place_are_taken():
 @pytest.mark.parametrize(
     ("set_it", "words"),
     [
-        (lambda: setattr(model().layers[0], "trainable", False), "there is no freezing yet"),
-        (lambda: setattr(model(), "trainable", False), "there is no freezing yet"),
         (lambda: setattr(model().optimizer, "lr", 0), "the step size is learning_rate"),
         (lambda: setattr(optimizers.Adam(), "clipnorm", 1), "no clipping of gradients yet"),
         (lambda: setattr(layers.Dense(2), "kernel", 1), "kernel_initializer says how it starts"),

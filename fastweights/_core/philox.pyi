@@ -3,7 +3,8 @@ import numpy as np
 MAX_SEED: int
 STREAM_INIT: int
 STREAM_SHUFFLE: int
-STREAM_DROPOUT: int
+STREAM_PASS: int
+PASS_OPS: int
 STREAM_SPLIT: int
 
 def block(seed: int, stream: int, counter: int) -> tuple[int, int, int, int]: ...

@@ -26,6 +26,7 @@ class Plan:
     arena_bytes: int
     rows: int
     members: int
+    trained: tuple[bool, ...] | None
     kept_rows: int
     def __init__(
         self,
@@ -41,6 +42,9 @@ class Plan:
         kept: bool = False,
         matmul_parts: int = 0,
         only_measured: bool = False,
+        loss_lines: int = 1,
+        trained: tuple[bool, ...] | None = None,
+        states: np.ndarray | None = None,
     ) -> None: ...
     def grant(self, rows: int, matmul_parts: int, threads: int) -> bool: ...
     def needs_no_grant(self, rows: int, matmul_parts: int) -> bool: ...
@@ -61,8 +65,18 @@ class Plan:
         batch_size: int,
         seconds: float,
         tally: Tally | None = None,
+        seed: int = 0,
+        stream: int = 0,
     ) -> tuple[int, float]: ...
-    def gradients_of(self, x: Arrays, y: np.ndarray, dx: Arrays | None, rows: int) -> float: ...
+    def gradients_of(
+        self,
+        x: Arrays,
+        y: np.ndarray,
+        dx: Arrays | None,
+        rows: int,
+        seed: int = 0,
+        stream: int = 0,
+    ) -> float: ...
     def apply_update(self) -> None: ...
     def infer(
         self,
@@ -75,7 +89,9 @@ class Plan:
         tally: Tally | None = None,
     ) -> int: ...
     def answer(self, x: object, matmul_parts: int) -> np.ndarray | None: ...
-    def forward(self, x: Arrays, out: np.ndarray, rows: int) -> None: ...
+    def forward(
+        self, x: Arrays, out: np.ndarray, rows: int, seed: int = 0, stream: int = 0
+    ) -> None: ...
     def backward(self, dy: np.ndarray, dx: Arrays, rows: int) -> None: ...
 
 def update_slots(table: object, name: str) -> int: ...

@@ -54,9 +54,15 @@ class _Making(_Sealing, type):
     """Takes what every layer takes beside its own arguments."""
 
     def __call__(
-        cls, *args: Any, input_shape: Any = None, input_dim: int | None = None, **kwargs: Any
+        cls,
+        *args: Any,
+        input_shape: Any = None,
+        input_dim: int | None = None,
+        trainable: bool = True,
+        **kwargs: Any,
     ) -> Any:
         made = super().__call__(*args, **kwargs)
+        made.trainable = trainable
         if input_dim is not None:
             if input_shape is not None:
                 got = "an input_shape beside it"
@@ -70,7 +76,8 @@ class _Making(_Sealing, type):
 class Layer(Sealed, metaclass=_Making):
     """Base of all layers.
 
-    The first layer of a Sequential may say what it reads: every layer takes an `input_shape`.
+    Every layer takes `trainable`, whether training moves its weights, and the first layer of a
+    Sequential may say by `input_shape` what it reads.
 
     A subclass describes itself by three methods: `variables`, `ops` and `config`.
     Once its model is built, each variable is an attribute of the layer: a view of the model's flat
@@ -87,11 +94,27 @@ class Layer(Sealed, metaclass=_Making):
         self._input_row: Shape | None = None
         #: What calls of this layer made.
         self._made: tuple[Tensor, ...] = ()
+        self._trainable = True
 
     @property
     def name(self) -> str | None:
         """Name in the model; None until a model gives the layer one."""
         return self._name
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training moves the layer's weights; may be set, and counts from the next epoch.
+
+        A layer whose weights stay costs no gradient and no step, and below the lowest one whose
+        weights move there is no backward pass. Gradients by weights that stay are 0.
+        """
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, trainable: bool) -> None:
+        self._trainable = _check.flag("trainable", trainable)
+        if self._built is not None:
+            self._built.note_trained()
 
     @property
     def weights(self) -> Mapping[str, np.ndarray]:
@@ -102,6 +125,10 @@ class Layer(Sealed, metaclass=_Making):
 
     def variables(self, *input_shapes: Any) -> list[Variable]:
         """The layer's arrays of parameters, in the order in which they lie in the flat vector."""
+        return []
+
+    def states(self, *input_shapes: Any) -> list[Variable]:
+        """The layer's arrays that no optimizer moves: what it remembers between steps."""
         return []
 
     def ops(self, *values: Any) -> Value:

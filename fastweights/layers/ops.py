@@ -27,7 +27,9 @@ class Op:
     outputs : int
         Reals of a line of the result.
     variables : tuple of str
-        Those of the layer's variables that the op works with, which follow each other.
+        Those of the layer's variables that the op works with, which follow each other ...
+    states : tuple of str
+        ... and those of what it remembers between steps.
     sizes : tuple of int
         What else the kernels must know ...
     options : tuple of float
@@ -37,7 +39,8 @@ class Op:
     """
 
     __slots__ = (
-        "activation", "kind", "lines", "options", "outputs", "reads", "sizes", "variables",
+        "activation", "kind", "lines", "options", "outputs", "reads", "sizes", "states",
+        "variables",
     )  # fmt: skip
 
     def __init__(
@@ -50,10 +53,11 @@ class Op:
         sizes: Sequence[int] = (),
         options: Sequence[float] = (),
         activation: Activation = LINEAR,
+        states: Sequence[str] = (),
     ) -> None:
         self.kind, self.reads, self.lines, self.outputs = kind, tuple(reads), lines, outputs
         self.variables, self.sizes, self.options = tuple(variables), tuple(sizes), tuple(options)
-        self.activation = activation
+        self.activation, self.states = activation, tuple(states)
 
 
 class Value(NamedTuple):
@@ -91,6 +95,7 @@ def op(
     sizes: Sequence[int] = (),
     options: Sequence[float] = (),
     activation: Activation = LINEAR,
+    states: Sequence[str] = (),
 ) -> Value:
     """What such an op makes of the values that it reads, in the first one's shape by default
 
@@ -99,7 +104,8 @@ def op(
     shape = reads[0].shape if shape is None else shape
     read = [value.op for value in reads]
     outputs = math.prod(shape) // lines
-    return Value(Op(kind, read, lines, outputs, variables, sizes, options, activation), shape)
+    made = Op(kind, read, lines, outputs, variables, sizes, options, activation, states)
+    return Value(made, shape)
 
 
 def activated(value: Value, activation: Activation) -> Value:
@@ -116,7 +122,8 @@ class OpSpec(NamedTuple):
 
     `reads` are numbers of values: first those that the network is given, then what each op makes,
     in order. `variables` are the sizes of the op's variables, which lie one after the other in the
-    flat vector, from `offset` on.
+    flat vector, from `offset` on; `states` is how many numbers of the other flat vector, from
+    `state_offset` on, the op remembers.
     """
 
     kind: str
@@ -128,3 +135,5 @@ class OpSpec(NamedTuple):
     sizes: tuple[int, ...] = ()
     options: tuple[float, ...] = ()
     activation: Activation = LINEAR
+    states: int = 0
+    state_offset: int = 0

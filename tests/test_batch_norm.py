@@ -1,0 +1,205 @@
+"""Batch normalisation: a layer that knows all rows of a batch in training, and remembers them."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import fastweights as fw
+from fastweights import layers, optimizers
+from fastweights._core import philox
+from fastweights._plans import plan_for
+
+STREAM = philox.STREAM_PASS
+
+
+def network(dtype="float64", shape=4, optimizer="sgd", seed=3, **settings):
+    stack = [
+        layers.Dense(7, "tanh"),
+        layers.BatchNormalization(**settings),
+        layers.Dense(5, "relu"),
+        layers.BatchNormalization(momentum=0.8, epsilon=1e-2),
+        layers.Dense(2),
+    ]
+    model = fw.Sequential(stack, shape, dtype=dtype, seed=seed)
+    random = np.random.default_rng(seed)
+    for weight in model.weights:
+        weight += random.uniform(0, 0.3, weight.shape)
+    model.compile(optimizer, "mse")
+    return model
+
+
+def data(rows=11, shape=(4,)):
+    random = np.random.default_rng(2)
+    return random.standard_normal((rows, *shape)) + 2, random.standard_normal(
+        (rows, *shape[:-1], 2)
+    )
+
+
+def oracle(model, x, y, training):
+    """Loss, and what each normalisation saw, in NumPy."""
+    seen = []
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            axes = tuple(range(x.ndim - 1))
+            mean, variance = x.mean(axes), x.var(axes)
+            seen.append((mean, variance))
+            if not (training and layer.trainable):
+                mean, variance = layer.moving_mean, layer.moving_variance
+            x = (x - mean) / np.sqrt(variance + layer.epsilon)
+            x = x * (layer.gamma if layer.scale else 1) + (layer.beta if layer.center else 0)
+        else:
+            x = x @ layer.kernel + layer.bias
+            x = {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0)}.get(
+                layer.activation.name, lambda z: z
+            )(x)
+    return np.mean((x - y) ** 2), seen
+
+
+SETTINGS = [{}, {"center": False}, {"scale": False}, {"center": False, "scale": False}]
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 4)])
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_gradients_in_inference_and_in_training(settings, shape):
+    model = network(shape=shape, **settings)
+    x, y = data(shape=shape)
+    assert model.evaluate(x, y) == pytest.approx(oracle(model, x, y, False)[0], rel=1e-12)
+    report = fw.check_gradients(model, x, y, tolerance=1e-8)
+    assert report, report
+    # In training, by differences of NumPy's loss.
+    plan, dx = plan_for(model, "check", len(x)), np.empty_like(x)
+    loss = plan.gradients_of(x, y.reshape(len(y), -1), dx, len(x), 0, STREAM)
+    assert loss == pytest.approx(oracle(model, x, y, True)[0], rel=1e-12)
+    found = [*model.gradients.copy(), *dx.ravel()]
+    expected, step = [], 1e-6
+    for values in (model.parameters, x.reshape(-1)):
+        for i, value in enumerate(values.tolist()):
+            sides = []
+            for moved in (value + step, value - step):
+                values[i] = moved
+                sides.append(oracle(model, x, y, True)[0])
+            values[i] = value
+            expected.append((sides[0] - sides[1]) / (2 * step))
+    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=2e-9)
+
+
+def test_moving_figures_follow_those_of_accepted_steps():
+    model = network()
+    x, y = data(24)
+    for _ in range(3):
+        _, seen = oracle(model, x, y, True)
+        before = [(b.moving_mean.copy(), b.moving_variance.copy()) for b in model.layers[1::2]]
+        model.train_on_batch(x, y)
+        for layer, was, found in zip(model.layers[1::2], before, seen, strict=True):
+            for name, old, new in zip(("moving_mean", "moving_variance"), was, found, strict=True):
+                expected = layer.momentum * old + (1 - layer.momentum) * new
+                np.testing.assert_allclose(getattr(layer, name), expected, rtol=1e-12)
+    state = model.state.copy()
+    y[3] = 1e200
+    with pytest.raises(fw.DivergenceError):
+        model.train_on_batch(x, y)
+    np.testing.assert_array_equal(model.state, state)
+    model.evaluate(x, data(24)[1])
+    model.predict(x)
+    model.loss_and_gradients(x, data(24)[1])
+    np.testing.assert_array_equal(model.state, state)
+
+
+def test_forward_and_backward_in_two_calls():
+    model, twin = network(), network()
+    x, y = data()
+    plan, dx = plan_for(twin, "check", len(x)), np.empty_like(x)
+    plan.gradients_of(x, y, dx, len(x), 0, STREAM)
+    out = model.forward(x, training=True)
+    assert not np.allclose(out, model.copy().predict(x))
+    by_input = model.backward(2 * (out - y) / y.size)
+    np.testing.assert_allclose(by_input, dx, rtol=1e-12)
+    np.testing.assert_allclose(model.gradients, twin.gradients, rtol=1e-12)
+    assert not np.array_equal(model.state, twin.state)
+
+
+def test_a_frozen_one_acts_as_in_inference():
+    model = network()
+    x, y = data()
+    for layer in model.layers[1::2]:
+        layer.trainable = False
+    state, expected = model.state.copy(), oracle(model, x, y, False)[0]
+    assert model.train_on_batch(x, y) == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_array_equal(model.state, state)
+
+
+@pytest.mark.parametrize("rows", [50, 1300])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_same_bits_for_any_number_of_threads(rows, dtype, monkeypatch):
+    monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
+    x, y = data(2700)
+    found = []
+    for threads in (1, 2, 3):
+        model = network(dtype, optimizer="adam")
+        with fw.threads(threads):
+            model.fit(x, y, rows, 2, verbose=0)
+        found.append(np.concatenate([model.parameters, model.state]))
+    assert np.isfinite(found[0]).all()
+    assert all((found[0] == other).all() for other in found)
+
+
+def test_it_goes_on_from_a_file_and_a_copy(tmp_path):
+    x, y = data(60)
+    model = network(optimizer=optimizers.Adam(0.01))
+    model.fit(x, y, 16, 2, verbose=0)
+    model.save(tmp_path / "model.safetensors")
+    others = [fw.load(tmp_path / "model.safetensors"), model.copy()]
+    model.fit(x, y, 16, 2, verbose=0)
+    for other in others:
+        other.fit(x, y, 16, 2, verbose=0)
+        np.testing.assert_array_equal(other.parameters, model.parameters)
+        np.testing.assert_array_equal(other.state, model.state)
+
+
+def test_a_fit_that_diverges_brings_the_state_back():
+    x, y = data(60)
+    model = network(optimizer=optimizers.SGD(0.1))
+    model.fit(x, y, 16, 1, verbose=0)
+    before = model.get_weights()
+    y[50] = 1e200
+    with pytest.raises(fw.DivergenceError):
+        model.fit(x, y, 16, 1, verbose=0)
+    for now, then in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_weights_are_in_the_order_of_keras():
+    model = network()
+    names = [weight.name.split("/")[1] for weight in model.weights]
+    assert names[2:6] == ["gamma", "beta", "moving_mean", "moving_variance"]
+    assert model.count_params() == 4 * 7 + 7 + 4 * 7 + 7 * 5 + 5 + 4 * 5 + 5 * 2 + 2
+    values = [weight + number for number, weight in enumerate(model.get_weights())]
+    model.set_weights(values)
+    for weight, value in zip(model.get_weights(), values, strict=True):
+        np.testing.assert_array_equal(weight, value)
+    np.testing.assert_array_equal(model.layers[1].moving_variance, values[5])
+
+
+def test_a_column_that_never_changes_and_a_single_row():
+    x, y = data()
+    x[:, 1] = 3.0
+    model = fw.Sequential([layers.BatchNormalization(), layers.Dense(2)], 4, seed=1)
+    model.compile("sgd", "mse")
+    assert np.isfinite(model.train_on_batch(x, y))
+    assert np.isfinite(model.train_on_batch(x[:1], y[:1]))
+    assert np.isfinite(model.parameters).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"axis": 1}, "axis: got 1, expected -1"),
+        ({"momentum": 1.5}, "momentum: got 1.5"),
+        ({"epsilon": 0}, "epsilon: got 0"),
+        ({"center": 1}, "center: got 1"),
+    ],
+)
+def test_what_is_refused(settings, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        layers.BatchNormalization(**settings)
