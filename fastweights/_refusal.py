@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 
 #: The longest account of what came, and the longest repr within one, in characters.
 LONGEST = 200
 LONGEST_REPR = 80
 
+_LINE_BREAKS = re.compile(r"\s*\n\s*")
 _repr = reprlib.Repr()
 _repr.maxlevel = 2
 _repr.maxstring = _repr.maxlong = _repr.maxother = LONGEST_REPR
@@ -19,9 +21,9 @@ def _clipped(text: str, longest: int) -> str:
 
 
 def shown(value: object) -> str:
-    """A value's repr, without its middle where that is long; its class where it has no repr."""
+    """A value's repr in one line, without its middle where that is long; else its class."""
     try:
-        return _clipped(_repr.repr(value), LONGEST_REPR)
+        return _clipped(_LINE_BREAKS.sub(" ", _repr.repr(value)), LONGEST_REPR)
     except Exception:  # whatever the value does when it is asked
         return f"an object of {type(value).__name__}"
 
