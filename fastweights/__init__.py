@@ -38,6 +38,7 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "plot_model",
     "set_matmul_precision",
     "set_num_threads",
     "set_reproducible",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from fastweights._tensors import Input
     from fastweights.gradient_check import check_gradients
     from fastweights.models import Model, Sequential
+    from fastweights.plotting import plot_model
     from fastweights.saving import load
     from fastweights.training import DivergenceError
 else:
@@ -69,6 +71,7 @@ else:
         "Sequential": "models",
         "check_gradients": "gradient_check",
         "load": "saving",
+        "plot_model": "plotting",
     }
 
     def __getattr__(name: str) -> Any:

@@ -1,0 +1,140 @@
+"""Pictures of networks: what stands in them, and that nothing lies upon anything else."""
+
+import itertools
+import sys
+
+import numpy as np
+import pytest
+from helpers import Joined, Sum, run_python
+
+import fastweights as fw
+from fastweights import layers, plotting
+
+MAGIC = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
+
+
+def model():
+    """Two inputs, a layer that is called twice, a skip, and a name that is hard to write."""
+    a, b, shared = fw.Input(3, name="a"), fw.Input(4, name='"b" \\ $x_1$'), layers.Dense(3)
+    once = shared(Sum()(layers.Dense(3)(b), a))
+    return fw.Model([a, b], layers.Dense(2, name="last")(Joined()(shared(once), once, a)))
+
+
+@pytest.fixture
+def without_dot(monkeypatch):
+    monkeypatch.setattr(plotting.shutil, "which", lambda name: None)
+
+
+@pytest.mark.parametrize("rankdir", ["TB", "LR"])
+@pytest.mark.parametrize("ending", MAGIC)
+def test_pictures_are_written(ending, rankdir, tmp_path, without_dot):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / f"m.{ending.upper()}"
+    fw.plot_model(model(), path, True, rankdir=rankdir)
+    assert path.read_bytes().startswith(MAGIC[ending])
+    if ending == "svg":
+        text = path.read_text()
+        for label in ("Dense", "Joined", "last", "(None, 4) → (None, 3)"):
+            assert f"<!-- {label} -->" in text
+        assert text.count("<!-- dense -->") == 2
+
+
+@pytest.mark.parametrize("shows", list(itertools.product([False, True], repeat=2)))
+def test_what_boxes_say(shows):
+    boxes = plotting._boxes(model(), *shows)
+    shape, name = ["(None, 3)"] * shows[0], ["a"] * shows[1]
+    assert boxes[0].lines == ("Input", *name, *shape)
+    names, change = ["sum"] * shows[1], ["(None, 3), (None, 3) → (None, 3)"] * shows[0]
+    assert boxes[3].lines == ("Sum", *names, *change)
+    assert [box.reads for box in boxes] == [(), (), (1,), (2, 0), (3,), (4,), (5, 4, 0), (6,)]
+    assert [number for number, box in enumerate(boxes) if box.is_shared] == [4, 5]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nothing_lies_upon_anything_else(seed):
+    random = np.random.default_rng(seed)
+    boxes = [plotting.Box(("Input",), (), False)] * 2
+    for number in range(2, 30):
+        reads = random.choice(np.arange(max(0, number - 6), number), random.integers(1, 4))
+        boxes.append(plotting.Box(("Layer",), tuple(reads.tolist()), False))
+    across, along = random.uniform(0.5, 3.0, (2, len(boxes))).tolist()
+    layout = plotting._Layout(boxes, across, along)
+    for number, box in enumerate(boxes):
+        assert all(layout.levels[read] < layout.levels[number] for read in box.reads)
+        begin, end = layout.ends[layout.levels[number]]
+        assert along[number] <= end - begin + 1e-9
+    for arrow in layout.arrows:
+        levels = [layout.levels[point] for point in arrow]
+        assert levels == list(range(levels[0], levels[-1] + 1))
+    for row in layout.rows:
+        for one, other in itertools.pairwise(sorted(row, key=layout.across.__getitem__)):
+            room = layout.across[other] - layout.across[one]
+            assert room >= (layout.sizes[one] + layout.sizes[other]) / 2 + plotting.GAP - 1e-9
+    assert all(
+        size / 2 - 1e-9 <= place <= layout.width - size / 2 + 1e-9
+        for place, size in zip(layout.across, layout.sizes, strict=True)
+    )
+
+
+@pytest.mark.parametrize("rankdir", ["TB", "LR"])
+def test_dot_is_asked_where_it_is(rankdir, tmp_path, monkeypatch):
+    """By a program of that name that writes down what it is told."""
+    told = tmp_path / "told"
+    dot = tmp_path / "dot"
+    dot.write_text(f'#!/bin/sh\necho "$@" > {told}\ncat >> {told}\necho a picture\n')
+    dot.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    fw.plot_model(model(), tmp_path / "m.svg", show_shapes=True, rankdir=rankdir)
+    assert (tmp_path / "m.svg").read_text() == "a picture\n"
+    arguments, *lines = told.read_text().splitlines()
+    assert arguments == "-Tsvg"
+    assert f"rankdir={rankdir}" in lines[0]
+    text = "\n".join(lines)
+    assert '1 [label="Input\\n\\"b\\" \\\\ $x_1$\\n(None, 4)"' in text
+    assert [line for line in lines if "->" in line] == [
+        "1 -> 2", "2 -> 3", "0 -> 3", "3 -> 4", "4 -> 5", "5 -> 6", "4 -> 6", "0 -> 6", "6 -> 7",
+    ]  # fmt: skip
+    assert [line[0] for line in lines if "dashed" in line] == ["4", "5"]
+
+
+def test_a_dot_that_fails_leaves_no_file(tmp_path, monkeypatch):
+    dot = tmp_path / "dot"
+    dot.write_text("#!/bin/sh\ncat > /dev/null\necho no font >&2\nexit 3\n")
+    dot.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(RuntimeError, match=r"plot_model: .*dot ended with 3: no font"):
+        fw.plot_model(model(), tmp_path / "m.png")
+    assert not (tmp_path / "m.png").exists()
+
+
+def test_without_either_program(tmp_path, monkeypatch, without_dot):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ModuleNotFoundError, match="needs graphviz's program dot, or matplotlib"):
+        fw.plot_model(model(), tmp_path / "m.png")
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: fw.plot_model(layers.Dense(2)), TypeError, "model: got Dense, expected a model"),
+        (lambda: fw.plot_model(fw.Sequential()), ValueError, "input_shape: got none, expected one"),
+        (lambda: fw.plot_model(model(), "m.bmp"), ValueError, "to_file: got 'm.bmp', expected a n"),
+        (lambda: fw.plot_model(model(), "png"), ValueError, "to_file: got 'png', expected a name"),
+        (lambda: fw.plot_model(model(), 3), TypeError, "path: got int, expected a str, bytes or"),
+        (lambda: fw.plot_model(model(), rankdir="up"), ValueError, "rankdir: got 'up', expected o"),
+        (lambda: fw.plot_model(model(), show_shapes=1), TypeError, "show_shapes: got 1, expected"),
+    ],
+)  # fmt: skip
+def test_refusals(call, error, message):
+    with pytest.raises(error) as caught:
+        call()
+    assert str(caught.value).startswith(message)
+
+
+def test_plotting_is_imported_when_it_is_used():
+    code = (
+        "import sys, fastweights as fw; fw.Sequential; fw.plot_model; "
+        "assert not any(name.startswith('matplotlib') for name in sys.modules)"
+    )
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr
