@@ -36,7 +36,7 @@ def test_pictures_are_written(ending, rankdir, tmp_path, without_dot):
         text = path.read_text()
         for label in ("Dense", "Joined", "last", "(None, 4) → (None, 3)"):
             assert f"<!-- {label} -->" in text
-        assert text.count("<!-- dense -->") == 2
+        assert text.count("<!-- dense_1 -->") == 2
 
 
 @pytest.mark.parametrize("shows", list(itertools.product([False, True], repeat=2)))
