@@ -38,6 +38,7 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "regularizers",
     "set_matmul_precision",
     "set_num_threads",
     "set_reproducible",
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         losses,
         metrics,
         optimizers,
+        regularizers,
     )
     from fastweights._tensors import Input
     from fastweights.gradient_check import check_gradients

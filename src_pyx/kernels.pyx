@@ -86,6 +86,7 @@ include "kernels/losses.pxi"
 include "kernels/crossentropy.pxi"
 include "kernels/metrics.pxi"
 include "kernels/updates.pxi"
+include "kernels/penalties.pxi"
 include "kernels/peak.pxi"
 
 cdef OpKind[15] OPS = [
@@ -125,4 +126,6 @@ TABLE.metrics = &METRICS[0]
 TABLE.updates = &UPDATES[0]
 TABLE.sum_parts = sum_parts
 TABLE.add_part = add_part
+TABLE.penalise = penalise
+TABLE.penalty = penalty
 table = PyCapsule_New(&TABLE, "fastweights.kernels", NULL)
