@@ -28,7 +28,14 @@ STATE = "optimizer.state"
 #: What the command line keeps beside its models: how a table becomes their features.
 TABLE = "fastweights.table"
 _OWN_KEYS = ("format", "fastweights.format", "fastweights.model")
-_TORCH_NAMES = {"kernel": "weight", "bias": "bias"}
+_TORCH_NAMES = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "scale": "weight",
+    "alpha": "weight",
+}
 
 
 def _torch_names(variables: Iterable[tuple[Layer, Variable]], layers: Iterable[Layer]) -> list[str]:

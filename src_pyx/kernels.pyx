@@ -79,13 +79,16 @@ include "kernels/elementwise.pxi"
 include "kernels/merging.pxi"
 include "kernels/rows.pxi"
 include "kernels/softmax.pxi"
+include "kernels/columns.pxi"
+include "kernels/normalizing.pxi"
+include "kernels/shaping.pxi"
 include "kernels/losses.pxi"
 include "kernels/crossentropy.pxi"
 include "kernels/metrics.pxi"
 include "kernels/updates.pxi"
 include "kernels/peak.pxi"
 
-cdef OpKind[12] OPS = [
+cdef OpKind[22] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -101,6 +104,19 @@ cdef OpKind[12] OPS = [
     OpKind("minimum", merge_op_measure, NULL, minimum_op_forward, NULL, minimum_op_backward, NULL),
     OpKind("concatenate", concatenate_op_measure, NULL, concatenate_op_forward, NULL, concatenate_op_backward,
            NULL),
+    OpKind("dot", dot_op_measure, NULL, dot_op_forward, NULL, dot_op_backward, NULL),
+    OpKind("layer_normalize", normalize_op_measure, NULL, layer_normalize_op_forward, NULL,
+           layer_normalize_op_backward, normalize_op_gradient),
+    OpKind("rms_normalize", normalize_op_measure, NULL, rms_normalize_op_forward, NULL,
+           rms_normalize_op_backward, normalize_op_gradient),
+    OpKind("unit_normalize", unit_normalize_op_measure, NULL, unit_normalize_op_forward, NULL,
+           unit_normalize_op_backward, NULL),
+    OpKind("scale", scale_op_measure, NULL, scale_op_forward, NULL, scale_op_backward, scale_op_gradient),
+    OpKind("prelu", prelu_op_measure, NULL, prelu_op_forward, NULL, prelu_op_backward, prelu_op_gradient),
+    OpKind("bent_relu", rescale_op_measure, NULL, bent_relu_op_forward, NULL, bent_relu_op_backward, NULL),
+    OpKind("rescale", rescale_op_measure, NULL, rescale_op_forward, NULL, rescale_op_backward, NULL),
+    OpKind("swap", swap_op_measure, NULL, swap_op_forward, NULL, swap_op_backward, NULL),
+    OpKind("repeat", repeat_op_measure, NULL, repeat_op_forward, NULL, repeat_op_backward, NULL),
     OpKind(NULL, NULL, NULL, NULL, NULL, NULL, NULL),
 ]
 
