@@ -1,18 +1,12 @@
 """Every layer that looks at no other row: against the oracle, alone and in batches, saved."""
 
-
 import numpy as np
 import pytest
-from layer_cases import CASES, Merged
+from layer_cases import CASES
 
 import fastweights as fw
-from fastweights import layers
 
-
-@pytest.fixture(autouse=True)
-def merged_is_known(monkeypatch):
-    """As a layer of the library's own: a model of it can be copied."""
-    monkeypatch.setitem(layers.LAYERS, "Merged", Merged)
+pytestmark = pytest.mark.usefixtures("merged_is_known")
 
 
 def model_of(case, dtype="float64"):
