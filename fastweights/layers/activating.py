@@ -81,7 +81,7 @@ class ReLU(Layer):
         }
 
 
-class LeakyReLU(Layer):
+class LeakyReLU(Activation):
     """``x`` where positive, else ``negative_slope * x``.
 
     Parameters
@@ -93,17 +93,15 @@ class LeakyReLU(Layer):
     """
 
     def __init__(self, negative_slope: float = 0.3, name: str | None = None) -> None:
-        super().__init__(name)
-        self.negative_slope = _check.number("negative_slope", negative_slope, minimum=0)
-
-    def ops(self, x: Value) -> Value:
-        return activated(x, activations.LeakyReLU(self.negative_slope))
+        leaky_relu = activations.LeakyReLU(negative_slope)
+        super().__init__(leaky_relu, name)
+        self.negative_slope = leaky_relu.negative_slope
 
     def config(self) -> dict[str, Any]:
         return {"negative_slope": self.negative_slope, "name": self.name}
 
 
-class ELU(Layer):
+class ELU(Activation):
     """``x`` where positive, else ``alpha * (exp(x) - 1)``.
 
     Parameters
@@ -114,17 +112,15 @@ class ELU(Layer):
     """
 
     def __init__(self, alpha: float = 1.0, name: str | None = None) -> None:
-        super().__init__(name)
-        self.alpha = _check.number("alpha", alpha, minimum=0)
-
-    def ops(self, x: Value) -> Value:
-        return activated(x, activations.ELU(self.alpha))
+        elu = activations.ELU(alpha)
+        super().__init__(elu, name)
+        self.alpha = elu.alpha
 
     def config(self) -> dict[str, Any]:
         return {"alpha": self.alpha, "name": self.name}
 
 
-class Softmax(Layer):
+class Softmax(Activation):
     """``exp(x) / sum(exp(x))`` over the last axis.
 
     Parameters
@@ -136,11 +132,8 @@ class Softmax(Layer):
     """
 
     def __init__(self, axis: int = -1, name: str | None = None) -> None:
-        super().__init__(name)
+        super().__init__(activations.Softmax(), name)
         self.axis = last_axis(axis)
-
-    def ops(self, x: Value) -> Value:
-        return activated(x, activations.Softmax())
 
     def config(self) -> dict[str, Any]:
         return {"axis": self.axis, "name": self.name}
