@@ -231,12 +231,23 @@ cdef void concatenate_op_measure(Op* op) noexcept nogil:
     op.work_per_row = <double>row_reals(op)
 
 
+# Few reals go by vectors, since a call would cost more.
+cdef inline void copy_reals(real* to, const real* come, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i = 0
+    if n > 4 * VL:
+        memcpy(to, come, n * sizeof(real))
+        return
+    while i < n:
+        store_first(to + i, load_first(come + i, n - i), n - i)
+        i += VL
+
+
 # Lines of `width`, `from_stride` apart, become lines that are `to_stride` apart.
 cdef inline void copy_lines(real* to, Py_ssize_t to_stride, const real* come, Py_ssize_t from_stride,
                             Py_ssize_t width, Py_ssize_t lines) noexcept nogil:
     cdef Py_ssize_t line
     for line in range(lines):
-        memcpy(to + line * to_stride, come + line * from_stride, width * sizeof(real))
+        copy_reals(to + line * to_stride, come + line * from_stride, width)
 
 
 cdef void concatenate_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:

@@ -11,8 +11,7 @@ cdef void swap_lines(real* to, const real* come, Py_ssize_t lines, Py_ssize_t ro
         else:
             for row in range(rows):
                 for column in range(columns):
-                    memcpy(to + (column * rows + row) * inner, come + (row * columns + column) * inner,
-                           inner * sizeof(real))
+                    copy_reals(to + (column * rows + row) * inner, come + (row * columns + column) * inner, inner)
         to += rows * columns * inner
         come += rows * columns * inner
 
@@ -50,7 +49,7 @@ cdef void repeat_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noex
                 i += VL
         else:
             for i in range(op.sizes[0]):
-                memcpy(y + i * op.inputs, x, op.inputs * sizeof(real))
+                copy_reals(y + i * op.inputs, x, op.inputs)
         x += op.inputs
         y += op.outputs
 
