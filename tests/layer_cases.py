@@ -204,6 +204,11 @@ CASES |= {
     "repeat": Case(lambda: layers.RepeatVector(3), (5,), lambda x: oracle.repeat_vector(x, 3)),
     "repeat one": Case(lambda: layers.RepeatVector(9), (1,), lambda x: oracle.repeat_vector(x, 9)),
     "identity": Case(layers.Identity, (3, 2), lambda x: x),
+    "dot of two axes": Case(
+        lambda: Merged(layers.Dot((1, 2)), (layers.Reshape((4, 3)), layers.Reshape((3, 4)))),
+        (12,),
+        lambda x: oracle.dot(x.reshape(-1, 4, 3), x.reshape(-1, 3, 4), (1, 2)),
+    ),
     "outer product": outer(layers.Multiply(), (6, 1), (1, 6), np.multiply),
     "outer sum": outer(layers.Add(), (1, 2, 3), (6, 1, 1), np.add),
     "outer difference": outer(layers.Subtract(), (3, 1, 2), (3, 2, 1), np.subtract),

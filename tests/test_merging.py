@@ -63,7 +63,8 @@ def test_settings_that_are_refused(make, error, message):
     ],
 )
 def test_shapes(layer, shapes, shape):
-    assert layer.ops(*values(*shapes)).shape == shape
+    assert layer.output_shape(*shapes) == shape
+    assert layer.variables(*shapes) == []
 
 
 def gradient(layer, x):
