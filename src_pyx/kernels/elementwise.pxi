@@ -10,6 +10,15 @@ cdef inline bint keeps_size(const Op* op) noexcept nogil:
     return op.n_reads == 1 and op.inputs == op.outputs and op.n_variables == 0
 
 
+# Whether the first sizes of the op's own are sizes of something.
+cdef inline bint has_sizes(const Op* op, int count) noexcept nogil:
+    cdef int k
+    for k in range(count):
+        if op.sizes[k] < 1:
+            return False
+    return True
+
+
 cdef void activation_op_measure(Op* op) noexcept nogil:
     op.parameter_reals = 0 if keeps_size(op) else -1
     op.saved_per_row = row_reals(op) if op.activation.keeps_slope else 0

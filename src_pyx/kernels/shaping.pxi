@@ -17,7 +17,9 @@ cdef void swap_lines(real* to, const real* come, Py_ssize_t lines, Py_ssize_t ro
 
 
 cdef void swap_op_measure(Op* op) noexcept nogil:
-    op.parameter_reals = 0 if keeps_size(op) and op.sizes[0] * op.sizes[1] * op.sizes[2] == op.outputs else -1
+    op.parameter_reals = -1
+    if keeps_size(op) and has_sizes(op, 3) and op.sizes[0] * op.sizes[1] * op.sizes[2] == op.outputs:
+        op.parameter_reals = 0
     op.work_per_row = <double>row_reals(op)
 
 
