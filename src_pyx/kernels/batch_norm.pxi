@@ -16,14 +16,6 @@ cdef inline bint acts_on_batch(const Op* op) noexcept nogil:
     return op.is_trained and op.drawn.stream != 0 and op.batch != NULL
 
 
-cdef inline const real* gamma_of(const Op* op) noexcept nogil:
-    return <const real*>op.parameters if op.sizes[0] else NULL
-
-
-cdef inline const real* beta_of(const Op* op) noexcept nogil:
-    return (<const real*>op.parameters + (op.outputs if op.sizes[0] else 0)) if op.sizes[1] else NULL
-
-
 cdef inline real* of_batch(const Op* op, int which) noexcept nogil:
     return <real*>op.batch + which * op.outputs
 
