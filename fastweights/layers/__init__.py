@@ -2,7 +2,6 @@
 
 from fastweights.layers.activating import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fastweights.layers.base import Layer, Variable
-from fastweights.layers.batch_norm import BatchNormalization
 from fastweights.layers.dense import Dense
 from fastweights.layers.merging import (
     Add,
@@ -23,6 +22,7 @@ from fastweights.layers.normalizing import (
 )
 from fastweights.layers.ops import Value, op
 from fastweights.layers.shaping import Flatten, Identity, Permute, RepeatVector, Reshape
+from fastweights.layers.standardizing import BatchNormalization, Normalization
 
 #: Every layer by the name of its class, as saved models name it.
 LAYERS: dict[str, type[Layer]] = {
@@ -30,8 +30,8 @@ LAYERS: dict[str, type[Layer]] = {
     for cls in (
         ELU, Activation, Add, Average, BatchNormalization, Concatenate, Dense, Dot, Flatten,
         GroupNormalization, Identity, LayerNormalization, LeakyReLU, Maximum, Minimum, Multiply,
-        PReLU, Permute, RMSNormalization, ReLU, RepeatVector, Rescaling, Reshape, Softmax, Subtract,
-        UnitNormalization,
+        Normalization, PReLU, Permute, RMSNormalization, ReLU, RepeatVector, Rescaling, Reshape,
+        Softmax, Subtract, UnitNormalization,
     )
 }  # fmt: skip
 
@@ -54,6 +54,7 @@ __all__ = [
     "Maximum",
     "Minimum",
     "Multiply",
+    "Normalization",
     "PReLU",
     "Permute",
     "RMSNormalization",
