@@ -39,6 +39,7 @@ __all__ = [
     "metrics",
     "optimizers",
     "plot_model",
+    "regularizers",
     "set_matmul_precision",
     "set_num_threads",
     "set_reproducible",
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
         losses,
         metrics,
         optimizers,
+        regularizers,
     )
     from fastweights._tensors import Input
     from fastweights.gradient_check import check_gradients

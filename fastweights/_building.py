@@ -218,6 +218,15 @@ class Built:
         self.ops = self._linked(values)
         self.note_trained()
 
+    def penalties(self) -> list[tuple[int, int, float, float]]:
+        """Where the flat vector has parameters of trained layers that cost something, and what."""
+        found = []
+        for number, (layer, variable) in enumerate(self.variables):
+            regularizer, begin = variable.regularizer, self._offsets[number]
+            if regularizer is not None and layer.trainable:
+                found.append((begin, begin + variable.size, regularizer.l1, regularizer.l2))
+        return found
+
     def note_trained(self) -> None:
         """Sees which ops' parameters are to move: `trained`, another tuple if they are others."""
         trained = tuple(layer.trainable for layer in self._op_layers)

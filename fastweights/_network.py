@@ -22,7 +22,9 @@ from fastweights.layers.ops import Shape
 
 
 def _snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    """As Keras names layers after their classes: ``LeakyReLU`` is ``leaky_re_lu``."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def name_layers(layers: Sequence[Layer]) -> None:

@@ -121,6 +121,7 @@ def _new_plan(
         loss_lines=compiled.lines(built.output_shape),
         trained=built.trained,
         states=built.state,
+        penalties=built.penalties(),
     )
 
 

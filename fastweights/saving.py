@@ -32,8 +32,12 @@ _TORCH_NAMES = {
     "bias": "bias",
     "gamma": "weight",
     "beta": "bias",
+    "mean": "mean",
+    "variance": "variance",
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
+    "scale": "weight",
+    "alpha": "weight",
 }
 
 

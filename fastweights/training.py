@@ -77,7 +77,9 @@ def evaluate(model: Model, compiled: Compiled, x: Rows, y: np.ndarray, prefix: s
     first = 0
     while first < last:
         first = plan.infer(x, y, None, first, last, STRETCH_SECONDS, tally)
-    return _logs(compiled, tally, prefix)
+    logs = _logs(compiled, tally, prefix)
+    logs[prefix + "loss"] += plan.penalty_of(model._built_or_refused().penalties())
+    return logs
 
 
 def gradients(

@@ -9,7 +9,7 @@ from libc.string cimport memcpy
 
 from ops cimport (
     Activation, KernelTable, Loss, METRIC_STATE, Metric, Op, OpKind, Read, Update,
-    activation_backward, activation_forward, loss_function,
+    activation_backward, activation_forward, loss_function, op_gradient, op_measure, op_rows,
 )
 
 from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
@@ -78,38 +78,65 @@ include "kernels/tiled.pxi"
 include "kernels/elementwise.pxi"
 include "kernels/merging.pxi"
 include "kernels/rows.pxi"
-include "kernels/batch_norm.pxi"
 include "kernels/softmax.pxi"
 include "kernels/sparsemax.pxi"
 include "kernels/row_activations.pxi"
+include "kernels/columns.pxi"
+include "kernels/normalizing.pxi"
+include "kernels/batch_norm.pxi"
+include "kernels/shaping.pxi"
 include "kernels/losses.pxi"
 include "kernels/crossentropy.pxi"
 include "kernels/metrics.pxi"
 include "kernels/updates.pxi"
+include "kernels/penalties.pxi"
 include "kernels/peak.pxi"
 
-cdef OpKind[15] OPS = [
+cdef inline OpKind rows_op(const char* name, op_measure measure, op_rows forward, op_rows backward) noexcept:
+    """An op that has nothing but rows."""
+    return OpKind(name, measure, NULL, forward, NULL, backward, NULL, NULL, NULL, NULL)
+
+
+cdef inline OpKind gradient_op(const char* name, op_measure measure, op_rows forward, op_rows backward,
+                               op_gradient gradient) noexcept:
+    """One that has parameters besides."""
+    return OpKind(name, measure, NULL, forward, NULL, backward, gradient, NULL, NULL, NULL)
+
+
+cdef OpKind[26] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient, NULL, NULL, NULL),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
            activation_op_backward, NULL, NULL, NULL, NULL),
-    OpKind("softmax", softmax_op_measure, NULL, softmax_op_forward, NULL, softmax_op_backward, NULL, NULL, NULL, NULL),
-    OpKind("log_softmax", softmax_op_measure, NULL, log_softmax_op_forward, NULL, log_softmax_op_backward,
-           NULL, NULL, NULL, NULL),
-    OpKind("add", add_op_measure, NULL, add_op_forward, NULL, add_op_backward, NULL, NULL, NULL, NULL),
-    OpKind("subtract", subtract_op_measure, NULL, subtract_op_forward, NULL, subtract_op_backward, NULL, NULL, NULL, NULL),
-    OpKind("average", average_op_measure, NULL, average_op_forward, NULL, average_op_backward, NULL, NULL, NULL, NULL),
-    OpKind("multiply", merge_op_measure, NULL, multiply_op_forward, NULL, multiply_op_backward, NULL, NULL, NULL, NULL),
-    OpKind("maximum", merge_op_measure, NULL, maximum_op_forward, NULL, maximum_op_backward, NULL, NULL, NULL, NULL),
-    OpKind("minimum", merge_op_measure, NULL, minimum_op_forward, NULL, minimum_op_backward, NULL, NULL, NULL, NULL),
-    OpKind("concatenate", concatenate_op_measure, NULL, concatenate_op_forward, NULL, concatenate_op_backward,
-           NULL, NULL, NULL, NULL),
-    OpKind("softmin", softmax_op_measure, NULL, softmin_op_forward, NULL, softmin_op_backward, NULL, NULL, NULL, NULL),
-    OpKind("sparsemax", sparsemax_op_measure, NULL, sparsemax_op_forward, NULL, sparsemax_op_backward, NULL, NULL, NULL, NULL),
     OpKind("batch_norm", batch_norm_op_measure, batch_norm_op_prepare, batch_norm_op_forward, NULL,
            batch_norm_op_backward, batch_norm_op_gradient, batch_norm_op_x_columns, batch_norm_op_dz_columns,
            batch_norm_op_settle),
-    OpKind(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+    OpKind("standardize", batch_norm_op_measure, batch_norm_op_prepare, batch_norm_op_forward, NULL,
+           batch_norm_op_backward, NULL, NULL, NULL, NULL),
+    rows_op("softmax", softmax_op_measure, softmax_op_forward, softmax_op_backward),
+    rows_op("log_softmax", softmax_op_measure, log_softmax_op_forward, log_softmax_op_backward),
+    rows_op("softmin", softmax_op_measure, softmin_op_forward, softmin_op_backward),
+    rows_op("sparsemax", sparsemax_op_measure, sparsemax_op_forward, sparsemax_op_backward),
+    rows_op("add", add_op_measure, add_op_forward, add_op_backward),
+    rows_op("subtract", subtract_op_measure, subtract_op_forward, subtract_op_backward),
+    rows_op("average", average_op_measure, average_op_forward, average_op_backward),
+    rows_op("multiply", merge_op_measure, multiply_op_forward, multiply_op_backward),
+    rows_op("maximum", merge_op_measure, maximum_op_forward, maximum_op_backward),
+    rows_op("minimum", merge_op_measure, minimum_op_forward, minimum_op_backward),
+    rows_op("concatenate", concatenate_op_measure, concatenate_op_forward, concatenate_op_backward),
+    rows_op("dot", dot_op_measure, dot_op_forward, dot_op_backward),
+    rows_op("unit_normalize", unit_normalize_op_measure, unit_normalize_op_forward, unit_normalize_op_backward),
+    rows_op("bent_relu", rescale_op_measure, bent_relu_op_forward, bent_relu_op_backward),
+    rows_op("rescale", rescale_op_measure, rescale_op_forward, rescale_op_backward),
+    rows_op("swap", swap_op_measure, swap_op_forward, swap_op_backward),
+    rows_op("repeat", repeat_op_measure, repeat_op_forward, repeat_op_backward),
+    gradient_op("layer_normalize", normalize_op_measure, layer_normalize_op_forward, layer_normalize_op_backward,
+                normalize_op_gradient),
+    gradient_op("rms_normalize", normalize_op_measure, rms_normalize_op_forward, rms_normalize_op_backward,
+                normalize_op_gradient),
+    gradient_op("scale", scale_op_measure, scale_op_forward, scale_op_backward, scale_op_gradient),
+    gradient_op("prelu", prelu_op_measure, prelu_op_forward, prelu_op_backward, prelu_op_gradient),
+    rows_op(NULL, NULL, NULL, NULL),
 ]
 
 cdef KernelTable TABLE
@@ -125,4 +152,6 @@ TABLE.metrics = &METRICS[0]
 TABLE.updates = &UPDATES[0]
 TABLE.sum_parts = sum_parts
 TABLE.add_part = add_part
+TABLE.penalise = penalise
+TABLE.penalty = penalty
 table = PyCapsule_New(&TABLE, "fastweights.kernels", NULL)

@@ -13,6 +13,14 @@ cdef struct Total:
     char* chunk                  # ... and room for those of one chunk
 
 
+# Parameters [begin, end) of which large ones cost something.
+cdef struct Penalty:
+    Py_ssize_t begin
+    Py_ssize_t end
+    double l1
+    double l2
+
+
 # What a network is given: an array of rows.
 cdef struct Feed:
     Py_ssize_t width             # reals of a row
@@ -54,6 +62,8 @@ cdef class Layout:
     cdef bint* is_last_user             # whether no op after it has the same
     cdef bint* is_trained               # whether they are to move
     cdef readonly tuple trained         # likewise, as it came
+    cdef Py_ssize_t n_penalties
+    cdef Penalty* penalties
     cdef bint knows_all_rows            # whether some op must, in training
     cdef Py_ssize_t workspace_bytes     # of each member
     cdef char* workspaces
@@ -104,6 +114,7 @@ cdef class Layout:
         free(self.reads)
         free(self.feed_reads)
         free(self.passes)
+        free(self.penalties)
         free(self.offsets)
         free(self.earlier_user)
         free(self.is_last_user)
@@ -250,6 +261,24 @@ cdef class Layout:
                 read += 1
             op.trains = self.is_trained[i] or op.wants_dx
             wanted.append(op.trains)
+
+    cdef set_penalties(self, penalties):
+        """(begin, end, l1, l2) of each."""
+        self.penalties = <Penalty*>room_for(len(penalties), sizeof(Penalty))
+        for i, (begin, end, l1, l2) in enumerate(penalties):
+            if not 0 <= begin <= end <= self.n_parameters:
+                raise ValueError(f"penalties: got {begin} to {end}, expected some of {self.n_parameters} parameters")
+            self.penalties[i] = Penalty(begin, end, l1, l2)
+        self.n_penalties = len(penalties)
+
+    cdef double penalty(self) noexcept nogil:
+        """What the parameters cost as they are."""
+        cdef double total = 0.0
+        cdef Py_ssize_t i
+        for i in range(self.n_penalties):
+            total += self.table.penalty(self.parameters.at, self.penalties[i].begin, self.penalties[i].end,
+                                        self.penalties[i].l1, self.penalties[i].l2)
+        return total
 
     cdef void measure(self) noexcept nogil:
         """What each op wants, once more where the members' rows must begin further apart for that."""

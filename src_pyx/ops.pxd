@@ -182,6 +182,14 @@ ctypedef void (*add_part_function)(void* total, void* excess, const void* part, 
                                    Py_ssize_t end, bint last) noexcept nogil
 
 
+# gradients[i] += l1 sign(w) + 2 l2 w for parameters w in [begin, end).
+ctypedef void (*penalise_function)(void* gradients, const void* parameters, Py_ssize_t begin, Py_ssize_t end,
+                                   double l1, double l2) noexcept nogil
+# The sum of l1 |w| + l2 w^2 over them.
+ctypedef double (*penalty_function)(const void* parameters, Py_ssize_t begin, Py_ssize_t end, double l1,
+                                    double l2) noexcept nogil
+
+
 cdef struct OpKind:
     const char* name
     op_measure measure
@@ -209,3 +217,5 @@ cdef struct KernelTable:
     const Update* updates
     sum_parts_function sum_parts
     add_part_function add_part
+    penalise_function penalise
+    penalty_function penalty

@@ -114,6 +114,8 @@ cdef class Plan(Runner):
         Whether the parameters of the first ops are to move; those of all others do.
     states : buffer, optional
         The flat vector of what ops remember.
+    penalties : sequence of (begin, end, l1, l2)
+        Parameters that cost l1 |w| + l2 w^2 each, which is part of a batch's loss.
     loss_lines : int
         Into how many lines loss and metrics cut a row of the output, each with a target of its own; the
         row's loss is their mean.
@@ -125,7 +127,7 @@ cdef class Plan(Runner):
 
     def __cinit__(self, table, specs, inputs, parameters, gradients, ModelLock lock not None, Py_ssize_t rows,
                   budget, bint input_gradient=False, bint kept=False, int matmul_parts=0,
-                  bint only_measured=False, Py_ssize_t loss_lines=1, tuple trained=None, states=None):
+                  bint only_measured=False, Py_ssize_t loss_lines=1, tuple trained=None, states=None, penalties=()):
         self.table = table_of(table)
         self.parameters = Address(parameters, True)
         self.gradients = Address(gradients, True)
@@ -138,6 +140,7 @@ cdef class Plan(Runner):
         self.matmul_parts = matmul_parts if self.table.has_tiles else 0
         self.loss_lines = loss_lines
         self.build(specs, inputs, trained, input_gradient, kept)
+        self.set_penalties(penalties)
         self.n_loss_ops = self.n_ops
         if loss_lines < 1 or self.output_width() % loss_lines:
             raise ValueError(f"loss_lines: got {loss_lines}, expected what {self.output_width()} outputs make up")
@@ -355,6 +358,16 @@ cdef class Plan(Runner):
             self.lock.leave()
         raise_pending(&job)
         return job.loss
+
+    def penalty_of(self, penalties):
+        """What parameters cost as they are: (begin, end, l1, l2) of each part."""
+        cdef Py_ssize_t begin, end
+        cdef double total = 0.0
+        for begin, end, l1, l2 in penalties:
+            if not 0 <= begin <= end <= self.n_parameters:
+                raise ValueError(f"penalties: got {begin} to {end}, expected some of {self.n_parameters} parameters")
+            total += self.table.penalty(self.parameters.at, begin, end, l1, l2)
+        return total
 
     def apply_update(self):
         """One step of the optimizer with the gradients that are there."""

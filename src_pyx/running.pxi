@@ -34,6 +34,7 @@ cdef class Runner(Layout):
     cdef const Loss* loss
     cdef double[OPTION_NUMBERS] loss_options
     cdef Py_ssize_t target_bytes        # of one row
+    cdef double penalty_now             # of the parameters that a batch meets
     cdef Meter meter
     cdef const Update* update
     cdef Job job
@@ -247,6 +248,8 @@ cdef class Runner(Layout):
                 self.give_dx(first + done + begin, begin, end)
             if member == 0 and done + chunk < rows:
                 self.look_for_signals()
+            if member == 0 and done == 0:
+                self.penalty_now = self.penalty()
             meet(team)
             if self.is_interrupted():
                 return 0.0
@@ -256,7 +259,7 @@ cdef class Runner(Layout):
             done += chunk
             if done == rows:
                 left[0] = chunk
-                return total / rows
+                return total / rows + self.penalty_now
             for i in range(self.n_loss_ops):
                 own = self.pieces_of(i, member, team)
                 if own.begin < own.end and self.is_trained[i]:
@@ -269,6 +272,8 @@ cdef class Runner(Layout):
         cdef double total = 0.0
         for part in range(slices * member // team.members, last_part):
             self.run_slice(ops, member, part, first, rows, slices)
+        if member == 0:
+            self.penalty_now = self.penalty()
         meet(team)
         if self.is_interrupted():
             return 0.0
@@ -276,7 +281,7 @@ cdef class Runner(Layout):
             total += self.slice_loss[part]
             if member == 0 and self.job.sums != NULL:
                 merge_part(&self.meter, self.job.sums.metrics, part)
-        return total / rows
+        return total / rows + self.penalty_now
 
     cdef void run_slice(self, Op* ops, int member, Py_ssize_t part, Py_ssize_t first, Py_ssize_t rows,
                         Py_ssize_t slices) noexcept nogil:
@@ -389,6 +394,8 @@ cdef class Runner(Layout):
                 if left == 0 and slices > 1:
                     self.table.sum_parts(self.gradients.at, self.slice_gradients, self.n_parameters,
                                          places.begin, places.end, slices)
+                if self.n_penalties > 0:
+                    self.penalise(places)
                 if numbers != NULL:
                     self.update.apply(self.parameters.at, self.gradients.at, self.state.at,
                                       self.n_parameters, places.begin, places.end, numbers)
@@ -402,6 +409,16 @@ cdef class Runner(Layout):
                         ops[user].prepare(&ops[user], self.rows_at_a_time(rows), group.begin, group.end)
                     user = self.earlier_user[user]
                 own.begin = group.end
+
+    cdef void penalise(self, Pieces places) noexcept nogil:
+        """The gradient of what these parameters cost is added to theirs."""
+        cdef Py_ssize_t i, begin, end
+        for i in range(self.n_penalties):
+            begin = max(places.begin, self.penalties[i].begin)
+            end = min(places.end, self.penalties[i].end)
+            if begin < end:
+                self.table.penalise(self.gradients.at, self.parameters.at, begin, end, self.penalties[i].l1,
+                                    self.penalties[i].l2)
 
     cdef void prepare(self, int member, Team* team, Py_ssize_t rows) noexcept nogil:
         """What depends on the parameters alone, before the first rows."""

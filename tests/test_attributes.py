@@ -27,6 +27,14 @@ def fitted(callback):
     return callback
 
 
+#: Layers that can be made of nothing.
+WITHOUT_SETTINGS = (
+    layers.Add, layers.Average, layers.ELU, layers.GroupNormalization, layers.Identity,
+    layers.LayerNormalization, layers.LeakyReLU, layers.Maximum, layers.Minimum, layers.Multiply,
+    layers.PReLU, layers.RMSNormalization, layers.ReLU, layers.Softmax, layers.Subtract,
+    layers.UnitNormalization,
+)  # fmt: skip
+
 OBJECTS = {
     "model": model,
     "unbuilt model": lambda: fw.Sequential([layers.Dense(3)]),
@@ -34,6 +42,17 @@ OBJECTS = {
     "layer not built": lambda: layers.Dense(3, "relu"),
     "Flatten": lambda: layers.Flatten(),
     "Activation": lambda: layers.Activation("relu"),
+    **{f"{kind.__name__} layer": kind for kind in WITHOUT_SETTINGS},
+    "normalisation that is built": lambda: fw.Sequential(
+        [layers.LayerNormalization(), layers.PReLU()], 5
+    ).layers[0],
+    "PReLU that is built": lambda: fw.Sequential([layers.PReLU()], 5).layers[0],
+    "Concatenate": lambda: layers.Concatenate(1),
+    "Dot": lambda: layers.Dot(1),
+    "Reshape": lambda: layers.Reshape((2, -1)),
+    "Permute": lambda: layers.Permute((2, 1)),
+    "RepeatVector": lambda: layers.RepeatVector(2),
+    "Rescaling": lambda: layers.Rescaling(2.0),
     "SGD": lambda: optimizers.SGD(0.1, 0.9),
     "Adam": lambda: model().optimizer,
     "loss": lambda: model().loss,
@@ -53,7 +72,8 @@ OBJECTS = {
 SETTABLE = {
     **{
         (kind, "trainable"): (True, False)
-        for kind in ("model", "unbuilt model", "layer", "layer not built", "Flatten", "Activation")
+        for kind, make in OBJECTS.items()
+        if isinstance(make(), (layers.Layer, fw.Model))
     },
     ("model", "stop_training"): (True, False),
     ("model", "matmul_precision"): ("high", "medium", None),

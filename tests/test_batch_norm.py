@@ -203,3 +203,59 @@ def test_a_column_that_never_changes_and_a_single_row():
 def test_what_is_refused(settings, message):
     with pytest.raises((TypeError, ValueError), match=message):
         layers.BatchNormalization(**settings)
+
+
+# ---- figures that are found once -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", ["before", "after", "given"])
+def test_normalization(when, tmp_path):
+    x, y = data(40)
+    x[:, 2] = 5.0
+    mean, variance = x.mean(axis=0), x.var(axis=0)
+    layer = layers.Normalization()
+    if when == "before":
+        layer.adapt(x)
+    elif when == "after":
+        layer.adapt(np.zeros((1, 4)))
+    else:
+        layer = layers.Normalization(mean=mean, variance=variance)
+    model = fw.Sequential([layer, layers.Dense(2)], 4, dtype="float64", seed=1)
+    model.compile("sgd", "mse")
+    if when == "after":
+        layer.adapt(x)
+    expected = (x - mean) / np.maximum(np.sqrt(variance), 1e-7)
+    kernel, bias = model.layers[1].kernel, model.layers[1].bias
+    np.testing.assert_allclose(model.predict(x), expected @ kernel + bias, rtol=1e-9, atol=1e-9)
+    state = model.state.copy()
+    x[:, 2] += np.linspace(0, 1e-7, 40)
+    report = fw.check_gradients(model, x, y)
+    assert [row.name for row in report.rows] == ["dense/kernel", "dense/bias", "input"]
+    assert all(row.passed for row in report.rows[:2])
+    model.fit(x[:, :], y, 16, 2, verbose=0)
+    np.testing.assert_array_equal(model.state, state)
+    model.save(tmp_path / "model.safetensors")
+    for again in (fw.load(tmp_path / "model.safetensors"), model.copy()):
+        np.testing.assert_array_equal(again.predict(x), model.predict(x))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: fw.Sequential([layers.Normalization()], 3),
+            "got no figures, expected layer.adapt",
+        ),
+        (lambda: layers.Normalization(mean=1), "mean, variance: got one of them"),
+        (lambda: layers.Normalization(mean=1, variance=-1), "variance: got a negative number"),
+        (lambda: layers.Normalization().adapt([1, 2]), "data: got shape"),
+        (lambda: layers.Normalization().adapt([[np.nan]]), "data: got 1 NaN"),
+        (
+            lambda: fw.Sequential([layers.Normalization(-1, [1, 2], [1, 2])], 3),
+            "mean: got figures of 2 columns for rows of 3",
+        ),
+    ],
+)
+def test_what_normalization_refuses(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -8,6 +8,7 @@ import itertools
 
 import numpy as np
 import pytest
+from layer_cases import CASES, model_between
 
 import fastweights as fw
 from fastweights import layers, losses
@@ -41,6 +42,18 @@ OUTPUTS = (1, 2, 3, 5)
 UNITS = (9, 3, 17, 5)  # narrow layers and others, each before and after the other
 WIDTH = 8  # float64 lanes of the widest vector
 BATCHES = (1, 5, WIDTH - 1, WIDTH, WIDTH + 1)
+
+
+#: Layer, loss, rows.
+LAYERS = [
+    (name, loss, rows)
+    for (name, losses), rows in zip(
+        itertools.product(CASES, (("mse", "categorical_crossentropy_logits"),)),
+        itertools.cycle(BATCHES),
+        strict=False,
+    )
+    for loss in losses
+]
 
 
 def loss_named(name):
@@ -104,6 +117,31 @@ def test_gradients_agree_with_central_differences(activation, loss, depth, outpu
 @pytest.mark.parametrize(("activation", "loss", "depth", "outputs", "rows"), CONFIGURATIONS)
 def test_float32_gradients_agree_with_float64(activation, loss, depth, outputs, rows):
     single, x, y = build(activation, loss, depth, outputs, rows, "float32")
+    x = x.astype(np.float32)
+    double = single.copy("float64")
+    gradient = single.loss_and_gradients(x, y)[1].astype(np.float64)
+    exact = double.loss_and_gradients(x, y)[1]
+    assert np.linalg.norm(gradient - exact) <= 1e-5 * np.linalg.norm(exact)
+
+
+def build_layer(name, loss, rows, dtype="float64"):
+    model = model_between(CASES[name], dtype, outputs=3)
+    model.compile(loss=loss_named(loss))
+    rng = np.random.default_rng(rows)
+    x = rng.standard_normal((rows, *model.input_shape))
+    return model, x, targets(rng, loss, rows, 3)
+
+
+@pytest.mark.parametrize(("name", "loss", "rows"), LAYERS)
+def test_gradients_of_layers_agree_with_central_differences(merged_is_known, name, loss, rows):
+    report = fw.check_gradients(*build_layer(name, loss, rows), tolerance=1e-8)
+    assert report.passed, f"\n{report}"
+    assert report.redraws == 0 or not CASES[name].smooth
+
+
+@pytest.mark.parametrize(("name", "loss", "rows"), LAYERS)
+def test_float32_gradients_of_layers_agree_with_float64(merged_is_known, name, loss, rows):
+    single, x, y = build_layer(name, loss, rows, "float32")
     x = x.astype(np.float32)
     double = single.copy("float64")
     gradient = single.loss_and_gradients(x, y)[1].astype(np.float64)

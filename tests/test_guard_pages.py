@@ -4,12 +4,14 @@ The plan is built once more with an arena in which every buffer has a mapping of
 arrays that it is given are mapped in the same way.
 """
 
+import math
 import shutil
 import sys
 
 import numpy as np
 import pytest
 from helpers import data, guarded, run_python
+from layer_cases import CASES, model_between
 from planted import SOURCE, compile_modules, replace
 
 import fastweights as fw
@@ -90,12 +92,19 @@ def library(guarded_plan, monkeypatch):
 def exercise(sizes, hidden, last, loss, rows, dtype):
     inputs, units, outputs = sizes
     stack = [layers.Dense(units, hidden), layers.Dense(units, hidden), layers.Dense(outputs, last)]
-    model = fw.Sequential(stack, inputs, dtype, 0)
+    run(fw.Sequential(stack, inputs, dtype, 0), outputs, loss, rows, last == "softmax")
+
+
+def run(model, outputs, loss, rows, one_hot=False):
+    """All that a plan does, on guarded arrays."""
+    dtype = model.dtype
     model.compile("adam", loss)
     memory = model._compiled.memory_for(model._built)
     memory.vectors = guarded_copy(memory.vectors)
-    x, y = (guarded_copy(a.astype(dtype)) for a in data(rows, inputs, outputs))
-    if last == "softmax":
+    shape = model.input_shape
+    x, y = (guarded_copy(a.astype(dtype)) for a in data(rows, math.prod(shape), outputs))
+    x = x.reshape(rows, *shape)
+    if one_hot:
         y = guarded_copy(np.eye(outputs, dtype=dtype)[y.argmax(axis=1)])
     order = guarded_copy(np.arange(rows)[::-1])
     for batch in {rows, max(1, rows // 2)}:
@@ -143,6 +152,15 @@ def test_widths_around_panels_and_blocks(library, dtype, monkeypatch):
         # Long rows, and a layer whose dx goes by the kernel.
         exercise((2049, 300, 3), "relu", None, "mse", 141, dtype)
         exercise((520, 530, 300), "relu", None, "mse", 141, dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", CASES)
+def test_layers_that_look_at_no_other_row(library, name, dtype, monkeypatch):
+    monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
+    with fw.threads(2):
+        for rows in (1, 9):
+            run(model_between(CASES[name], dtype), 2, "mse", rows)
 
 
 def test_the_guard_guards():

@@ -126,6 +126,7 @@ def plan_of_specs(specs, size, inputs=(3,)):
     return Plan(table, specs, inputs, zeros, None, ModelLock(), 1, budget())
 
 
+NORMALIZE = OpSpec("layer_normalize", (0,), 3, variables=(3, 3), sizes=(1, 1))
 DENSE = OpSpec("dense", (0,), 2, variables=(6, 2))
 
 
@@ -144,6 +145,19 @@ DENSE = OpSpec("dense", (0,), 2, variables=(6, 2))
         ([OpSpec("dense", (0,), 0)], 0, "expected sizes of at least 1"),
         ([OpSpec("softmax", (0,), 4)], 0, "expected sizes that suit its kind"),
         ([OpSpec("activation", (0,), 2)], 0, "expected sizes that suit its kind"),
+        ([OpSpec("swap", (0,), 3, sizes=(3, 1))], 0, "expected sizes that suit its kind"),
+        ([OpSpec("swap", (0,), 3, sizes=(-3, -1, 1))], 0, "expected sizes that suit its kind"),
+        ([OpSpec("repeat", (0,), 5, sizes=(2,))], 0, "expected sizes that suit its kind"),
+        ([OpSpec("dot", (0,), 1, sizes=(1, 1, 3))], 0, "expected sizes that suit its kind"),
+        ([OpSpec("dot", (0, 0), 1, sizes=(-1, -1, -3))], 0, "expected sizes that suit its kind"),
+        ([OpSpec("dot", (0, 0), 1, sizes=(1, 1, 2))], 0, "expected sizes that suit its kind"),
+        ([OpSpec("concatenate", (0, 0), 5)], 0, "expected sizes that suit its kind"),
+        ([OpSpec("subtract", (0, 0, 0), 3)], 0, "expected sizes that suit its kind"),
+        ([NORMALIZE._replace(variables=(3, 2))], 5, "expected sizes that suit its kind"),
+        ([NORMALIZE._replace(variables=(3,))], 3, "expected sizes that suit its kind"),
+        ([NORMALIZE._replace(kind="unit_normalize")], 6, "expected sizes that suit its kind"),
+        ([NORMALIZE._replace(outputs=2)], 6, "expected sizes that suit its kind"),
+        ([OpSpec("prelu", (0,), 3)], 0, "expected sizes that suit its kind"),
         ([OpSpec("activation", (0,), 3, sizes=(1,) * 9)], 0, "at most 8 sizes of a kind"),
         ([DENSE, DENSE._replace(kind="activation")], 8, "parameters of its own or those of"),
         ([], 0, "got 0 ops and 1 inputs"),

@@ -5,6 +5,7 @@ With no fault switched on the same core passes, so it is the fault that is seen 
 
 import numpy as np
 import pytest
+from layer_cases import CASES, model_between
 from planted import Fault, build, planted
 
 import fastweights as fw
@@ -20,11 +21,36 @@ ACTIVATIONS, ROWS, SOFTMAX, SPARSEMAX, LOSSES, CROSSENTROPY = (
     "kernels/losses.pxi",
     "kernels/crossentropy.pxi",
 )
+ELEMENTWISE, MERGING, SHAPING = (
+    "kernels/elementwise.pxi",
+    "kernels/merging.pxi",
+    "kernels/shaping.pxi",
+)
+COLUMNS, NORMALIZING, READERS = (
+    "kernels/columns.pxi",
+    "kernels/normalizing.pxi",
+    "kernels/readers.pxi",
+)
 
 
-def net(hidden="tanh", output=None, loss="mse", rows=7, inputs=5, outputs=3, units=5, scale=1):
+def net(
+    hidden="tanh",
+    output=None,
+    loss="mse",
+    rows=7,
+    inputs=5,
+    outputs=3,
+    units=5,
+    scale=1,
+    layer=None,
+):
     """The network that must notice a fault, with data for it."""
     rng = np.random.default_rng(5)
+    if layer is not None:
+        model = model_between(CASES[layer])
+        model.compile(loss="mse")
+        shape = (rows, *model.input_shape)
+        return model, rng.standard_normal(shape), rng.standard_normal((rows, 2))
     stack = [
         layers.Dense(units, hidden),
         layers.Dense(units, hidden),
@@ -257,6 +283,112 @@ FAULTS = {
         "lay_across(first, rows_of(a, «row», columns), count, columns)",
         "0",
     ): {"output": "softmax"},
+    # Layers that look at no other row
+    Fault(
+        "mean's gradient forgotten",
+        NORMALIZING,
+        "offset = «sum_of(across, &sum) / count»",
+        "vzero()",
+    ): {"layer": "layer 9"},
+    Fault(
+        "variance's gradient forgotten",
+        NORMALIZING,
+        "share = «share / count»",
+        "vzero()",
+    ): {"layer": "layer 150"},
+    Fault(
+        "the norm's gradient where there is none",
+        NORMALIZING,
+        "largest_inverse(epsilon)), vzero(), «share»)",
+        "vzero()",
+    ): {"layer": "unit 9"},
+    Fault(
+        "root mean square of the sum",
+        NORMALIZING,
+        "else:\n        share = «share / count»",
+        "share",
+    ): {"layer": "rms 5"},
+    Fault(
+        "inverses of the first lines", NORMALIZING, "load_first(inverses + «line», count)", "0"
+    ): {"layer": "layer 3x8", "rows": 9},
+    Fault(
+        "gamma left out of the gradient",
+        NORMALIZING,
+        "if i < n:\n                g = «times_gamma(across, load_first(dy + i, n - i), gamma, i, n - i)»",
+        "load_first(dy + i, n - i)",
+    ): {"layer": "layer 16"},
+    Fault("tail of a line in its variance", NORMALIZING, "- m.mean, «n - i»)", "VL"): {
+        "layer": "layer 65"
+    },
+    Fault(
+        "last line missing in gamma's gradient",
+        COLUMNS,
+        "for line in range(line, «end»):",
+        "end - 1",
+    ): {"layer": "layer 5"},
+    Fault("beta's gradient forgotten", COLUMNS, "elif «first < upto»:", "False"): {
+        "layer": "layer 5"
+    },
+    Fault(
+        "scale's factor forgotten",
+        COLUMNS,
+        "store_first(dx + i, without_traces(«times_gamma(False, load_first(dy + i, n - i), gamma_of(op), i, n - i)»)",
+        "load_first(dy + i, n - i)",
+    ): {"layer": "3 groups 2x2x6"},
+    Fault("alpha's gradient of all lines", COLUMNS, "vfma(dy, «vmin(vzero(), x)», sum)", "x"): {
+        "layer": "prelu"
+    },
+    Fault("alpha of the first columns", COLUMNS, "load_first(«alpha + i», n - i)))", "alpha"): {
+        "layer": "prelu"
+    },
+    Fault(
+        "scale forgotten",
+        ELEMENTWISE,
+        "without_traces(«scale * load_first(dy + i, n - i)»)",
+        "load_first(dy + i, n - i)",
+    ): {"layer": "rescaling"},
+    Fault("end forgotten", ELEMENTWISE, "vselect(«vlt(z, most)», d, vzero())", "veq(z, z)"): {
+        "layer": "relu with an end"
+    },
+    Fault(
+        "threshold's slope forgotten",
+        ELEMENTWISE,
+        "vselect(vle(z, threshold), «slope * d», z)",
+        "d",
+    ): {"layer": "relu with all"},
+    Fault(
+        "turned back the same way", SHAPING, "op.lines, «op.sizes[1]», op.sizes[0]", "op.sizes[0]"
+    ): {"layer": "permute 2x1x3"},
+    Fault("one of the repeated", SHAPING, "dy, dy, «op.sizes[0]», op.inputs", "1"): {
+        "layer": "repeat"
+    },
+    Fault("sign of what is taken off", MERGING, "scale_dy(op, 1, begin, end, «-1»)", "1"): {
+        "layer": "subtract 5"
+    },
+    Fault("sum for a mean", MERGING, "«<real>1 / <real>op.n_reads»", "<real>1"): {
+        "layer": "average 5"
+    },
+    Fault("a factor of the product forgotten", MERGING, "if «j != k»:", "j > k"): {
+        "layer": "multiply 5"
+    },
+    Fault("gradient to all", MERGING, "vnot(veq(a, other))), «share», half)", "half"): {
+        "layer": "maximum 5"
+    },
+    Fault(
+        "gradient to the larger one",
+        MERGING,
+        "choose_backward(«smaller_of_pair», op",
+        "larger_of_pair",
+    ): {"layer": "minimum 5"},
+    Fault("place in the row forgotten", MERGING, "dy -= «width»", "0"): {
+        "layer": "concatenate 3x4"
+    },
+    Fault("the other's transpose", MERGING, "dy_of(op, row), «1», n, read_of(op, 0, row)", "n"): {
+        "layer": "dot 2 9x10"
+    },
+    Fault("another reader's part forgotten", READERS, "while «other != NULL»", "False"): {
+        "layer": "add 5"
+    },
     # Losses
     Fault("missing 2 of the square", LOSSES, "slope[0] = «d + d»", "d"): {},
     Fault("missing 1/columns", LOSSES, "«(scale / columns)»", "scale"): {},
@@ -343,7 +475,7 @@ def test_there_are_at_least_20():
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_planted_fault_is_caught(core, fault):
+def test_a_planted_fault_is_caught(core, merged_is_known, fault):
     core(0)
     report = fw.check_gradients(*net(**FAULTS[fault]), tolerance=1e-8)
     assert report.passed, f"without a fault:\n{report}"

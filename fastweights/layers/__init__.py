@@ -1,23 +1,70 @@
 """Layers: descriptions of what a model computes."""
 
+from fastweights.layers.activating import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fastweights.layers.base import Layer, Variable
-from fastweights.layers.batch_norm import BatchNormalization
 from fastweights.layers.dense import Dense
+from fastweights.layers.merging import (
+    Add,
+    Average,
+    Concatenate,
+    Dot,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+)
+from fastweights.layers.normalizing import (
+    GroupNormalization,
+    LayerNormalization,
+    Rescaling,
+    RMSNormalization,
+    UnitNormalization,
+)
 from fastweights.layers.ops import Value, op
-from fastweights.layers.shaping import Activation, Flatten
+from fastweights.layers.shaping import Flatten, Identity, Permute, RepeatVector, Reshape
+from fastweights.layers.standardizing import BatchNormalization, Normalization
 
 #: Every layer by the name of its class, as saved models name it.
 LAYERS: dict[str, type[Layer]] = {
-    cls.__name__: cls for cls in (Activation, BatchNormalization, Dense, Flatten)
-}
+    cls.__name__: cls
+    for cls in (
+        ELU, Activation, Add, Average, BatchNormalization, Concatenate, Dense, Dot, Flatten,
+        GroupNormalization, Identity, LayerNormalization, LeakyReLU, Maximum, Minimum, Multiply,
+        Normalization, PReLU, Permute, RMSNormalization, ReLU, RepeatVector, Rescaling, Reshape,
+        Softmax, Subtract, UnitNormalization,
+    )
+}  # fmt: skip
 
 __all__ = [
+    "ELU",
     "LAYERS",
     "Activation",
+    "Add",
+    "Average",
     "BatchNormalization",
+    "Concatenate",
     "Dense",
+    "Dot",
     "Flatten",
+    "GroupNormalization",
+    "Identity",
     "Layer",
+    "LayerNormalization",
+    "LeakyReLU",
+    "Maximum",
+    "Minimum",
+    "Multiply",
+    "Normalization",
+    "PReLU",
+    "Permute",
+    "RMSNormalization",
+    "ReLU",
+    "RepeatVector",
+    "Rescaling",
+    "Reshape",
+    "Softmax",
+    "Subtract",
+    "UnitNormalization",
     "Value",
     "Variable",
     "op",

@@ -14,6 +14,7 @@ from fastweights import _check, _tensors
 from fastweights._sealed import Sealed, _Sealing
 from fastweights.initializers import Initializer
 from fastweights.layers.ops import Shape, Value, given
+from fastweights.regularizers import Regularizer
 
 if TYPE_CHECKING:
     from fastweights._building import Built
@@ -30,13 +31,14 @@ def _takes(function: Callable[..., Any], values: Sequence[Any]) -> bool:
 
 
 class Variable(NamedTuple):
-    """One array of parameters: its name, shape and how it starts."""
+    """One array of parameters: its name, shape, how it starts and what it costs."""
 
     name: str
     shape: Shape
     initializer: Initializer
     fan_in: int
     fan_out: int
+    regularizer: Regularizer | None = None
 
     @property
     def size(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from fastweights import _check, activations, initializers
+from fastweights import _check, activations, initializers, regularizers
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.ops import Shape, Value, activated, op
 
@@ -25,6 +25,8 @@ class Dense(Layer):
         (see :mod:`fastweights.initializers`).
     bias_initializer : str or Initializer
         How the bias starts.
+    kernel_regularizer, bias_regularizer : str or Regularizer, optional
+        What their weights cost, such as ``"l2"`` (see :mod:`fastweights.regularizers`).
     name : str, optional
         Name in the model, ``dense``, ``dense_1``, ... by default.
 
@@ -53,6 +55,8 @@ class Dense(Layer):
         use_bias: bool = True,
         kernel_initializer: str | initializers.Initializer = "auto",
         bias_initializer: str | initializers.Initializer = "zeros",
+        kernel_regularizer: str | regularizers.Regularizer | None = None,
+        bias_regularizer: str | regularizers.Regularizer | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(name)
@@ -61,13 +65,14 @@ class Dense(Layer):
         self.use_bias = _check.flag("use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer, self.activation.name)
         self.bias_initializer = initializers.get(bias_initializer, self.activation.name)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer, "kernel_regularizer")
+        self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
 
     def variables(self, input_shape: Shape) -> list[Variable]:
         inputs = input_shape[-1]
-        kernel = Variable(
-            "kernel", (inputs, self.units), self.kernel_initializer, inputs, self.units
-        )
-        bias = Variable("bias", (self.units,), self.bias_initializer, inputs, self.units)
+        shape = (inputs, self.units)
+        kernel = Variable("kernel", shape, self.kernel_initializer, *shape, self.kernel_regularizer)
+        bias = Variable("bias", (self.units,), self.bias_initializer, *shape, self.bias_regularizer)
         return [kernel, bias] if self.use_bias else [kernel]
 
     def ops(self, x: Value) -> Value:
@@ -89,5 +94,11 @@ class Dense(Layer):
             "use_bias": self.use_bias,
             "kernel_initializer": self.kernel_initializer.config(),
             "bias_initializer": self.bias_initializer.config(),
+            "kernel_regularizer": _config(self.kernel_regularizer),
+            "bias_regularizer": _config(self.bias_regularizer),
             "name": self.name,
         }
+
+
+def _config(part: regularizers.Regularizer | None) -> dict[str, Any] | None:
+    return None if part is None else part.config()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from fastweights import _check
 from fastweights.activations import LINEAR, Activation
 
 Shape = tuple[int, ...]
+
+#: That an array may have.
+MAX_AXES = 64
 
 
 class Op:
@@ -106,6 +110,24 @@ def op(
     outputs = math.prod(shape) // lines
     made = Op(kind, read, lines, outputs, variables, sizes, options, activation, states)
     return Value(made, shape)
+
+
+def axis_setting(argument: str, got: Any) -> int:
+    """An axis counted as in the batch, whose axis 0 are the rows; negative ones from the end on."""
+    axis = _check.whole(argument, got, -MAX_AXES, MAX_AXES)
+    if axis == 0:
+        raise ValueError(
+            _check.refusal(argument, 0, "an axis of the numbers, not that of the rows")
+        )
+    return axis
+
+
+def axis_in(shape: Shape, argument: str, axis: int) -> int:
+    """Which axis of a row of this shape that setting means, counted from 0."""
+    at = axis + len(shape) if axis < 0 else axis - 1
+    if not 0 <= at < len(shape):
+        raise ValueError(_check.refusal(argument, axis, f"an axis of rows {shape}"))
+    return at
 
 
 def activated(value: Value, activation: Activation) -> Value:

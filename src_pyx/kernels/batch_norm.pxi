@@ -2,6 +2,8 @@
 # (S. Ioffe and C. Szegedy, ICML 2015). In inference, and where it is not trained, by the moving mean and variance
 # of the batches that it was trained on.
 #
+# The op "standardize" is the same for ever by its state, which no batch moves.
+#
 # sizes: whether there is a gamma, a beta. options: epsilon, momentum. variables: gamma, beta (columns,), those
 # that there are. state: moving mean, moving variance. prepared: mean, scale, shift of the moving ones.
 # batch: mean, scale, 1 / deviation, sum of dz, sum of dz xhat, variance; each (columns,), and how many lines.
@@ -13,15 +15,7 @@ cdef struct Normalizer:
 
 
 cdef inline bint acts_on_batch(const Op* op) noexcept nogil:
-    return op.is_trained and op.drawn.stream != 0 and op.batch != NULL
-
-
-cdef inline const real* gamma_of(const Op* op) noexcept nogil:
-    return <const real*>op.parameters if op.sizes[0] else NULL
-
-
-cdef inline const real* beta_of(const Op* op) noexcept nogil:
-    return (<const real*>op.parameters + (op.outputs if op.sizes[0] else 0)) if op.sizes[1] else NULL
+    return op.is_trained and op.drawn.stream != 0 and op.x_columns != NULL
 
 
 cdef inline real* of_batch(const Op* op, int which) noexcept nogil:
@@ -37,7 +31,7 @@ cdef void batch_norm_op_measure(Op* op) noexcept nogil:
         if op.variables[k] != op.outputs:
             op.parameter_reals = -1
     op.state_reals = 2 * op.outputs
-    op.batch_reals = 6 * op.outputs + 1
+    op.batch_reals = 6 * op.outputs + 1 if op.x_columns != NULL else 0
     op.prepared_reals = 2 * op.outputs
     op.pieces = 1 if count > 0 else 0
     op.piece_parameters = op.parameter_reals if count > 0 else 0

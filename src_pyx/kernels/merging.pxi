@@ -231,12 +231,23 @@ cdef void concatenate_op_measure(Op* op) noexcept nogil:
     op.work_per_row = <double>row_reals(op)
 
 
+# Few reals go by vectors, since a call would cost more.
+cdef inline void copy_reals(real* to, const real* come, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i = 0
+    if n > 4 * VL:
+        memcpy(to, come, n * sizeof(real))
+        return
+    while i < n:
+        store_first(to + i, load_first(come + i, n - i), n - i)
+        i += VL
+
+
 # Lines of `width`, `from_stride` apart, become lines that are `to_stride` apart.
 cdef inline void copy_lines(real* to, Py_ssize_t to_stride, const real* come, Py_ssize_t from_stride,
                             Py_ssize_t width, Py_ssize_t lines) noexcept nogil:
     cdef Py_ssize_t line
     for line in range(lines):
-        memcpy(to + line * to_stride, come + line * from_stride, width * sizeof(real))
+        copy_reals(to + line * to_stride, come + line * from_stride, width)
 
 
 cdef void concatenate_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -259,3 +270,55 @@ cdef void concatenate_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end
         if dx != NULL:
             copy_lines(dx, width, dy, op.outputs, width, (end - begin) * op.lines)
         finish_dx(op, k, begin, end)
+
+
+# ---- dot: y (I, J) = a (I, K) . b (J, K)^T in each row; the sizes are I, J and K -----------------------
+
+cdef void dot_op_measure(Op* op) noexcept nogil:
+    cdef Py_ssize_t depth = op.sizes[2]
+    op.parameter_reals = -1
+    if op.n_reads == 2 and op.n_variables == 0 and has_sizes(op, 3) and row_reals(op) == op.sizes[0] * op.sizes[1] and (
+            op.reads[0].width == op.sizes[0] * depth and op.reads[1].width == op.sizes[1] * depth):
+        op.parameter_reals = 0
+    # b transposed
+    op.workspace_reals = 0 if is_narrow(op.sizes[1]) else op.sizes[1] * depth
+    op.work_per_row = <double>(row_reals(op) * depth)
+
+
+# c (rows, columns) = a . b (depth, columns), where a is given by the strides of its rows and columns.
+cdef void multiply_plain(real* c, const real* a, Py_ssize_t a_row, Py_ssize_t a_k, const real* b, Py_ssize_t rows,
+                         Py_ssize_t columns, Py_ssize_t depth) noexcept nogil:
+    cdef Product p
+    multiply_by(&p, NULL, b, depth, columns)
+    p.c = c
+    p.ldc = columns
+    p.a = a
+    p.a_row = a_row
+    p.a_k = a_k
+    p.start = NULL
+    p.start_row = 0
+    matmul(&p, rows, columns)
+
+
+cdef void dot_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t m = op.sizes[0], n = op.sizes[1], depth = op.sizes[2], row
+    cdef real* turned = <real*>op.workspace
+    for row in range(begin, end):
+        if is_narrow(n):
+            narrow_forward(y_of(op, row), read_of(op, 0, row), read_of(op, 1, row), NULL, m, depth, n)
+        else:
+            transpose(turned, n, read_of(op, 1, row), depth, n, depth)
+            multiply_plain(y_of(op, row), read_of(op, 0, row), depth, 1, turned, m, n, depth)
+
+
+# db = dy^T . a;  da = dy . b
+cdef void dot_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t m = op.sizes[0], n = op.sizes[1], depth = op.sizes[2], row
+    if op.reads[1].is_wanted:
+        for row in range(begin, end):
+            multiply_plain(dx_to_write(op, 1, row), dy_of(op, row), 1, n, read_of(op, 0, row), n, depth, m)
+    finish_dx(op, 1, begin, end)
+    if op.reads[0].is_wanted:
+        for row in range(begin, end):
+            multiply_plain(dx_to_write(op, 0, row), dy_of(op, row), n, 1, read_of(op, 1, row), m, depth, n)
+    finish_dx(op, 0, begin, end)

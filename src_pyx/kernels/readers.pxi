@@ -23,7 +23,7 @@ cdef void add_part_of_dx(real* dx, const real* part, Py_ssize_t stride, Py_ssize
 cdef inline void finish_dx(const Op* op, Py_ssize_t k, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const Read* read
     cdef const Read* other
-    if op == NULL or not op.reads[k].is_first:
+    if op == NULL or not (op.reads[k].is_first and op.reads[k].is_wanted):
         return
     read = &op.reads[k]
     other = read.next

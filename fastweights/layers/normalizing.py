@@ -1,0 +1,266 @@
+"""Layers that bring numbers to one size; no row looks at another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from fastweights import _check, initializers
+from fastweights.layers.base import Layer, Variable
+from fastweights.layers.ops import Shape, Value, op
+from fastweights.layers.shaping import last_axis, permuted
+
+
+def normalized(
+    kind: str, x: Value, epsilon: float, variables: Sequence[str] = (), beta: bool = False
+) -> Value:
+    """The lines of a value, normalised; `variables` are gamma, where it is wanted, and beta."""
+    sizes = (len(variables) - beta, int(beta))
+    return op(kind, x, lines=x.lines, variables=variables, sizes=sizes, options=(epsilon,))
+
+
+class _ByColumns(Layer):
+    """Base of those that may have gamma and beta: a number for each column."""
+
+    _fixed: ClassVar[dict[str, str]] = {
+        name: f"is there once its model knows the input; {name}_initializer says how it starts"
+        for name in ("gamma", "beta")
+    }
+
+    def __init__(
+        self,
+        epsilon: float,
+        center: bool,
+        scale: bool,
+        beta_initializer: str | initializers.Initializer,
+        gamma_initializer: str | initializers.Initializer,
+        name: str | None,
+    ) -> None:
+        super().__init__(name)
+        self.epsilon = _check.number("epsilon", epsilon, minimum=0.0)
+        self.center = _check.flag("center", center)
+        self.scale = _check.flag("scale", scale)
+        self.beta_initializer = initializers.get(beta_initializer, argument="beta_initializer")
+        self.gamma_initializer = initializers.get(gamma_initializer, argument="gamma_initializer")
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return ("gamma",) * self.scale + ("beta",) * self.center
+
+    def variables(self, input_shape: Shape) -> list[Variable]:
+        columns = input_shape[-1]
+        rules = {"gamma": self.gamma_initializer, "beta": self.beta_initializer}
+        return [Variable(name, (columns,), rules[name], columns, columns) for name in self._names]
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            "beta_initializer": self.beta_initializer.config(),
+            "gamma_initializer": self.gamma_initializer.config(),
+            "name": self.name,
+        }
+
+
+class LayerNormalization(_ByColumns):
+    """``y = (x - mean) / sqrt(variance + epsilon) * gamma + beta``, mean and variance being those
+    of each vector along the last axis.
+
+    J. Ba, J. Kiros, G. Hinton, Layer Normalization, arXiv:1607.06450, 2016.
+
+    Parameters
+    ----------
+    axis : int
+        -1: the last axis. There are no others.
+    epsilon : float, at least 0
+        Added to the variance.
+    center, scale : bool
+        Whether beta is added; whether gamma multiplies.
+    beta_initializer, gamma_initializer : str or Initializer
+        How they start.
+    name : str, optional
+        Name in the model.
+
+    Attributes
+    ----------
+    gamma, beta : ndarray (columns,)
+        Views of the model's parameters, once the model is built; absent where not wanted.
+
+    Notes
+    -----
+    Input and output ``(rows, ..., columns)``. The statistics lose no digits where the numbers are
+    far from 0 and close together.
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: str | initializers.Initializer = "zeros",
+        gamma_initializer: str | initializers.Initializer = "ones",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(epsilon, center, scale, beta_initializer, gamma_initializer, name)
+        self.axis = last_axis(axis)
+
+    def ops(self, x: Value) -> Value:
+        return normalized("layer_normalize", x, self.epsilon, self._names, self.center)
+
+    def config(self) -> dict[str, Any]:
+        return {"axis": self.axis, **super().config()}
+
+
+class GroupNormalization(_ByColumns):
+    """As :class:`LayerNormalization`, but mean and variance are those of each group of columns,
+    over all axes of a row.
+
+    Y. Wu, K. He, Group Normalization, ECCV 2018.
+
+    Parameters
+    ----------
+    groups : int
+        How many groups of equal size the columns, the last axis, are cut into; -1: each column is
+        one.
+    axis : int
+        -1: the last axis. There are no others.
+    epsilon, center, scale, beta_initializer, gamma_initializer, name
+        As for :class:`LayerNormalization`, and so are the attributes.
+
+    Notes
+    -----
+    Input and output ``(rows, ..., columns)``.
+    """
+
+    def __init__(
+        self,
+        groups: int = 32,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: str | initializers.Initializer = "zeros",
+        gamma_initializer: str | initializers.Initializer = "ones",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(epsilon, center, scale, beta_initializer, gamma_initializer, name)
+        self.groups = _check.whole("groups", groups, -1)
+        if self.groups == 0:
+            raise ValueError(_check.refusal("groups", 0, "at least 1, or -1"))
+        self.axis = last_axis(axis)
+
+    def ops(self, x: Value) -> Value:
+        columns = x.features
+        groups = columns if self.groups == -1 else self.groups
+        if columns % groups:
+            expected = f"a divisor of the {columns} columns of rows {x.shape}"
+            raise ValueError(_check.refusal("groups", groups, expected))
+        apart = permuted(x.reshaped((x.lines, groups, columns // groups)), (1, 0, 2))
+        lines = apart.reshaped((groups, x.lines * columns // groups))
+        hat = normalized("layer_normalize", lines, self.epsilon).reshaped(apart.shape)
+        y = permuted(hat, (1, 0, 2)).reshaped(x.shape)
+        if not self._names:
+            return y
+        sizes = (int(self.scale), int(self.center))
+        return op("scale", y, lines=x.lines, variables=self._names, sizes=sizes)
+
+    def config(self) -> dict[str, Any]:
+        return {"groups": self.groups, "axis": self.axis, **super().config()}
+
+
+class RMSNormalization(Layer):
+    """``y = x / sqrt(mean(x**2) + epsilon) * scale``, the mean being that of each vector along the
+    last axis.
+
+    B. Zhang, R. Sennrich, Root Mean Square Layer Normalization, NeurIPS 2019.
+
+    Parameters
+    ----------
+    axis : int
+        -1: the last axis. There are no others.
+    epsilon : float, at least 0
+        Added to the mean square.
+    name : str, optional
+        Name in the model.
+
+    Attributes
+    ----------
+    scale : ndarray (columns,)
+        View of the model's parameters, once the model is built; ones at first.
+
+    Notes
+    -----
+    Input and output ``(rows, ..., columns)``.
+    """
+
+    _fixed: ClassVar[dict[str, str]] = {"scale": "is there once its model knows the input"}
+
+    def __init__(self, axis: int = -1, epsilon: float = 1e-6, name: str | None = None) -> None:
+        super().__init__(name)
+        self.axis = last_axis(axis)
+        self.epsilon = _check.number("epsilon", epsilon, minimum=0.0)
+
+    def variables(self, input_shape: Shape) -> list[Variable]:
+        columns = input_shape[-1]
+        return [Variable("scale", (columns,), initializers.Ones(), columns, columns)]
+
+    def ops(self, x: Value) -> Value:
+        return normalized("rms_normalize", x, self.epsilon, ("scale",))
+
+    def config(self) -> dict[str, Any]:
+        return {"axis": self.axis, "epsilon": self.epsilon, "name": self.name}
+
+
+class UnitNormalization(Layer):
+    """``y = x / sqrt(sum(x**2))``: each vector along the last axis has norm 1.
+
+    Parameters
+    ----------
+    axis : int
+        -1: the last axis. There are no others.
+    name : str, optional
+        Name in the model.
+
+    Notes
+    -----
+    Input and output ``(rows, ..., columns)``. A vector whose norm is below 1e-12 is divided by
+    that.
+    """
+
+    #: The least norm that is divided by.
+    EPSILON: ClassVar[float] = 1e-12
+
+    def __init__(self, axis: int = -1, name: str | None = None) -> None:
+        super().__init__(name)
+        self.axis = last_axis(axis)
+
+    def ops(self, x: Value) -> Value:
+        return normalized("unit_normalize", x, self.EPSILON)
+
+    def config(self) -> dict[str, Any]:
+        return {"axis": self.axis, "name": self.name}
+
+
+class Rescaling(Layer):
+    """``y = x * scale + offset``.
+
+    Parameters
+    ----------
+    scale, offset : float
+        Of every number.
+    name : str, optional
+        Name in the model.
+    """
+
+    def __init__(self, scale: float, offset: float = 0.0, name: str | None = None) -> None:
+        super().__init__(name)
+        self.scale = _check.number("scale", scale)
+        self.offset = _check.number("offset", offset)
+
+    def ops(self, x: Value) -> Value:
+        return op("rescale", x, options=(self.scale, self.offset))
+
+    def config(self) -> dict[str, Any]:
+        return {"scale": self.scale, "offset": self.offset, "name": self.name}

@@ -1,0 +1,226 @@
+"""Columns of mean 0 and variance 1: by the batch, or once for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastweights import _check, initializers
+from fastweights.layers.base import Layer, Variable
+from fastweights.layers.ops import Shape, Value, op
+
+
+class BatchNormalization(Layer):
+    """``y = (x - mean) / sqrt(variance + epsilon) * gamma + beta``, column by column.
+
+    In training mean and variance are those of the batch, over all rows and all axes but the last,
+    and the moving ones follow them: ``moving = momentum * moving + (1 - momentum) * found``. In
+    inference, and while the layer is not `trainable`, they are the moving ones (Ioffe and Szegedy,
+    ICML 2015). As in Keras the moving variance is that of the batch itself, not n / (n - 1) times
+    that as in PyTorch.
+
+    Parameters
+    ----------
+    axis : int
+        That of the columns: the last one, -1.
+    momentum : float
+        In [0, 1].
+    epsilon : float
+        Above 0.
+    center, scale : bool
+        Whether there is a beta, a gamma.
+    beta_initializer, gamma_initializer : str or Initializer
+        How they start.
+    moving_mean_initializer, moving_variance_initializer : str or Initializer
+        How the moving ones start.
+    name : str, optional
+        Name in the model.
+
+    Attributes
+    ----------
+    gamma, beta : ndarray (columns,)
+        Views of the model's parameters, once the model is built.
+    moving_mean, moving_variance : ndarray (columns,)
+        Views of the model's state.
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: str | initializers.Initializer = "zeros",
+        gamma_initializer: str | initializers.Initializer = "ones",
+        moving_mean_initializer: str | initializers.Initializer = "zeros",
+        moving_variance_initializer: str | initializers.Initializer = "ones",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        if axis != -1:
+            raise ValueError(_check.refusal("axis", _check.shown(axis), "-1, the last one"))
+        self.axis = -1
+        self.momentum = _check.number("momentum", momentum, minimum=0.0, maximum=1.0)
+        self.epsilon = _check.number("epsilon", epsilon, above=0.0)
+        self.center = _check.flag("center", center)
+        self.scale = _check.flag("scale", scale)
+        self.beta_initializer = initializers.get(beta_initializer, "linear")
+        self.gamma_initializer = initializers.get(gamma_initializer, "linear")
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer, "linear")
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer, "linear")
+
+    def variables(self, input_shape: Shape) -> list[Variable]:
+        columns = input_shape[-1]
+        gamma = Variable("gamma", (columns,), self.gamma_initializer, columns, columns)
+        beta = Variable("beta", (columns,), self.beta_initializer, columns, columns)
+        return [*([gamma] if self.scale else []), *([beta] if self.center else [])]
+
+    def states(self, input_shape: Shape) -> list[Variable]:
+        columns = input_shape[-1]
+        return [
+            Variable("moving_mean", (columns,), self.moving_mean_initializer, columns, columns),
+            Variable(
+                "moving_variance", (columns,), self.moving_variance_initializer, columns, columns
+            ),
+        ]
+
+    def ops(self, x: Value) -> Value:
+        return op(
+            "batch_norm",
+            x,
+            lines=x.lines,
+            variables=[*(["gamma"] if self.scale else []), *(["beta"] if self.center else [])],
+            sizes=(self.scale, self.center),
+            options=(self.epsilon, self.momentum),
+            states=("moving_mean", "moving_variance"),
+        )
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "axis": self.axis,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            "beta_initializer": self.beta_initializer.config(),
+            "gamma_initializer": self.gamma_initializer.config(),
+            "moving_mean_initializer": self.moving_mean_initializer.config(),
+            "moving_variance_initializer": self.moving_variance_initializer.config(),
+            "name": self.name,
+        }
+
+
+class _Given(initializers.Initializer):
+    """Numbers that are known."""
+
+    name = "given"
+    values: tuple[float, ...]
+
+    def __init__(self, values: Sequence[float] = ()) -> None:
+        self._set(values=tuple(values))
+
+    def _draw(self, out: np.ndarray, seed: int, stream: int, fan_in: int, fan_out: int) -> None:
+        out[...] = self.values
+
+
+class Normalization(Layer):
+    """``y = (x - mean) / sqrt(variance)``, column by column, with figures that are found once.
+
+    Parameters
+    ----------
+    axis : int
+        That of the columns: the last one, -1.
+    mean, variance : array_like (columns,), or a number for all, optional
+        Both or none; without them call `adapt`.
+    name : str, optional
+        Name in the model.
+
+    Attributes
+    ----------
+    mean, variance : ndarray (columns,)
+        Views of the model's state, once the model is built.
+
+    Examples
+    --------
+    >>> normalize = layers.Normalization()
+    >>> normalize.adapt(x_train)
+    >>> model = fw.Sequential([normalize, layers.Dense(1)])
+    """
+
+    def __init__(
+        self, axis: int = -1, mean: Any = None, variance: Any = None, name: str | None = None
+    ) -> None:
+        super().__init__(name)
+        if axis != -1:
+            raise ValueError(_check.refusal("axis", _check.shown(axis), "-1, the last one"))
+        self.axis = -1
+        if (mean is None) != (variance is None):
+            raise ValueError(_check.refusal("mean, variance", "one of them", "both or none"))
+        self._figures: tuple[list[float], list[float]] | None = None
+        if mean is not None:
+            self._figures = (_column_figures("mean", mean), _column_figures("variance", variance))
+            if min(self._figures[1]) < 0.0:
+                raise ValueError(_check.refusal("variance", "a negative number", "0 or more"))
+
+    def adapt(self, data: Any) -> None:
+        """Takes mean and variance of each column of these rows; what was known is forgotten.
+
+        Parameters
+        ----------
+        data : array_like (rows, ..., columns)
+        """
+        shape = None if self._built is None else self.weights["mean"].shape
+        values = _check.numeric_array("data", data)
+        if values.ndim < 2 or (shape is not None and values.shape[-1:] != shape):
+            expected = "(rows, ..., columns)" if shape is None else f"(rows, ..., {shape[0]})"
+            raise ValueError(_check.refusal("data", f"shape {values.shape}", f"shape {expected}"))
+        lines = _check.rows("data", values.reshape(-1, values.shape[-1]), np.dtype(np.float64))
+        self._figures = (lines.mean(axis=0).tolist(), lines.var(axis=0).tolist())
+        if self._built is not None:
+            for name, figures in zip(("mean", "variance"), self._figures, strict=True):
+                self.weights[name][...] = _known(name, figures, lines.shape[1])
+
+    def states(self, input_shape: Shape) -> list[Variable]:
+        columns = input_shape[-1]
+        if self._figures is None:
+            raise ValueError(
+                _check.refusal("Normalization", "no figures", "layer.adapt(data) before its model")
+            )
+        return [
+            Variable(name, (columns,), _Given(_known(name, figures, columns)), columns, columns)
+            for name, figures in zip(("mean", "variance"), self._figures, strict=True)
+        ]
+
+    def ops(self, x: Value) -> Value:
+        return op(
+            "standardize",
+            x,
+            lines=x.lines,
+            sizes=(False, False),
+            options=(0.0, 1.0),
+            states=("mean", "variance"),
+        )
+
+    def config(self) -> dict[str, Any]:
+        mean, variance = self._figures or (None, None)
+        return {"axis": self.axis, "mean": mean, "variance": variance, "name": self.name}
+
+
+def _column_figures(argument: str, given: Any) -> list[float]:
+    """A number for each column, or one for all."""
+    array = _check.numeric_array(argument, np.atleast_1d(given))
+    if array.ndim != 1:
+        raise ValueError(_check.refusal(argument, f"shape {array.shape}", "shape (columns,)"))
+    return _check.reals(argument, array, np.dtype(np.float64)).tolist()
+
+
+def _known(name: str, figures: Sequence[float], columns: int) -> tuple[float, ...]:
+    """The figures of so many columns; as in Keras the deviation is no less than 1e-7."""
+    if len(figures) not in (1, columns):
+        got = f"figures of {len(figures)} columns for rows of {columns}"
+        raise ValueError(_check.refusal(name, got, f"{columns} of them"))
+    spread = [*figures] * (columns if len(figures) == 1 else 1)
+    return tuple(max(1e-14, figure) for figure in spread) if name == "variance" else tuple(spread)
