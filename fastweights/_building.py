@@ -23,8 +23,9 @@ from fastweights.layers.ops import Op, OpSpec, Shape, Value, given, op
 
 #: Numbers of a row at most: what any number of them takes can still be counted.
 MAX_ROW = 2**40
-#: Calls of layers in a network at most: each takes a kilobyte, whoever describes it.
-MAX_CALLS = 10_000
+#: Calls of layers in a network at most, and values that they read: what describes them may be
+#: hostile, and each call takes a kilobyte.
+MAX_CALLS, MAX_READS = 10_000, 100_000
 
 #: Writes a variable, the one of this number in the model, into its view.
 Fill = Callable[[int, Variable, np.ndarray], None]
@@ -148,8 +149,10 @@ class Topology(NamedTuple):
         """All values of a network for rows of these shapes."""
         if not self.calls:
             raise ValueError(_check.refusal("layers", "none", "at least one layer"))
-        if len(self.calls) > MAX_CALLS:
-            got, expected = f"{len(self.calls):,} calls", f"at most {MAX_CALLS:,}"
+        read = sum(len(call.reads) for call in self.calls)
+        if len(self.calls) > MAX_CALLS or read > MAX_READS:
+            got = f"{len(self.calls):,} calls that read {read:,} values"
+            expected = f"at most {MAX_CALLS:,} that read {MAX_READS:,}"
             raise ValueError(_check.refusal("layers", got, expected))
         values = [given(shape) for shape in input_shapes]
         for value in values:

@@ -51,28 +51,6 @@ def twin(model: fw.Sequential) -> reference.MLP:
     return copy
 
 
-class Sum(layers.Layer):
-    """What it reads, added up: described by an op, as a layer of the user's own is."""
-
-    def ops(self, *values: layers.Value) -> layers.Value:
-        if len({value.shape for value in values}) > 1:
-            raise ValueError(f"inputs: got {[v.shape for v in values]}, expected one shape")
-        return layers.op("add", *values)
-
-    def config(self) -> dict[str, Any]:
-        return {"name": self.name}
-
-
-class Joined(Sum):
-    """What it reads, one after the other along the last axis."""
-
-    def ops(self, *values: layers.Value) -> layers.Value:
-        if any(len(value.shape) > 1 for value in values):
-            raise ValueError(f"inputs: got {[v.shape for v in values]}, expected vectors")
-        width = sum(value.features for value in values)
-        return layers.op("concatenate", *values, shape=(width,))
-
-
 def same_bits(a: np.ndarray, b: np.ndarray) -> None:
     assert a.dtype == b.dtype
     np.testing.assert_array_equal(a.view(np.uint8), b.view(np.uint8))

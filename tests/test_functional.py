@@ -6,16 +6,10 @@ import pickle
 
 import numpy as np
 import pytest
-from helpers import Joined, Sum, data, same_bits
+from helpers import data, same_bits
 
 import fastweights as fw
 from fastweights import layers
-
-
-@pytest.fixture(autouse=True)
-def _layers_of_our_own(monkeypatch):
-    for kind in (Sum, Joined):
-        monkeypatch.setitem(layers.LAYERS, kind.__name__, kind)
 
 
 def sigmoid(z):
@@ -27,8 +21,8 @@ def graph(dtype="float64", optimizer="adam", named_by=list):
     left, right = fw.Input(3, name="left"), fw.Input(4, name="right")
     one, two = layers.Dense(5, "tanh", name="one"), layers.Dense(5, "tanh", name="two")
     shared = layers.Dense(5, "sigmoid", name="shared")
-    met = Sum()([one(left), two(right)])
-    last = layers.Dense(2, name="last")(Joined()([shared(shared(met)), met, left]))
+    met = layers.Add()([one(left), two(right)])
+    last = layers.Dense(2, name="last")(layers.Concatenate()([shared(shared(met)), met, left]))
     inputs = {"left": left, "right": right} if named_by is dict else named_by([left, right])
     model = fw.Model(inputs, last, dtype=dtype, seed=3)
     model.compile(optimizer, "mse", ["mae"])
@@ -70,10 +64,10 @@ def test_inputs_come_in_lists_and_dicts(named_by):
 
 def test_the_keys_of_a_dict_name_the_inputs():
     a, b = fw.Input(2, name="a"), fw.Input(2)
-    model = fw.Model({"one": a, "two": b}, layers.Dense(1)(Joined()([b, a])))
+    model = fw.Model({"one": a, "two": b}, layers.Dense(1)(layers.Concatenate()([b, a])))
     assert model.input_names == ("one", "two")
     nameless = [fw.Input(2) for _ in range(3)]
-    model = fw.Model(nameless, layers.Dense(1)(Sum()(*nameless)))
+    model = fw.Model(nameless, layers.Dense(1)(layers.Add()(*nameless)))
     assert model.input_names == ("input", "input_1", "input_2")
     (only,) = inputs = [fw.Input(2, name="x")]
     model, x = fw.Model(inputs, layers.Dense(1)(only), seed=0), np.ones((5, 2))
@@ -83,7 +77,7 @@ def test_the_keys_of_a_dict_name_the_inputs():
 
 def test_the_order_of_inputs_is_that_of_the_model_not_of_calls():
     a, b = fw.Input(2), fw.Input(3)
-    last = layers.Dense(1)(Joined()([layers.Dense(2)(b), layers.Dense(2)(a)]))
+    last = layers.Dense(1)(layers.Concatenate()([layers.Dense(2)(b), layers.Dense(2)(a)]))
     model = fw.Model([b, a], last)
     assert model.input_shape == ((3,), (2,))
     assert model.predict([np.ones((4, 3)), np.ones((4, 2))]).shape == (4, 1)
@@ -158,6 +152,11 @@ def test_the_same_bits_for_every_number_of_threads(monkeypatch):
 
 # ---- graphs --------------------------------------------------------------------------------------
 
+MERGES = [
+    (layers.Add, sum),
+    (layers.Average, lambda parts: np.mean(parts, axis=0)),
+    (layers.Multiply, lambda parts: np.prod(parts, axis=0)),
+]
 SMOOTH = {"linear": lambda z: z, "tanh": np.tanh, "sigmoid": sigmoid}
 
 
@@ -183,17 +182,18 @@ def random_graph(seed):
         at = int(random.integers(len(values)))
         alike = [i for i, (tensor, _) in enumerate(values) if tensor.shape == values[at][0].shape]
         others = random.choice(alike, 2).tolist()
-        kind = random.choice(["dense", "again", "sum", "joined", "flatten"])
+        kind = random.choice(["dense", "again", "merge", "concatenate", "flatten"])
         fitting = [layer for layer in dense if layer.input.shape == values[at][0].shape]
         if kind == "again" and fitting:
             call(fitting[0], at)
             dense.remove(fitting[0])  # which has one input no longer
-        elif kind == "sum":
-            tensor = Sum()([values[i][0] for i in (at, *others)])
+        elif kind == "merge":
+            merge, fold = MERGES[random.integers(len(MERGES))]
+            tensor = merge()([values[i][0] for i in (at, *others)])
             parts = [values[i][1] for i in (at, *others)]
-            add(tensor, lambda parts=parts: sum(part() for part in parts), at, *others)
-        elif kind == "joined":
-            tensor = Joined()(values[at][0], values[0][0])
+            add(tensor, lambda p=parts, fold=fold: fold([part() for part in p]), at, *others)
+        elif kind == "concatenate":
+            tensor = layers.Concatenate()(values[at][0], values[0][0])
             parts = values[at][1], values[0][1]
             add(tensor, lambda parts=parts: np.concatenate([p() for p in parts], 1), at, 0)
         elif kind == "flatten":
@@ -203,7 +203,9 @@ def random_graph(seed):
             call(dense[-1], at)
     last = sorted(unread)
     parts = [values[i][1] for i in last]
-    tensor = values[last[0]][0] if len(last) == 1 else Joined()([values[i][0] for i in last])
+    tensor = (
+        values[last[0]][0] if len(last) == 1 else layers.Concatenate()([values[i][0] for i in last])
+    )
     add(tensor, lambda: np.concatenate([part() for part in parts], 1), *last)
     call(layers.Dense(2, "tanh"), len(values) - 1)
     model = fw.Model(inputs, values[-1][0], "float64", seed)
@@ -232,8 +234,8 @@ def test_random_graphs(seed, tmp_path):
 def test_a_step_follows_the_gradient_where_several_ops_read_an_input():
     """No gradient by it is wanted, though its readers have one for what else they read."""
     a, b = fw.Input(3), fw.Input(3)
-    first = Sum()(layers.Dense(3, "tanh")(b), a)
-    model = fw.Model([a, b], layers.Dense(1)(Joined()(first, a, b)), "float64", 0)
+    first = layers.Add()(layers.Dense(3, "tanh")(b), a)
+    model = fw.Model([a, b], layers.Dense(1)(layers.Concatenate()(first, a, b)), "float64", 0)
     model.compile(fw.optimizers.SGD(0.25), "mse")
     x, y = list(np.random.default_rng(0).standard_normal((2, 40, 3))), np.ones((40, 1))
     before, (_, gradient, _) = model.parameters.copy(), model.loss_and_gradients(x, y)
@@ -257,7 +259,9 @@ def test_a_shared_layer_has_its_weights_once():
 def test_one_shared_layer_on_rows_of_several_shapes():
     """Its kernel goes along the last axis, whatever stands before it."""
     a, b, layer = fw.Input((2, 3)), fw.Input(3), layers.Dense(4)
-    model = fw.Model([a, b], Joined()(layers.Flatten()(layer(a)), layer(b)), "float64", 0)
+    model = fw.Model(
+        [a, b], layers.Concatenate()(layers.Flatten()(layer(a)), layer(b)), "float64", 0
+    )
     x = [np.ones((5, 2, 3)), np.full((5, 3), 2.0)]
     once = layer.kernel.sum(axis=0)
     np.testing.assert_allclose(model.predict(x)[0], np.concatenate([once, once, 2 * once]))
@@ -301,7 +305,9 @@ def test_a_diamond_of_diamonds_is_walked_once():
     """Thirty of them have a thousand million ways through; the output is 2^30 times the input."""
     tensor = x = fw.Input(2)
     for _ in range(30):
-        tensor = Sum()(layers.Activation("linear")(tensor), layers.Activation("linear")(tensor))
+        tensor = layers.Add()(
+            layers.Activation("linear")(tensor), layers.Activation("linear")(tensor)
+        )
     model = fw.Model(x, tensor, "float64")
     assert len(model.layers) == 90
     same_bits(model.predict([[1.0, -3.0]]), np.array([[1.0, -3.0]]) * 2**30)
@@ -348,24 +354,24 @@ def test_a_graph_goes_on_bit_for_bit(way, tmp_path):
 def test_summary_tells_who_reads_what(capsys):
     graph().summary()
     assert capsys.readouterr().out.startswith(
-        "Layer            Output shape  Weights  Biases  Reads\n"
-        f"{'-' * 65}\n"
-        "left (Input)     (None, 3)\n"
-        "right (Input)    (None, 4)\n"
-        "one (Dense)      (None, 5)          15       5  left\n"
-        "two (Dense)      (None, 5)          20       5  right\n"
-        "sum (Sum)        (None, 5)           0       0  one, two\n"
-        "shared (Dense)   (None, 5)          25       5  sum\n"
-        "shared (Dense)   (None, 5)      shared          shared\n"
-        "joined (Joined)  (None, 13)          0       0  shared, sum, left\n"
-        "last (Dense)     (None, 2)          26       2  joined\n"
+        "Layer                      Output shape  Weights  Biases  Reads\n"
+        f"{'-' * 75}\n"
+        "left (Input)               (None, 3)\n"
+        "right (Input)              (None, 4)\n"
+        "one (Dense)                (None, 5)          15       5  left\n"
+        "two (Dense)                (None, 5)          20       5  right\n"
+        "add (Add)                  (None, 5)           0       0  one, two\n"
+        "shared (Dense)             (None, 5)          25       5  add\n"
+        "shared (Dense)             (None, 5)      shared          shared\n"
+        "concatenate (Concatenate)  (None, 13)          0       0  shared, add, left\n"
+        "last (Dense)               (None, 2)          26       2  concatenate\n"
     )
 
 
 def test_symbolic_ends_of_a_model():
     a, b = fw.Input(3), fw.Input(3)
     layer = layers.Dense(2)
-    model = fw.Model([a, b], layer(Sum()(a, b)))
+    model = fw.Model([a, b], layer(layers.Add()(a, b)))
     assert model.inputs == model.input == (a, b)
     assert model.outputs == (model.output,) == (layer.output,)
     assert layer.input is model.layers[0].output
@@ -392,10 +398,10 @@ def test_a_layer_gives_and_takes_its_weights():
     same_bits(layer.kernel, kernel)
     same_bits(layer.bias, bias + 1)
     np.testing.assert_allclose(model.predict(x), answer(model, *x), rtol=1e-13)
-    joined = model.get_layer(index=-2)
-    assert joined.get_weights() == []
-    assert joined.count_params() == 0
-    joined.set_weights([])
+    merge = model.get_layer(index=-2)
+    assert merge.get_weights() == []
+    assert merge.count_params() == 0
+    merge.set_weights([])
 
 
 def test_weights_may_be_set_from_one_anothers():
@@ -511,7 +517,7 @@ def test_an_add_that_is_refused_changes_nothing(layer):
 def test_a_stack_that_is_not_built_becomes_part_of_a_network():
     x = fw.Input(3)
     block = fw.Sequential([layers.Dense(4, "tanh"), layers.Dense(3)])
-    model = fw.Model(x, Sum()(block(x), block(x), x), "float64", 0)
+    model = fw.Model(x, layers.Add()(block(x), block(x), x), "float64", 0)
     assert model.count_params() == 31
     rows = np.random.default_rng(0).standard_normal((5, 3))
     first, last = block.layers

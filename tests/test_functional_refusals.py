@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from helpers import Joined, Sum
 
 import fastweights as fw
 from fastweights import layers
@@ -10,7 +9,7 @@ from fastweights import layers
 
 def two_inputs():
     a, b = fw.Input(3), fw.Input(4, name="b")
-    model = fw.Model([a, b], layers.Dense(2)(Joined()(a, b)), seed=0)
+    model = fw.Model([a, b], layers.Dense(2)(layers.Concatenate()(a, b)), seed=0)
     model.compile("sgd", "mse")
     return model
 
@@ -80,9 +79,17 @@ CALLS = [
     (lambda: layers.Dense(2)(fw.Input), TypeError, "inputs of Dense: got function, expected what"),
     (lambda: layers.Dense(2)(layers.Dense(3)), TypeError, "inputs of Dense: got Dense, expected"),
     (lambda: layers.Dense(2)(single()), TypeError, "inputs of Dense: got Sequential, expected"),
-    (lambda: Sum()({"a": INPUT}), TypeError, "inputs of Sum: got dict, expected what fw.Input"),
-    (lambda: Sum()([INPUT, X[0]]), TypeError, "inputs of Sum: got ndarray, expected what"),
-    (lambda: Sum()(INPUT, fw.Input(4)), ValueError, "inputs: got [(3,), (4,)], expected one"),
+    (
+        lambda: layers.Add()({"a": INPUT}),
+        TypeError,
+        "inputs of Add: got dict, expected what fw.Input",
+    ),
+    (lambda: layers.Add()([INPUT, X[0]]), TypeError, "inputs of Add: got ndarray, expected what"),
+    (
+        lambda: layers.Add()(INPUT, fw.Input(4)),
+        ValueError,
+        "inputs: got shapes (3,), (4,), expected",
+    ),
     (lambda: Nothing()(INPUT), TypeError, "ops of Nothing: got NoneType, expected a Value"),
 ]
 
@@ -120,7 +127,7 @@ def with_unused(named):
 
 def weights_that_do_not_fit():
     a, b, layer = fw.Input(3), fw.Input(4), layers.Dense(2)
-    return fw.Model([a, b], Sum()(layer(a), layer(b)))
+    return fw.Model([a, b], layers.Add()(layer(a), layer(b)))
 
 
 def tensors_of_two_models():
@@ -299,7 +306,7 @@ def test_an_error_of_a_layers_own_is_not_taken_for_a_wrong_call():
 def test_what_was_refused_leaves_the_layers_free():
     x, layer = fw.Input(3), layers.Dense(3)
     with pytest.raises(ValueError, match="weights fit"):
-        fw.Model([x, y := fw.Input(4)], Sum()(layer(x), layer(y)))
+        fw.Model([x, y := fw.Input(4)], layers.Add()(layer(x), layer(y)))
     assert fw.Model(x, layer(x)).count_params() == 12
 
 
@@ -320,5 +327,7 @@ def test_more_calls_than_there_may_be():
     for _ in range(10_001):
         tensor = layers.Flatten()(tensor)
     refused(
-        lambda: fw.Model(x, tensor), ValueError, "layers: got 10,001 calls, expected at most 10,000"
+        lambda: fw.Model(x, tensor),
+        ValueError,
+        "layers: got 10,001 calls that read 10,001 values, expected at most 10,000 that",
     )

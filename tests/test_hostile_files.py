@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 import pytest
 from damage import cases, damaged_bytes, damaged_json, damaged_text
-from helpers import Joined, Sum
 
 import fastweights as fw
-from fastweights import cli, layers
+from fastweights import _json, cli, layers
 from fastweights.cli.modelfile import TABLE_KEY
 from fastweights.table import Preprocessor
 
@@ -51,12 +50,6 @@ def _no_more_than_a_gigabyte_and_a_minute() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
-@pytest.fixture(autouse=True)
-def _layers_of_our_own(monkeypatch) -> None:
-    for kind in (Sum, Joined):
-        monkeypatch.setitem(layers.LAYERS, kind.__name__, kind)
-
-
 def network(outputs: int = 3) -> fw.Sequential:
     stack = [layers.Dense(4, "relu"), layers.Flatten(), layers.Dense(outputs)]
     model = fw.Sequential(stack, input_shape=5, seed=0)
@@ -75,15 +68,12 @@ def honest(tmp_path_factory) -> bytes:
 def graph(tmp_path_factory) -> bytes:
     """A model of two inputs, in which a layer is called twice and another one skipped."""
     a, b, shared = fw.Input(3), fw.Input(3, name="other"), layers.Dense(4, "relu")
-    both = Sum()([shared(a), shared(b)])
-    last = Joined()([both, layers.Dense(3)(both)])
+    both = layers.Add()([shared(a), shared(b)])
+    last = layers.Concatenate()([both, layers.Dense(3)(both)])
     model = fw.Model([a, b], layers.Dense(2)(last), seed=0)
     model.compile("adam", "mse")
     path = tmp_path_factory.mktemp("graph") / "m.safetensors"
-    with pytest.MonkeyPatch.context() as patch:
-        for kind in (Sum, Joined):
-            patch.setitem(layers.LAYERS, kind.__name__, kind)
-        model.save(path)
+    model.save(path)
     return path.read_bytes()
 
 
@@ -428,11 +418,12 @@ GRAPHS: dict[str, Change] = {
     "a million calls of one layer": each_reads("Flatten", 10**6, lambda i: [i]),
     "19,000 calls of one layer": each_reads("Flatten", 19_000, lambda i: [i]),
     "9,999 calls of one layer": each_reads("Flatten", 9_999, lambda i: [i]),
-    "sums that double 9,999 times": each_reads("Sum", 9_999, lambda i: [i, i]),
-    "rows that double 9,999 times": each_reads("Joined", 9_999, lambda i: [i, i]),
-    "a sum of all before, 600 times": each_reads("Sum", 600, lambda i: list(range(i + 1))),
-    "a sum of 150,000": each_reads("Sum", 1, lambda i: [0] * 150_000),
-    "a million numbers for one call": each_reads("Sum", 1, lambda i: [0] * 10**6),
+    "sums that double 9,999 times": each_reads("Add", 9_999, lambda i: [i, i]),
+    "rows that double 9,999 times": each_reads("Concatenate", 9_999, lambda i: [i, i]),
+    "a sum of all before, 440 times": each_reads("Add", 440, lambda i: list(range(i + 1))),
+    "a sum of 99,999": each_reads("Add", 1, lambda i: [0] * 99_999),
+    "a sum of 150,000": each_reads("Add", 1, lambda i: [0] * 150_000),
+    "a million numbers for one call": each_reads("Add", 1, lambda i: [0] * 10**6),
 }
 
 TEXTS: dict[str, str] = {
@@ -528,6 +519,18 @@ def test_hostile_files_are_refused_in_little_memory(honest, graph, tmp_path, kin
     finally:
         tracemalloc.stop()
     assert peak <= 2 * len(content) + ROOM, f"{peak / 2**20:.0f} MiB for {len(content):,} bytes"
+
+
+@pytest.mark.parametrize("before", range(4))
+@pytest.mark.parametrize("part", ['\\"[', "\\\\", "[" * 9, "é"])
+def test_long_texts_are_no_lists(part, before):
+    """JSON is looked at in blocks, between two of which a string or an escape may go on."""
+    text = f'["{"a" * before}{part * 200_000}"]'
+    assert _json.loads("text", text) == json.loads(text)
+    with pytest.raises(ValueError, match="about [0-9]+ values"):
+        _json.loads("text", f"[{text}{', []' * 200_000}]")
+    with pytest.raises(ValueError, match="nested 40 deep"):
+        _json.loads("text", f"[{text}, {'[' * 39}{']' * 39}]")
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import Joined, Sum, run_python
+from helpers import run_python
 
 import fastweights as fw
 from fastweights import layers, plotting
@@ -16,8 +16,10 @@ MAGIC = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 def model():
     """Two inputs, a layer that is called twice, a skip, and a name that is hard to write."""
     a, b, shared = fw.Input(3, name="a"), fw.Input(4, name='"b" \\ $x_1$'), layers.Dense(3)
-    once = shared(Sum()(layers.Dense(3)(b), a))
-    return fw.Model([a, b], layers.Dense(2, name="last")(Joined()(shared(once), once, a)))
+    once = shared(layers.Add()(layers.Dense(3)(b), a))
+    return fw.Model(
+        [a, b], layers.Dense(2, name="last")(layers.Concatenate()(shared(once), once, a))
+    )
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def test_pictures_are_written(ending, rankdir, tmp_path, without_dot):
     assert path.read_bytes().startswith(MAGIC[ending])
     if ending == "svg":
         text = path.read_text()
-        for label in ("Dense", "Joined", "last", "(None, 4) → (None, 3)"):
+        for label in ("Dense", "Concatenate", "last", "(None, 4) → (None, 3)"):
             assert f"<!-- {label} -->" in text
         assert text.count("<!-- dense_1 -->") == 2
 
@@ -44,8 +46,8 @@ def test_what_boxes_say(shows):
     boxes = plotting._boxes(model(), *shows)
     shape, name = ["(None, 3)"] * shows[0], ["a"] * shows[1]
     assert boxes[0].lines == ("Input", *name, *shape)
-    names, change = ["sum"] * shows[1], ["(None, 3), (None, 3) → (None, 3)"] * shows[0]
-    assert boxes[3].lines == ("Sum", *names, *change)
+    names, change = ["add"] * shows[1], ["(None, 3), (None, 3) → (None, 3)"] * shows[0]
+    assert boxes[3].lines == ("Add", *names, *change)
     assert [box.reads for box in boxes] == [(), (), (1,), (2, 0), (3,), (4,), (5, 4, 0), (6,)]
     assert [number for number, box in enumerate(boxes) if box.is_shared] == [4, 5]
 

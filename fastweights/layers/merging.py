@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from fastweights import _check
-from fastweights.layers.base import Layer, Variable
+from fastweights.layers.base import Layer
 from fastweights.layers.normalizing import normalized
-from fastweights.layers.ops import Shape, Value, axis_in, axis_setting, given, op
+from fastweights.layers.ops import Shape, Value, axis_in, axis_setting, op
 from fastweights.layers.shaping import permuted, repeated
 
 
@@ -17,17 +17,7 @@ def _listed(shapes: Sequence[Shape]) -> str:
     return f"shapes {', '.join(map(str, shapes))}"
 
 
-class _Merge(Layer):
-    """Base of layers of several values, none of which has variables."""
-
-    def variables(self, *input_shapes: Shape) -> list[Variable]:
-        return []
-
-    def output_shape(self, *input_shapes: Shape) -> Shape:
-        return self.ops(*map(given, input_shapes)).shape
-
-
-class _Elementwise(_Merge):
+class _Elementwise(Layer):
     """Base of those that work element by element; an axis of length 1 is repeated."""
 
     _kind: ClassVar[str]
@@ -103,7 +93,7 @@ class Minimum(_Elementwise):
     _kind = "minimum"
 
 
-class Concatenate(_Merge):
+class Concatenate(Layer):
     """Several values one after the other along an axis, whose lengths add up.
 
     Parameters
@@ -133,7 +123,7 @@ class Concatenate(_Merge):
         return {"axis": self.axis, "name": self.name}
 
 
-class Dot(_Merge):
+class Dot(Layer):
     """Products of two values, added up along an axis of each: of ``(rows, a, k)`` and
     ``(rows, b, k)`` along their last axes ``(rows, a, b)``, and of ``(rows, k)`` and ``(rows, k)``
     ``(rows, 1)``.
