@@ -70,7 +70,7 @@ def refuse_taken(layers: Sequence[Layer], own: Built | None = None) -> None:
     """Raises ValueError where a layer has its weights in another model than that of `own`."""
     for layer in layers:
         built = layer._built
-        if built is not None and built is not own and built.is_in_use():
+        if built is not None and built is not own and built.is_in_use() and built.has(layer):
             got = f"{layer.name!r} of another model"
             expected = "new layers, since a layer has its weights in one model"
             raise ValueError(_check.refusal("layers", got, expected))
@@ -330,6 +330,18 @@ class Built:
         for layer in self.layers:
             layer._built = self
         self.is_complete = True
+
+    def become(self, other: Built) -> None:
+        """Is what another one is, which no model has, from one moment to the next."""
+        for layer in other.layers:
+            layer._built = self
+        if "_gradients" in vars(self):
+            _ = other.gradients  # of its own size
+        vars(self).update({**vars(other), "_owner": self._owner, "is_complete": True})
+
+    def has(self, layer: Layer) -> bool:
+        """Whether the layer is one of these."""
+        return id(layer) in self._places
 
     def is_in_use(self) -> bool:
         """Whether a model has it that still exists: a constructor may have been interrupted."""

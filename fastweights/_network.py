@@ -66,7 +66,8 @@ class Network(Sealed):
         self._building: Built | None = None
         #: Calls that train, the one whose turn it is first.
         self._turns: list[Turn] = []
-        self._topology = topology
+        #: Counts until the model is built.
+        self._planned = topology
         self._input_names: tuple[str, ...] = ("input",)
         refuse_taken(self._layers)
         name_layers(self._layers)
@@ -84,6 +85,12 @@ class Network(Sealed):
     @property
     def layers(self) -> tuple[Layer, ...]:
         return self._layers
+
+    @property
+    def _topology(self) -> Topology:
+        """Which layer reads what."""
+        built = self._built
+        return self._planned if built is None else built.topology
 
     @property
     def _layers(self) -> tuple[Layer, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastweights import _check
+from fastweights import _advice, _check
 from fastweights._architecture import described, layers_of, topology_of
 from fastweights._building import Built, Topology, drawing, refuse_taken
 from fastweights._network import name_layers
@@ -108,25 +108,30 @@ class Sequential(Model):
 
     def _restack(self, chain: tuple[Layer, ...]) -> None:
         """Other layers; weights that are there already stay."""
-        topology, before, built = _stacked(chain), self._built, None
+        topology, before = _stacked(chain), self._built
         refuse_taken(chain, before)
         row = self.input_shape or (chain[0]._input_row if chain else None)
-        if chain and row is not None:
-            draw = drawing(self.seed)
-            built = Built(topology, [row], self.dtype, before)
+        if not chain or row is None:
+            name_layers(chain)
+            vars(self).update(_planned=topology, _building=None)
+            return
+        draw, built = drawing(self.seed), Built(topology, [row], self.dtype, before)
 
-            def fill(index: int, variable: Variable, view: np.ndarray) -> None:
-                layer = built.owned[index][0]
-                if before is None or layer._built is not before:
-                    draw(index, variable, view)
-                else:
-                    view[...] = before.views_of(layer)[variable.name]
+        def fill(index: int, variable: Variable, view: np.ndarray) -> None:
+            layer = built.owned[index][0]
+            if before is None or not before.has(layer):
+                draw(index, variable, view)
+            else:
+                view[...] = before.views_of(layer)[variable.name]
 
-            built.allocate(fill)
+        built.allocate(fill)
         name_layers(chain)
-        self._topology, self._building = topology, None
-        if built is not None:
+        if before is None:
+            self._planned = topology
             self._take_on(built)
+        else:
+            _advice.about_single_units(topology, built.shapes)
+            before.become(built)
 
     def config(self) -> dict[str, Any]:
         """The architecture, as JSON can hold it."""

@@ -397,7 +397,7 @@ GRAPHS: dict[str, Change] = {
     ),
     "a call whose result nobody reads": call(2, 1, [2, 2]),
     "an input that nobody reads": call(1, 0, [0]),
-    "a layer without a call": call(3, 0, [4]),
+    "a layer without a call": lambda d: d["model"]["layers"].append({"class": "Flatten"}),
     "no outputs": whole(outputs=[]),
     "outputs that are a number": whole(outputs=7),
     "outputs that are nothing": whole(outputs=None),
@@ -527,7 +527,7 @@ def test_long_texts_are_no_lists(part, before):
     """JSON is looked at in blocks, between two of which a string or an escape may go on."""
     text = f'["{"a" * before}{part * 200_000}"]'
     assert _json.loads("text", text) == json.loads(text)
-    with pytest.raises(ValueError, match="about [0-9]+ values"):
+    with pytest.raises(ValueError, match=r"about \d+ values"):
         _json.loads("text", f"[{text}{', []' * 200_000}]")
     with pytest.raises(ValueError, match="nested 40 deep"):
         _json.loads("text", f"[{text}, {'[' * 39}{']' * 39}]")

@@ -119,6 +119,36 @@ def test_building():
     interrupted_everywhere(prepare, lambda model: model.build(5), check)
 
 
+@pytest.mark.parametrize("change", ["add", "pop", "add the first"])
+def test_growing_and_shrinking(change):
+    """Layers that are there already keep their weights, which are 1."""
+
+    def prepare():
+        first, last = stack()
+        of = {"add": [first], "pop": [first, last, layers.Dense(4)], "add the first": []}[change]
+        model = fw.Sequential([fw.Input(5), *of], dtype="float64", seed=0)
+        if of:
+            model.parameters[:] = 1.0
+        return {"model": model, "new": last if of else first, "last": last}
+
+    def act(made):
+        made["model"].pop() if change == "pop" else made["model"].add(made["new"])
+
+    def check(made, finished):
+        model, rest = made["model"], {"add": 1, "pop": 2, "add the first": 0}[change]
+        assert not finished or len(model.layers) == {"pop": 2}.get(change, rest + 1)
+        for layer in model.layers[:rest]:
+            assert (layer.kernel == 1.0).all()
+            assert np.shares_memory(layer.kernel, model.parameters)
+        while len(model.layers) > 2:
+            model.pop()
+        while len(model.layers) < 2:
+            model.add(made["new"] if made["new"] not in model.layers else made["last"])
+        works(model)
+
+    interrupted_everywhere(prepare, act, check)
+
+
 def test_compiling():
     def act(model):
         model.compile("sgd", "mae", ["mse", "r2"])
