@@ -88,3 +88,8 @@ def get(
         name = settings.pop("name", None)
         return _check.choice(argument, name, REGULARIZERS)(**settings)
     return _check.choice(argument, identifier, REGULARIZERS)()
+
+
+def config_of(regularizer: Regularizer | None) -> dict[str, Any] | None:
+    """What `get` turns back, None for none."""
+    return None if regularizer is None else regularizer.config()

@@ -231,3 +231,32 @@ CASES |= {
     "softmax of lines": Case(layers.Softmax, (3, 70), oracle.softmax),
     "rescaling": Case(lambda: layers.Rescaling(1.7, -0.3), (5, 4), lambda x: 1.7 * x - 0.3),
 }
+
+CASES |= {
+    "batch": Case(
+        layers.BatchNormalization,
+        (3, 17),
+        lambda x, gamma, beta, mean, variance: (x - mean) / np.sqrt(variance + 1e-3) * gamma + beta,
+    ),
+    "batch alone": Case(
+        lambda: layers.BatchNormalization(center=False, scale=False, epsilon=0.1),
+        (5,),
+        lambda x, mean, variance: (x - mean) / np.sqrt(variance + 0.1),
+    ),
+    "figures that are known": Case(
+        lambda: layers.Normalization(mean=0.0, variance=1.0),
+        (2, 5),
+        lambda x, mean, variance: (x - mean) / np.sqrt(variance),
+    ),
+    "members": Case(
+        lambda: layers.MemberDense(9, "tanh"),
+        (3, 5),
+        lambda x, kernel, bias: np.tanh(np.einsum("rmi,mio->rmo", x, kernel) + bias),
+    ),
+    "members without bias": Case(
+        lambda: layers.MemberDense(2, use_bias=False),
+        (4, 3, 20),
+        lambda x, kernel: np.einsum("rlmi,mio->rlmo", x, kernel),
+    ),
+    "members' scales": Case(layers.MemberScale, (2, 3, 5), lambda x, scale: x * scale),
+}

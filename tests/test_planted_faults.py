@@ -26,6 +26,7 @@ ELEMENTWISE, MERGING, SHAPING = (
     "kernels/merging.pxi",
     "kernels/shaping.pxi",
 )
+BATCH, MEMBERS = "kernels/batch_norm.pxi", "kernels/members.pxi"
 COLUMNS, NORMALIZING, READERS = (
     "kernels/columns.pxi",
     "kernels/normalizing.pxi",
@@ -389,6 +390,28 @@ FAULTS = {
     Fault("another reader's part forgotten", READERS, "while «other != NULL»", "False"): {
         "layer": "add 5"
     },
+    # Normalisation by batches, and members
+    Fault("gamma forgotten", BATCH, "scale = scale * «load_first(gamma + i, n - i)»", "vset1(1)"): {
+        "layer": "batch"
+    },
+    Fault(
+        "gamma's gradient without the mean",
+        BATCH,
+        "dz + i, «load_first(moving + i, n - i)», lines",
+        "vzero()",
+    ): {"layer": "batch"},
+    Fault(
+        "one member's kernel for all", MEMBERS, "&p, transposed + «member» * member_transposed", "0"
+    ): {"layer": "members"},
+    Fault(
+        "one member's input for all",
+        MEMBERS,
+        "x_of(op, begin) + «member» * inputs\n        p.a_row = 1",
+        "0",
+    ): {"layer": "members"},
+    Fault(
+        "bias of the first members alone", MEMBERS, "while «column < op.outputs»", "column == 0"
+    ): {"layer": "members"},
     # Losses
     Fault("missing 2 of the square", LOSSES, "slope[0] = «d + d»", "d"): {},
     Fault("missing 1/columns", LOSSES, "«(scale / columns)»", "scale"): {},

@@ -3,6 +3,7 @@
 from fastweights.layers.activating import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.dense import Dense
+from fastweights.layers.members import MemberDense, MemberScale
 from fastweights.layers.merging import (
     Add,
     Average,
@@ -29,9 +30,9 @@ LAYERS: dict[str, type[Layer]] = {
     cls.__name__: cls
     for cls in (
         ELU, Activation, Add, Average, BatchNormalization, Concatenate, Dense, Dot, Flatten,
-        GroupNormalization, Identity, LayerNormalization, LeakyReLU, Maximum, Minimum, Multiply,
-        Normalization, PReLU, Permute, RMSNormalization, ReLU, RepeatVector, Rescaling, Reshape,
-        Softmax, Subtract, UnitNormalization,
+        GroupNormalization, Identity, LayerNormalization, LeakyReLU, Maximum, MemberDense,
+        MemberScale, Minimum, Multiply, Normalization, PReLU, Permute, RMSNormalization, ReLU,
+        RepeatVector, Rescaling, Reshape, Softmax, Subtract, UnitNormalization,
     )
 }  # fmt: skip
 
@@ -52,6 +53,8 @@ __all__ = [
     "LayerNormalization",
     "LeakyReLU",
     "Maximum",
+    "MemberDense",
+    "MemberScale",
     "Minimum",
     "Multiply",
     "Normalization",

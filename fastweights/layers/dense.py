@@ -94,11 +94,7 @@ class Dense(Layer):
             "use_bias": self.use_bias,
             "kernel_initializer": self.kernel_initializer.config(),
             "bias_initializer": self.bias_initializer.config(),
-            "kernel_regularizer": _config(self.kernel_regularizer),
-            "bias_regularizer": _config(self.bias_regularizer),
+            "kernel_regularizer": regularizers.config_of(self.kernel_regularizer),
+            "bias_regularizer": regularizers.config_of(self.bias_regularizer),
             "name": self.name,
         }
-
-
-def _config(part: regularizers.Regularizer | None) -> dict[str, Any] | None:
-    return None if part is None else part.config()
