@@ -77,6 +77,7 @@ include "kernels/turned.pxi"
 include "kernels/tiled.pxi"
 include "kernels/elementwise.pxi"
 include "kernels/merging.pxi"
+include "kernels/noise.pxi"
 include "kernels/rows.pxi"
 include "kernels/softmax.pxi"
 include "kernels/sparsemax.pxi"
@@ -87,7 +88,7 @@ include "kernels/metrics.pxi"
 include "kernels/updates.pxi"
 include "kernels/peak.pxi"
 
-cdef OpKind[14] OPS = [
+cdef OpKind[17] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -105,6 +106,11 @@ cdef OpKind[14] OPS = [
            NULL),
     OpKind("softmin", softmax_op_measure, NULL, softmin_op_forward, NULL, softmin_op_backward, NULL),
     OpKind("sparsemax", sparsemax_op_measure, NULL, sparsemax_op_forward, NULL, sparsemax_op_backward, NULL),
+    OpKind("dropout", dropout_op_measure, NULL, dropout_op_forward, NULL, dropout_op_backward, NULL),
+    OpKind("gaussian_noise", gaussian_noise_op_measure, NULL, gaussian_noise_op_forward, NULL,
+           gaussian_noise_op_backward, NULL),
+    OpKind("gaussian_dropout", gaussian_op_measure, NULL, gaussian_dropout_op_forward, NULL,
+           gaussian_dropout_op_backward, NULL),
     OpKind(NULL, NULL, NULL, NULL, NULL, NULL, NULL),
 ]
 
