@@ -545,8 +545,24 @@ FW_INLINE vwide wide_product(vwide a, vwide b)
 #endif
 }
 
+/* The upper halves, as lower ones; what is above them is anything. */
+FW_INLINE vwide wide_upper(vwide a)
+{
+    /* By a shuffle, which CPUs do beside a product. */
+#if defined(FW_LEVEL_AVX512)
+    return (vwide)_mm512_shuffle_epi32((__m512i)a, 0xf5);
+#elif defined(FW_LEVEL_AVX2)
+    return (vwide)_mm256_shuffle_epi32((__m256i)a, 0xf5);
+#else
+    return a >> 32;
+#endif
+}
+
 /* The lower halves of both, the second's above the first's. */
 FW_INLINE vwide wide_join(vwide low, vwide high) { return (low & 0xffffffffu) | (high << 32); }
+
+/* Each number as two words of 32 bits, the lower half first. */
+FW_INLINE void wide_store(int32_t *p, vwide a) { memcpy(p, &a, sizeof a); }
 
 /* Bit 4 i + k: whether part k of 16 bits of number i, from the lowest on, is above the limit. */
 FW_INLINE uint32_t wide_above(vwide a, uint16_t limit)

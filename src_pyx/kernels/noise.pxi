@@ -7,18 +7,18 @@
 # blocks at a time make what a group of elements needs:
 #
 #     DRAWS draws of 16 bits: the halves of all blocks' w0 and w1, then those of all blocks' w2 and w3
-#     NORMALS standard normal numbers, two from a pair of words, (w0, w2) or (w1, w3): first one of each, in the
-#     order of blocks, then the other
+#     NORMALS standard normal numbers, two from a pair of words, (w0, w2) or (w1, w3): first one of each pair, in
+#     the order of blocks, then the other
 #
 # Draws are the same bits on every CPU level; normal numbers on all that have a fused multiply-add.
 
 cdef enum:
     ROUNDS = 10
-    BLOCKS = 8
-    DRAWS = 64
-    NORMALS = 32
-    STRETCH = 1024           # elements that are drawn at a time, whole groups of either kind ...
-    STRETCH_BITS = 19        # ... and room for their bits
+    BLOCKS = 16
+    DRAWS = 128
+    NORMALS = 64
+    STRETCH = 512            # elements that are drawn at a time, whole groups ...
+    STRETCH_BITS = 11        # ... and 64 bits each for DRAWS more than that, and one more
 
 
 # ---- the generator ---------------------------------------------------------------------------------
@@ -42,21 +42,29 @@ cdef inline void start_generator(Generator* generator, uint64_t seed, uint64_t s
     generator.high_stream = wide_set1(stream >> 32)
 
 
-# Blocks counter, counter + 1, ..., one in each lane: low = w0 + 2^32 w1, high = w2 + 2^32 w3. What a word's lane
-# holds above its 32 bits counts for nothing until they are joined.
+# Blocks counter, counter + 1, ..., one in each lane of two vectors, which do not wait for each other: low is
+# w0 + 2^32 w1 and high w2 + 2^32 w3. What a word's lane holds above its 32 bits counts for nothing until they are
+# joined.
 cdef inline void draw_blocks(vwide* low, vwide* high, const Generator* generator, uint64_t counter) noexcept nogil:
-    cdef vwide c0 = wide_count() + wide_set1(counter), c2 = generator.low_stream
-    cdef vwide c1 = c0 >> 32, c3 = generator.high_stream, product0, product2
-    cdef int round
+    cdef vwide[2] c0, c1, c2, c3
+    cdef vwide product0, product2
+    cdef int round, k
+    for k in range(2):
+        c0[k] = wide_count() + wide_set1(counter + <uint64_t>(k * WIDE))
+        c1[k] = c0[k] >> 32
+        c2[k] = generator.low_stream
+        c3[k] = generator.high_stream
     for round in range(ROUNDS):
-        product0 = wide_product(c0, wide_set1(0xD2511F53U))
-        product2 = wide_product(c2, wide_set1(0xCD9E8D57U))
-        c0 = (product2 >> 32) ^ c1 ^ generator.key0[round]
-        c1 = product2
-        c2 = (product0 >> 32) ^ c3 ^ generator.key1[round]
-        c3 = product0
-    low[0] = wide_join(c0, c1)
-    high[0] = wide_join(c2, c3)
+        for k in range(2):
+            product0 = wide_product(c0[k], wide_set1(0xD2511F53U))
+            product2 = wide_product(c2[k], wide_set1(0xCD9E8D57U))
+            c0[k] = wide_upper(product2) ^ c1[k] ^ generator.key0[round]
+            c1[k] = product2
+            c2[k] = wide_upper(product0) ^ c3[k] ^ generator.key1[round]
+            c3[k] = product0
+    for k in range(2):
+        low[k] = wide_join(c0[k], c1[k])
+        high[k] = wide_join(c2[k], c3[k])
 
 
 # That of an op, whose own seed is its first size.
@@ -81,47 +89,74 @@ cdef inline uint64_t place_of(const Op* op, Py_ssize_t row, Py_ssize_t numbers) 
 # `saved` has a bit for each draw, 1 where kept: of rows that are one line one after the other, otherwise each row
 # from its own place in `saved` on.
 
-# Bit i % 64 of bits[i // 64] = whether element first + i is kept, for i < n; `bits` has room for 3 numbers more than that.
+# Whether the elements of a group are kept: a bit for each.
+cdef inline void draw_group(uint64_t* bits, const Generator* generator, uint16_t last_dropped,
+                            uint64_t group) noexcept nogil:
+    cdef vwide[2] low, high
+    cdef int k
+    bits[0] = bits[1] = 0
+    for k in range(BLOCKS // WIDE):
+        if k % 2 == 0:
+            draw_blocks(low, high, generator, group * BLOCKS + <uint64_t>(k * WIDE))
+        bits[0] |= <uint64_t>wide_above(low[k % 2], last_dropped) << (4 * WIDE * k)
+        bits[1] |= <uint64_t>wide_above(high[k % 2], last_dropped) << (4 * WIDE * k)
+
+
+# Bit i % 64 of bits[i // 64] = whether element first + i is kept, for i < n, which is at most STRETCH.
 cdef inline void draw_kept(uint64_t* bits, const Generator* generator, uint16_t last_dropped, uint64_t first,
                            Py_ssize_t n) noexcept nogil:
     cdef uint64_t group = first // DRAWS
-    cdef Py_ssize_t begin = first % DRAWS, groups = (begin + n + DRAWS - 1) // DRAWS, i, k
-    cdef uint64_t kept_low, kept_high
-    cdef vwide low, high
+    cdef Py_ssize_t begin = <Py_ssize_t>(first % DRAWS), groups = (begin + n + DRAWS - 1) // DRAWS, i
+    cdef Py_ssize_t skipped = begin // 64, shift = begin % 64
     for i in range(groups):
-        kept_low = kept_high = 0
-        for k in range(BLOCKS // WIDE):
-            draw_blocks(&low, &high, generator, (group + i) * BLOCKS + k * WIDE)
-            kept_low |= <uint64_t>wide_above(low, last_dropped) << (4 * WIDE * k)
-            kept_high |= <uint64_t>wide_above(high, last_dropped) << (4 * WIDE * k)
-        bits[i] = kept_low | kept_high << 32
-    if begin > 0:
-        bits[groups] = 0
-        for i in range(groups):
-            bits[i] = bits[i] >> begin | bits[i + 1] << (64 - begin)
+        draw_group(bits + 2 * i, generator, last_dropped, group + <uint64_t>i)
+    if begin == 0:
+        return
+    bits[2 * groups] = 0
+    for i in range((n + 63) // 64):
+        # In two steps, since a shift by 64 is none.
+        bits[i] = bits[i + skipped] >> shift | bits[i + skipped + 1] << 1 << (63 - shift)
 
 
-cdef inline vreal kept_or(vreal x, uint64_t bits, vreal scale, vreal shift, vreal dropped) noexcept nogil:
-    return vselect(vmask_of(bits), vfma(scale, x, shift), dropped)
+# What becomes of an element; is_affine is a constant where these are inlined.
+cdef struct Keeping:
+    vreal scale
+    vreal shift
+    vreal dropped
 
 
-cdef inline void keep_some(real* y, const real* x, const uint64_t* bits, Py_ssize_t n, vreal scale, vreal shift,
-                           vreal dropped) noexcept nogil:
-    cdef Py_ssize_t i = 0
-    while i + VL <= n:
-        vstore(y + i, kept_or(vload(x + i), bits[i // 64] >> (i % 64), scale, shift, dropped))
+cdef inline vreal kept_or_not(const bint is_affine, vreal x, uint64_t bits, const Keeping* rule) noexcept nogil:
+    if is_affine:
+        return vselect(vmask_of(bits), vfma(rule.scale, x, rule.shift), rule.dropped)
+    return vselect(vmask_of(bits), rule.scale * x, vzero())
+
+
+cdef inline void keep_some(const bint is_affine, real* y, const real* x, const uint64_t* bits, Py_ssize_t n,
+                           const Keeping* rule) noexcept nogil:
+    cdef Py_ssize_t i = 0, k
+    while i + 64 <= n:
+        for k in range(64 // VL):
+            vstore(y + i + k * VL, kept_or_not(is_affine, vload(x + i + k * VL), bits[0] >> (k * VL), rule))
+        bits += 1
+        i += 64
+    k = 0
+    while i < n:
+        store_first(y + i, kept_or_not(is_affine, load_first(x + i, n - i), bits[0] >> k, rule), n - i)
         i += VL
-    if i < n:
-        store_first(y + i, kept_or(load_first(x + i, n - i), bits[i // 64] >> (i % 64), scale, shift, dropped), n - i)
+        k += VL
 
 
-# A row of n draws, which hold for each of its lines. From saved they come, unless a generator makes them; then
-# they go there, if there is one.
-cdef inline void drop_row(real* y, const real* x, unsigned char* saved, const Generator* generator, const Op* op,
-                          uint64_t first, Py_ssize_t n, Py_ssize_t lines, real shift, real dropped) noexcept nogil:
+# A row of n draws, each of which holds for all of its lines. The bits come from saved unless a generator makes
+# them, from draw `first` on; then they go there, if there is one.
+cdef inline void drop_row(const bint is_affine, real* y, const real* x, unsigned char* saved,
+                          const Generator* generator, const Op* op, uint64_t first, Py_ssize_t n,
+                          Py_ssize_t lines) noexcept nogil:
     cdef uint64_t[STRETCH_BITS] bits
-    cdef vreal scale = vset1(<real>op.options[0])
     cdef Py_ssize_t done = 0, count, line
+    cdef Keeping rule
+    rule.scale = vset1(<real>op.options[0])
+    rule.shift = vset1(<real>op.options[1])
+    rule.dropped = vset1(<real>op.options[2])
     while done < n:
         count = min(n - done, <Py_ssize_t>STRETCH)
         if generator == NULL:
@@ -131,23 +166,23 @@ cdef inline void drop_row(real* y, const real* x, unsigned char* saved, const Ge
             if saved != NULL:
                 memcpy(saved + done // 8, bits, (count + 7) // 8)
         for line in range(lines):
-            keep_some(y + line * n + done, x + line * n + done, bits, count, scale, vset1(shift), vset1(dropped))
+            keep_some(is_affine, y + line * n + done, x + line * n + done, bits, count, &rule)
         done += count
 
 
-cdef inline void drop_rows(real* y, const real* x, const Generator* generator, const Op* op, Py_ssize_t begin,
-                           Py_ssize_t end, real shift, real dropped) noexcept nogil:
+cdef inline void drop_rows(const bint is_affine, real* y, const real* x, const Generator* generator, const Op* op,
+                           Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Py_ssize_t columns = op.outputs, row
     cdef unsigned char* saved = <unsigned char*>op.saved
     if op.lines == 1:
         # All rows are one; each begins a byte where a thread's rows may begin, at multiples of 8.
         if saved != NULL:
             saved += begin // 8 * columns
-        drop_row(y, x, saved, generator, op, place_of(op, begin, columns), (end - begin) * columns, 1, shift, dropped)
+        drop_row(is_affine, y, x, saved, generator, op, place_of(op, begin, columns), (end - begin) * columns, 1)
         return
     for row in range(begin, end):
-        drop_row(y, x, <unsigned char*>saved_of(op, row), generator, op, place_of(op, row, columns), columns, op.lines,
-                 shift, dropped)
+        drop_row(is_affine, y, x, <unsigned char*>saved_of(op, row), generator, op, place_of(op, row, columns), columns,
+                 op.lines)
         y += row_reals(op)
         x += row_reals(op)
 
@@ -166,12 +201,15 @@ cdef void dropout_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noe
         memcpy(y_of(op, begin), x_of(op, begin), (end - begin) * row_reals(op) * sizeof(real))
         return
     start_drawing(&generator, op)
-    drop_rows(y_of(op, begin), x_of(op, begin), &generator, op, begin, end, <real>op.options[1], <real>op.options[2])
+    if op.options[1] == 0 and op.options[2] == 0:
+        drop_rows(False, y_of(op, begin), x_of(op, begin), &generator, op, begin, end)
+    else:
+        drop_rows(True, y_of(op, begin), x_of(op, begin), &generator, op, begin, end)
 
 
 cdef void dropout_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     if draws(op):
-        drop_rows(dx_of(op, begin), dy_of(op, begin), NULL, op, begin, end, 0, 0)
+        drop_rows(False, dx_of(op, begin), dy_of(op, begin), NULL, op, begin, end)
     else:
         memcpy(dx_of(op, begin), dy_of(op, begin), (end - begin) * row_reals(op) * sizeof(real))
     finish_dx(op, 0, begin, end)
@@ -195,15 +233,15 @@ cdef inline void normal_pair(vreal* first, vreal* second, vreal a, vreal b) noex
 
 cdef inline void normals_of_group(real* z, const Generator* generator, uint64_t group) noexcept nogil:
     cdef int32_t[NORMALS] words
-    cdef vwide low, high
+    cdef vwide[2] low, high
+    cdef vwide odd = wide_set1(0x100000001)
     cdef vreal first, second
     cdef Py_ssize_t k, half = NORMALS // 2
     for k in range(BLOCKS // WIDE):
-        draw_blocks(&low, &high, generator, group * BLOCKS + k * WIDE)
-        low = low | wide_set1(0x100000001)
-        high = high | wide_set1(0x100000001)
-        memcpy(words + 2 * WIDE * k, &low, sizeof(vwide))
-        memcpy(words + half + 2 * WIDE * k, &high, sizeof(vwide))
+        if k % 2 == 0:
+            draw_blocks(low, high, generator, group * BLOCKS + <uint64_t>(k * WIDE))
+        wide_store(words + 2 * WIDE * k, low[k % 2] | odd)
+        wide_store(words + half + 2 * WIDE * k, high[k % 2] | odd)
     for k in range(half // VL):
         normal_pair(&first, &second, vreal_of_words(words + k * VL), vreal_of_words(words + half + k * VL))
         vstore(z + k * VL, first)
@@ -288,21 +326,23 @@ cdef void gaussian_dropout_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_
 
 # ---- the same on plain arrays, by address ----------------------------------------------------------
 
-# The words of blocks counter, counter + 1, ..., block by block; n blocks, a multiple of BLOCKS.
-def apply_philox(size_t words, uint64_t seed, uint64_t stream, uint64_t counter, Py_ssize_t n):
+# The words of blocks counter, counter + 1, ..., BLOCKS of them, block by block.
+def apply_philox(size_t words, uint64_t seed, uint64_t stream, uint64_t counter):
     cdef Generator generator
-    cdef uint64_t[WIDE] lows, highs
-    cdef vwide low, high
-    cdef Py_ssize_t block, lane
-    cdef uint64_t* pairs = <uint64_t*>words
+    cdef int32_t[2 * WIDE] lows, highs
+    cdef vwide[2] low, high
+    cdef Py_ssize_t k, lane
+    cdef int32_t* block = <int32_t*>words
     start_generator(&generator, seed, stream)
-    for block in range(n // WIDE):
-        draw_blocks(&low, &high, &generator, counter + <uint64_t>(block * WIDE))
-        memcpy(lows, &low, sizeof(vwide))
-        memcpy(highs, &high, sizeof(vwide))
+    for k in range(BLOCKS // WIDE):
+        if k % 2 == 0:
+            draw_blocks(low, high, &generator, counter + <uint64_t>(k * WIDE))
+        wide_store(lows, low[k % 2])
+        wide_store(highs, high[k % 2])
         for lane in range(WIDE):
-            pairs[0], pairs[1] = lows[lane], highs[lane]
-            pairs += 2
+            memcpy(block, lows + 2 * lane, 8)
+            memcpy(block + 2, highs + 2 * lane, 8)
+            block += 4
 
 
 # Standard normal numbers first, first + 1, ... of a stream.
@@ -324,7 +364,7 @@ def apply_normals(size_t out, uint64_t seed, uint64_t stream, uint64_t first, Py
 
 
 # Dropout of x (rows, columns) by a pass of this seed and stream whose first row it begins with; saved: a bit for each
-# element, in whole numbers of 8 bytes.
+# element.
 def apply_dropout(size_t y, size_t saved, size_t x, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t last_dropped,
                   double scale, uint64_t seed, uint64_t stream):
     cdef fw_float_mode mode
@@ -334,7 +374,7 @@ def apply_dropout(size_t y, size_t saved, size_t x, Py_ssize_t rows, Py_ssize_t 
     with nogil:
         mode = fw_enter_float_mode()
         start_generator(&generator, seed, stream)
-        drop_row(<real*>y, <const real*>x, <unsigned char*>saved, &generator, &op, 0, rows * columns, 1, 0, 0)
+        drop_row(False, <real*>y, <const real*>x, <unsigned char*>saved, &generator, &op, 0, rows * columns, 1)
         fw_leave_float_mode(mode)
 
 
@@ -344,5 +384,5 @@ def apply_dropout_gradient(size_t dx, size_t dy, size_t saved, Py_ssize_t rows, 
     op.options[0] = scale
     with nogil:
         mode = fw_enter_float_mode()
-        drop_row(<real*>dx, <const real*>dy, <unsigned char*>saved, NULL, &op, 0, rows * columns, 1, 0, 0)
+        drop_row(False, <real*>dx, <const real*>dy, <unsigned char*>saved, NULL, &op, 0, rows * columns, 1)
         fw_leave_float_mode(mode)
