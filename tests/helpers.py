@@ -89,7 +89,7 @@ def guarded(shape: Any, dtype: Any = "float32", at_the_end: bool = True) -> np.n
 
 
 def error_with_noise(model: fw.Sequential, x: np.ndarray, y: np.ndarray) -> float:
-    """How far gradients are from central differences, in norm, with the random numbers held fixed."""
+    """How far gradients are from differences, in norm, with the random numbers held fixed."""
     plan, dx, step = plan_for(model, "check", len(x)), np.empty_like(x), 1e-4
     drawn = (model.seed, philox.STREAM_PASS)
     plan.gradients_of(x, y, dx, len(x), *drawn)

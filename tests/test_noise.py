@@ -30,7 +30,7 @@ every_level = pytest.mark.parametrize("level", truth.LEVELS)
 every_dtype = pytest.mark.parametrize("dtype", truth.DTYPES)
 
 
-# ---- the oracle: the same numbers, one by one from the generator's blocks ---------------------------
+# ---- the oracle: the same numbers, one by one from the generator's blocks ------------------------
 
 
 def words(seed, stream, group):
@@ -97,9 +97,7 @@ def test_dropout_by_the_words(level, dtype, last_dropped):
         kernels.apply_dropout(
             y.ctypes.data, saved.ctypes.data, x.ctypes.data, 1, n, last_dropped, 1.25, SEED, STREAM
         )
-        kernels.apply_dropout_gradient(
-            dx.ctypes.data, x.ctypes.data, saved.ctypes.data, 1, n, 1.25
-        )
+        kernels.apply_dropout_gradient(dx.ctypes.data, x.ctypes.data, saved.ctypes.data, 1, n, 1.25)
         expected = np.where(kept[:n], x * x.dtype.type(1.25), 0)
         np.testing.assert_array_equal(y, expected)
         np.testing.assert_array_equal(dx, expected)

@@ -3,8 +3,12 @@
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.dense import Dense
 from fastweights.layers.noise import (
-    AlphaDropout, Dropout, GaussianDropout, GaussianNoise, SpatialDropout1D,
-)  # fmt: skip
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+)
 from fastweights.layers.ops import Value, op
 from fastweights.layers.shaping import Activation, Flatten
 
