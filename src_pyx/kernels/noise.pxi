@@ -17,6 +17,7 @@ cdef enum:
     BLOCKS = 16
     DRAWS = 128
     NORMALS = 64
+    BLOCK_REALS = 4096       # of a block of rows
     STRETCH = 512            # elements that are drawn at a time, whole groups ...
     STRETCH_BITS = 11        # ... and 64 bits each for DRAWS more than that, and one more
 
@@ -79,6 +80,12 @@ cdef inline bint draws(const Op* op) noexcept nogil:
 # Where a row that draws so many numbers begins among all that the pass draws.
 cdef inline uint64_t place_of(const Op* op, Py_ssize_t row, Py_ssize_t numbers) noexcept nogil:
     return <uint64_t>(op.drawn.first + row) * <uint64_t>numbers
+
+
+# The end of a block of rows from this one on that is handed on while it is in the first cache. Blocks begin at
+# multiples of 8 where the rows of all do.
+cdef inline Py_ssize_t block_end(const Op* op, Py_ssize_t row, Py_ssize_t end) noexcept nogil:
+    return min(end, row + max(<Py_ssize_t>1, BLOCK_REALS // (8 * row_reals(op))) * 8)
 
 
 # ---- dropout: y = scale x + shift where an element is kept, else `dropped`; dx = scale dy, else 0 -----
@@ -208,11 +215,15 @@ cdef void dropout_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noe
 
 
 cdef void dropout_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    if draws(op):
-        drop_rows(False, dx_of(op, begin), dy_of(op, begin), NULL, op, begin, end)
-    else:
-        memcpy(dx_of(op, begin), dy_of(op, begin), (end - begin) * row_reals(op) * sizeof(real))
-    finish_dx(op, 0, begin, end)
+    cdef Py_ssize_t upto
+    while begin < end:
+        upto = block_end(op, begin, end)
+        if draws(op):
+            drop_rows(False, dx_of(op, begin), dy_of(op, begin), NULL, op, begin, upto)
+        else:
+            memcpy(dx_of(op, begin), dy_of(op, begin), (upto - begin) * row_reals(op) * sizeof(real))
+        finish_dx(op, 0, begin, upto)
+        begin = upto
 
 
 # ---- normal numbers (G. E. P. Box and M. E. Muller, Annals of Mathematical Statistics 29, 1958) ------
