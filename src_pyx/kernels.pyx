@@ -78,6 +78,7 @@ include "kernels/tiled.pxi"
 include "kernels/elementwise.pxi"
 include "kernels/members.pxi"
 include "kernels/merging.pxi"
+include "kernels/noise.pxi"
 include "kernels/rows.pxi"
 include "kernels/softmax.pxi"
 include "kernels/sparsemax.pxi"
@@ -104,7 +105,7 @@ cdef inline OpKind gradient_op(const char* name, op_measure measure, op_rows for
     return OpKind(name, measure, NULL, forward, NULL, backward, gradient, NULL, NULL, NULL)
 
 
-cdef OpKind[27] OPS = [
+cdef OpKind[30] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient, NULL, NULL, NULL),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -133,6 +134,9 @@ cdef OpKind[27] OPS = [
     rows_op("rescale", rescale_op_measure, rescale_op_forward, rescale_op_backward),
     rows_op("swap", swap_op_measure, swap_op_forward, swap_op_backward),
     rows_op("repeat", repeat_op_measure, repeat_op_forward, repeat_op_backward),
+    rows_op("dropout", dropout_op_measure, dropout_op_forward, dropout_op_backward),
+    rows_op("gaussian_noise", gaussian_noise_op_measure, gaussian_noise_op_forward, gaussian_noise_op_backward),
+    rows_op("gaussian_dropout", gaussian_op_measure, gaussian_dropout_op_forward, gaussian_dropout_op_backward),
     gradient_op("layer_normalize", normalize_op_measure, layer_normalize_op_forward, layer_normalize_op_backward,
                 normalize_op_gradient),
     gradient_op("rms_normalize", normalize_op_measure, rms_normalize_op_forward, rms_normalize_op_backward,

@@ -230,6 +230,16 @@ def source() -> str:
                 "silu", "(1 + e^-a - a) / x of a = root + x",
                 lambda a: 1 + mp.exp(-a) - a, 1.28, (4, 9),
             ),
+            polynomial(
+                "sine_of_turn", "sin(pi t / 2) / t of x = t^2",
+                lambda x: mp.sin(mp.pi * mp.sqrt(x) / 2) / mp.sqrt(x), lambda x: mpf(1),
+                mpf(0), mpf("0.25"), (3, 7),
+            ),
+            polynomial(
+                "cosine_of_turn", "cos(pi t / 2) of x = t^2",
+                lambda x: mp.cos(mp.pi * mp.sqrt(x) / 2), lambda x: mpf(1),
+                mpf(0), mpf("0.25"), (4, 7),
+            ),
             constant("gelu_linear", linear, (24, 53)),
             constant("gelu_cubic", cubic, (24, 53)),
             root_polynomial(

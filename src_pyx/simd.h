@@ -506,4 +506,124 @@ FW_INLINE vreal vhigh_half(vreal a)
     return vreal_of(vbits_of(a) & ~low);
 }
 
+/* ---- whole numbers of 64 bits, of which random numbers are made -------------------------------
+ * A vwide holds WIDE of them; + ^ << >> work on it. */
+
+#if defined(__GNUC__)
+#define WIDE (FW_BYTES / 8)
+typedef uint64_t vwide __attribute__((vector_size(FW_BYTES)));
+FW_INLINE vwide wide_set1(uint64_t a) { return a - (vwide){0}; }
+#else
+#define WIDE 1
+typedef uint64_t vwide;
+FW_INLINE vwide wide_set1(uint64_t a) { return a; }
+#endif
+
+/* 0, 1, 2, ... */
+FW_INLINE vwide wide_count(void)
+{
+    uint64_t lanes[WIDE];
+    vwide count;
+    for (int i = 0; i < WIDE; i++) lanes[i] = (uint64_t)i;
+    memcpy(&count, lanes, sizeof count);
+    return count;
+}
+
+/* The lower halves' products. */
+FW_INLINE vwide wide_product(vwide a, vwide b)
+{
+#if defined(FW_LEVEL_AVX512)
+    return (vwide)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+#elif defined(FW_LEVEL_AVX2)
+    return (vwide)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+#elif defined(FW_LEVEL_NEON)
+    return (vwide)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
+#elif defined(__GNUC__) && defined(__SSE2__)
+    return (vwide)_mm_mul_epu32((__m128i)a, (__m128i)b);
+#else
+    return (a & 0xffffffffu) * (b & 0xffffffffu);
+#endif
+}
+
+/* The upper halves, as lower ones; what is above them is anything. */
+FW_INLINE vwide wide_upper(vwide a)
+{
+    /* By a shuffle, which CPUs do beside a product. */
+#if defined(FW_LEVEL_AVX512)
+    return (vwide)_mm512_shuffle_epi32((__m512i)a, 0xf5);
+#elif defined(FW_LEVEL_AVX2)
+    return (vwide)_mm256_shuffle_epi32((__m256i)a, 0xf5);
+#else
+    return a >> 32;
+#endif
+}
+
+/* The lower halves of both, the second's above the first's. */
+FW_INLINE vwide wide_join(vwide low, vwide high) { return (low & 0xffffffffu) | (high << 32); }
+
+/* Each number as two words of 32 bits, the lower half first. */
+FW_INLINE void wide_store(int32_t *p, vwide a) { memcpy(p, &a, sizeof a); }
+
+/* Bit 4 i + k: whether part k of 16 bits of number i, from the lowest on, is above the limit. */
+FW_INLINE uint32_t wide_above(vwide a, uint16_t limit)
+{
+#if defined(FW_LEVEL_AVX512)
+    return _mm512_cmpgt_epu16_mask((__m512i)a, _mm512_set1_epi16((short)limit));
+#elif defined(FW_LEVEL_AVX2)
+    __m256i shifted = _mm256_xor_si256((__m256i)a, _mm256_set1_epi16((short)0x8000));
+    __m256i above = _mm256_cmpgt_epi16(shifted, _mm256_set1_epi16((short)(limit ^ 0x8000)));
+    return (uint32_t)_mm_movemask_epi8(
+        _mm_packs_epi16(_mm256_castsi256_si128(above), _mm256_extracti128_si256(above, 1)));
+#elif defined(FW_LEVEL_NEON)
+    const uint16_t bits[8] = {1, 2, 4, 8, 16, 32, 64, 128};
+    uint16x8_t above = vcgtq_u16((uint16x8_t)a, vdupq_n_u16(limit));
+    return vaddvq_u16(vandq_u16(above, vld1q_u16(bits)));
+#elif defined(__GNUC__) && defined(__SSE2__)
+    __m128i shifted = _mm_xor_si128((__m128i)a, _mm_set1_epi16((short)0x8000));
+    __m128i above = _mm_cmpgt_epi16(shifted, _mm_set1_epi16((short)(limit ^ 0x8000)));
+    return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(above, _mm_setzero_si128()));
+#else
+    uint64_t lanes[WIDE];
+    uint32_t above = 0;
+    memcpy(lanes, &a, sizeof lanes);
+    for (int part = 0; part < 4 * WIDE; part++)
+        above |= (uint32_t)(((lanes[part / 4] >> (16 * (part % 4))) & 0xffff) > limit) << part;
+    return above;
+#endif
+}
+
+/* Lane i where bit i of the number is set. */
+FW_INLINE vmask vmask_of(uint64_t bits)
+{
+#if defined(FW_LEVEL_AVX512)
+    return (vmask)bits;
+#elif defined(__GNUC__)
+    real_bits lanes[VL];
+    vbits lane;
+    for (int i = 0; i < VL; i++) lanes[i] = (real_bits)1 << i;
+    memcpy(&lane, lanes, sizeof lane);
+    return ((real_bits)bits & lane) != 0;
+#else
+    return -(vmask)(bits & 1);
+#endif
+}
+
+/* VL whole numbers of 32 bits, rounded. */
+FW_INLINE vreal vreal_of_words(const int32_t *p)
+{
+#if defined(FW_LEVEL_AVX512) && FW_F64
+    return _mm512_cvtepi32_pd(_mm256_loadu_si256((const __m256i *)p));
+#elif defined(FW_LEVEL_AVX512)
+    return _mm512_cvtepi32_ps(_mm512_loadu_si512(p));
+#elif defined(FW_LEVEL_AVX2) && FW_F64
+    return _mm256_cvtepi32_pd(_mm_loadu_si128((const __m128i *)p));
+#elif defined(FW_LEVEL_AVX2)
+    return _mm256_cvtepi32_ps(_mm256_loadu_si256((const __m256i *)p));
+#else
+    real lanes[VL];
+    for (int i = 0; i < VL; i++) lanes[i] = (real)p[i];
+    return vload(lanes);
+#endif
+}
+
 #endif

@@ -15,6 +15,8 @@ import reference
 
 import fastweights as fw
 from fastweights import layers
+from fastweights._core import philox
+from fastweights._plans import plan_for
 
 
 def network(
@@ -84,3 +86,21 @@ def guarded(shape: Any, dtype: Any = "float32", at_the_end: bool = True) -> np.n
         assert protect(ctypes.c_void_p(guard), ctypes.c_size_t(page), 0) == 0
     offset = page + (room - size if at_the_end else 0)
     return np.frombuffer(memory, real, count, offset).reshape(shape)
+
+
+def error_with_noise(model: fw.Sequential, x: np.ndarray, y: np.ndarray) -> float:
+    """How far gradients are from differences, in norm, with the random numbers held fixed."""
+    plan, dx, step = plan_for(model, "check", len(x)), np.empty_like(x), 1e-4
+    drawn = (model.seed, philox.STREAM_PASS)
+    plan.gradients_of(x, y, dx, len(x), *drawn)
+    found = np.concatenate([dx.ravel(), model.gradients])
+    expected = []
+    for values in (x.reshape(-1), model.parameters):
+        for i, value in enumerate(values.tolist()):
+            sides = []
+            for side in (value + step, value - step):
+                values[i] = side
+                sides.append(plan.gradients_of(x, y, None, len(x), *drawn))
+            values[i] = value
+            expected.append((sides[0] - sides[1]) / (2 * step))
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))

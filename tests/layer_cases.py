@@ -260,3 +260,15 @@ CASES |= {
     ),
     "members' scales": Case(layers.MemberScale, (2, 3, 5), lambda x, scale: x * scale),
 }
+
+# Those that draw random numbers in training: in inference they give what they are given.
+CASES |= {
+    name: Case(make, shape, lambda x: x)
+    for name, make, shape in [
+        ("dropout", lambda: layers.Dropout(0.4), (3, 7)),
+        ("dropout of features", lambda: layers.SpatialDropout1D(0.4), (3, 7)),
+        ("alpha dropout", lambda: layers.AlphaDropout(0.4), (9,)),
+        ("gaussian dropout", lambda: layers.GaussianDropout(0.4), (9,)),
+        ("gaussian noise", lambda: layers.GaussianNoise(0.4), (9,)),
+    ]
+}

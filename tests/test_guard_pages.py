@@ -16,6 +16,7 @@ from planted import SOURCE, compile_modules, replace
 
 import fastweights as fw
 from fastweights import _building, _plans, layers, optimizers
+from fastweights._core import philox
 from fastweights._plans import plan_for
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="maps pages as Linux does")
@@ -92,28 +93,28 @@ def library(guarded_plan, monkeypatch):
 def exercise(sizes, hidden, last, loss, rows, dtype):
     inputs, units, outputs = sizes
     stack = [layers.Dense(units, hidden), layers.Dense(units, hidden), layers.Dense(outputs, last)]
-    run(fw.Sequential(stack, inputs, dtype, 0), outputs, loss, rows, last == "softmax")
-
-
-def run(model, outputs, loss, rows, one_hot=False):
-    """All that a plan does, on guarded arrays."""
-    dtype = model.dtype
+    model = fw.Sequential(stack, inputs, dtype, 0)
     model.compile("adam", loss)
+    x, y = data(rows, inputs, outputs)
+    if last == "softmax":
+        y = np.eye(outputs)[y.argmax(axis=1)]
+    run(model, x, y)
+
+
+def run(model, x, y):
+    """All that a model's plans do, with random numbers where they train."""
+    rows, dtype, drawn = len(x), model.dtype, (0, philox.STREAM_PASS)
     memory = model._compiled.memory_for(model._built)
     memory.vectors = guarded_copy(memory.vectors)
-    shape = model.input_shape
-    x, y = (guarded_copy(a.astype(dtype)) for a in data(rows, math.prod(shape), outputs))
-    x = x.reshape(rows, *shape)
-    if one_hot:
-        y = guarded_copy(np.eye(outputs, dtype=dtype)[y.argmax(axis=1)])
+    x, y = (guarded_copy(a.astype(dtype)) for a in (x, y))
     order = guarded_copy(np.arange(rows)[::-1])
     for batch in {rows, max(1, rows // 2)}:
         plan = plan_for(model, "fit", batch)
-        plan.train(x, y, order, 0, rows, batch, 60.0)
-    dx, out = guarded_copy(np.empty_like(x)), guarded_copy(np.empty((rows, outputs), dtype))
-    plan_for(model, "check", rows).gradients_of(x, y, dx, rows)
+        plan.train(x, y, order, 0, rows, batch, 60.0, None, *drawn)
+    dx, out = guarded_copy(np.empty_like(x)), guarded_copy(np.empty_like(y))
+    plan_for(model, "check", rows).gradients_of(x, y, dx, rows, *drawn)
     keep = plan_for(model, "keep", rows)
-    keep.forward(x, out, rows)
+    keep.forward(x, out, rows, *drawn)
     keep.backward(out, dx, rows)
     infer = plan_for(model, "infer", rows)
     infer.infer(x, None, out, 0, rows, 60.0)
@@ -160,7 +161,37 @@ def test_layers_that_look_at_no_other_row(library, name, dtype, monkeypatch):
     monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
     with fw.threads(2):
         for rows in (1, 9):
-            run(model_between(CASES[name], dtype), 2, "mse", rows)
+            model = model_between(CASES[name], dtype)
+            model.compile("adam", "mse")
+            x, y = data(rows, math.prod(model.input_shape), 2)
+            run(model, x.reshape(rows, *model.input_shape), y)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_layers_that_draw(library, threads, dtype, monkeypatch):
+    monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
+    random = np.random.default_rng(0)
+    with fw.threads(threads):
+        for rows, features in [
+            *((9, n) for n in range(1, 34)),
+            (1, 7),
+            (17, 64),
+            (3, 700),
+            (300, 5),
+        ]:
+            stack = [
+                layers.Dropout(0.5),
+                layers.SpatialDropout1D(0.5),
+                layers.GaussianNoise(0.5),
+                layers.Dense(features),
+                layers.AlphaDropout(0.5),
+                layers.GaussianDropout(0.5),
+                layers.Dropout(0.5),
+            ]
+            model = fw.Sequential(stack, (2, features), dtype, 0)
+            model.compile("adam", "mse")
+            run(model, *random.standard_normal((2, rows, 2, features)))
 
 
 def test_the_guard_guards():

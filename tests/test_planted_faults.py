@@ -5,12 +5,14 @@ With no fault switched on the same core passes, so it is the fault that is seen 
 
 import numpy as np
 import pytest
+from helpers import error_with_noise
 from layer_cases import CASES, model_between
 from planted import Fault, build, planted
 
 import fastweights as fw
 from fastweights import _building, _dispatch, _plans, cli, layers, losses, optimizers
 
+NOISE = "kernels/noise.pxi"
 PLAN, DENSE, MATMUL = "running.pxi", "kernels/dense.pxi", "kernels/matmul.pxi"
 NARROW = "kernels/narrow.pxi"
 ACTIVATIONS, ROWS, SOFTMAX, SPARSEMAX, LOSSES, CROSSENTROPY = (
@@ -446,11 +448,33 @@ FAULTS = {
     ): {"output": "sigmoid", "loss": "binary_crossentropy"},
 }
 
+#: Faults that show with random numbers alone, and the kind of layer that must notice.
+NOISY_FAULTS = {
+    Fault(
+        "dropout's gradient not scaled", NOISE, "return vselect(vmask_of(bits), «rule.scale * x»", "x"
+    ): layers.AlphaDropout,
+    Fault(
+        "dropout's gradient not masked", NOISE, "return vselect(«vmask_of(bits)», rule.scale *", "veq(x, x)"
+    ): layers.AlphaDropout,
+    Fault(
+        "bits of the first elements for all", NOISE, "memcpy(bits, saved + «done // 8», (", "0"
+    ): layers.Dropout,
+    Fault(
+        "bits of one row for all", NOISE, "<unsigned char*>saved_of(op, «row»), generator", "begin"
+    ): layers.SpatialDropout1D,
+    Fault(
+        "first line taken for all", NOISE, "+ done, x + «line * n» + done", "0"
+    ): layers.SpatialDropout1D,
+    Fault(
+        "gaussian_dropout's gradient is noise", NOISE, "disturb(«times_noise», dx_of", "with_noise"
+    ): layers.GaussianDropout,
+}  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def core(tmp_path_factory):
     """The faulty core in place of the real one; `core(n)` switches fault n on, 0 none."""
-    kernels, plan = build(tmp_path_factory.mktemp("planted"), list(FAULTS))
+    kernels, plan = build(tmp_path_factory.mktemp("planted"), [*FAULTS, *NOISY_FAULTS])
 
     def switch(number):
         kernels.plant(number)
@@ -505,6 +529,19 @@ def test_a_planted_fault_is_caught(core, merged_is_known, fault):
     core(1 + list(FAULTS).index(fault))
     report = fw.check_gradients(*net(**FAULTS[fault]), tolerance=1e-8)
     assert not report.passed, f"not noticed:\n{report}"
+
+
+@pytest.mark.parametrize("fault", NOISY_FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_of_a_layer_that_draws_is_caught(core, fault):
+    stack = [layers.Dense(7, "tanh"), NOISY_FAULTS[fault](0.3), layers.Flatten(), layers.Dense(2)]
+    model = fw.Sequential(stack, (3, 5), dtype="float64", seed=3)
+    model.compile(loss="mse")
+    random = np.random.default_rng(5)
+    batch = random.standard_normal((40, 3, 5)), random.standard_normal((40, 2))
+    core(0)
+    assert error_with_noise(model, *batch) < 1e-8
+    core(1 + len(FAULTS) + list(NOISY_FAULTS).index(fault))
+    assert error_with_noise(model, *batch) > 1e-4
 
 
 def test_the_command_line_exits_1_for_a_wrong_gradient(core, capsys):

@@ -14,6 +14,13 @@ from fastweights.layers.merging import (
     Multiply,
     Subtract,
 )
+from fastweights.layers.noise import (
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+)
 from fastweights.layers.normalizing import (
     GroupNormalization,
     LayerNormalization,
@@ -25,28 +32,21 @@ from fastweights.layers.ops import Value, op
 from fastweights.layers.shaping import Flatten, Identity, Permute, RepeatVector, Reshape
 from fastweights.layers.standardizing import BatchNormalization, Normalization
 
-#: Every layer by the name of its class, as saved models name it.
-LAYERS: dict[str, type[Layer]] = {
-    cls.__name__: cls
-    for cls in (
-        ELU, Activation, Add, Average, BatchNormalization, Concatenate, Dense, Dot, Flatten,
-        GroupNormalization, Identity, LayerNormalization, LeakyReLU, Maximum, MemberDense,
-        MemberScale, Minimum, Multiply, Normalization, PReLU, Permute, RMSNormalization, ReLU,
-        RepeatVector, Rescaling, Reshape, Softmax, Subtract, UnitNormalization,
-    )
-}  # fmt: skip
-
 __all__ = [
     "ELU",
     "LAYERS",
     "Activation",
     "Add",
+    "AlphaDropout",
     "Average",
     "BatchNormalization",
     "Concatenate",
     "Dense",
     "Dot",
+    "Dropout",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
     "GroupNormalization",
     "Identity",
     "Layer",
@@ -66,9 +66,17 @@ __all__ = [
     "Rescaling",
     "Reshape",
     "Softmax",
+    "SpatialDropout1D",
     "Subtract",
     "UnitNormalization",
     "Value",
     "Variable",
     "op",
 ]
+
+#: Every layer by the name of its class, as saved models name it.
+LAYERS: dict[str, type[Layer]] = {
+    name: globals()[name]
+    for name in __all__
+    if name != "Layer" and isinstance(globals().get(name), type(Layer))
+}

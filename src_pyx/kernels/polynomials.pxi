@@ -220,6 +220,42 @@ cdef inline vreal silu_near_root(vreal x) noexcept nogil:
                 pair(x, -1.27846456, 0.139231801))
 
 
+cdef inline vreal sine_of_turn(vreal x) noexcept nogil:
+    # sin(pi t / 2) / t of x = t^2, on [0.0, 0.25];
+    # off by 4.8e-9 in float32, 2.8e-21 in float64.
+    cdef vreal x2 = x * x, x4 = x2 * x2
+    if FW_F64:
+        return vfma(x4,
+                    vfma(x2,
+                         pair(x, 5.6919278793762434e-08, -6.627628233385639e-10),
+                         pair(x, 0.00016044118472668934, -3.59884271724444e-06)),
+                    vfma(x2,
+                         pair(x, 0.07969262624616692, -0.0046817541353148286),
+                         pair(x, 1.5707963267948966, -0.6459640975062463)))
+    return vfma(x2,
+                pair(x, 0.0796802267, -0.00460217707),
+                pair(x, 1.57079637, -0.64596349))
+
+
+cdef inline vreal cosine_of_turn(vreal x) noexcept nogil:
+    # cos(pi t / 2) of x = t^2, on [0.0, 0.25];
+    # off by 4.7e-11 in float32, 3.0e-20 in float64.
+    cdef vreal x2 = x * x, x4 = x2 * x2
+    if FW_F64:
+        return vfma(x4,
+                    vfma(x2,
+                         pair(x, 4.7106097616715007e-07, -6.321260851371473e-09),
+                         pair(x, 0.0009192602741833616, -2.520203677166386e-05)),
+                    vfma(x2,
+                         pair(x, 0.2536695079010467, -0.020863480763311227),
+                         pair(x, 1.0, -1.2337005501361697)))
+    return vfma(x2,
+                vfma(x2,
+                     vset1(<real>0.000903631735),
+                     pair(x, 0.253669202, -0.0208600704)),
+                pair(x, 1, -1.23370051))
+
+
 cdef inline vreal gelu_linear_high() noexcept nogil:
     return vconst(1.5957691669464111, 1.5957691216057308)
 

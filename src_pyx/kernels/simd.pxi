@@ -1,6 +1,8 @@
 # simd.h as Cython sees it. The widths written here are only for Cython's type checks: the C compiler
 # knows the true ones, and + - * / between two vreal are vector arithmetic.
 
+from libc.stdint cimport int32_t, uint16_t, uint32_t, uint64_t
+
 cdef extern from "simd.h" nogil:
     ctypedef double real
     ctypedef double vreal
@@ -56,6 +58,17 @@ cdef extern from "simd.h" nogil:
     vreal vmantissa(vreal a)
     vreal vreciprocal_guess(vreal a)
     vreal vhigh_half(vreal a)
+    ctypedef unsigned long long vwide
+    enum: WIDE
+    vwide wide_set1(uint64_t a)
+    vwide wide_count()
+    vwide wide_product(vwide a, vwide b)
+    vwide wide_upper(vwide a)
+    vwide wide_join(vwide low, vwide high)
+    void wide_store(int32_t* p, vwide a)
+    uint32_t wide_above(vwide a, uint16_t limit)
+    vmask vmask_of(uint64_t bits)
+    vreal vreal_of_words(const int32_t* p)
 
 
 # ---- parts of vectors ------------------------------------------------------------------------------
