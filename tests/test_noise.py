@@ -7,7 +7,7 @@ import mpmath
 import numpy as np
 import pytest
 import truth
-from helpers import error_with_noise, same_bits
+from helpers import error_with_noise, run_python, same_bits
 from scipy import stats
 
 import fastweights as fw
@@ -196,12 +196,13 @@ def test_gaussian_layers_by_the_normal_numbers(dtype, features):
     z = np.empty_like(x)
     kernels = truth.kernels(truth.LEVELS[0], dtype)
     kernels.apply_normals(z.ctypes.data, SEED, philox.STREAM_PASS, 0, z.size)
+    close = {"rtol": 8 * np.finfo(dtype).eps, "atol": 8 * np.finfo(dtype).eps}
     y, dx = in_training(alone(layers.GaussianNoise(0.25), features, dtype), x)
-    np.testing.assert_allclose(y, x + 0.25 * z, rtol=1e-6)
+    np.testing.assert_allclose(y, x + 0.25 * z, **close)
     np.testing.assert_array_equal(dx, 1)
     y, dx = in_training(alone(layers.GaussianDropout(0.2), features, dtype), x)
-    np.testing.assert_allclose(dx, 1 + 0.5 * z, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(y, x * dx, rtol=1e-6)
+    np.testing.assert_allclose(dx, 1 + 0.5 * z, **close)
+    np.testing.assert_allclose(y, x * (1 + 0.5 * z), **close)
 
 
 @pytest.mark.parametrize("rate", [1e-9, 2.0**-16, 0.1, 0.25, 0.5, 0.9, 0.999, 1 - 1e-9])
@@ -352,6 +353,24 @@ def test_the_same_bits_for_any_team_and_any_cut(dtype, monkeypatch):
         for parameters, history in found[1:]:
             same_bits(parameters, found[0][0])
             assert history == found[0][1]
+
+
+TRAIN = """
+import hashlib, test_noise
+model = test_noise.network(dtype="{dtype}")
+model.fit(*test_noise.data(300), 40, 3, verbose=0)
+print(hashlib.sha256(model.parameters.tobytes()).hexdigest())
+"""
+
+
+@every_dtype
+def test_the_same_bits_on_every_level_that_fuses(dtype):
+    found = set()
+    for level in truth.FUSED:
+        result = run_python(TRAIN.format(dtype=dtype), FASTWEIGHTS_ISA=level)
+        assert result.returncode == 0, result.stderr
+        found.add(result.stdout)
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("units", [7, 300])
