@@ -431,3 +431,18 @@ def test_what_is_refused():
     for shape in ((5,), (2, 3, 5)):
         with pytest.raises(ValueError, match=r"SpatialDropout1D: got rows of shape .*steps"):
             alone(layers.SpatialDropout1D(0.5), shape)
+
+
+def test_backward_draws_what_forward_drew_for_any_team(monkeypatch):
+    monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
+    model = fw.Sequential([layers.Dropout(0.5)], 8, seed=1)
+    ones = np.ones((64, 8), np.float32)
+    with fw.threads(2):
+        plan = plan_for(model, "keep", 64)
+        for first, second in ((1, 2), (2, 1)):
+            y, dx = np.empty_like(ones), np.empty_like(ones)
+            plan.grant(64, 0, first)
+            plan.forward(ones, y, 64, 5, philox.STREAM_PASS)
+            plan.grant(64, 0, second)
+            plan.backward(ones, dx, 64)
+            np.testing.assert_array_equal(dx, y)
