@@ -13,6 +13,7 @@ from scipy import stats
 import fastweights as fw
 from fastweights import layers
 from fastweights._core import philox
+from fastweights._plans import plan_for
 
 SEED, STREAM = 0x123456789ABCDEF0, philox.STREAM_PASS + 7 * philox.PASS_OPS
 #: Blocks of the generator that a group of elements is drawn by.
