@@ -29,21 +29,21 @@ cdef inline real* rows_of(const void* a, Py_ssize_t row, Py_ssize_t width) noexc
     return NULL if a == NULL else <real*>a + row * width
 
 
-# The same of an op's arrays.
+# The same of an op's arrays, of which only the saved ones may be missing.
 cdef inline const real* x_of(const Op* op, Py_ssize_t row) noexcept nogil:
-    return rows_of(op.reads[0].x, row, op.reads[0].width)
+    return <const real*>op.reads[0].x + row * op.reads[0].width
 
 
 cdef inline real* dx_of(const Op* op, Py_ssize_t row) noexcept nogil:
-    return rows_of(op.reads[0].dx, row, op.reads[0].width)
+    return <real*>op.reads[0].dx + row * op.reads[0].width
 
 
 cdef inline real* y_of(const Op* op, Py_ssize_t row) noexcept nogil:
-    return rows_of(op.y, row, op.lines * op.outputs)
+    return <real*>op.y + row * (op.lines * op.outputs)
 
 
 cdef inline real* dy_of(const Op* op, Py_ssize_t row) noexcept nogil:
-    return rows_of(op.dy, row, op.lines * op.outputs)
+    return <real*>op.dy + row * (op.lines * op.outputs)
 
 
 cdef inline real* saved_of(const Op* op, Py_ssize_t row) noexcept nogil:

@@ -69,7 +69,9 @@ cdef class Layout:
     cdef char* workspaces
     cdef char* targets                  # gathered rows of y
     cdef double* values                 # the loss of each line that is one target
-    cdef Py_ssize_t loss_lines          # how many of them a row of the output has
+    cdef Py_ssize_t loss_lines          # how many of them a row of the output has ...
+    cdef Py_ssize_t loss_columns        # ... of so many columns each ...
+    cdef double line_share              # ... and what each counts
     cdef char* slice_gradients          # of each slice
     cdef char* chunks                   # for each member, or for all, the excess and one chunk of a Total
 
@@ -271,6 +273,7 @@ cdef class Layout:
             self.penalties[i] = Penalty(begin, end, l1, l2)
         self.n_penalties = len(penalties)
 
+    @cython.final
     cdef double penalty(self) noexcept nogil:
         """What the parameters cost as they are."""
         cdef double total = 0.0

@@ -144,6 +144,7 @@ cdef class Plan(Runner):
         self.n_loss_ops = self.n_ops
         if loss_lines < 1 or self.output_width() % loss_lines:
             raise ValueError(f"loss_lines: got {loss_lines}, expected what {self.output_width()} outputs make up")
+        self.loss_columns, self.line_share = self.output_width() // loss_lines, 1.0 / loss_lines
         if not only_measured:
             self.forget_gradients()
             self.lay_out()
@@ -207,7 +208,7 @@ cdef class Plan(Runner):
 
     def set_metrics(self, metrics):
         """(name, options) of each metric, which look at the network's last output."""
-        set_meter(&self.meter, self.table, metrics, self.output_width() // self.loss_lines,
+        set_meter(&self.meter, self.table, metrics, self.loss_columns,
                   max(self.slices, <Py_ssize_t>self.members))
 
     def set_update(self, str name, state, options):

@@ -44,6 +44,7 @@ cdef class Runner(Layout):
 
     # ---- how the work is divided -------------------------------------------------------------------
 
+    @cython.final
     cdef Py_ssize_t rows_at_a_time(self, Py_ssize_t rows) noexcept nogil:
         """Of a batch, or in inference of all there are: it decides how ops go about them."""
         cdef Py_ssize_t slices
@@ -54,11 +55,13 @@ cdef class Runner(Layout):
             return self.whole_rows(rows)
         return min((rows + slices - 1) // slices, <Py_ssize_t>CHUNK_ROWS)
 
+    @cython.final
     cdef Py_ssize_t whole_rows(self, Py_ssize_t rows) noexcept nogil:
         """Of so many rows of a whole batch, those that go through at a time."""
         # Never more, though there may be room: some kernels' sums depend on where chunks begin.
         return rows if self.knows_all_rows else min(rows, min(self.capacity, <Py_ssize_t>WHOLE_ROWS))
 
+    @cython.final
     cdef int team_for(self, double work, Py_ssize_t units, int threads) noexcept nogil:
         """Members that `work` multiply-adds in so many units repay, of `threads` that are allowed."""
         cdef Py_ssize_t members = min(<Py_ssize_t>threads, units)
@@ -66,6 +69,7 @@ cdef class Runner(Layout):
             members = <Py_ssize_t>(work / self.grain)
         return <int>max(members, <Py_ssize_t>1)
 
+    @cython.final
     cdef Py_ssize_t share_of(self, Py_ssize_t rows, int member, int members) noexcept nogil:
         """Where the rows of a member begin; those of the last one end at share_of(rows, members, members)."""
         if member == 0:
@@ -74,10 +78,12 @@ cdef class Runner(Layout):
             return rows
         return min(rows, (rows * member // members + self.row_step // 2) // self.row_step * self.row_step)
 
+    @cython.final
     cdef Pieces pieces_of(self, Py_ssize_t i, int member, Team* team) noexcept nogil:
         """The pieces of op i that are this member's."""
         return Pieces(self.first_piece(i, member, team.members), self.first_piece(i, member + 1, team.members))
 
+    @cython.final
     cdef Py_ssize_t first_piece(self, Py_ssize_t i, int member, int members) noexcept nogil:
         cdef const Op* op = &self.ops[i]
         cdef Py_ssize_t share
@@ -89,6 +95,7 @@ cdef class Runner(Layout):
         share = max(<Py_ssize_t>0, self.n_parameters * member // members - self.offsets[i])
         return min((share + op.piece_parameters - 1) // op.piece_parameters, op.pieces)
 
+    @cython.final
     cdef Total total_of(self, char* gradients, Py_ssize_t share) noexcept nogil:
         cdef Py_ssize_t size = self.n_parameters * self.table.real_bytes
         cdef Total total = Total(gradients, NULL, NULL)
@@ -99,6 +106,7 @@ cdef class Runner(Layout):
 
     # ---- rows --------------------------------------------------------------------------------------
 
+    @cython.final
     cdef void load(self, int member, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         """Rows [first, ...) of the data, in training in its order, become rows [begin, end) of the arena."""
         cdef const Job* job = &self.job
@@ -122,16 +130,19 @@ cdef class Runner(Layout):
     cdef inline void give_x(self, int member, Py_ssize_t feed, const char* x) noexcept nogil:
         """Has this member's ops read the feed at x."""
         cdef Read* read = self.feed_reads[member * self.n_feeds + feed]
-        while read != NULL:
+        # All readers of a feed read it at one place.
+        while read != NULL and read.x != x:
             read.x = x
             read = <Read*>read.next
 
+    @cython.final
     cdef void run_forward(self, Op* ops, Py_ssize_t begin_op, Py_ssize_t end_op, Py_ssize_t begin,
                           Py_ssize_t end) noexcept nogil:
         cdef Py_ssize_t i
         for i in range(begin_op, end_op):
             ops[i].forward(&ops[i], begin, end)
 
+    @cython.final
     cdef void measure_loss(self, Op* ops, Py_ssize_t begin, Py_ssize_t end, double scale,
                            bint with_gradient) noexcept nogil:
         """The loss of each line and, times scale, its gradient by what backward starts from."""
@@ -140,18 +151,21 @@ cdef class Runner(Layout):
         cdef char* dy = <char*>op.dy + begin * row_bytes if with_gradient and op.dy != NULL else NULL
         self.loss.compute(self.values + begin * lines, dy, <char*>op.y + begin * row_bytes,
                           self.targets + begin * self.target_bytes, (end - begin) * lines,
-                          width_of(op) // lines, self.loss_options, scale / lines)
+                          self.loss_columns, self.loss_options, scale * self.line_share)
         if dy != NULL and op.to_dz != NULL:
             op.to_dz(op, begin, end)
 
+    @cython.final
     cdef double loss_of(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         """The sum of these rows' losses, each the mean over its lines."""
-        return sum_of(self.values + begin * self.loss_lines, (end - begin) * self.loss_lines) / self.loss_lines
+        return sum_of(self.values + begin * self.loss_lines, (end - begin) * self.loss_lines) * self.line_share
 
+    @cython.final
     cdef void run_backward(self, Op* ops, Py_ssize_t i, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         if ops[i].wants_dx:
             ops[i].backward(&ops[i], begin, end)
 
+    @cython.final
     cdef void measure_metrics(self, Op* ops, double* state, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         cdef Op* last = &ops[self.n_ops - 1]
         if self.meter.count > 0 and self.job.sums != NULL:
@@ -161,13 +175,16 @@ cdef class Runner(Layout):
 
     # ---- ops that must know all rows ---------------------------------------------------------------
 
+    @cython.final
     cdef bint looks_at_batch(self, const Op* op) noexcept nogil:
         return op.x_columns != NULL and op.is_trained and op.drawn.stream != 0
 
+    @cython.final
     cdef Py_ssize_t share_of_columns(self, const Op* op, int member, int members) noexcept nogil:
         """Where the columns of a member begin, with a cache line."""
         return op.outputs if member == members else op.outputs * member // members // LINE_REALS * LINE_REALS
 
+    @cython.final
     cdef void run_columns(self, op_columns function, const Op* op, Py_ssize_t rows, int member,
                           Team* team) noexcept nogil:
         """This member's columns, once all members have come so far; all go on together."""
@@ -178,6 +195,7 @@ cdef class Runner(Layout):
             function(op, rows, begin, end)
         meet(team)
 
+    @cython.final
     cdef void run_stages(self, Op* ops, int member, Team* team, Py_ssize_t end_op, Py_ssize_t rows,
                          Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         """Forward through ops, some of which look at all rows first."""
@@ -188,6 +206,7 @@ cdef class Runner(Layout):
             if begin < end:
                 ops[i].forward(&ops[i], begin, end)
 
+    @cython.final
     cdef void run_stages_back(self, Op* ops, int member, Team* team, Py_ssize_t end_op, Py_ssize_t rows,
                               Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         cdef Py_ssize_t i
@@ -197,6 +216,7 @@ cdef class Runner(Layout):
             if begin < end:
                 self.run_backward(ops, i, begin, end)
 
+    @cython.final
     cdef void settle(self, Op* ops, int member, Team* team) noexcept nogil:
         """Moves the state of ops by what they found in the batch."""
         cdef Py_ssize_t i, begin, end
@@ -209,6 +229,7 @@ cdef class Runner(Layout):
 
     # ---- one batch ---------------------------------------------------------------------------------
 
+    @cython.final
     cdef double run_rows(self, int member, Team* team, Py_ssize_t first, Py_ssize_t rows,
                          Py_ssize_t* left) noexcept nogil:
         """All that a batch's rows have to do. Returns its mean loss to every member.
@@ -223,6 +244,7 @@ cdef class Runner(Layout):
             return self.run_slices(ops, member, team, first, rows, slices)
         return self.run_whole(ops, member, team, first, rows, left)
 
+    @cython.final
     cdef double run_whole(self, Op* ops, int member, Team* team, Py_ssize_t first, Py_ssize_t rows,
                           Py_ssize_t* left) noexcept nogil:
         cdef Py_ssize_t done = 0, chunk, begin, end, i
@@ -266,6 +288,7 @@ cdef class Runner(Layout):
                     self.add_gradient(&ops[i], i, &sums, 0, chunk, own, done == chunk, False)
             meet(team)
 
+    @cython.final
     cdef double run_slices(self, Op* ops, int member, Team* team, Py_ssize_t first, Py_ssize_t rows,
                            Py_ssize_t slices) noexcept nogil:
         cdef Py_ssize_t part, last_part = slices * (member + 1) // team.members
@@ -283,6 +306,7 @@ cdef class Runner(Layout):
                 merge_part(&self.meter, self.job.sums.metrics, part)
         return total / rows + self.penalty_now
 
+    @cython.final
     cdef void run_slice(self, Op* ops, int member, Py_ssize_t part, Py_ssize_t first, Py_ssize_t rows,
                         Py_ssize_t slices) noexcept nogil:
         cdef Py_ssize_t done = rows * part // slices, last = rows * (part + 1) // slices
@@ -310,12 +334,14 @@ cdef class Runner(Layout):
                 self.look_for_signals()
         self.slice_loss[part] = total
 
+    @cython.final
     cdef Pieces places_of(self, Py_ssize_t i, Pieces own) noexcept nogil:
         """Where these pieces of op i's parameters begin and end in the flat vectors."""
         cdef const Op* op = &self.ops[i]
         cdef Py_ssize_t end = op.parameter_reals if own.end == op.pieces else own.end * op.piece_parameters
         return Pieces(self.offsets[i] + own.begin * op.piece_parameters, self.offsets[i] + end)
 
+    @cython.final
     cdef void add_gradient(self, Op* op, Py_ssize_t i, const Total* sums, Py_ssize_t begin, Py_ssize_t end,
                            Pieces own, bint is_first, bint is_last) noexcept nogil:
         """The gradient of op i from one chunk, rows [begin, end), of a batch that may have more.
@@ -341,6 +367,7 @@ cdef class Runner(Layout):
     cdef inline bint is_interrupted(self) noexcept nogil:
         return fw_read(&self.job.interrupted[0]) != 0
 
+    @cython.final
     cdef void look_for_signals(self) noexcept nogil:
         """Now and then, by the caller's thread: says so where a signal's handler ends the call."""
         cdef long forks
@@ -355,6 +382,7 @@ cdef class Runner(Layout):
                 fw_exchange(&self.job.interrupted[0], 1)
         self.next_look = fw_seconds() + SIGNAL_SECONDS
 
+    @cython.final
     cdef void give_dx(self, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         """Gradients by rows [begin, end) of the arena become those by rows [first, ...) of the data."""
         cdef Py_ssize_t row_bytes, i
@@ -366,14 +394,14 @@ cdef class Runner(Layout):
                 memcpy(self.job.dx[i] + first * row_bytes, self.feeds[i].dx + begin * row_bytes,
                        (end - begin) * row_bytes)
 
+    @cython.final
     cdef void renew(self, int member, Team* team, Py_ssize_t rows, Py_ssize_t left, const double* numbers,
                     bint prepare) noexcept nogil:
         """This member's pieces of the parameters: gradient, update (unless numbers is NULL), preparation."""
         cdef Op* ops = self.ops + member * self.n_ops
         cdef Op* op
         cdef Pieces own, group, places
-        cdef Total sums = self.total_of(self.gradients.at, 0)
-        cdef Py_ssize_t slices = self.slices_of(rows), i, user, done, upto
+        cdef Py_ssize_t slices = self.slices_of(rows), at_once = self.rows_at_a_time(rows), i
         for i in range(self.n_ops):
             if not self.is_last_user[i] or not self.is_trained[i]:
                 continue
@@ -382,16 +410,12 @@ cdef class Runner(Layout):
             while own.begin < own.end:
                 group = Pieces(own.begin, group_end(op, own))
                 places = self.places_of(i, group)
-                user = i
-                while user >= 0 and left > 0:
-                    done = 0
-                    while done < left:
-                        upto = min(left, done + WHOLE_ROWS)
-                        self.add_gradient(&ops[user], user, &sums, done, upto,
-                                          group, done == 0 and left == rows, upto == left)
-                        done = upto
-                    user = self.earlier_user[user]
-                if left == 0 and slices > 1:
+                if left == rows and left <= WHOLE_ROWS and self.earlier_user[i] < 0:
+                    op.gradients = self.gradients.at + self.offsets[i] * self.table.real_bytes
+                    op.gradient(op, 0, left, group.begin, group.end)
+                elif left > 0:
+                    self.add_gradients(ops, i, rows, left, group)
+                elif slices > 1:
                     self.table.sum_parts(self.gradients.at, self.slice_gradients, self.n_parameters,
                                          places.begin, places.end, slices)
                 if self.n_penalties > 0:
@@ -403,13 +427,33 @@ cdef class Runner(Layout):
                     self.look_for_signals()
                 if self.is_interrupted():
                     return
-                user = i
-                while user >= 0 and prepare:
-                    if ops[user].prepare != NULL:
-                        ops[user].prepare(&ops[user], self.rows_at_a_time(rows), group.begin, group.end)
-                    user = self.earlier_user[user]
+                if prepare:
+                    self.prepare_users(ops, i, at_once, group)
                 own.begin = group.end
 
+    @cython.final
+    cdef void add_gradients(self, Op* ops, Py_ssize_t user, Py_ssize_t rows, Py_ssize_t left,
+                            Pieces group) noexcept nogil:
+        """The gradient of pieces that several ops have, or from several chunks of the last `left` rows."""
+        cdef Total sums = self.total_of(self.gradients.at, 0)
+        cdef Py_ssize_t done, upto
+        while user >= 0:
+            done = 0
+            while done < left:
+                upto = min(left, done + WHOLE_ROWS)
+                self.add_gradient(&ops[user], user, &sums, done, upto,
+                                  group, done == 0 and left == rows, upto == left)
+                done = upto
+            user = self.earlier_user[user]
+
+    cdef inline void prepare_users(self, Op* ops, Py_ssize_t user, Py_ssize_t rows, Pieces group) noexcept nogil:
+        """What all ops that have these pieces make of them."""
+        while user >= 0:
+            if ops[user].prepare != NULL:
+                ops[user].prepare(&ops[user], rows, group.begin, group.end)
+            user = self.earlier_user[user]
+
+    @cython.final
     cdef void penalise(self, Pieces places) noexcept nogil:
         """The gradient of what these parameters cost is added to theirs."""
         cdef Py_ssize_t i, begin, end
@@ -420,6 +464,7 @@ cdef class Runner(Layout):
                 self.table.penalise(self.gradients.at, self.parameters.at, begin, end, self.penalties[i].l1,
                                     self.penalties[i].l2)
 
+    @cython.final
     cdef void prepare(self, int member, Team* team, Py_ssize_t rows) noexcept nogil:
         """What depends on the parameters alone, before the first rows."""
         cdef Op* op
@@ -434,6 +479,7 @@ cdef class Runner(Layout):
 
     # ---- what each member does ---------------------------------------------------------------------
 
+    @cython.final
     cdef void train_share(self, int member, Team* team) noexcept nogil:
         cdef Job* job = &self.job
         cdef double[UPDATE_NUMBERS] numbers
@@ -473,6 +519,7 @@ cdef class Runner(Layout):
             job.first = first
             job.loss = loss
 
+    @cython.final
     cdef void gradient_share(self, int member, Team* team) noexcept nogil:
         cdef Py_ssize_t left, rows = self.job.last
         cdef double loss
@@ -484,6 +531,7 @@ cdef class Runner(Layout):
         if member == 0:
             self.job.loss = loss
 
+    @cython.final
     cdef void infer_share(self, int member, Team* team) noexcept nogil:
         """Chunk by chunk: predictions where `out` is given, loss and metrics where y is."""
         cdef Job* job = &self.job
@@ -517,6 +565,7 @@ cdef class Runner(Layout):
             if first + rows == job.last or fw_seconds() >= job.until or fw_read(&self.lock.waiting[0]) != 0:
                 break
 
+    @cython.final
     cdef void forward_share(self, int member, Team* team) noexcept nogil:
         cdef Op* ops = self.ops + member * self.n_ops
         cdef Op* final = &ops[self.n_ops - 1]
@@ -543,6 +592,7 @@ cdef class Runner(Layout):
         begin = self.share_of(rows, member, team.members)
         memcpy(self.job.out + begin * out_bytes, <char*>final.y + begin * out_bytes, (end - begin) * out_bytes)
 
+    @cython.final
     cdef void backward_share(self, int member, Team* team) noexcept nogil:
         cdef Op* ops = self.ops + member * self.n_ops
         cdef Op* final = &ops[self.n_ops - 1]

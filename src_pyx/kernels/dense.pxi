@@ -145,17 +145,21 @@ cdef void dense_gradient(real* dkernel, real* dbias, const real* x, const real* 
                          real* workspace, Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs,
                          Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Product p
+    cdef real one = 1
     if is_narrow(outputs):
         narrow_gradient(dkernel, dbias, x, dz, rows, inputs, outputs, begin, end)
+        return
+    if rows == 1 and right.parts == 0:
+        row_gradient(dkernel + begin * outputs, x + begin, dz, end - begin, outputs)
+        # A bias is the weight of an input that is 1.
+        if dbias != NULL:
+            row_gradient(dbias, &one, dz, 1, outputs)
         return
     if dbias != NULL:
         sum_rows(dbias, dz, right, rows, outputs)
     if FW_TILES and right.parts > 0:
         tiled_gradient(dkernel + begin * outputs, x + begin, right, workspace, rows, inputs, end - begin,
                        outputs)
-        return
-    if rows == 1:
-        row_gradient(dkernel + begin * outputs, x + begin, dz, end - begin, outputs)
         return
     multiply_by(&p, right.at, dz, rows, outputs)
     if right.at != NULL:
