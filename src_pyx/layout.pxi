@@ -125,7 +125,7 @@ cdef class Layout:
 
     cdef weigh(self, specs, inputs):
         """How wide all values are, and how many parameters there are."""
-        cdef Py_ssize_t i, end, total = 0
+        cdef Py_ssize_t i, end
         widths = [int(width) for width in inputs]
         for i in range(self.n_feeds):
             self.feeds[i].width = widths[i]

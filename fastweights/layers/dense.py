@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from fastweights import _check, activations, initializers, regularizers
@@ -69,20 +70,32 @@ class Dense(Layer):
         self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
 
     def variables(self, input_shape: Shape) -> list[Variable]:
-        inputs = input_shape[-1]
-        shape = (inputs, self.units)
-        kernel = Variable("kernel", shape, self.kernel_initializer, *shape, self.kernel_regularizer)
-        bias = Variable("bias", (self.units,), self.bias_initializer, *shape, self.bias_regularizer)
+        return self._variables((), input_shape[-1])
+
+    def _variables(self, lead: Shape, inputs: int) -> list[Variable]:
+        """A kernel and, if it is wanted, a bias for each of `lead`."""
+        fans = (inputs, self.units)
+        kernel = Variable(
+            "kernel", (*lead, *fans), self.kernel_initializer, *fans, self.kernel_regularizer
+        )
+        bias = Variable(
+            "bias", (*lead, self.units), self.bias_initializer, *fans, self.bias_regularizer
+        )
         return [kernel, bias] if self.use_bias else [kernel]
 
     def ops(self, x: Value) -> Value:
+        return self._product("dense", x, x.lines)
+
+    def _product(self, kind: str, x: Value, lines: int, sizes: Sequence[int] = ()) -> Value:
+        """What such an op makes of x, and then the activation unless it is part of it."""
         fused = self.activation.is_elementwise
         y = op(
-            "dense",
+            kind,
             x,
             shape=(*x.shape[:-1], self.units),
-            lines=x.lines,
+            lines=lines,
             variables=("kernel", "bias") if self.use_bias else ("kernel",),
+            sizes=sizes,
             activation=self.activation if fused else activations.LINEAR,
         )
         return y if fused else activated(y, self.activation)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastweights import _check, activations, initializers, regularizers
+from fastweights import _check, initializers
 from fastweights.layers.base import Layer, Variable
-from fastweights.layers.ops import Shape, Value, activated, op
+from fastweights.layers.dense import Dense
+from fastweights.layers.ops import Shape, Value, op
 
 
 def _member_shape(layer: str, shape: Shape) -> tuple[int, int]:
@@ -17,7 +18,7 @@ def _member_shape(layer: str, shape: Shape) -> tuple[int, int]:
     return shape[-2], shape[-1]
 
 
-class MemberDense(Layer):
+class MemberDense(Dense):
     """A dense layer of its own for each member: ``y[m] = activation(x[m] @ kernel[m] + bias[m])``.
 
     Parameters
@@ -45,66 +46,13 @@ class MemberDense(Layer):
     >>> ensemble = [layers.RepeatVector(16), layers.MemberDense(64, "relu"), layers.MemberDense(1)]
     """
 
-    def __init__(
-        self,
-        units: int,
-        activation: str | activations.Activation | None = None,
-        use_bias: bool = True,
-        kernel_initializer: str | initializers.Initializer = "auto",
-        bias_initializer: str | initializers.Initializer = "zeros",
-        kernel_regularizer: str | regularizers.Regularizer | None = None,
-        bias_regularizer: str | regularizers.Regularizer | None = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(name)
-        self.units = _check.whole("units", units, 1)
-        self.activation = activations.get(activation)
-        self.use_bias = _check.flag("use_bias", use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer, self.activation.name)
-        self.bias_initializer = initializers.get(bias_initializer, self.activation.name)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer, "kernel_regularizer")
-        self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
-
     def variables(self, input_shape: Shape) -> list[Variable]:
         members, inputs = _member_shape("MemberDense", input_shape)
-        fans = (inputs, self.units)
-        kernel = Variable(
-            "kernel",
-            (members, inputs, self.units),
-            self.kernel_initializer,
-            *fans,
-            self.kernel_regularizer,
-        )
-        bias = Variable(
-            "bias", (members, self.units), self.bias_initializer, *fans, self.bias_regularizer
-        )
-        return [kernel, bias] if self.use_bias else [kernel]
+        return self._variables((members,), inputs)
 
     def ops(self, x: Value) -> Value:
         members, _ = _member_shape("MemberDense", x.shape)
-        fused = self.activation.is_elementwise
-        y = op(
-            "member_dense",
-            x,
-            shape=(*x.shape[:-1], self.units),
-            lines=x.lines // members,
-            variables=("kernel", "bias") if self.use_bias else ("kernel",),
-            sizes=(members,),
-            activation=self.activation if fused else activations.LINEAR,
-        )
-        return y if fused else activated(y, self.activation)
-
-    def config(self) -> dict[str, Any]:
-        return {
-            "units": self.units,
-            "activation": self.activation.config(),
-            "use_bias": self.use_bias,
-            "kernel_initializer": self.kernel_initializer.config(),
-            "bias_initializer": self.bias_initializer.config(),
-            "kernel_regularizer": regularizers.config_of(self.kernel_regularizer),
-            "bias_regularizer": regularizers.config_of(self.bias_regularizer),
-            "name": self.name,
-        }
+        return self._product("member_dense", x, x.lines // members, sizes=(members,))
 
 
 class MemberScale(Layer):

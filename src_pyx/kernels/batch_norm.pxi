@@ -23,13 +23,8 @@ cdef inline real* of_batch(const Op* op, int which) noexcept nogil:
 
 
 cdef void batch_norm_op_measure(Op* op) noexcept nogil:
-    cdef Py_ssize_t count = (op.sizes[0] != 0) + (op.sizes[1] != 0), k
-    op.parameter_reals = count * op.outputs
-    if op.n_reads != 1 or op.inputs != op.outputs or op.n_variables != count:
-        op.parameter_reals = -1
-    for k in range(count):
-        if op.variables[k] != op.outputs:
-            op.parameter_reals = -1
+    cdef Py_ssize_t count = count_gamma_beta(op)
+    measure_columns(op, count)
     op.state_reals = 2 * op.outputs
     op.batch_reals = 6 * op.outputs + 1 if op.x_columns != NULL else 0
     op.prepared_reals = 2 * op.outputs
