@@ -9,7 +9,7 @@ from libc.math cimport fmax, fmin, sqrt
 
 # w -= learning_rate * g                                            options: learning_rate
 cdef inline vreal sgd(vreal w, vreal g, const vreal* o) noexcept nogil:
-    return without_subnormals(w - o[0] * g)
+    return without_subnormals(vfma(-o[0], g, w))
 
 
 # v = momentum * v - learning_rate * g;  w += v                     options: learning_rate, momentum
