@@ -36,9 +36,12 @@ class Sealed(metaclass=_Sealing):
     _fixed: ClassVar[Mapping[str, str]] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
-        settable = getattr(getattr(type(self), name, None), "fset", None) is not None
-        if settable or name.startswith("_") or "_sealed" not in vars(self):
-            super().__setattr__(name, value)
+        if (
+            name.startswith("_")
+            or "_sealed" not in self.__dict__
+            or getattr(getattr(type(self), name, None), "fset", None) is not None
+        ):
+            object.__setattr__(self, name, value)
         else:
             self._refuse(name)
 

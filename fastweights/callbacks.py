@@ -54,10 +54,10 @@ class Callback(Sealed):
 
     def __setattr__(self, name: str, value: Any) -> None:
         _check_hook(name)
-        if self._is_closed or name in self._fixed:
-            super().__setattr__(name, value)
-        else:
+        if name.startswith("_") or not (self._is_closed or name in self._fixed):
             object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
         # A model is saved by itself; a history, say, is worth keeping without one.

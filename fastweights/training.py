@@ -177,7 +177,6 @@ def _split(
     share = _check.number("validation_split", share, minimum=0.0, below=1.0)
     rows = model._rows(x)
     targets = model._targets(y, rows)
-    kept = in_default_float_mode(lambda: math.floor(count(rows) * (1.0 - share)))
     if data is not None:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise ValueError(
@@ -189,6 +188,7 @@ def _split(
         return (rows, targets), (held_out, model._targets(y, held_out, "validation y", names))
     if share == 0.0:
         return (rows, targets), None
+    kept = in_default_float_mode(lambda: math.floor(count(rows) * (1.0 - share)))
     if 0 < kept < count(rows):
         fitted, held = slice(None, kept), slice(kept, None)
         return (picked(rows, fitted), targets[fitted]), (picked(rows, held), targets[held])

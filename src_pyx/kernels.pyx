@@ -69,6 +69,7 @@ cdef int read_options(double* numbers, options) except -1:
 
 include "kernels/elementary.pxi"
 include "kernels/activations.pxi"
+include "kernels/line_sums.pxi"
 include "kernels/matmul.pxi"
 include "kernels/narrow.pxi"
 include "kernels/amx.pxi"

@@ -73,72 +73,54 @@ cdef void batch_norm_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) 
         y += n
 
 
-# The sum of a column's terms over all lines: chains of CHAIN_ROWS added up with their excess apart.
-#     MEANS: x    SQUARES: (x - mean)^2    SUMS: dz    PRODUCTS: dz (x - mean)
-cdef enum:
-    MEANS
-    SQUARES
-    SUMS
-    PRODUCTS
+# ---- sums over the lines: (x - mean)^2, dz (x - mean) ------------------------------------------------
+
+cdef inline vreal add_square(vreal sum, vreal x, vreal dz, vreal mean) noexcept nogil:
+    cdef vreal centered = x - mean
+    return vfma(centered, centered, sum)
 
 
-cdef inline vreal column_term(const int what, const real* x, const real* dz, vreal mean, Py_ssize_t left) noexcept nogil:
-    cdef vreal centred
-    if what == MEANS:
-        return load_first(x, left)
-    if what == SUMS:
-        return load_first(dz, left)
-    centred = load_first(x, left) - mean
-    return centred * (centred if what == SQUARES else load_first(dz, left))
-
-
-cdef inline vreal column_sum(const int what, const real* x, const real* dz, vreal mean, Py_ssize_t lines,
-                             Py_ssize_t columns, Py_ssize_t left) noexcept nogil:
-    cdef vreal total = vzero(), excess = vzero(), chain
-    cdef Py_ssize_t line = 0, end
-    while line < lines:
-        end = min(lines, line + CHAIN_ROWS)
-        chain = vzero()
-        for line in range(line, end):
-            chain = chain + column_term(what, x + line * columns, NULL if dz == NULL else dz + line * columns,
-                                        mean, left)
-        add_exactly(&total, &excess, chain)
-        line = end
-    return without_excess(total, excess)
+cdef inline vreal add_centered_product(vreal sum, vreal x, vreal dz, vreal mean) noexcept nogil:
+    return vfma(x - mean, dz, sum)
 
 
 cdef void batch_norm_op_x_columns(const Op* op, Py_ssize_t rows, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t n = op.outputs, lines = rows * op.lines, i = begin, left
-    cdef const real* x = x_of(op, 0)
+    cdef Py_ssize_t n = op.outputs, lines = rows * op.lines, i
+    cdef const real* x = x_of(op, 0) + begin
     cdef const real* gamma = gamma_of(op)
-    cdef vreal count = vset1(<real>lines), mean, variance, inverse
+    cdef real* mean = of_batch(op, 0)
+    cdef real* variance = of_batch(op, 5)
+    cdef vreal count = vset1(<real>lines), deviation, inverse
     if begin == 0:
         of_batch(op, 6)[0] = <real>lines
+    sum_lines(add_element, mean + begin, x, x, x, n, lines, end - begin)
+    i = begin
     while i < end:
-        left = end - i
-        mean = column_sum(MEANS, x + i, NULL, vzero(), lines, n, left) / count
-        variance = column_sum(SQUARES, x + i, NULL, mean, lines, n, left) / count
-        inverse = vset1(1) / vsqrt(variance + vset1(<real>op.options[0]))
-        store_first(of_batch(op, 0) + i, mean, left)
-        store_first(of_batch(op, 1) + i, inverse if gamma == NULL else inverse * load_first(gamma + i, left), left)
-        store_first(of_batch(op, 2) + i, inverse, left)
-        store_first(of_batch(op, 5) + i, variance, left)
+        store_first(mean + i, load_first(mean + i, end - i) / count, end - i)
+        i += VL
+    sum_lines(add_square, variance + begin, x, x, mean + begin, n, lines, end - begin)
+    i = begin
+    while i < end:
+        deviation = load_first(variance + i, end - i) / count
+        store_first(variance + i, deviation, end - i)
+        inverse = vset1(1) / vsqrt(deviation + vset1(<real>op.options[0]))
+        store_first(of_batch(op, 1) + i, inverse if gamma == NULL else inverse * load_first(gamma + i, end - i),
+                    end - i)
+        store_first(of_batch(op, 2) + i, inverse, end - i)
         i += VL
 
 
 cdef void batch_norm_op_dz_columns(const Op* op, Py_ssize_t rows, Py_ssize_t begin,
                                    Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t n = op.outputs, lines = rows * op.lines, i = begin, left
-    cdef const real* x = x_of(op, 0)
-    cdef const real* dz = dy_of(op, 0)
-    cdef vreal mean
+    cdef Py_ssize_t n = op.outputs, lines = rows * op.lines, i
+    cdef const real* dz = dy_of(op, 0) + begin
+    cdef real* products = of_batch(op, 4)
+    sum_lines(add_element, of_batch(op, 3) + begin, dz, dz, dz, n, lines, end - begin)
+    sum_lines(add_centered_product, products + begin, x_of(op, 0) + begin, dz, of_batch(op, 0) + begin, n, lines,
+              end - begin)
+    i = begin
     while i < end:
-        left = end - i
-        mean = load_first(of_batch(op, 0) + i, left)
-        store_first(of_batch(op, 3) + i, column_sum(SUMS, x + i, dz + i, mean, lines, n, left), left)
-        store_first(of_batch(op, 4) + i,
-                    column_sum(PRODUCTS, x + i, dz + i, mean, lines, n, left) * load_first(of_batch(op, 2) + i, left),
-                    left)
+        store_first(products + i, load_first(products + i, end - i) * load_first(of_batch(op, 2) + i, end - i), end - i)
         i += VL
 
 
@@ -169,28 +151,29 @@ cdef void batch_norm_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end)
     finish_dx(op, 0, begin, end)
 
 
-# Of a layer that acts on the batch: dz_columns has found them.
+# Of a layer that acts on the batch dz_columns has found them.
 cdef void batch_norm_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
                                  Py_ssize_t end_piece) noexcept nogil:
-    cdef real* gradients = <real*>op.gradients
-    cdef Py_ssize_t n = op.outputs, lines = (end - begin) * op.lines, i = 0
+    cdef Py_ssize_t n = op.outputs, lines = (end - begin) * op.lines, i
     cdef const real* moving = <const real*>op.state
-    cdef const real* x = x_of(op, begin)
     cdef const real* dz = dy_of(op, begin)
-    cdef vreal sums, products
-    while i < n:
-        if acts_on_batch(op):
-            sums = load_first(of_batch(op, 3) + i, n - i)
-            products = load_first(of_batch(op, 4) + i, n - i)
-        else:
-            sums = column_sum(SUMS, x + i, dz + i, vzero(), lines, n, n - i)
-            products = column_sum(PRODUCTS, x + i, dz + i, load_first(moving + i, n - i), lines, n, n - i) / vsqrt(
-                load_first_or(moving + n + i, n - i, vset1(1)) + vset1(<real>op.options[0]))
+    cdef real* dgamma = <real*>op.gradients
+    cdef real* dbeta = dgamma + (n if op.sizes[0] else 0)
+    if acts_on_batch(op):
         if op.sizes[0]:
-            store_first(gradients + i, products, n - i)
+            copy_reals(dgamma, of_batch(op, 4), n)
         if op.sizes[1]:
-            store_first(gradients + (n if op.sizes[0] else 0) + i, sums, n - i)
-        i += VL
+            copy_reals(dbeta, of_batch(op, 3), n)
+        return
+    if op.sizes[1]:
+        sum_lines(add_element, dbeta, dz, dz, dz, n, lines, n)
+    if op.sizes[0]:
+        sum_lines(add_centered_product, dgamma, x_of(op, begin), dz, moving, n, lines, n)
+        i = 0
+        while i < n:
+            store_first(dgamma + i, load_first(dgamma + i, n - i) / vsqrt(
+                load_first_or(moving + n + i, n - i, vset1(1)) + vset1(<real>op.options[0])), n - i)
+            i += VL
 
 
 # moving += (1 - momentum) (found - moving)

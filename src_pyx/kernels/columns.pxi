@@ -4,60 +4,6 @@
 # Parameters that are one piece.
 cdef enum: PIECE_COLUMNS = 256
 
-# sum + what one line adds to the gradients by its columns' numbers.
-ctypedef vreal (*term_rule)(vreal sum, vreal dy, vreal factor) noexcept nogil
-
-
-cdef inline vreal add_gradient(vreal sum, vreal dy, vreal factor) noexcept nogil:
-    return sum + dy
-
-
-cdef inline vreal add_product(vreal sum, vreal dy, vreal factor) noexcept nogil:
-    return vfma(dy, factor, sum)
-
-
-# total[begin:end] = the sums over all lines, in order, of these columns of dy and factor (lines, width): short
-# chains, whose sums are added up with their excess apart, so that the error does not grow with the lines.
-cdef inline void sum_terms(const term_rule rule, real* total, const real* dy, const real* factor, Py_ssize_t lines,
-                           Py_ssize_t width, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t column = begin
-    while column + AT_ONCE * VL <= end:
-        sum_columns_of_terms(rule, AT_ONCE, False, total + column, dy + column, factor + column, lines, width,
-                             vtail_of(0))
-        column += AT_ONCE * VL
-    while column + VL <= end:
-        sum_columns_of_terms(rule, 1, False, total + column, dy + column, factor + column, lines, width, vtail_of(0))
-        column += VL
-    if column < end:
-        sum_columns_of_terms(rule, 1, True, total + column, dy + column, factor + column, lines, width,
-                             vtail_of(end - column))
-
-
-# The same for nv vectors of columns, a tail of one where ragged; nv and ragged are constants.
-cdef inline void sum_columns_of_terms(const term_rule rule, const int nv, const bint ragged, real* total,
-                                      const real* dy, const real* factor, Py_ssize_t lines, Py_ssize_t width,
-                                      vtail tail) noexcept nogil:
-    cdef vreal[AT_ONCE] sums, excess, chain
-    cdef Py_ssize_t line = 0, end
-    cdef int j
-    for j in range(nv):
-        sums[j] = vzero()
-        excess[j] = vzero()
-    while line < lines:
-        end = min(lines, line + CHAIN_ROWS)
-        for j in range(nv):
-            chain[j] = vzero()
-        for line in range(line, end):
-            for j in range(nv):
-                chain[j] = rule(chain[j], load_part(ragged, dy + line * width + j * VL, tail),
-                                load_part(ragged, factor + line * width + j * VL, tail))
-        for j in range(nv):
-            add_exactly(&sums[j], &excess[j], chain[j])
-        line = end
-    for j in range(nv):
-        store_part(ragged, total + j * VL, without_excess(sums[j], excess[j]), tail)
-
-
 # ---- ops with such variables -----------------------------------------------------------------------
 
 # Of an op that changes no size and has `count` variables, each with a number for each column.
@@ -85,9 +31,9 @@ cdef inline void columns_gradient(const term_rule rule, const bint has_factor, c
     for k in range(op.n_variables):
         upto = min(last, op.outputs)
         if first < upto and k == 0 and has_factor:
-            sum_terms(rule, total, dy, factor, lines, op.outputs, first, upto)
+            sum_lines(rule, total + first, dy + first, factor + first, dy, op.outputs, lines, upto - first)
         elif first < upto:
-            sum_terms(add_gradient, total, dy, dy, lines, op.outputs, first, upto)
+            sum_lines(add_element, total + first, dy + first, dy, dy, op.outputs, lines, upto - first)
         total += op.outputs
         first = max(<Py_ssize_t>0, first - op.outputs)
         last -= op.outputs
@@ -170,7 +116,7 @@ cdef void scale_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_s
 
 # ---- prelu: x where x > 0, else alpha x (K. He et al., ICCV 2015) ------------------------------------
 
-cdef inline vreal add_below(vreal sum, vreal dy, vreal x) noexcept nogil:
+cdef inline vreal add_below(vreal sum, vreal dy, vreal x, vreal center) noexcept nogil:
     return vfma(dy, vmin(vzero(), x), sum)
 
 

@@ -145,18 +145,14 @@ cdef void dense_gradient(real* dkernel, real* dbias, const real* x, const real* 
                          real* workspace, Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs,
                          Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Product p
-    cdef real one = 1
+    if dbias != NULL:
+        bias_gradient(dbias, dz, right, rows, outputs)
     if is_narrow(outputs):
-        narrow_gradient(dkernel, dbias, x, dz, rows, inputs, outputs, begin, end)
+        narrow_gradient(dkernel, x, dz, rows, inputs, outputs, begin, end)
         return
     if rows == 1 and right.parts == 0:
         row_gradient(dkernel + begin * outputs, x + begin, dz, end - begin, outputs)
-        # A bias is the weight of an input that is 1.
-        if dbias != NULL:
-            row_gradient(dbias, &one, dz, 1, outputs)
         return
-    if dbias != NULL:
-        sum_rows(dbias, dz, right, rows, outputs)
     if FW_TILES and right.parts > 0:
         tiled_gradient(dkernel + begin * outputs, x + begin, right, workspace, rows, inputs, end - begin,
                        outputs)
@@ -207,49 +203,18 @@ cdef inline void row_columns(const int nv, const bint ragged, real* dkernel, con
             store_part(ragged, dkernel + i * outputs + j * VL, vfma(factor, line[j], vzero()), tail)
 
 
-# total (columns,) = the sum of a (rows, columns) over its rows, in order: short chains, whose sums are added
-# up with their excess apart, so that the error does not grow with the rows. Whole panels, if there are any,
-# are read one after the other.
-cdef void sum_rows(real* total, const real* a, const RightHand* right, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+# dbias (outputs,) = the sum of dz over its rows. Whole panels, if there are any, are read one after the other.
+cdef void bias_gradient(real* dbias, const real* dz, const RightHand* right, Py_ssize_t rows,
+                        Py_ssize_t outputs) noexcept nogil:
     cdef const real* panels = right.at if right.parts == 0 else NULL
-    cdef Py_ssize_t column = 0
-    while column + PANEL <= columns:
-        sum_columns(TILE_VECTORS, False, total + column, a + column if panels == NULL else panels,
-                    columns if panels == NULL else PANEL, rows, vtail_of(0))
-        if panels != NULL:
-            panels += right.stride
-        column += PANEL
-    while column + 2 * VL <= columns:
-        sum_columns(2, False, total + column, a + column, columns, rows, vtail_of(0))
-        column += 2 * VL
-    if column + VL <= columns:
-        sum_columns(1, False, total + column, a + column, columns, rows, vtail_of(0))
-        column += VL
-    if column < columns:
-        sum_columns(1, True, total + column, a + column, columns, rows, vtail_of(columns - column))
-
-
-# The same for nv vectors of columns, a tail of one where ragged; nv and ragged are constants.
-cdef inline void sum_columns(const int nv, const bint ragged, real* total, const real* a, Py_ssize_t lda,
-                             Py_ssize_t rows, vtail tail) noexcept nogil:
-    cdef vreal[TILE_VECTORS] sums, excess, chain
-    cdef Py_ssize_t row = 0, end
-    cdef int j
-    for j in range(nv):
-        sums[j] = vzero()
-        excess[j] = vzero()
-    while row < rows:
-        end = min(rows, row + CHAIN_ROWS)
-        for j in range(nv):
-            chain[j] = load_part(ragged, a + row * lda + j * VL, tail)
-        for row in range(row + 1, end):
-            for j in range(nv):
-                chain[j] = chain[j] + load_part(ragged, a + row * lda + j * VL, tail)
-        for j in range(nv):
-            add_exactly(&sums[j], &excess[j], chain[j])
-        row = end
-    for j in range(nv):
-        store_part(ragged, total + j * VL, without_excess(sums[j], excess[j]), tail)
+    cdef Py_ssize_t stride = outputs
+    while panels != NULL and outputs >= PANEL:
+        sum_lines(add_element, dbias, panels, panels, panels, PANEL, rows, PANEL)
+        panels += right.stride
+        dbias += PANEL
+        dz += PANEL
+        outputs -= PANEL
+    sum_lines(add_element, dbias, dz, dz, dz, stride, rows, outputs)
 
 
 # ---- the op: variables are the kernel (inputs, outputs) and, if there is one, the bias (outputs,) --------

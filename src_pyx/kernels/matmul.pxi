@@ -188,11 +188,16 @@ cdef void panels(const Product* p, Py_ssize_t rows, Py_ssize_t columns, const re
 
 
 cdef void matmul(const Product* product, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
-    cdef Product p = product[0]
+    cdef Product p
     cdef const real* a = product.a
     cdef Py_ssize_t left = product.depth
     cdef bint gathered = (product.left != NULL
                           and product.a_row * <Py_ssize_t>sizeof(real) >= LONG_ROW_BYTES)
+    if left <= DEPTH_BLOCK and not gathered:
+        # Without a copy of what has just been written: a processor waits for that to arrive in its cache.
+        panels(product, rows, columns, product.b)
+        return
+    p = product[0]
     while True:
         p.depth = min(left, <Py_ssize_t>DEPTH_BLOCK)
         left -= p.depth

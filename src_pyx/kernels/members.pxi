@@ -107,7 +107,7 @@ cdef void member_dense_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t en
                                    Py_ssize_t end_piece) noexcept nogil:
     cdef Product p
     cdef Py_ssize_t inputs = member_inputs(op), outputs = member_outputs(op), lines = (end - begin) * op.lines
-    cdef Py_ssize_t member, column = 0
+    cdef Py_ssize_t member
     cdef real* gradients = <real*>op.gradients
     for member in range(begin_piece, end_piece):
         multiply_by(&p, NULL, dy_of(op, begin) + member * outputs, lines, outputs)
@@ -121,8 +121,5 @@ cdef void member_dense_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t en
         p.start_row = outputs
         matmul(&p, inputs, outputs)
     if op.n_variables == 2 and end_piece == op.pieces:
-        gradients += op.inputs * outputs
-        while column < op.outputs:
-            sum_columns(1, True, gradients + column, dy_of(op, begin) + column, op.outputs, lines,
-                        vtail_of(min(op.outputs - column, <Py_ssize_t>VL)))
-            column += VL
+        sum_lines(add_element, gradients + op.inputs * outputs, dy_of(op, begin), dy_of(op, begin),
+                  dy_of(op, begin), op.outputs, lines, op.outputs)

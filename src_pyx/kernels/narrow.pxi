@@ -6,8 +6,6 @@
 
 # Outputs up to which a layer is narrow.
 cdef enum: NARROW = 7
-# Rows of dz that are one chain in the sum over all of them.
-cdef enum: CHAIN_ROWS = 8
 cdef extern from *:
     """
     /* The rows of x that share a row of kt in a dot, and those whose lanes are added up together. */
@@ -212,103 +210,80 @@ cdef extern from *:
     int GATHER_VECTORS(int n) nogil
 
 
-# c (outputs, ldc) = dz^T . x for nv vectors of inputs, of which `columns` are there where ragged, and
-# dbias = the sum of dz. outputs, nv and ragged are constants.
+# c (outputs, ldc) = dz^T . x for nv vectors of inputs, of which `columns` are there where ragged. outputs, nv
+# and ragged are constants.
 cdef inline void gather(const int outputs, const int nv, const bint ragged, real* c, Py_ssize_t ldc,
-                        real* dbias, const real* x, const real* dz, Py_ssize_t rows, Py_ssize_t inputs,
+                        const real* x, const real* dz, Py_ssize_t rows, Py_ssize_t inputs,
                         Py_ssize_t columns) noexcept nogil:
     cdef vreal[16] acc
     cdef vreal[8] line
     cdef vtail[8] tails
-    cdef vreal[NARROW] total, excess, chain
-    cdef Py_ssize_t row = 0, end
+    cdef Py_ssize_t row
     cdef int i, j
     for j in range(nv):
         tails[j] = vtail_of(min(max(columns - j * VL, <Py_ssize_t>0), <Py_ssize_t>VL) if ragged else 0)
     for i in range(outputs):
         for j in range(nv):
             acc[i * nv + j] = vzero()
-    for j in range((outputs + VL - 1) // VL):
-        total[j] = vzero()
-        excess[j] = vzero()
-    while row < rows:
-        end = min(rows, row + CHAIN_ROWS)
-        for j in range((outputs + VL - 1) // VL):
-            chain[j] = vzero()
-        for row in range(row, end):
+    for row in range(rows):
+        for j in range(nv):
+            line[j] = load_part(ragged, x + j * VL, tails[j])
+        for i in range(outputs):
             for j in range(nv):
-                line[j] = load_part(ragged, x + j * VL, tails[j])
-            for i in range(outputs):
-                for j in range(nv):
-                    acc[i * nv + j] = vfma(vset1(dz[i]), line[j], acc[i * nv + j])
-            for j in range((outputs + VL - 1) // VL):
-                chain[j] = chain[j] + load_first(dz + j * VL, outputs - j * VL)
-            x += inputs
-            dz += outputs
-        for j in range((outputs + VL - 1) // VL):
-            add_exactly(&total[j], &excess[j], chain[j])
-        row = end
+                acc[i * nv + j] = vfma(vset1(dz[i]), line[j], acc[i * nv + j])
+        x += inputs
+        dz += outputs
     for i in range(outputs):
         for j in range(nv):
             store_part(ragged, c + i * ldc + j * VL, acc[i * nv + j], tails[j])
-    for j in range((outputs + VL - 1) // VL):
-        store_first(dbias + j * VL, without_excess(total[j], excess[j]), outputs - j * VL)
 
 
 # One part of the inputs, up to GATHER_VECTORS vectors of them.
-cdef inline void gather_part(const int outputs, real* c, Py_ssize_t ldc, real* dbias, const real* x,
-                             const real* dz, Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t columns) noexcept nogil:
+cdef inline void gather_part(const int outputs, real* c, Py_ssize_t ldc, const real* x, const real* dz,
+                             Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t columns) noexcept nogil:
     if columns == GATHER_VECTORS(outputs) * VL:
-        gather(outputs, GATHER_VECTORS(outputs), False, c, ldc, dbias, x, dz, rows, inputs, columns)
+        gather(outputs, GATHER_VECTORS(outputs), False, c, ldc, x, dz, rows, inputs, columns)
     elif GATHER_VECTORS(outputs) > 4 and columns > 4 * VL:
-        gather(outputs, GATHER_VECTORS(outputs), True, c, ldc, dbias, x, dz, rows, inputs, columns)
+        gather(outputs, GATHER_VECTORS(outputs), True, c, ldc, x, dz, rows, inputs, columns)
     elif GATHER_VECTORS(outputs) > 2 and columns > 2 * VL:
-        gather(outputs, 4 if GATHER_VECTORS(outputs) > 2 else 1, True, c, ldc, dbias, x, dz, rows, inputs,
-               columns)
+        gather(outputs, 4 if GATHER_VECTORS(outputs) > 2 else 1, True, c, ldc, x, dz, rows, inputs, columns)
     elif GATHER_VECTORS(outputs) > 1 and columns > VL:
-        gather(outputs, 2 if GATHER_VECTORS(outputs) > 1 else 1, True, c, ldc, dbias, x, dz, rows, inputs,
-               columns)
+        gather(outputs, 2 if GATHER_VECTORS(outputs) > 1 else 1, True, c, ldc, x, dz, rows, inputs, columns)
     else:
-        gather(outputs, 1, True, c, ldc, dbias, x, dz, rows, inputs, columns)
+        gather(outputs, 1, True, c, ldc, x, dz, rows, inputs, columns)
 
 
 # With one output the transpose is the thing itself.
-cdef inline void gather_all(const int outputs, real* dkernel, real* dbias, const real* x, const real* dz,
-                            Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+cdef inline void gather_all(const int outputs, real* dkernel, const real* x, const real* dz, Py_ssize_t rows,
+                            Py_ssize_t inputs, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef real[16 * VL] transposed
-    cdef real[NARROW] total
     cdef Py_ssize_t width = GATHER_VECTORS(outputs) * VL, columns
     cdef real* part
-    cdef int i
     while begin < end:
         columns = min(width, end - begin)
         part = dkernel + begin * outputs
         if outputs == 1:
-            gather_part(1, part, width, total, x + begin, dz, rows, inputs, columns)
+            gather_part(1, part, width, x + begin, dz, rows, inputs, columns)
         else:
-            gather_part(outputs, transposed, width, total, x + begin, dz, rows, inputs, columns)
+            gather_part(outputs, transposed, width, x + begin, dz, rows, inputs, columns)
             transpose(part, outputs, transposed, width, outputs, columns)
         begin += columns
-    if dbias != NULL:
-        for i in range(outputs):
-            dbias[i] = total[i]
 
 
-# Rows [begin, end) of dkernel (inputs, outputs) = x^T . dz and dbias (outputs,), which may be NULL, = the
-# sum of dz over its rows.
-cdef void narrow_gradient(real* dkernel, real* dbias, const real* x, const real* dz, Py_ssize_t rows,
-                          Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+# Rows [begin, end) of dkernel (inputs, outputs) = x^T . dz.
+cdef void narrow_gradient(real* dkernel, const real* x, const real* dz, Py_ssize_t rows, Py_ssize_t inputs,
+                          Py_ssize_t outputs, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     if outputs == 1:
-        gather_all(1, dkernel, dbias, x, dz, rows, inputs, begin, end)
+        gather_all(1, dkernel, x, dz, rows, inputs, begin, end)
     elif outputs == 2:
-        gather_all(2, dkernel, dbias, x, dz, rows, inputs, begin, end)
+        gather_all(2, dkernel, x, dz, rows, inputs, begin, end)
     elif outputs == 3:
-        gather_all(3, dkernel, dbias, x, dz, rows, inputs, begin, end)
+        gather_all(3, dkernel, x, dz, rows, inputs, begin, end)
     elif outputs == 4:
-        gather_all(4, dkernel, dbias, x, dz, rows, inputs, begin, end)
+        gather_all(4, dkernel, x, dz, rows, inputs, begin, end)
     elif outputs == 5:
-        gather_all(5, dkernel, dbias, x, dz, rows, inputs, begin, end)
+        gather_all(5, dkernel, x, dz, rows, inputs, begin, end)
     elif outputs == 6:
-        gather_all(6, dkernel, dbias, x, dz, rows, inputs, begin, end)
+        gather_all(6, dkernel, x, dz, rows, inputs, begin, end)
     else:
-        gather_all(7, dkernel, dbias, x, dz, rows, inputs, begin, end)
+        gather_all(7, dkernel, x, dz, rows, inputs, begin, end)

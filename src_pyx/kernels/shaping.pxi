@@ -64,7 +64,7 @@ cdef void repeat_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noe
         if op.inputs == 1:
             dx[0] = first_lane(row_total(False, dy, op.outputs))
         else:
-            sum_terms(add_gradient, dx, dy, dy, op.sizes[0], op.inputs, 0, op.inputs)
+            sum_lines(add_element, dx, dy, dy, dy, op.inputs, op.sizes[0], op.inputs)
         dx += op.inputs
         dy += op.outputs
     finish_dx(op, 0, begin, end)
