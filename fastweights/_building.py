@@ -72,7 +72,10 @@ def refuse_taken(layers: Sequence[Layer], own: Built | None = None) -> None:
         built = layer._built
         if built is not None and built is not own and built.is_in_use() and built.has(layer):
             got = f"{layer.name!r} of another model"
-            expected = "new layers, since a layer has its weights in one model"
+            expected = (
+                "new layers, since a layer has its weights in one model; in a notebook make the "
+                "layers anew in the cell that makes the model"
+            )
             raise ValueError(_check.refusal("layers", got, expected))
 
 

@@ -115,6 +115,9 @@ class Network(Sealed):
         if index is not None:
             count = len(self._layers)
             return self._layers[_check.whole("index", index, -count, maximum=count - 1)]
+        if not isinstance(name, str):
+            expected = f"a name; for number {name!r} write get_layer(index={name!r})"
+            raise TypeError(_check.refusal("name", _check.kind_of(name), expected))
         return _check.choice("name", name, {str(layer.name): layer for layer in self._layers})
 
     @property
@@ -264,6 +267,9 @@ class Network(Sealed):
         print(row(header), rule, *map(row, lines), rule, sep="\n")
         total = self.count_params()
         print(f"Total parameters: {total:,} ({total * self.dtype.itemsize:,} bytes, {self.dtype})")
+        moving = sum(weight.size for weight in built.moving_weights())
+        if moving < built.size:
+            print(f"Trained parameters: {moving:,}")
 
     def _reads(self) -> list[tuple[str, ...]]:
         """By name what each call of a layer reads."""

@@ -69,7 +69,7 @@ def save(
     include_optimizer: bool,
 ) -> None:
     """What `Model.save` does."""
-    _refuse_other_formats(path)
+    refuse_other_formats("path", path)
     model.refuse_foreign("save")
     compiled, vectors, memory = model._snapshot()
     for what, vector in zip(("parameters", "state"), vectors, strict=True):
@@ -132,11 +132,12 @@ OTHER_FORMATS = (
 )
 
 
-def _refuse_other_formats(path: Any) -> None:
+def refuse_other_formats(argument: str, path: Any) -> None:
+    """Raises ValueError for a name that promises another format than what is written."""
     name = _files.path_text(path)
     if name.lower().endswith(OTHER_FORMATS):
         expected = "a name that ends in .safetensors, which is what is written"
-        raise ValueError(_check.refusal("path", repr(name), expected))
+        raise ValueError(_check.refusal(argument, repr(name), expected))
 
 
 def load(path: str | os.PathLike[str]) -> Model:

@@ -135,7 +135,7 @@ class Layer(Sealed, metaclass=_Making):
 
     def ops(self, *values: Any) -> Value:
         """What the layer makes of what it reads, by ops: see :mod:`fastweights.layers.ops`."""
-        raise NotImplementedError
+        raise NotImplementedError(self._undescribed("ops"))
 
     def made_of(self, *values: Value) -> Value:
         """`ops`, of as many values as it takes."""
@@ -212,7 +212,11 @@ class Layer(Sealed, metaclass=_Making):
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON can hold them."""
-        raise NotImplementedError
+        raise NotImplementedError(self._undescribed("config"))
+
+    def _undescribed(self, method: str) -> str:
+        kind = type(self).__name__
+        return f"{kind}.{method}: a layer describes itself by variables, ops and config"
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_"):
@@ -232,9 +236,7 @@ class Layer(Sealed, metaclass=_Making):
                 if not is_same_memory(
                     value, weights[name]
                 ):  # which it is after an operation in place
-                    raise AttributeError(
-                        f"{name}: is a view of the model's parameters; write {name}[...] = ..."
-                    )
+                    raise AttributeError(f"{name}: is the model's own; write {name}[...] = ...")
                 return
         super().__setattr__(name, value)
 
