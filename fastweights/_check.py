@@ -32,9 +32,7 @@ def kind_of(got: object) -> str:
 ANOTHER_QUANTITY = frozenset({"auc", "mape", "msle"})
 
 
-def choice(
-    argument: str, got: object, known: Mapping[str, T], ignore_case: bool = False
-) -> T:
+def choice(argument: str, got: object, known: Mapping[str, T], ignore_case: bool = False) -> T:
     """``known[got]``, or a ValueError that lists what is known and suggests the nearest.
 
     With `ignore_case` capitals are as good as the small letters that are known.

@@ -316,7 +316,8 @@ class Model(Network):
 
         Without them by those that the model was trained on.
         """
-        known = shapes if self._built is None else self._built.input_shapes
+        built = self._built
+        known = shapes if built is None else built.input_shapes
         if self._topology.inputs > 1:
             return self._several(x, argument, known)
         if isinstance(x, Mapping) and set(x) == set(self._input_names):
@@ -366,11 +367,12 @@ class Model(Network):
         """The targets of checked rows as the kernels of losses and metrics take them."""
         compiled = compiled or self._compiled
         compiled.training()
-        if self._built is None:
+        built = self._built
+        if built is None:
             values = self._topology.values([array.shape[1:] for array in each(rows)])
             shapes = tuple(values[number].shape for number in self._topology.outputs)
         else:
-            shapes = self._built.output_shapes
+            shapes = built.output_shapes
         last, objectives = count(rows), compiled.objectives
         if len(shapes) > 1:
             outputs = self.output_names
@@ -516,7 +518,7 @@ class Model(Network):
         batch_size, verbose
             For code written for Keras: neither changes anything, and nothing is printed.
         """
-        compiled, built = self._compiled, self._building
+        compiled, built = self._compiled, self._built
         plan = compiled.plans.get("infer") if built is not None and built.is_flat else None
         if plan is not None and batch_size is None and verbose == "auto":
             answer = plan.answer(x, matmul_parts[self._matmul_precision])
@@ -527,7 +529,7 @@ class Model(Network):
         rows = self._rows(x)
         last = count(rows)
         out = self._room(built, last)
-        plan = _plans.plan_for(self, "infer", last, compiled)
+        plan = _plans.plan_for(self, "infer", last, compiled, built)
         first = 0
         while first < last:
             first = plan.infer(rows, None, out, first, last, training.STRETCH_SECONDS)
@@ -693,15 +695,16 @@ class Model(Network):
 
     def config(self) -> dict[str, Any]:
         """The architecture, as JSON can hold it."""
-        built, topology = self._built_or_refused(), self._topology
-        numbers = {id(layer): number for number, layer in enumerate(self.layers)}
+        built = self._built_or_refused()
+        topology = built.topology
+        numbers = {id(layer): number for number, layer in enumerate(built.layers)}
         shapes = zip(self.input_names, built.input_shapes, strict=True)
         outputs: Any = list(topology.outputs)
         if self._output_keys is not None:
             outputs = dict(zip(self._output_keys, outputs, strict=True))
         return {
             "inputs": [{"name": name, "shape": shape} for name, shape in shapes],
-            "layers": described(self.layers),
+            "layers": described(built.layers),
             "calls": [[numbers[id(layer)], list(reads)] for layer, reads in topology.calls],
             "outputs": outputs,
             "dtype": self.dtype.name,
@@ -738,10 +741,12 @@ class Model(Network):
         self.refuse_foreign("copy")
         compiled, vectors, memory = self._snapshot()
         twin, _ = unbuilt({**self.config(), "dtype": dtype or self.dtype})
-        built = Built(twin._topology, shapes, twin.dtype)
-        built.allocate(lambda index, variable, view: None)
-        for name, own, copied in zip(("parameters", "state"), built.vectors, vectors, strict=True):
-            own[:] = _check.reals(name, copied, twin.dtype)
+        built = Built(twin._topology, shapes, twin.dtype, twin._home)
+        copied = [
+            _check.reals(name, vector, twin.dtype)
+            for name, vector in zip(("parameters", "state"), vectors, strict=True)
+        ]
+        built.allocate(lambda number, variable, view: np.copyto(view, built.part(number, copied)))
         twin._take_on(built)
         twin.matmul_precision = self.matmul_precision
         twin._epochs_trained, twin._passes = self._epochs_trained, self._passes

@@ -92,8 +92,9 @@ cdef class Layout:
             kind = <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
             self.knows_all_rows = self.knows_all_rows or (self.trains and kind.x_columns != NULL)
             self.is_trained[i] = self.trains and bool(spec.variables) and self.may_move(i)
-        self.weigh(specs, inputs)
+        widths = self.weigh(specs, inputs)
         self.divide(kept)
+        self.expect_room(specs, widths)
         self.ops = <Op*>room_for(self.members * self.n_ops, sizeof(Op))
         self.reads = <Read*>room_for(self.members * self.n_reads, sizeof(Read))
         self.passes = <Pass*>room_for(self.members, sizeof(Pass))
@@ -150,6 +151,7 @@ cdef class Layout:
             raise ValueError(f"inputs: got {inputs}, expected widths of at least 1")
         self.find_users(specs)
         self.slice_rows = max(<Py_ssize_t>MIN_SLICE_ROWS, self.n_parameters // <Py_ssize_t>sum(widths))
+        return widths
 
     cdef bint may_move(self, Py_ssize_t i):
         """Whether op i is of a layer that is trained."""
@@ -188,6 +190,14 @@ cdef class Layout:
                 self.room = CHUNK_ROWS
             else:
                 self.room = min(self.rows, <Py_ssize_t>WHOLE_ROWS)
+
+    cdef expect_room(self, specs, widths):
+        """Raises MemoryError where bytes could not be counted, long before any are asked for."""
+        # In Python's numbers, which have no end; an op takes a few times what it reads and makes.
+        rows = max(self.members * int(self.room), min(int(self.rows), 2 * int(self.slice_rows)))
+        reals = rows * (sum(widths) + sum([widths[read] for spec in specs for read in spec.reads]))
+        if 64 * reals * self.table.real_bytes >= 2**62:
+            raise MemoryError(f"no {reals * self.table.real_bytes:,} bytes for batches of {int(self.rows):,} rows")
 
     @cython.final
     cdef Py_ssize_t slices_of(self, Py_ssize_t rows) noexcept nogil:

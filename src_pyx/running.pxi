@@ -217,30 +217,43 @@ cdef class Runner(Layout):
         cdef Py_ssize_t begin = self.share_of_columns(op, member, team.members)
         cdef Py_ssize_t end = self.share_of_columns(op, member + 1, team.members)
         meet(team)
-        if begin < end:
+        if begin < end and not self.is_interrupted():
             function(op, rows, begin, end)
         meet(team)
 
     @cython.final
     cdef void run_stages(self, Op* ops, int member, Team* team, Py_ssize_t end_op, Py_ssize_t rows,
                          Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-        """Forward through ops, some of which look at all rows first."""
-        cdef Py_ssize_t i
+        """Forward through ops, some of which look at all rows first.
+
+        Where a signal ends the call members go on to meet, and do nothing else.
+        """
+        cdef Py_ssize_t i, done, upto
         for i in range(end_op):
             if self.looks_at_batch(&ops[i]):
                 self.run_columns(ops[i].x_columns, &ops[i], rows, member, team)
-            if begin < end:
-                ops[i].forward(&ops[i], begin, end)
+            done = begin
+            while done < end and not self.is_interrupted():
+                upto = min(end, done + LOOK_ROWS)
+                ops[i].forward(&ops[i], done, upto)
+                if member == 0 and done > begin:
+                    self.look_for_signals()
+                done = upto
 
     @cython.final
     cdef void run_stages_back(self, Op* ops, int member, Team* team, Py_ssize_t end_op, Py_ssize_t rows,
                               Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-        cdef Py_ssize_t i
+        cdef Py_ssize_t i, done, upto
         for i in range(end_op - 1, -1, -1):
             if self.looks_at_batch(&ops[i]) and ops[i].trains:
                 self.run_columns(ops[i].dz_columns, &ops[i], rows, member, team)
-            if begin < end:
-                self.run_backward(ops, i, begin, end)
+            done = begin
+            while done < end and not self.is_interrupted():
+                upto = min(end, done + LOOK_ROWS)
+                self.run_backward(ops, i, done, upto)
+                if member == 0 and done > begin:
+                    self.look_for_signals()
+                done = upto
 
     @cython.final
     cdef void settle(self, Op* ops, int member, Team* team) noexcept nogil:

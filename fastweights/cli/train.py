@@ -204,7 +204,9 @@ def _optimizer(args: argparse.Namespace) -> optimizers.Optimizer:
         _check.number("--learning-rate", args.learning_rate, above=0.0)
     if args.optimizer == "adam":
         if args.momentum is not None:
-            raise ValueError(_check.refusal("--momentum", f"{args.momentum:g}", "--optimizer sgd beside it"))
+            raise ValueError(
+                _check.refusal("--momentum", f"{args.momentum:g}", "--optimizer sgd beside it")
+            )
         return optimizers.Adam(0.001 if args.learning_rate is None else args.learning_rate)
     return optimizers.SGD(
         0.01 if args.learning_rate is None else args.learning_rate,
