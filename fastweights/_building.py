@@ -242,7 +242,7 @@ class Built:
         if layer._input_row not in (None, reads[0]):
             got = f"{layer._input_row} for {layer.name!r}"
             raise ValueError(_check.refusal("input_shape", got, f"{reads[0]}, which it reads"))
-        variables, states = (layer.described(of, reads) for of in ("variables", "states"))
+        variables, states = (layer._declared(of, reads) for of in ("variables", "states"))
         if id(layer) not in self._places:
             self._places[id(layer)] = (
                 _laid_out(self.variables, self._offsets, layer, variables),

@@ -157,7 +157,11 @@ def _library_makes_again(layer: Layer) -> bool:
         "_made": (),
         "_trainable": True,
     }
-    return vars(type(layer)(**layer.config())) == {**vars(layer), **free}
+    try:
+        again = type(layer)(**layer.config())
+    except (TypeError, ValueError):  # as about an initializer of somebody's own
+        return False
+    return vars(again) == {**vars(layer), **free}
 
 
 def _difference(layer: Layer) -> str | None:

@@ -142,7 +142,7 @@ class Layer(Sealed, metaclass=_Making):
         """The layer's arrays that no optimizer moves: what it remembers between steps."""
         return []
 
-    def described(self, which: str, input_shapes: Sequence[Shape]) -> list[Variable]:
+    def _declared(self, which: str, input_shapes: Sequence[Shape]) -> list[Variable]:
         """Its `variables` or `states`, checked: a layer may be of somebody's own class."""
         argument, kind = f"{which} of {type(self).__name__}", type(self)
         checked: list[Variable] = []

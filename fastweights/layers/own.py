@@ -110,7 +110,7 @@ class Calls:
                 got = f"{len(input_shapes)} values"
                 expected = f"as many as its {name} takes shapes"
                 raise ValueError(_check.refusal(f"inputs of {kind}", got, expected))
-        self.variables = layer.described("variables", input_shapes)
+        self.variables = layer._declared("variables", input_shapes)
         if len(self.variables) > MAX_VARIABLES:
             got = f"{len(self.variables)} arrays"
             raise ValueError(_check.refusal(f"variables of {kind}", got, f"up to {MAX_VARIABLES}"))
