@@ -84,16 +84,15 @@ def name_of(kind: type[Layer]) -> str | None:
 
 
 def is_of_library(layer: Layer) -> bool:
-    return LAYERS.get(type(layer).__name__) is type(layer)
+    """Whether the layer's class is one of the package."""
+    return name_of(type(layer)) in LAYERS
 
 
 def description_of(layer: Layer) -> dict[str, Any]:
     """Class and config, which `made_of` turns back."""
     kind = type(layer)
-    trained = {} if layer.trainable else {"trainable": False}
-    return (
-        {"class": name_of(kind) or f"{kind.__module__}>{kind.__name__}"} | layer.config() | trained
-    )
+    name = name_of(kind) or f"{kind.__module__}>{kind.__name__}"
+    return {"class": name, **layer.config(), **({} if layer.trainable else {"trainable": False})}
 
 
 def custom_layers(got: Any) -> Mapping[str, type[Layer]]:
@@ -119,9 +118,10 @@ def made_of(description: Mapping[str, Any], custom: Mapping[str, type[Layer]]) -
     package, _, own = name.rpartition(">")
     kind = custom.get(name) or custom.get(own) or REGISTERED.get(name)
     if kind is None:
+        title = _check.shown(own)
         expected = (
-            f"a class that is registered: import the module that has {own} under "
-            f"@fw.register_layer({package!r}), or give custom_objects={{{own!r}: {own}}}"
+            f"a class that is registered: import the module that has {title} under "
+            f"@fw.register_layer({_check.shown(package)}), or give it as custom_objects[{title}]"
         )
         raise UnknownLayerError(_check.refusal("layer class", _check.shown(name), expected))
     try:
@@ -135,14 +135,14 @@ def refuse_foreign(call: str, layer: Layer) -> None:
     """Raises TypeError where a layer would come back from its `config` as another one."""
     kind = type(layer)
     title = f"the layer {layer.name!r} of the class {kind.__qualname__}"
-    name = name_of(kind)
-    if name is None or (name in LAYERS and not _library_makes_again(layer)):
+    is_own = not is_of_library(layer)
+    if name_of(kind) is None or not (is_own or _library_makes_again(layer)):
         expected = (
             "layers, activations and initializers of this library, or layers of a class under "
             "@fw.register_layer('my_package')"
         )
         raise TypeError(_check.refusal(call, title, expected))
-    why = None if name in LAYERS else _difference(layer)
+    why = _difference(layer) if is_own else None
     if why is not None:
         expected = "config() to be what the constructor makes the same layer of"
         raise TypeError(_check.refusal(call, f"{title}, {why}", expected))

@@ -580,7 +580,7 @@ cdef class Runner(Layout):
                 memcpy(job.out + first * out_bytes, <char*>final.y + begin * out_bytes, rows * out_bytes)
             if first + rows == job.last or fw_seconds() >= job.until or fw_read(&self.lock.waiting[0]) != 0:
                 break
-            if self.is_interrupted():
+            if self.is_interrupted():       # by what an op has called
                 break
 
     @cython.final

@@ -887,8 +887,8 @@ def test_loading_a_class_that_is_not_known(saved, monkeypatch):
     monkeypatch.delitem(_registry.REGISTERED, "tests>NumpyDense")
     message = (
         "layer class: got 'tests>NumpyDense', expected a class that is registered: import the "
-        r"module that has NumpyDense under @fw.register_layer\('tests'\), or give "
-        r"custom_objects=\{'NumpyDense': NumpyDense\}"
+        r"module that has 'NumpyDense' under @fw.register_layer\('tests'\), or give it as "
+        r"custom_objects\['NumpyDense'\]"
     )
     with pytest.raises(ValueError, match=f"m.safetensors: {message}$"):
         fw.load(path)
