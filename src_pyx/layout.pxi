@@ -65,6 +65,7 @@ cdef class Layout:
     cdef Py_ssize_t n_penalties
     cdef Penalty* penalties
     cdef bint knows_all_rows            # whether some op must, in training
+    cdef tuple callbacks                # of the ops that are not compiled
     cdef Py_ssize_t workspace_bytes     # of each member
     cdef char* workspaces
     cdef Py_ssize_t n_heads
@@ -88,8 +89,10 @@ cdef class Layout:
         self.is_last_user = <bint*>room_for(self.n_ops, sizeof(bint))
         self.is_trained = <bint*>room_for(self.n_ops, sizeof(bint))
         self.trained = trained
+        self.callbacks = tuple([Callback(spec.calls) for spec in specs if spec.calls is not None])
+        self.knows_all_rows = self.trains and len(self.callbacks) > 0
         for i, spec in enumerate(specs):
-            kind = <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
+            kind = self.kind_of(spec)
             self.knows_all_rows = self.knows_all_rows or (self.trains and kind.x_columns != NULL)
             self.is_trained[i] = self.trains and bool(spec.variables) and self.may_move(i)
         widths = self.weigh(specs, inputs)
@@ -153,6 +156,11 @@ cdef class Layout:
         self.slice_rows = max(<Py_ssize_t>MIN_SLICE_ROWS, self.n_parameters // <Py_ssize_t>sum(widths))
         return widths
 
+    cdef const OpKind* kind_of(self, spec) except NULL:
+        if spec.calls is not None:
+            return &CALLBACK
+        return <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
+
     cdef bint may_move(self, Py_ssize_t i):
         """Whether op i is of a layer that is trained."""
         return self.trained is None or i >= len(self.trained) or self.trained[i]
@@ -183,6 +191,8 @@ cdef class Layout:
             self.room = self.rows
         elif not self.trains:
             self.room = min(self.rows, <Py_ssize_t>CHUNK_ROWS)
+            if self.callbacks:
+                self.members = 1        # Members take chunks as they come, and only the caller has a Python.
         else:
             self.slices = self.slices_of(self.rows)
             if self.slices > 1:
@@ -211,9 +221,15 @@ cdef class Layout:
         cdef const OpKind* kind
         cdef Py_ssize_t i
         cdef Read* read = self.reads
+        cdef Callback callback
+        callbacks = iter(self.callbacks)
         for i, spec in enumerate(specs):
             op = &self.ops[i]
-            kind = <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
+            kind = self.kind_of(spec)
+            if spec.calls is not None:
+                callback = next(callbacks)
+                callback.table, callback.callee.real_bytes = self.table, self.table.real_bytes
+                op.callee = &callback.callee
             op.measure = kind.measure
             op.prepare = kind.prepare
             op.forward = kind.forward

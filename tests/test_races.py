@@ -78,7 +78,7 @@ def test_variances_below_0_are_refused():
     [lambda: layers.Rescaling(1e300), lambda: layers.Normalization(mean=1e300, variance=1.0)],
 )
 def test_numbers_that_float32_does_not_hold_are_refused(layer):
-    with pytest.raises(ValueError, match="got .*, expected"):
+    with pytest.raises(ValueError, match="expected"):
         fw.Sequential([layer(), layers.Dense(1)], 2, seed=0)
     fw.Sequential([layer(), layers.Dense(1)], 2, "float64", seed=0)
 
