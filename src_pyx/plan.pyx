@@ -210,9 +210,9 @@ cdef class Plan(Runner):
             raise ValueError(f"losses: got {len(losses)}, expected {self.n_heads}")
         for i, (name, options, target_bytes, weight) in enumerate(losses):
             head = &self.heads[<Py_ssize_t>i]
-            if not 0 < target_bytes <= self.output_bytes(i):
-                raise ValueError(f"{name}: got targets of {target_bytes} bytes, expected at most "
-                                 f"{self.output_bytes(i)}")
+            if target_bytes not in (self.output_bytes(i), 4 * head.lines):
+                raise ValueError(f"{name}: got targets of {target_bytes} bytes, expected "
+                                 f"{self.output_bytes(i)}, or {4 * head.lines} of labels")
             head.loss = <const Loss*>find(self.table.losses, sizeof(Loss), name)
             copy_numbers(head.options, OPTION_NUMBERS, name, options)
             head.target_bytes, head.weight = target_bytes, weight

@@ -198,6 +198,10 @@ class Layer(Sealed, metaclass=_Making):
         if not isinstance(made, Value):
             expected = "a Value, which layers.op makes"
             raise TypeError(_check.refusal(f"ops of {kind}", _check.kind_of(made), expected))
+        reals = made.op.lines * made.op.outputs
+        if math.prod(made.shape) != reals:
+            got = f"a value of shape {made.shape} that an op of {reals} numbers makes"
+            raise ValueError(_check.refusal(f"ops of {kind}", got, "as many numbers"))
         return made
 
     def output_shape(self, *input_shapes: Shape) -> Shape:

@@ -19,6 +19,11 @@ cdef inline bint has_sizes(const Op* op, int count) noexcept nogil:
     return True
 
 
+# Whether whole = a * b, of which no product is made: sizes may be anything.
+cdef inline bint is_product(Py_ssize_t whole, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return a > 0 and b > 0 and whole % a == 0 and whole // a == b
+
+
 cdef void activation_op_measure(Op* op) noexcept nogil:
     op.parameter_reals = 0 if keeps_size(op) else -1
     op.saved_per_row = row_reals(op) if op.activation.keeps_slope else 0
