@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fastweights import _dispatch, losses, metrics, optimizers
 from fastweights._core import plan as _plan
+from fastweights._inference import inference_ops
 from fastweights.config import Budget, budget, matmul_parts
 from fastweights.layers.ops import LINEAR, OpSpec, Shape
 
@@ -107,7 +108,7 @@ def _new_plan(
         gradients = built.parameters if only_measured else built.gradients
     return _plan.Plan(
         _dispatch.kernels(built.dtype).table,
-        _loss_ops(built, compiled),
+        _ops_for(purpose, built, compiled),
         [math.prod(shape) for shape in built.input_shapes],
         built.parameters,
         gradients,
@@ -123,6 +124,17 @@ def _new_plan(
         states=built.state,
         penalties=built.penalties(),
     )
+
+
+def _ops_for(purpose: str, built: Built, compiled: Compiled) -> list[OpSpec]:
+    ops = _loss_ops(built, compiled)
+    if purpose != "infer":
+        return ops
+    inputs = len(built.input_shapes)
+    wanted = {inputs + len(ops) - 1}
+    if _fuses(built, compiled):
+        wanted.update(ops[-1].reads)
+    return inference_ops(ops, inputs, wanted)[0]
 
 
 def _fuses(built: Built, compiled: Compiled) -> bool:

@@ -49,17 +49,17 @@ cdef class Runner(Layout):
         """Of a batch, or in inference of all there are: it decides how ops go about them."""
         cdef Py_ssize_t slices
         if not self.trains:
-            return min(rows, <Py_ssize_t>CHUNK_ROWS)
+            return min(rows, self.chunk_limit)
         slices = self.slices_of(rows)
         if slices == 1:
             return self.whole_rows(rows)
-        return min((rows + slices - 1) // slices, <Py_ssize_t>CHUNK_ROWS)
+        return min((rows + slices - 1) // slices, self.chunk_limit)
 
     @cython.final
     cdef Py_ssize_t whole_rows(self, Py_ssize_t rows) noexcept nogil:
         """Of so many rows of a whole batch, those that go through at a time."""
         # Never more, though there may be room: some kernels' sums depend on where chunks begin.
-        return rows if self.knows_all_rows else min(rows, min(self.capacity, <Py_ssize_t>WHOLE_ROWS))
+        return rows if self.knows_all_rows else min(rows, self.whole_limit)
 
     @cython.final
     cdef int team_for(self, double work, Py_ssize_t units, int threads) noexcept nogil:
@@ -140,7 +140,8 @@ cdef class Runner(Layout):
                           Py_ssize_t end) noexcept nogil:
         cdef Py_ssize_t i
         for i in range(begin_op, end_op):
-            ops[i].forward(&ops[i], begin, end)
+            if ops[i].forward != NULL:
+                ops[i].forward(&ops[i], begin, end)
 
     @cython.final
     cdef void measure_loss(self, Op* ops, Py_ssize_t begin, Py_ssize_t end, double scale,
