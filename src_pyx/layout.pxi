@@ -413,7 +413,11 @@ cdef class Layout:
             op.prepared = take(&at, op.prepared_reals * bytes)
             op.workspace = self.workspaces
             if op.trains:
-                op.dy = take(&at, row_bytes * width_of(op))
+                # As the value's first reader it has the maker's dy for its dx.
+                if op.dx_over_dy and op.reads[0].is_first and op.wants_dx and op.reads[0].maker != NULL:
+                    op.dy = op.reads[0].maker.dy
+                else:
+                    op.dy = take(&at, row_bytes * width_of(op))
                 op.saved = take(&at, row_bytes * op.saved_per_row)
                 op.scratch = take(&at, op.scratch_reals * bytes)
             if self.trains:
@@ -447,7 +451,6 @@ cdef class Layout:
         cdef Py_ssize_t i, k, n = 0, kept, size, begin, total = 0
         for i in range(self.n_ops):
             if self.holder_of(i) != i:
-                self.places[i] = self.places[self.holder_of(i)]
                 continue
             size = aligned(rows * width_of(&self.ops[i]) * self.table.real_bytes)
             kept = 0
@@ -471,10 +474,13 @@ cdef class Layout:
         """Has each op of a member, whose rows are not the first of the arena, write to the member's own part."""
         cdef Op* ops = self.ops + member * self.n_ops
         cdef Py_ssize_t i, row_bytes
+        cdef char* own
         for i in range(self.n_ops):
             row_bytes = width_of(&ops[i]) * self.table.real_bytes
-            ops[i].y = <void*>(<uintptr_t>self.values_at + member * (self.values_bytes - self.room * row_bytes)
-                               + self.places[i])
+            own = self.values_at + member * self.values_bytes + self.places[i]
+            ops[i].y = <void*>(<uintptr_t>own - member * self.room * row_bytes)
+            if self.holder_of(i) != i:
+                ops[i].y = ops[self.holder_of(i)].y
 
     cdef void copy_to(self, int member) noexcept nogil:
         """Gives this member ops of its own, which read each other."""

@@ -106,6 +106,9 @@ cdef struct Op:
     bint is_trained          # whether its layer is: one that is not acts as in inference
     bint trains              # whether backward and gradient follow forward
     bint wants_dx            # of one of its reads at least: without it there is no backward
+    # `measure` may say that backward makes each real of the one dx of the same one of dy alone, and that nobody
+    # needs dz any more: both may be one array then.
+    bint dx_over_dy
     int matmul_parts         # bfloat16 parts that products may split float32 into; 0: none
     const Activation* activation
     double activation_options[OPTION_NUMBERS]
