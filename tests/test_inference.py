@@ -101,14 +101,14 @@ def test_what_others_look_at_as_well_stays_apart():
 def test_an_op_within_another_is_refused_where_it_cannot_be(specs, inputs):
     table = _dispatch.kernels(np.dtype("float32")).table
     zeros = np.zeros(40, np.float32)
-    with pytest.raises(ValueError, match="specs: got OpSpec.*expected"):
+    with pytest.raises(ValueError, match=r"specs: got OpSpec.*expected"):
         Plan(table, specs, inputs, zeros, None, ModelLock(), 1, budget(), states=zeros)
     specs = [DENSE, NORM._replace(kind="dense_batch_norm")]
     with pytest.raises(ValueError, match="expected to read, in inference"):
         Plan(table, specs, (3,), zeros, zeros.copy(), ModelLock(), 1, budget(), states=zeros)
 
 
-# ---- models ---------------------------------------------------------------------------------------
+# ---- models --------------------------------------------------------------------------------------
 
 
 def normalized(units, activation, dtype="float64", inputs=9, lead=(), **settings):
@@ -270,7 +270,28 @@ def test_losses_and_metrics_are_those_of_the_values_that_are_kept(name, loss):
     assert found[0] == pytest.approx(model.loss_and_gradients(x, y)[0], rel=1e-12)
 
 
-# ---- memory ---------------------------------------------------------------------------------------
+def test_each_of_several_outputs_is_there():
+    """A value that others read is an output too, twice; one's loss takes its activation in."""
+    x = fw.Input(5)
+    hidden = layers.Dense(6)(x)
+    norm = layers.BatchNormalization()(hidden)
+    late = layers.Dropout(0.5)(layers.Dense(4)(layers.Activation("tanh")(norm)))
+    outputs = [hidden, layers.Softmax()(late), layers.Dropout(0.5)(hidden), norm]
+    model = fw.Model(x, outputs, dtype="float64", seed=0)
+    model.compile("sgd", ["mse", "categorical_crossentropy", "mse", "mae"])
+    random = np.random.default_rng(0)
+    for weight in model.weights:
+        weight[...] = random.uniform(0.1, 1.0, weight.shape)
+    x = random.standard_normal((300, 5))
+    y = [random.uniform(0.1, 1.0, (300, width)) for width in (6, 4, 6, 6)]
+    y[1] /= y[1].sum(axis=1, keepdims=True)
+    for found, expected in zip(model.predict(x), model.forward(x), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+    expected = model.loss_and_gradients(x, y)[0]
+    assert model.evaluate(x, y)[0] == pytest.approx(expected, rel=1e-12)
+
+
+# ---- memory --------------------------------------------------------------------------------------
 
 
 def arena(stack, width, rows, purpose="infer"):
@@ -304,7 +325,9 @@ def test_long_rows_go_through_a_few_at_a_time():
 
 def test_long_rows_are_predicted_and_trained_as_others():
     width, rows = 1 << 17, 70
-    model = fw.Sequential([layers.Rescaling(0.5), layers.PReLU(), layers.Dense(1)], width, "float64")
+    model = fw.Sequential(
+        [layers.Rescaling(0.5), layers.PReLU(), layers.Dense(1)], width, "float64"
+    )
     model.compile("sgd", "mse")
     random = np.random.default_rng(0)
     x, y = random.standard_normal((rows, width)), random.standard_normal((rows, 1))
