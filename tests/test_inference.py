@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from helpers import run_python
 from layer_cases import CASES, model_between
 
 import fastweights as fw
@@ -202,6 +203,32 @@ def test_a_row_is_the_same_among_any_rows(threads, monkeypatch):
         with fw.threads(threads):
             np.testing.assert_array_equal(model.predict(x)[:40], alone)
             np.testing.assert_array_equal(model.predict(x[:40]), alone)
+
+
+HASHES = """
+import hashlib
+import fastweights as fw
+from test_inference import SHAPES, normalized, np
+
+found = hashlib.sha256()
+for dtype in ("float32", "float64"):
+    for units, inputs in SHAPES:
+        model = normalized(units, "tanh", dtype, inputs)
+        x = np.random.default_rng(0).standard_normal((700, inputs)).astype(dtype)
+        for threads in (1, 3):
+            with fw.threads(threads):
+                found.update(model.predict(x).tobytes())
+print(found.hexdigest())
+"""
+
+
+def test_normalised_layers_have_the_same_bits_on_every_level_that_fuses():
+    found = set()
+    for level in set(_dispatch.available_levels()) - {"baseline", "amx"}:
+        done = run_python(HASHES, FASTWEIGHTS_ISA=level, FASTWEIGHTS_GRAIN="0")
+        assert done.returncode == 0, done.stderr
+        found.add(done.stdout)
+    assert len(found) <= 1
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
