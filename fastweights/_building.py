@@ -332,8 +332,7 @@ class Built:
             got = f"states {list(unlinked.states)} of {layer.name}"
             raise ValueError(_check.refusal("op", got, f"some of {known}"))
         for option in unlinked.options:
-            _check.number(f"{unlinked.kind} of {layer.name}", option)
-            if abs(option) > float(np.finfo(self.dtype).max):
+            if math.isfinite(option) and abs(option) > float(np.finfo(self.dtype).max):
                 got = f"{option:g} for {layer.name!r}"
                 raise ValueError(_check.refusal("layers", got, f"numbers of {self.dtype}"))
         return OpSpec(

@@ -25,7 +25,7 @@ from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t, uintptr_t
 from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 from numpy import empty, ndarray
 
@@ -64,12 +64,17 @@ cdef enum:
     # Rows of a whole batch in the arena at a time, and of a slice or in inference.
     WHOLE_ROWS = 1024
     CHUNK_ROWS = 256
+    # Bytes that they may take, unless that is too few for a step from one member's rows to the next.
+    WHOLE_BYTES = 1 << 28
+    CHUNK_BYTES = 1 << 26
     # Rows of a kept batch between two looks for signals.
     LOOK_ROWS = 1024
     # Parameters whose gradient, update and preparation follow each other while they are in the cache.
     GROUP_PARAMETERS = 32768
     # The members' rows begin at multiples of this, whole register tiles, or of an op's row_step.
     ROW_STEP = 8
+    # The largest row_step there is, of ops that go by tiles.
+    TILED_ROW_STEP = 32
     # Columns of a cache line: members that share columns write to lines of their own.
     LINE_REALS = 16
     # Of an optimizer.
@@ -172,7 +177,7 @@ cdef class Plan(Runner):
     cdef bint serves(self, Py_ssize_t rows, int matmul_parts):
         if self.table.has_tiles and matmul_parts != self.matmul_parts:
             return False
-        return rows <= self.rows or (not self.trains and self.room == CHUNK_ROWS)
+        return rows <= self.rows or (not self.trains and self.room >= self.chunk_limit)
 
     def team(self, Py_ssize_t rows, int threads):
         """How many of so many threads `rows` take."""
@@ -392,8 +397,7 @@ cdef class Plan(Runner):
         cdef Py_ssize_t begin, end
         cdef double total = 0.0
         for begin, end, l1, l2 in penalties:
-            if not 0 <= begin <= end <= self.n_parameters:
-                raise ValueError(f"penalties: got {begin} to {end}, expected some of {self.n_parameters} parameters")
+            self.expect_parameters(begin, end)
             total += self.table.penalty(self.parameters.at, begin, end, l1, l2)
         return total
 
@@ -475,8 +479,8 @@ cdef class Plan(Runner):
         cdef Job job
         self.expect_inputs("x", data, rows)
         self.expect_outputs("out", results, rows)
-        if rows > self.rows:
-            raise ValueError(f"rows: got {rows}, expected at most {self.rows}")
+        if rows > self.rows or not self.is_kept:
+            raise ValueError(f"rows: got {rows}, expected at most {self.rows} of a plan that keeps them")
         memset(&job, 0, sizeof(job))
         job.x, job.out, job.last = data.at, <char**>results.at, rows
         job.seed, job.stream = seed, stream

@@ -47,17 +47,17 @@ cdef class Runner(Layout):
         """Of a batch, or in inference of all there are: it decides how ops go about them."""
         cdef Py_ssize_t slices
         if not self.trains:
-            return min(rows, <Py_ssize_t>CHUNK_ROWS)
+            return min(rows, self.chunk_limit)
         slices = self.slices_of(rows)
         if slices == 1:
             return self.whole_rows(rows)
-        return min((rows + slices - 1) // slices, <Py_ssize_t>CHUNK_ROWS)
+        return min((rows + slices - 1) // slices, self.chunk_limit)
 
     @cython.final
     cdef Py_ssize_t whole_rows(self, Py_ssize_t rows) noexcept nogil:
         """Of so many rows of a whole batch, those that go through at a time."""
         # Never more, though there may be room: some kernels' sums depend on where chunks begin.
-        return rows if self.knows_all_rows else min(rows, min(self.capacity, <Py_ssize_t>WHOLE_ROWS))
+        return rows if self.knows_all_rows else min(rows, self.whole_limit)
 
     @cython.final
     cdef int team_for(self, double work, Py_ssize_t units, int threads) noexcept nogil:
@@ -142,7 +142,8 @@ cdef class Runner(Layout):
                           Py_ssize_t end) noexcept nogil:
         cdef Py_ssize_t i
         for i in range(begin_op, end_op):
-            ops[i].forward(&ops[i], begin, end)
+            if ops[i].forward != NULL:
+                ops[i].forward(&ops[i], begin, end)
 
     @cython.final
     cdef void measure_loss(self, Op* ops, Py_ssize_t begin, Py_ssize_t end, double scale,
@@ -614,7 +615,7 @@ cdef class Runner(Layout):
                 fw_add(&job.merged[0], 1)
             else:
                 self.run_forward(ops, 0, self.n_ops, begin, begin + rows)
-                self.give_out(first, begin, begin + rows)
+                self.give_out(ops, first, begin, begin + rows)
             if first + rows == job.last or fw_seconds() >= job.until or fw_read(&self.lock.waiting[0]) != 0:
                 break
             if self.is_interrupted():       # by what an op has called
@@ -645,15 +646,15 @@ cdef class Runner(Layout):
             if member == 0 and begin < end:
                 self.look_for_signals()
         begin = self.share_of(rows, member, team.members)
-        self.give_out(begin, begin, end)
+        self.give_out(ops, begin, begin, end)
 
     @cython.final
-    cdef void give_out(self, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef void give_out(self, const Op* ops, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         """Outputs of rows [begin, end) of the arena become those of rows [first, ...) of the data."""
         cdef const Op* op
         cdef Py_ssize_t row_bytes, i
         for i in range(self.n_heads):
-            op = &self.ops[self.heads[i].op]
+            op = &ops[self.heads[i].op]
             row_bytes = width_of(op) * self.table.real_bytes
             memcpy(self.job.out[i] + first * row_bytes, <char*>op.y + begin * row_bytes, (end - begin) * row_bytes)
 

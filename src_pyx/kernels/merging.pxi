@@ -47,7 +47,7 @@ cdef inline void scale_dy(const Op* op, Py_ssize_t k, Py_ssize_t begin, Py_ssize
     if dx == NULL:
         return
     if factor == 1:
-        memcpy(dx, dy, n * sizeof(real))
+        pass_on(dx, dy, n)
         return
     while i < n:
         store_first(dx + i, by * load_first(dy + i, n - i), n - i)
