@@ -36,9 +36,15 @@ def described(layers: Sequence[Layer]) -> list[dict[str, Any]]:
             "class": type(layer).__name__,
             **layer.config(),
             **({} if layer.trainable else {"trainable": False}),
+            **_activity_of(layer),
         }
         for layer in layers
     ]
+
+
+def _activity_of(layer: Layer) -> dict[str, Any]:
+    regularizer = layer.activity_regularizer
+    return {} if regularizer is None else {"activity_regularizer": regularizer.config()}
 
 
 def _entries(argument: str, got: Any) -> Sequence[Any]:

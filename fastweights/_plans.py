@@ -62,7 +62,7 @@ def plan_for(model: Model, purpose: str, rows: int, compiled: Compiled | None = 
     """
     compiled, built = compiled or model._compiled, model._built_or_refused()
     plan = compiled.plans.get(purpose)
-    if plan is not None and purpose != "infer" and plan.trained is not built.trained:
+    if plan is not None and plan.trained is not built.trained:
         plan = None
     parts = matmul_parts[model.matmul_precision]
     if plan is not None and plan.needs_no_grant(rows, parts):
@@ -121,7 +121,7 @@ def _new_plan(
         loss_lines=compiled.lines(built.output_shape),
         trained=built.trained,
         states=built.state,
-        penalties=built.penalties(),
+        **built.kept_in_check()._asdict(),
     )
 
 

@@ -78,7 +78,7 @@ def evaluate(model: Model, compiled: Compiled, x: Rows, y: np.ndarray, prefix: s
     while first < last:
         first = plan.infer(x, y, None, first, last, STRETCH_SECONDS, tally)
     logs = _logs(compiled, tally, prefix)
-    logs[prefix + "loss"] += plan.penalty_of(model._built_or_refused().penalties())
+    logs[prefix + "loss"] += plan.parameters_cost()
     return logs
 
 

@@ -1,24 +1,10 @@
 # Building a plan: ops that know their sizes and whom they read, over one arena.
 
-# Pieces [begin, end) of an op's parameters.
-cdef struct Pieces:
-    Py_ssize_t begin
-    Py_ssize_t end
-
-
 # Where gradients go that come chunk by chunk, or from several ops.
 cdef struct Total:
     char* gradients
     char* excess                 # what rounding took from them ...
     char* chunk                  # ... and room for those of one chunk
-
-
-# Parameters [begin, end) of which large ones cost something.
-cdef struct Penalty:
-    Py_ssize_t begin
-    Py_ssize_t end
-    double l1
-    double l2
 
 
 # What a network is given: an array of rows.
@@ -28,7 +14,7 @@ cdef struct Feed:
     char* dx                     # the gradient by them; NULL: nobody wants it
 
 
-cdef class Layout:
+cdef class Layout(Weights):
     """The ops of one network, in an order in which they can run, and all the memory that they work in.
 
     Parameters
@@ -36,8 +22,7 @@ cdef class Layout:
     As `Plan`'s.
     """
 
-    cdef const KernelTable* table
-    cdef Address parameters, gradients, states
+    cdef Address states
     cdef bint trains
     cdef char* memory
     cdef readonly Py_ssize_t arena_bytes
@@ -62,8 +47,7 @@ cdef class Layout:
     cdef bint* is_last_user             # whether no op after it has the same
     cdef bint* is_trained               # whether they are to move
     cdef readonly tuple trained         # likewise, as it came
-    cdef Py_ssize_t n_penalties
-    cdef Penalty* penalties
+    cdef bint costs_something           # whether some op's rows do, beside the loss
     cdef bint knows_all_rows            # whether some op must, in training
     cdef Py_ssize_t workspace_bytes     # of each member
     cdef char* workspaces
@@ -116,7 +100,6 @@ cdef class Layout:
         free(self.reads)
         free(self.feed_reads)
         free(self.passes)
-        free(self.penalties)
         free(self.offsets)
         free(self.earlier_user)
         free(self.is_last_user)
@@ -264,25 +247,6 @@ cdef class Layout:
             op.trains = self.is_trained[i] or op.wants_dx
             wanted.append(op.trains)
 
-    cdef set_penalties(self, penalties):
-        """(begin, end, l1, l2) of each."""
-        self.penalties = <Penalty*>room_for(len(penalties), sizeof(Penalty))
-        for i, (begin, end, l1, l2) in enumerate(penalties):
-            if not 0 <= begin <= end <= self.n_parameters:
-                raise ValueError(f"penalties: got {begin} to {end}, expected some of {self.n_parameters} parameters")
-            self.penalties[i] = Penalty(begin, end, l1, l2)
-        self.n_penalties = len(penalties)
-
-    @cython.final
-    cdef double penalty(self) noexcept nogil:
-        """What the parameters cost as they are."""
-        cdef double total = 0.0
-        cdef Py_ssize_t i
-        for i in range(self.n_penalties):
-            total += self.table.penalty(self.parameters.at, self.penalties[i].begin, self.penalties[i].end,
-                                        self.penalties[i].l1, self.penalties[i].l2)
-        return total
-
     cdef void measure(self) noexcept nogil:
         """What each op wants, once more where the members' rows must begin further apart for that."""
         cdef Py_ssize_t i, shares = self.members if not self.trains or self.slices > 1 else 1
@@ -299,6 +263,7 @@ cdef class Layout:
                 op.measure(op)
                 self.work_per_row += op.work_per_row
                 self.row_step = max(self.row_step, op.row_step)
+                self.costs_something = self.costs_something or op.costs_something
                 self.workspace_bytes = max(self.workspace_bytes, op.workspace_reals * self.table.real_bytes)
             if self.row_step == ROW_STEP or self.room % self.row_step == 0:
                 return
@@ -332,6 +297,7 @@ cdef class Layout:
             shares = self.members if self.slices > 1 else 1
             self.chunks = take(&at, shares * 2 * self.n_parameters * bytes)
         self.workspaces = take(&at, self.members * self.workspace_bytes)
+        at = self.place_matrices(at, self.members, self.trains)
         for i in range(self.n_ops):
             op = &self.ops[i]
             op.y = take(&at, row_bytes * width_of(op))
@@ -343,6 +309,8 @@ cdef class Layout:
                 op.scratch = take(&at, op.scratch_reals * bytes)
             if self.trains:
                 op.batch = take(&at, op.batch_reals * bytes)
+            if op.costs_something:
+                op.costs = <double*>take(&at, self.capacity * sizeof(double))
             for k in range(op.n_reads):
                 read = &op.reads[k]
                 if read.maker != NULL:

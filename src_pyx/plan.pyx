@@ -32,8 +32,8 @@ from numpy import empty, ndarray
 from fastweights._core.arrays import taken
 
 from ops cimport (
-    Activation, KernelTable, Loss, METRIC_STATE, Metric, OP_OPTIONS, OP_SIZES, OP_VARIABLES, OPTION_NUMBERS, Op, op_columns,
-    OpKind, Pass, Read, Update,
+    Activation, CONSTRAINT_NUMBERS, Constraint, KernelTable, Loss, METRIC_STATE, Matrix, Metric, OP_OPTIONS, OP_SIZES,
+    OP_VARIABLES, OPTION_NUMBERS, Op, op_columns, OpKind, Pass, Read, Update,
 )
 
 cdef extern from *:
@@ -77,6 +77,7 @@ cdef enum:
 # Between two looks for signals within a call that goes through many chunks.
 cdef double SIGNAL_SECONDS = 0.04
 
+include "weights.pxi"
 include "layout.pxi"
 include "running.pxi"
 
@@ -116,6 +117,10 @@ cdef class Plan(Runner):
         The flat vector of what ops remember.
     penalties : sequence of (begin, end, l1, l2)
         Parameters that cost l1 |w| + l2 w^2 each, which is part of a batch's loss.
+    matrices : sequence of (begin, vectors, length, are_columns, factor)
+        Those whose rows or columns cost factor |cos| for each pair of them.
+    bounds : sequence of (begin, groups, along, inner, constraint, options)
+        What a step leaves of variables: each is groups of `along` parameters, `inner` apart.
     loss_lines : int
         Into how many lines loss and metrics cut a row of the output, each with a target of its own; the
         row's loss is their mean.
@@ -127,7 +132,8 @@ cdef class Plan(Runner):
 
     def __cinit__(self, table, specs, inputs, parameters, gradients, ModelLock lock not None, Py_ssize_t rows,
                   budget, bint input_gradient=False, bint kept=False, int matmul_parts=0,
-                  bint only_measured=False, Py_ssize_t loss_lines=1, tuple trained=None, states=None, penalties=()):
+                  bint only_measured=False, Py_ssize_t loss_lines=1, tuple trained=None, states=None, penalties=(),
+                  matrices=(), bounds=()):
         self.table = table_of(table)
         self.parameters = Address(parameters, True)
         self.gradients = Address(gradients, True)
@@ -139,8 +145,9 @@ cdef class Plan(Runner):
         self.allowed[0] = self.threads
         self.matmul_parts = matmul_parts if self.table.has_tiles else 0
         self.loss_lines = loss_lines
+        self.set_penalties(penalties, matrices)
+        self.set_bounds(bounds)
         self.build(specs, inputs, trained, input_gradient, kept)
-        self.set_penalties(penalties)
         self.n_loss_ops = self.n_ops
         if loss_lines < 1 or self.output_width() % loss_lines:
             raise ValueError(f"loss_lines: got {loss_lines}, expected what {self.output_width()} outputs make up")
@@ -360,21 +367,28 @@ cdef class Plan(Runner):
         raise_pending(&job)
         return job.loss
 
-    def penalty_of(self, penalties):
-        """What parameters cost as they are: (begin, end, l1, l2) of each part."""
-        cdef Py_ssize_t begin, end
-        cdef double total = 0.0
-        for begin, end, l1, l2 in penalties:
-            if not 0 <= begin <= end <= self.n_parameters:
-                raise ValueError(f"penalties: got {begin} to {end}, expected some of {self.n_parameters} parameters")
-            total += self.table.penalty(self.parameters.at, begin, end, l1, l2)
+    def parameters_cost(self):
+        """What parameters cost as they are."""
+        cdef Team alone
+        cdef fw_float_mode mode
+        cdef double total
+        alone.members = 1
+        self.lock.enter()
+        with nogil:
+            mode = fw_enter_float_mode()
+            self.weigh_matrices(0, &alone)
+            total = self.penalty()
+            fw_leave_float_mode(mode)
+            self.lock.leave()
         return total
 
     def apply_update(self):
         """One step of the optimizer with the gradients that are there."""
         cdef double* numbers = <double*>self.update_options.at
         cdef fw_float_mode mode
+        cdef Team alone
         cdef Py_ssize_t i
+        alone.members = 1
         self.lock.enter()
         with nogil:
             mode = fw_enter_float_mode()
@@ -384,6 +398,7 @@ cdef class Plan(Runner):
                 if self.is_trained[i] and self.is_last_user[i]:
                     self.update.apply(self.parameters.at, self.gradients.at, self.state.at, self.n_parameters,
                                       self.offsets[i], self.offsets[i] + self.ops[i].parameter_reals, numbers)
+            self.keep_bounds(0, &alone)
             fw_leave_float_mode(mode)
             self.lock.leave()
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _check, _tensors
+from fastweights import _check, _tensors, regularizers
 from fastweights._sealed import Sealed, _Sealing
+from fastweights.constraints import Constraint
 from fastweights.initializers import Initializer
-from fastweights.layers.ops import Shape, Value, given
+from fastweights.layers.ops import Shape, Value, given, with_cost
 from fastweights.regularizers import Regularizer
 
 if TYPE_CHECKING:
@@ -31,7 +32,11 @@ def _takes(function: Callable[..., Any], values: Sequence[Any]) -> bool:
 
 
 class Variable(NamedTuple):
-    """One array of parameters: its name, shape, how it starts and what it costs."""
+    """One array of parameters: its name, shape, how it starts and what keeps it in check.
+
+    The first `apart` axes lead to arrays of their own, each of which costs something, and is
+    constrained, by itself.
+    """
 
     name: str
     shape: Shape
@@ -39,10 +44,24 @@ class Variable(NamedTuple):
     fan_in: int
     fan_out: int
     regularizer: Regularizer | None = None
+    constraint: Constraint | None = None
+    apart: int = 0
 
     @property
     def size(self) -> int:
         return math.prod(self.shape)
+
+    @property
+    def own_shape(self) -> Shape:
+        """Of each of the arrays that lie apart."""
+        return self.shape[self.apart :]
+
+    def refuse_unkept(self) -> None:
+        """Raises ValueError where what is to keep it in check does not suit its shape."""
+        if self.regularizer is not None:
+            self.regularizer.refuse(f"{self.name}_regularizer", self.own_shape)
+        if self.constraint is not None:
+            self.constraint.groups(f"{self.name}_constraint", self.own_shape)
 
 
 def is_same_memory(value: Any, array: np.ndarray) -> bool:
@@ -61,10 +80,14 @@ class _Making(_Sealing, type):
         input_shape: Any = None,
         input_dim: int | None = None,
         trainable: bool = True,
+        activity_regularizer: str | Regularizer | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
         made = super().__call__(*args, **kwargs)
         made.trainable = trainable
+        made._activity_regularizer = regularizers.of_numbers(
+            activity_regularizer, "activity_regularizer"
+        )
         if input_dim is not None:
             if input_shape is not None:
                 got = "an input_shape beside it"
@@ -78,8 +101,8 @@ class _Making(_Sealing, type):
 class Layer(Sealed, metaclass=_Making):
     """Base of all layers.
 
-    Every layer takes `trainable`, whether training moves its weights, and the first layer of a
-    Sequential may say by `input_shape` what it reads.
+    Every layer takes `trainable`, whether training moves its weights; `activity_regularizer`, what
+    it makes costs; and the first layer of a Sequential may say by `input_shape` what it reads.
 
     A subclass describes itself by three methods: `variables`, `ops` and `config`.
     Once its model is built, each variable is an attribute of the layer: a view of the model's flat
@@ -119,6 +142,15 @@ class Layer(Sealed, metaclass=_Making):
             self._built.note_trained()
 
     @property
+    def activity_regularizer(self) -> Regularizer | None:
+        """What the numbers that the layer makes cost: l1, l2 or l1_l2, over the rows of a batch.
+
+        The sum over a batch is divided by its rows, as in Keras. It is part of the loss, in `fit`
+        and in `evaluate`, also while the layer is not `trainable`: it moves what comes before.
+        """
+        return self._activity_regularizer
+
+    @property
     def weights(self) -> Mapping[str, np.ndarray]:
         """The layer's arrays by name, views of the model's parameters; none until it is built."""
         if self._built is None or not self._built.is_complete:
@@ -151,7 +183,8 @@ class Layer(Sealed, metaclass=_Making):
         if not isinstance(made, Value):
             expected = "a Value, which layers.op makes"
             raise TypeError(_check.refusal(f"ops of {kind}", _check.kind_of(made), expected))
-        return made
+        regularizer = self._activity_regularizer
+        return made if regularizer is None else with_cost(made, regularizer.l1, regularizer.l2)
 
     def output_shape(self, *input_shapes: Shape) -> Shape:
         """Shape of one row of output for one row of each input."""
