@@ -31,20 +31,7 @@ def _numbered(stem: str) -> Iterator[str]:
 
 def described(layers: Sequence[Layer]) -> list[dict[str, Any]]:
     """Class and config of each layer."""
-    return [
-        {
-            "class": type(layer).__name__,
-            **layer.config(),
-            **({} if layer.trainable else {"trainable": False}),
-            **_activity_of(layer),
-        }
-        for layer in layers
-    ]
-
-
-def _activity_of(layer: Layer) -> dict[str, Any]:
-    regularizer = layer.activity_regularizer
-    return {} if regularizer is None else {"activity_regularizer": regularizer.config()}
+    return [{"class": type(layer).__name__, **layer._arguments()} for layer in layers]
 
 
 def _entries(argument: str, got: Any) -> Sequence[Any]:

@@ -172,7 +172,7 @@ def _refuse_huge(value: Value) -> None:
 
 
 class Bound(NamedTuple):
-    """What a step leaves of weights at `begin`: of so many groups, each `along` of them, `inner` apart."""
+    """What a step leaves of weights at `begin`: groups of `along` of them, `inner` apart."""
 
     begin: int
     groups: int
@@ -254,11 +254,11 @@ class Built:
         for number, (layer, variable) in enumerate(self.variables):
             if not layer.trainable:
                 continue
-            begin, shape, regularizer = self._offsets[number], variable.own_shape, variable.regularizer
+            begin, shape = self._offsets[number], variable.own_shape
             count = math.prod(variable.shape[: variable.apart])
-            if regularizer is not None:
+            if (regularizer := variable.regularizer) is not None:
+                kept.penalties.extend(regularizer.penalties(begin, variable.size))
                 for at in range(begin, begin + variable.size, variable.size // count):
-                    kept.penalties.extend(regularizer.penalties(at, shape))
                     kept.matrices.extend(regularizer.matrices(at, shape))
             if variable.constraint is not None:
                 kept.bounds.append(_bound(begin, count, shape, variable.constraint))

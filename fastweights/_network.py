@@ -279,9 +279,8 @@ class Network(Sealed):
                 "_built": None,
                 "_input_row": None,
                 "_made": (),
-                "_trainable": True,
             }
-            fits = again is type(layer) and vars(again(**layer.config())) == {
+            fits = again is type(layer) and vars(again(**layer._arguments())) == {
                 **vars(layer),
                 **free,
             }

@@ -21,7 +21,7 @@ EPSILON = 1e-7
 class Groups(NamedTuple):
     """The weights of an array, group by group: so many, each `along` weights, `inner` apart."""
 
-    count: int
+    groups: int
     along: int
     inner: int
 

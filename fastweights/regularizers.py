@@ -45,12 +45,12 @@ class Regularizer(Description):
     def refuse(self, argument: str, shape: Shape) -> None:
         """ValueError where an array of this shape does not suit."""
 
-    def penalties(self, begin: int, shape: Shape) -> list[Penalty]:
-        """What single weights of an array of this shape cost, which lies at `begin`."""
+    def penalties(self, begin: int, size: int) -> list[Penalty]:
+        """What so many weights from `begin` on cost each."""
         return []
 
     def matrices(self, begin: int, shape: Shape) -> list[Matrix]:
-        """What such an array costs as a whole."""
+        """What an array of this shape at `begin` costs as a whole."""
         return []
 
 
@@ -64,8 +64,8 @@ class _Sum(Regularizer):
         values = np.asarray(weights, np.float64)
         return float(self.l1 * np.abs(values).sum() + self.l2 * np.square(values).sum())
 
-    def penalties(self, begin: int, shape: Shape) -> list[Penalty]:
-        return [Penalty(begin, begin + int(np.prod(shape)), self.l1, self.l2)]
+    def penalties(self, begin: int, size: int) -> list[Penalty]:
+        return [Penalty(begin, begin + size, self.l1, self.l2)]
 
 
 class L1L2(_Sum):

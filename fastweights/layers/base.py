@@ -247,6 +247,15 @@ class Layer(Sealed, metaclass=_Making):
         """The constructor's arguments, as JSON can hold them."""
         raise NotImplementedError
 
+    def _arguments(self) -> dict[str, Any]:
+        """`config`, and what is not as it is by default of what every layer takes."""
+        arguments = self.config()
+        if not self.trainable:
+            arguments["trainable"] = False
+        if self.activity_regularizer is not None:
+            arguments["activity_regularizer"] = self.activity_regularizer.config()
+        return arguments
+
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_"):
             weights = self.weights
@@ -276,5 +285,5 @@ class Layer(Sealed, metaclass=_Making):
         return {**vars(self), "_built": None, "_made": ()}
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{key}={value!r}" for key, value in self.config().items())
+        arguments = ", ".join(f"{key}={value!r}" for key, value in self._arguments().items())
         return f"{type(self).__name__}({arguments})"
