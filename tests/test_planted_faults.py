@@ -457,15 +457,12 @@ FAULTS = {
     Fault(
         "cost left out of the loss",
         PLAN,
-        "total += sum_of(«self.ops[i].costs» + begin",
-        "self.ops[0].costs",
+        "total += «sum_of(self.ops[i].costs + begin, end - begin)»",
+        "0.0",
     ): {"layer": "activity of a layer"},
-    Fault(
-        "one member's matrix alone",
-        WEIGHTS,
-        "self.parameters.at, «part_of_team(matrix.vectors, member, team)»",
-        "1",
-    ): {"layer": "members with costs"},
+    Fault("another matrix", ORTHOGONAL, "<const real*>parameters + «m.begin»", "0"): {
+        "layer": "members with costs"
+    },
     # Losses
     Fault("missing 2 of the square", LOSSES, "slope[0] = «d + d»", "d"): {},
     Fault("missing 1/columns", LOSSES, "«(scale / columns)»", "scale"): {},
@@ -537,13 +534,10 @@ UNKEPT_FAULTS = {
     Fault(
         "rate forgotten", CONSTRAINTS, "kept + «(1.0 - options[2])» * norms", "0.0"
     ): constraints.MinMaxNorm(0.1, 0.2, 0.5),
-    Fault("norm that is too large", CONSTRAINTS, "options[0]), «options[1]»)", "norms[k]"): "max_norm",
+    Fault("norm that is too large", CONSTRAINTS, "options[0]), «options[1]»)", "norms[k]"): constraints.MaxNorm(0.1),
     Fault("sign turned", CONSTRAINTS, "vselect(«vlt(weight, vzero())»", "vlt(vzero(), weight)"): "non_neg",
     Fault(
-        "bounds kept before the step",
-        PLAN,
-        "self.renew(member, team, rows, left, numbers, prepare and «self.n_bounds == 0»)",
-        "True",
+        "prepared before the step's bounds", PLAN, "if «prepare»:\n            meet(team)", "False"
     ): constraints.UnitNorm(0),
 }  # fmt: skip
 
