@@ -1,4 +1,4 @@
-"""What keeps weights in check: a step of a dense layer with each constraint and regularizer, and without any."""
+"""A step of a dense layer with each constraint and regularizer, and without any."""
 
 import numpy as np
 import pytest

@@ -160,8 +160,7 @@ cdef class Runner(Layout):
         """The sum of these rows' losses, each the mean over its lines."""
         return sum_of(self.values + begin * self.loss_lines, (end - begin) * self.loss_lines) * self.line_share
 
-    @cython.final
-    cdef double cost_of(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef inline double cost_of(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         """What ops say that these rows cost beside the loss, added up."""
         cdef double total = 0.0
         cdef Py_ssize_t i
@@ -171,8 +170,7 @@ cdef class Runner(Layout):
                     total += sum_of(self.ops[i].costs + begin, end - begin)
         return total
 
-    @cython.final
-    cdef void share_costs(self, Op* ops, Py_ssize_t rows) noexcept nogil:
+    cdef inline void share_costs(self, Op* ops, Py_ssize_t rows) noexcept nogil:
         """Says how much a row of so many counts."""
         cdef Py_ssize_t i
         if self.costs_something:
@@ -259,7 +257,8 @@ cdef class Runner(Layout):
         cdef Op* ops = self.ops + member * self.n_ops
         cdef Py_ssize_t slices = self.slices_of(rows)
         self.share_costs(ops, rows)
-        self.weigh_matrices(member, team)
+        if self.n_matrices > 0:
+            self.weigh_matrices(member, team)
         if slices > 1:
             left[0] = 0
             return self.run_slices(ops, member, team, first, rows, slices)
@@ -439,7 +438,8 @@ cdef class Runner(Layout):
                 elif slices > 1:
                     self.table.sum_parts(self.gradients.at, self.slice_gradients, self.n_parameters,
                                          places.begin, places.end, slices)
-                self.penalise(places)
+                if self.n_penalties + self.n_matrices > 0:
+                    self.penalise(places)
                 if numbers != NULL:
                     self.update.apply(self.parameters.at, self.gradients.at, self.state.at,
                                       self.n_parameters, places.begin, places.end, numbers)
@@ -629,7 +629,8 @@ cdef class Runner(Layout):
             self.give_x(member, i, self.feeds[i].rows)
         self.passes[member] = Pass(self.job.seed, self.job.stream, 0)
         self.share_costs(ops, rows)
-        self.weigh_matrices(member, team)
+        if self.n_matrices > 0:
+            self.weigh_matrices(member, team)
         memcpy(<char*>final.dy + begin * dy_bytes, self.job.dy + begin * dy_bytes, (end - begin) * dy_bytes)
         if self.knows_all_rows:
             if begin < end and final.to_dz != NULL:

@@ -109,8 +109,6 @@ cdef class Weights:
         cdef char* workspace = self.matrix_workspaces + member * self.matrix_workspace_bytes
         cdef Matrix* matrix
         cdef Py_ssize_t i
-        if self.n_matrices == 0:
-            return
         for i in range(self.n_matrices):
             matrix = &self.matrices[i]
             self.table.matrix_units(matrix, self.parameters.at, part_of_team(matrix.vectors, member, team),
