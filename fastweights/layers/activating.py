@@ -225,8 +225,17 @@ class PReLU(Layer):
     def variables(self, input_shape: Shape) -> list[Variable]:
         shape = self._alpha_shape(input_shape)
         fan = math.prod(shape)
-        kept = self.alpha_regularizer, self.alpha_constraint
-        return [Variable("alpha", shape, self.alpha_initializer, fan, fan, *kept)]
+        return [
+            Variable(
+                "alpha",
+                shape,
+                self.alpha_initializer,
+                fan,
+                fan,
+                self.alpha_regularizer,
+                constraint=self.alpha_constraint,
+            )
+        ]
 
     def ops(self, x: Value) -> Value:
         # With the shared axes first, what they are shared by are lines.

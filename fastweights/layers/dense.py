@@ -87,8 +87,8 @@ class Dense(Layer):
             self.kernel_initializer,
             *fans,
             self.kernel_regularizer,
-            self.kernel_constraint,
-            len(lead),
+            constraint=self.kernel_constraint,
+            apart=len(lead),
         )
         bias = Variable(
             "bias",
@@ -96,8 +96,8 @@ class Dense(Layer):
             self.bias_initializer,
             *fans,
             self.bias_regularizer,
-            self.bias_constraint,
-            len(lead),
+            constraint=self.bias_constraint,
+            apart=len(lead),
         )
         return [kernel, bias] if self.use_bias else [kernel]
 

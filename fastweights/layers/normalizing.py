@@ -65,7 +65,7 @@ class _ByColumns(Layer):
                 columns,
                 columns,
                 getattr(self, f"{name}_regularizer"),
-                getattr(self, f"{name}_constraint"),
+                constraint=getattr(self, f"{name}_constraint"),
             )
             for name in self._names
         ]

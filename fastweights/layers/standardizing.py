@@ -93,7 +93,7 @@ class BatchNormalization(Layer):
             self.gamma_initializer,
             *fans,
             self.gamma_regularizer,
-            self.gamma_constraint,
+            constraint=self.gamma_constraint,
         )
         beta = Variable(
             "beta",
@@ -101,7 +101,7 @@ class BatchNormalization(Layer):
             self.beta_initializer,
             *fans,
             self.beta_regularizer,
-            self.beta_constraint,
+            constraint=self.beta_constraint,
         )
         return [*([gamma] if self.scale else []), *([beta] if self.center else [])]
 
