@@ -30,6 +30,7 @@ __all__ = [
     "callbacks",
     "check_gradients",
     "config",
+    "constraints",
     "get_num_threads",
     "initializers",
     "kernels",
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from fastweights import (
         activations,
         callbacks,
+        constraints,
         initializers,
         kernels,
         layers,

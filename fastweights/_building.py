@@ -17,10 +17,12 @@ from fastweights import _check
 from fastweights._core import philox
 from fastweights._core import plan as _plan
 from fastweights._tensors import MAX_DIMENSIONS, Tensor
+from fastweights.constraints import Constraint
 from fastweights.initializers import Initializer
 from fastweights.layers import Layer
 from fastweights.layers.base import Variable
 from fastweights.layers.ops import Op, OpSpec, Shape, Value, given, op
+from fastweights.regularizers import Matrix, Penalty
 
 #: Numbers of a row at most: what any number of them takes can still be counted.
 MAX_ROW = 2**40
@@ -198,6 +200,31 @@ def _refuse_huge(value: Value) -> None:
         raise ValueError(_check.refusal("layers", got, f"rows of at most {MAX_ROW:,} numbers"))
 
 
+class Bound(NamedTuple):
+    """What a step leaves of weights at `begin`: groups of `along` of them, `inner` apart."""
+
+    begin: int
+    groups: int
+    along: int
+    inner: int
+    kernel: str
+    numbers: tuple[float, ...]
+
+
+class Kept(NamedTuple):
+    """What keeps weights in check, by where they lie in the flat vector."""
+
+    penalties: list[Penalty]
+    matrices: list[Matrix]
+    bounds: list[Bound]
+
+
+def _bound(begin: int, count: int, shape: Shape, constraint: Constraint) -> Bound:
+    """That of so many arrays of this shape, one after the other."""
+    groups, along, inner = constraint.groups("constraint", shape)
+    return Bound(begin, count * groups, along, inner, constraint.kernel, constraint.numbers)
+
+
 class Built:
     """What layers are for rows of some shape: shapes, variables, ops; once allocated, numbers.
 
@@ -248,14 +275,21 @@ class Built:
         self.output_ops: list[int] = []
         self.ops = self._linked(values)
 
-    def penalties(self) -> list[tuple[int, int, float, float]]:
-        """Where the flat vector has parameters of trained layers that cost something, and what."""
-        found = []
+    def kept_in_check(self) -> Kept:
+        """What parameters of trained layers cost, and what steps leave of them."""
+        kept = Kept([], [], [])
         for number, (layer, variable) in enumerate(self.variables):
-            regularizer, begin = variable.regularizer, self._offsets[number]
-            if regularizer is not None and layer.trainable:
-                found.append((begin, begin + variable.size, regularizer.l1, regularizer.l2))
-        return found
+            if not layer.trainable:
+                continue
+            begin, shape = self._offsets[number], variable.own_shape
+            count = math.prod(variable.shape[: variable.apart])
+            if (regularizer := variable.regularizer) is not None:
+                kept.penalties.extend(regularizer.penalties(begin, variable.size))
+                for at in range(begin, begin + variable.size, variable.size // count):
+                    kept.matrices.extend(regularizer.matrices(at, shape))
+            if variable.constraint is not None:
+                kept.bounds.append(_bound(begin, count, shape, variable.constraint))
+        return kept
 
     @property
     def trained(self) -> tuple[bool, ...]:
@@ -268,6 +302,8 @@ class Built:
             got = f"{layer._input_row} for {layer.name!r}"
             raise ValueError(_check.refusal("input_shape", got, f"{reads[0]}, which it reads"))
         variables, states = (layer._declared(of, reads) for of in ("variables", "states"))
+        for variable in variables:
+            variable.refuse_unkept()
         if id(layer) not in self._places:
             self._places[id(layer)] = (
                 _laid_out(self.variables, self._offsets, layer, variables),

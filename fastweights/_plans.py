@@ -71,7 +71,7 @@ def plan_for(
     """
     compiled, built = compiled or model._compiled, built or model._built_or_refused()
     plan = compiled.plans.get(purpose)
-    trained = built.trained if purpose != "infer" else ()
+    trained = built.trained
     if compiled.trained.get(purpose) != trained:
         plan = None
     parts = matmul_parts[model.matmul_precision]
@@ -134,9 +134,9 @@ def _new_plan(
         only_measured=only_measured,
         trained=ends.trained,
         states=built.state,
-        penalties=built.penalties(),
         heads=ends.heads,
         late_ops=ends.late,
+        **built.kept_in_check()._asdict(),
     )
 
 

@@ -92,7 +92,7 @@ def description_of(layer: Layer) -> dict[str, Any]:
     """Class and config, which `made_of` turns back."""
     kind = type(layer)
     name = name_of(kind) or f"{kind.__module__}>{kind.__name__}"
-    return {"class": name, **layer.config(), **({} if layer.trainable else {"trainable": False})}
+    return {"class": name, **layer._arguments()}
 
 
 def custom_layers(got: Any) -> Mapping[str, type[Layer]]:
@@ -155,10 +155,9 @@ def _library_makes_again(layer: Layer) -> bool:
         "_home": None,
         "_input_row": None,
         "_made": (),
-        "_trainable": True,
     }
     try:
-        again = type(layer)(**layer.config())
+        again = type(layer)(**layer._arguments())
     except (TypeError, ValueError):  # as about an initializer of somebody's own
         return False
     return vars(again) == {**vars(layer), **free}

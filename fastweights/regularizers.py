@@ -1,32 +1,74 @@
-"""What large weights cost; Keras's names."""
+"""What weights, and what layers make, cost; Keras's names and definitions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastweights import _check
 from fastweights._description import Description
 
+Shape = tuple[int, ...]
+
+
+class Penalty(NamedTuple):
+    """Parameters from begin to end cost ``l1 |w| + l2 w^2`` each."""
+
+    begin: int
+    end: int
+    l1: float
+    l2: float
+
+
+class Matrix(NamedTuple):
+    """A matrix at `begin`, whose rows or columns cost factor |cos| for each pair of them."""
+
+    begin: int
+    vectors: int
+    length: int
+    are_columns: bool
+    factor: float
+
 
 class Regularizer(Description):
-    """Base of all regularizers: ``l1 |w| + l2 w^2``, added up over a layer's weights.
+    """Base of all regularizers: what an array of weights costs.
 
     The loss that is trained and reported contains it. A layer that is not trainable costs nothing.
     """
+
+    def __call__(self, weights: Any) -> float:
+        """What these weights cost."""
+        raise NotImplementedError
+
+    def refuse(self, argument: str, shape: Shape) -> None:
+        """ValueError where an array of this shape does not suit."""
+
+    def penalties(self, begin: int, size: int) -> list[Penalty]:
+        """What so many weights from `begin` on cost each."""
+        return []
+
+    def matrices(self, begin: int, shape: Shape) -> list[Matrix]:
+        """What an array of this shape at `begin` costs as a whole."""
+        return []
+
+
+class _Sum(Regularizer):
+    """Base of those that add up what each number costs: ``l1 |w| + l2 w^2``."""
 
     l1: float
     l2: float
 
     def __call__(self, weights: Any) -> float:
-        """What these weights cost."""
         values = np.asarray(weights, np.float64)
         return float(self.l1 * np.abs(values).sum() + self.l2 * np.square(values).sum())
 
+    def penalties(self, begin: int, size: int) -> list[Penalty]:
+        return [Penalty(begin, begin + size, self.l1, self.l2)]
 
-class L1L2(Regularizer):
+
+class L1L2(_Sum):
     """``l1 |w| + l2 w^2``.
 
     Parameters
@@ -41,7 +83,7 @@ class L1L2(Regularizer):
         self._set(l1=_check.number("l1", l1, minimum=0.0), l2=_check.number("l2", l2, minimum=0.0))
 
 
-class L1(Regularizer):
+class L1(_Sum):
     """``l1 |w|``, which draws weights to 0.
 
     Parameters
@@ -57,7 +99,7 @@ class L1(Regularizer):
         self._set(l1=_check.number("l1", l1, minimum=0.0))
 
 
-class L2(Regularizer):
+class L2(_Sum):
     """``l2 w^2``, which keeps weights small.
 
     Parameters
@@ -73,8 +115,57 @@ class L2(Regularizer):
         self._set(l2=_check.number("l2", l2, minimum=0.0))
 
 
+#: The least norm that rows and columns of a matrix are divided by.
+LEAST_NORM = 1e-7
+
+
+class OrthogonalRegularizer(Regularizer):
+    """The mean of ``factor |cos|`` over all pairs of rows, or of columns, of a matrix.
+
+    Parameters
+    ----------
+    factor : float
+        At least 0.
+    mode : {"rows", "columns"}
+        Which are to be orthogonal; there are at least two of them.
+    """
+
+    name = "orthogonal_regularizer"
+    factor: float
+    mode: str
+
+    def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
+        self._set(
+            factor=_check.number("factor", factor, minimum=0.0),
+            mode=_check.choice("mode", mode, {"rows": "rows", "columns": "columns"}),
+        )
+
+    def __call__(self, weights: Any) -> float:
+        values = np.asarray(weights, np.float64)
+        self.refuse("weights", values.shape)
+        vectors = values if self.mode == "rows" else values.T
+        norms = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
+        units = vectors / np.maximum(norms, LEAST_NORM)
+        products = np.abs(units @ units.T)
+        pairs = len(units) * (len(units) - 1) / 2.0
+        return float(self.factor * 0.5 * (products.sum() - np.trace(products)) / pairs)
+
+    def refuse(self, argument: str, shape: Shape) -> None:
+        if len(shape) != 2 or shape[self.mode == "columns"] < 2:
+            got = f"orthogonal {self.mode} of weights {shape}"
+            raise ValueError(_check.refusal(argument, got, "a matrix with two of them at least"))
+
+    def matrices(self, begin: int, shape: Shape) -> list[Matrix]:
+        are_columns = self.mode == "columns"
+        vectors, length = reversed(shape) if are_columns else shape
+        pairs = vectors * (vectors - 1) / 2.0
+        return [Matrix(begin, vectors, length, are_columns, self.factor / pairs)]
+
+
 #: Every regularizer by its name.
-REGULARIZERS: dict[str, type[Regularizer]] = {kind.name: kind for kind in (L1, L2, L1L2)}
+REGULARIZERS: dict[str, type[Regularizer]] = {
+    kind.name: kind for kind in (L1, L2, L1L2, OrthogonalRegularizer)
+}
 
 
 def get(
@@ -86,8 +177,18 @@ def get(
     if isinstance(identifier, Mapping):
         settings = dict(identifier)
         name = settings.pop("name", None)
-        return _check.choice(argument, name, REGULARIZERS)(**settings)
+        return _check.choice(argument, name, REGULARIZERS).from_settings(argument, settings)
     return _check.choice(argument, identifier, REGULARIZERS)()
+
+
+def of_numbers(
+    identifier: str | Regularizer | Mapping[str, Any] | None, argument: str
+) -> _Sum | None:
+    """The same, of those that look at each number by itself."""
+    regularizer = get(identifier, argument)
+    if regularizer is not None and not isinstance(regularizer, _Sum):
+        raise TypeError(_check.refusal(argument, repr(regularizer), "l1, l2 or l1_l2"))
+    return regularizer
 
 
 def config_of(regularizer: Regularizer | None) -> dict[str, Any] | None:

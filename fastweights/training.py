@@ -81,7 +81,7 @@ def evaluate(model: Model, compiled: Compiled, x: Rows, y: Rows, prefix: str = "
     while first < last:
         first = plan.infer(x, y, None, first, last, STRETCH_SECONDS, tally)
     logs = _logs(model, compiled, tally, prefix)
-    logs[prefix + "loss"] += plan.penalty_of(model._built_or_refused().penalties())
+    logs[prefix + "loss"] += plan.parameters_cost()
     return logs
 
 

@@ -8,7 +8,7 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.string cimport memcpy
 
 from ops cimport (
-    Activation, KernelTable, Loss, METRIC_STATE, Metric, Op, OpKind, Read, Update,
+    Activation, Constraint, KernelTable, Loss, METRIC_STATE, Matrix, Metric, Op, OpKind, Read, Update,
     activation_backward, activation_forward, loss_function, op_gradient, op_measure, op_rows,
 )
 
@@ -92,7 +92,9 @@ include "kernels/losses.pxi"
 include "kernels/crossentropy.pxi"
 include "kernels/metrics.pxi"
 include "kernels/updates.pxi"
+include "kernels/constraints.pxi"
 include "kernels/penalties.pxi"
+include "kernels/orthogonal.pxi"
 include "kernels/peak.pxi"
 
 cdef inline OpKind rows_op(const char* name, op_measure measure, op_rows forward, op_rows backward) noexcept:
@@ -106,7 +108,7 @@ cdef inline OpKind gradient_op(const char* name, op_measure measure, op_rows for
     return OpKind(name, measure, NULL, forward, NULL, backward, gradient, NULL, NULL, NULL)
 
 
-cdef OpKind[31] OPS = [
+cdef OpKind[32] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient, NULL, NULL, NULL),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -135,6 +137,7 @@ cdef OpKind[31] OPS = [
     rows_op("unit_normalize", unit_normalize_op_measure, unit_normalize_op_forward, unit_normalize_op_backward),
     rows_op("bent_relu", rescale_op_measure, bent_relu_op_forward, bent_relu_op_backward),
     rows_op("rescale", rescale_op_measure, rescale_op_forward, rescale_op_backward),
+    rows_op("activity", activity_op_measure, activity_op_forward, activity_op_backward),
     rows_op("swap", swap_op_measure, swap_op_forward, swap_op_backward),
     rows_op("repeat", repeat_op_measure, repeat_op_forward, repeat_op_backward),
     rows_op("dropout", dropout_op_measure, dropout_op_forward, dropout_op_backward),
@@ -165,4 +168,9 @@ TABLE.add_part = add_part
 TABLE.penalise = penalise
 TABLE.penalty = penalty
 TABLE.finish_dx = finish_dx
+TABLE.matrix_workspace_reals = matrix_workspace_reals
+TABLE.matrix_units = matrix_units
+TABLE.matrix_penalty = matrix_penalty
+TABLE.penalise_matrix = penalise_matrix
+TABLE.constraints = &CONSTRAINTS[0]
 table = PyCapsule_New(&TABLE, "fastweights.kernels", NULL)

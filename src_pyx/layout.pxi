@@ -1,24 +1,10 @@
 # Building a plan: ops that know their sizes and whom they read, over one arena.
 
-# Pieces [begin, end) of an op's parameters.
-cdef struct Pieces:
-    Py_ssize_t begin
-    Py_ssize_t end
-
-
 # Where gradients go that come chunk by chunk, or from several ops.
 cdef struct Total:
     char* gradients
     char* excess                 # what rounding took from them ...
     char* chunk                  # ... and room for those of one chunk
-
-
-# Parameters [begin, end) of which large ones cost something.
-cdef struct Penalty:
-    Py_ssize_t begin
-    Py_ssize_t end
-    double l1
-    double l2
 
 
 # What a network is given: an array of rows.
@@ -35,7 +21,7 @@ cdef struct Place:
     Py_ssize_t last_reader
 
 
-cdef class Layout:
+cdef class Layout(Weights):
     """The ops of one network, in an order in which they can run, and all the memory that they work in.
 
     Parameters
@@ -43,8 +29,7 @@ cdef class Layout:
     As `Plan`'s.
     """
 
-    cdef const KernelTable* table
-    cdef Address parameters, gradients, states
+    cdef Address states
     cdef bint trains
     cdef char* memory
     cdef readonly Py_ssize_t arena_bytes
@@ -77,8 +62,7 @@ cdef class Layout:
     cdef char* values_at                # those parts ...
     cdef Py_ssize_t values_bytes        # ... of so many bytes each
     cdef readonly tuple trained         # likewise, as it came
-    cdef Py_ssize_t n_penalties
-    cdef Penalty* penalties
+    cdef bint costs_something           # whether some op's rows do, beside the loss
     cdef bint knows_all_rows            # whether some op must, in training
     cdef tuple callbacks                # of the ops that are not compiled
     cdef Py_ssize_t workspace_bytes     # of each member
@@ -141,7 +125,6 @@ cdef class Layout:
         free(self.reads)
         free(self.feed_reads)
         free(self.passes)
-        free(self.penalties)
         free(self.offsets)
         free(self.earlier_user)
         free(self.is_last_user)
@@ -351,12 +334,6 @@ cdef class Layout:
             raise ValueError(f"specs: got {spec}, expected to read, in inference, what no other op does")
         self.ops[read.maker - self.ops].within = &self.ops[i]
 
-    cdef int expect_parameters(self, Py_ssize_t begin, Py_ssize_t end) except -1:
-        cdef Py_ssize_t size = self.parameters.view.len // self.table.real_bytes
-        if not 0 <= begin <= end <= size:
-            raise ValueError(f"penalties: got {begin} to {end}, expected some of {size} parameters")
-        return 0
-
     cdef set_heads(self, heads):
         """(op, loss_op, lines) of each; in training nobody else reads an op that a loss looks at."""
         cdef Py_ssize_t op, loss_op, lines, i
@@ -378,24 +355,6 @@ cdef class Layout:
                         read.maker == &self.ops[<Py_ssize_t>head[1]] and read.next != NULL):
                     raise ValueError(f"heads: got {head}, expected ops that no other reads")
 
-    cdef set_penalties(self, penalties):
-        """(begin, end, l1, l2) of each."""
-        self.penalties = <Penalty*>room_for(len(penalties), sizeof(Penalty))
-        for i, (begin, end, l1, l2) in enumerate(penalties):
-            self.expect_parameters(begin, end)
-            self.penalties[i] = Penalty(begin, end, l1, l2)
-        self.n_penalties = len(penalties)
-
-    @cython.final
-    cdef double penalty(self) noexcept nogil:
-        """What the parameters cost as they are."""
-        cdef double total = 0.0
-        cdef Py_ssize_t i
-        for i in range(self.n_penalties):
-            total += self.table.penalty(self.parameters.at, self.penalties[i].begin, self.penalties[i].end,
-                                        self.penalties[i].l1, self.penalties[i].l2)
-        return total
-
     cdef void measure(self) noexcept nogil:
         """What each op wants, once more where the members' rows must begin further apart for that."""
         cdef Py_ssize_t i, shares = self.members if not self.trains or self.slices > 1 else 1
@@ -412,6 +371,7 @@ cdef class Layout:
                 op.measure(op)
                 self.work_per_row += op.work_per_row
                 self.row_step = max(self.row_step, op.row_step)
+                self.costs_something = self.costs_something or op.costs_something
                 self.workspace_bytes = max(self.workspace_bytes, op.workspace_reals * self.table.real_bytes)
             if self.row_step == ROW_STEP or self.room % self.row_step == 0:
                 return
@@ -455,6 +415,7 @@ cdef class Layout:
             self.values_bytes = self.arrange(self.room)
             self.values_at = take(&at, self.members * self.values_bytes)
             self.place_values(0)
+        at = self.place_matrices(at, self.members, self.trains)
         for i in range(self.n_ops):
             op = &self.ops[i]
             if self.trains:
@@ -471,6 +432,8 @@ cdef class Layout:
                 op.scratch = take(&at, op.scratch_reals * bytes)
             if self.trains:
                 op.batch = take(&at, op.batch_reals * bytes)
+            if op.costs_something:
+                op.costs = <double*>take(&at, self.capacity * sizeof(double))
             for k in range(op.n_reads):
                 read = &op.reads[k]
                 if read.maker != NULL:

@@ -11,6 +11,7 @@ cdef enum:
     OP_VARIABLES = 8         # that an op may have, ...
     OP_SIZES = 8             # ... sizes of its own ...
     OP_OPTIONS = 8           # ... and other numbers
+    CONSTRAINT_NUMBERS = 3   # that a constraint may have
 
 cdef struct Op
 cdef struct Activation
@@ -106,6 +107,11 @@ cdef struct Op:
     Py_ssize_t variables[OP_VARIABLES]   # how many parameters each is; they follow each other
     Py_ssize_t sizes[OP_SIZES]
     double options[OP_OPTIONS]
+    # Of an op that says it `costs_something`: what each row adds to the loss, which `forward` writes; and how much
+    # a row counts in that of the batch, for `backward`.
+    bint costs_something
+    double* costs
+    double row_share
     Py_ssize_t rows          # that the arena has room for
     void* callee             # the plan's business: what an op calls that is not compiled; NULL
     bint is_trained          # whether its layer is: one that is not acts as in inference
@@ -200,6 +206,39 @@ ctypedef double (*penalty_function)(const void* parameters, Py_ssize_t begin, Py
                                     double l2) noexcept nogil
 
 
+# A matrix whose rows or columns are vectors that cost something unless they are orthogonal.
+cdef struct Matrix:
+    Py_ssize_t begin         # in the flat vector
+    Py_ssize_t vectors
+    Py_ssize_t length
+    bint are_columns
+    double factor            # of each pair
+    void* units              # vectors x length reals
+    void* turned             # as many
+    void* gradients          # as many, in the matrix's own order; NULL: nobody wants them
+    double* norms            # of each vector
+    double* costs            # of each vector
+
+ctypedef Py_ssize_t (*matrix_size)(const Matrix* matrix) noexcept nogil
+# What depends on vectors [begin, end) alone; then what they cost, which depends on all.
+ctypedef void (*matrix_units_function)(const Matrix* matrix, const void* parameters, Py_ssize_t begin,
+                                       Py_ssize_t end) noexcept nogil
+ctypedef void (*matrix_penalty_function)(const Matrix* matrix, void* workspace, Py_ssize_t begin,
+                                         Py_ssize_t end) noexcept nogil
+# Adds to the gradients of parameters [begin, end) what was found.
+ctypedef void (*penalise_matrix_function)(void* gradients, const Matrix* matrix, Py_ssize_t begin,
+                                          Py_ssize_t end) noexcept nogil
+
+
+# Brings groups [begin, end) of a variable within bounds: each is `along` weights, `inner` apart.
+ctypedef void (*constrain_function)(void* variable, Py_ssize_t along, Py_ssize_t inner, Py_ssize_t begin,
+                                    Py_ssize_t end, const double* options) noexcept nogil
+
+cdef struct Constraint:
+    const char* name
+    constrain_function apply
+
+
 cdef struct OpKind:
     const char* name
     op_measure measure
@@ -230,3 +269,8 @@ cdef struct KernelTable:
     penalise_function penalise
     penalty_function penalty
     op_finish finish_dx
+    matrix_size matrix_workspace_reals
+    matrix_units_function matrix_units
+    matrix_penalty_function matrix_penalty
+    penalise_matrix_function penalise_matrix
+    const Constraint* constraints

@@ -32,8 +32,8 @@ from numpy import empty, ndarray
 from fastweights._core.arrays import taken
 
 from ops cimport (
-    Activation, KernelTable, Loss, METRIC_STATE, Metric, OP_OPTIONS, OP_SIZES, OP_VARIABLES, OPTION_NUMBERS, Op, op_columns,
-    OpKind, op_rows, Pass, Read, Update,
+    Activation, CONSTRAINT_NUMBERS, Constraint, KernelTable, Loss, METRIC_STATE, Matrix, Metric, OP_OPTIONS, OP_SIZES,
+    OP_VARIABLES, OPTION_NUMBERS, Op, op_columns, op_rows, OpKind, Pass, Read, Update,
 )
 
 cdef extern from *:
@@ -84,6 +84,7 @@ cdef enum:
 cdef double SIGNAL_SECONDS = 0.04
 
 include "callback.pxi"
+include "weights.pxi"
 include "layout.pxi"
 include "running.pxi"
 
@@ -123,6 +124,10 @@ cdef class Plan(Runner):
         The flat vector of what ops remember.
     penalties : sequence of (begin, end, l1, l2)
         Parameters that cost l1 |w| + l2 w^2 each, which is part of a batch's loss.
+    matrices : sequence of (begin, vectors, length, are_columns, factor)
+        Those whose rows or columns cost factor |cos| for each pair of them.
+    bounds : sequence of (begin, groups, along, inner, constraint, options)
+        What a step leaves of variables: each is groups of `along` parameters, `inner` apart.
     heads : sequence of (int, int, int), optional
         Of each output the op that makes it, the op that its loss looks at, and into how many lines loss and
         metrics cut a row, each with a target of its own; the row's loss is their mean. The last op by default.
@@ -136,8 +141,8 @@ cdef class Plan(Runner):
 
     def __cinit__(self, table, specs, inputs, parameters, gradients, ModelLock lock not None, Py_ssize_t rows,
                   budget, bint input_gradient=False, bint kept=False, int matmul_parts=0,
-                  bint only_measured=False, tuple trained=None, states=None, penalties=(), heads=None,
-                  Py_ssize_t late_ops=0):
+                  bint only_measured=False, tuple trained=None, states=None, penalties=(), matrices=(), bounds=(),
+                  heads=None, Py_ssize_t late_ops=0):
         self.table = table_of(table)
         self.parameters = Address(parameters, True)
         self.gradients = Address(gradients, True)
@@ -148,10 +153,11 @@ cdef class Plan(Runner):
         self.threads, cpus, self.grain = budget
         self.allowed[0] = self.threads
         self.matmul_parts = matmul_parts if self.table.has_tiles else 0
+        self.set_penalties(penalties, matrices)
+        self.set_bounds(bounds)
         self.build(specs, inputs, heads or [(len(specs) - 1, len(specs) - 1, 1)], trained, input_gradient, kept)
         for callback in self.callbacks:
             (<Callback>callback).callee.interrupted = &self.job.interrupted[0]
-        self.set_penalties(penalties)
         self.n_loss_ops = self.n_ops - late_ops
         if not 0 <= late_ops < self.n_ops:
             raise ValueError(f"late_ops: got {late_ops}, expected some of {self.n_ops}")
@@ -392,20 +398,28 @@ cdef class Plan(Runner):
         raise_pending(&job)
         return job.loss
 
-    def penalty_of(self, penalties):
-        """What parameters cost as they are: (begin, end, l1, l2) of each part."""
-        cdef Py_ssize_t begin, end
-        cdef double total = 0.0
-        for begin, end, l1, l2 in penalties:
-            self.expect_parameters(begin, end)
-            total += self.table.penalty(self.parameters.at, begin, end, l1, l2)
+    def parameters_cost(self):
+        """What parameters cost as they are."""
+        cdef Team alone
+        cdef fw_float_mode mode
+        cdef double total
+        alone.members = 1
+        self.lock.enter()
+        with nogil:
+            mode = fw_enter_float_mode()
+            self.weigh_matrices(0, &alone)
+            total = self.penalty()
+            fw_leave_float_mode(mode)
+            self.lock.leave()
         return total
 
     def apply_update(self):
         """One step of the optimizer with the gradients that are there."""
         cdef double* numbers = <double*>self.update_options.at
         cdef fw_float_mode mode
+        cdef Team alone
         cdef Py_ssize_t i
+        alone.members = 1
         self.lock.enter()
         with nogil:
             mode = fw_enter_float_mode()
@@ -415,6 +429,7 @@ cdef class Plan(Runner):
                 if self.is_trained[i] and self.is_last_user[i]:
                     self.update.apply(self.parameters.at, self.gradients.at, self.state.at, self.n_parameters,
                                       self.offsets[i], self.offsets[i] + self.ops[i].parameter_reals, numbers)
+            self.keep_bounds(0, &alone)
             fw_leave_float_mode(mode)
             self.lock.leave()
 

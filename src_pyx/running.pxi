@@ -173,6 +173,23 @@ cdef class Runner(Layout):
             total += self.heads[i].weight * losses_of(&self.heads[i], begin, end)
         return total
 
+    cdef inline double cost_of(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """What ops say that these rows cost beside the loss, added up."""
+        cdef double total = 0.0
+        cdef Py_ssize_t i
+        if self.costs_something:
+            for i in range(self.n_ops):
+                if self.ops[i].costs_something:
+                    total += sum_of(self.ops[i].costs + begin, end - begin)
+        return total
+
+    cdef inline void share_costs(self, Op* ops, Py_ssize_t rows) noexcept nogil:
+        """Says how much a row of so many counts."""
+        cdef Py_ssize_t i
+        if self.costs_something:
+            for i in range(self.n_ops):
+                ops[i].row_share = 1.0 / rows
+
     @cython.final
     cdef void run_backward(self, Op* ops, Py_ssize_t i, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         if ops[i].wants_dx:
@@ -295,6 +312,9 @@ cdef class Runner(Layout):
         """
         cdef Op* ops = self.ops + member * self.n_ops
         cdef Py_ssize_t slices = self.slices_of(rows)
+        self.share_costs(ops, rows)
+        if self.n_matrices > 0:
+            self.weigh_matrices(member, team)
         if slices > 1:
             left[0] = 0
             return self.run_slices(ops, member, team, first, rows, slices)
@@ -331,7 +351,7 @@ cdef class Runner(Layout):
             meet(team)
             if self.is_interrupted():
                 return 0.0
-            total += self.loss_of(0, chunk)
+            total += self.loss_of(0, chunk) + self.cost_of(0, chunk)
             if member == 0 and self.job.sums != NULL:
                 self.measure_metrics(ops, self.job.sums.apart, 0, chunk)
             done += chunk
@@ -377,7 +397,7 @@ cdef class Runner(Layout):
             self.load(member, first + done, begin, end)
             self.run_forward(ops, 0, self.n_loss_ops, begin, end)
             self.measure_loss(ops, begin, end, 1.0 / rows, True)
-            total += self.loss_of(begin, end)
+            total += self.loss_of(begin, end) + self.cost_of(begin, end)
             self.measure_metrics(ops, part_of(&self.meter, part), begin, end)
             for i in range(self.n_loss_ops - 1, -1, -1):
                 self.run_backward(ops, i, begin, end)
@@ -474,7 +494,7 @@ cdef class Runner(Layout):
                 elif slices > 1:
                     self.table.sum_parts(self.gradients.at, self.slice_gradients, self.n_parameters,
                                          places.begin, places.end, slices)
-                if self.n_penalties > 0:
+                if self.n_penalties + self.n_matrices > 0:
                     self.penalise(places)
                 if numbers != NULL:
                     self.update.apply(self.parameters.at, self.gradients.at, self.state.at,
@@ -486,6 +506,23 @@ cdef class Runner(Layout):
                 if prepare:
                     self.prepare_users(ops, i, at_once, group)
                 own.begin = group.end
+
+    @cython.final
+    cdef void step(self, int member, Team* team, Py_ssize_t rows, Py_ssize_t left, const double* numbers,
+                   bint prepare) noexcept nogil:
+        """Gradients and update, and what follows them before the next rows."""
+        cdef Py_ssize_t i
+        self.renew(member, team, rows, left, numbers, prepare and self.n_bounds == 0)
+        if self.n_bounds == 0:
+            return
+        meet(team)
+        self.keep_bounds(member, team)
+        if prepare:
+            meet(team)
+            for i in range(self.n_ops):
+                if self.is_last_user[i] and self.is_trained[i]:
+                    self.prepare_users(self.ops + member * self.n_ops, i, self.rows_at_a_time(rows),
+                                       self.pieces_of(i, member, team))
 
     @cython.final
     cdef void add_gradients(self, Op* ops, Py_ssize_t user, Py_ssize_t rows, Py_ssize_t left,
@@ -505,20 +542,9 @@ cdef class Runner(Layout):
     cdef inline void prepare_users(self, Op* ops, Py_ssize_t user, Py_ssize_t rows, Pieces group) noexcept nogil:
         """What all ops that have these pieces make of them."""
         while user >= 0:
-            if ops[user].prepare != NULL:
+            if ops[user].prepare != NULL and group.begin < group.end:
                 ops[user].prepare(&ops[user], rows, group.begin, group.end)
             user = self.earlier_user[user]
-
-    @cython.final
-    cdef void penalise(self, Pieces places) noexcept nogil:
-        """The gradient of what these parameters cost is added to theirs."""
-        cdef Py_ssize_t i, begin, end
-        for i in range(self.n_penalties):
-            begin = max(places.begin, self.penalties[i].begin)
-            end = min(places.end, self.penalties[i].end)
-            if begin < end:
-                self.table.penalise(self.gradients.at, self.parameters.at, begin, end, self.penalties[i].l1,
-                                    self.penalties[i].l2)
 
     @cython.final
     cdef void prepare(self, int member, Team* team, Py_ssize_t rows) noexcept nogil:
@@ -565,7 +591,7 @@ cdef class Runner(Layout):
                 self.update.advance(numbers)
             if self.knows_all_rows:
                 self.settle(self.ops + member * self.n_ops, member, team)
-            self.renew(member, team, rows, left, numbers, not last)
+            self.step(member, team, rows, left, numbers, not last)
             if member == 0 and job.sums != NULL:
                 job.sums.loss += loss * rows
                 job.sums.rows += rows
@@ -609,7 +635,7 @@ cdef class Runner(Layout):
                 self.measure_metrics(ops, part_of(&self.meter, member), begin, begin + rows)
                 wait_until(&job.merged[0], chunk, team.spins)
                 if job.sums != NULL:
-                    job.sums.loss += self.loss_of(begin, begin + rows)
+                    job.sums.loss += self.loss_of(begin, begin + rows) + self.cost_of(begin, begin + rows)
                     job.sums.rows += rows
                     merge_part(&self.meter, job.sums.apart, member)
                 fw_add(&job.merged[0], 1)
@@ -667,6 +693,9 @@ cdef class Runner(Layout):
         for i in range(self.n_feeds):
             self.give_x(member, i, self.feeds[i].rows)
         self.passes[member] = Pass(self.job.seed, self.job.stream, 0)
+        self.share_costs(ops, rows)
+        if self.n_matrices > 0:
+            self.weigh_matrices(member, team)
         if self.knows_all_rows:
             self.take_dy(ops, begin, end)
             self.run_stages_back(ops, member, team, self.n_ops, rows, begin, end)

@@ -10,7 +10,7 @@ import numpy as np
 import reference_layers as oracle
 
 import fastweights as fw
-from fastweights import layers
+from fastweights import layers, regularizers
 
 
 class Merged(layers.Layer):
@@ -176,7 +176,7 @@ def turned(dims, shape):
 
 
 def shared(axes, shape):
-    return Case(lambda: layers.PReLU("ones", axes), shape, oracle.prelu, False)
+    return Case(lambda: layers.PReLU("ones", shared_axes=axes), shape, oracle.prelu, False)
 
 
 def relu(shape=(7, 3), **settings):
@@ -259,6 +259,61 @@ CASES |= {
         lambda x, kernel: np.einsum("rlmi,mio->rlmo", x, kernel),
     ),
     "members' scales": Case(layers.MemberScale, (2, 3, 5), lambda x, scale: x * scale),
+}
+
+ROWS = regularizers.OrthogonalRegularizer(0.7)
+COLUMNS = regularizers.OrthogonalRegularizer(0.7, "columns")
+
+
+def tanh_dense(x, kernel, bias):
+    return np.tanh(x @ kernel + bias)
+
+
+CASES |= {
+    "activity": Case(lambda: layers.ActivityRegularization(0.03, 0.2), (3, 7), lambda x: x, False),
+    "activity of squares": Case(lambda: layers.ActivityRegularization(l2=0.2), (17,), lambda x: x),
+    "activity of a layer": Case(
+        lambda: layers.Dense(9, "tanh", activity_regularizer="l2"), (2, 5), tanh_dense
+    ),
+    "activity of a softmax": Case(
+        lambda: layers.Softmax(activity_regularizer={"name": "l2", "l2": 3.0}), (5,), oracle.softmax
+    ),
+    "members with costs": Case(
+        lambda: layers.MemberDense(
+            9, "tanh", kernel_regularizer=COLUMNS, bias_regularizer="l2", activity_regularizer="l2"
+        ),
+        (3, 5),
+        lambda x, kernel, bias: np.tanh(np.einsum("rmi,mio->rmo", x, kernel) + bias),
+    ),
+    "gamma and beta with costs": Case(
+        lambda: layers.LayerNormalization(beta_regularizer="l2", gamma_regularizer="l2"),
+        (9,),
+        oracle.layer_normalization,
+    ),
+    "groups with costs": Case(
+        lambda: layers.GroupNormalization(3, beta_regularizer="l2", gamma_regularizer="l2"),
+        (2, 6),
+        lambda x, gamma, beta: oracle.group_normalization(x, 3, gamma, beta),
+    ),
+    "batch with costs": Case(
+        lambda: layers.BatchNormalization(beta_regularizer="l2", gamma_regularizer="l2"),
+        (3, 17),
+        lambda x, gamma, beta, mean, variance: (x - mean) / np.sqrt(variance + 1e-3) * gamma + beta,
+    ),
+    "prelu with costs": Case(
+        lambda: layers.PReLU("ones", alpha_regularizer="l2"), (17,), oracle.prelu, False
+    ),
+}
+CASES |= {
+    f"orthogonal {regularizer.mode} {inputs}x{units}": Case(
+        lambda units=units, regularizer=regularizer: layers.Dense(
+            units, "tanh", kernel_regularizer=regularizer
+        ),
+        (inputs,),
+        tanh_dense,
+    )
+    for regularizer in (ROWS, COLUMNS)
+    for inputs, units in ((2, 2), (3, 9), (9, 3), (17, 5), (40, 18), (18, 40))
 }
 
 # Those that draw random numbers in training: in inference they give what they are given.

@@ -1,4 +1,4 @@
-"""What activations, initialisers, losses and metrics have in common."""
+"""What activations, initialisers, losses, metrics, regularizers and constraints have in common."""
 
 import copy
 import inspect
@@ -6,13 +6,15 @@ import pickle
 
 import pytest
 
-from fastweights import activations, initializers, losses, metrics
+from fastweights import activations, constraints, initializers, losses, metrics, regularizers
 
 KINDS = [
     *activations.ACTIVATIONS.values(),
     *initializers.INITIALIZERS.values(),
     *dict.fromkeys(losses.LOSSES.values()),
     *metrics.KINDS.values(),
+    *regularizers.REGULARIZERS.values(),
+    *constraints.CONSTRAINTS.values(),
 ]
 CHANGED = [
     activations.LeakyReLU(0.5),
@@ -31,6 +33,10 @@ CHANGED = [
     metrics.BinaryCrossentropy("mine", True),
     metrics.CategoricalCrossentropy("mine", True),
     metrics.SparseCategoricalCrossentropy("mine", True),
+    regularizers.L1L2(0.1, 0.2),
+    regularizers.OrthogonalRegularizer(0.1, "columns"),
+    constraints.MaxNorm(3.0, (0, 1)),
+    constraints.MinMaxNorm(0.5, 2.0, 0.1, -1),
 ]
 ALL = [*(kind() for kind in KINDS), *CHANGED]
 every = pytest.mark.parametrize("description", ALL, ids=repr)

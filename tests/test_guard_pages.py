@@ -15,7 +15,7 @@ from layer_cases import CASES, model_between
 from planted import SOURCE, compile_modules, replace
 
 import fastweights as fw
-from fastweights import _building, _plans, layers, optimizers
+from fastweights import _building, _plans, constraints, layers, optimizers, regularizers
 from fastweights._core import philox
 from fastweights._plans import plan_for
 
@@ -122,6 +122,7 @@ def run(model, x, y):
     infer = plan_for(model, "infer", rows)
     infer.infer(x, None, out, 0, rows, 60.0)
     infer.infer(x, y, None, 0, rows, 60.0, infer.tally())
+    infer.parameters_cost()
     _plans._plan.unmap()
 
 
@@ -208,6 +209,34 @@ def test_normalised_dense_layers(library, threads, dtype, monkeypatch):
                 model = fw.Sequential([*stack, layers.Dropout(0.1)], 5, dtype, 0)
                 model.compile("adam", "mse")
                 run(model, *data(rows, 5, n))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_weights_that_are_kept_in_check(library, threads, dtype, monkeypatch):
+    """Kernels and biases that end where the parameters do, of every width up to two vectors."""
+    monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
+    kinds = ("max_norm", constraints.UnitNorm(-1), "non_neg")
+    with fw.threads(threads):
+        for n in range(1, 34):
+            kept = kinds[n % 3]
+            for use_bias in (False, True):
+                settings = {"use_bias": use_bias, "kernel_constraint": kept}
+                if n > 1:
+                    mode = ("rows", "columns")[n % 2]
+                    cost = regularizers.OrthogonalRegularizer(0.1, mode)
+                    settings["kernel_regularizer"] = cost
+                stack = [
+                    layers.Dense(3, activity_regularizer="l1_l2"),
+                    layers.Dense(n, bias_constraint="non_neg", **settings),
+                    layers.ActivityRegularization(0.1, 0.1),
+                    layers.Dense(n, bias_constraint="unit_norm", **settings),
+                ]
+                model = fw.Sequential(stack, 5, dtype, 0)
+                model.compile("adam", "mse")
+                x, y = data(9, 5, n)
+                run(model, x, y)
+                model.apply_gradients()
 
 
 def test_the_guard_guards():

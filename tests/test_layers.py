@@ -54,7 +54,7 @@ def test_a_row_has_the_same_bits_alone_and_in_a_batch(name, dtype):
 @pytest.mark.parametrize("name", CASES)
 def test_a_layer_comes_back_from_its_config(name):
     layer = CASES[name].make()
-    again = type(layer)(**layer.config())
+    again = type(layer)(**layer._arguments())
     assert vars(again) == vars(layer)
     assert repr(again) == repr(layer)
 

@@ -10,7 +10,7 @@ from layer_cases import CASES, model_between
 from planted import Fault, build, planted
 
 import fastweights as fw
-from fastweights import _building, _dispatch, _plans, cli, layers, losses, optimizers
+from fastweights import _building, _dispatch, _plans, cli, constraints, layers, losses, optimizers
 
 NOISE = "kernels/noise.pxi"
 PLAN, DENSE, MATMUL = "running.pxi", "kernels/dense.pxi", "kernels/matmul.pxi"
@@ -27,6 +27,12 @@ ELEMENTWISE, MERGING, SHAPING = (
     "kernels/elementwise.pxi",
     "kernels/merging.pxi",
     "kernels/shaping.pxi",
+)
+WEIGHTS, PENALTIES, ORTHOGONAL, CONSTRAINTS = (
+    "weights.pxi",
+    "kernels/penalties.pxi",
+    "kernels/orthogonal.pxi",
+    "kernels/constraints.pxi",
 )
 BATCH, MEMBERS = "kernels/batch_norm.pxi", "kernels/members.pxi"
 COLUMNS, NORMALIZING, READERS = (
@@ -406,6 +412,49 @@ FAULTS = {
     Fault(
         "bias of the first member alone", MEMBERS, "op.outputs, lines, «op.outputs»)", "outputs"
     ): {"layer": "members"},
+    # What weights cost, and what layers make
+    Fault(
+        "a vector's own direction kept", ORTHOGONAL, "along += «<double>unit[k] * sums[k]»", "0.0"
+    ): {"layer": "orthogonal rows 9x3"},
+    Fault(
+        "one vector's sum for a block", ORTHOGONAL, "matrix_gradient(m, sums + «i * m.length»", "0"
+    ): {"layer": "orthogonal columns 3x9"},
+    Fault(
+        "norm forgotten", ORTHOGONAL, "share = m.factor / «fmax(m.norms[i], NORM_EPSILON)»", "1.0"
+    ): {"layer": "orthogonal rows 17x5"},
+    Fault(
+        "norms of the first columns for all",
+        ORTHOGONAL,
+        "find_norms(m.norms + i, w + «i * step»",
+        "0",
+    ): {"layer": "orthogonal columns 18x40"},
+    Fault(
+        "a matrix that costs nothing",
+        WEIGHTS,
+        "if «begin < end»:\n                self.table.penalise_matrix",
+        "False",
+    ): {"layer": "orthogonal rows 3x9"},
+    Fault("missing 2 of a weight's square", PENALTIES, "two = vset1(<real>(«2.0 * l2»))", "l2"): {
+        "layer": "prelu with costs"
+    },
+    Fault(
+        "sum over rows, not their mean",
+        PENALTIES,
+        "op.row_share * op.options[0], «op.row_share» * op.options[1]",
+        "1.0",
+    ): {"layer": "activity of squares"},
+    Fault("a row's share of no batch", PLAN, "ops[i].row_share = «1.0 / rows»", "0.0"): {
+        "layer": "activity"
+    },
+    Fault(
+        "cost left out of the loss",
+        PLAN,
+        "total += «sum_of(self.ops[i].costs + begin, end - begin)»",
+        "0.0",
+    ): {"layer": "activity of a layer"},
+    Fault("another matrix", ORTHOGONAL, "<const real*>parameters + «m.begin»", "0"): {
+        "layer": "members with costs"
+    },
     # Losses
     Fault("missing 2 of the square", LOSSES, "slope[0] = «d + d»", "d"): {},
     Fault("missing 1/columns", LOSSES, "«(scale / columns)»", "scale"): {},
@@ -489,13 +538,34 @@ INFERENCE_FAULTS = [
     Fault("first row scaled", DENSE, "scale_lines(y, k.scale, k.shift, «rows»", "1"),
     Fault("places given up too early", "layout.pxi", "last_reader >= «i»", "i + 1"),
 ]
+#: Faults of steps, and the constraint that must notice.
+UNKEPT_FAULTS = {
+    Fault(
+        "weights of another group", CONSTRAINTS, "parameters + «group // inner * along * inner» +", "0"
+    ): constraints.UnitNorm(1),
+    Fault(
+        "one column's norm for all", CONSTRAINTS, "value = scale * «w[k]»\n            sums", "w[0]"
+    ): constraints.MaxNorm(0.1),
+    Fault(
+        "tail of a norm dropped", CONSTRAINTS, "for k in range(«<int>(n - i)»)", "0"
+    ): constraints.UnitNorm(1),
+    Fault(
+        "rate forgotten", CONSTRAINTS, "kept + «(1.0 - options[2])» * norms", "0.0"
+    ): constraints.MinMaxNorm(0.1, 0.2, 0.5),
+    Fault("norm that is too large", CONSTRAINTS, "options[0]), «options[1]»)", "norms[k]"): constraints.MaxNorm(0.1),
+    Fault("sign turned", CONSTRAINTS, "vselect(«vlt(weight, vzero())»", "vlt(vzero(), weight)"): "non_neg",
+    Fault(
+        "prepared before the step's bounds", PLAN, "if «prepare»:\n            meet(team)", "False"
+    ): constraints.UnitNorm(0),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def core(tmp_path_factory):
     """The faulty core in place of the real one; `core(n)` switches fault n on, 0 none."""
     kernels, plan = build(
-        tmp_path_factory.mktemp("planted"), [*FAULTS, *NOISY_FAULTS, *INFERENCE_FAULTS]
+        tmp_path_factory.mktemp("planted"),
+        [*FAULTS, *NOISY_FAULTS, *INFERENCE_FAULTS, *UNKEPT_FAULTS],
     )
 
     def switch(number):
@@ -584,6 +654,36 @@ def test_a_fault_of_inference_is_caught(core, fault):
     assert off() < 1e-8
     core(1 + len(FAULTS) + len(NOISY_FAULTS) + INFERENCE_FAULTS.index(fault))
     assert off() > 1e-4
+
+
+@pytest.mark.parametrize("fault", UNKEPT_FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_of_what_a_step_leaves_is_caught(core, fault):
+    """Two steps, of which the second meets what was prepared of the weights after the first."""
+    constraint = constraints.get(UNKEPT_FAULTS[fault])
+    random = np.random.default_rng(5)
+    x, y = random.standard_normal((40, 19)), random.standard_normal((40, 70))
+
+    def distance():
+        stacks = ([layers.Dense(70, kernel_constraint=given)] for given in (constraint, None))
+        kept, plain = (fw.Sequential(stack, 19, dtype="float64", seed=3) for stack in stacks)
+        for model in (kept, plain):
+            model.compile(optimizers.SGD(20.0), "mse")
+        kept.fit(x, y, 20, verbose=0, shuffle=False)
+        for begin in (0, 20):
+            plain.train_on_batch(x[begin : begin + 20], y[begin : begin + 20])
+            plain.layers[0].kernel[...] = constraint(plain.layers[0].kernel)
+        return np.abs(kept.parameters - plain.parameters).max()
+
+    core(0)
+    assert distance() < 1e-10
+    core(
+        1
+        + len(FAULTS)
+        + len(NOISY_FAULTS)
+        + len(INFERENCE_FAULTS)
+        + list(UNKEPT_FAULTS).index(fault)
+    )
+    assert distance() > 1e-4
 
 
 def test_the_command_line_exits_1_for_a_wrong_gradient(core, capsys):

@@ -1,5 +1,7 @@
 """What weights cost: part of the loss that is trained, reported and differentiated."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -10,13 +12,20 @@ KINDS = {
     "l1": regularizers.L1(0.03),
     "l2": regularizers.L2(0.2),
     "both": regularizers.L1L2(0.01, 0.05),
+    "rows": regularizers.OrthogonalRegularizer(0.7),
+    "columns": regularizers.OrthogonalRegularizer(0.7, "columns"),
 }
+#: Those that look at each number by itself, which biases can have.
+OF_NUMBERS = ("l1", "l2", "both")
 
 
-def network(kernel=None, bias=None, optimizer="sgd", dtype="float64"):
+def network(
+    kernel=None, bias=None, optimizer="sgd", dtype="float64", units=6, activity=None, second="l2"
+):
+    activity = activity and {"name": activity, "l1": 0.1, "l2": 0.2}
     stack = [
-        layers.Dense(6, "tanh", kernel_regularizer=kernel),
-        layers.Dense(60, "relu", kernel_regularizer="l2", bias_regularizer=bias),
+        layers.Dense(units, "tanh", kernel_regularizer=kernel, activity_regularizer=activity),
+        layers.Dense(60, "relu", kernel_regularizer=second, bias_regularizer=bias),
         layers.Dense(2),
     ]
     model = fw.Sequential(stack, 4, dtype=dtype, seed=1)
@@ -26,9 +35,23 @@ def network(kernel=None, bias=None, optimizer="sgd", dtype="float64"):
     return model
 
 
+ORTHOGONAL = regularizers.OrthogonalRegularizer(0.3)
+
+
 def data(rows=30):
     random = np.random.default_rng(2)
     return random.standard_normal((rows, 4)), random.standard_normal((rows, 2))
+
+
+def cost_of(part, weights):
+    """What an array costs, in NumPy."""
+    if not isinstance(part, regularizers.OrthogonalRegularizer):
+        return part.l1 * np.abs(weights).sum() + part.l2 * (weights**2).sum()
+    vectors = weights if part.mode == "rows" else weights.T
+    cosines = [
+        abs(a @ b) / np.sqrt((a @ a) * (b @ b)) for a, b in itertools.combinations(vectors, 2)
+    ]
+    return part.factor * np.mean(cosines)
 
 
 def cost(model):
@@ -38,15 +61,18 @@ def cost(model):
         for name in ("kernel", "bias"):
             part = getattr(layer, f"{name}_regularizer")
             if part is not None and layer.trainable:
-                weights = getattr(layer, name)
-                total += part.l1 * np.abs(weights).sum() + part.l2 * (weights**2).sum()
+                total += cost_of(part, getattr(layer, name))
     return total
+
+
+def of_biases(kind):
+    return KINDS[kind] if kind in OF_NUMBERS else "l1"
 
 
 @pytest.mark.parametrize("rows", [30, 1500])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_loss_contains_what_weights_cost(kind, rows):
-    model, plain = network(KINDS[kind], KINDS[kind]), network()
+    model, plain = network(KINDS[kind], of_biases(kind)), network()
     x, y = data(rows)
     error = np.mean((model.predict(x) - y) ** 2)
     expected = error + cost(model)
@@ -61,7 +87,7 @@ def test_the_loss_contains_what_weights_cost(kind, rows):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_contain_what_weights_cost(kind):
-    model = network(KINDS[kind], KINDS[kind])
+    model = network(KINDS[kind], of_biases(kind))
     report = fw.check_gradients(model, *data(9), tolerance=1e-8)
     assert report, report
     model.layers[1].trainable = False
@@ -86,21 +112,157 @@ def test_steps_are_the_same_for_any_number_of_threads(monkeypatch):
     import sys
 
     monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
-    for rows in (40, 900):
+    for kind, rows in ((kind, rows) for kind in ("both", "rows", "columns") for rows in (40, 900)):
         found = []
         for threads in (1, 2, 3):
-            model = network(KINDS["both"], "l2", "adam", "float32")
+            model = network(KINDS[kind], "l2", "adam", "float32", units=70, activity="l1_l2")
             with fw.threads(threads):
-                model.fit(*data(1800), rows, 2, verbose=0)
-            found.append(model.parameters.copy())
+                losses = model.fit(*data(1800), rows, 2, verbose=0).history["loss"]
+                found.append(np.array([*model.parameters, *losses, model.evaluate(*data(1800))]))
         assert all((found[0] == other).all() for other in found)
 
 
+@pytest.mark.parametrize("kind", ["rows", "columns"])
+@pytest.mark.parametrize("shape", [(2, 2), (3, 1), (1, 3), (17, 5), (5, 17), (33, 40), (70, 66)])
+def test_orthogonal_vectors_of_every_length(kind, shape):
+    if shape[kind == "columns"] < 2:
+        with pytest.raises(ValueError, match=f"kernel_regularizer: got orthogonal {kind} of"):
+            fw.Sequential([layers.Dense(shape[1], kernel_regularizer=KINDS[kind])], shape[0])
+        return
+    model = fw.Sequential(
+        [layers.Dense(shape[1], kernel_regularizer=KINDS[kind])], shape[0], "float64", seed=1
+    )
+    model.compile("sgd", "mse")
+    kernel = model.layers[0].kernel
+    x, y = np.zeros((1, shape[0])), np.zeros((1, shape[1]))
+    loss, gradient, _ = model.loss_and_gradients(x, y)
+    assert loss == pytest.approx(cost_of(KINDS[kind], kernel), rel=1e-12)
+    assert KINDS[kind](kernel) == pytest.approx(loss, rel=1e-12)
+    # The cost does not know how long vectors are, so its gradient is at right angles to each.
+    gradient = gradient[: kernel.size].reshape(shape)
+    along = (gradient * kernel).sum(axis=1 if kind == "rows" else 0)
+    np.testing.assert_allclose(along, 0.0, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", ["rows", "columns"])
+def test_vectors_of_hardly_any_length_are_divided_by_the_least_norm(kind):
+    model = fw.Sequential([layers.Dense(5, kernel_regularizer=KINDS[kind])], 4, "float64", seed=1)
+    model.compile("sgd", "mse")
+    kernel = model.layers[0].kernel
+    x, y = np.zeros((1, 4)), np.zeros((1, 5))
+    for scale in (0.0, 1e-9):
+        kernel[...] *= scale
+        vectors = kernel if kind == "rows" else kernel.T
+        products = vectors @ vectors.T / 1e-7**2
+        np.fill_diagonal(products, 0.0)
+        share = 0.7 / (len(vectors) * (len(vectors) - 1))
+        loss, gradient, _ = model.loss_and_gradients(x, y)
+        assert loss == pytest.approx(share * np.abs(products).sum(), rel=1e-12)
+        expected = 2 * share * np.sign(products) @ vectors / 1e-7**2
+        found = gradient[:20].reshape(4, 5)
+        found = found if kind == "rows" else found.T
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+        kernel[...] = np.random.default_rng(0).standard_normal((4, 5))
+
+
+def test_each_member_has_a_matrix_of_its_own():
+    layer = layers.MemberDense(4, kernel_regularizer=KINDS["columns"])
+    model = fw.Sequential([layer], (3, 5), "float64", seed=1)
+    model.compile("sgd", "mse")
+    expected = sum(cost_of(KINDS["columns"], kernel) for kernel in layer.kernel)
+    found = model.evaluate(np.zeros((1, 3, 5)), np.zeros((1, 3, 4)))
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("rows", [7, 30, 1500])
+def test_the_loss_contains_what_layers_make(rows):
+    model, plain = network(activity="l1_l2"), network()
+    x, y = data(rows)
+    hidden = np.tanh(x @ model.layers[0].kernel + model.layers[0].bias)
+    made = (0.1 * np.abs(hidden) + 0.2 * hidden**2).sum() / rows
+    expected = plain.evaluate(x, y) + made
+    assert model.evaluate(x, y) == pytest.approx(expected, rel=1e-12)
+    assert model.loss_and_gradients(x, y)[0] == pytest.approx(expected, rel=1e-12)
+    history = model.fit(x, y, rows, 1, verbose=0)
+    assert history.history["loss"][0] == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_array_equal(plain.predict(x).shape, model.predict(x).shape)
+
+
+def test_what_layers_make_costs_something_while_they_are_not_trained():
+    model = network(activity="l1_l2")
+    x, y = data(9)
+    before = model.evaluate(x, y)
+    model.layers[0].trainable = False
+    assert model.evaluate(x, y) == pytest.approx(before, rel=1e-12)
+    inputs = model.loss_and_gradients(x, y)[2]
+    plain = network()
+    assert not np.allclose(inputs, plain.loss_and_gradients(x, y)[2])
+    assert fw.check_gradients(model, x, y, tolerance=1e-8)
+
+
+def test_what_layers_make_is_in_the_gradients_of_a_loss_of_ones_own():
+    model, by_plan = network(activity="l1_l2"), network(activity="l1_l2")
+    x, y = data(9)
+    _, gradient, dx = by_plan.loss_and_gradients(x, y)
+    found = model.backward(2 * (model.forward(x) - y) / y.size)
+    np.testing.assert_allclose(model.gradients, gradient, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(found, dx, rtol=1e-12, atol=1e-15)
+
+
+def test_orthogonal_weights_are_in_the_gradients_of_a_loss_of_ones_own():
+    model, by_plan = network(KINDS["rows"]), network(KINDS["rows"])
+    x, y = data(9)
+    _, gradient, _ = by_plan.loss_and_gradients(x, y)
+    model.backward(2 * (model.forward(x) - y) / y.size)
+    np.testing.assert_allclose(model.gradients, gradient, rtol=1e-12, atol=1e-15)
+
+
+def test_it_is_the_same_as_a_layer_of_its_own():
+    x, y = data(30)
+    found = []
+    for stack in (
+        [layers.Dense(6, "relu", activity_regularizer="l1"), layers.Dense(2)],
+        [layers.Dense(6, "relu"), layers.ActivityRegularization(0.01), layers.Dense(2)],
+    ):
+        model = fw.Sequential(stack, 4, dtype="float64", seed=1)
+        model.compile("adam", "mse")
+        model.fit(x, y, 8, 3, verbose=0)
+        found.append(model.parameters)
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("last", ["softmax", "sigmoid", "tanh"])
+def test_the_output_may_cost_something(last):
+    loss = {"softmax": "categorical_crossentropy", "sigmoid": "binary_crossentropy"}.get(
+        last, "mse"
+    )
+    found = []
+    for activity in (None, regularizers.L2(0.3)):
+        stack = [layers.Dense(3, last, activity_regularizer=activity)]
+        model = fw.Sequential(stack, 4, dtype="float64", seed=1)
+        model.compile("adam", loss, ["mse"])
+        x, _ = data()
+        y = np.eye(3)[np.arange(30) % 3]
+        assert fw.check_gradients(model, x, y, tolerance=1e-7)
+        found.append(model.evaluate(x, y))
+        history = model.fit(x, y, 30, 1, verbose=0)
+        assert history.history["loss"][0] == pytest.approx(found[-1][0], rel=1e-12)
+    made = 0.3 * (network_output(4, last, x) ** 2).sum() / 30
+    assert found[1][0] == pytest.approx(found[0][0] + made, rel=1e-6)
+    assert found[1][1] == pytest.approx(found[0][1], rel=1e-12)
+
+
+def network_output(inputs, last, x):
+    return fw.Sequential([layers.Dense(3, last)], inputs, dtype="float64", seed=1).predict(x)
+
+
 def test_they_are_saved_and_copied(tmp_path):
-    model = network(KINDS["both"], {"name": "l1", "l1": 0.5})
+    model = network(KINDS["both"], {"name": "l1", "l1": 0.5}, activity="l1_l2", second=ORTHOGONAL)
     model.save(tmp_path / "model.safetensors")
     for again in (fw.load(tmp_path / "model.safetensors"), model.copy()):
         assert again.layers[0].kernel_regularizer == KINDS["both"]
+        assert again.layers[0].activity_regularizer == regularizers.L1L2(0.1, 0.2)
+        assert again.layers[1].kernel_regularizer == regularizers.OrthogonalRegularizer(0.3)
         assert again.layers[1].bias_regularizer == regularizers.L1(0.5)
         assert again.layers[2].kernel_regularizer is None
         assert again.evaluate(*data()) == model.evaluate(*data())
@@ -122,6 +284,22 @@ def test_by_hand():
         (lambda: regularizers.L2(np.nan), "l2: got nan"),
         (lambda: layers.Dense(2, kernel_regularizer="l3"), "kernel_regularizer: got 'l3'"),
         (lambda: layers.Dense(2, bias_regularizer=0.1), "bias_regularizer: got float"),
+        (lambda: regularizers.OrthogonalRegularizer(-0.1), "factor: got -0.1"),
+        (lambda: regularizers.OrthogonalRegularizer(mode="row"), "mode: got 'row'"),
+        (
+            lambda: layers.Dense(2, kernel_regularizer={"name": "l1", "l2": 1.0}),
+            "kernel_regularizer: got 'l2'",
+        ),
+        (
+            lambda: fw.Sequential([layers.Dense(2, bias_regularizer=KINDS["rows"])], 3),
+            "bias_regularizer: got orthogonal rows",
+        ),
+        (
+            lambda: layers.Dense(2, activity_regularizer=KINDS["rows"]),
+            "activity_regularizer: got OrthogonalRegularizer",
+        ),
+        (lambda: layers.Flatten(activity_regularizer="l3"), "activity_regularizer: got 'l3'"),
+        (lambda: layers.ActivityRegularization(l2=-1), "l2: got -1"),
     ],
 )
 def test_what_is_refused(make, message):

@@ -47,6 +47,8 @@ class Plan:
         trained: tuple[bool, ...] | None = None,
         states: np.ndarray | None = None,
         penalties: Sequence[tuple[int, int, float, float]] = (),
+        matrices: Sequence[tuple[int, int, int, bool, float]] = (),
+        bounds: Sequence[tuple[int, int, int, int, str, tuple[float, ...]]] = (),
         heads: Sequence[tuple[int, int, int]] | None = None,
         late_ops: int = 0,
     ) -> None: ...
@@ -79,7 +81,7 @@ class Plan:
         seed: int = 0,
         stream: int = 0,
     ) -> float: ...
-    def penalty_of(self, penalties: Sequence[tuple[int, int, float, float]]) -> float: ...
+    def parameters_cost(self) -> float: ...
     def apply_update(self) -> None: ...
     def infer(
         self,

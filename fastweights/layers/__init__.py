@@ -1,6 +1,14 @@
 """Layers: descriptions of what a model computes."""
 
-from fastweights.layers.activating import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from fastweights.layers.activating import (
+    ELU,
+    Activation,
+    ActivityRegularization,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    Softmax,
+)
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.dense import Dense
 from fastweights.layers.members import MemberDense, MemberScale
@@ -37,6 +45,7 @@ __all__ = [
     "ELU",
     "LAYERS",
     "Activation",
+    "ActivityRegularization",
     "Add",
     "AlphaDropout",
     "Average",

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from fastweights import _check, activations, initializers
+from fastweights import _check, activations, constraints, initializers, regularizers
 from fastweights.layers.base import Layer, Variable
-from fastweights.layers.ops import Shape, Value, activated, op
+from fastweights.layers.ops import Shape, Value, activated, op, with_cost
 from fastweights.layers.shaping import last_axis, permuted
 
 
@@ -139,6 +139,32 @@ class Softmax(Activation):
         return {"axis": self.axis, "name": self.name}
 
 
+class ActivityRegularization(Layer):
+    """``y = x``; each number costs ``l1 |x| + l2 x^2``, which is part of the loss.
+
+    The sum over a batch is divided by its rows: see :attr:`Layer.activity_regularizer`, which any
+    layer takes.
+
+    Parameters
+    ----------
+    l1, l2 : float
+        At least 0.
+    name : str, optional
+        Name in the model.
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, name: str | None = None) -> None:
+        super().__init__(name)
+        both = regularizers.L1L2(l1, l2)
+        self.l1, self.l2 = both.l1, both.l2
+
+    def ops(self, x: Value) -> Value:
+        return with_cost(x, self.l1, self.l2)
+
+    def config(self) -> dict[str, Any]:
+        return {"l1": self.l1, "l2": self.l2, "name": self.name}
+
+
 class PReLU(Layer):
     """``x`` where positive, else ``alpha * x``, alpha being learned.
 
@@ -148,6 +174,10 @@ class PReLU(Layer):
     ----------
     alpha_initializer : str or Initializer
         How alpha starts.
+    alpha_regularizer : str or Regularizer, optional
+        What it costs.
+    alpha_constraint : str or Constraint, optional
+        What each step leaves of it.
     shared_axes : int or sequence of int, optional
         Axes, counted as in the batch, from 1 on, along which one alpha is used.
     name : str, optional
@@ -171,11 +201,15 @@ class PReLU(Layer):
     def __init__(
         self,
         alpha_initializer: str | initializers.Initializer = "zeros",
+        alpha_regularizer: str | regularizers.Regularizer | None = None,
+        alpha_constraint: str | constraints.Constraint | None = None,
         shared_axes: int | Sequence[int] | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(name)
         self.alpha_initializer = initializers.get(alpha_initializer, argument="alpha_initializer")
+        self.alpha_regularizer = regularizers.get(alpha_regularizer, "alpha_regularizer")
+        self.alpha_constraint = constraints.get(alpha_constraint, "alpha_constraint")
         if shared_axes is not None:
             axes = shared_axes if isinstance(shared_axes, (tuple, list)) else (shared_axes,)
             shared_axes = tuple(_check.whole("shared_axes", axis, 1) for axis in axes)
@@ -191,7 +225,17 @@ class PReLU(Layer):
     def variables(self, input_shape: Shape) -> list[Variable]:
         shape = self._alpha_shape(input_shape)
         fan = math.prod(shape)
-        return [Variable("alpha", shape, self.alpha_initializer, fan, fan)]
+        return [
+            Variable(
+                "alpha",
+                shape,
+                self.alpha_initializer,
+                fan,
+                fan,
+                self.alpha_regularizer,
+                constraint=self.alpha_constraint,
+            )
+        ]
 
     def ops(self, x: Value) -> Value:
         # With the shared axes first, what they are shared by are lines.
@@ -206,6 +250,8 @@ class PReLU(Layer):
     def config(self) -> dict[str, Any]:
         return {
             "alpha_initializer": self.alpha_initializer.config(),
+            "alpha_regularizer": regularizers.config_of(self.alpha_regularizer),
+            "alpha_constraint": constraints.config_of(self.alpha_constraint),
             "shared_axes": self.shared_axes,
             "name": self.name,
         }

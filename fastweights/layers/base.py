@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _check, _tensors, initializers
+from fastweights import _check, _tensors, initializers, regularizers
 from fastweights._sealed import Sealed, _Sealing
+from fastweights.constraints import Constraint
 from fastweights.initializers import Initializer
-from fastweights.layers.ops import Shape, Value, given
+from fastweights.layers.ops import Shape, Value, given, with_cost
 from fastweights.regularizers import Regularizer
 
 if TYPE_CHECKING:
@@ -33,9 +34,11 @@ def takes(
 
 
 class Variable(NamedTuple):
-    """One array of parameters: its name, shape, how it starts and what it costs.
+    """One array of parameters: its name, shape, how it starts and what keeps it in check.
 
     An initialiser may be given by its name. It counts the fans in the shape where none are given.
+    The first `apart` axes lead to arrays of their own, each of which costs something, and is
+    constrained, by itself.
     """
 
     name: str
@@ -46,6 +49,8 @@ class Variable(NamedTuple):
     regularizer: Regularizer | None = None
     #: The least that a number of it may be.
     minimum: float = -math.inf
+    constraint: Constraint | None = None
+    apart: int = 0
 
     @property
     def size(self) -> int:
@@ -57,6 +62,18 @@ class Variable(NamedTuple):
         if self.minimum > -math.inf and array.size and array.min() < array.dtype.type(self.minimum):
             got = f"{array.min():g}"
             raise ValueError(_check.refusal(argument, got, f"at least {self.minimum:g}"))
+
+    @property
+    def own_shape(self) -> Shape:
+        """Of each of the arrays that lie apart."""
+        return self.shape[self.apart :]
+
+    def refuse_unkept(self) -> None:
+        """Raises ValueError where what is to keep it in check does not suit its shape."""
+        if self.regularizer is not None:
+            self.regularizer.refuse(f"{self.name}_regularizer", self.own_shape)
+        if self.constraint is not None:
+            self.constraint.groups(f"{self.name}_constraint", self.own_shape)
 
 
 def is_same_memory(value: Any, array: np.ndarray) -> bool:
@@ -75,6 +92,7 @@ class _Making(_Sealing, type):
         input_shape: Any = None,
         input_dim: int | None = None,
         trainable: bool = True,
+        activity_regularizer: str | Regularizer | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
         made = super().__call__(*args, **kwargs)
@@ -82,6 +100,9 @@ class _Making(_Sealing, type):
             got = "a constructor that does not call it"
             raise TypeError(_check.refusal(cls.__name__, got, "super().__init__(name) in __init__"))
         made.trainable = trainable
+        made._activity_regularizer = regularizers.of_numbers(
+            activity_regularizer, "activity_regularizer"
+        )
         if input_dim is not None:
             if input_shape is not None:
                 got = "an input_shape beside it"
@@ -95,8 +116,8 @@ class _Making(_Sealing, type):
 class Layer(Sealed, metaclass=_Making):
     """Base of all layers.
 
-    Every layer takes `trainable`, whether training moves its weights, and the first layer of a
-    Sequential may say by `input_shape` what it reads.
+    Every layer takes `trainable`, whether training moves its weights; `activity_regularizer`, what
+    it makes costs; and the first layer of a Sequential may say by `input_shape` what it reads.
 
     A subclass describes itself by three methods: `variables`, `ops` and `config`. One of your own
     may be anywhere; `fastweights.register_layer` makes it known to files.
@@ -140,6 +161,15 @@ class Layer(Sealed, metaclass=_Making):
         home = vars(self).get("_home")
         built = None if home is None else home.built
         return built if built is not None and built.has(self) else None
+
+    @property
+    def activity_regularizer(self) -> Regularizer | None:
+        """What the numbers that the layer makes cost: l1, l2 or l1_l2, over the rows of a batch.
+
+        The sum over a batch is divided by its rows, as in Keras. It is part of the loss, in `fit`
+        and in `evaluate`, also while the layer is not `trainable`: it moves what comes before.
+        """
+        return self._activity_regularizer
 
     @property
     def weights(self) -> Mapping[str, np.ndarray]:
@@ -202,7 +232,8 @@ class Layer(Sealed, metaclass=_Making):
         if math.prod(made.shape) != reals:
             got = f"a value of shape {made.shape} that an op of {reals} numbers makes"
             raise ValueError(_check.refusal(f"ops of {kind}", got, "as many numbers"))
-        return made
+        regularizer = self._activity_regularizer
+        return made if regularizer is None else with_cost(made, regularizer.l1, regularizer.l2)
 
     def output_shape(self, *input_shapes: Shape) -> Shape:
         """Shape of one row of output for one row of each input."""
@@ -273,6 +304,15 @@ class Layer(Sealed, metaclass=_Making):
         kind = type(self).__name__
         return f"{kind}.{method}: a layer describes itself by variables, ops and config"
 
+    def _arguments(self) -> dict[str, Any]:
+        """`config`, and what is not as it is by default of what every layer takes."""
+        arguments = self.config()
+        if not self.trainable:
+            arguments["trainable"] = False
+        if self.activity_regularizer is not None:
+            arguments["activity_regularizer"] = self.activity_regularizer.config()
+        return arguments
+
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_"):
             weights = self.weights
@@ -300,5 +340,5 @@ class Layer(Sealed, metaclass=_Making):
         return {**vars(self), "_home": None, "_made": ()}
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{key}={value!r}" for key, value in self.config().items())
+        arguments = ", ".join(f"{key}={value!r}" for key, value in self._arguments().items())
         return f"{type(self).__name__}({arguments})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from fastweights import _check, activations, initializers, regularizers
+from fastweights import _check, activations, constraints, initializers, regularizers
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.ops import Shape, Value, activated, op
 
@@ -28,6 +28,8 @@ class Dense(Layer):
         How the bias starts.
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
         What their weights cost, such as ``"l2"`` (see :mod:`fastweights.regularizers`).
+    kernel_constraint, bias_constraint : str or Constraint, optional
+        What each step leaves of them, such as ``"max_norm"`` (see :mod:`fastweights.constraints`).
     name : str, optional
         Name in the model, ``dense``, ``dense_1``, ... by default.
 
@@ -58,6 +60,8 @@ class Dense(Layer):
         bias_initializer: str | initializers.Initializer = "zeros",
         kernel_regularizer: str | regularizers.Regularizer | None = None,
         bias_regularizer: str | regularizers.Regularizer | None = None,
+        kernel_constraint: str | constraints.Constraint | None = None,
+        bias_constraint: str | constraints.Constraint | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(name)
@@ -72,6 +76,8 @@ class Dense(Layer):
         )
         self.kernel_regularizer = regularizers.get(kernel_regularizer, "kernel_regularizer")
         self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
+        self.kernel_constraint = constraints.get(kernel_constraint, "kernel_constraint")
+        self.bias_constraint = constraints.get(bias_constraint, "bias_constraint")
 
     def variables(self, input_shape: Shape) -> list[Variable]:
         return self._variables((), input_shape[-1])
@@ -80,10 +86,22 @@ class Dense(Layer):
         """A kernel and, if it is wanted, a bias for each of `lead`."""
         fans = (inputs, self.units)
         kernel = Variable(
-            "kernel", (*lead, *fans), self.kernel_initializer, *fans, self.kernel_regularizer
+            "kernel",
+            (*lead, *fans),
+            self.kernel_initializer,
+            *fans,
+            self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+            apart=len(lead),
         )
         bias = Variable(
-            "bias", (*lead, self.units), self.bias_initializer, *fans, self.bias_regularizer
+            "bias",
+            (*lead, self.units),
+            self.bias_initializer,
+            *fans,
+            self.bias_regularizer,
+            constraint=self.bias_constraint,
+            apart=len(lead),
         )
         return [kernel, bias] if self.use_bias else [kernel]
 
@@ -113,5 +131,7 @@ class Dense(Layer):
             "bias_initializer": self.bias_initializer.config(),
             "kernel_regularizer": regularizers.config_of(self.kernel_regularizer),
             "bias_regularizer": regularizers.config_of(self.bias_regularizer),
+            "kernel_constraint": constraints.config_of(self.kernel_constraint),
+            "bias_constraint": constraints.config_of(self.bias_constraint),
             "name": self.name,
         }

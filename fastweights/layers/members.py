@@ -26,8 +26,8 @@ class MemberDense(Dense):
     units : int
         Width of each member's output, at least 1.
     activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, \\
-    bias_regularizer, name
-        As for `Dense`.
+    bias_regularizer, kernel_constraint, bias_constraint, name
+        As for `Dense`, for each member by itself.
 
     Attributes
     ----------

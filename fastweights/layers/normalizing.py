@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from fastweights import _check, initializers
+from fastweights import _check, constraints, initializers, regularizers
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.ops import Shape, Value, op
 from fastweights.layers.shaping import last_axis, permuted
@@ -34,6 +34,10 @@ class _ByColumns(Layer):
         scale: bool,
         beta_initializer: str | initializers.Initializer,
         gamma_initializer: str | initializers.Initializer,
+        beta_regularizer: str | regularizers.Regularizer | None,
+        gamma_regularizer: str | regularizers.Regularizer | None,
+        beta_constraint: str | constraints.Constraint | None,
+        gamma_constraint: str | constraints.Constraint | None,
         name: str | None,
     ) -> None:
         super().__init__(name)
@@ -42,6 +46,10 @@ class _ByColumns(Layer):
         self.scale = _check.flag("scale", scale)
         self.beta_initializer = initializers.get(beta_initializer, argument="beta_initializer")
         self.gamma_initializer = initializers.get(gamma_initializer, argument="gamma_initializer")
+        self.beta_regularizer = regularizers.get(beta_regularizer, "beta_regularizer")
+        self.gamma_regularizer = regularizers.get(gamma_regularizer, "gamma_regularizer")
+        self.beta_constraint = constraints.get(beta_constraint, "beta_constraint")
+        self.gamma_constraint = constraints.get(gamma_constraint, "gamma_constraint")
 
     @property
     def _names(self) -> tuple[str, ...]:
@@ -49,8 +57,18 @@ class _ByColumns(Layer):
 
     def variables(self, input_shape: Shape) -> list[Variable]:
         columns = input_shape[-1]
-        rules = {"gamma": self.gamma_initializer, "beta": self.beta_initializer}
-        return [Variable(name, (columns,), rules[name], columns, columns) for name in self._names]
+        return [
+            Variable(
+                name,
+                (columns,),
+                getattr(self, f"{name}_initializer"),
+                columns,
+                columns,
+                getattr(self, f"{name}_regularizer"),
+                constraint=getattr(self, f"{name}_constraint"),
+            )
+            for name in self._names
+        ]
 
     def config(self) -> dict[str, Any]:
         return {
@@ -59,6 +77,10 @@ class _ByColumns(Layer):
             "scale": self.scale,
             "beta_initializer": self.beta_initializer.config(),
             "gamma_initializer": self.gamma_initializer.config(),
+            "beta_regularizer": regularizers.config_of(self.beta_regularizer),
+            "gamma_regularizer": regularizers.config_of(self.gamma_regularizer),
+            "beta_constraint": constraints.config_of(self.beta_constraint),
+            "gamma_constraint": constraints.config_of(self.gamma_constraint),
             "name": self.name,
         }
 
@@ -79,6 +101,10 @@ class LayerNormalization(_ByColumns):
         Whether beta is added; whether gamma multiplies.
     beta_initializer, gamma_initializer : str or Initializer
         How they start.
+    beta_regularizer, gamma_regularizer : str or Regularizer, optional
+        What they cost.
+    beta_constraint, gamma_constraint : str or Constraint, optional
+        What each step leaves of them.
     name : str, optional
         Name in the model.
 
@@ -101,9 +127,16 @@ class LayerNormalization(_ByColumns):
         scale: bool = True,
         beta_initializer: str | initializers.Initializer = "zeros",
         gamma_initializer: str | initializers.Initializer = "ones",
+        beta_regularizer: str | regularizers.Regularizer | None = None,
+        gamma_regularizer: str | regularizers.Regularizer | None = None,
+        beta_constraint: str | constraints.Constraint | None = None,
+        gamma_constraint: str | constraints.Constraint | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(epsilon, center, scale, beta_initializer, gamma_initializer, name)
+        super().__init__(
+            epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer,
+            gamma_regularizer, beta_constraint, gamma_constraint, name,
+        )  # fmt: skip
         self.axis = last_axis(axis)
 
     def ops(self, x: Value) -> Value:
@@ -126,7 +159,8 @@ class GroupNormalization(_ByColumns):
         one.
     axis : int
         -1: the last axis. There are no others.
-    epsilon, center, scale, beta_initializer, gamma_initializer, name
+    epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, \\
+    gamma_regularizer, beta_constraint, gamma_constraint, name
         As for :class:`LayerNormalization`, and so are the attributes.
 
     Notes
@@ -143,9 +177,16 @@ class GroupNormalization(_ByColumns):
         scale: bool = True,
         beta_initializer: str | initializers.Initializer = "zeros",
         gamma_initializer: str | initializers.Initializer = "ones",
+        beta_regularizer: str | regularizers.Regularizer | None = None,
+        gamma_regularizer: str | regularizers.Regularizer | None = None,
+        beta_constraint: str | constraints.Constraint | None = None,
+        gamma_constraint: str | constraints.Constraint | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(epsilon, center, scale, beta_initializer, gamma_initializer, name)
+        super().__init__(
+            epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer,
+            gamma_regularizer, beta_constraint, gamma_constraint, name,
+        )  # fmt: skip
         self.groups = _check.whole("groups", groups, -1)
         if self.groups == 0:
             raise ValueError(_check.refusal("groups", 0, "at least 1, or -1"))

@@ -152,6 +152,11 @@ def activated(value: Value, activation: Activation) -> Value:
     return op(activation.name, value, lines=value.lines)
 
 
+def with_cost(value: Value, l1: float, l2: float) -> Value:
+    """The same value, of which each number adds ``l1 |y| + l2 y^2`` to what its row costs."""
+    return op("activity", value, options=(l1, l2))
+
+
 class OpSpec(NamedTuple):
     """One op as a plan takes it.
 

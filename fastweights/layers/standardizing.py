@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastweights import _check, initializers
+from fastweights import _check, constraints, initializers, regularizers
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.ops import Shape, Value, op
 from fastweights.layers.shaping import last_axis
@@ -40,6 +40,10 @@ class BatchNormalization(Layer):
         How they start.
     moving_mean_initializer, moving_variance_initializer : str or Initializer
         How the moving ones start.
+    beta_regularizer, gamma_regularizer : str or Regularizer, optional
+        What they cost.
+    beta_constraint, gamma_constraint : str or Constraint, optional
+        What each step leaves of them.
     name : str, optional
         Name in the model.
 
@@ -62,6 +66,10 @@ class BatchNormalization(Layer):
         gamma_initializer: str | initializers.Initializer = "ones",
         moving_mean_initializer: str | initializers.Initializer = "zeros",
         moving_variance_initializer: str | initializers.Initializer = "ones",
+        beta_regularizer: str | regularizers.Regularizer | None = None,
+        gamma_regularizer: str | regularizers.Regularizer | None = None,
+        beta_constraint: str | constraints.Constraint | None = None,
+        gamma_constraint: str | constraints.Constraint | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(name)
@@ -74,11 +82,30 @@ class BatchNormalization(Layer):
         self.gamma_initializer = initializers.get(gamma_initializer, "linear")
         self.moving_mean_initializer = initializers.get(moving_mean_initializer, "linear")
         self.moving_variance_initializer = initializers.get(moving_variance_initializer, "linear")
+        self.beta_regularizer = regularizers.get(beta_regularizer, "beta_regularizer")
+        self.gamma_regularizer = regularizers.get(gamma_regularizer, "gamma_regularizer")
+        self.beta_constraint = constraints.get(beta_constraint, "beta_constraint")
+        self.gamma_constraint = constraints.get(gamma_constraint, "gamma_constraint")
 
     def variables(self, input_shape: Shape) -> list[Variable]:
         columns = input_shape[-1]
-        gamma = Variable("gamma", (columns,), self.gamma_initializer, columns, columns)
-        beta = Variable("beta", (columns,), self.beta_initializer, columns, columns)
+        fans = (columns, columns)
+        gamma = Variable(
+            "gamma",
+            (columns,),
+            self.gamma_initializer,
+            *fans,
+            self.gamma_regularizer,
+            constraint=self.gamma_constraint,
+        )
+        beta = Variable(
+            "beta",
+            (columns,),
+            self.beta_initializer,
+            *fans,
+            self.beta_regularizer,
+            constraint=self.beta_constraint,
+        )
         return [*([gamma] if self.scale else []), *([beta] if self.center else [])]
 
     def states(self, input_shape: Shape) -> list[Variable]:
@@ -117,6 +144,10 @@ class BatchNormalization(Layer):
             "gamma_initializer": self.gamma_initializer.config(),
             "moving_mean_initializer": self.moving_mean_initializer.config(),
             "moving_variance_initializer": self.moving_variance_initializer.config(),
+            "beta_regularizer": regularizers.config_of(self.beta_regularizer),
+            "gamma_regularizer": regularizers.config_of(self.gamma_regularizer),
+            "beta_constraint": constraints.config_of(self.beta_constraint),
+            "gamma_constraint": constraints.config_of(self.gamma_constraint),
             "name": self.name,
         }
 
