@@ -38,7 +38,13 @@ _TORCH_NAMES = {
     "moving_variance": "running_var",
     "scale": "weight",
     "alpha": "weight",
+    "embeddings": "weight",
 }
+
+
+def _turned(variable: Variable, array: np.ndarray) -> np.ndarray:
+    """Between our layout of a variable and that of the equal torch module; tables are alike."""
+    return array if variable.name == "embeddings" else array.T
 
 
 def _torch_names(built: Built) -> list[str]:
@@ -80,7 +86,7 @@ def save(
         description["names"] = columns
     tensors = {}
     for number, name in enumerate(_torch_names(built)):
-        tensors[name] = built.part(number, vectors).T
+        tensors[name] = _turned(built.owned[number][1], built.part(number, vectors))
     if compiled.optimizer is not None and compiled.loss is not None:
         description["compile"] = {
             "optimizer": compiled.optimizer.config(),
@@ -178,7 +184,7 @@ def read(path: str | os.PathLike[str]) -> Model:
             raise ValueError(f"{name}: the description of the model is damaged: {why}") from error
         stored = _torch_names(built)
         wanted = {
-            tensor: (variable.shape[::-1], model.dtype)
+            tensor: (_turned(variable, np.broadcast_to(0, variable.shape)).shape, model.dtype)
             for tensor, (_, variable) in zip(stored, built.owned, strict=True)
         }
         state = _state_shape(model, built, numbers)
@@ -189,7 +195,7 @@ def read(path: str | os.PathLike[str]) -> Model:
         def fill(index: int, variable: Variable, view: np.ndarray) -> None:
             tensor = file.read(stored[index])
             _check.finite(f"{name}: tensor {stored[index]!r}", tensor)
-            np.copyto(view, tensor.T)
+            np.copyto(view, _turned(variable, tensor))
 
         built.allocate(fill)
         if numbers is not None:

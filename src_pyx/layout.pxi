@@ -23,7 +23,9 @@ cdef struct Penalty:
 
 # What a network is given: an array of rows.
 cdef struct Feed:
-    Py_ssize_t width             # reals of a row
+    Py_ssize_t width             # numbers of a row ...
+    Py_ssize_t row_bytes         # ... and what they take
+    bint is_integer              # whether they are int32
     char* rows                   # room for those picked from the data
     char* dx                     # the gradient by them; NULL: nobody wants it
 
@@ -147,8 +149,26 @@ cdef class Layout:
             widths.append(spec.lines * spec.outputs)
         if min(widths) < 1:
             raise ValueError(f"inputs: got {inputs}, expected widths of at least 1")
+        self.find_integers(specs)
         self.find_users(specs)
         self.slice_rows = max(<Py_ssize_t>MIN_SLICE_ROWS, self.n_parameters // <Py_ssize_t>sum(widths))
+
+    cdef find_integers(self, specs):
+        """Which feeds are integers: those whose readers take nothing else."""
+        cdef const OpKind* kind
+        cdef Py_ssize_t i
+        taken = {}                      # by a value's number, whether its readers take integers
+        for spec in specs:
+            kind = <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
+            for number in spec.reads:
+                if kind.reads_integers and number >= self.n_feeds:
+                    raise ValueError(f"specs: got {spec}, expected one that reads inputs alone")
+                if taken.setdefault(number, kind.reads_integers) != kind.reads_integers:
+                    raise ValueError(f"specs: got {spec}, expected what others read too, integers or reals")
+        for i in range(self.n_feeds):
+            self.feeds[i].is_integer = taken.get(i, False)
+            size = sizeof(int32_t) if self.feeds[i].is_integer else self.table.real_bytes
+            self.feeds[i].row_bytes = self.feeds[i].width * size
 
     cdef bint may_move(self, Py_ssize_t i):
         """Whether op i is of a layer that is trained."""
@@ -212,6 +232,7 @@ cdef class Layout:
             op.x_columns = kind.x_columns
             op.dz_columns = kind.dz_columns
             op.settle = kind.settle
+            op.step = kind.step
             op.is_trained = self.may_move(i)
             if spec.states:
                 op.state = self.states.at + <Py_ssize_t>spec.state_offset * self.table.real_bytes
@@ -241,7 +262,7 @@ cdef class Layout:
         cdef Op* op
         cdef Read* read = self.reads
         latest = {}                     # each value's latest reader, by its place in `reads`
-        wanted = [self.trains and input_gradient] * self.n_feeds
+        wanted = [self.trains and input_gradient and not self.feeds[i].is_integer for i in range(self.n_feeds)]
         for i, spec in enumerate(specs):
             op = &self.ops[i]
             for k in range(op.n_reads):
@@ -271,7 +292,15 @@ cdef class Layout:
             if not 0 <= begin <= end <= self.n_parameters:
                 raise ValueError(f"penalties: got {begin} to {end}, expected some of {self.n_parameters} parameters")
             self.penalties[i] = Penalty(begin, end, l1, l2)
+            self.touch_all(begin, end)
         self.n_penalties = len(penalties)
+
+    cdef void touch_all(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """Has no op rest on parameters [begin, end), all of which have gradients."""
+        cdef Py_ssize_t i
+        for i in range(self.n_ops):
+            if self.offsets[i] < end and begin < self.offsets[i] + self.ops[i].parameter_reals:
+                self.ops[i].step = NULL
 
     @cython.final
     cdef double penalty(self) noexcept nogil:
@@ -321,9 +350,9 @@ cdef class Layout:
         cdef Op* op
         cdef Read* read
         for i in range(self.n_feeds):
-            self.feeds[i].rows = take(&at, row_bytes * self.feeds[i].width)
+            self.feeds[i].rows = take(&at, self.capacity * self.feeds[i].row_bytes)
             if self.feed_reads[i] != NULL and self.feed_reads[i].is_wanted:
-                self.feeds[i].dx = take(&at, row_bytes * self.feeds[i].width)
+                self.feeds[i].dx = take(&at, self.capacity * self.feeds[i].row_bytes)
         self.targets = take(&at, row_bytes * width_of(&self.ops[self.n_ops - 1]))
         self.values = <double*>take(&at, self.capacity * self.loss_lines * sizeof(double))
         if self.slices > 1:
@@ -343,6 +372,7 @@ cdef class Layout:
                 op.scratch = take(&at, op.scratch_reals * bytes)
             if self.trains:
                 op.batch = take(&at, op.batch_reals * bytes)
+                op.touched = take(&at, op.touched_reals * bytes)
             for k in range(op.n_reads):
                 read = &op.reads[k]
                 if read.maker != NULL:

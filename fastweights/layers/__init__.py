@@ -3,6 +3,7 @@
 from fastweights.layers.activating import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.dense import Dense
+from fastweights.layers.embedding import Embedding
 from fastweights.layers.members import MemberDense, MemberScale
 from fastweights.layers.merging import (
     Add,
@@ -44,6 +45,7 @@ __all__ = [
     "Dense",
     "Dot",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",

@@ -59,10 +59,11 @@ class _Making(_Sealing, type):
         cls,
         *args: Any,
         input_shape: Any = None,
-        input_dim: int | None = None,
         trainable: bool = True,
         **kwargs: Any,
     ) -> Any:
+        own = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
+        input_dim = None if "input_dim" in own else kwargs.pop("input_dim", None)
         made = super().__call__(*args, **kwargs)
         made.trainable = trainable
         if input_dim is not None:

@@ -139,6 +139,10 @@ def activated(value: Value, activation: Activation) -> Value:
     return op(activation.name, value, lines=value.lines)
 
 
+#: Kinds of ops that read whole numbers: of a network's input, and below the first of their sizes.
+READ_INTEGERS = ("embedding",)
+
+
 class OpSpec(NamedTuple):
     """One op as a plan takes it.
 
