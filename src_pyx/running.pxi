@@ -417,7 +417,8 @@ cdef class Runner(Layout):
             own = self.pieces_of(i, member, team)
             if op.step != NULL and numbers != NULL and self.earlier_user[i] < 0 and self.rests(rows, left):
                 op.gradients = self.gradients.at + self.offsets[i] * self.table.real_bytes
-                op.step(op, 0, left, own.begin, own.end, goes_on, self.update.apply, numbers)
+                if own.begin < own.end:
+                    op.step(op, 0, left, own.begin, own.end, goes_on, self.update.apply, numbers)
                 continue
             while own.begin < own.end:
                 group = Pieces(own.begin, group_end(op, own))

@@ -6,7 +6,7 @@ With no fault switched on the same core passes, so it is the fault that is seen 
 import numpy as np
 import pytest
 from helpers import error_with_noise
-from layer_cases import CASES, model_between
+from layer_cases import CASES, model_between, rows_for
 from planted import Fault, build, planted
 
 import fastweights as fw
@@ -29,6 +29,7 @@ ELEMENTWISE, MERGING, SHAPING = (
     "kernels/shaping.pxi",
 )
 BATCH, MEMBERS = "kernels/batch_norm.pxi", "kernels/members.pxi"
+EMBEDDING = "kernels/embedding.pxi"
 COLUMNS, NORMALIZING, READERS = (
     "kernels/columns.pxi",
     "kernels/normalizing.pxi",
@@ -52,8 +53,7 @@ def net(
     if layer is not None:
         model = model_between(CASES[layer])
         model.compile(loss="mse")
-        shape = (rows, *model.input_shape)
-        return model, rng.standard_normal(shape), rng.standard_normal((rows, 2))
+        return model, rows_for(model, rows, rng), rng.standard_normal((rows, 2))
     stack = [
         layers.Dense(units, hidden),
         layers.Dense(units, hidden),
@@ -414,6 +414,25 @@ FAULTS = {
     Fault(
         "bias of the first members alone", MEMBERS, "while «column < op.outputs»", "column == 0"
     ): {"layer": "members"},
+    # Whole numbers
+    Fault("one row of the table for all", EMBEDDING, "table + «labels[line]» * n, n)", "0"): {
+        "layer": "embedding 7x5 3"
+    },
+    Fault(
+        "first line's gradient for all", EMBEDDING, "labels[line] * n, dy + «line» * n, n)", "0"
+    ): {"layer": "embedding 7x5 3"},
+    Fault(
+        "first row of a piece forgotten",
+        EMBEDDING,
+        "if «first <= labels[line] < last»",
+        "first < labels[line] < last",
+    ): {"layer": "embedding 7x5 3"},
+    Fault(
+        "last piece's rows left out",
+        EMBEDDING,
+        "if first <= labels[line] < last:\n            add_line(dtable + labels[line] * n, dy + line * n, «n»)",
+        "(n if first == 0 else 0)",
+    ): {"layer": "embedding 90x9 4"},
     # Losses
     Fault("missing 2 of the square", LOSSES, "slope[0] = «d + d»", "d"): {},
     Fault("missing 1/columns", LOSSES, "«(scale / columns)»", "scale"): {},
