@@ -428,10 +428,10 @@ FAULTS = {
         "first < labels[line] < last",
     ): {"layer": "embedding 7x5 3"},
     Fault(
-        "last piece's rows left out",
+        "last column of a line dropped",
         EMBEDDING,
-        "if first <= labels[line] < last:\n            add_line(dtable + labels[line] * n, dy + line * n, «n»)",
-        "(n if first == 0 else 0)",
+        "load_first(to + i, n - i) + load_first(line + i, «n - i»)",
+        "n - i - 1",
     ): {"layer": "embedding 90x9 4"},
     # Losses
     Fault("missing 2 of the square", LOSSES, "slope[0] = «d + d»", "d"): {},
