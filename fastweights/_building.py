@@ -141,10 +141,10 @@ class Topology(NamedTuple):
         return self == Topology.chain([call.layer for call in self.calls])
 
     @property
-    def last_layer(self) -> Layer | None:
-        """Which makes the first output; None where that is an input."""
-        number = self.outputs[0] - self.inputs
-        return self.calls[number].layer if number >= 0 else None
+    def last_layers(self) -> tuple[Layer | None, ...]:
+        """Which make the outputs; None for those that are inputs."""
+        made = (number - self.inputs for number in self.outputs)
+        return tuple(self.calls[number].layer if number >= 0 else None for number in made)
 
     def values(self, input_shapes: Sequence[Shape]) -> list[Value]:
         """All values of a network for rows of these shapes."""
@@ -207,7 +207,7 @@ class Built:
         self.shapes = [value.shape for value in values]
         self.layers = topology.layers
         refuse_taken(self.layers, before)
-        self.is_flat = len(self.shapes[0]) == len(self.output_shape) == 1
+        self.is_flat = all(len(shape) == 1 for shape in (self.shapes[0], *self.output_shapes))
         self.variables: list[tuple[Layer, Variable]] = []
         self._offsets = [0]
         #: What layers remember, in the order in which it lies in the flat vector of states.
@@ -221,6 +221,8 @@ class Built:
         self.owned = [*self.variables, *self.states]
         self.size, self.state_size = self._offsets.pop(), self._state_offsets.pop()
         self._op_layers: list[Layer] = []
+        #: Which make the outputs.
+        self.output_ops: list[int] = []
         self.ops = self._linked(values)
         self.limits = self._limits()
         self.note_trained()
@@ -278,13 +280,17 @@ class Built:
                 numbers[id(unlinked)] = len(inputs) + len(ops)
                 ops.append(self._spec(call.layer, unlinked, reads))
                 self._op_layers.append(call.layer)
-        output = values[self.topology.outputs[0]]
-        last = numbers[id(output.op)]
-        if not ops or last != len(inputs) + len(ops) - 1:
-            # The output is an input, or others read it later: the last op is to make it.
-            same = op("activation", output)
-            ops.append(self._spec(self.layers[0], same.op, (last,)))
-            self._op_layers.append(self.layers[0])
+        taken = {read for spec in ops for read in spec.reads}.union(range(len(inputs)))
+        for place in self.topology.outputs:
+            number = numbers[id(values[place].op)]
+            if number in taken:
+                # An input, or a value that others read: an op that nobody reads is to make it.
+                same = op("activation", values[place])
+                ops.append(self._spec(self.layers[0], same.op, (number,)))
+                self._op_layers.append(self.layers[0])
+                number = len(inputs) + len(ops) - 1
+            taken.add(number)
+            self.output_ops.append(number - len(inputs))
         unread = set(range(len(inputs))).difference(*(spec.reads for spec in ops))
         if unread:
             got = f"number {min(unread)}, of rows of {self.shapes[min(unread)]}, for nothing"
@@ -334,9 +340,9 @@ class Built:
         )
 
     @property
-    def output_shape(self) -> Shape:
-        """Of the first output."""
-        return self.shapes[self.topology.outputs[0]]
+    def output_shapes(self) -> tuple[Shape, ...]:
+        """Of one row of each output."""
+        return tuple(self.shapes[number] for number in self.topology.outputs)
 
     def allocate(self, fill: Fill) -> None:
         """Makes the flat vector and writes each variable into its part."""

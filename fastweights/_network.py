@@ -180,8 +180,9 @@ class Network(Sealed):
         return self._built_or_refused()
 
     @property
-    def output_shape(self) -> Shape:
-        return self._built_or_refused().output_shape
+    def output_shape(self) -> Shape | tuple[Shape, ...]:
+        shapes = self._built_or_refused().output_shapes
+        return shapes[0] if len(shapes) == 1 else shapes
 
     @property
     def parameters(self) -> np.ndarray:

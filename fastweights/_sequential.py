@@ -187,6 +187,8 @@ def unbuilt(config: Mapping[str, Any]) -> tuple[Model, list[Shape] | None]:
         return chain, None if shape is None else [row_shape("input_shape", shape)]
     topology, inputs = topology_of(config, stack)
     model = Model.__new__(Model)
-    model._begin(topology, [name for name, _ in inputs], config["dtype"], config["seed"])
+    keys = tuple(config["outputs"]) if isinstance(config["outputs"], Mapping) else None
+    names = [name for name, _ in inputs]
+    model._begin(topology, names, config["dtype"], config["seed"], output_keys=keys)
     vars(model)["_sealed"] = True
     return model, [shape for _, shape in inputs]

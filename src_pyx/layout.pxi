@@ -69,15 +69,12 @@ cdef class Layout:
     cdef bint knows_all_rows            # whether some op must, in training
     cdef Py_ssize_t workspace_bytes     # of each member
     cdef char* workspaces
-    cdef char* targets                  # gathered rows of y
-    cdef double* values                 # the loss of each line that is one target
-    cdef Py_ssize_t loss_lines          # how many of them a row of the output has ...
-    cdef Py_ssize_t loss_columns        # ... of so many columns each ...
-    cdef double line_share              # ... and what each counts
+    cdef Py_ssize_t n_heads
+    cdef Head* heads
     cdef char* slice_gradients          # of each slice
     cdef char* chunks                   # for each member, or for all, the excess and one chunk of a Total
 
-    cdef build(self, specs, inputs, tuple trained, bint input_gradient, bint kept):
+    cdef build(self, specs, inputs, heads, tuple trained, bint input_gradient, bint kept):
         """All but the arena; raises ValueError where things do not add up."""
         cdef const OpKind* kind
         self.n_feeds, self.n_ops = len(inputs), len(specs)
@@ -86,6 +83,8 @@ cdef class Layout:
         for spec in specs:
             self.n_reads += len(spec.reads)
         self.feeds = <Feed*>room_for(self.n_feeds, sizeof(Feed))
+        self.n_heads = len(heads)
+        self.heads = <Head*>room_for(self.n_heads, sizeof(Head))
         self.offsets = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
         self.earlier_user = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
         self.is_last_user = <bint*>room_for(self.n_ops, sizeof(bint))
@@ -102,6 +101,7 @@ cdef class Layout:
         self.passes = <Pass*>room_for(self.members, sizeof(Pass))
         self.feed_reads = <Read**>room_for(self.members * self.n_feeds, sizeof(Read*))
         self.describe(specs, input_gradient)
+        self.set_heads(heads)
         self.measure()
         for i, spec in enumerate(specs):
             if self.ops[i].parameter_reals < 0:
@@ -114,6 +114,7 @@ cdef class Layout:
 
     def __dealloc__(self):
         free(self.feeds)
+        free(self.heads)
         free(self.ops)
         free(self.reads)
         free(self.feed_reads)
@@ -285,6 +286,26 @@ cdef class Layout:
             op.trains = self.is_trained[i] or op.wants_dx
             wanted.append(op.trains)
 
+    cdef set_heads(self, heads):
+        """(op, loss_op, lines) of each; nobody else reads an op that a loss looks at, unless it makes the output."""
+        cdef Py_ssize_t op, loss_op, lines, i
+        cdef Read* read
+        if not heads:
+            raise ValueError("heads: got none, expected at least one output")
+        for i, (op, loss_op, lines) in enumerate(heads):
+            if not (0 <= loss_op < self.n_ops and 0 <= op < self.n_ops) or lines < 1 or (
+                    width_of(&self.ops[op]) != width_of(&self.ops[loss_op]) or width_of(&self.ops[op]) % lines):
+                raise ValueError(f"heads: got {heads[i]}, expected two of {self.n_ops} ops of one width, and lines "
+                                 "that make it up")
+            self.heads[i].op, self.heads[i].loss_op, self.heads[i].lines = op, loss_op, lines
+            self.heads[i].columns, self.heads[i].share = width_of(&self.ops[op]) // lines, 1.0 / lines
+        for i in range(self.n_reads):
+            read = &self.reads[i]
+            for head in heads:
+                if read.maker == &self.ops[<Py_ssize_t>head[0]] or (
+                        read.maker == &self.ops[<Py_ssize_t>head[1]] and read.next != NULL):
+                    raise ValueError(f"heads: got {head}, expected ops that no other reads")
+
     cdef set_penalties(self, penalties):
         """(begin, end, l1, l2) of each."""
         self.penalties = <Penalty*>room_for(len(penalties), sizeof(Penalty))
@@ -353,8 +374,9 @@ cdef class Layout:
             self.feeds[i].rows = take(&at, self.capacity * self.feeds[i].row_bytes)
             if self.feed_reads[i] != NULL and self.feed_reads[i].is_wanted:
                 self.feeds[i].dx = take(&at, self.capacity * self.feeds[i].row_bytes)
-        self.targets = take(&at, row_bytes * width_of(&self.ops[self.n_ops - 1]))
-        self.values = <double*>take(&at, self.capacity * self.loss_lines * sizeof(double))
+        for i in range(self.n_heads):
+            self.heads[i].targets = take(&at, row_bytes * width_of(&self.ops[self.heads[i].op]))
+            self.heads[i].values = <double*>take(&at, self.capacity * self.heads[i].lines * sizeof(double))
         if self.slices > 1:
             self.slice_gradients = take(&at, self.slices * self.n_parameters * bytes)
         if self.adds_up():
