@@ -43,9 +43,17 @@ _TORCH_NAMES = {
 }
 
 
+#: Variables that the torch module has in our layout, and not with their axes in reverse.
+_ALIKE = ("embeddings",)
+
+
 def _turned(variable: Variable, array: np.ndarray) -> np.ndarray:
-    """Between our layout of a variable and that of the equal torch module; tables are alike."""
-    return array if variable.name == "embeddings" else array.T
+    """Our array of a variable as the torch module has it, and the other way round."""
+    return array if variable.name in _ALIKE else array.T
+
+
+def _stored_shape(variable: Variable) -> tuple[int, ...]:
+    return variable.shape if variable.name in _ALIKE else variable.shape[::-1]
 
 
 def _torch_names(built: Built) -> list[str]:
@@ -196,7 +204,7 @@ def read(path: str | os.PathLike[str]) -> Model:
             raise ValueError(f"{name}: the description of the model is damaged: {why}") from error
         stored = _torch_names(built)
         wanted = {
-            tensor: (_turned(variable, np.broadcast_to(0, variable.shape)).shape, model.dtype)
+            tensor: (_stored_shape(variable), model.dtype)
             for tensor, (_, variable) in zip(stored, built.owned, strict=True)
         }
         state = _state_shape(model, built, numbers)

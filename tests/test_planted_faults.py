@@ -481,11 +481,37 @@ NOISY_FAULTS = {
     ): layers.GaussianDropout,
 }  # fmt: skip
 
+#: Faults of steps on the rows of a table that a batch touches.
+STEP_FAULTS = [
+    Fault(
+        "gradients of the step before kept",
+        EMBEDDING,
+        "memset(dtable + row * n, 0, «n» * sizeof(real))\n            befores",
+        "0",
+    ),
+    Fault(
+        "gradients of another plan kept",
+        PLAN,
+        "goes_on = «self.lock.rested == <void*>self»",
+        "True",
+    ),
+    Fault("rows of a whole step not known", PLAN, "goes_on = «self.rests(rows, left)»", "True"),
+    Fault(
+        "one touched row of each piece moved",
+        EMBEDDING,
+        "lasts[piece] if «lasts[piece] > 0»",
+        "False",
+    ),
+    Fault("a step on the first rows", EMBEDDING, "op.parameter_reals, «row» * n, (row + 1)", "0"),
+]
+
 
 @pytest.fixture(scope="module")
 def core(tmp_path_factory):
     """The faulty core in place of the real one; `core(n)` switches fault n on, 0 none."""
-    kernels, plan = build(tmp_path_factory.mktemp("planted"), [*FAULTS, *NOISY_FAULTS])
+    kernels, plan = build(
+        tmp_path_factory.mktemp("planted"), [*FAULTS, *NOISY_FAULTS, *STEP_FAULTS]
+    )
 
     def switch(number):
         kernels.plant(number)
@@ -553,6 +579,33 @@ def test_a_fault_of_a_layer_that_draws_is_caught(core, fault):
     assert error_with_noise(model, *batch) < 1e-8
     core(1 + len(FAULTS) + list(NOISY_FAULTS).index(fault))
     assert error_with_noise(model, *batch) > 1e-4
+
+
+def step_error():
+    """How far gradients and weights are from those of the same steps in two halves."""
+    stack = [layers.Embedding(90, 5), layers.Flatten(), layers.Dense(2)]
+    model = fw.Sequential(stack, 3, dtype="float64", seed=0)
+    model.compile(optimizers.SGD(0.1), "mse")
+    random, apart = np.random.default_rng(0), 0.0
+    for rows in (5, 70, 8, 9, 4):
+        batch = random.integers(0, 90, (rows, 3)), random.standard_normal((rows, 2))
+        if rows == 9:
+            model.loss_and_gradients(random.integers(0, 90, (30, 3)), np.zeros((30, 2)))
+        twin = model.copy()
+        gradient = twin.loss_and_gradients(*batch)[1]
+        twin.apply_gradients()
+        model.train_on_batch(*batch)
+        for found, expected in ((model.gradients, gradient), (model.parameters, twin.parameters)):
+            apart = max(apart, np.abs(found - expected).max())
+    return apart
+
+
+@pytest.mark.parametrize("fault", STEP_FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_of_a_step_is_caught(core, fault):
+    core(0)
+    assert step_error() < 1e-15
+    core(1 + len(FAULTS) + len(NOISY_FAULTS) + STEP_FAULTS.index(fault))
+    assert step_error() > 1e-6
 
 
 def test_the_command_line_exits_1_for_a_wrong_gradient(core, capsys):
