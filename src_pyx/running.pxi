@@ -566,13 +566,14 @@ cdef class Runner(Layout):
     cdef void gradient_share(self, int member, Team* team) noexcept nogil:
         cdef Py_ssize_t left, rows = self.job.last
         cdef double loss
+        if member == 0:
+            self.lock.rested = NULL
         self.prepare(member, team, self.rows_at_a_time(rows))
         loss = self.run_rows(member, team, 0, rows, &left)
         if self.is_interrupted():
             return
         self.renew(member, team, rows, left, NULL, False, False)
         if member == 0:
-            self.lock.rested = NULL
             self.job.loss = loss
 
     @cython.final
@@ -668,9 +669,9 @@ cdef class Runner(Layout):
                 self.look_for_signals()
         meet(team)
         if not self.is_interrupted():
+            if member == 0:
+                self.lock.rested = NULL
             self.renew(member, team, rows, rows, NULL, False, False)
-        if member == 0:
-            self.lock.rested = NULL
 
     @cython.final
     cdef void take_dy(self, Op* ops, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:

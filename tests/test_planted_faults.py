@@ -486,7 +486,7 @@ STEP_FAULTS = [
     Fault(
         "gradients of the step before kept",
         EMBEDDING,
-        "memset(dtable + row * n, 0, «n» * sizeof(real))\n            befores",
+        "memset(dtable + row * n, 0, «n» * sizeof(real))\n            previous",
         "0",
     ),
     Fault(

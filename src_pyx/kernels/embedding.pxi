@@ -80,32 +80,32 @@ cdef void embedding_op_step(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_s
     cdef const real* dy = dy_of(op, begin)
     cdef real* dtable = <real*>op.gradients
     cdef int32_t* lasts = <int32_t*>op.touched
-    cdef int32_t* befores = lasts + op.pieces
+    cdef int32_t* previous = lasts + op.pieces
     cdef Py_ssize_t n = op.outputs, line, piece, row, before
     cdef Py_ssize_t first = begin_piece * rows_of_piece(op), last = min(op.sizes[0], end_piece * rows_of_piece(op))
     if not goes_on:
         memset(dtable + first * n, 0, (last - first) * n * sizeof(real))
-        memset(befores + first, 0, (last - first) * sizeof(int32_t))
+        memset(previous + first, 0, (last - first) * sizeof(int32_t))
         memset(lasts + begin_piece, 0, (end_piece - begin_piece) * sizeof(int32_t))
     for piece in range(begin_piece, end_piece):
         row = touched_before(lasts[piece])
         while row >= 0:
-            before = touched_before(befores[row])
+            before = touched_before(previous[row])
             memset(dtable + row * n, 0, n * sizeof(real))
-            befores[row] = 0
+            previous[row] = 0
             row = before
         lasts[piece] = 0
     for line in range((end - begin) * op.lines):
         row = labels[line]
         if not first <= row < last:
             continue
-        if befores[row] == 0:
+        if previous[row] == 0:
             piece = row // rows_of_piece(op)
-            befores[row] = lasts[piece] if lasts[piece] > 0 else NO_ROW
+            previous[row] = lasts[piece] if lasts[piece] > 0 else NO_ROW
             lasts[piece] = <int32_t>(row + 1)
         add_line(dtable + row * n, dy + line * n, n)
     for piece in range(begin_piece, end_piece):
         row = touched_before(lasts[piece])
         while row >= 0:
             apply(<void*>op.parameters, dtable, NULL, op.parameter_reals, row * n, (row + 1) * n, options)
-            row = touched_before(befores[row])
+            row = touched_before(previous[row])
