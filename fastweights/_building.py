@@ -17,7 +17,8 @@ from fastweights import _check
 from fastweights._core import philox
 from fastweights._core import plan as _plan
 from fastweights._rows import Gradients
-from fastweights._tensors import Tensor
+from fastweights._tensors import MAX_DIMENSIONS, Tensor
+from fastweights.initializers import Initializer
 from fastweights.layers import Layer
 from fastweights.layers.base import Variable
 from fastweights.layers.ops import READ_INTEGERS, Op, OpSpec, Shape, Value, given, op
@@ -60,20 +61,45 @@ def drawing(seed: int) -> Fill:
     """Fills variables by their initialisers."""
 
     def fill(index: int, variable: Variable, view: np.ndarray) -> None:
-        variable.initializer.fill(
+        cast("Initializer", variable.initializer).fill(
             view, seed, philox.STREAM_INIT + index, variable.fan_in, variable.fan_out
         )
 
     return fill
 
 
-def refuse_taken(layers: Sequence[Layer], own: Built | None = None) -> None:
-    """Raises ValueError where a layer has its weights in another model than that of `own`."""
+class Home:
+    """Where layers have their weights: in what a model is built of.
+
+    A model is built, or built anew of other layers, by the one assignment of `built`: a layer is
+    at home where that has it.
+    """
+
+    def __init__(self, model: object) -> None:
+        self._owner = weakref.ref(model)
+        self.built: Built | None = None
+
+    def is_in_use(self) -> bool:
+        """Whether there is a model whose it is: a constructor may have been interrupted."""
+        return self._owner() is not None
+
+    def take_on(self, built: Built) -> None:
+        """Makes the layers' weights those of `built`."""
+        for layer in built.layers:
+            layer._home = self
+        self.built = built
+
+
+def refuse_taken(layers: Sequence[Layer], home: Home) -> None:
+    """Raises ValueError where a layer has its weights in another model than that of `home`."""
     for layer in layers:
-        built = layer._built
-        if built is not None and built is not own and built.is_in_use() and built.has(layer):
+        other = layer._home
+        if other is not None and other is not home and layer._built and other.is_in_use():
             got = f"{layer.name!r} of another model"
-            expected = "new layers, since a layer has its weights in one model"
+            expected = (
+                "new layers, since a layer has its weights in one model; in a notebook make the "
+                "layers anew in the cell that makes the model"
+            )
             raise ValueError(_check.refusal("layers", got, expected))
 
 
@@ -165,6 +191,9 @@ class Topology(NamedTuple):
 
 
 def _refuse_huge(value: Value) -> None:
+    if len(value.shape) > MAX_DIMENSIONS:
+        got, expected = f"rows of {len(value.shape)} axes", f"at most {MAX_DIMENSIONS}"
+        raise ValueError(_check.refusal("layers", got, expected))
     if math.prod(value.shape) > MAX_ROW:
         got = f"rows of {value.shape!s:.80}"
         raise ValueError(_check.refusal("layers", got, f"rows of at most {MAX_ROW:,} numbers"))
@@ -184,14 +213,12 @@ class Built:
     ops : list of OpSpec
     limits : tuple
         For each input the number that its whole numbers are below, None where it is reals.
-    is_complete : bool
-        Whether a model has taken it on: then the layers' weights are here.
 
     Parameters
     ----------
     topology, input_shapes, dtype
-    before : Built, optional
-        In the place of which the model will take it on.
+    home : Home
+        Of the model that it is for.
     """
 
     def __init__(
@@ -199,14 +226,13 @@ class Built:
         topology: Topology,
         input_shapes: Sequence[Shape],
         dtype: np.dtype,
-        before: Built | None = None,
+        home: Home,
     ) -> None:
         self.topology, self.input_shapes, self.dtype = topology, tuple(input_shapes), dtype
-        self.is_complete = False
         values = topology.values(input_shapes)
         self.shapes = [value.shape for value in values]
         self.layers = topology.layers
-        refuse_taken(self.layers, before)
+        refuse_taken(self.layers, home)
         self.is_flat = all(len(shape) == 1 for shape in (self.shapes[0], *self.output_shapes))
         self.variables: list[tuple[Layer, Variable]] = []
         self._offsets = [0]
@@ -225,7 +251,6 @@ class Built:
         self.output_ops: list[int] = []
         self.ops = self._linked(values)
         self.limits = self._limits()
-        self.note_trained()
 
     def penalties(self) -> list[tuple[int, int, float, float]]:
         """Where the flat vector has parameters of trained layers that cost something, and what."""
@@ -236,18 +261,17 @@ class Built:
                 found.append((begin, begin + variable.size, regularizer.l1, regularizer.l2))
         return found
 
-    def note_trained(self) -> None:
-        """Sees which ops' parameters are to move: `trained`, another tuple if they are others."""
-        trained = tuple(layer.trainable for layer in self._op_layers)
-        if trained != getattr(self, "trained", None):
-            self.trained = trained
+    @property
+    def trained(self) -> tuple[bool, ...]:
+        """Which ops' parameters are to move."""
+        return tuple(layer.trainable for layer in self._op_layers)
 
     def _number(self, layer: Layer, reads: Sequence[Shape]) -> None:
         """Gives what a layer has its places at the first call, which the others must suit."""
         if layer._input_row not in (None, reads[0]):
             got = f"{layer._input_row} for {layer.name!r}"
             raise ValueError(_check.refusal("input_shape", got, f"{reads[0]}, which it reads"))
-        variables, states = layer.variables(*reads), layer.states(*reads)
+        variables, states = (layer._declared(of, reads) for of in ("variables", "states"))
         if id(layer) not in self._places:
             self._places[id(layer)] = (
                 _laid_out(self.variables, self._offsets, layer, variables),
@@ -325,6 +349,15 @@ class Built:
                 _check.refusal("op", got, f"some that follow each other in {list(own)}")
             )
         held = [place for place in remembered if self.states[place][1].name in unlinked.states]
+        if len(held) < len(unlinked.states):
+            known = [self.states[place][1].name for place in remembered]
+            got = f"states {list(unlinked.states)} of {layer.name}"
+            raise ValueError(_check.refusal("op", got, f"some of {known}"))
+        for option in unlinked.options:
+            _check.number(f"{unlinked.kind} of {layer.name}", option)
+            if abs(option) > float(np.finfo(self.dtype).max):
+                got = f"{option:g} for {layer.name!r}"
+                raise ValueError(_check.refusal("layers", got, f"numbers of {self.dtype}"))
         return OpSpec(
             str(unlinked.kind),
             reads,
@@ -337,7 +370,17 @@ class Built:
             unlinked.activation,
             sum(self.states[number][1].size for number in held),
             self._state_offsets[held[0]] if held else 0,
+            unlinked.calls,
         )
+
+    def description_of(self, layer: Layer) -> tuple[list[OpSpec], list[Variable]]:
+        """All that a plan, and those who draw and keep weights, know of a layer."""
+        ops = [
+            spec._replace(calls=None)
+            for spec, owner in zip(self.ops, self._op_layers, strict=True)
+            if owner is layer
+        ]
+        return ops, [self.owned[number][1] for number in self.numbers_of(layer)]
 
     @property
     def output_shapes(self) -> tuple[Shape, ...]:
@@ -349,8 +392,10 @@ class Built:
         self._parameters = aligned_zeros(self.size, self.dtype)
         self._state = aligned_zeros(self.state_size, self.dtype)
         self.lock = _plan.ModelLock()
-        for number, (_, variable) in enumerate(self.owned):
-            fill(number, variable, self._view(number))
+        for number, (layer, variable) in enumerate(self.owned):
+            view = self._view(number)
+            fill(number, variable, view)
+            variable.check(f"{layer.name}/{variable.name}", view)
 
     def input_gradients(self, rows: int) -> Gradients:
         """Room for those by each input; None where it is whole numbers."""
@@ -360,28 +405,9 @@ class Built:
         )
         return room if len(room) > 1 else room[0]
 
-    def take_on(self, model: object) -> None:
-        """Makes the layers' weights those here, which are then the model's."""
-        self._owner = weakref.ref(model)
-        for layer in self.layers:
-            layer._built = self
-        self.is_complete = True
-
-    def become(self, other: Built) -> None:
-        """Is what another one is, which no model has, from one moment to the next."""
-        for layer in other.layers:
-            layer._built = self
-        if "_gradients" in vars(self):
-            _ = other.gradients  # of its own size
-        vars(self).update({**vars(other), "_owner": self._owner, "is_complete": True})
-
     def has(self, layer: Layer) -> bool:
         """Whether the layer is one of these."""
         return id(layer) in self._places
-
-    def is_in_use(self) -> bool:
-        """Whether a model has it that still exists: a constructor may have been interrupted."""
-        return self.is_complete and self._owner() is not None
 
     @property
     def parameters(self) -> np.ndarray:
@@ -452,7 +478,9 @@ class Built:
             if array.shape != variable.shape:
                 got, expected = f"shape {array.shape}", f"shape {variable.shape}"
                 raise ValueError(_check.refusal(name, got, expected))
-            checked.append(_check.reals(name, array, self.dtype).copy())
+            reals = _check.reals(name, array, self.dtype).copy()
+            variable.check(name, reals)
+            checked.append(reals)
         self.lock.copy(tuple(self._view(number) for number in numbers), tuple(checked))
 
     def moving_weights(self) -> tuple[Weight, ...]:

@@ -36,6 +36,10 @@ class Compiled:
         self.trained: dict[str, tuple[bool, ...]] = {}
         self.memory: optimizers.Memory | None = None
 
+    def anew(self) -> Compiled:
+        """The same of which nothing was derived yet."""
+        return Compiled(self.optimizer, self.objectives)
+
     def training(self) -> optimizers.Optimizer:
         """The optimizer; ValueError before `compile`."""
         if self.optimizer is None:
@@ -51,24 +55,30 @@ class Compiled:
         return self.memory
 
 
-def plan_for(model: Model, purpose: str, rows: int, compiled: Compiled | None = None) -> _plan.Plan:
+def plan_for(
+    model: Model,
+    purpose: str,
+    rows: int,
+    compiled: Compiled | None = None,
+    built: Built | None = None,
+) -> _plan.Plan:
     """The plan of a built model for a purpose and batches of `rows`.
 
     "infer" gives outputs alone, "fit" trains, "check" gives gradients by the input as well,
-    "keep" does so in two calls, `forward` and `backward`. `compiled` is the model's of the moment
-    unless a call has kept it.
+    "keep" does so in two calls, `forward` and `backward`. `compiled` and `built` are the model's of
+    the moment unless a call has kept them.
     """
-    compiled, built = compiled or model._compiled, model._built_or_refused()
+    compiled, built = compiled or model._compiled, built or model._built_or_refused()
     plan = compiled.plans.get(purpose)
-    if purpose != "infer" and compiled.trained.get(purpose) is not built.trained:
+    trained = built.trained if purpose != "infer" else ()
+    if compiled.trained.get(purpose) != trained:
         plan = None
     parts = matmul_parts[model.matmul_precision]
     if plan is not None and plan.needs_no_grant(rows, parts):
         return plan
     granted = budget()
     if plan is None or not plan.grant(rows, parts, granted.threads):
-        trained = built.trained
-        plan = _new_plan(model, purpose, rows, granted, compiled)
+        plan = _new_plan(model, purpose, rows, granted, compiled, built)
         if compiled.objectives:
             _attach(built, compiled, plan, trains=purpose != "infer")
         compiled.trained[purpose], compiled.plans[purpose] = trained, plan
@@ -81,7 +91,8 @@ def memory(model: Model, rows: int) -> dict[str, int]:
     if compiled.optimizer is not None:
         slots = optimizers.slots(compiled.optimizer, model.dtype)
     size = model.parameters.nbytes
-    plan = _new_plan(model, "fit", rows, budget(), compiled, only_measured=True)
+    built = model._built_or_refused()
+    plan = _new_plan(model, "fit", rows, budget(), compiled, built, only_measured=True)
     parts = {
         "parameters": size,
         "gradients": size,
@@ -97,9 +108,9 @@ def _new_plan(
     rows: int,
     granted: Budget,
     compiled: Compiled,
+    built: Built,
     only_measured: bool = False,
 ) -> _plan.Plan:
-    built = model._built_or_refused()
     gradients = None
     if purpose != "infer":
         # To be measured, any vector of this size will do.

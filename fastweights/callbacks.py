@@ -95,7 +95,7 @@ class Callback(Sealed):
         """At most about every 40 ms: `rows` of `total` are done, `logs` holds the means so far."""
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """After an epoch; `logs` is what the history gets."""
+        """After an epoch; `logs` is what the history got, one dict for all callbacks in turn."""
 
     def on_train_end(self) -> None:
         """After the last epoch, also when the fit ended by an exception."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from fastweights import _advice, _check, _frames, _plans, losses, optimizers, training
+from fastweights import _advice, _check, _frames, _plans, _registry, losses, optimizers, training
 from fastweights import metrics as known_metrics
 from fastweights._architecture import described, distinct, numbered
 from fastweights._building import Built, Topology
@@ -22,6 +22,7 @@ from fastweights._tensors import Tensor, tensors_of
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History
 from fastweights.config import PRECISIONS, matmul_parts
+from fastweights.layers import Layer
 from fastweights.layers.ops import Shape
 from fastweights.metrics import Metric
 from fastweights.training import next_pass
@@ -98,6 +99,17 @@ class Model(Network):
     >>> both = layers.Concatenate()([inputs, hidden])
     >>> model = fw.Model(inputs, layers.Dense(1)(both), seed=0)
     """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in ("call", "train_step", "test_step", "predict_step", "compute_loss"):
+            if hasattr(cls, name):
+                expected = (
+                    "a model that is made of layers; for a loss or a step of your own, "
+                    "model.forward, model.backward and model.apply_gradients"
+                )
+                got = f"a method {name}, which nobody calls"
+                raise TypeError(_check.refusal(cls.__name__, got, expected))
 
     def __init__(
         self,
@@ -305,7 +317,8 @@ class Model(Network):
 
         Without them by those that the model was trained on.
         """
-        known = shapes if self._built is None else self._built.input_shapes
+        built = self._built
+        known = shapes if built is None else built.input_shapes
         if self._topology.inputs > 1:
             return self._several(x, argument, known)
         if isinstance(x, Mapping) and set(x) == set(self._input_names):
@@ -323,7 +336,7 @@ class Model(Network):
             return _check.rows(argument, x, self.dtype, shape)
         array, labels = _check.shaped(argument, x, shape), _frames.labels(x)
         if built is None:
-            built = Built(self._topology, [array.shape[1:]], self.dtype)
+            built = Built(self._topology, [array.shape[1:]], self.dtype, self._home)
         limit = built.limits[number]
         if limit is None:
             return _check.reals(argument, array, self.dtype, labels)
@@ -368,11 +381,12 @@ class Model(Network):
         """The targets of checked rows as the kernels of losses and metrics take them."""
         compiled = compiled or self._compiled
         compiled.training()
-        if self._built is None:
+        built = self._built
+        if built is None:
             values = self._topology.values([array.shape[1:] for array in each(rows)])
             shapes = tuple(values[number].shape for number in self._topology.outputs)
         else:
-            shapes = self._built.output_shapes
+            shapes = built.output_shapes
         last, objectives = count(rows), compiled.objectives
         if len(shapes) > 1:
             outputs = self.output_names
@@ -518,7 +532,7 @@ class Model(Network):
         batch_size, verbose
             For code written for Keras: neither changes anything, and nothing is printed.
         """
-        compiled, built = self._compiled, self._building
+        compiled, built = self._compiled, self._built
         plan = compiled.plans.get("infer") if built is not None and built.is_flat else None
         if plan is not None and batch_size is None and verbose == "auto":
             answer = plan.answer(x, matmul_parts[self._matmul_precision])
@@ -529,7 +543,7 @@ class Model(Network):
         rows = self._rows(x)
         last = count(rows)
         out = self._room(built, last)
-        plan = _plans.plan_for(self, "infer", last, compiled)
+        plan = _plans.plan_for(self, "infer", last, compiled, built)
         first = 0
         while first < last:
             first = plan.infer(rows, None, out, first, last, training.STRETCH_SECONDS)
@@ -695,15 +709,16 @@ class Model(Network):
 
     def config(self) -> dict[str, Any]:
         """The architecture, as JSON can hold it."""
-        built, topology = self._built_or_refused(), self._topology
-        numbers = {id(layer): number for number, layer in enumerate(self.layers)}
+        built = self._built_or_refused()
+        topology = built.topology
+        numbers = {id(layer): number for number, layer in enumerate(built.layers)}
         shapes = zip(self.input_names, built.input_shapes, strict=True)
         outputs: Any = list(topology.outputs)
         if self._output_keys is not None:
             outputs = dict(zip(self._output_keys, outputs, strict=True))
         return {
             "inputs": [{"name": name, "shape": shape} for name, shape in shapes],
-            "layers": described(self.layers),
+            "layers": described(built.layers),
             "calls": [[numbers[id(layer)], list(reads)] for layer, reads in topology.calls],
             "outputs": outputs,
             "dtype": self.dtype.name,
@@ -711,9 +726,18 @@ class Model(Network):
         }
 
     @staticmethod
-    def from_config(config: Mapping[str, Any]) -> Model:
-        """A new model of the architecture that `config` described, weights as at first."""
-        model, shapes = unbuilt(config)
+    def from_config(
+        config: Mapping[str, Any], custom_objects: Mapping[str, type[Layer]] | None = None
+    ) -> Model:
+        """A new model of the architecture that `config` described, weights as at first.
+
+        Parameters
+        ----------
+        config : dict
+        custom_objects : dict, optional
+            As for `fastweights.load`.
+        """
+        model, shapes = unbuilt(config, custom_objects)
         if shapes is not None:
             model._build_alone(shapes)
         return model
@@ -740,10 +764,12 @@ class Model(Network):
         self.refuse_foreign("copy")
         compiled, vectors, memory = self._snapshot()
         twin, _ = unbuilt({**self.config(), "dtype": dtype or self.dtype})
-        built = Built(twin._topology, shapes, twin.dtype)
-        built.allocate(lambda index, variable, view: None)
-        for name, own, copied in zip(("parameters", "state"), built.vectors, vectors, strict=True):
-            own[:] = _check.reals(name, copied, twin.dtype)
+        built = Built(twin._topology, shapes, twin.dtype, twin._home)
+        copied = [
+            _check.reals(name, vector, twin.dtype)
+            for name, vector in zip(("parameters", "state"), vectors, strict=True)
+        ]
+        built.allocate(lambda number, variable, view: np.copyto(view, built.part(number, copied)))
         twin._take_on(built)
         twin.matmul_precision = self.matmul_precision
         twin._epochs_trained, twin._passes = self._epochs_trained, self._passes
@@ -759,6 +785,7 @@ class Model(Network):
     def refuse_foreign(self, call: str) -> None:
         """Raises TypeError where a part would come back as another one from its config."""
         super().refuse_foreign(call)
+        self._refuse_other_ops(call)
         compiled = self._compiled
         if compiled.optimizer is None:
             return
@@ -773,6 +800,21 @@ class Model(Network):
             raise TypeError(
                 _check.refusal(call, got, "optimizer, loss and metrics of this library")
             )
+
+    def _refuse_other_ops(self, call: str) -> None:
+        """Raises TypeError where a layer of one's own would come back as one of other ops."""
+        built = self._built_or_refused()
+        if all(_registry.is_of_library(layer) for layer in self.layers):
+            return
+        twin, _ = unbuilt(self.config())
+        again = Built(twin._topology, built.input_shapes, self.dtype, twin._home)
+        for layer, twin_layer in zip(built.layers, again.layers, strict=True):
+            if built.description_of(layer) != again.description_of(twin_layer):
+                got = (
+                    f"the layer {layer.name!r}, whose config() makes one of other ops or variables"
+                )
+                expected = "config() to be what the constructor makes the same layer of"
+                raise TypeError(_check.refusal(call, got, expected))
 
     def __reduce__(self) -> Any:
         # The default would tear the views of weights and layers from the flat vector.

@@ -106,8 +106,9 @@ def _ready_plan(model: Model, compiled: Compiled, batch_size: int) -> Plan:
 
 
 def _has_numbers(built: Built) -> bool:
-    """Whether all weights are finite."""
-    return built.lock.hold(arrays.finite, built.parameters)
+    """Whether all weights are finite, and what layers remember."""
+    finite = built.lock.hold(arrays.finite, built.parameters)
+    return finite and (not built.state_size or built.lock.hold(arrays.finite, built.state))
 
 
 def _refuse_overflow(model: Model, compiled: Compiled) -> None:

@@ -166,4 +166,5 @@ TABLE.sum_parts = sum_parts
 TABLE.add_part = add_part
 TABLE.penalise = penalise
 TABLE.penalty = penalty
+TABLE.finish_dx = finish_dx
 table = PyCapsule_New(&TABLE, "fastweights.kernels", NULL)

@@ -67,6 +67,7 @@ cdef class Layout:
     cdef Py_ssize_t n_penalties
     cdef Penalty* penalties
     cdef bint knows_all_rows            # whether some op must, in training
+    cdef tuple callbacks                # of the ops that are not compiled
     cdef Py_ssize_t workspace_bytes     # of each member
     cdef char* workspaces
     cdef Py_ssize_t n_heads
@@ -90,12 +91,15 @@ cdef class Layout:
         self.is_last_user = <bint*>room_for(self.n_ops, sizeof(bint))
         self.is_trained = <bint*>room_for(self.n_ops, sizeof(bint))
         self.trained = trained
+        self.callbacks = tuple([Callback(spec.calls) for spec in specs if spec.calls is not None])
+        self.knows_all_rows = self.trains and len(self.callbacks) > 0
         for i, spec in enumerate(specs):
-            kind = <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
+            kind = self.kind_of(spec)
             self.knows_all_rows = self.knows_all_rows or (self.trains and kind.x_columns != NULL)
             self.is_trained[i] = self.trains and bool(spec.variables) and self.may_move(i)
-        self.weigh(specs, inputs)
+        widths = self.weigh(specs, inputs)
         self.divide(kept)
+        self.expect_room(specs, widths)
         self.ops = <Op*>room_for(self.members * self.n_ops, sizeof(Op))
         self.reads = <Read*>room_for(self.members * self.n_reads, sizeof(Read))
         self.passes = <Pass*>room_for(self.members, sizeof(Pass))
@@ -153,6 +157,12 @@ cdef class Layout:
         self.find_integers(specs)
         self.find_users(specs)
         self.slice_rows = max(<Py_ssize_t>MIN_SLICE_ROWS, self.n_parameters // <Py_ssize_t>sum(widths))
+        return widths
+
+    cdef const OpKind* kind_of(self, spec) except NULL:
+        if spec.calls is not None:
+            return &CALLBACK
+        return <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
 
     cdef find_integers(self, specs):
         """Which feeds are integers: those whose readers take nothing else."""
@@ -160,7 +170,7 @@ cdef class Layout:
         cdef Py_ssize_t i
         taken = {}                      # by a value's number, whether its readers take integers
         for spec in specs:
-            kind = <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
+            kind = self.kind_of(spec)
             for number in spec.reads:
                 if kind.reads_integers and number >= self.n_feeds:
                     raise ValueError(f"specs: got {spec}, expected one that reads inputs alone")
@@ -201,6 +211,8 @@ cdef class Layout:
             self.room = self.rows
         elif not self.trains:
             self.room = min(self.rows, <Py_ssize_t>CHUNK_ROWS)
+            if self.callbacks:
+                self.members = 1        # Members take chunks as they come, and only the caller has a Python.
         else:
             self.slices = self.slices_of(self.rows)
             if self.slices > 1:
@@ -208,6 +220,14 @@ cdef class Layout:
                 self.room = CHUNK_ROWS
             else:
                 self.room = min(self.rows, <Py_ssize_t>WHOLE_ROWS)
+
+    cdef expect_room(self, specs, widths):
+        """Raises MemoryError where bytes could not be counted, long before any are asked for."""
+        # In Python's numbers, which have no end; an op takes a few times what it reads and makes.
+        rows = max(self.members * int(self.room), min(int(self.rows), 2 * int(self.slice_rows)))
+        reals = rows * (sum(widths) + sum([widths[read] for spec in specs for read in spec.reads]))
+        if 64 * reals * self.table.real_bytes >= 2**62:
+            raise MemoryError(f"no {reals * self.table.real_bytes:,} bytes for batches of {int(self.rows):,} rows")
 
     @cython.final
     cdef Py_ssize_t slices_of(self, Py_ssize_t rows) noexcept nogil:
@@ -221,9 +241,15 @@ cdef class Layout:
         cdef const OpKind* kind
         cdef Py_ssize_t i
         cdef Read* read = self.reads
+        cdef Callback callback
+        callbacks = iter(self.callbacks)
         for i, spec in enumerate(specs):
             op = &self.ops[i]
-            kind = <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
+            kind = self.kind_of(spec)
+            if spec.calls is not None:
+                callback = next(callbacks)
+                callback.table, callback.callee.real_bytes = self.table, self.table.real_bytes
+                op.callee = &callback.callee
             op.measure = kind.measure
             op.prepare = kind.prepare
             op.forward = kind.forward

@@ -30,6 +30,10 @@ ctypedef void (*op_rows)(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcep
 ctypedef void (*op_gradient)(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
                              Py_ssize_t end_piece) noexcept nogil
 
+# What every backward finishes rows [begin, end) of the dx of read k with: the value's other readers' parts are added,
+# and make its maker's dz.
+ctypedef void (*op_finish)(const Op* op, Py_ssize_t k, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
+
 # For ops that must know all rows of a batch in training, NULL for all others. What [0, rows) of x say of columns
 # [begin, end), before forward; what those of dz do, before backward; both for op.batch, one chain over the rows
 # in order. settle moves the state by that once a step is accepted (there rows is 0).
@@ -118,6 +122,7 @@ cdef struct Op:
     Py_ssize_t sizes[OP_SIZES]
     double options[OP_OPTIONS]
     Py_ssize_t rows          # that the arena has room for
+    void* callee             # the plan's business: what an op calls that is not compiled; NULL
     bint is_trained          # whether its layer is: one that is not acts as in inference
     bint trains              # whether backward and gradient follow forward
     bint wants_dx            # of one of its reads at least: without it there is no backward
@@ -233,3 +238,4 @@ cdef struct KernelTable:
     add_part_function add_part
     penalise_function penalise
     penalty_function penalty
+    op_finish finish_dx

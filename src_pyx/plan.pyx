@@ -33,7 +33,7 @@ from fastweights._core.arrays import taken
 
 from ops cimport (
     Activation, KernelTable, Loss, METRIC_STATE, Metric, OP_OPTIONS, OP_SIZES, OP_VARIABLES, OPTION_NUMBERS, Op, op_columns,
-    OpKind, Pass, Read, Update,
+    OpKind, op_rows, Pass, Read, Update,
 )
 
 cdef extern from *:
@@ -46,6 +46,7 @@ cdef extern from "Python.h":
     # Runs the handlers of signals that have come; where one raises, its exception is pending from then on.
     int check_signals "PyErr_CheckSignals"()
     void PyErr_SetString(object kind, const char* message)
+    void PyErr_SetObject(object kind, object raised)
     void* PyErr_Occurred()
 
 include "memory.pxi"
@@ -77,6 +78,7 @@ cdef enum:
 # Between two looks for signals within a call that goes through many chunks.
 cdef double SIGNAL_SECONDS = 0.04
 
+include "callback.pxi"
 include "layout.pxi"
 include "running.pxi"
 
@@ -143,6 +145,8 @@ cdef class Plan(Runner):
         self.allowed[0] = self.threads
         self.matmul_parts = matmul_parts if self.table.has_tiles else 0
         self.build(specs, inputs, heads or [(len(specs) - 1, len(specs) - 1, 1)], trained, input_gradient, kept)
+        for callback in self.callbacks:
+            (<Callback>callback).callee.interrupted = &self.job.interrupted[0]
         self.set_penalties(penalties)
         self.n_loss_ops = self.n_ops - late_ops
         if not 0 <= late_ops < self.n_ops:
@@ -438,8 +442,10 @@ cdef class Plan(Runner):
         self.lock.enter()
         with nogil:
             self.run(infer_task, &job, self.most_for(last - first))
+            job.interrupted[0] = self.job.interrupted[0]
             first = min(last, first + self.job.taken[0] * self.room)
             self.lock.leave()
+        raise_pending(&job)
         return first
 
     def answer(self, x, int matmul_parts):
@@ -499,7 +505,7 @@ cdef class Plan(Runner):
         self.run_locked(backward_task, &job, rows)
 
 
-# Raises what a signal's handler raised, which is pending already.
+# Raises what a signal's handler raised, or what the op called, which is pending already.
 cdef int raise_pending(const Job* job) except -1:
     return -1 if job.interrupted[0] else 0
 

@@ -18,7 +18,7 @@ cdef struct Job:
     double loss
     Sums* sums                   # NULL: nobody wants them
     bint stop
-    fw_shared[LINE] interrupted  # 1: by a signal's handler, whose exception is pending
+    fw_shared[LINE] interrupted  # 1: by a signal's handler or by what an op called, whose exception is pending
     fw_shared[LINE] taken        # chunks that members have taken on ...
     fw_shared[LINE] merged       # ... and whose sums are in the plan's
 
@@ -217,30 +217,59 @@ cdef class Runner(Layout):
         cdef Py_ssize_t begin = self.share_of_columns(op, member, team.members)
         cdef Py_ssize_t end = self.share_of_columns(op, member + 1, team.members)
         meet(team)
-        if begin < end:
+        if begin < end and not self.is_interrupted():
             function(op, rows, begin, end)
+        meet(team)
+
+    @cython.final
+    cdef void run_alone(self, op_rows function, const Op* op, Py_ssize_t rows, int member,
+                        Team* team) noexcept nogil:
+        """All rows by the caller's thread, which alone may call Python, once all members have come so far."""
+        meet(team)
+        if member == 0:
+            function(op, 0, rows)
         meet(team)
 
     @cython.final
     cdef void run_stages(self, Op* ops, int member, Team* team, Py_ssize_t end_op, Py_ssize_t rows,
                          Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-        """Forward through ops, some of which look at all rows first."""
-        cdef Py_ssize_t i
+        """Forward through ops, some of which look at all rows first.
+
+        Where a signal ends the call members go on to meet, and do nothing else.
+        """
+        cdef Py_ssize_t i, done, upto
         for i in range(end_op):
+            if ops[i].callee != NULL:
+                self.run_alone(ops[i].forward, &ops[i], rows, member, team)
+                continue
             if self.looks_at_batch(&ops[i]):
                 self.run_columns(ops[i].x_columns, &ops[i], rows, member, team)
-            if begin < end:
-                ops[i].forward(&ops[i], begin, end)
+            done = begin
+            while done < end and not self.is_interrupted():
+                upto = min(end, done + LOOK_ROWS)
+                ops[i].forward(&ops[i], done, upto)
+                if member == 0 and done > begin:
+                    self.look_for_signals()
+                done = upto
 
     @cython.final
     cdef void run_stages_back(self, Op* ops, int member, Team* team, Py_ssize_t end_op, Py_ssize_t rows,
                               Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-        cdef Py_ssize_t i
+        cdef Py_ssize_t i, done, upto
         for i in range(end_op - 1, -1, -1):
+            if ops[i].callee != NULL:
+                if ops[i].trains:
+                    self.run_alone(ops[i].backward, &ops[i], rows, member, team)
+                continue
             if self.looks_at_batch(&ops[i]) and ops[i].trains:
                 self.run_columns(ops[i].dz_columns, &ops[i], rows, member, team)
-            if begin < end:
-                self.run_backward(ops, i, begin, end)
+            done = begin
+            while done < end and not self.is_interrupted():
+                upto = min(end, done + LOOK_ROWS)
+                self.run_backward(ops, i, done, upto)
+                if member == 0 and done > begin:
+                    self.look_for_signals()
+                done = upto
 
     @cython.final
     cdef void settle(self, Op* ops, int member, Team* team) noexcept nogil:
@@ -607,6 +636,8 @@ cdef class Runner(Layout):
                 self.give_out(first, begin, begin + rows)
             if first + rows == job.last or fw_seconds() >= job.until or fw_read(&self.lock.waiting[0]) != 0:
                 break
+            if self.is_interrupted():       # by what an op has called
+                break
 
     @cython.final
     cdef void forward_share(self, int member, Team* team) noexcept nogil:
@@ -623,7 +654,8 @@ cdef class Runner(Layout):
         self.passes[member] = Pass(self.job.seed, self.job.stream, 0)
         if self.knows_all_rows:
             self.run_stages(ops, member, team, self.n_ops, rows, begin, end)
-            self.settle(ops, member, team)
+            if not self.is_interrupted():
+                self.settle(ops, member, team)
             begin = end
         while begin < end and not self.is_interrupted():
             upto = min(end, begin + LOOK_ROWS)

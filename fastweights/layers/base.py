@@ -10,39 +10,53 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _check, _tensors
+from fastweights import _check, _tensors, initializers
 from fastweights._sealed import Sealed, _Sealing
 from fastweights.initializers import Initializer
 from fastweights.layers.ops import Shape, Value, given
 from fastweights.regularizers import Regularizer
 
 if TYPE_CHECKING:
-    from fastweights._building import Built
+    from fastweights._building import Built, Home
     from fastweights._tensors import Tensor
 
 
-def _takes(function: Callable[..., Any], values: Sequence[Any]) -> bool:
-    """Whether a function can be called with as many arguments."""
+def takes(
+    function: Callable[..., Any], values: Sequence[Any], settings: Mapping[str, Any] | None = None
+) -> bool:
+    """Whether a function can be called with as many arguments, and these settings."""
     try:
-        inspect.signature(function).bind(*values)
+        inspect.signature(function).bind(*values, **(settings or {}))
     except TypeError:
         return False
     return True
 
 
 class Variable(NamedTuple):
-    """One array of parameters: its name, shape, how it starts and what it costs."""
+    """One array of parameters: its name, shape, how it starts and what it costs.
+
+    An initialiser may be given by its name. It counts the fans in the shape where none are given.
+    """
 
     name: str
     shape: Shape
-    initializer: Initializer
-    fan_in: int
-    fan_out: int
+    initializer: Initializer | str
+    fan_in: int | None = None
+    fan_out: int | None = None
     regularizer: Regularizer | None = None
+    #: The least that a number of it may be.
+    minimum: float = -math.inf
 
     @property
     def size(self) -> int:
         return math.prod(self.shape)
+
+    def check(self, argument: str, array: np.ndarray) -> None:
+        """Raises ValueError where numbers of this shape cannot be this variable's."""
+        _check.finite(argument, np.ascontiguousarray(array))
+        if self.minimum > -math.inf and array.size and array.min() < array.dtype.type(self.minimum):
+            got = f"{array.min():g}"
+            raise ValueError(_check.refusal(argument, got, f"at least {self.minimum:g}"))
 
 
 def is_same_memory(value: Any, array: np.ndarray) -> bool:
@@ -65,6 +79,9 @@ class _Making(_Sealing, type):
         own = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
         input_dim = None if "input_dim" in own else kwargs.pop("input_dim", None)
         made = super().__call__(*args, **kwargs)
+        if "_given_name" not in vars(made):
+            got = "a constructor that does not call it"
+            raise TypeError(_check.refusal(cls.__name__, got, "super().__init__(name) in __init__"))
         made.trainable = trainable
         if input_dim is not None:
             if input_shape is not None:
@@ -82,7 +99,8 @@ class Layer(Sealed, metaclass=_Making):
     Every layer takes `trainable`, whether training moves its weights, and the first layer of a
     Sequential may say by `input_shape` what it reads.
 
-    A subclass describes itself by three methods: `variables`, `ops` and `config`.
+    A subclass describes itself by three methods: `variables`, `ops` and `config`. One of your own
+    may be anywhere; `fastweights.register_layer` makes it known to files.
     Once its model is built, each variable is an attribute of the layer: a view of the model's flat
     vector of parameters. Its settings are fixed: to change one, make a new layer.
     """
@@ -93,7 +111,7 @@ class Layer(Sealed, metaclass=_Making):
                 _check.refusal("name", _check.shown(name), "a non-empty string or None")
             )
         self._given_name = self._name = name
-        self._built: Built | None = None
+        self._home: Home | None = None
         self._input_row: Shape | None = None
         #: What calls of this layer made.
         self._made: tuple[Tensor, ...] = ()
@@ -116,15 +134,19 @@ class Layer(Sealed, metaclass=_Making):
     @trainable.setter
     def trainable(self, trainable: bool) -> None:
         self._trainable = _check.flag("trainable", trainable)
-        if self._built is not None:
-            self._built.note_trained()
+
+    @property
+    def _built(self) -> Built | None:
+        """What the layer's weights are part of; None before its model is built."""
+        home = vars(self).get("_home")
+        built = None if home is None else home.built
+        return built if built is not None and built.has(self) else None
 
     @property
     def weights(self) -> Mapping[str, np.ndarray]:
         """The layer's arrays by name, views of the model's parameters; none until it is built."""
-        if self._built is None or not self._built.is_complete:
-            return {}
-        return MappingProxyType(self._built.views_of(self))
+        built = self._built
+        return {} if built is None else MappingProxyType(built.views_of(self))
 
     def variables(self, *input_shapes: Any) -> list[Variable]:
         """The layer's arrays of parameters, in the order in which they lie in the flat vector."""
@@ -134,9 +156,34 @@ class Layer(Sealed, metaclass=_Making):
         """The layer's arrays that no optimizer moves: what it remembers between steps."""
         return []
 
+    def _declared(self, which: str, input_shapes: Sequence[Shape]) -> list[Variable]:
+        """Its `variables` or `states`, checked: a layer may be of somebody's own class."""
+        argument, kind = f"{which} of {type(self).__name__}", type(self)
+        checked: list[Variable] = []
+        for variable in _check.instances(argument, getattr(self, which)(*input_shapes), Variable):
+            name = variable.name
+            if not isinstance(name, str) or not name.isidentifier() or name.startswith("_"):
+                raise ValueError(
+                    _check.refusal(
+                        argument, f"the name {_check.shown(name)}", "an attribute's name"
+                    )
+                )
+            if hasattr(kind, name) or name in vars(self) or name in (v.name for v in checked):
+                got = f"the name {name!r}, which the layer has already"
+                raise ValueError(_check.refusal(argument, got, "another one"))
+            if not isinstance(variable.shape, (list, tuple)):
+                got = f"the shape {_check.shown(variable.shape)} of {name!r}"
+                raise TypeError(_check.refusal(argument, got, "a tuple of sizes"))
+            shape = tuple(_check.whole(f"shape of {name!r}", size, 1) for size in variable.shape)
+            initializer = initializers.get(
+                variable.initializer, argument=f"initializer of {name!r}"
+            )
+            checked.append(variable._replace(shape=shape, initializer=initializer))
+        return checked
+
     def ops(self, *values: Any) -> Value:
         """What the layer makes of what it reads, by ops: see :mod:`fastweights.layers.ops`."""
-        raise NotImplementedError
+        raise NotImplementedError(self._undescribed("ops"))
 
     def made_of(self, *values: Value) -> Value:
         """`ops`, of as many values as it takes."""
@@ -144,7 +191,7 @@ class Layer(Sealed, metaclass=_Making):
         try:
             made = self.ops(*values)
         except TypeError:
-            if _takes(self.ops, values):
+            if takes(self.ops, values):
                 raise
             got = f"{len(values)} values"
             expected = f"as many as {kind} reads"
@@ -168,7 +215,7 @@ class Layer(Sealed, metaclass=_Making):
         """
         several = inputs[0] if len(inputs) == 1 else inputs
         tensors = _tensors.tensors_of(f"inputs of {type(self).__name__}", several)
-        row = self.output_shape(*(tensor._row for tensor in tensors))
+        row = self.made_of(*(given(tensor._row) for tensor in tensors)).shape
         made = _tensors.Tensor(row, self, tensors)
         self._made = (*self._made, made)
         return made
@@ -193,10 +240,11 @@ class Layer(Sealed, metaclass=_Making):
     # ---- its weights -----------------------------------------------------------------------------
 
     def _built_or_refused(self, argument: str) -> Built:
-        if self._built is None or not self._built.is_complete:
+        built = self._built
+        if built is None:
             expected = "one of a model that knows its input"
             raise ValueError(_check.refusal(argument, "a layer that is not built", expected))
-        return self._built
+        return built
 
     def count_params(self) -> int:
         """Number of parameters."""
@@ -212,15 +260,22 @@ class Layer(Sealed, metaclass=_Making):
         self._built_or_refused("weights").write(weights, self)
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments, as JSON can hold them."""
-        raise NotImplementedError
+        """The constructor's arguments, as JSON can hold them.
+
+        A layer that takes more than a name adds to these: ``{"units": 3, **super().config()}``.
+        """
+        return {"name": self.name}
+
+    def _undescribed(self, method: str) -> str:
+        kind = type(self).__name__
+        return f"{kind}.{method}: a layer describes itself by variables, ops and config"
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_"):
             weights = self.weights
             if name in weights:
                 return weights[name]
-        built = vars(self).get("_built") is not None
+        built = self._built is not None
         raise AttributeError(
             f"{type(self).__name__!r} object has no attribute {name!r}"
             + ("" if built else " (a layer has its weights once its model knows the input shape)")
@@ -233,15 +288,13 @@ class Layer(Sealed, metaclass=_Making):
                 if not is_same_memory(
                     value, weights[name]
                 ):  # which it is after an operation in place
-                    raise AttributeError(
-                        f"{name}: is a view of the model's parameters; write {name}[...] = ..."
-                    )
+                    raise AttributeError(f"{name}: is the model's own; write {name}[...] = ...")
                 return
         super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy is a layer of no model yet.
-        return {**vars(self), "_built": None, "_made": ()}
+        return {**vars(self), "_home": None, "_made": ()}
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.config().items())
