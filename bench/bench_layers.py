@@ -48,6 +48,7 @@ MERGES["Dot"] = lambda: layers.Dot(1)
 SHAPED = {
     "Permute": (lambda: layers.Permute((2, 1)), (16, 8)),
     "RepeatVector": (lambda: layers.RepeatVector(4), (128,)),
+    "Embedding": (lambda: layers.Embedding(1000, 16), (8,)),
 }
 
 
@@ -65,7 +66,10 @@ def contest(benchmark, request, dtype):
     what = request.function.__name__.removeprefix("bench_")
     benchmark.group = f"layer {what} {'x'.join(map(str, SHAPE))} {dtype}"
     model = fw.Sequential([layer], shape, dtype, seed=0)
-    return model, np.random.default_rng(0).standard_normal((SHAPE[0], *shape)).astype(dtype)
+    random, rows = np.random.default_rng(0), (SHAPE[0], *shape)
+    if isinstance(layer, layers.Embedding):
+        return model, random.integers(0, layer.input_dim, rows)
+    return model, random.standard_normal(rows).astype(dtype)
 
 
 def bench_forward(benchmark, contest):

@@ -16,12 +16,13 @@ import numpy as np
 from fastweights import _check
 from fastweights._core import philox
 from fastweights._core import plan as _plan
+from fastweights._rows import Gradients
 from fastweights._tensors import MAX_DIMENSIONS, Tensor
 from fastweights.constraints import Constraint
 from fastweights.initializers import Initializer
 from fastweights.layers import Layer
 from fastweights.layers.base import Variable
-from fastweights.layers.ops import Op, OpSpec, Shape, Value, given, op
+from fastweights.layers.ops import READ_INTEGERS, Op, OpSpec, Shape, Value, given, op
 from fastweights.regularizers import Matrix, Penalty
 
 #: Numbers of a row at most: what any number of them takes can still be counted.
@@ -237,6 +238,8 @@ class Built:
     variables : list of (Layer, Variable)
         In the order in which they lie in the flat vector.
     ops : list of OpSpec
+    limits : tuple
+        For each input the number that its whole numbers are below, None where it is reals.
 
     Parameters
     ----------
@@ -274,6 +277,7 @@ class Built:
         #: Which make the outputs.
         self.output_ops: list[int] = []
         self.ops = self._linked(values)
+        self.limits = self._limits()
 
     def kept_in_check(self) -> Kept:
         """What parameters of trained layers cost, and what steps leave of them."""
@@ -353,6 +357,24 @@ class Built:
             raise ValueError(_check.refusal("inputs", got, "those that the output is made of"))
         return ops
 
+    def _limits(self) -> tuple[int | None, ...]:
+        """Below what the whole numbers of each input are, which all that reads them must know."""
+        limits: dict[int, int | None] = {}
+        for layer, spec in zip(self._op_layers, self.ops, strict=True):
+            limit = spec.sizes[0] if spec.kind in READ_INTEGERS else None
+            for number in spec.reads:
+                known = limits.setdefault(number, limit)
+                if limit is not None and number >= self.topology.inputs:
+                    got = "what a layer made"
+                    expected = "an fw.Input, for whole numbers"
+                    raise ValueError(_check.refusal(f"inputs of {layer.name!r}", got, expected))
+                if (known is None) != (limit is None):
+                    got = f"number {number}, of whole numbers for one layer and not for another"
+                    raise ValueError(_check.refusal("inputs", got, "an fw.Input for each of them"))
+                if known is not None and limit is not None:
+                    limits[number] = min(known, limit)
+        return tuple(limits[number] for number in range(self.topology.inputs))
+
     def _spec(self, layer: Layer, unlinked: Op, reads: tuple[int, ...]) -> OpSpec:
         places, remembered = self._places[id(layer)]
         own = {self.variables[number][1].name: number for number in places}
@@ -409,6 +431,14 @@ class Built:
             view = self._view(number)
             fill(number, variable, view)
             variable.check(f"{layer.name}/{variable.name}", view)
+
+    def input_gradients(self, rows: int) -> Gradients:
+        """Room for those by each input; None where it is whole numbers."""
+        room = tuple(
+            np.empty((rows, *shape), self.dtype) if limit is None else None
+            for shape, limit in zip(self.input_shapes, self.limits, strict=True)
+        )
+        return room if len(room) > 1 else room[0]
 
     def has(self, layer: Layer) -> bool:
         """Whether the layer is one of these."""

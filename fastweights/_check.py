@@ -159,6 +159,16 @@ def dtype(argument: str, got: Any) -> np.dtype:
     return np.dtype(value.name)
 
 
+def real_dtype(argument: str, got: Any) -> None:
+    """Any dtype of real numbers."""
+    try:
+        kind = np.dtype(got).kind
+    except Exception:
+        raise TypeError(refusal(argument, shown(got), "a dtype of numbers")) from None
+    if kind not in _objects.REAL_KINDS:
+        raise ValueError(refusal(argument, shown(got), "a dtype of real numbers"))
+
+
 def numeric_array(argument: str, got: Any) -> np.ndarray:
     """Real numbers as an array of NumPy's own class; no numbers are copied that are in one already.
 
@@ -236,6 +246,13 @@ def rows(
         taken = arrays.taken(got.view(), real.itemsize, shape[0])
         if taken is not None:
             return taken
+    return reals(argument, shaped(argument, got, shape, hint), real, _frames.labels(got))
+
+
+def shaped(
+    argument: str, got: Any, shape: tuple[int, ...] | None = None, hint: str = ""
+) -> np.ndarray:
+    """Real numbers of the shape that `rows` describes, whatever their layout and dtype."""
     array = numeric_array(argument, got)
     expected = "(rows, features)" if shape is None else f"(rows, {', '.join(map(str, shape))})"
     if array.ndim == 1 and shape in (None, (1,)):
@@ -250,7 +267,27 @@ def rows(
         raise ValueError(
             refusal(argument, f"shape {array.shape}", f"shape {expected}, none of it 0")
         )
-    return reals(argument, array, real, _frames.labels(got))
+    return array
+
+
+def integers(
+    argument: str, array: np.ndarray, below: int, labels: tuple[str, ...] | None = None
+) -> np.ndarray:
+    """Whole numbers of at least 0 and less than ``below`` as kernels take them, in whatever dtype.
+
+    A C-contiguous copy as int32, checked after it was made: kernels read memory at what they say.
+    """
+    if array.dtype.kind == "f":
+        array = reals(argument, array, np.dtype(np.float64), labels)
+    numbers = array.copy()
+    is_bad = (numbers < 0) | (numbers >= below)
+    if numbers.dtype.kind == "f":
+        is_bad |= numbers != np.floor(numbers)
+    if is_bad.any():
+        first = numbers[np.unravel_index(is_bad.argmax(), is_bad.shape)]
+        expected = f"whole numbers from 0 to {below - 1}"
+        raise ValueError(refusal(argument, f"{first}{_first(is_bad, labels)}", expected))
+    return numbers.astype(np.int32)
 
 
 def out(

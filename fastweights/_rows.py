@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 Rows = np.ndarray | tuple[np.ndarray, ...]
+#: The gradients by them, None by whole numbers.
+Gradients = np.ndarray | None | tuple[np.ndarray | None, ...]
 
 
 def each(rows: Rows) -> tuple[np.ndarray, ...]:
@@ -24,10 +26,3 @@ def picked(rows: Rows, which: Any) -> Rows:
     if isinstance(rows, tuple):
         return tuple(array[which] for array in rows)
     return rows[which]
-
-
-def empty_like(rows: Rows) -> Rows:
-    """Room for as many numbers."""
-    if isinstance(rows, tuple):
-        return tuple(np.empty_like(array) for array in rows)
-    return np.empty_like(rows)

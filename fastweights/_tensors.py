@@ -72,7 +72,11 @@ class Tensor:
 
 
 def Input(  # noqa: N802  (Keras's name)
-    shape: int | Sequence[int], batch_size: int | None = None, *, name: str | None = None
+    shape: int | Sequence[int],
+    batch_size: int | None = None,
+    dtype: Any = None,
+    *,
+    name: str | None = None,
 ) -> Tensor:
     """What a network is given: rows of this shape.
 
@@ -82,6 +86,9 @@ def Input(  # noqa: N802  (Keras's name)
         Of one row, without the rows themselves.
     batch_size : int, optional
         For code written for Keras; changes nothing.
+    dtype : str or dtype, optional
+        Of real numbers, such as ``"int32"``. For code written for Keras; changes nothing: what an
+        `Embedding` reads is kept as whole numbers, all else as reals, in whatever dtype it comes.
     name : str, optional
         By which a dict of arrays names this input; ``input``, ``input_1``, ... by default.
 
@@ -98,6 +105,8 @@ def Input(  # noqa: N802  (Keras's name)
     """
     if batch_size is not None:
         _check.whole("batch_size", batch_size, 1)
+    if dtype is not None:
+        _check.real_dtype("dtype", dtype)
     if name is not None and (not isinstance(name, str) or not name):
         raise TypeError(_check.refusal("name", _check.shown(name), "a non-empty string or None"))
     return Tensor(row_shape("shape", shape), name=name)

@@ -58,7 +58,7 @@ class Report:
     Attributes
     ----------
     rows : list of Row
-        One for each array of parameters, in layer order, and one for the input.
+        One for each array of parameters, in layer order, and one for each input of reals.
     tolerance : float
         Largest error that passes.
     loss : float
@@ -170,7 +170,8 @@ def check_gradients(
         report, on_kink = _check_here(double, rows, targets, tolerance, step)
         if report.passed or not on_kink:
             break
-        moved = [*(array.reshape(-1) for array in each(rows)), double.parameters]
+        moved = [*(array.reshape(-1) for array in each(rows) if array.dtype.kind == "f")]
+        moved.append(double.parameters)
         for stream, array in enumerate(moved):
             draws = np.empty(array.size)
             philox.normal(draws, redraws, stream)
@@ -189,8 +190,10 @@ def _check_here(
         begin = (weight.ctypes.data - start) // weight.itemsize
         found = by_parameters[begin : begin + weight.size]
         parts.append((weight.name, np.asarray(weight), found))
-    for name, array, dx in zip(model.input_names, each(x), each(by_inputs), strict=True):
-        parts.append((name, array, dx.reshape(-1)))
+    by_each = by_inputs if isinstance(by_inputs, tuple) else (by_inputs,)
+    for name, array, dx in zip(model.input_names, each(x), by_each, strict=True):
+        if dx is not None:
+            parts.append((name, array, dx.reshape(-1)))
     gradient = np.concatenate([part[2] for part in parts])
     sides = np.concatenate(
         [_one_sided(model, x, y, values.reshape(-1), step) for _, values, _ in parts], axis=1

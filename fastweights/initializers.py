@@ -379,4 +379,5 @@ def get(
         kind = _check.choice(f"{argument}['name']", settings.pop("name", None), INITIALIZERS)
         return kind.from_settings(argument, settings)
     auto = AUTO.get(activation or "linear", GlorotUniform)
-    return _check.choice(argument, identifier, {"auto": auto, **INITIALIZERS})()
+    known = {"auto": auto, **INITIALIZERS, "uniform": RandomUniform, "normal": RandomNormal}
+    return _check.choice(argument, identifier, known)()

@@ -17,7 +17,7 @@ from fastweights._building import Built, Topology
 from fastweights._network import Network
 from fastweights._objectives import for_each, log_names, objectives_of
 from fastweights._plans import Compiled
-from fastweights._rows import Rows, count, each
+from fastweights._rows import Gradients, Rows, count, each
 from fastweights._tensors import Tensor, tensors_of
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History
@@ -327,7 +327,20 @@ class Model(Network):
             # One input in a list, as several are; its array has an axis more than a row.
             x = x[0] if getattr(x[0], "ndim", 0) == len(known[0]) + 1 else x
         x = _frames.arranged(argument, x, (names or self._names).features)
-        return _check.rows(argument, x, self.dtype, known[0] if known else None)
+        return self._rows_of(0, argument, x, known[0] if known else None)
+
+    def _rows_of(self, number: int, argument: str, x: Any, shape: Shape | None) -> np.ndarray:
+        """Checked rows of the input of this number: reals, or whole numbers if layers read such."""
+        built = self._built
+        if built is not None and built.limits[number] is None:
+            return _check.rows(argument, x, self.dtype, shape)
+        array, labels = _check.shaped(argument, x, shape), _frames.labels(x)
+        if built is None:
+            built = Built(self._topology, [array.shape[1:]], self.dtype, self._home)
+        limit = built.limits[number]
+        if limit is None:
+            return _check.reals(argument, array, self.dtype, labels)
+        return _check.integers(argument, array, limit, labels)
 
     def _several(self, x: Any, argument: str, shapes: Sequence[Shape] | None) -> Rows:
         """Checked rows of several inputs, from a dict of arrays by their names or from a list."""
@@ -343,8 +356,8 @@ class Model(Network):
             raise ValueError(_check.refusal(argument, f"{len(x)} arrays", expected))
         known: Sequence[Shape | None] = shapes or [None] * len(names)
         arrays = tuple(
-            _check.rows(f"{argument}[{name!r}]", array, self.dtype, shape)
-            for name, array, shape in zip(names, x, known, strict=True)
+            self._rows_of(number, f"{argument}[{names[number]!r}]", array, shape)
+            for number, (array, shape) in enumerate(zip(x, known, strict=True))
         )
         counts = {len(array) for array in arrays}
         if len(counts) > 1:
@@ -581,7 +594,7 @@ class Model(Network):
 
     # ---- gradients -------------------------------------------------------------------------------
 
-    def loss_and_gradients(self, x: Any, y: Any) -> tuple[float, np.ndarray, Rows]:
+    def loss_and_gradients(self, x: Any, y: Any) -> tuple[float, np.ndarray, Gradients]:
         """Loss of these rows and its gradients, without moving any weight.
 
         Returns
@@ -591,7 +604,7 @@ class Model(Network):
         gradient : ndarray (n,)
             By `parameters`, an array of the caller's own; `gradients` holds the same.
         input_gradient : ndarray, shape of `x`, or a tuple of one for each input
-            By the input.
+            By the input; None by whole numbers.
         """
         with Turn(self._turns, "loss_and_gradients"):
             compiled = self._compiled
@@ -616,7 +629,7 @@ class Model(Network):
             _plans.plan_for(self, "keep", last).forward(rows, out, last, self.seed, stream)
             return self._predicted(out)
 
-    def backward(self, dy: Any) -> Rows:
+    def backward(self, dy: Any) -> Gradients:
         """From the gradient of your own loss by the last `forward`'s output to those of all else.
 
         Parameters
@@ -626,7 +639,8 @@ class Model(Network):
         Returns
         -------
         ndarray (rows, *input_shape), or a tuple of one for each input
-            The gradient by the input; those by the parameters are in `gradients`.
+            The gradient by the input, None by whole numbers; those by the parameters are in
+            `gradients`.
 
         Raises
         ------
@@ -646,8 +660,7 @@ class Model(Network):
                 if len(array) != rows:
                     expected = f"as many as forward had, {rows}"
                     raise ValueError(_check.refusal("dy", f"{len(array)} rows", expected))
-            parts = (np.empty((rows, *shape), self.dtype) for shape in built.input_shapes)
-            dx = tuple(parts) if self._topology.inputs > 1 else next(parts)
+            dx = built.input_gradients(rows)
             plan.backward(given, dx, rows)
             return dx
 

@@ -39,7 +39,21 @@ _TORCH_NAMES = {
     "moving_variance": "running_var",
     "scale": "weight",
     "alpha": "weight",
+    "embeddings": "weight",
 }
+
+
+#: Variables that the torch module has in our layout, and not with their axes in reverse.
+_ALIKE = ("embeddings",)
+
+
+def _turned(variable: Variable, array: np.ndarray) -> np.ndarray:
+    """Our array of a variable as the torch module has it, and the other way round."""
+    return array if variable.name in _ALIKE else array.T
+
+
+def _stored_shape(variable: Variable) -> tuple[int, ...]:
+    return variable.shape if variable.name in _ALIKE else variable.shape[::-1]
 
 
 def _torch_names(built: Built) -> list[str]:
@@ -86,7 +100,7 @@ def save(
         description["names"] = columns
     tensors = {}
     for number, name in enumerate(_torch_names(built)):
-        tensors[name] = built.part(number, vectors).T
+        tensors[name] = _turned(built.owned[number][1], built.part(number, vectors))
     if compiled.optimizer is not None:
         description["compile"] = _described_training(compiled)
         if include_optimizer:
@@ -210,7 +224,7 @@ def read(
             raise ValueError(f"{name}: the description of the model is damaged: {why}") from error
         stored = _torch_names(built)
         wanted = {
-            tensor: (variable.shape[::-1], model.dtype)
+            tensor: (_stored_shape(variable), model.dtype)
             for tensor, (_, variable) in zip(stored, built.owned, strict=True)
         }
         state = _state_shape(model, built, numbers)
@@ -221,7 +235,7 @@ def read(
         def fill(index: int, variable: Variable, view: np.ndarray) -> None:
             tensor = file.read(stored[index])
             _check.finite(f"{name}: tensor {stored[index]!r}", tensor)
-            np.copyto(view, tensor.T)
+            np.copyto(view, _turned(variable, tensor))
 
         built.allocate(fill)
         if numbers is not None:

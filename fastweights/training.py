@@ -16,7 +16,7 @@ from fastweights import _check, _plans
 from fastweights._core import arrays, philox
 from fastweights._core.float_mode import in_default_float_mode
 from fastweights._objectives import log_names
-from fastweights._rows import Rows, count, each, empty_like, picked
+from fastweights._rows import Gradients, Rows, count, each, picked
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, EpochLines, History, Logs, ProgressBar
 
@@ -85,10 +85,12 @@ def evaluate(model: Model, compiled: Compiled, x: Rows, y: Rows, prefix: str = "
     return logs
 
 
-def gradients(model: Model, compiled: Compiled, x: Rows, y: Rows) -> tuple[float, np.ndarray, Rows]:
+def gradients(
+    model: Model, compiled: Compiled, x: Rows, y: Rows
+) -> tuple[float, np.ndarray, Gradients]:
     """Loss of checked rows and its gradients by the parameters and by x, arrays of their own."""
-    dx, rows = empty_like(x), count(x)
-    built = model._built_or_refused()
+    built, rows = model._built_or_refused(), count(x)
+    dx = built.input_gradients(rows)
     loss = _plans.plan_for(model, "check", rows, compiled).gradients_of(x, y, dx, rows)
     gradient = np.empty(built.size, built.dtype)
     built.lock.copy((gradient,), (built.gradients,))

@@ -117,4 +117,4 @@ cdef void callback_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_s
 
 
 cdef OpKind CALLBACK = OpKind("numpy", callback_measure, NULL, callback_forward, NULL, callback_backward,
-                              callback_gradient, NULL, NULL, NULL)
+                              callback_gradient, NULL, NULL, NULL, NULL, False)

@@ -5,11 +5,12 @@ and the `apply_*` functions, which run one kernel on arrays given by address.
 """
 
 from cpython.pycapsule cimport PyCapsule_New
-from libc.string cimport memcpy
+from libc.stdint cimport int32_t
+from libc.string cimport memcpy, memset
 
 from ops cimport (
     Activation, Constraint, KernelTable, Loss, METRIC_STATE, Matrix, Metric, Op, OpKind, Read, Update,
-    activation_backward, activation_forward, loss_function, op_gradient, op_measure, op_rows,
+    activation_backward, activation_forward, loss_function, op_gradient, op_measure, op_rows, update_function,
 )
 
 from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
@@ -88,6 +89,7 @@ include "kernels/columns.pxi"
 include "kernels/normalizing.pxi"
 include "kernels/batch_norm.pxi"
 include "kernels/shaping.pxi"
+include "kernels/embedding.pxi"
 include "kernels/losses.pxi"
 include "kernels/crossentropy.pxi"
 include "kernels/metrics.pxi"
@@ -99,29 +101,31 @@ include "kernels/peak.pxi"
 
 cdef inline OpKind rows_op(const char* name, op_measure measure, op_rows forward, op_rows backward) noexcept:
     """An op that has nothing but rows."""
-    return OpKind(name, measure, NULL, forward, NULL, backward, NULL, NULL, NULL, NULL)
+    return OpKind(name, measure, NULL, forward, NULL, backward, NULL, NULL, NULL, NULL, NULL, False)
 
 
 cdef inline OpKind gradient_op(const char* name, op_measure measure, op_rows forward, op_rows backward,
                                op_gradient gradient) noexcept:
     """One that has parameters besides."""
-    return OpKind(name, measure, NULL, forward, NULL, backward, gradient, NULL, NULL, NULL)
+    return OpKind(name, measure, NULL, forward, NULL, backward, gradient, NULL, NULL, NULL, NULL, False)
 
 
-cdef OpKind[32] OPS = [
+cdef OpKind[33] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
-           dense_op_backward, dense_op_gradient, NULL, NULL, NULL),
+           dense_op_backward, dense_op_gradient, NULL, NULL, NULL, NULL, False),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
-           activation_op_backward, NULL, NULL, NULL, NULL),
+           activation_op_backward, NULL, NULL, NULL, NULL, NULL, False),
     OpKind("batch_norm", batch_norm_op_measure, batch_norm_op_prepare, batch_norm_op_forward, NULL,
            batch_norm_op_backward, batch_norm_op_gradient, batch_norm_op_x_columns, batch_norm_op_dz_columns,
-           batch_norm_op_settle),
+           batch_norm_op_settle, NULL, False),
     OpKind("dense_batch_norm", dense_batch_norm_op_measure, dense_batch_norm_op_prepare, NULL, NULL, NULL, NULL, NULL,
-           NULL, NULL),
+           NULL, NULL, NULL, False),
     OpKind("member_dense", member_dense_op_measure, member_dense_op_prepare, member_dense_op_forward,
-           activation_op_to_dz, member_dense_op_backward, member_dense_op_gradient, NULL, NULL, NULL),
+           activation_op_to_dz, member_dense_op_backward, member_dense_op_gradient, NULL, NULL, NULL, NULL, False),
     OpKind("standardize", batch_norm_op_measure, batch_norm_op_prepare, batch_norm_op_forward, NULL,
-           batch_norm_op_backward, NULL, NULL, NULL, NULL),
+           batch_norm_op_backward, NULL, NULL, NULL, NULL, NULL, False),
+    OpKind("embedding", embedding_op_measure, NULL, embedding_op_forward, NULL, NULL, embedding_op_gradient, NULL, NULL,
+           NULL, embedding_op_step, True),
     rows_op("softmax", softmax_op_measure, softmax_op_forward, softmax_op_backward),
     rows_op("log_softmax", softmax_op_measure, log_softmax_op_forward, log_softmax_op_backward),
     rows_op("softmin", softmax_op_measure, softmin_op_forward, softmin_op_backward),

@@ -9,7 +9,9 @@ cdef struct Total:
 
 # What a network is given: an array of rows.
 cdef struct Feed:
-    Py_ssize_t width             # reals of a row
+    Py_ssize_t width             # numbers of a row ...
+    Py_ssize_t row_bytes         # ... and what they take
+    bint is_integer              # whether they are int32
     char* rows                   # room for those picked from the data
     char* dx                     # the gradient by them; NULL: nobody wants it
 
@@ -109,6 +111,7 @@ cdef class Layout(Weights):
         self.set_heads(heads)
         self.limit_rows()
         self.measure()
+        self.touch_kept()
         for i, spec in enumerate(specs):
             if self.ops[i].parameter_reals < 0:
                 raise ValueError(f"specs: got {spec}, expected sizes that suit its kind")
@@ -158,6 +161,7 @@ cdef class Layout(Weights):
             widths.append(spec.lines * spec.outputs)
         if min(widths) < 1:
             raise ValueError(f"inputs: got {inputs}, expected widths of at least 1")
+        self.find_integers(specs)
         if self.trains:
             self.find_users(specs)
         self.slice_rows = max(<Py_ssize_t>MIN_SLICE_ROWS, self.n_parameters // <Py_ssize_t>sum(widths))
@@ -167,6 +171,23 @@ cdef class Layout(Weights):
         if spec.calls is not None:
             return &CALLBACK
         return <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
+
+    cdef find_integers(self, specs):
+        """Which feeds are integers: those whose readers take nothing else."""
+        cdef const OpKind* kind
+        cdef Py_ssize_t i
+        taken = {}                      # by a value's number, whether its readers take integers
+        for spec in specs:
+            kind = self.kind_of(spec)
+            for number in spec.reads:
+                if kind.reads_integers and number >= self.n_feeds:
+                    raise ValueError(f"specs: got {spec}, expected one that reads inputs alone")
+                if taken.setdefault(number, kind.reads_integers) != kind.reads_integers:
+                    raise ValueError(f"specs: got {spec}, expected what others read too, integers or reals")
+        for i in range(self.n_feeds):
+            self.feeds[i].is_integer = taken.get(i, False)
+            size = sizeof(int32_t) if self.feeds[i].is_integer else self.table.real_bytes
+            self.feeds[i].row_bytes = self.feeds[i].width * size
 
     cdef bint may_move(self, Py_ssize_t i):
         """Whether op i is of a layer that is trained."""
@@ -262,6 +283,7 @@ cdef class Layout(Weights):
             op.x_columns = kind.x_columns
             op.dz_columns = kind.dz_columns
             op.settle = kind.settle
+            op.step = kind.step
             op.is_trained = self.may_move(i)
             if spec.states:
                 op.state = self.states.at + <Py_ssize_t>spec.state_offset * self.table.real_bytes
@@ -291,7 +313,7 @@ cdef class Layout(Weights):
         cdef Op* op
         cdef Read* read = self.reads
         latest = {}                     # each value's latest reader, by its place in `reads`
-        wanted = [self.trains and input_gradient] * self.n_feeds
+        wanted = [self.trains and input_gradient and not self.feeds[i].is_integer for i in range(self.n_feeds)]
         for i, spec in enumerate(specs):
             op = &self.ops[i]
             for k in range(op.n_reads):
@@ -355,6 +377,24 @@ cdef class Layout(Weights):
                         read.maker == &self.ops[<Py_ssize_t>head[1]] and read.next != NULL):
                     raise ValueError(f"heads: got {head}, expected ops that no other reads")
 
+    cdef void touch_kept(self) noexcept nogil:
+        """Has no op rest on parameters that cost something or have bounds: all of them have gradients."""
+        cdef Py_ssize_t i
+        for i in range(self.n_penalties):
+            self.touch_all(self.penalties[i].begin, self.penalties[i].end)
+        for i in range(self.n_matrices):
+            self.touch_all(self.matrices[i].begin,
+                           self.matrices[i].begin + self.matrices[i].vectors * self.matrices[i].length)
+        for i in range(self.n_bounds):
+            self.touch_all(self.bounds[i].begin, self.bounds[i].begin + self.bounds[i].groups * self.bounds[i].along)
+
+    cdef void touch_all(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """Has no op rest on parameters [begin, end), all of which have gradients."""
+        cdef Py_ssize_t i
+        for i in range(self.n_ops):
+            if self.offsets[i] < end and begin < self.offsets[i] + self.ops[i].parameter_reals:
+                self.ops[i].step = NULL
+
     cdef void measure(self) noexcept nogil:
         """What each op wants, once more where the members' rows must begin further apart for that."""
         cdef Py_ssize_t i, shares = self.members if not self.trains or self.slices > 1 else 1
@@ -399,9 +439,9 @@ cdef class Layout(Weights):
         cdef Read* read
         for i in range(self.n_feeds):
             # In inference they are read where they are.
-            self.feeds[i].rows = take(&at, row_bytes * self.feeds[i].width if self.trains else 0)
+            self.feeds[i].rows = take(&at, self.capacity * self.feeds[i].row_bytes if self.trains else 0)
             if self.feed_reads[i] != NULL and self.feed_reads[i].is_wanted:
-                self.feeds[i].dx = take(&at, row_bytes * self.feeds[i].width)
+                self.feeds[i].dx = take(&at, self.capacity * self.feeds[i].row_bytes)
         for i in range(self.n_heads):
             self.heads[i].targets = take(&at, row_bytes * width_of(&self.ops[self.heads[i].op]))
             self.heads[i].values = <double*>take(&at, self.capacity * self.heads[i].lines * sizeof(double))
@@ -432,6 +472,7 @@ cdef class Layout(Weights):
                 op.scratch = take(&at, op.scratch_reals * bytes)
             if self.trains:
                 op.batch = take(&at, op.batch_reals * bytes)
+                op.touched = take(&at, op.touched_reals * bytes)
             if op.costs_something:
                 op.costs = <double*>take(&at, self.capacity * sizeof(double))
             for k in range(op.n_reads):

@@ -11,6 +11,7 @@ cdef class ModelLock:
     cdef PyThread_type_lock next_one   # held by the one who is waiting for in_use
     cdef fw_shared[LINE] owner         # its thread, while it is held
     cdef fw_shared[LINE] waiting
+    cdef void* rested                  # the plan whose step made the gradients, if it was one that `rests`
     cdef long forks
 
     def __cinit__(self):

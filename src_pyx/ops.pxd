@@ -41,13 +41,28 @@ ctypedef void (*op_finish)(const Op* op, Py_ssize_t k, Py_ssize_t begin, Py_ssiz
 # in order. settle moves the state by that once a step is accepted (there rows is 0).
 ctypedef void (*op_columns)(const Op* op, Py_ssize_t rows, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
 
+# One step in place on parameters [begin, end) of n. state holds `slots` vectors of n reals, one after
+# the other; options are the optimizer's own numbers, which `advance` (may be NULL) carries to the next
+# step before it is made (running powers, say).
+ctypedef void (*update_function)(void* parameters, const void* gradients, void* state, Py_ssize_t n,
+                                 Py_ssize_t begin, Py_ssize_t end, const double* options) noexcept nogil
+ctypedef void (*update_advance)(double* options) noexcept nogil
+
+# For ops of whose parameters a batch touches but a few, NULL for all others: `gradient`, and a step of an update
+# that rests where gradients are 0, in a time that the parameters that are not touched have no part in. `goes_on`
+# says that gradients hold what this made of the step before; else nothing is known of them. Such an op has
+# nothing to prepare.
+ctypedef void (*op_step)(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
+                         Py_ssize_t end_piece, bint goes_on, update_function apply,
+                         const double* options) noexcept nogil
+
 
 # One value that an op reads. Where a value has several readers each leaves its part of the gradient in a place of
 # its own; the first of them, whose backward runs last, has the maker's dy for it and adds the others' parts.
 cdef struct Read:
-    const void* x            # (rows, width)
+    const void* x            # (rows, width), of int32 where the op's kind reads integers
     void* dx                 # NULL where nobody wants it
-    Py_ssize_t width         # reals of a row
+    Py_ssize_t width         # numbers of a row
     Py_ssize_t dx_stride     # from one row of dx to the next; more than width where dx is a part of wider rows
     const Op* maker          # whose y it is; NULL: it is given from outside
     const Read* next         # the value's next reader, going forward; NULL
@@ -90,11 +105,13 @@ cdef struct Op:
     void* saved              # rows x saved_per_row reals: `forward` writes, `backward` reads; NULL in inference
     void* scratch            # scratch_reals that live from `to_dz` to `gradient`; NULL in inference
     void* batch              # batch_reals: what `x_columns` and `dz_columns` found; NULL in inference
+    void* touched            # touched_reals that only `step` looks at, all 0 at first; NULL in inference
     void* workspace          # workspace_reals that no other thread has and no call finds as it left them
     Py_ssize_t prepared_reals
     Py_ssize_t saved_per_row
     Py_ssize_t scratch_reals
     Py_ssize_t batch_reals
+    Py_ssize_t touched_reals
     Py_ssize_t workspace_reals
     Py_ssize_t state_reals       # how many the op has
     Py_ssize_t row_step
@@ -132,6 +149,7 @@ cdef struct Op:
     op_columns x_columns
     op_columns dz_columns
     op_columns settle
+    op_step step
 
 
 # y holds z on entry and the activation's value on return; slope (may be NULL) its derivative at z.
@@ -173,17 +191,11 @@ cdef struct Metric:
     metric_merge merge
 
 
-# One step in place on parameters [begin, end) of n. state holds `slots` vectors of n reals, one after
-# the other; options are the optimizer's own numbers, which `advance` (may be NULL) carries to the next
-# step before it is made (running powers, say).
-ctypedef void (*update_function)(void* parameters, const void* gradients, void* state, Py_ssize_t n,
-                                 Py_ssize_t begin, Py_ssize_t end, const double* options) noexcept nogil
-ctypedef void (*update_advance)(double* options) noexcept nogil
-
 cdef struct Update:
     const char* name
     int slots
     int numbers              # of `options`
+    bint rests               # whether a step leaves parameters whose gradient is 0 as they are
     update_advance advance
     update_function apply
 
@@ -250,6 +262,8 @@ cdef struct OpKind:
     op_columns x_columns
     op_columns dz_columns
     op_columns settle
+    op_step step
+    bint reads_integers      # whether x is of int32: a feed's, of which nobody wants the gradient
 
 
 # Each list ends with an entry whose name is NULL.

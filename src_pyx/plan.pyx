@@ -22,7 +22,7 @@ from cpython.buffer cimport (
 )
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport isfinite
-from libc.stdint cimport int64_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
 from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
@@ -100,7 +100,8 @@ cdef class Plan(Runner):
     specs : sequence of OpSpec
         The network, op by op, in an order in which they can run.
     inputs : sequence of int
-        How wide rows are of each array that the network is given.
+        How wide rows are of each array that the network is given: reals, or int32 where ops read it
+        that take nothing else.
     parameters, gradients : buffer
         The flat vectors; without `gradients` (None) the plan is for inference, and keeps nothing for a
         backward pass.
@@ -162,6 +163,7 @@ cdef class Plan(Runner):
         if not 0 <= late_ops < self.n_ops:
             raise ValueError(f"late_ops: got {late_ops}, expected some of {self.n_ops}")
         if not only_measured:
+            lock.rested = NULL          # which may be a plan that was here before
             self.forget_gradients()
             self.lay_out()
             recruit(self.members, cpus)
@@ -299,7 +301,7 @@ cdef class Plan(Runner):
         if given.count != self.n_feeds:
             raise ValueError(f"{argument}: got {given.count} arrays, expected {self.n_feeds}")
         for i in range(self.n_feeds):
-            expect(argument, <Address>given.addresses[i], rows * self.feeds[i].width * self.table.real_bytes)
+            expect(argument, <Address>given.addresses[i], rows * self.feeds[i].row_bytes)
         return 0
 
     cdef int expect_outputs(self, str argument, Arrays given, Py_ssize_t rows) except -1:
@@ -473,7 +475,7 @@ cdef class Plan(Runner):
         cdef Py_ssize_t rows, inputs = self.feeds[0].width, outputs = self.output_bytes(0) // self.table.real_bytes
         cdef Address data, result
         cdef const char* at
-        if self.n_feeds > 1 or self.n_heads > 1:
+        if self.n_feeds > 1 or self.n_heads > 1 or self.feeds[0].is_integer:
             return None
         # A subclass, such as one with a mask, may be more than its numbers.
         x = taken(x, self.table.real_bytes, inputs) if type(x) is ndarray else None

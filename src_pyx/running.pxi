@@ -108,10 +108,10 @@ cdef class Runner(Layout):
     cdef void load(self, int member, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         """Rows [first, ...) of the data, in training in its order, become rows [begin, end) of the arena."""
         cdef const Job* job = &self.job
-        cdef Py_ssize_t bytes = self.table.real_bytes, row_bytes, i
+        cdef Py_ssize_t row_bytes, i
         self.passes[member] = Pass(job.seed, job.stream, first - begin)
         for i in range(self.n_feeds):
-            row_bytes = self.feeds[i].width * bytes
+            row_bytes = self.feeds[i].row_bytes
             if job.order == NULL:
                 self.give_x(member, i, <const char*>(<uintptr_t>job.x[i] + (first - begin) * row_bytes))
             else:
@@ -465,15 +465,23 @@ cdef class Runner(Layout):
         if self.job.dx == NULL:
             return
         for i in range(self.n_feeds):
-            row_bytes = self.feeds[i].width * self.table.real_bytes
+            row_bytes = self.feeds[i].row_bytes
             if self.job.dx[i] != NULL:
                 memcpy(self.job.dx[i] + first * row_bytes, self.feeds[i].dx + begin * row_bytes,
                        (end - begin) * row_bytes)
 
     @cython.final
+    cdef bint rests(self, Py_ssize_t rows, Py_ssize_t left) noexcept nogil:
+        """Whether a step is on the parameters alone that the batch touches, where an op knows which these are."""
+        return self.update.rests and left == rows and left <= WHOLE_ROWS
+
+    @cython.final
     cdef void renew(self, int member, Team* team, Py_ssize_t rows, Py_ssize_t left, const double* numbers,
-                    bint prepare) noexcept nogil:
-        """This member's pieces of the parameters: gradient, update (unless numbers is NULL), preparation."""
+                    bint prepare, bint goes_on) noexcept nogil:
+        """This member's pieces of the parameters: gradient, update (unless numbers is NULL), preparation.
+
+        `goes_on` is whether the gradients are those of a step that `rests`, of this plan's.
+        """
         cdef Op* ops = self.ops + member * self.n_ops
         cdef Op* op
         cdef Pieces own, group, places
@@ -483,6 +491,11 @@ cdef class Runner(Layout):
                 continue
             op = &ops[i]
             own = self.pieces_of(i, member, team)
+            if op.step != NULL and numbers != NULL and self.earlier_user[i] < 0 and self.rests(rows, left):
+                op.gradients = self.gradients.at + self.offsets[i] * self.table.real_bytes
+                if own.begin < own.end:
+                    op.step(op, 0, left, own.begin, own.end, goes_on, self.update.apply, numbers)
+                continue
             while own.begin < own.end:
                 group = Pieces(own.begin, group_end(op, own))
                 places = self.places_of(i, group)
@@ -509,10 +522,10 @@ cdef class Runner(Layout):
 
     @cython.final
     cdef void step(self, int member, Team* team, Py_ssize_t rows, Py_ssize_t left, const double* numbers,
-                   bint prepare) noexcept nogil:
+                   bint prepare, bint goes_on) noexcept nogil:
         """Gradients and update, and what follows them before the next rows."""
         cdef Py_ssize_t i
-        self.renew(member, team, rows, left, numbers, prepare and self.n_bounds == 0)
+        self.renew(member, team, rows, left, numbers, prepare and self.n_bounds == 0, goes_on)
         if self.n_bounds == 0:
             return
         meet(team)
@@ -567,7 +580,7 @@ cdef class Runner(Layout):
         cdef double[UPDATE_NUMBERS] numbers
         cdef Py_ssize_t first = job.first, rows, left
         cdef double loss
-        cdef bint last = False
+        cdef bint last = False, goes_on = self.lock.rested == <void*>self
         cdef int unchecked = 1, patience = 1
         memcpy(numbers, self.update_options.at, self.update_options.view.len)
         self.prepare(member, team, self.rows_at_a_time(job.batch_size))
@@ -581,6 +594,8 @@ cdef class Runner(Layout):
                 if patience < 64 and fw_seconds() < job.until - job.seconds * 15 / 16:
                     patience *= 2
             unchecked += 1
+            # Gradients of chunks are there before a batch is done, which may be interrupted.
+            goes_on = goes_on and rows <= WHOLE_ROWS
             loss = self.run_rows(member, team, first, rows, &left)
             if self.is_interrupted() or not isfinite(loss):
                 break
@@ -591,13 +606,15 @@ cdef class Runner(Layout):
                 self.update.advance(numbers)
             if self.knows_all_rows:
                 self.settle(self.ops + member * self.n_ops, member, team)
-            self.step(member, team, rows, left, numbers, not last)
+            self.step(member, team, rows, left, numbers, not last, goes_on)
+            goes_on = self.rests(rows, left)
             if member == 0 and job.sums != NULL:
                 job.sums.loss += loss * rows
                 job.sums.rows += rows
             meet(team)
         if member == 0:
             memcpy(self.update_options.at, numbers, self.update_options.view.len)
+            self.lock.rested = <void*>self if goes_on else NULL
             job.first = first
             job.loss = loss
 
@@ -605,11 +622,13 @@ cdef class Runner(Layout):
     cdef void gradient_share(self, int member, Team* team) noexcept nogil:
         cdef Py_ssize_t left, rows = self.job.last
         cdef double loss
+        if member == 0:
+            self.lock.rested = NULL
         self.prepare(member, team, self.rows_at_a_time(rows))
         loss = self.run_rows(member, team, 0, rows, &left)
         if self.is_interrupted():
             return
-        self.renew(member, team, rows, left, NULL, False)
+        self.renew(member, team, rows, left, NULL, False, False)
         if member == 0:
             self.job.loss = loss
 
@@ -655,7 +674,7 @@ cdef class Runner(Layout):
         cdef Py_ssize_t end = self.share_of(rows, member + 1, team.members)
         self.prepare(member, team, self.rows_at_a_time(rows))
         for i in range(self.n_feeds):
-            row_bytes = self.feeds[i].width * self.table.real_bytes
+            row_bytes = self.feeds[i].row_bytes
             memcpy(self.feeds[i].rows + begin * row_bytes, self.job.x[i] + begin * row_bytes,
                    (end - begin) * row_bytes)
             self.give_x(member, i, self.feeds[i].rows)
@@ -712,7 +731,9 @@ cdef class Runner(Layout):
                 self.look_for_signals()
         meet(team)
         if not self.is_interrupted():
-            self.renew(member, team, rows, rows, NULL, False)
+            if member == 0:
+                self.lock.rested = NULL
+            self.renew(member, team, rows, rows, NULL, False, False)
 
     @cython.final
     cdef void take_dy(self, Op* ops, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:

@@ -38,18 +38,24 @@ class Case:
 
 
 def model_between(case, dtype="float64", outputs=2):
-    """The layer between dense ones, its weights drawn, not compiled."""
-    stack = [
-        layers.Dense(case.shape[-1], "tanh"),
-        case.make(),
-        layers.Flatten(),
-        layers.Dense(outputs),
-    ]
-    model = fw.Sequential(stack, (*case.shape[:-1], 3), dtype, seed=0)
+    """The layer between dense ones, or first if it must be; its weights drawn, not compiled."""
+    layer, before, shape = case.make(), [], case.shape
+    if not isinstance(layer, layers.Embedding):
+        before, shape = [layers.Dense(case.shape[-1], "tanh")], (*case.shape[:-1], 3)
+    stack = [*before, layer, layers.Flatten(), layers.Dense(outputs)]
+    model = fw.Sequential(stack, shape, dtype, seed=0)
     random = np.random.default_rng(1)
-    for weight in model.layers[1].weights.values():
+    for weight in layer.weights.values():
         weight[...] = 1 + 0.3 * random.standard_normal(weight.shape)
     return model
+
+
+def rows_for(model, rows, random):
+    """Rows that a model takes: whole numbers if its first layer reads such."""
+    shape = (rows, *model.input_shape)
+    if isinstance(model.layers[0], layers.Embedding):
+        return random.integers(0, model.layers[0].input_dim, shape)
+    return random.standard_normal(shape)
 
 
 def normalizations(columns, shape):
@@ -314,6 +320,21 @@ CASES |= {
     )
     for regularizer in (ROWS, COLUMNS)
     for inputs, units in ((2, 2), (3, 9), (9, 3), (17, 5), (40, 18), (18, 40))
+}
+CASES |= {
+    f"embedding {size}x{width} {'x'.join(map(str, shape))}": Case(
+        lambda size=size, width=width: layers.Embedding(size, width),
+        shape,
+        lambda x, embeddings: embeddings[x.astype(int)],
+    )
+    for size, width, shape in [
+        (7, 5, (3,)),
+        (1, 3, (1,)),
+        (2, 1, (1,)),
+        (90, 9, (4,)),
+        (40, 17, (2, 2)),
+        (5, 70, (9,)),
+    ]
 }
 
 # Those that draw random numbers in training: in inference they give what they are given.

@@ -8,7 +8,7 @@ import itertools
 
 import numpy as np
 import pytest
-from layer_cases import CASES, model_between
+from layer_cases import CASES, model_between, rows_for
 
 import fastweights as fw
 from fastweights import layers, losses
@@ -128,8 +128,7 @@ def build_layer(name, loss, rows, dtype="float64"):
     model = model_between(CASES[name], dtype, outputs=3)
     model.compile(loss=loss_named(loss))
     rng = np.random.default_rng(rows)
-    x = rng.standard_normal((rows, *model.input_shape))
-    return model, x, targets(rng, loss, rows, 3)
+    return model, rows_for(model, rows, rng), targets(rng, loss, rows, 3)
 
 
 @pytest.mark.parametrize(("name", "loss", "rows"), LAYERS)
@@ -142,7 +141,7 @@ def test_gradients_of_layers_agree_with_central_differences(merged_is_known, nam
 @pytest.mark.parametrize(("name", "loss", "rows"), LAYERS)
 def test_float32_gradients_of_layers_agree_with_float64(merged_is_known, name, loss, rows):
     single, x, y = build_layer(name, loss, rows, "float32")
-    x = x.astype(np.float32)
+    x = x.astype(np.float32)  # whole numbers may come as such
     double = single.copy("float64")
     gradient = single.loss_and_gradients(x, y)[1].astype(np.float64)
     exact = double.loss_and_gradients(x, y)[1]

@@ -6,7 +6,7 @@ With no fault switched on the same core passes, so it is the fault that is seen 
 import numpy as np
 import pytest
 from helpers import error_with_noise
-from layer_cases import CASES, model_between
+from layer_cases import CASES, model_between, rows_for
 from planted import Fault, build, planted
 
 import fastweights as fw
@@ -35,6 +35,7 @@ WEIGHTS, PENALTIES, ORTHOGONAL, CONSTRAINTS = (
     "kernels/constraints.pxi",
 )
 BATCH, MEMBERS = "kernels/batch_norm.pxi", "kernels/members.pxi"
+EMBEDDING = "kernels/embedding.pxi"
 COLUMNS, NORMALIZING, READERS = (
     "kernels/columns.pxi",
     "kernels/normalizing.pxi",
@@ -58,8 +59,7 @@ def net(
     if layer is not None:
         model = model_between(CASES[layer])
         model.compile(loss="mse")
-        shape = (rows, *model.input_shape)
-        return model, rng.standard_normal(shape), rng.standard_normal((rows, 2))
+        return model, rows_for(model, rows, rng), rng.standard_normal((rows, 2))
     stack = [
         layers.Dense(units, hidden),
         layers.Dense(units, hidden),
@@ -455,6 +455,25 @@ FAULTS = {
     Fault("another matrix", ORTHOGONAL, "<const real*>parameters + «m.begin»", "0"): {
         "layer": "members with costs"
     },
+    # Whole numbers
+    Fault("one row of the table for all", EMBEDDING, "table + «labels[line]» * n, n)", "0"): {
+        "layer": "embedding 7x5 3"
+    },
+    Fault(
+        "first line's gradient for all", EMBEDDING, "labels[line] * n, dy + «line» * n, n)", "0"
+    ): {"layer": "embedding 7x5 3"},
+    Fault(
+        "first row of a piece forgotten",
+        EMBEDDING,
+        "if «first <= labels[line] < last»",
+        "first < labels[line] < last",
+    ): {"layer": "embedding 7x5 3"},
+    Fault(
+        "last column of a line dropped",
+        EMBEDDING,
+        "load_first(to + i, n - i) + load_first(line + i, «n - i»)",
+        "n - i - 1",
+    ): {"layer": "embedding 90x9 4"},
     # Losses
     Fault("missing 2 of the square", LOSSES, "slope[0] = «d + d»", "d"): {},
     Fault("missing 1/columns", LOSSES, "«(scale / columns)»", "scale"): {},
@@ -511,6 +530,30 @@ NOISY_FAULTS = {
     ): layers.GaussianDropout,
 }  # fmt: skip
 
+#: Faults of steps on the rows of a table that a batch touches.
+STEP_FAULTS = [
+    Fault(
+        "gradients of the step before kept",
+        EMBEDDING,
+        "memset(dtable + row * n, 0, «n» * sizeof(real))\n            previous",
+        "0",
+    ),
+    Fault(
+        "gradients of another plan kept",
+        PLAN,
+        "goes_on = «self.lock.rested == <void*>self»",
+        "True",
+    ),
+    Fault("rows of a whole step not known", PLAN, "goes_on = «self.rests(rows, left)»", "True"),
+    Fault(
+        "one touched row of each piece moved",
+        EMBEDDING,
+        "lasts[piece] if «lasts[piece] > 0»",
+        "False",
+    ),
+    Fault("a step on the first rows", EMBEDDING, "op.parameter_reals, «row» * n, (row + 1)", "0"),
+]
+
 
 #: What a prediction must notice: ops that are done within others, values that share places.
 INFERENCE_FAULTS = [
@@ -560,13 +603,14 @@ UNKEPT_FAULTS = {
 }  # fmt: skip
 
 
+#: All of them, in one build; each is switched on by its number, from 1 on.
+PLANTED = [*FAULTS, *NOISY_FAULTS, *STEP_FAULTS, *INFERENCE_FAULTS, *UNKEPT_FAULTS]
+
+
 @pytest.fixture(scope="module")
 def core(tmp_path_factory):
     """The faulty core in place of the real one; `core(n)` switches fault n on, 0 none."""
-    kernels, plan = build(
-        tmp_path_factory.mktemp("planted"),
-        [*FAULTS, *NOISY_FAULTS, *INFERENCE_FAULTS, *UNKEPT_FAULTS],
-    )
+    kernels, plan = build(tmp_path_factory.mktemp("planted"), PLANTED)
 
     def switch(number):
         kernels.plant(number)
@@ -618,7 +662,7 @@ def test_a_planted_fault_is_caught(core, merged_is_known, fault):
     core(0)
     report = fw.check_gradients(*net(**FAULTS[fault]), tolerance=1e-8)
     assert report.passed, f"without a fault:\n{report}"
-    core(1 + list(FAULTS).index(fault))
+    core(1 + PLANTED.index(fault))
     report = fw.check_gradients(*net(**FAULTS[fault]), tolerance=1e-8)
     assert not report.passed, f"not noticed:\n{report}"
 
@@ -632,7 +676,7 @@ def test_a_fault_of_a_layer_that_draws_is_caught(core, fault):
     batch = random.standard_normal((40, 3, 5)), random.standard_normal((40, 2))
     core(0)
     assert error_with_noise(model, *batch) < 1e-8
-    core(1 + len(FAULTS) + list(NOISY_FAULTS).index(fault))
+    core(1 + PLANTED.index(fault))
     assert error_with_noise(model, *batch) > 1e-4
 
 
@@ -652,7 +696,7 @@ def test_a_fault_of_inference_is_caught(core, fault):
 
     core(0)
     assert off() < 1e-8
-    core(1 + len(FAULTS) + len(NOISY_FAULTS) + INFERENCE_FAULTS.index(fault))
+    core(1 + PLANTED.index(fault))
     assert off() > 1e-4
 
 
@@ -676,14 +720,35 @@ def test_a_fault_of_what_a_step_leaves_is_caught(core, fault):
 
     core(0)
     assert distance() < 1e-10
-    core(
-        1
-        + len(FAULTS)
-        + len(NOISY_FAULTS)
-        + len(INFERENCE_FAULTS)
-        + list(UNKEPT_FAULTS).index(fault)
-    )
+    core(1 + PLANTED.index(fault))
     assert distance() > 1e-4
+
+
+def step_error():
+    """How far gradients and weights are from those of the same steps in two halves."""
+    stack = [layers.Embedding(90, 5), layers.Flatten(), layers.Dense(2)]
+    model = fw.Sequential(stack, 3, dtype="float64", seed=0)
+    model.compile(optimizers.SGD(0.1), "mse")
+    random, apart = np.random.default_rng(0), 0.0
+    for rows in (5, 70, 8, 9, 4):
+        batch = random.integers(0, 90, (rows, 3)), random.standard_normal((rows, 2))
+        if rows == 9:
+            model.loss_and_gradients(random.integers(0, 90, (30, 3)), np.zeros((30, 2)))
+        twin = model.copy()
+        gradient = twin.loss_and_gradients(*batch)[1]
+        twin.apply_gradients()
+        model.train_on_batch(*batch)
+        for found, expected in ((model.gradients, gradient), (model.parameters, twin.parameters)):
+            apart = max(apart, np.abs(found - expected).max())
+    return apart
+
+
+@pytest.mark.parametrize("fault", STEP_FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_of_a_step_is_caught(core, fault):
+    core(0)
+    assert step_error() < 1e-15
+    core(1 + PLANTED.index(fault))
+    assert step_error() > 1e-6
 
 
 def test_the_command_line_exits_1_for_a_wrong_gradient(core, capsys):

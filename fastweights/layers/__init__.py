@@ -11,6 +11,7 @@ from fastweights.layers.activating import (
 )
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.dense import Dense
+from fastweights.layers.embedding import Embedding
 from fastweights.layers.members import MemberDense, MemberScale
 from fastweights.layers.merging import (
     Add,
@@ -54,6 +55,7 @@ __all__ = [
     "Dense",
     "Dot",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",

@@ -90,11 +90,12 @@ class _Making(_Sealing, type):
         cls,
         *args: Any,
         input_shape: Any = None,
-        input_dim: int | None = None,
         trainable: bool = True,
         activity_regularizer: str | Regularizer | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
+        own = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
+        input_dim = None if "input_dim" in own else kwargs.pop("input_dim", None)
         made = super().__call__(*args, **kwargs)
         if "_given_name" not in vars(made):
             got = "a constructor that does not call it"

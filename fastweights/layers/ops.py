@@ -152,6 +152,10 @@ def activated(value: Value, activation: Activation) -> Value:
     return op(activation.name, value, lines=value.lines)
 
 
+#: Kinds of ops that read whole numbers: of a network's input, and below the first of their sizes.
+READ_INTEGERS = ("embedding",)
+
+
 def with_cost(value: Value, l1: float, l2: float) -> Value:
     """The same value, of which each number adds ``l1 |y| + l2 y^2`` to what its row costs."""
     return op("activity", value, options=(l1, l2))

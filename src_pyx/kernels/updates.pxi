@@ -143,11 +143,11 @@ cdef void apply_adam(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize
 
 
 cdef Update[5] UPDATES = [
-    Update("sgd", 0, 1, NULL, apply_sgd),
-    Update("momentum", 1, 2, NULL, apply_momentum),
-    Update("nesterov", 1, 2, NULL, apply_nesterov),
-    Update("adam", 2, 6, advance_adam, apply_adam),
-    Update(NULL, 0, 0, NULL, NULL),
+    Update("sgd", 0, 1, True, NULL, apply_sgd),
+    Update("momentum", 1, 2, False, NULL, apply_momentum),
+    Update("nesterov", 1, 2, False, NULL, apply_nesterov),
+    Update("adam", 2, 6, False, advance_adam, apply_adam),
+    Update(NULL, 0, 0, False, NULL, NULL),
 ]
 
 
