@@ -5,7 +5,7 @@ and the `apply_*` functions, which run one kernel on arrays given by address.
 """
 
 from cpython.pycapsule cimport PyCapsule_New
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from ops cimport (
     Activation, KernelTable, Loss, METRIC_STATE, Metric, Op, OpKind, Read, Update,
