@@ -408,12 +408,13 @@ FAULTS = {
     Fault(
         "one member's input for all",
         MEMBERS,
-        "x_of(op, begin) + «member» * inputs\n        p.a_row = 1",
+        "x_of(op, begin) + «member» * inputs,",
         "0",
     ): {"layer": "members"},
     Fault(
-        "bias of the first members alone", MEMBERS, "while «column < op.outputs»", "column == 0"
+        "bias of the first member alone", MEMBERS, "op.outputs, lines, «op.outputs»)", "outputs"
     ): {"layer": "members"},
+    Fault("lines of a member once", MEMBERS, "p.a += «block» * p.a_k", "0"): {"layer": "members"},
     # Losses
     Fault("missing 2 of the square", LOSSES, "slope[0] = «d + d»", "d"): {},
     Fault("missing 1/columns", LOSSES, "«(scale / columns)»", "scale"): {},
