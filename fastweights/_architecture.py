@@ -19,11 +19,12 @@ def distinct(argument: str, names: Sequence[str | None], stem: str) -> tuple[str
     if len(set(given)) < len(given):
         repeated = next(name for name in given if given.count(name) > 1)
         raise ValueError(_check.refusal(argument, f"the name {repeated!r} twice", "different ones"))
-    free = (name for name in _numbered(stem) if name not in given)
+    free = (name for name in numbered(stem) if name not in given)
     return tuple(next(free) if name is None else name for name in names)
 
 
-def _numbered(stem: str) -> Iterator[str]:
+def numbered(stem: str) -> Iterator[str]:
+    """The stem, then with 1 behind it, and so on."""
     yield stem
     for number in itertools.count(1):
         yield f"{stem}_{number}"
@@ -76,9 +77,10 @@ def topology_of(
         layer = _check.whole("calls", entry[0], 0, maximum=len(stack) - 1)
         calls.append(Call(stack[layer], _numbers("calls", entry[1], number)))
     count = len(inputs) + len(calls)
-    outputs = _numbers("outputs", config["outputs"], count)
-    if len(outputs) > 1:
-        raise ValueError(_check.refusal("outputs", f"{len(outputs)} of them", "one"))
+    given = config["outputs"]
+    outputs = _numbers(
+        "outputs", list(given.values()) if isinstance(given, Mapping) else given, count
+    )
     topology = Topology(len(inputs), tuple(calls), outputs)
     if len(topology.layers) < len(stack):
         raise ValueError(_check.refusal("calls", "none of some layers", "one of each at least"))

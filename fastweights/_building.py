@@ -16,7 +16,7 @@ import numpy as np
 from fastweights import _check
 from fastweights._core import philox
 from fastweights._core import plan as _plan
-from fastweights._tensors import Tensor
+from fastweights._tensors import MAX_DIMENSIONS, Tensor
 from fastweights.layers import Layer
 from fastweights.layers.base import Variable
 from fastweights.layers.ops import Op, OpSpec, Shape, Value, given, op
@@ -66,13 +66,38 @@ def drawing(seed: int) -> Fill:
     return fill
 
 
-def refuse_taken(layers: Sequence[Layer], own: Built | None = None) -> None:
-    """Raises ValueError where a layer has its weights in another model than that of `own`."""
+class Home:
+    """Where layers have their weights: in what a model is built of.
+
+    A model is built, or built anew of other layers, by the one assignment of `built`: a layer is
+    at home where that has it.
+    """
+
+    def __init__(self, model: object) -> None:
+        self._owner = weakref.ref(model)
+        self.built: Built | None = None
+
+    def is_in_use(self) -> bool:
+        """Whether there is a model whose it is: a constructor may have been interrupted."""
+        return self._owner() is not None
+
+    def take_on(self, built: Built) -> None:
+        """Makes the layers' weights those of `built`."""
+        for layer in built.layers:
+            layer._home = self
+        self.built = built
+
+
+def refuse_taken(layers: Sequence[Layer], home: Home) -> None:
+    """Raises ValueError where a layer has its weights in another model than that of `home`."""
     for layer in layers:
-        built = layer._built
-        if built is not None and built is not own and built.is_in_use() and built.has(layer):
+        other = layer._home
+        if other is not None and other is not home and layer._built and other.is_in_use():
             got = f"{layer.name!r} of another model"
-            expected = "new layers, since a layer has its weights in one model"
+            expected = (
+                "new layers, since a layer has its weights in one model; in a notebook make the "
+                "layers anew in the cell that makes the model"
+            )
             raise ValueError(_check.refusal("layers", got, expected))
 
 
@@ -140,10 +165,10 @@ class Topology(NamedTuple):
         return self == Topology.chain([call.layer for call in self.calls])
 
     @property
-    def last_layer(self) -> Layer | None:
-        """Which makes the first output; None where that is an input."""
-        number = self.outputs[0] - self.inputs
-        return self.calls[number].layer if number >= 0 else None
+    def last_layers(self) -> tuple[Layer | None, ...]:
+        """Which make the outputs; None for those that are inputs."""
+        made = (number - self.inputs for number in self.outputs)
+        return tuple(self.calls[number].layer if number >= 0 else None for number in made)
 
     def values(self, input_shapes: Sequence[Shape]) -> list[Value]:
         """All values of a network for rows of these shapes."""
@@ -164,6 +189,9 @@ class Topology(NamedTuple):
 
 
 def _refuse_huge(value: Value) -> None:
+    if len(value.shape) > MAX_DIMENSIONS:
+        got, expected = f"rows of {len(value.shape)} axes", f"at most {MAX_DIMENSIONS}"
+        raise ValueError(_check.refusal("layers", got, expected))
     if math.prod(value.shape) > MAX_ROW:
         got = f"rows of {value.shape!s:.80}"
         raise ValueError(_check.refusal("layers", got, f"rows of at most {MAX_ROW:,} numbers"))
@@ -181,14 +209,12 @@ class Built:
     variables : list of (Layer, Variable)
         In the order in which they lie in the flat vector.
     ops : list of OpSpec
-    is_complete : bool
-        Whether a model has taken it on: then the layers' weights are here.
 
     Parameters
     ----------
     topology, input_shapes, dtype
-    before : Built, optional
-        In the place of which the model will take it on.
+    home : Home
+        Of the model that it is for.
     """
 
     def __init__(
@@ -196,15 +222,14 @@ class Built:
         topology: Topology,
         input_shapes: Sequence[Shape],
         dtype: np.dtype,
-        before: Built | None = None,
+        home: Home,
     ) -> None:
         self.topology, self.input_shapes, self.dtype = topology, tuple(input_shapes), dtype
-        self.is_complete = False
         values = topology.values(input_shapes)
         self.shapes = [value.shape for value in values]
         self.layers = topology.layers
-        refuse_taken(self.layers, before)
-        self.is_flat = len(self.shapes[0]) == len(self.output_shape) == 1
+        refuse_taken(self.layers, home)
+        self.is_flat = all(len(shape) == 1 for shape in (self.shapes[0], *self.output_shapes))
         self.variables: list[tuple[Layer, Variable]] = []
         self._offsets = [0]
         #: What layers remember, in the order in which it lies in the flat vector of states.
@@ -218,8 +243,9 @@ class Built:
         self.owned = [*self.variables, *self.states]
         self.size, self.state_size = self._offsets.pop(), self._state_offsets.pop()
         self._op_layers: list[Layer] = []
+        #: Which make the outputs.
+        self.output_ops: list[int] = []
         self.ops = self._linked(values)
-        self.note_trained()
 
     def penalties(self) -> list[tuple[int, int, float, float]]:
         """Where the flat vector has parameters of trained layers that cost something, and what."""
@@ -230,11 +256,10 @@ class Built:
                 found.append((begin, begin + variable.size, regularizer.l1, regularizer.l2))
         return found
 
-    def note_trained(self) -> None:
-        """Sees which ops' parameters are to move: `trained`, another tuple if they are others."""
-        trained = tuple(layer.trainable for layer in self._op_layers)
-        if trained != getattr(self, "trained", None):
-            self.trained = trained
+    @property
+    def trained(self) -> tuple[bool, ...]:
+        """Which ops' parameters are to move."""
+        return tuple(layer.trainable for layer in self._op_layers)
 
     def _number(self, layer: Layer, reads: Sequence[Shape]) -> None:
         """Gives what a layer has its places at the first call, which the others must suit."""
@@ -274,13 +299,17 @@ class Built:
                 numbers[id(unlinked)] = len(inputs) + len(ops)
                 ops.append(self._spec(call.layer, unlinked, reads))
                 self._op_layers.append(call.layer)
-        output = values[self.topology.outputs[0]]
-        last = numbers[id(output.op)]
-        if not ops or last != len(inputs) + len(ops) - 1:
-            # The output is an input, or others read it later: the last op is to make it.
-            same = op("activation", output)
-            ops.append(self._spec(self.layers[0], same.op, (last,)))
-            self._op_layers.append(self.layers[0])
+        taken = {read for spec in ops for read in spec.reads}.union(range(len(inputs)))
+        for place in self.topology.outputs:
+            number = numbers[id(values[place].op)]
+            if number in taken:
+                # An input, or a value that others read: an op that nobody reads is to make it.
+                same = op("activation", values[place])
+                ops.append(self._spec(self.layers[0], same.op, (number,)))
+                self._op_layers.append(self.layers[0])
+                number = len(inputs) + len(ops) - 1
+            taken.add(number)
+            self.output_ops.append(number - len(inputs))
         unread = set(range(len(inputs))).difference(*(spec.reads for spec in ops))
         if unread:
             got = f"number {min(unread)}, of rows of {self.shapes[min(unread)]}, for nothing"
@@ -297,6 +326,15 @@ class Built:
                 _check.refusal("op", got, f"some that follow each other in {list(own)}")
             )
         held = [place for place in remembered if self.states[place][1].name in unlinked.states]
+        if len(held) < len(unlinked.states):
+            known = [self.states[place][1].name for place in remembered]
+            got = f"states {list(unlinked.states)} of {layer.name}"
+            raise ValueError(_check.refusal("op", got, f"some of {known}"))
+        for option in unlinked.options:
+            _check.number(f"{unlinked.kind} of {layer.name}", option)
+            if abs(option) > float(np.finfo(self.dtype).max):
+                got = f"{option:g} for {layer.name!r}"
+                raise ValueError(_check.refusal("layers", got, f"numbers of {self.dtype}"))
         return OpSpec(
             str(unlinked.kind),
             reads,
@@ -312,40 +350,23 @@ class Built:
         )
 
     @property
-    def output_shape(self) -> Shape:
-        """Of the first output."""
-        return self.shapes[self.topology.outputs[0]]
+    def output_shapes(self) -> tuple[Shape, ...]:
+        """Of one row of each output."""
+        return tuple(self.shapes[number] for number in self.topology.outputs)
 
     def allocate(self, fill: Fill) -> None:
         """Makes the flat vector and writes each variable into its part."""
         self._parameters = aligned_zeros(self.size, self.dtype)
         self._state = aligned_zeros(self.state_size, self.dtype)
         self.lock = _plan.ModelLock()
-        for number, (_, variable) in enumerate(self.owned):
-            fill(number, variable, self._view(number))
-
-    def take_on(self, model: object) -> None:
-        """Makes the layers' weights those here, which are then the model's."""
-        self._owner = weakref.ref(model)
-        for layer in self.layers:
-            layer._built = self
-        self.is_complete = True
-
-    def become(self, other: Built) -> None:
-        """Is what another one is, which no model has, from one moment to the next."""
-        for layer in other.layers:
-            layer._built = self
-        if "_gradients" in vars(self):
-            _ = other.gradients  # of its own size
-        vars(self).update({**vars(other), "_owner": self._owner, "is_complete": True})
+        for number, (layer, variable) in enumerate(self.owned):
+            view = self._view(number)
+            fill(number, variable, view)
+            variable.check(f"{layer.name}/{variable.name}", view)
 
     def has(self, layer: Layer) -> bool:
         """Whether the layer is one of these."""
         return id(layer) in self._places
-
-    def is_in_use(self) -> bool:
-        """Whether a model has it that still exists: a constructor may have been interrupted."""
-        return self.is_complete and self._owner() is not None
 
     @property
     def parameters(self) -> np.ndarray:
@@ -416,7 +437,9 @@ class Built:
             if array.shape != variable.shape:
                 got, expected = f"shape {array.shape}", f"shape {variable.shape}"
                 raise ValueError(_check.refusal(name, got, expected))
-            checked.append(_check.reals(name, array, self.dtype).copy())
+            reals = _check.reals(name, array, self.dtype).copy()
+            variable.check(name, reals)
+            checked.append(reals)
         self.lock.copy(tuple(self._view(number) for number in numbers), tuple(checked))
 
     def moving_weights(self) -> tuple[Weight, ...]:

@@ -28,19 +28,27 @@ def kind_of(got: object) -> str:
     return f"the class {got.__name__}" if isinstance(got, type) else type(got).__name__
 
 
-def choice(argument: str, got: object, known: Mapping[str, T]) -> T:
-    """``known[got]``, or a ValueError that lists what is known and suggests the nearest."""
+#: Names that look like one that is known and mean something else.
+ANOTHER_QUANTITY = frozenset({"auc", "mape", "msle"})
+
+
+def choice(argument: str, got: object, known: Mapping[str, T], ignore_case: bool = False) -> T:
+    """``known[got]``, or a ValueError that lists what is known and suggests the nearest.
+
+    With `ignore_case` capitals are as good as the small letters that are known.
+    """
     if not isinstance(got, str):
         expected = f"a name, one of {', '.join(known)}, or an object of that kind"
         hint = f"; did you mean {got.__name__}()?" if isinstance(got, type) else ""
         raise TypeError(refusal(argument, kind_of(got), expected) + hint)
     name = str.__str__(got)  # a subclass may say that it is equal to anything
-    if name in known:
-        return known[name]
+    key = name.lower() if ignore_case else name
+    if key in known:
+        return known[key]
     import difflib  # slow to import, and seldom used
 
     near = difflib.get_close_matches(name[:LONGEST_REPR].lower(), known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near and key not in ANOTHER_QUANTITY else ""
     raise ValueError(refusal(argument, shown(name), f"one of {', '.join(known)}") + hint)
 
 

@@ -80,7 +80,8 @@ def arranged(argument: str, x: Any, names: tuple[str, ...] | None) -> Any:
     if missing or unexpected:
         if names is None or found == positions:
             return x
-        parts = [("without", missing), ("with", unexpected)]
+        again = Counter({name: unexpected[name] for name in unexpected if name in wanted})
+        parts = [("without", missing), ("more than once", again), ("with", unexpected - again)]
         got = " and ".join(f"{word} {_listed(which)}" for word, which in parts if which)
         raise ValueError(refusal(argument, f"columns {got}", f"the columns {_listed(wanted)}"))
     place = {name: i for i, name in enumerate(found)}

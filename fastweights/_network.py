@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fastweights import _advice, _check
-from fastweights._building import Built, Fill, Topology, Weight, drawing, refuse_taken
+from fastweights._building import Built, Fill, Home, Topology, Weight, drawing, refuse_taken
 from fastweights._core import philox
 from fastweights._rows import Rows, each
 from fastweights._sealed import Sealed
@@ -63,13 +64,13 @@ class Network(Sealed):
         if seed is None:
             seed = int.from_bytes(os.urandom(8), "little")
         self._seed = _check.whole("seed", seed, 0, maximum=philox.MAX_SEED)
-        self._building: Built | None = None
+        self._home = Home(self)
         #: Calls that train, the one whose turn it is first.
         self._turns: list[Turn] = []
         #: Counts until the model is built.
         self._planned = topology
         self._input_names: tuple[str, ...] = ("input",)
-        refuse_taken(self._layers)
+        refuse_taken(self._layers, self._home)
         name_layers(self._layers)
 
     # ---- what it is made of ----------------------------------------------------------------------
@@ -104,8 +105,8 @@ class Network(Sealed):
     @trainable.setter
     def trainable(self, trainable: bool) -> None:
         flag = _check.flag("trainable", trainable)
-        for layer in self._layers:
-            layer.trainable = flag
+        # In one call of compiled code, in the middle of which no handler of a signal runs.
+        deque(map(object.__setattr__, self._layers, repeat("_trainable"), repeat(flag)), maxlen=0)
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of this name, or the one of this number in `layers`."""
@@ -114,7 +115,12 @@ class Network(Sealed):
             raise ValueError(_check.refusal("get_layer", got, "one of them"))
         if index is not None:
             count = len(self._layers)
+            if not count:
+                raise ValueError(_check.refusal("get_layer", "a model without layers", "one with"))
             return self._layers[_check.whole("index", index, -count, maximum=count - 1)]
+        if not isinstance(name, str):
+            expected = f"a name; for number {name!r} write get_layer(index={name!r})"
+            raise TypeError(_check.refusal("name", _check.kind_of(name), expected))
         return _check.choice("name", name, {str(layer.name): layer for layer in self._layers})
 
     @property
@@ -132,9 +138,10 @@ class Network(Sealed):
 
     @property
     def input_shape(self) -> Shape | tuple[Shape, ...] | None:
-        if self._built is None:
+        built = self._built
+        if built is None:
             return None
-        shapes = self._built.input_shapes
+        shapes = built.input_shapes
         return shapes[0] if len(shapes) == 1 else shapes
 
     # ---- building --------------------------------------------------------------------------------
@@ -145,25 +152,22 @@ class Network(Sealed):
             with Turn(self._turns, "build"):
                 self._build(shapes)
         except BaseException:
-            if self._building is not None:
-                self._building.is_complete = False
+            self._home.built = None
             raise
 
     def _build(self, shapes: Sequence[Shape], fill: Fill | None = None) -> None:
         """Builds the model, whose turn this is, for checked shapes; draws unless filled."""
-        built = Built(self._topology, shapes, self.dtype)
+        built = Built(self._topology, shapes, self.dtype, self._home)
         built.allocate(fill or drawing(self.seed))
         self._take_on(built)
 
     def _take_on(self, built: Built) -> None:
         _advice.about_single_units(built.topology, built.shapes)
-        self._building = built
-        built.take_on(self)
+        self._home.take_on(built)
 
     @property
     def _built(self) -> Built | None:
-        building = self._building
-        return building if building is not None and building.is_complete else None
+        return self._home.built
 
     def _built_or_refused(self) -> Built:
         built = self._built
@@ -180,8 +184,9 @@ class Network(Sealed):
         return self._built_or_refused()
 
     @property
-    def output_shape(self) -> Shape:
-        return self._built_or_refused().output_shape
+    def output_shape(self) -> Shape | tuple[Shape, ...]:
+        shapes = self._built_or_refused().output_shapes
+        return shapes[0] if len(shapes) == 1 else shapes
 
     @property
     def parameters(self) -> np.ndarray:
@@ -263,6 +268,9 @@ class Network(Sealed):
         print(row(header), rule, *map(row, lines), rule, sep="\n")
         total = self.count_params()
         print(f"Total parameters: {total:,} ({total * self.dtype.itemsize:,} bytes, {self.dtype})")
+        moving = sum(weight.size for weight in built.moving_weights())
+        if moving < built.size:
+            print(f"Trained parameters: {moving:,}")
 
     def _reads(self) -> list[tuple[str, ...]]:
         """By name what each call of a layer reads."""
@@ -276,7 +284,7 @@ class Network(Sealed):
             again = LAYERS.get(type(layer).__name__)
             free = {
                 "_given_name": layer.name,
-                "_built": None,
+                "_home": None,
                 "_input_row": None,
                 "_made": (),
                 "_trainable": True,

@@ -82,6 +82,10 @@ def _asarray(argument: str, got: Any) -> np.ndarray:
         raise TypeError(
             refusal(argument, f"a sparse {kind}", EXPECTED) + f"; {argument}.toarray() makes one"
         )
+    if callable(getattr(type(got), "collect", None)):
+        raise TypeError(
+            refusal(argument, f"a {kind}", EXPECTED) + f"; {argument}.collect() has the numbers"
+        )
     if isinstance(got, (Iterator, ValuesView)):
         raise TypeError(
             refusal(argument, f"a {kind}", EXPECTED) + "; list(...) holds what it gives"

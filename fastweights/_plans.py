@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from fastweights import _dispatch, losses, metrics, optimizers
+from fastweights import _dispatch, optimizers
 from fastweights._core import plan as _plan
+from fastweights._objectives import Objective
 from fastweights.config import Budget, budget, matmul_parts
-from fastweights.layers.ops import LINEAR, OpSpec, Shape
+from fastweights.layers.ops import LINEAR, OpSpec
 
 if TYPE_CHECKING:
     from fastweights._building import Built
@@ -26,53 +28,60 @@ class Compiled:
     def __init__(
         self,
         optimizer: optimizers.Optimizer | None = None,
-        loss: losses.Loss | None = None,
-        metrics: Sequence[metrics.Metric] = (),
+        objectives: Sequence[Objective] = (),
     ) -> None:
-        self.optimizer, self.loss, self.metrics = optimizer, loss, tuple(metrics)
+        self.optimizer, self.objectives = optimizer, tuple(objectives)
         self.plans: dict[str, _plan.Plan] = {}
+        #: Of each plan which ops' parameters move.
+        self.trained: dict[str, tuple[bool, ...]] = {}
         self.memory: optimizers.Memory | None = None
 
-    def training(self) -> tuple[optimizers.Optimizer, losses.Loss]:
-        """Optimizer and loss; ValueError before `compile`."""
-        if self.loss is None or self.optimizer is None:
+    def anew(self) -> Compiled:
+        """The same of which nothing was derived yet."""
+        return Compiled(self.optimizer, self.objectives)
+
+    def training(self) -> optimizers.Optimizer:
+        """The optimizer; ValueError before `compile`."""
+        if self.optimizer is None:
             raise ValueError(
                 "compile: got no loss yet, expected model.compile(optimizer, loss) before"
             )
-        return self.optimizer, self.loss
-
-    def lines(self, output_shape: Shape) -> int:
-        """How many targets a row has: one for each line where loss or metrics are of classes."""
-        of_classes = any(part.of_classes for part in (self.loss, *self.metrics) if part is not None)
-        return math.prod(output_shape[:-1]) if of_classes else 1
+        return self.optimizer
 
     def memory_for(self, built: Built) -> optimizers.Memory:
         """What the optimizer remembers about the model; nothing at first."""
         if self.memory is None:
-            self.memory = optimizers.Memory.empty(self.training()[0], built.size, built.dtype)
+            self.memory = optimizers.Memory.empty(self.training(), built.size, built.dtype)
         return self.memory
 
 
-def plan_for(model: Model, purpose: str, rows: int, compiled: Compiled | None = None) -> _plan.Plan:
+def plan_for(
+    model: Model,
+    purpose: str,
+    rows: int,
+    compiled: Compiled | None = None,
+    built: Built | None = None,
+) -> _plan.Plan:
     """The plan of a built model for a purpose and batches of `rows`.
 
     "infer" gives outputs alone, "fit" trains, "check" gives gradients by the input as well,
-    "keep" does so in two calls, `forward` and `backward`. `compiled` is the model's of the moment
-    unless a call has kept it.
+    "keep" does so in two calls, `forward` and `backward`. `compiled` and `built` are the model's of
+    the moment unless a call has kept them.
     """
-    compiled, built = compiled or model._compiled, model._built_or_refused()
+    compiled, built = compiled or model._compiled, built or model._built_or_refused()
     plan = compiled.plans.get(purpose)
-    if plan is not None and purpose != "infer" and plan.trained is not built.trained:
+    trained = built.trained if purpose != "infer" else ()
+    if compiled.trained.get(purpose) != trained:
         plan = None
     parts = matmul_parts[model.matmul_precision]
     if plan is not None and plan.needs_no_grant(rows, parts):
         return plan
     granted = budget()
     if plan is None or not plan.grant(rows, parts, granted.threads):
-        plan = _new_plan(model, purpose, rows, granted, compiled)
-        if compiled.loss is not None:
+        plan = _new_plan(model, purpose, rows, granted, compiled, built)
+        if compiled.objectives:
             _attach(built, compiled, plan, trains=purpose != "infer")
-        compiled.plans[purpose] = plan
+        compiled.trained[purpose], compiled.plans[purpose] = trained, plan
     return plan
 
 
@@ -82,7 +91,8 @@ def memory(model: Model, rows: int) -> dict[str, int]:
     if compiled.optimizer is not None:
         slots = optimizers.slots(compiled.optimizer, model.dtype)
     size = model.parameters.nbytes
-    plan = _new_plan(model, "fit", rows, budget(), compiled, only_measured=True)
+    built = model._built_or_refused()
+    plan = _new_plan(model, "fit", rows, budget(), compiled, built, only_measured=True)
     parts = {
         "parameters": size,
         "gradients": size,
@@ -98,16 +108,17 @@ def _new_plan(
     rows: int,
     granted: Budget,
     compiled: Compiled,
+    built: Built,
     only_measured: bool = False,
 ) -> _plan.Plan:
-    built = model._built_or_refused()
     gradients = None
     if purpose != "infer":
         # To be measured, any vector of this size will do.
         gradients = built.parameters if only_measured else built.gradients
+    ends = _ended(built, compiled)
     return _plan.Plan(
         _dispatch.kernels(built.dtype).table,
-        _loss_ops(built, compiled),
+        ends.ops,
         [math.prod(shape) for shape in built.input_shapes],
         built.parameters,
         gradients,
@@ -118,47 +129,93 @@ def _new_plan(
         kept=purpose == "keep",
         matmul_parts=matmul_parts[model.matmul_precision],
         only_measured=only_measured,
-        loss_lines=compiled.lines(built.output_shape),
-        trained=built.trained,
+        trained=ends.trained,
         states=built.state,
         penalties=built.penalties(),
+        heads=ends.heads,
+        late_ops=ends.late,
     )
 
 
-def _fuses(built: Built, compiled: Compiled) -> bool:
-    """Whether the loss takes the network's last activation into itself."""
-    last = built.ops[-1]
-    return compiled.loss is not None and compiled.loss.fused_with in (
-        last.kind,
-        last.activation.name,
-    )
+class _Ended(NamedTuple):
+    """A network's ops as its losses want them."""
+
+    ops: list[OpSpec]
+    trained: tuple[bool, ...]
+    #: Of each output the op that makes it, the op that its loss looks at, and lines of a row.
+    heads: list[tuple[int, int, int]]
+    #: How many ops, the last ones, no loss needs.
+    late: int
 
 
-def _loss_ops(built: Built, compiled: Compiled) -> list[OpSpec]:
-    """The network's ops; an activation that the loss takes into itself stands alone, last."""
-    last = built.ops[-1]
-    if not _fuses(built, compiled) or last.kind in ("activation", "softmax"):
-        return built.ops
-    made = len(built.input_shapes) + len(built.ops) - 1
-    alone = OpSpec("activation", (made,), last.outputs, last.lines)
+def _ended(built: Built, compiled: Compiled) -> _Ended:
+    """The ops of a network; activations that losses take into themselves stand alone, last."""
+    feeds = len(built.input_shapes)
+    readers = Counter(read for spec in built.ops for read in spec.reads)
+    objectives = compiled.objectives or (None,) * len(built.output_ops)
+    ops, kept = list(built.ops), set(range(len(built.ops)))
+    ends: list[tuple[int, OpSpec | None]] = []
+    for output, objective in zip(built.output_ops, objectives, strict=True):
+        last = ops[output]
+        activation = last.activation.name if last.activation.name != "linear" else last.kind
+        if objective is None or objective.loss.fused_with != activation:
+            ends.append((output, None))
+        elif last.kind not in ("activation", activation):
+            ops[output] = last._replace(activation=LINEAR)
+            ends.append((output, _alone(last)))
+        elif last.reads[0] >= feeds and readers[last.reads[0]] == 1:
+            kept.remove(output)
+            ends.append((last.reads[0] - feeds, last))
+        else:
+            ends.append((output, None))
+    places = {feeds + old: feeds + new for new, old in enumerate(sorted(kept))}
+    places.update((number, number) for number in range(feeds))
+    ordered = [
+        ops[old]._replace(reads=tuple(places[read] for read in ops[old].reads))
+        for old in sorted(kept)
+    ]
+    heads = []
+    for (made, late), shape, objective in zip(ends, built.output_shapes, objectives, strict=True):
+        loss_op = op = places[feeds + made] - feeds
+        if late is not None:
+            op = len(ordered)
+            ordered.append(late._replace(reads=(feeds + loss_op,)))
+        heads.append((op, loss_op, 1 if objective is None else objective.lines(shape)))
+    trained = tuple(built.trained[number] for number in sorted(kept))
+    return _Ended(ordered, trained, heads, len(ordered) - len(kept))
+
+
+def _alone(last: OpSpec) -> OpSpec:
+    """The activation of an op as an op of its own."""
+    alone = OpSpec("activation", (), last.outputs, last.lines)
     if last.activation.is_elementwise:
-        alone = alone._replace(activation=last.activation)
-    else:
-        alone = alone._replace(kind=last.activation.name)
-    return [*built.ops[:-1], last._replace(activation=LINEAR), alone]
+        return alone._replace(activation=last.activation)
+    return alone._replace(kind=last.activation.name)
 
 
 def _attach(built: Built, compiled: Compiled, plan: _plan.Plan, trains: bool) -> None:
-    """Gives a plan the loss, the metrics and, where it trains, the optimizer."""
-    optimizer, loss = compiled.training()
-    fused, lines = _fuses(built, compiled), compiled.lines(built.output_shape)
-    plan.set_loss(
-        (loss.fused_kernel if fused else None) or loss.kernel,
-        loss.options,
-        loss.target_bytes(math.prod(built.output_shape) // lines, built.dtype) * lines,
-        int(fused),
+    """Gives a plan the losses, the metrics and, where it trains, the optimizer."""
+    optimizer, found = compiled.training(), _ended(built, compiled)
+    plan.set_losses(
+        [
+            (
+                (one.loss.fused_kernel if op != loss_op else None) or one.loss.kernel,
+                one.loss.options,
+                one.target_bytes(shape, built.dtype),
+                one.weight,
+            )
+            for one, shape, (op, loss_op, _) in zip(
+                compiled.objectives, built.output_shapes, found.heads, strict=True
+            )
+        ]
     )
-    plan.set_metrics([(metric.kernel, metric.options) for metric in compiled.metrics])
+    plan.set_metrics(
+        [
+            (output, metric.kernel, metric.options)
+            for output, one in enumerate(compiled.objectives)
+            for metric in one.metrics
+        ]
+    )
     if trains:
         state = compiled.memory_for(built)
         plan.set_update(optimizer.kernel, state.vectors, state.numbers)

@@ -1,4 +1,4 @@
-"""Rows of data as plans take them: one array, or a tuple of one for each input of a network."""
+"""Rows of data as plans take them: one array, or a tuple of one for each input or output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Rows = np.ndarray | tuple[np.ndarray, ...]
 
 
 def each(rows: Rows) -> tuple[np.ndarray, ...]:
-    """The array of each input."""
+    """The array of each input or output."""
     return rows if isinstance(rows, tuple) else (rows,)
 
 

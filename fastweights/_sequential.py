@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastweights import _advice, _check
+from fastweights import _check
 from fastweights._architecture import described, layers_of, topology_of
 from fastweights._building import Built, Topology, drawing, refuse_taken
 from fastweights._network import name_layers
@@ -69,7 +69,8 @@ class Sequential(Model):
 
     @property
     def input_shape(self) -> Shape | None:
-        return self._row if self._built is None else self._built.input_shapes[0]
+        built = self._built
+        return self._row if built is None else built.input_shapes[0]
 
     def build(self, input_shape: int | Shape) -> None:
         """Fixes the shape of the input, allocates the flat vector, draws the initial weights."""
@@ -96,7 +97,6 @@ class Sequential(Model):
             if not chain:
                 raise ValueError(_check.refusal("pop", "a model without layers", "one with some"))
             self._restack(chain[:-1])
-            chain[-1]._built = None
             return chain[-1]
 
     def _layers_to_change(self, call: str) -> tuple[Layer, ...]:
@@ -109,13 +109,14 @@ class Sequential(Model):
     def _restack(self, chain: tuple[Layer, ...]) -> None:
         """Other layers; weights that are there already stay."""
         topology, before = _stacked(chain), self._built
-        refuse_taken(chain, before)
+        refuse_taken(chain, self._home)
         row = self.input_shape or (chain[0]._input_row if chain else None)
         if not chain or row is None:
             name_layers(chain)
-            vars(self).update(_planned=topology, _building=None)
+            self._planned = topology
+            self._home.built = None
             return
-        draw, built = drawing(self.seed), Built(topology, [row], self.dtype, before)
+        draw, built = drawing(self.seed), Built(topology, [row], self.dtype, self._home)
 
         def fill(index: int, variable: Variable, view: np.ndarray) -> None:
             layer = built.owned[index][0]
@@ -128,16 +129,16 @@ class Sequential(Model):
         name_layers(chain)
         if before is None:
             self._planned = topology
-            self._take_on(built)
-        else:
-            _advice.about_single_units(topology, built.shapes)
-            before.become(built)
+        self._take_on(built)
+        # A prediction that is going on may have made a plan of the layers that were there.
+        self._compiled = self._compiled.anew()
 
     def config(self) -> dict[str, Any]:
         """The architecture, as JSON can hold it."""
+        built = self._built
         return {
-            "layers": described(self.layers),
-            "input_shape": self.input_shape,
+            "layers": described(self.layers if built is None else built.layers),
+            "input_shape": self._row if built is None else built.input_shapes[0],
             "dtype": self.dtype.name,
             "seed": self.seed,
         }
@@ -187,6 +188,8 @@ def unbuilt(config: Mapping[str, Any]) -> tuple[Model, list[Shape] | None]:
         return chain, None if shape is None else [row_shape("input_shape", shape)]
     topology, inputs = topology_of(config, stack)
     model = Model.__new__(Model)
-    model._begin(topology, [name for name, _ in inputs], config["dtype"], config["seed"])
+    keys = tuple(config["outputs"]) if isinstance(config["outputs"], Mapping) else None
+    names = [name for name, _ in inputs]
+    model._begin(topology, names, config["dtype"], config["seed"], output_keys=keys)
     vars(model)["_sealed"] = True
     return model, [shape for _, shape in inputs]

@@ -110,7 +110,8 @@ class NumpyGradient:
     """
 
     def __init__(self, model: Model, x: Any, y: Any) -> None:
-        rows, self.y = model._pairs(x, y)
+        rows, targets = model._pairs(x, y)
+        (self.y,) = each(targets)
         (self.x,) = each(rows)
         self.gradients = np.empty_like(model.parameters)
         weights = model.get_weights()

@@ -95,7 +95,7 @@ class Callback(Sealed):
         """At most about every 40 ms: `rows` of `total` are done, `logs` holds the means so far."""
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """After an epoch; `logs` is what the history gets."""
+        """After an epoch; `logs` is what the history got, one dict for all callbacks in turn."""
 
     def on_train_end(self) -> None:
         """After the last epoch, also when the fit ended by an exception."""
@@ -243,8 +243,7 @@ class EarlyStopping(Callback, closed=True):
     def on_train_begin(self) -> None:
         if self.mode == "auto":
             name = self.monitor.removeprefix("val_")
-            larger = any(m.name == name and m.larger_is_better for m in self.model.metrics)
-            self._sign = -1.0 if larger else 1.0
+            self._sign = -1.0 if name in self.model._larger_is_better() else 1.0
         self._begin_anew()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:

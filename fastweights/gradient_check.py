@@ -179,7 +179,7 @@ def check_gradients(
 
 
 def _check_here(
-    model: Model, x: Rows, y: np.ndarray, tolerance: float, step: float
+    model: Model, x: Rows, y: Rows, tolerance: float, step: float
 ) -> tuple[Report, bool]:
     """The report at this point, and whether kinks of the loss explain all that is wrong with it."""
     loss, by_parameters, by_inputs = training.gradients(model, model._compiled, x, y)
@@ -216,7 +216,7 @@ def _distance(a: np.ndarray, b: np.ndarray) -> float:
     return float(apart / size) if apart > 0.0 else 0.0
 
 
-def _one_sided(model: Model, x: Rows, y: np.ndarray, values: np.ndarray, step: float) -> np.ndarray:
+def _one_sided(model: Model, x: Rows, y: Rows, values: np.ndarray, step: float) -> np.ndarray:
     """Differences of the loss to the right and to the left of each entry of `values`, (2, n).
 
     `values` is the memory of the model's parameters or of x, and is as before on return.

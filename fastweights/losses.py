@@ -87,7 +87,9 @@ class Loss(Description):
         """What `prepare_targets` gives, if kernels can take it: a subclass may give anything."""
         targets = self.prepare_targets(y, rows, outputs, real, argument)
         wanted = np.dtype(np.int32) if self.takes_labels else real
-        fits = type(targets) is np.ndarray and targets.dtype == wanted and targets.flags.carray
+        fits = type(targets) is np.ndarray and targets.dtype == wanted
+        # Kernels read them alone: they may be read-only, as a frame's columns are.
+        fits = fits and targets.flags.c_contiguous and targets.flags.aligned
         if not fits or targets.nbytes != rows * self.target_bytes(outputs, real):
             got = f"targets of {type(self).__name__} that kernels cannot take"
             raise TypeError(_check.refusal(argument, got, f"{rows} rows of {wanted}"))
@@ -402,12 +404,11 @@ LOSSES: dict[str, type[Loss]] = {
 def get(identifier: str | Loss | Mapping[str, Any]) -> Loss:
     """A loss from its name, its `config` or itself."""
     if isinstance(identifier, Loss):
-        if LOSSES.get(identifier.name) is not type(identifier):
+        if LOSSES.get(getattr(identifier, "name", "")) is not type(identifier):
             expected = "a loss of this library; for your own, model.forward and model.backward"
             raise TypeError(_check.refusal("loss", type(identifier).__name__, expected))
         return identifier
     if isinstance(identifier, Mapping):
         settings = dict(identifier)
         return _check.choice("loss", settings.pop("name", None), LOSSES)(**settings)
-    key = identifier.lower() if isinstance(identifier, str) else identifier
-    return _check.choice("loss", key, LOSSES)()
+    return _check.choice("loss", identifier, LOSSES, ignore_case=True)()

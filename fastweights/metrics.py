@@ -364,8 +364,9 @@ def get(identifier: str | Metric | Mapping[str, Any], loss: losses.Loss) -> Metr
         settings = dict(identifier)
         metric = _check.choice("metrics", settings.pop("kind", None), KINDS)(**settings)
     else:
-        key = identifier.lower() if isinstance(identifier, str) else identifier
-        kind = _check.choice("metrics", key, METRICS) or _accuracy(identifier, loss)
+        kind = _check.choice("metrics", identifier, METRICS, ignore_case=True) or _accuracy(
+            identifier, loss
+        )
         metric = kind.reading(identifier, loss)
     _check_fit(metric, loss)
     return metric

@@ -12,9 +12,10 @@ import numpy as np
 
 from fastweights import _advice, _check, _frames, _plans, losses, optimizers, training
 from fastweights import metrics as known_metrics
-from fastweights._architecture import described, distinct
+from fastweights._architecture import described, distinct, numbered
 from fastweights._building import Built, Topology
 from fastweights._network import Network
+from fastweights._objectives import for_each, log_names, objectives_of
 from fastweights._plans import Compiled
 from fastweights._rows import Rows, count, each
 from fastweights._tensors import Tensor, tensors_of
@@ -34,14 +35,14 @@ class Names(NamedTuple):
 
 
 class Model(Network):
-    """Layers between inputs and an output.
+    """Layers between inputs and outputs.
 
     Parameters
     ----------
     inputs : Tensor, list of Tensor or dict of Tensor
         What `fastweights.Input` made.
-    outputs : Tensor
-        What a layer made of them.
+    outputs : Tensor, list of Tensor or dict of Tensor
+        What layers made of them.
     dtype : {"float32", "float64"}
         Of parameters and arithmetic.
     seed : int, optional
@@ -66,10 +67,14 @@ class Model(Network):
         In the order in which they were called.
     input_names : tuple of str
         By which a dict of arrays names the inputs.
-    input_shape, output_shape : tuple of int
+    output_names : tuple of str
+        By which a dict names the outputs, and figures of a history: keys of `outputs`, or else the
+        layers' names.
+    input_shape, output_shape : tuple of int, or a tuple of those
         Of one row; `input_shape` is None until the model is built.
     optimizer, loss, metrics
-        As `compile` took them; None, None and empty before.
+        As `compile` took them; None, None and empty before. Of several outputs tuples with what
+        each has.
     dtype : dtype
     seed : int
     epochs_trained : int
@@ -94,39 +99,40 @@ class Model(Network):
     >>> model = fw.Model(inputs, layers.Dense(1)(both), seed=0)
     """
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in ("call", "train_step", "test_step", "predict_step", "compute_loss"):
+            if hasattr(cls, name):
+                expected = (
+                    "a model that is made of layers; for a loss or a step of your own, "
+                    "model.forward, model.backward and model.apply_gradients"
+                )
+                got = f"a method {name}, which nobody calls"
+                raise TypeError(_check.refusal(cls.__name__, got, expected))
+
     def __init__(
         self,
         inputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor],
-        outputs: Tensor | Sequence[Tensor],
+        outputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor],
         dtype: str | np.dtype = "float32",
         seed: int | None = None,
         matmul_precision: str | None = None,
         name: str | None = None,
     ) -> None:
-        names: list[str | None]
-        if isinstance(inputs, Mapping):
-            for key in inputs:
-                if not isinstance(key, str) or not key:
-                    got = f"the key {_check.shown(key)}"
-                    raise TypeError(_check.refusal("inputs", got, "non-empty strings"))
-            tensors, names = tensors_of("inputs", list(inputs.values())), list(inputs)
-        else:
-            tensors = tensors_of("inputs", inputs)
-            names = [tensor.name for tensor in tensors]
-        made = tensors_of("outputs", outputs)
+        tensors, keys = _named_tensors("inputs", inputs)
+        names = [tensor.name for tensor in tensors] if keys is None else [*keys]
+        made, output_keys = _named_tensors("outputs", outputs)
         for tensor in tensors:
             if tensor._layer is not None:
                 expected = "what fw.Input made"
                 raise ValueError(_check.refusal("inputs", repr(tensor), expected))
         if len({id(tensor) for tensor in tensors}) < len(tensors):
             raise ValueError(_check.refusal("inputs", "one of them twice", "different ones"))
-        if len(made) > 1:
-            raise ValueError(_check.refusal("outputs", f"{len(made)} tensors", "one"))
         topology = Topology.between(tensors, made)
         if not topology.calls:
             raise ValueError(_check.refusal("outputs", "an input", "what a layer made"))
         ends = tuple(tensors), tuple(made)
-        self._begin(topology, names, dtype, seed, matmul_precision, name, ends)
+        self._begin(topology, names, dtype, seed, matmul_precision, name, ends, output_keys)
         self._build_alone([tensor._row for tensor in tensors])
 
     def _begin(
@@ -138,6 +144,7 @@ class Model(Network):
         matmul_precision: str | None = None,
         name: str | None = None,
         ends: tuple[tuple[Tensor, ...], tuple[Tensor, ...]] | None = None,
+        output_keys: Sequence[str] | None = None,
     ) -> None:
         """What makes a model that is neither built nor compiled."""
         self._compiled = Compiled()
@@ -154,6 +161,8 @@ class Model(Network):
         self._ends = ends
         super().__init__(topology, dtype, seed)
         self._input_names = distinct("inputs", input_names, "input")
+        #: Where a dict named the outputs; what is predicted is one then.
+        self._output_keys = None if output_keys is None else tuple(output_keys)
 
     _fixed: ClassVar[dict[str, str]] = {
         **Network._fixed,
@@ -163,6 +172,7 @@ class Model(Network):
         **dict.fromkeys(("inputs", "outputs", "input", "output"), "is fixed; make a new model"),
         "epochs_trained": "is counted by fit",
         "input_names": "are those of the inputs; give them to fw.Input",
+        "output_names": "are those of the layers; give them there, or a dict of outputs",
         "feature_names": "are those of the frame that the model was trained on",
     }
 
@@ -187,9 +197,21 @@ class Model(Network):
         return tensors[0] if len(tensors) == 1 else tensors
 
     @property
-    def output(self) -> Tensor:
-        """The one of `outputs`."""
-        return self._ends_or_refused("output")[1][0]
+    def output(self) -> Tensor | tuple[Tensor, ...]:
+        """The one of `outputs`, or all of them."""
+        tensors = self._ends_or_refused("output")[1]
+        return tensors[0] if len(tensors) == 1 else tensors
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """By which a dict names the outputs, and figures of a history."""
+        if self._output_keys is not None:
+            return self._output_keys
+        taken: list[str] = []
+        for number, layer in enumerate(self._topology.last_layers):
+            stem = self._input_names[number] if layer is None else str(layer.name)
+            taken.append(next(name for name in numbered(stem) if name not in taken))
+        return tuple(taken)
 
     def _ends_or_refused(self, wanted: str) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         if self._ends is None:
@@ -202,12 +224,25 @@ class Model(Network):
         return self._compiled.optimizer
 
     @property
-    def loss(self) -> losses.Loss | None:
-        return self._compiled.loss
+    def loss(self) -> losses.Loss | tuple[losses.Loss, ...] | None:
+        objectives = self._compiled.objectives
+        if len(objectives) < 2:
+            return objectives[0].loss if objectives else None
+        return tuple(one.loss for one in objectives)
 
     @property
-    def metrics(self) -> tuple[Metric, ...]:
-        return self._compiled.metrics
+    def metrics(self) -> tuple[Metric | tuple[Metric, ...], ...]:
+        objectives = self._compiled.objectives
+        if len(objectives) < 2:
+            return objectives[0].metrics if objectives else ()
+        return tuple(one.metrics for one in objectives)
+
+    def _larger_is_better(self) -> set[str]:
+        """Names of the metrics, as a history has them, of which that is true."""
+        objectives = self._compiled.objectives
+        metrics = [metric for one in objectives for metric in one.metrics]
+        names = log_names(objectives, self.output_names)[-len(metrics) :] if metrics else []
+        return {n for n, metric in zip(names, metrics, strict=True) if metric.larger_is_better}
 
     @property
     def epochs_trained(self) -> int:
@@ -241,8 +276,10 @@ class Model(Network):
     def compile(
         self,
         optimizer: str | optimizers.Optimizer = "sgd",
-        loss: str | losses.Loss = "mse",
-        metrics: Sequence[str | Metric] | None = (),
+        loss: Any = "mse",
+        metrics: Any = (),
+        *,
+        loss_weights: Any = None,
     ) -> None:
         """Says how to train.
 
@@ -250,25 +287,21 @@ class Model(Network):
         ----------
         optimizer : str or Optimizer
             ``"sgd"``, ``"adam"`` or an object of :mod:`fastweights.optimizers`.
-        loss : str or Loss
-            A name such as ``"mse"`` or an object of :mod:`fastweights.losses`.
-        metrics : sequence of str or Metric
-            Names such as ``"accuracy"`` or ``"mae"``, reported beside the loss.
+        loss : str or Loss, or a list or dict of them
+            A name such as ``"mse"`` or an object of :mod:`fastweights.losses`. Of several outputs
+            each has one, in a list or in a dict by `output_names`, or all have the same.
+        metrics : sequence of str or Metric, or a list or dict of those
+            Names such as ``"accuracy"`` or ``"mae"``, reported beside the loss. Of several outputs
+            each has its own list.
+        loss_weights : list or dict of float, optional
+            What each output's loss counts in the model's, which is their sum; 1 by default.
         """
         chosen_optimizer = optimizers.get(optimizer)
-        chosen_loss = losses.get(loss)
-        if isinstance(metrics, str):
-            raise TypeError(_check.refusal("metrics", repr(metrics), f"a list: [{metrics!r}]"))
-        chosen_metrics = [known_metrics.get(metric, chosen_loss) for metric in metrics or ()]
-        names = ["loss", *(metric.name for metric in chosen_metrics)]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(
-                    _check.refusal("metrics", f"the name {name!r} twice", "different names")
-                )
+        objectives = objectives_of(loss, loss_weights, metrics, self.output_names)
         with Turn(self._turns, "compile"):
-            _advice.about_last_activation(self._topology.last_layer, chosen_loss)
-            self._compiled = Compiled(chosen_optimizer, chosen_loss, chosen_metrics)
+            for layer, one in zip(self._topology.last_layers, objectives, strict=True):
+                _advice.about_last_activation(layer, one.loss)
+            self._compiled = Compiled(chosen_optimizer, objectives)
 
     # ---- checked data ----------------------------------------------------------------------------
 
@@ -283,7 +316,8 @@ class Model(Network):
 
         Without them by those that the model was trained on.
         """
-        known = shapes if self._built is None else self._built.input_shapes
+        built = self._built
+        known = shapes if built is None else built.input_shapes
         if self._topology.inputs > 1:
             return self._several(x, argument, known)
         if isinstance(x, Mapping) and set(x) == set(self._input_names):
@@ -329,36 +363,33 @@ class Model(Network):
         argument: str = "y",
         names: Names | None = None,
         compiled: Compiled | None = None,
-    ) -> np.ndarray:
-        """The targets of checked rows as the kernels of loss and metrics take them."""
+    ) -> Rows:
+        """The targets of checked rows as the kernels of losses and metrics take them."""
         compiled = compiled or self._compiled
-        _, loss = compiled.training()
-        if self._built is None:
+        compiled.training()
+        built = self._built
+        if built is None:
             values = self._topology.values([array.shape[1:] for array in each(rows)])
-            output_shape = values[self._topology.outputs[0]].shape
+            shapes = tuple(values[number].shape for number in self._topology.outputs)
         else:
-            output_shape = self.output_shape
-        lines = compiled.lines(output_shape)
-        outputs = math.prod(output_shape) // lines
-        if math.prod(output_shape) > 1:
+            shapes = built.output_shapes
+        last, objectives = count(rows), compiled.objectives
+        if len(shapes) > 1:
+            outputs = self.output_names
+            several = zip(
+                objectives, for_each(argument, y, outputs, "targets"), outputs, shapes, strict=True
+            )
+            return tuple(
+                one.targets(f"{argument}[{name!r}]", part, last, shape, self.dtype)
+                for one, part, name, shape in several
+            )
+        if isinstance(y, Mapping) and set(y) == set(self.output_names):
+            (y,) = y.values()
+        if math.prod(shapes[0]) > 1:
             y = _frames.arranged(argument, y, (names or self._names).targets)
-        if len(output_shape) > 1:
-            y = _check.numeric_array(argument, y)
-            lead = output_shape[:-1] if lines > 1 else ()
-            if y.shape[1:] in (output_shape, (*lead, 1)):
-                y = y.reshape(len(y) * lines, -1)
-            elif lines > 1 and y.shape[1:] == lead and loss.takes_labels:
-                y = y.reshape(-1)
-            elif lines > 1:
-                shape = lead if loss.takes_labels else output_shape
-                expected = f"shape (rows, {', '.join(map(str, shape))})"
-                raise ValueError(_check.refusal(argument, f"shape {y.shape}", expected))
-        targets = loss.prepared(y, count(rows) * lines, outputs, self.dtype, argument)
-        for metric in compiled.metrics:
-            metric.check_targets(argument, targets, outputs)
-        return targets if lines == 1 else targets.reshape(count(rows), -1)
+        return objectives[0].targets(argument, y, last, shapes[0], self.dtype)
 
-    def _pairs(self, x: Any, y: Any, compiled: Compiled | None = None) -> tuple[Rows, np.ndarray]:
+    def _pairs(self, x: Any, y: Any, compiled: Compiled | None = None) -> tuple[Rows, Rows]:
         """Rows and targets as plans take them; builds the model, whose turn this is, if need be."""
         compiled = compiled or self._compiled
         compiled.training()
@@ -388,8 +419,8 @@ class Model(Network):
         ----------
         x : array_like (rows, *input_shape)
             Real numbers, finite; copied only where dtype or layout ask for it, never written to.
-        y : array_like (rows, *output_shape) or (rows,)
-            What the loss expects.
+        y : array_like (rows, *output_shape) or (rows,), or a list or dict of those
+            What the loss expects, for each output.
         batch_size : int, optional
             Rows a step, 32 by default; the last batch of an epoch may be smaller.
         epochs : int
@@ -474,12 +505,12 @@ class Model(Network):
         if return_dict:
             return logs
         values = list(logs.values())
-        return values if compiled.metrics else values[0]
+        return values if len(values) > 1 else values[0]
 
-    def predict(
-        self, x: Any, batch_size: int | None = None, verbose: str | int = "auto"
-    ) -> np.ndarray:
+    def predict(self, x: Any, batch_size: int | None = None, verbose: str | int = "auto") -> Any:
         """The network's output, ``(rows, *output_shape)``, in the model's dtype.
+
+        Of several outputs it is a list of arrays, or a dict where the model was made with one.
 
         Parameters
         ----------
@@ -487,22 +518,32 @@ class Model(Network):
         batch_size, verbose
             For code written for Keras: neither changes anything, and nothing is printed.
         """
-        compiled, built = self._compiled, self._building
+        compiled, built = self._compiled, self._built
         plan = compiled.plans.get("infer") if built is not None and built.is_flat else None
         if plan is not None and batch_size is None and verbose == "auto":
-            out = plan.answer(x, matmul_parts[self._matmul_precision])
-            if out is not None:
-                return out
+            answer = plan.answer(x, matmul_parts[self._matmul_precision])
+            if answer is not None:
+                return self._predicted([answer])
         _check.batch_options(batch_size, verbose)
         built = self._built_or_refused()
         rows = self._rows(x)
         last = count(rows)
-        out = np.empty((last, *built.output_shape), self.dtype)
-        plan = _plans.plan_for(self, "infer", last, compiled)
+        out = self._room(built, last)
+        plan = _plans.plan_for(self, "infer", last, compiled, built)
         first = 0
         while first < last:
             first = plan.infer(rows, None, out, first, last, training.STRETCH_SECONDS)
-        return out
+        return self._predicted(out)
+
+    def _room(self, built: Built, rows: int) -> tuple[np.ndarray, ...]:
+        """For so many rows of each output."""
+        return tuple(np.empty((rows, *shape), self.dtype) for shape in built.output_shapes)
+
+    def _predicted(self, out: Sequence[Any]) -> Any:
+        """What is there of each output, as callers get it."""
+        if self._output_keys is not None:
+            return dict(zip(self._output_keys, out, strict=True))
+        return out[0] if len(out) == 1 else list(out)
 
     def __call__(self, x: Any, training: bool = False) -> Any:
         """As `predict`; on tensors the network itself, which then is part of another one.
@@ -531,9 +572,9 @@ class Model(Network):
             raise ValueError(_check.refusal("layers", "none", "at least one layer"))
         for layer, reads in self._topology.calls:
             tensors.append(layer(*(tensors[number] for number in reads)))
-        return tensors[self._topology.outputs[0]]
+        return self._predicted([tensors[number] for number in self._topology.outputs])
 
-    def predict_on_batch(self, x: Any) -> np.ndarray:
+    def predict_on_batch(self, x: Any) -> Any:
         """As `predict`, for one batch."""
         return self.predict(x)
 
@@ -556,8 +597,8 @@ class Model(Network):
             rows, targets = self._pairs(x, y, compiled)
             return training.gradients(self, compiled, rows, targets)
 
-    def forward(self, x: Any, training: bool = False) -> np.ndarray:
-        """The network's output, keeping what `backward` needs.
+    def forward(self, x: Any, training: bool = False) -> Any:
+        """The network's output, as `predict` gives it, keeping what `backward` needs.
 
         Parameters
         ----------
@@ -569,17 +610,17 @@ class Model(Network):
         with Turn(self._turns, "forward"):
             rows = self._rows(x)
             last = count(rows)
-            out = np.empty((last, *self._built_for(rows).output_shape), self.dtype)
+            out = self._room(self._built_for(rows), last)
             stream = next_pass(self) if training else 0
             _plans.plan_for(self, "keep", last).forward(rows, out, last, self.seed, stream)
-            return out
+            return self._predicted(out)
 
     def backward(self, dy: Any) -> Rows:
         """From the gradient of your own loss by the last `forward`'s output to those of all else.
 
         Parameters
         ----------
-        dy : array_like (rows, *output_shape)
+        dy : array_like (rows, *output_shape), or a list or dict of one for each output
 
         Returns
         -------
@@ -599,17 +640,25 @@ class Model(Network):
                     "backward: got no forward pass before it, expected model.forward(x)"
                 )
             built = self._built_or_refused()
-            given = _check.rows("dy", dy, self.dtype, built.output_shape)
-            if len(given) != plan.kept_rows:
-                raise ValueError(
-                    _check.refusal(
-                        "dy", f"{len(given)} rows", f"as many as forward had, {plan.kept_rows}"
-                    )
-                )
-            parts = (np.empty((len(given), *shape), self.dtype) for shape in built.input_shapes)
+            given, rows = self._output_gradients(dy, built), plan.kept_rows
+            for array in given:
+                if len(array) != rows:
+                    expected = f"as many as forward had, {rows}"
+                    raise ValueError(_check.refusal("dy", f"{len(array)} rows", expected))
+            parts = (np.empty((rows, *shape), self.dtype) for shape in built.input_shapes)
             dx = tuple(parts) if self._topology.inputs > 1 else next(parts)
-            plan.backward(given, dx, len(given))
+            plan.backward(given, dx, rows)
             return dx
+
+    def _output_gradients(self, dy: Any, built: Built) -> tuple[np.ndarray, ...]:
+        """Checked rows of gradients by each output."""
+        names, shapes = self.output_names, built.output_shapes
+        if len(shapes) == 1 and not (isinstance(dy, Mapping) and set(dy) == set(names)):
+            return (_check.rows("dy", dy, self.dtype, shapes[0]),)
+        several = zip(for_each("dy", dy, names, "gradients"), names, shapes, strict=True)
+        return tuple(
+            _check.rows(f"dy[{name!r}]", part, self.dtype, shape) for part, name, shape in several
+        )
 
     def apply_gradients(self) -> None:
         """One step of the optimizer with what is in `gradients`."""
@@ -646,14 +695,18 @@ class Model(Network):
 
     def config(self) -> dict[str, Any]:
         """The architecture, as JSON can hold it."""
-        built, topology = self._built_or_refused(), self._topology
-        numbers = {id(layer): number for number, layer in enumerate(self.layers)}
+        built = self._built_or_refused()
+        topology = built.topology
+        numbers = {id(layer): number for number, layer in enumerate(built.layers)}
         shapes = zip(self.input_names, built.input_shapes, strict=True)
+        outputs: Any = list(topology.outputs)
+        if self._output_keys is not None:
+            outputs = dict(zip(self._output_keys, outputs, strict=True))
         return {
             "inputs": [{"name": name, "shape": shape} for name, shape in shapes],
-            "layers": described(self.layers),
+            "layers": described(built.layers),
             "calls": [[numbers[id(layer)], list(reads)] for layer, reads in topology.calls],
-            "outputs": list(topology.outputs),
+            "outputs": outputs,
             "dtype": self.dtype.name,
             "seed": self.seed,
         }
@@ -688,17 +741,19 @@ class Model(Network):
         self.refuse_foreign("copy")
         compiled, vectors, memory = self._snapshot()
         twin, _ = unbuilt({**self.config(), "dtype": dtype or self.dtype})
-        built = Built(twin._topology, shapes, twin.dtype)
-        built.allocate(lambda index, variable, view: None)
-        for name, own, copied in zip(("parameters", "state"), built.vectors, vectors, strict=True):
-            own[:] = _check.reals(name, copied, twin.dtype)
+        built = Built(twin._topology, shapes, twin.dtype, twin._home)
+        copied = [
+            _check.reals(name, vector, twin.dtype)
+            for name, vector in zip(("parameters", "state"), vectors, strict=True)
+        ]
+        built.allocate(lambda number, variable, view: np.copyto(view, built.part(number, copied)))
         twin._take_on(built)
         twin.matmul_precision = self.matmul_precision
         twin._epochs_trained, twin._passes = self._epochs_trained, self._passes
         twin._names, twin._metadata = self._names, dict(self._metadata)
         if compiled.optimizer is not None:
             optimizer = optimizers.get(compiled.optimizer.config())
-            twin._compiled = Compiled(optimizer, compiled.loss, compiled.metrics)
+            twin._compiled = Compiled(optimizer, compiled.objectives)
             if memory is not None:
                 kept = _check.reals("the optimizer's state", memory.vectors, twin.dtype)
                 twin._compiled.memory = optimizers.Memory(kept, memory.numbers)
@@ -708,15 +763,16 @@ class Model(Network):
         """Raises TypeError where a part would come back as another one from its config."""
         super().refuse_foreign(call)
         compiled = self._compiled
-        if compiled.loss is None or compiled.optimizer is None:
+        if compiled.optimizer is None:
             return
         kind = type(compiled.optimizer)
         fits = optimizers.OPTIMIZERS.get(kind.__name__.lower()) is kind
-        fits = fits and losses.get(compiled.loss.config()) == compiled.loss
-        for metric in compiled.metrics:
-            fits = fits and known_metrics.get(metric.config(), compiled.loss) == metric
+        for one in compiled.objectives:
+            fits = fits and losses.get(one.loss.config()) == one.loss
+            for metric in one.metrics:
+                fits = fits and known_metrics.get(metric.config(), one.loss) == metric
         if not fits:
-            got = f"{compiled.optimizer!r}, {compiled.loss!r}, {list(compiled.metrics)!r}"
+            got = f"{compiled.optimizer!r}, {self.loss!r}, {list(self.metrics)!r}"
             raise TypeError(
                 _check.refusal(call, got, "optimizer, loss and metrics of this library")
             )
@@ -755,6 +811,17 @@ class Model(Network):
             expected = "a dict of strings, or None"
             raise TypeError(_check.refusal("metadata", _check.shown(metadata), expected))
         saving.save(self, path, {**self._metadata, **(metadata or {})}, include_optimizer)
+
+
+def _named_tensors(argument: str, given: Any) -> tuple[list[Tensor], list[str] | None]:
+    """The tensors of an argument that takes one, a list or a dict, and the keys of a dict."""
+    if not isinstance(given, Mapping):
+        return tensors_of(argument, given), None
+    for key in given:
+        if not isinstance(key, str) or not key:
+            got = f"the key {_check.shown(key)}"
+            raise TypeError(_check.refusal(argument, got, "non-empty strings"))
+    return tensors_of(argument, list(given.values())), list(given)
 
 
 # Here, as these need the model, in this order: imported within a method a fork could come between.

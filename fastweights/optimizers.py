@@ -1,7 +1,8 @@
 """Optimizers: descriptions of how a gradient moves the weights.
 
 The arithmetic is one compiled pass over the flat vectors (``src_pyx/kernels/updates.pxi``). An
-optimizer object may serve several models: what it remembers from step to step lives with the model.
+optimizer object may serve several models: what it remembers from step to step lives with the model,
+its learning rate is that of all of them.
 """
 
 from __future__ import annotations
@@ -75,6 +76,8 @@ class SGD(Optimizer):
         super().__init__(learning_rate)
         self.momentum = _check.number("momentum", momentum, minimum=0.0, below=1.0)
         self.nesterov = _check.flag("nesterov", nesterov)
+        if self.nesterov and self.momentum == 0.0:
+            raise ValueError(_check.refusal("nesterov", "True without momentum", "a momentum"))
 
     @property
     def kernel(self) -> str:  # type: ignore[override]
@@ -146,9 +149,8 @@ def get(identifier: str | Optimizer | Mapping[str, Any]) -> Optimizer:
     if isinstance(identifier, Mapping):
         arguments = dict(identifier)
         name = arguments.pop("name", None)
-        return _check.choice("optimizer", str(name).lower(), OPTIMIZERS)(**arguments)
-    key = identifier.lower() if isinstance(identifier, str) else identifier
-    return _check.choice("optimizer", key, OPTIMIZERS)()
+        return _check.choice("optimizer", name, OPTIMIZERS, ignore_case=True)(**arguments)
+    return _check.choice("optimizer", identifier, OPTIMIZERS, ignore_case=True)()
 
 
 def slots(optimizer: Optimizer, dtype: np.dtype) -> int:

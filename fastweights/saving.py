@@ -18,6 +18,7 @@ import numpy as np
 
 from fastweights import _check, _files, _json, optimizers, serialization
 from fastweights._building import Built
+from fastweights._plans import Compiled
 from fastweights.activations import LINEAR
 from fastweights.layers.base import Variable
 from fastweights.models import Model, Names, unbuilt
@@ -68,7 +69,7 @@ def save(
     include_optimizer: bool,
 ) -> None:
     """What `Model.save` does."""
-    _refuse_other_formats(path)
+    refuse_other_formats("path", path)
     model.refuse_foreign("save")
     compiled, vectors, memory = model._snapshot()
     for what, vector in zip(("parameters", "state"), vectors, strict=True):
@@ -81,12 +82,8 @@ def save(
     tensors = {}
     for number, name in enumerate(_torch_names(built)):
         tensors[name] = built.part(number, vectors).T
-    if compiled.optimizer is not None and compiled.loss is not None:
-        description["compile"] = {
-            "optimizer": compiled.optimizer.config(),
-            "loss": compiled.loss.config(),
-            "metrics": [metric.config() for metric in compiled.metrics],
-        }
+    if compiled.optimizer is not None:
+        description["compile"] = _described_training(compiled)
         if include_optimizer:
             description["epochs_trained"] = model.epochs_trained
             description["passes"] = model._passes
@@ -105,6 +102,21 @@ def save(
     serialization.write(path, tensors, {**metadata, **own})
 
 
+def _described_training(compiled: Compiled) -> dict[str, Any]:
+    """What `compile` took, as JSON can hold it and as `compile` takes it again."""
+    objectives = compiled.objectives
+    found: dict[str, Any] = {
+        "optimizer": compiled.training().config(),
+        "loss": [one.loss.config() for one in objectives],
+        "metrics": [[metric.config() for metric in one.metrics] for one in objectives],
+    }
+    if len(objectives) == 1:
+        found["loss"], found["metrics"] = found["loss"][0], found["metrics"][0]
+    if any(one.weight != 1.0 for one in objectives):
+        found["loss_weights"] = [one.weight for one in objectives]
+    return found
+
+
 #: Endings of files in formats that other libraries write.
 OTHER_FORMATS = (
     ".h5",
@@ -120,11 +132,12 @@ OTHER_FORMATS = (
 )
 
 
-def _refuse_other_formats(path: Any) -> None:
+def refuse_other_formats(argument: str, path: Any) -> None:
+    """Raises ValueError for a name that promises another format than what is written."""
     name = _files.path_text(path)
     if name.lower().endswith(OTHER_FORMATS):
         expected = "a name that ends in .safetensors, which is what is written"
-        raise ValueError(_check.refusal("path", repr(name), expected))
+        raise ValueError(_check.refusal(argument, repr(name), expected))
 
 
 def load(path: str | os.PathLike[str]) -> Model:
@@ -164,7 +177,7 @@ def read(path: str | os.PathLike[str]) -> Model:
                 raise ValueError(_check.refusal("input_shape", "none", "a list of sizes"))
             if "compile" in description:
                 model.compile(**description["compile"])
-            built = Built(model._topology, shapes, model.dtype)
+            built = Built(model._topology, shapes, model.dtype, model._home)
             numbers = _numbers(model, description)
             model._names = _names(description, built)
             epochs = description.get("epochs_trained", 0)
@@ -214,7 +227,7 @@ def _names(description: Mapping[str, Any], built: Built) -> Names:
     given = description.get("names", {})
     if not isinstance(given, dict) or not set(given) <= set(Names._fields):
         raise ValueError(_check.refusal("names", f"{given!r:.80}", ", ".join(Names._fields)))
-    found, shapes = [], (built.input_shapes[0], built.output_shape)
+    found, shapes = [], (built.input_shapes[0], built.output_shapes[0])
     for field, shape in zip(Names._fields, shapes, strict=True):
         names = given.get(field)
         if names is not None:
@@ -232,7 +245,7 @@ def _numbers(model: Model, description: Mapping[str, Any]) -> np.ndarray | None:
     given = description.get("optimizer_running")
     if given is None:
         return None
-    optimizer = model._compiled.training()[0]
+    optimizer = model._compiled.training()
     if not isinstance(given, list) or len(given) != optimizer.running:
         expected = f"{optimizer.running} numbers"
         raise ValueError(_check.refusal("optimizer_running", f"{given!r:.80}", expected))
@@ -246,7 +259,7 @@ def _state_shape(model: Model, built: Built, numbers: np.ndarray | None) -> tupl
     """Shape of the optimizer's vectors in the file, which holds none where there is nothing."""
     if numbers is None:
         return None
-    count = optimizers.slots(model._compiled.training()[0], model.dtype)
+    count = optimizers.slots(model._compiled.training(), model.dtype)
     return (count, built.size) if count and built.size else None
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from fastweights import _check, _plans
 from fastweights._core import arrays, philox
 from fastweights._core.float_mode import in_default_float_mode
+from fastweights._objectives import log_names
 from fastweights._rows import Rows, count, each, empty_like, picked
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, EpochLines, History, Logs, ProgressBar
@@ -61,15 +62,17 @@ class DivergenceError(ArithmeticError):
         )
 
 
-def _logs(compiled: Compiled, tally: Tally, prefix: str = "") -> Logs:
+def _logs(model: Model, compiled: Compiled, tally: Tally, prefix: str = "") -> Logs:
     """Means over the rows that were added up."""
-    logs = {prefix + "loss": tally.loss_sum / tally.rows_seen}
-    for metric, state in zip(compiled.metrics, tally.metric_states(), strict=True):
-        logs[prefix + metric.name] = metric.result(state)
-    return logs
+    figures = [total / tally.rows_seen for total in (tally.loss_sum, *tally.head_losses())]
+    metrics = [metric for one in compiled.objectives for metric in one.metrics]
+    for metric, state in zip(metrics, tally.metric_states(), strict=True):
+        figures.append(metric.result(state))
+    names = log_names(compiled.objectives, model.output_names)
+    return {prefix + name: figure for name, figure in zip(names, figures, strict=True)}
 
 
-def evaluate(model: Model, compiled: Compiled, x: Rows, y: np.ndarray, prefix: str = "") -> Logs:
+def evaluate(model: Model, compiled: Compiled, x: Rows, y: Rows, prefix: str = "") -> Logs:
     """Loss and metrics over checked rows."""
     last = count(x)
     plan = _plans.plan_for(model, "infer", last, compiled)
@@ -77,14 +80,12 @@ def evaluate(model: Model, compiled: Compiled, x: Rows, y: np.ndarray, prefix: s
     first = 0
     while first < last:
         first = plan.infer(x, y, None, first, last, STRETCH_SECONDS, tally)
-    logs = _logs(compiled, tally, prefix)
+    logs = _logs(model, compiled, tally, prefix)
     logs[prefix + "loss"] += plan.penalty_of(model._built_or_refused().penalties())
     return logs
 
 
-def gradients(
-    model: Model, compiled: Compiled, x: Rows, y: np.ndarray
-) -> tuple[float, np.ndarray, Rows]:
+def gradients(model: Model, compiled: Compiled, x: Rows, y: Rows) -> tuple[float, np.ndarray, Rows]:
     """Loss of checked rows and its gradients by the parameters and by x, arrays of their own."""
     dx, rows = empty_like(x), count(x)
     built = model._built_or_refused()
@@ -98,20 +99,21 @@ def _ready_plan(model: Model, compiled: Compiled, batch_size: int) -> Plan:
     """The plan that trains, with the optimizer's learning rate as it is now."""
     plan = _plans.plan_for(model, "fit", batch_size, compiled)
     memory = compiled.memory_for(model._built_or_refused())
-    memory.numbers[0] = compiled.training()[0].learning_rate
+    memory.numbers[0] = compiled.training().learning_rate
     return plan
 
 
 def _has_numbers(built: Built) -> bool:
-    """Whether all weights are finite."""
-    return built.lock.hold(arrays.finite, built.parameters)
+    """Whether all weights are finite, and what layers remember."""
+    finite = built.lock.hold(arrays.finite, built.parameters)
+    return finite and (not built.state_size or built.lock.hold(arrays.finite, built.state))
 
 
 def _refuse_overflow(model: Model, compiled: Compiled) -> None:
     """Raises DivergenceError where a step that was made has left weights that are no numbers."""
     if not _has_numbers(model._built_or_refused()):
         what = "the step made weights overflow, which are of no more use"
-        raise DivergenceError(None, None, compiled.training()[0].learning_rate, what)
+        raise DivergenceError(None, None, compiled.training().learning_rate, what)
 
 
 def next_pass(model: Model) -> int:
@@ -121,7 +123,7 @@ def next_pass(model: Model) -> int:
     return stream
 
 
-def step(model: Model, compiled: Compiled, x: Rows, y: np.ndarray) -> float:
+def step(model: Model, compiled: Compiled, x: Rows, y: Rows) -> float:
     """One step on checked rows; the loss before it."""
     rows = count(x)
     plan = _ready_plan(model, compiled, rows)
@@ -131,7 +133,7 @@ def step(model: Model, compiled: Compiled, x: Rows, y: np.ndarray) -> float:
         raise DivergenceError(
             None,
             None,
-            compiled.training()[0].learning_rate,
+            compiled.training().learning_rate,
             f"the loss is {loss}; no step was made",
         )
     _refuse_overflow(model, compiled)
@@ -140,7 +142,7 @@ def step(model: Model, compiled: Compiled, x: Rows, y: np.ndarray) -> float:
 
 def apply_gradients(model: Model, compiled: Compiled) -> None:
     """One step of the optimizer with the gradients that are there."""
-    built, learning_rate = model._built_or_refused(), compiled.training()[0].learning_rate
+    built, learning_rate = model._built_or_refused(), compiled.training().learning_rate
     if not built.lock.hold(arrays.finite, built.gradients):
         what = "the gradients are NaN or inf; no step was made"
         raise DivergenceError(None, None, learning_rate, what)
@@ -167,7 +169,7 @@ def _reporters(verbose: str | int) -> list[Callback]:
     return [EpochLines()]
 
 
-Pairs = tuple[Rows, np.ndarray]
+Pairs = tuple[Rows, Rows]
 
 
 def _split(
@@ -191,7 +193,10 @@ def _split(
     kept = in_default_float_mode(lambda: math.floor(count(rows) * (1.0 - share)))
     if 0 < kept < count(rows):
         fitted, held = slice(None, kept), slice(kept, None)
-        return (picked(rows, fitted), targets[fitted]), (picked(rows, held), targets[held])
+        return (picked(rows, fitted), picked(targets, fitted)), (
+            picked(rows, held),
+            picked(targets, held),
+        )
     expected = "a share that leaves rows to train on and rows to hold out"
     raise ValueError(
         _check.refusal("validation_split", f"{share:g} of {count(rows)} rows", expected)
@@ -331,7 +336,7 @@ class _Loop:
         plan = _ready_plan(model, self.compiled, self.batch_size)
         tally, told = plan.tally(), time.perf_counter()
         while first < last and (first == 0 or not model.stop_training):
-            self.memory.numbers[0] = self.compiled.training()[0].learning_rate
+            self.memory.numbers[0] = self.compiled.training().learning_rate
             first, loss = plan.train(
                 x, y, self.order, first, last, self.batch_size, STRETCH_SECONDS, tally,
                 model.seed, stream,
@@ -341,12 +346,12 @@ class _Loop:
             # A stretch is shorter where another thread waits for the model.
             if first < last and time.perf_counter() - told >= 0.9 * STRETCH_SECONDS:
                 told = time.perf_counter()
-                logs = _logs(self.compiled, tally)
+                logs = _logs(model, self.compiled, tally)
                 for listener in self.listeners:
                     listener.on_progress(epoch, first, last, logs)
         if not _has_numbers(self.built):
             raise self._diverged(epoch, first - 1, "the weights overflowed")
-        return _logs(self.compiled, tally)
+        return _logs(model, self.compiled, tally)
 
     def _diverged(self, epoch: int, row: int, what: str) -> DivergenceError:
         learning_rate = float(self.memory.numbers[0])

@@ -67,15 +67,12 @@ cdef class Layout:
     cdef bint knows_all_rows            # whether some op must, in training
     cdef Py_ssize_t workspace_bytes     # of each member
     cdef char* workspaces
-    cdef char* targets                  # gathered rows of y
-    cdef double* values                 # the loss of each line that is one target
-    cdef Py_ssize_t loss_lines          # how many of them a row of the output has ...
-    cdef Py_ssize_t loss_columns        # ... of so many columns each ...
-    cdef double line_share              # ... and what each counts
+    cdef Py_ssize_t n_heads
+    cdef Head* heads
     cdef char* slice_gradients          # of each slice
     cdef char* chunks                   # for each member, or for all, the excess and one chunk of a Total
 
-    cdef build(self, specs, inputs, tuple trained, bint input_gradient, bint kept):
+    cdef build(self, specs, inputs, heads, tuple trained, bint input_gradient, bint kept):
         """All but the arena; raises ValueError where things do not add up."""
         cdef const OpKind* kind
         self.n_feeds, self.n_ops = len(inputs), len(specs)
@@ -84,6 +81,8 @@ cdef class Layout:
         for spec in specs:
             self.n_reads += len(spec.reads)
         self.feeds = <Feed*>room_for(self.n_feeds, sizeof(Feed))
+        self.n_heads = len(heads)
+        self.heads = <Head*>room_for(self.n_heads, sizeof(Head))
         self.offsets = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
         self.earlier_user = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
         self.is_last_user = <bint*>room_for(self.n_ops, sizeof(bint))
@@ -93,13 +92,15 @@ cdef class Layout:
             kind = <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
             self.knows_all_rows = self.knows_all_rows or (self.trains and kind.x_columns != NULL)
             self.is_trained[i] = self.trains and bool(spec.variables) and self.may_move(i)
-        self.weigh(specs, inputs)
+        widths = self.weigh(specs, inputs)
         self.divide(kept)
+        self.expect_room(specs, widths)
         self.ops = <Op*>room_for(self.members * self.n_ops, sizeof(Op))
         self.reads = <Read*>room_for(self.members * self.n_reads, sizeof(Read))
         self.passes = <Pass*>room_for(self.members, sizeof(Pass))
         self.feed_reads = <Read**>room_for(self.members * self.n_feeds, sizeof(Read*))
         self.describe(specs, input_gradient)
+        self.set_heads(heads)
         self.measure()
         for i, spec in enumerate(specs):
             if self.ops[i].parameter_reals < 0:
@@ -112,6 +113,7 @@ cdef class Layout:
 
     def __dealloc__(self):
         free(self.feeds)
+        free(self.heads)
         free(self.ops)
         free(self.reads)
         free(self.feed_reads)
@@ -149,6 +151,7 @@ cdef class Layout:
             raise ValueError(f"inputs: got {inputs}, expected widths of at least 1")
         self.find_users(specs)
         self.slice_rows = max(<Py_ssize_t>MIN_SLICE_ROWS, self.n_parameters // <Py_ssize_t>sum(widths))
+        return widths
 
     cdef bint may_move(self, Py_ssize_t i):
         """Whether op i is of a layer that is trained."""
@@ -187,6 +190,14 @@ cdef class Layout:
                 self.room = CHUNK_ROWS
             else:
                 self.room = min(self.rows, <Py_ssize_t>WHOLE_ROWS)
+
+    cdef expect_room(self, specs, widths):
+        """Raises MemoryError where bytes could not be counted, long before any are asked for."""
+        # In Python's numbers, which have no end; an op takes a few times what it reads and makes.
+        rows = max(self.members * int(self.room), min(int(self.rows), 2 * int(self.slice_rows)))
+        reals = rows * (sum(widths) + sum([widths[read] for spec in specs for read in spec.reads]))
+        if 64 * reals * self.table.real_bytes >= 2**62:
+            raise MemoryError(f"no {reals * self.table.real_bytes:,} bytes for batches of {int(self.rows):,} rows")
 
     @cython.final
     cdef Py_ssize_t slices_of(self, Py_ssize_t rows) noexcept nogil:
@@ -264,6 +275,26 @@ cdef class Layout:
             op.trains = self.is_trained[i] or op.wants_dx
             wanted.append(op.trains)
 
+    cdef set_heads(self, heads):
+        """(op, loss_op, lines) of each; nobody else reads an op that a loss looks at, unless it makes the output."""
+        cdef Py_ssize_t op, loss_op, lines, i
+        cdef Read* read
+        if not heads:
+            raise ValueError("heads: got none, expected at least one output")
+        for i, (op, loss_op, lines) in enumerate(heads):
+            if not (0 <= loss_op < self.n_ops and 0 <= op < self.n_ops) or lines < 1 or (
+                    width_of(&self.ops[op]) != width_of(&self.ops[loss_op]) or width_of(&self.ops[op]) % lines):
+                raise ValueError(f"heads: got {heads[i]}, expected two of {self.n_ops} ops of one width, and lines "
+                                 "that make it up")
+            self.heads[i].op, self.heads[i].loss_op, self.heads[i].lines = op, loss_op, lines
+            self.heads[i].columns, self.heads[i].share = width_of(&self.ops[op]) // lines, 1.0 / lines
+        for i in range(self.n_reads):
+            read = &self.reads[i]
+            for head in heads:
+                if read.maker == &self.ops[<Py_ssize_t>head[0]] or (
+                        read.maker == &self.ops[<Py_ssize_t>head[1]] and read.next != NULL):
+                    raise ValueError(f"heads: got {head}, expected ops that no other reads")
+
     cdef set_penalties(self, penalties):
         """(begin, end, l1, l2) of each."""
         self.penalties = <Penalty*>room_for(len(penalties), sizeof(Penalty))
@@ -324,8 +355,9 @@ cdef class Layout:
             self.feeds[i].rows = take(&at, row_bytes * self.feeds[i].width)
             if self.feed_reads[i] != NULL and self.feed_reads[i].is_wanted:
                 self.feeds[i].dx = take(&at, row_bytes * self.feeds[i].width)
-        self.targets = take(&at, row_bytes * width_of(&self.ops[self.n_ops - 1]))
-        self.values = <double*>take(&at, self.capacity * self.loss_lines * sizeof(double))
+        for i in range(self.n_heads):
+            self.heads[i].targets = take(&at, row_bytes * width_of(&self.ops[self.heads[i].op]))
+            self.heads[i].values = <double*>take(&at, self.capacity * self.heads[i].lines * sizeof(double))
         if self.slices > 1:
             self.slice_gradients = take(&at, self.slices * self.n_parameters * bytes)
         if self.adds_up():

@@ -44,7 +44,7 @@ cdef class Address:
 
 
 cdef class Arrays:
-    """One buffer for each input, held for as long as this object lives: an array, or a tuple of them."""
+    """One buffer for each input or output, held for as long as this object lives: an array, or a tuple of them."""
 
     cdef Py_ssize_t count
     cdef tuple addresses

@@ -53,7 +53,7 @@ include "team.pxi"
 include "lock.pxi"
 include "contest.pxi"
 include "gather.pxi"
-include "meter.pxi"
+include "heads.pxi"
 
 cdef enum:
     # A network with more parameters than this runs whole: the slices' gradients would leave the cache.
@@ -90,7 +90,7 @@ cdef class Plan(Runner):
     table : capsule
         The KernelTable of a kernels module.
     specs : sequence of OpSpec
-        The network, op by op, in an order in which they can run; the last one makes its output.
+        The network, op by op, in an order in which they can run.
     inputs : sequence of int
         How wide rows are of each array that the network is given.
     parameters, gradients : buffer
@@ -116,9 +116,11 @@ cdef class Plan(Runner):
         The flat vector of what ops remember.
     penalties : sequence of (begin, end, l1, l2)
         Parameters that cost l1 |w| + l2 w^2 each, which is part of a batch's loss.
-    loss_lines : int
-        Into how many lines loss and metrics cut a row of the output, each with a target of its own; the
-        row's loss is their mean.
+    heads : sequence of (int, int, int), optional
+        Of each output the op that makes it, the op that its loss looks at, and into how many lines loss and
+        metrics cut a row, each with a target of its own; the row's loss is their mean. The last op by default.
+    late_ops : int
+        How many ops, the last ones, only predictions and metrics need.
     """
 
     cdef readonly Py_ssize_t kept_rows  # that `forward` left in the arena for `backward` ...
@@ -127,7 +129,8 @@ cdef class Plan(Runner):
 
     def __cinit__(self, table, specs, inputs, parameters, gradients, ModelLock lock not None, Py_ssize_t rows,
                   budget, bint input_gradient=False, bint kept=False, int matmul_parts=0,
-                  bint only_measured=False, Py_ssize_t loss_lines=1, tuple trained=None, states=None, penalties=()):
+                  bint only_measured=False, tuple trained=None, states=None, penalties=(), heads=None,
+                  Py_ssize_t late_ops=0):
         self.table = table_of(table)
         self.parameters = Address(parameters, True)
         self.gradients = Address(gradients, True)
@@ -138,13 +141,11 @@ cdef class Plan(Runner):
         self.threads, cpus, self.grain = budget
         self.allowed[0] = self.threads
         self.matmul_parts = matmul_parts if self.table.has_tiles else 0
-        self.loss_lines = loss_lines
-        self.build(specs, inputs, trained, input_gradient, kept)
+        self.build(specs, inputs, heads or [(len(specs) - 1, len(specs) - 1, 1)], trained, input_gradient, kept)
         self.set_penalties(penalties)
-        self.n_loss_ops = self.n_ops
-        if loss_lines < 1 or self.output_width() % loss_lines:
-            raise ValueError(f"loss_lines: got {loss_lines}, expected what {self.output_width()} outputs make up")
-        self.loss_columns, self.line_share = self.output_width() // loss_lines, 1.0 / loss_lines
+        self.n_loss_ops = self.n_ops - late_ops
+        if not 0 <= late_ops < self.n_ops:
+            raise ValueError(f"late_ops: got {late_ops}, expected some of {self.n_ops}")
         if not only_measured:
             self.forget_gradients()
             self.lay_out()
@@ -193,22 +194,29 @@ cdef class Plan(Runner):
             if self.trains and not self.is_trained[i]:
                 memset(self.gradients.at + self.offsets[i] * bytes, 0, self.ops[i].parameter_reals * bytes)
 
-    cdef Py_ssize_t output_width(self):
-        """Reals of a row of the network's output."""
-        return width_of(&self.ops[self.n_ops - 1])
+    cdef Py_ssize_t output_bytes(self, Py_ssize_t head):
+        """Of a row of an output."""
+        return width_of(&self.ops[self.heads[head].op]) * self.table.real_bytes
 
-    def set_loss(self, str name, options, Py_ssize_t target_bytes, Py_ssize_t skipped_ops):
-        """The loss, which looks at what comes before the last `skipped_ops` ops (a fused softmax)."""
-        if not 0 <= skipped_ops < self.n_ops or not 0 < target_bytes <= 8 * self.output_width():
-            raise ValueError(f"{name}: got {target_bytes} bytes a row and {skipped_ops} ops to skip of {self.n_ops}")
-        self.loss = <const Loss*>find(self.table.losses, sizeof(Loss), name)
-        copy_numbers(self.loss_options, OPTION_NUMBERS, name, options)
-        self.target_bytes = target_bytes
-        self.n_loss_ops = self.n_ops - skipped_ops
+    def set_losses(self, losses):
+        """(name, options, target_bytes of a row, weight) of the loss of each output."""
+        cdef Head* head
+        cdef Py_ssize_t target_bytes
+        if len(losses) != self.n_heads:
+            raise ValueError(f"losses: got {len(losses)}, expected {self.n_heads}")
+        for i, (name, options, target_bytes, weight) in enumerate(losses):
+            head = &self.heads[<Py_ssize_t>i]
+            if not 0 < target_bytes <= self.output_bytes(i):
+                raise ValueError(f"{name}: got targets of {target_bytes} bytes, expected at most "
+                                 f"{self.output_bytes(i)}")
+            head.loss = <const Loss*>find(self.table.losses, sizeof(Loss), name)
+            copy_numbers(head.options, OPTION_NUMBERS, name, options)
+            head.target_bytes, head.weight = target_bytes, weight
+        self.has_losses = True
 
     def set_metrics(self, metrics):
-        """(name, options) of each metric, which look at the network's last output."""
-        set_meter(&self.meter, self.table, metrics, self.loss_columns,
+        """(output, name, options) of each metric, which looks at the output of that number."""
+        set_meter(&self.meter, self.table, self.heads, self.n_heads, metrics,
                   max(self.slices, <Py_ssize_t>self.members))
 
     def set_update(self, str name, state, options):
@@ -271,7 +279,7 @@ cdef class Plan(Runner):
                 return
 
     cdef int expect_inputs(self, str argument, Arrays given, Py_ssize_t rows) except -1:
-        """Raises ValueError unless there are so many rows of each input."""
+        """Raises ValueError unless there are so many rows for each input."""
         cdef Py_ssize_t i
         if given.count != self.n_feeds:
             raise ValueError(f"{argument}: got {given.count} arrays, expected {self.n_feeds}")
@@ -279,16 +287,32 @@ cdef class Plan(Runner):
             expect(argument, <Address>given.addresses[i], rows * self.feeds[i].width * self.table.real_bytes)
         return 0
 
-    cdef int expect_batch(self, Arrays x, Address y, Address order, Py_ssize_t last) except -1:
+    cdef int expect_outputs(self, str argument, Arrays given, Py_ssize_t rows) except -1:
+        """Raises ValueError unless there are so many rows for each output."""
+        cdef Py_ssize_t i
+        if given.count != self.n_heads:
+            raise ValueError(f"{argument}: got {given.count} arrays, expected {self.n_heads}")
+        for i in range(self.n_heads):
+            if given.at[i] == NULL:
+                raise ValueError(f"{argument}: got None, expected an array")
+            expect(argument, <Address>given.addresses[i], rows * self.output_bytes(i))
+        return 0
+
+    cdef int expect_batch(self, Arrays x, Arrays y, Address order, Py_ssize_t last) except -1:
         """Raises ValueError where the buffers are smaller than the first `last` rows of them."""
-        cdef Py_ssize_t rows = last
-        if self.loss == NULL:
-            raise ValueError("y: got targets, expected set_loss before")
+        cdef Py_ssize_t rows = last, i
+        if not self.has_losses:
+            raise ValueError("y: got targets, expected set_losses before")
         if order.at != NULL:
             expect("order", order, last * <Py_ssize_t>sizeof(int64_t))
             rows = order.view.len // <Py_ssize_t>sizeof(int64_t)
         self.expect_inputs("x", x, rows)
-        expect("y", y, rows * self.target_bytes)
+        if y.count != self.n_heads:
+            raise ValueError(f"y: got {y.count} arrays, expected {self.n_heads}")
+        for i in range(self.n_heads):
+            if y.at[i] == NULL:
+                raise ValueError("y: got None, expected an array")
+            expect("y", <Address>y.addresses[i], rows * self.heads[i].target_bytes)
         return 0
 
     def train(self, x, y, order, Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size, double seconds,
@@ -300,8 +324,8 @@ cdef class Plan(Runner):
         Returns the first row not trained on and the loss of the last batch. A batch whose loss is not
         finite is not applied: the stretch ends before it. With a tally losses and metrics are added up.
         """
-        cdef Arrays data = Arrays(x)
-        cdef Address labels = Address(y), indices = Address(order)
+        cdef Arrays data = Arrays(x), labels = Arrays(y)
+        cdef Address indices = Address(order)
         cdef Job job
         self.expect_batch(data, labels, indices, last)
         if not 0 < batch_size <= self.rows or self.update == NULL:
@@ -324,7 +348,7 @@ cdef class Plan(Runner):
     cdef Sums* sums_of(self, Tally tally) except? NULL:
         if tally is None:
             return NULL
-        if tally.count != self.meter.count or tally.width != self.meter.sums:
+        if len(tally.ends) != self.meter.count or tally.width != self.meter.sums:
             raise ValueError("tally: got that of other metrics, expected one of this plan")
         return &tally.sums
 
@@ -340,10 +364,9 @@ cdef class Plan(Runner):
     def gradients_of(self, x, y, dx, Py_ssize_t rows, uint64_t seed=0, uint64_t stream=0):
         """Mean loss of these rows; gradients into the flat vector and, unless None, into dx.
 
-        x and dx are arrays, or tuples of one for each input.
+        x and dx are arrays, or tuples of one for each input; y likewise for each output.
         """
-        cdef Arrays data = Arrays(x), input_gradients = Arrays(dx, True)
-        cdef Address labels = Address(y)
+        cdef Arrays data = Arrays(x), labels = Arrays(y), input_gradients = Arrays(dx, True)
         cdef Job job
         self.expect_batch(data, labels, NOTHING, rows)
         self.expect_dx(input_gradients, rows)
@@ -390,23 +413,23 @@ cdef class Plan(Runner):
     def infer(self, x, y, out, Py_ssize_t first, Py_ssize_t last, double seconds, Tally tally=None):
         """Rows from `first` on, for about `seconds` or until row `last`: returns the first row not done.
 
-        Where y is given, loss and metrics are added up in the tally; where it is None, out gets the
-        network's output.
+        Where y is given, losses and metrics are added up in the tally; where it is None, out gets the
+        network's outputs.
         """
-        cdef Arrays data = Arrays(x)
-        cdef Address labels = Address(y), result = Address(out, True)
+        cdef Arrays data = Arrays(x), labels = Arrays(y), results = Arrays(out, True)
         if y is not None:
             self.expect_batch(data, labels, NOTHING, last)
         else:
             self.expect_inputs("x", data, last)
-            expect("out", result, last * self.output_width() * self.table.real_bytes)
-        return self.infer_rows(data.at, labels, result, first, last, seconds, self.sums_of(tally))
+            self.expect_outputs("out", results, last)
+        return self.infer_rows(data.at, NULL if y is None else labels.at, <char**>results.at, first, last, seconds,
+                               self.sums_of(tally))
 
-    cdef Py_ssize_t infer_rows(self, const char** x, Address y, Address out, Py_ssize_t first, Py_ssize_t last,
+    cdef Py_ssize_t infer_rows(self, const char** x, const char** y, char** out, Py_ssize_t first, Py_ssize_t last,
                                double seconds, Sums* sums) except -1:
         cdef Job job
         memset(&job, 0, sizeof(job))
-        job.x, job.y, job.out, job.first, job.last = x, y.at, out.at, first, last
+        job.x, job.y, job.out, job.first, job.last = x, y, out, first, last
         job.sums = sums
         # A look at the clock costs as much as a row of a small network.
         job.until = fw_seconds() + seconds if last - first > self.room else 0.0
@@ -422,10 +445,10 @@ cdef class Plan(Runner):
 
         The short way from one call to its prediction, (rows, outputs).
         """
-        cdef Py_ssize_t rows, inputs = self.feeds[0].width, outputs = self.output_width()
-        cdef Address data
+        cdef Py_ssize_t rows, inputs = self.feeds[0].width, outputs = self.output_bytes(0) // self.table.real_bytes
+        cdef Address data, result
         cdef const char* at
-        if self.n_feeds > 1:
+        if self.n_feeds > 1 or self.n_heads > 1:
             return None
         # A subclass, such as one with a mask, may be more than its numbers.
         x = taken(x, self.table.real_bytes, inputs) if type(x) is ndarray else None
@@ -436,21 +459,20 @@ cdef class Plan(Runner):
         if rows > self.room or not self.serves(rows, matmul_parts) or self.team_of(rows, 2) > 1:
             return None
         out = empty((rows, outputs), "f" if self.table.real_bytes == 4 else "d")
-        at = data.at
-        self.infer_rows(&at, NOTHING, Address(out, True), 0, rows, 0.0, NULL)
+        at, result = data.at, Address(out, True)
+        self.infer_rows(&at, NULL, &result.at, 0, rows, 0.0, NULL)
         return out
 
     def forward(self, x, out, Py_ssize_t rows, uint64_t seed=0, uint64_t stream=0):
-        """The network's output for all rows, keeping what `backward` needs; x is copied."""
-        cdef Arrays data = Arrays(x)
-        cdef Address result = Address(out, True)
+        """The network's outputs for all rows, keeping what `backward` needs; x is copied."""
+        cdef Arrays data = Arrays(x), results = Arrays(out, True)
         cdef Job job
         self.expect_inputs("x", data, rows)
-        expect("out", result, rows * self.output_width() * self.table.real_bytes)
+        self.expect_outputs("out", results, rows)
         if rows > self.rows:
             raise ValueError(f"rows: got {rows}, expected at most {self.rows}")
         memset(&job, 0, sizeof(job))
-        job.x, job.out, job.last = data.at, result.at, rows
+        job.x, job.out, job.last = data.at, <char**>results.at, rows
         job.seed, job.stream = seed, stream
         self.kept_rows = 0
         self.run_locked(forward_task, &job, rows)
@@ -459,13 +481,12 @@ cdef class Plan(Runner):
         self.kept_rows = rows
 
     def backward(self, dy, dx, Py_ssize_t rows):
-        """Gradients of the parameters and of the input, from those of the last `forward`'s output."""
-        cdef Address given = Address(dy)
-        cdef Arrays input_gradients = Arrays(dx, True)
+        """Gradients of the parameters and of the inputs, from those of the last `forward`'s outputs."""
+        cdef Arrays given = Arrays(dy), input_gradients = Arrays(dx, True)
         cdef Job job
         if rows != self.kept_rows:
             raise ValueError(f"rows: got {rows}, expected {self.kept_rows}, as forward had")
-        expect("dy", given, rows * self.output_width() * self.table.real_bytes)
+        self.expect_outputs("dy", given, rows)
         self.expect_dx(input_gradients, rows)
         memset(&job, 0, sizeof(job))
         job.dy, job.dx, job.last = given.at, <char**>input_gradients.at, rows

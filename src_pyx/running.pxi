@@ -3,9 +3,9 @@
 # One call's work, as all members see it.
 cdef struct Job:
     const char** x               # each input's data
-    const char* y
-    const char* dy               # the gradient that a kept batch starts from
-    char* out                    # predictions, or NULL
+    const char** y               # each output's targets, or NULL
+    const char** dy              # each output's gradient, from which a kept batch starts
+    char** out                   # each output's predictions
     char** dx                    # each input's gradient, some of which may be NULL; or NULL
     uint64_t seed                # of the pass over the data ...
     uint64_t stream              # ... and its stream; 0: the ops act as in inference
@@ -29,11 +29,9 @@ cdef class Runner(Layout):
     cdef Address state, update_options
     cdef fw_shared[LINE] allowed        # threads of the budget that are granted for now
     cdef double grain
-    cdef Py_ssize_t n_loss_ops          # how many ops stand before the loss
+    cdef Py_ssize_t n_loss_ops          # how many ops the losses need; the others are for predictions alone
     cdef double[MAX_SLICES] slice_loss
-    cdef const Loss* loss
-    cdef double[OPTION_NUMBERS] loss_options
-    cdef Py_ssize_t target_bytes        # of one row
+    cdef bint has_losses
     cdef double penalty_now             # of the parameters that a batch meets
     cdef Meter meter
     cdef const Update* update
@@ -120,12 +118,16 @@ cdef class Runner(Layout):
                 self.give_x(member, i, self.feeds[i].rows)
                 gather(self.feeds[i].rows + begin * row_bytes, job.x[i], row_bytes, job.order, first,
                        first + end - begin, job.last)
-        row_bytes = self.target_bytes
-        if job.order != NULL:
-            gather(self.targets + begin * row_bytes, job.y, row_bytes, job.order, first, first + end - begin,
-                   job.last)
-        elif job.y != NULL:
-            memcpy(self.targets + begin * row_bytes, job.y + first * row_bytes, (end - begin) * row_bytes)
+        if job.y == NULL:
+            return
+        for i in range(self.n_heads):
+            row_bytes = self.heads[i].target_bytes
+            if job.order != NULL:
+                gather(self.heads[i].targets + begin * row_bytes, job.y[i], row_bytes, job.order, first,
+                       first + end - begin, job.last)
+            else:
+                memcpy(self.heads[i].targets + begin * row_bytes, job.y[i] + first * row_bytes,
+                       (end - begin) * row_bytes)
 
     cdef inline void give_x(self, int member, Py_ssize_t feed, const char* x) noexcept nogil:
         """Has this member's ops read the feed at x."""
@@ -146,19 +148,29 @@ cdef class Runner(Layout):
     cdef void measure_loss(self, Op* ops, Py_ssize_t begin, Py_ssize_t end, double scale,
                            bint with_gradient) noexcept nogil:
         """The loss of each line and, times scale, its gradient by what backward starts from."""
-        cdef Op* op = &ops[self.n_loss_ops - 1]
-        cdef Py_ssize_t row_bytes = width_of(op) * self.table.real_bytes, lines = self.loss_lines
-        cdef char* dy = <char*>op.dy + begin * row_bytes if with_gradient and op.dy != NULL else NULL
-        self.loss.compute(self.values + begin * lines, dy, <char*>op.y + begin * row_bytes,
-                          self.targets + begin * self.target_bytes, (end - begin) * lines,
-                          self.loss_columns, self.loss_options, scale * self.line_share)
-        if dy != NULL and op.to_dz != NULL:
-            op.to_dz(op, begin, end)
+        cdef const Head* head
+        cdef Op* op
+        cdef Py_ssize_t row_bytes, i
+        cdef char* dy
+        for i in range(self.n_heads):
+            head = &self.heads[i]
+            op = &ops[head.loss_op]
+            row_bytes = width_of(op) * self.table.real_bytes
+            dy = <char*>op.dy + begin * row_bytes if with_gradient and op.dy != NULL else NULL
+            head.loss.compute(head.values + begin * head.lines, dy, <char*>op.y + begin * row_bytes,
+                              head.targets + begin * head.target_bytes, (end - begin) * head.lines,
+                              head.columns, head.options, scale * head.weight * head.share)
+            if dy != NULL and op.to_dz != NULL:
+                op.to_dz(op, begin, end)
 
     @cython.final
     cdef double loss_of(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-        """The sum of these rows' losses, each the mean over its lines."""
-        return sum_of(self.values + begin * self.loss_lines, (end - begin) * self.loss_lines) * self.line_share
+        """The sum of these rows' losses, with the weights of the heads."""
+        cdef double total = 0.0
+        cdef Py_ssize_t i
+        for i in range(self.n_heads):
+            total += self.heads[i].weight * losses_of(&self.heads[i], begin, end)
+        return total
 
     @cython.final
     cdef void run_backward(self, Op* ops, Py_ssize_t i, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -167,11 +179,25 @@ cdef class Runner(Layout):
 
     @cython.final
     cdef void measure_metrics(self, Op* ops, double* state, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-        cdef Op* last = &ops[self.n_ops - 1]
-        if self.meter.count > 0 and self.job.sums != NULL:
+        """Adds up in `state`, which is a tally's or a part's, what the meter is to know of these rows."""
+        cdef const Measure* measure
+        cdef const Head* head
+        cdef const Op* op
+        cdef Py_ssize_t i
+        if self.job.sums == NULL or self.meter.sums == 0:
+            return
+        for i in range(self.meter.heads):
+            state[i] += losses_of(&self.heads[i], begin, end)
+        if self.meter.count > 0:
             self.run_forward(ops, self.n_loss_ops, self.n_ops, begin, end)
-            add_rows(&self.meter, state, <char*>last.y + begin * width_of(last) * self.table.real_bytes,
-                     self.targets + begin * self.target_bytes, (end - begin) * self.loss_lines)
+        for i in range(self.meter.count):
+            measure = &self.meter.measures[i]
+            head = &self.heads[measure.head]
+            op = &ops[head.op]
+            measure.metric.update(state + measure.at,
+                                  <char*>op.y + begin * width_of(op) * self.table.real_bytes,
+                                  head.targets + begin * head.target_bytes, (end - begin) * head.lines,
+                                  head.columns, measure.options)
 
     # ---- ops that must know all rows ---------------------------------------------------------------
 
@@ -191,30 +217,43 @@ cdef class Runner(Layout):
         cdef Py_ssize_t begin = self.share_of_columns(op, member, team.members)
         cdef Py_ssize_t end = self.share_of_columns(op, member + 1, team.members)
         meet(team)
-        if begin < end:
+        if begin < end and not self.is_interrupted():
             function(op, rows, begin, end)
         meet(team)
 
     @cython.final
     cdef void run_stages(self, Op* ops, int member, Team* team, Py_ssize_t end_op, Py_ssize_t rows,
                          Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-        """Forward through ops, some of which look at all rows first."""
-        cdef Py_ssize_t i
+        """Forward through ops, some of which look at all rows first.
+
+        Where a signal ends the call members go on to meet, and do nothing else.
+        """
+        cdef Py_ssize_t i, done, upto
         for i in range(end_op):
             if self.looks_at_batch(&ops[i]):
                 self.run_columns(ops[i].x_columns, &ops[i], rows, member, team)
-            if begin < end:
-                ops[i].forward(&ops[i], begin, end)
+            done = begin
+            while done < end and not self.is_interrupted():
+                upto = min(end, done + LOOK_ROWS)
+                ops[i].forward(&ops[i], done, upto)
+                if member == 0 and done > begin:
+                    self.look_for_signals()
+                done = upto
 
     @cython.final
     cdef void run_stages_back(self, Op* ops, int member, Team* team, Py_ssize_t end_op, Py_ssize_t rows,
                               Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-        cdef Py_ssize_t i
+        cdef Py_ssize_t i, done, upto
         for i in range(end_op - 1, -1, -1):
             if self.looks_at_batch(&ops[i]) and ops[i].trains:
                 self.run_columns(ops[i].dz_columns, &ops[i], rows, member, team)
-            if begin < end:
-                self.run_backward(ops, i, begin, end)
+            done = begin
+            while done < end and not self.is_interrupted():
+                upto = min(end, done + LOOK_ROWS)
+                self.run_backward(ops, i, done, upto)
+                if member == 0 and done > begin:
+                    self.look_for_signals()
+                done = upto
 
     @cython.final
     cdef void settle(self, Op* ops, int member, Team* team) noexcept nogil:
@@ -277,7 +316,7 @@ cdef class Runner(Layout):
                 return 0.0
             total += self.loss_of(0, chunk)
             if member == 0 and self.job.sums != NULL:
-                self.measure_metrics(ops, self.job.sums.metrics, 0, chunk)
+                self.measure_metrics(ops, self.job.sums.apart, 0, chunk)
             done += chunk
             if done == rows:
                 left[0] = chunk
@@ -303,7 +342,7 @@ cdef class Runner(Layout):
         for part in range(slices):
             total += self.slice_loss[part]
             if member == 0 and self.job.sums != NULL:
-                merge_part(&self.meter, self.job.sums.metrics, part)
+                merge_part(&self.meter, self.job.sums.apart, part)
         return total / rows + self.penalty_now
 
     @cython.final
@@ -536,8 +575,6 @@ cdef class Runner(Layout):
         """Chunk by chunk: predictions where `out` is given, loss and metrics where y is."""
         cdef Job* job = &self.job
         cdef Op* ops = self.ops + member * self.n_ops
-        cdef Op* final = &ops[self.n_ops - 1]
-        cdef Py_ssize_t out_bytes = width_of(final) * self.table.real_bytes
         cdef Py_ssize_t begin = member * self.room, first, rows
         cdef long chunk
         self.prepare(member, team, self.rows_at_a_time(job.last))
@@ -557,19 +594,18 @@ cdef class Runner(Layout):
                 if job.sums != NULL:
                     job.sums.loss += self.loss_of(begin, begin + rows)
                     job.sums.rows += rows
-                    merge_part(&self.meter, job.sums.metrics, member)
+                    merge_part(&self.meter, job.sums.apart, member)
                 fw_add(&job.merged[0], 1)
             else:
                 self.run_forward(ops, 0, self.n_ops, begin, begin + rows)
-                memcpy(job.out + first * out_bytes, <char*>final.y + begin * out_bytes, rows * out_bytes)
+                self.give_out(first, begin, begin + rows)
             if first + rows == job.last or fw_seconds() >= job.until or fw_read(&self.lock.waiting[0]) != 0:
                 break
 
     @cython.final
     cdef void forward_share(self, int member, Team* team) noexcept nogil:
         cdef Op* ops = self.ops + member * self.n_ops
-        cdef Op* final = &ops[self.n_ops - 1]
-        cdef Py_ssize_t out_bytes = width_of(final) * self.table.real_bytes, rows = self.job.last, upto, i
+        cdef Py_ssize_t rows = self.job.last, upto, i
         cdef Py_ssize_t begin = self.share_of(rows, member, team.members), row_bytes
         cdef Py_ssize_t end = self.share_of(rows, member + 1, team.members)
         self.prepare(member, team, self.rows_at_a_time(rows))
@@ -590,29 +626,35 @@ cdef class Runner(Layout):
             if member == 0 and begin < end:
                 self.look_for_signals()
         begin = self.share_of(rows, member, team.members)
-        memcpy(self.job.out + begin * out_bytes, <char*>final.y + begin * out_bytes, (end - begin) * out_bytes)
+        self.give_out(begin, begin, end)
+
+    @cython.final
+    cdef void give_out(self, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """Outputs of rows [begin, end) of the arena become those of rows [first, ...) of the data."""
+        cdef const Op* op
+        cdef Py_ssize_t row_bytes, i
+        for i in range(self.n_heads):
+            op = &self.ops[self.heads[i].op]
+            row_bytes = width_of(op) * self.table.real_bytes
+            memcpy(self.job.out[i] + first * row_bytes, <char*>op.y + begin * row_bytes, (end - begin) * row_bytes)
 
     @cython.final
     cdef void backward_share(self, int member, Team* team) noexcept nogil:
         cdef Op* ops = self.ops + member * self.n_ops
-        cdef Op* final = &ops[self.n_ops - 1]
-        cdef Py_ssize_t dy_bytes = width_of(final) * self.table.real_bytes, rows = self.job.last, upto, i
+        cdef Py_ssize_t rows = self.job.last, upto, i
         cdef Py_ssize_t begin = self.share_of(rows, member, team.members)
         cdef Py_ssize_t end = self.share_of(rows, member + 1, team.members)
         for i in range(self.n_feeds):
             self.give_x(member, i, self.feeds[i].rows)
         self.passes[member] = Pass(self.job.seed, self.job.stream, 0)
-        memcpy(<char*>final.dy + begin * dy_bytes, self.job.dy + begin * dy_bytes, (end - begin) * dy_bytes)
         if self.knows_all_rows:
-            if begin < end and final.to_dz != NULL:
-                final.to_dz(final, begin, end)
+            self.take_dy(ops, begin, end)
             self.run_stages_back(ops, member, team, self.n_ops, rows, begin, end)
             self.give_dx(begin, begin, end)
             begin = end
         while begin < end and not self.is_interrupted():
             upto = min(end, begin + LOOK_ROWS)
-            if final.to_dz != NULL:
-                final.to_dz(final, begin, upto)
+            self.take_dy(ops, begin, upto)
             for i in range(self.n_ops - 1, -1, -1):
                 self.run_backward(ops, i, begin, upto)
             self.give_dx(begin, begin, upto)
@@ -623,6 +665,20 @@ cdef class Runner(Layout):
         if not self.is_interrupted():
             self.renew(member, team, rows, rows, NULL, False)
 
+    @cython.final
+    cdef void take_dy(self, Op* ops, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """The caller's gradients by these rows of the outputs, from which a kept batch goes back."""
+        cdef Op* op
+        cdef Py_ssize_t row_bytes, i
+        for i in range(self.n_heads):
+            op = &ops[self.heads[i].op]
+            if op.dy == NULL or begin == end:
+                continue
+            row_bytes = width_of(op) * self.table.real_bytes
+            memcpy(<char*>op.dy + begin * row_bytes, self.job.dy[i] + begin * row_bytes, (end - begin) * row_bytes)
+            if op.to_dz != NULL:
+                op.to_dz(op, begin, end)
+
 
 cdef inline Py_ssize_t group_end(const Op* op, Pieces own) noexcept nogil:
     """Where the first group of these pieces ends."""
@@ -630,12 +686,3 @@ cdef inline Py_ssize_t group_end(const Op* op, Pieces own) noexcept nogil:
     if (own.end - own.begin) * op.piece_parameters <= GROUP_PARAMETERS:
         return own.end
     return own.begin + max(<Py_ssize_t>1, GROUP_PARAMETERS // op.piece_parameters)
-
-
-cdef inline double sum_of(const double* values, Py_ssize_t n) noexcept nogil:
-    cdef double[4] sums
-    cdef Py_ssize_t i
-    sums[0] = sums[1] = sums[2] = sums[3] = 0.0
-    for i in range(n):
-        sums[i % 4] += values[i]
-    return (sums[0] + sums[1]) + (sums[2] + sums[3])

@@ -178,7 +178,7 @@ def test_operations_in_place_are_taken():
     same_bits(one.parameters, other.parameters)
     with pytest.raises(AttributeError, match=r"parameters: is the model's own vector; write"):
         one.parameters = np.zeros(one.count_params())
-    with pytest.raises(AttributeError, match=r"kernel: is a view of the model's parameters; write"):
+    with pytest.raises(AttributeError, match=r"kernel: is the model's own; write"):
         one.layers[0].kernel = np.zeros((5, 7))
 
 
@@ -227,3 +227,14 @@ def test_settings_of_the_process_are_set_by_functions_alone():
             assert callable(value)
     fw.config()["num_threads"] = 99
     assert fw.get_num_threads() != 99
+
+
+@pytest.mark.parametrize("name", ["call", "train_step", "compute_loss"])
+def test_methods_that_nobody_would_call_are_refused(name):
+    with pytest.raises(TypeError, match=f"Net: got a method {name}, which nobody calls"):
+        type("Net", (fw.Sequential,), {name: lambda self: None})
+
+
+def test_nesterov_needs_momentum():
+    with pytest.raises(ValueError, match="nesterov: got True without momentum"):
+        fw.optimizers.SGD(nesterov=True)

@@ -776,7 +776,7 @@ def test_forward():
         (lambda: layers.Activation("sofmax"), "activation: got 'sofmax'", "softmax"),
         (
             lambda: layers.Dense(1, kernel_initializer="he_norml"),
-            "initializer: got 'he_norml'",
+            "kernel_initializer: got 'he_norml'",
             "he_normal",
         ),
         (lambda: fw.set_matmul_precision("hihg"), "precision: got 'hihg'", "high"),

@@ -560,3 +560,12 @@ def test_a_loss_of_ones_own_class_is_refused():
         network().compile("sgd", Own())
     with pytest.raises(TypeError, match="y_true: got targets of Own that kernels cannot take"):
         Own()(np.zeros((20, 30)), np.zeros((20, 30)))
+
+
+@pytest.mark.parametrize("loss", ["mse", "huber", "binary_crossentropy"])
+def test_targets_may_be_read_only(loss):
+    """As a frame's columns and files that are mapped are."""
+    y = np.linspace(0.1, 0.9, 8, dtype=np.float32).reshape(4, 2)
+    y.flags.writeable = False
+    found = losses.get(loss)(y, y * 0.5)
+    assert found == losses.get(loss)(y.copy(), y * 0.5)

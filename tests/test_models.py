@@ -158,7 +158,9 @@ def test_a_layers_weights_change_in_place_only():
     (layer,) = network((2, 1)).layers
     layer.bias += 1.5
     assert layer.bias == 1.5
-    with pytest.raises(AttributeError, match=r"kernel: is a view .*; write kernel\[\.\.\.\] = "):
+    with pytest.raises(
+        AttributeError, match=r"kernel: is the model's own; write kernel\[\.\.\.\] = "
+    ):
         layer.kernel = np.ones((2, 1))
 
 
@@ -559,7 +561,8 @@ def test_gradient_descent_by_hand_is_sgd():
         _, gradient, _ = by_hand.loss_and_gradients(x, y)
         by_hand.parameters[:] -= 0.1 * gradient
     by_fit.fit(x, y, 25, 20, verbose=0, shuffle=False)
-    same_bits(by_hand.parameters, by_fit.parameters)
+    # A step rounds once where NumPy rounds twice.
+    np.testing.assert_allclose(by_hand.parameters, by_fit.parameters, rtol=1e-13)
 
 
 def test_the_flat_vectors_suit_a_line_search():

@@ -14,7 +14,7 @@ from fastweights import _building, _dispatch, _plans, cli, layers, losses, optim
 
 NOISE = "kernels/noise.pxi"
 PLAN, DENSE, MATMUL = "running.pxi", "kernels/dense.pxi", "kernels/matmul.pxi"
-NARROW = "kernels/narrow.pxi"
+NARROW, LINE_SUMS = "kernels/narrow.pxi", "kernels/line_sums.pxi"
 ACTIVATIONS, ROWS, SOFTMAX, SPARSEMAX, LOSSES, CROSSENTROPY = (
     "kernels/activations.pxi",
     "kernels/rows.pxi",
@@ -75,7 +75,7 @@ FAULTS = {
     Fault("last term of a product dropped", MATMUL, "end = b + «p.depth» * ldb", "p.depth - 1"): {
         "units": 9
     },
-    Fault("tail columns of the bias's gradient dropped", DENSE, "if «column < columns»", "False"): {
+    Fault("tail columns of a sum over lines dropped", LINE_SUMS, "if «i < columns»:", "False"): {
         "units": 9
     },
     Fault(
@@ -125,17 +125,14 @@ FAULTS = {
     Fault("narrow gradient from one output", NARROW, "vfma(vset1(dz[«i»]), line[j]", "0"): {},
     Fault("narrow input's gradient from one output", NARROW, "vfma(vset1(dz[«k»]), lines", "0"): {},
     Fault(
-        "last row missing in a narrow bias's gradient",
-        NARROW,
-        "chain[j] = chain[j] + load_first(dz + j * VL, «outputs - j * VL»)",
-        "(outputs - j * VL if row < rows - 1 else 0)",
-    ): {},
-    Fault(
-        "last row missing in the bias's gradient",
-        DENSE,
-        "for row in range(row + 1, «end»):",
-        "end - 1",
-    ): {"units": 9},
+        "last line missing in a sum over lines",
+        LINE_SUMS,
+        "range(line, «chain_end»)",
+        "chain_end - 1",
+    ): {
+        "units": 9,
+        "rows": 17,
+    },
     Fault("no gradient of the bias", DENSE, "if «has_bias(op)» and", "False"): {},
     Fault(
         "a chunk's gradient added to itself",
@@ -323,12 +320,7 @@ FAULTS = {
     Fault("tail of a line in its variance", NORMALIZING, "- m.mean, «n - i»)", "VL"): {
         "layer": "layer 65"
     },
-    Fault(
-        "last line missing in gamma's gradient",
-        COLUMNS,
-        "for line in range(line, «end»):",
-        "end - 1",
-    ): {"layer": "layer 5"},
+    Fault("one factor for all lines", LINE_SUMS, "b += «stride»", "0"): {"layer": "layer 5"},
     Fault("beta's gradient forgotten", COLUMNS, "elif «first < upto»:", "False"): {
         "layer": "layer 5"
     },
@@ -362,7 +354,7 @@ FAULTS = {
     Fault(
         "turned back the same way", SHAPING, "op.lines, «op.sizes[1]», op.sizes[0]", "op.sizes[0]"
     ): {"layer": "permute 2x1x3"},
-    Fault("one of the repeated", SHAPING, "dy, dy, «op.sizes[0]», op.inputs", "1"): {
+    Fault("one of the repeated", SHAPING, "op.inputs, «op.sizes[0]», op.inputs)", "1"): {
         "layer": "repeat"
     },
     Fault("sign of what is taken off", MERGING, "scale_dy(op, 1, begin, end, «-1»)", "1"): {
@@ -399,8 +391,8 @@ FAULTS = {
     Fault(
         "gamma's gradient without the mean",
         BATCH,
-        "dz + i, «load_first(moving + i, n - i)», lines",
-        "vzero()",
+        "vfma(«x - mean», dz, sum)",
+        "x",
     ): {"layer": "batch"},
     Fault(
         "one member's kernel for all", MEMBERS, "&p, transposed + «member» * member_transposed", "0"

@@ -8,7 +8,7 @@ from fastweights.layers.ops import OpSpec
 
 T = TypeVar("T")
 
-#: One array, or one for each input.
+#: One array, or one for each input or output.
 Arrays = np.ndarray | tuple[np.ndarray | None, ...]
 
 STAMP: str
@@ -20,6 +20,7 @@ class ModelLock:
 class Tally:
     loss_sum: float
     rows_seen: int
+    def head_losses(self) -> list[float]: ...
     def metric_states(self) -> list[tuple[float, ...]]: ...
 
 class Plan:
@@ -42,24 +43,23 @@ class Plan:
         kept: bool = False,
         matmul_parts: int = 0,
         only_measured: bool = False,
-        loss_lines: int = 1,
         trained: tuple[bool, ...] | None = None,
         states: np.ndarray | None = None,
         penalties: Sequence[tuple[int, int, float, float]] = (),
+        heads: Sequence[tuple[int, int, int]] | None = None,
+        late_ops: int = 0,
     ) -> None: ...
     def grant(self, rows: int, matmul_parts: int, threads: int) -> bool: ...
     def needs_no_grant(self, rows: int, matmul_parts: int) -> bool: ...
     def team(self, rows: int, threads: int) -> int: ...
-    def set_loss(
-        self, name: str, options: Iterable[float], target_bytes: int, skipped_ops: int
-    ) -> None: ...
-    def set_metrics(self, metrics: Sequence[tuple[str, Iterable[float]]]) -> None: ...
+    def set_losses(self, losses: Sequence[tuple[str, Iterable[float], int, float]]) -> None: ...
+    def set_metrics(self, metrics: Sequence[tuple[int, str, Iterable[float]]]) -> None: ...
     def set_update(self, name: str, state: np.ndarray, options: np.ndarray) -> None: ...
     def tally(self) -> Tally: ...
     def train(
         self,
         x: Arrays,
-        y: np.ndarray,
+        y: Arrays,
         order: np.ndarray | None,
         first: int,
         last: int,
@@ -72,7 +72,7 @@ class Plan:
     def gradients_of(
         self,
         x: Arrays,
-        y: np.ndarray,
+        y: Arrays,
         dx: Arrays | None,
         rows: int,
         seed: int = 0,
@@ -83,8 +83,8 @@ class Plan:
     def infer(
         self,
         x: Arrays,
-        y: np.ndarray | None,
-        out: np.ndarray | None,
+        y: Arrays | None,
+        out: Arrays | None,
         first: int,
         last: int,
         seconds: float,
@@ -92,8 +92,8 @@ class Plan:
     ) -> int: ...
     def answer(self, x: object, matmul_parts: int) -> np.ndarray | None: ...
     def forward(
-        self, x: Arrays, out: np.ndarray, rows: int, seed: int = 0, stream: int = 0
+        self, x: Arrays, out: Arrays, rows: int, seed: int = 0, stream: int = 0
     ) -> None: ...
-    def backward(self, dy: np.ndarray, dx: Arrays, rows: int) -> None: ...
+    def backward(self, dy: Arrays, dx: Arrays, rows: int) -> None: ...
 
 def update_slots(table: object, name: str) -> int: ...

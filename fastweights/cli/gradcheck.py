@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     rng = np.random.default_rng(_check.whole("--seed", args.seed, 0, philox.MAX_SEED))
     model, loss = _model_and_loss(args)
     x = rng.normal(size=(rows, *(model.input_shape or ())))
-    y = _targets(loss, rng, rows, math.prod(model.output_shape))
+    y = _targets(loss, rng, rows, math.prod(*model._built_or_refused().output_shapes))
     with naming_options("loss", "tolerance"):
         report = fw.check_gradients(model, x, y, tolerance=args.tolerance)
     if not math.isfinite(report.loss):
@@ -90,7 +90,11 @@ def _model_and_loss(args: argparse.Namespace) -> tuple[fw.Model, losses.Loss]:
         refuse_huge_networks(widths, "float64", args.rows)
         dense = [layers.Dense(units, activation=activation) for units, activation in stack]
         model = fw.Sequential(dense, input_shape=inputs, dtype=args.dtype, seed=args.seed)
-    if args.loss is None and model.loss is not None:
+    if len(model.input_names) > 1 or len(model.output_names) > 1:
+        got = f"{len(model.input_names)} inputs and {len(model.output_names)} outputs"
+        expected = "a model with one of each; check others by fw.check_gradients"
+        raise ValueError(_check.refusal("MODEL", got, expected))
+    if args.loss is None and isinstance(model.loss, losses.Loss):
         return model, model.loss
     last = getattr(model.layers[-1], "activation", None)
     with naming_options("loss"):

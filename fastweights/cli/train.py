@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import fastweights as fw
-from fastweights import _check, activations, callbacks, layers, losses, optimizers
+from fastweights import _check, activations, callbacks, layers, losses, optimizers, saving
 from fastweights._core import philox
 from fastweights.cli import INTERRUPTED
 from fastweights.cli.layers_spec import parse_layers, refuse_huge_networks
@@ -149,6 +149,7 @@ def run(args: argparse.Namespace) -> int:
 def check_options(args: argparse.Namespace) -> None:
     """Refuses what is wrong with the options whatever the table holds, before it is read."""
     check_writable("--out", args.out, [args.table])
+    saving.refuse_other_formats("--out", args.out)
     if args.plot:
         from fastweights.cli.plot import check_format
 
@@ -203,7 +204,9 @@ def _optimizer(args: argparse.Namespace) -> optimizers.Optimizer:
         _check.number("--learning-rate", args.learning_rate, above=0.0)
     if args.optimizer == "adam":
         if args.momentum is not None:
-            raise ValueError(_check.refusal("--momentum", "adam", "--optimizer sgd beside it"))
+            raise ValueError(
+                _check.refusal("--momentum", f"{args.momentum:g}", "--optimizer sgd beside it")
+            )
         return optimizers.Adam(0.001 if args.learning_rate is None else args.learning_rate)
     return optimizers.SGD(
         0.01 if args.learning_rate is None else args.learning_rate,

@@ -17,7 +17,7 @@ from fastweights.layers.ops import Shape, Value, given
 from fastweights.regularizers import Regularizer
 
 if TYPE_CHECKING:
-    from fastweights._building import Built
+    from fastweights._building import Built, Home
     from fastweights._tensors import Tensor
 
 
@@ -39,10 +39,19 @@ class Variable(NamedTuple):
     fan_in: int
     fan_out: int
     regularizer: Regularizer | None = None
+    #: The least that a number of it may be.
+    minimum: float = -math.inf
 
     @property
     def size(self) -> int:
         return math.prod(self.shape)
+
+    def check(self, argument: str, array: np.ndarray) -> None:
+        """Raises ValueError where numbers of this shape cannot be this variable's."""
+        _check.finite(argument, np.ascontiguousarray(array))
+        if self.minimum > -math.inf and array.size and array.min() < array.dtype.type(self.minimum):
+            got = f"{array.min():g}"
+            raise ValueError(_check.refusal(argument, got, f"at least {self.minimum:g}"))
 
 
 def is_same_memory(value: Any, array: np.ndarray) -> bool:
@@ -92,7 +101,7 @@ class Layer(Sealed, metaclass=_Making):
                 _check.refusal("name", _check.shown(name), "a non-empty string or None")
             )
         self._given_name = self._name = name
-        self._built: Built | None = None
+        self._home: Home | None = None
         self._input_row: Shape | None = None
         #: What calls of this layer made.
         self._made: tuple[Tensor, ...] = ()
@@ -115,15 +124,19 @@ class Layer(Sealed, metaclass=_Making):
     @trainable.setter
     def trainable(self, trainable: bool) -> None:
         self._trainable = _check.flag("trainable", trainable)
-        if self._built is not None:
-            self._built.note_trained()
+
+    @property
+    def _built(self) -> Built | None:
+        """What the layer's weights are part of; None before its model is built."""
+        home = vars(self).get("_home")
+        built = None if home is None else home.built
+        return built if built is not None and built.has(self) else None
 
     @property
     def weights(self) -> Mapping[str, np.ndarray]:
         """The layer's arrays by name, views of the model's parameters; none until it is built."""
-        if self._built is None or not self._built.is_complete:
-            return {}
-        return MappingProxyType(self._built.views_of(self))
+        built = self._built
+        return {} if built is None else MappingProxyType(built.views_of(self))
 
     def variables(self, *input_shapes: Any) -> list[Variable]:
         """The layer's arrays of parameters, in the order in which they lie in the flat vector."""
@@ -135,7 +148,7 @@ class Layer(Sealed, metaclass=_Making):
 
     def ops(self, *values: Any) -> Value:
         """What the layer makes of what it reads, by ops: see :mod:`fastweights.layers.ops`."""
-        raise NotImplementedError
+        raise NotImplementedError(self._undescribed("ops"))
 
     def made_of(self, *values: Value) -> Value:
         """`ops`, of as many values as it takes."""
@@ -192,10 +205,11 @@ class Layer(Sealed, metaclass=_Making):
     # ---- its weights -----------------------------------------------------------------------------
 
     def _built_or_refused(self, argument: str) -> Built:
-        if self._built is None or not self._built.is_complete:
+        built = self._built
+        if built is None:
             expected = "one of a model that knows its input"
             raise ValueError(_check.refusal(argument, "a layer that is not built", expected))
-        return self._built
+        return built
 
     def count_params(self) -> int:
         """Number of parameters."""
@@ -212,14 +226,18 @@ class Layer(Sealed, metaclass=_Making):
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON can hold them."""
-        raise NotImplementedError
+        raise NotImplementedError(self._undescribed("config"))
+
+    def _undescribed(self, method: str) -> str:
+        kind = type(self).__name__
+        return f"{kind}.{method}: a layer describes itself by variables, ops and config"
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_"):
             weights = self.weights
             if name in weights:
                 return weights[name]
-        built = vars(self).get("_built") is not None
+        built = self._built is not None
         raise AttributeError(
             f"{type(self).__name__!r} object has no attribute {name!r}"
             + ("" if built else " (a layer has its weights once its model knows the input shape)")
@@ -232,15 +250,13 @@ class Layer(Sealed, metaclass=_Making):
                 if not is_same_memory(
                     value, weights[name]
                 ):  # which it is after an operation in place
-                    raise AttributeError(
-                        f"{name}: is a view of the model's parameters; write {name}[...] = ..."
-                    )
+                    raise AttributeError(f"{name}: is the model's own; write {name}[...] = ...")
                 return
         super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy is a layer of no model yet.
-        return {**vars(self), "_built": None, "_made": ()}
+        return {**vars(self), "_home": None, "_made": ()}
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.config().items())

@@ -64,8 +64,12 @@ class Dense(Layer):
         self.units = _check.whole("units", units, 1)
         self.activation = activations.get(activation)
         self.use_bias = _check.flag("use_bias", use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer, self.activation.name)
-        self.bias_initializer = initializers.get(bias_initializer, self.activation.name)
+        self.kernel_initializer = initializers.get(
+            kernel_initializer, self.activation.name, "kernel_initializer"
+        )
+        self.bias_initializer = initializers.get(
+            bias_initializer, self.activation.name, "bias_initializer"
+        )
         self.kernel_regularizer = regularizers.get(kernel_regularizer, "kernel_regularizer")
         self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
 

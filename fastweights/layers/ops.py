@@ -82,6 +82,9 @@ class Value(NamedTuple):
 
     def reshaped(self, shape: Shape) -> Value:
         """The same numbers in another shape, which costs nothing."""
+        if math.prod(shape) != math.prod(self.shape):
+            got, expected = f"{shape} for {self.shape}", "as many numbers"
+            raise ValueError(_check.refusal("reshaped", got, expected))
         return Value(self.op, shape)
 
 
@@ -106,6 +109,9 @@ def op(
     The other arguments are attributes of `Op`.
     """
     shape = reads[0].shape if shape is None else shape
+    _check.whole("lines", lines, 1)
+    if math.prod(shape) % lines:
+        raise ValueError(_check.refusal("lines", lines, f"what the numbers of {shape} make up"))
     read = [value.op for value in reads]
     outputs = math.prod(shape) // lines
     made = Op(kind, read, lines, outputs, variables, sizes, options, activation, states)

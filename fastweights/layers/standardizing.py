@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,10 @@ import numpy as np
 from fastweights import _check, initializers
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.ops import Shape, Value, op
+from fastweights.layers.shaping import last_axis
+
+#: As in Keras a deviation counts as no less than 1e-7.
+LEAST_VARIANCE = 1e-14
 
 
 class BatchNormalization(Layer):
@@ -60,9 +65,7 @@ class BatchNormalization(Layer):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        if axis != -1:
-            raise ValueError(_check.refusal("axis", _check.shown(axis), "-1, the last one"))
-        self.axis = -1
+        self.axis = last_axis(axis)
         self.momentum = _check.number("momentum", momentum, minimum=0.0, maximum=1.0)
         self.epsilon = _check.number("epsilon", epsilon, above=0.0)
         self.center = _check.flag("center", center)
@@ -83,7 +86,12 @@ class BatchNormalization(Layer):
         return [
             Variable("moving_mean", (columns,), self.moving_mean_initializer, columns, columns),
             Variable(
-                "moving_variance", (columns,), self.moving_variance_initializer, columns, columns
+                "moving_variance",
+                (columns,),
+                self.moving_variance_initializer,
+                columns,
+                columns,
+                minimum=0.0,
             ),
         ]
 
@@ -154,9 +162,7 @@ class Normalization(Layer):
         self, axis: int = -1, mean: Any = None, variance: Any = None, name: str | None = None
     ) -> None:
         super().__init__(name)
-        if axis != -1:
-            raise ValueError(_check.refusal("axis", _check.shown(axis), "-1, the last one"))
-        self.axis = -1
+        self.axis = last_axis(axis)
         if (mean is None) != (variance is None):
             raise ValueError(_check.refusal("mean, variance", "one of them", "both or none"))
         self._figures: tuple[list[float], list[float]] | None = None
@@ -172,16 +178,26 @@ class Normalization(Layer):
         ----------
         data : array_like (rows, ..., columns)
         """
-        shape = None if self._built is None else self.weights["mean"].shape
+        built = self._built
+        shape = None if built is None else built.views_of(self)["mean"].shape
         values = _check.numeric_array("data", data)
         if values.ndim < 2 or (shape is not None and values.shape[-1:] != shape):
             expected = "(rows, ..., columns)" if shape is None else f"(rows, ..., {shape[0]})"
             raise ValueError(_check.refusal("data", f"shape {values.shape}", f"shape {expected}"))
         lines = _check.rows("data", values.reshape(-1, values.shape[-1]), np.dtype(np.float64))
-        self._figures = (lines.mean(axis=0).tolist(), lines.var(axis=0).tolist())
-        if self._built is not None:
-            for name, figures in zip(("mean", "variance"), self._figures, strict=True):
-                self.weights[name][...] = _known(name, figures, lines.shape[1])
+        with np.errstate(over="ignore"):
+            figures = (lines.mean(axis=0), lines.var(axis=0))
+        for name, found in zip(("mean", "variance"), figures, strict=True):
+            if not np.isfinite(found).all():
+                got = f"numbers whose {name} overflows"
+                raise ValueError(_check.refusal("data", got, "numbers of a smaller range"))
+        known = (figures[0].tolist(), figures[1].tolist())
+        if built is not None:
+            columns = lines.shape[1]
+            built.write(
+                [_known("mean", known[0], columns), _known("variance", known[1], columns)], self
+            )
+        self._figures = known
 
     def states(self, input_shape: Shape) -> list[Variable]:
         columns = input_shape[-1]
@@ -189,9 +205,17 @@ class Normalization(Layer):
             raise ValueError(
                 _check.refusal("Normalization", "no figures", "layer.adapt(data) before its model")
             )
+        known = dict(zip(("mean", "variance"), self._figures, strict=True))
         return [
-            Variable(name, (columns,), _Given(_known(name, figures, columns)), columns, columns)
-            for name, figures in zip(("mean", "variance"), self._figures, strict=True)
+            Variable(
+                name,
+                (columns,),
+                _Given(_known(name, figures, columns)),
+                columns,
+                columns,
+                minimum=LEAST_VARIANCE if name == "variance" else -math.inf,
+            )
+            for name, figures in known.items()
         ]
 
     def ops(self, x: Value) -> Value:
@@ -212,15 +236,19 @@ class Normalization(Layer):
 def _column_figures(argument: str, given: Any) -> list[float]:
     """A number for each column, or one for all."""
     array = _check.numeric_array(argument, np.atleast_1d(given))
-    if array.ndim != 1:
+    if array.ndim != 1 or not array.size:
         raise ValueError(_check.refusal(argument, f"shape {array.shape}", "shape (columns,)"))
     return _check.reals(argument, array, np.dtype(np.float64)).tolist()
 
 
 def _known(name: str, figures: Sequence[float], columns: int) -> tuple[float, ...]:
-    """The figures of so many columns; as in Keras the deviation is no less than 1e-7."""
+    """The figures of so many columns."""
     if len(figures) not in (1, columns):
         got = f"figures of {len(figures)} columns for rows of {columns}"
         raise ValueError(_check.refusal(name, got, f"{columns} of them"))
     spread = [*figures] * (columns if len(figures) == 1 else 1)
-    return tuple(max(1e-14, figure) for figure in spread) if name == "variance" else tuple(spread)
+    return (
+        tuple(max(LEAST_VARIANCE, figure) for figure in spread)
+        if name == "variance"
+        else tuple(spread)
+    )

@@ -1,0 +1,144 @@
+"""What each output of a model is trained for: its loss, what that counts, and its metrics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastweights import _check, losses
+from fastweights import metrics as known_metrics
+from fastweights.layers.ops import Shape
+from fastweights.losses import Loss
+from fastweights.metrics import Metric
+
+
+class Objective(NamedTuple):
+    """What one output is trained for."""
+
+    loss: Loss
+    weight: float
+    metrics: tuple[Metric, ...]
+
+    def lines(self, shape: Shape) -> int:
+        """How many targets a row has: one for each line where loss or metrics are of classes."""
+        of_classes = self.loss.of_classes or any(metric.of_classes for metric in self.metrics)
+        return math.prod(shape[:-1]) if of_classes else 1
+
+    def target_bytes(self, shape: Shape, real: np.dtype) -> int:
+        """Of the targets of one row."""
+        lines = self.lines(shape)
+        return self.loss.target_bytes(math.prod(shape) // lines, real) * lines
+
+    def targets(self, argument: str, y: Any, rows: int, shape: Shape, real: np.dtype) -> np.ndarray:
+        """Targets of so many rows, for outputs of this shape, as kernels take them."""
+        lines = self.lines(shape)
+        outputs = math.prod(shape) // lines
+        if len(shape) > 1:
+            y = self._as_lines(argument, y, shape, lines)
+        targets = self.loss.prepared(y, rows * lines, outputs, real, argument)
+        for metric in self.metrics:
+            metric.check_targets(argument, targets, outputs)
+        return targets if lines == 1 else targets.reshape(rows, -1)
+
+    def _as_lines(self, argument: str, y: Any, shape: Shape, lines: int) -> np.ndarray:
+        """Targets with as many axes as the output, or one less for labels, line by line."""
+        y = _check.numeric_array(argument, y)
+        lead = shape[:-1] if lines > 1 else ()
+        if y.shape[1:] in (shape, (*lead, 1)):
+            return y.reshape(len(y) * lines, -1)
+        if lines > 1 and y.shape[1:] == lead and self.loss.takes_labels:
+            return y.reshape(-1)
+        if lines > 1:
+            wanted = lead if self.loss.takes_labels else shape
+            expected = f"shape (rows, {', '.join(map(str, wanted))})"
+            raise ValueError(_check.refusal(argument, f"shape {y.shape}", expected))
+        return y
+
+
+def for_each(argument: str, given: Any, names: Sequence[str], kind: str) -> list[Any]:
+    """One entry for each output, of a list of them or of a dict by their names."""
+    expected = f"{kind} for {', '.join(names)}, in a list or a dict"
+    if isinstance(given, Mapping):
+        if set(given) != set(names):
+            got = f"a dict of {', '.join(map(str, given)) or 'nothing'}"
+            raise ValueError(_check.refusal(argument, got, expected))
+        return [given[name] for name in names]
+    if not isinstance(given, (list, tuple)):
+        raise TypeError(_check.refusal(argument, _check.kind_of(given), expected))
+    if len(given) != len(names):
+        raise ValueError(_check.refusal(argument, f"{len(given)} entries", expected))
+    return list(given)
+
+
+def objectives_of(
+    loss: Any, loss_weights: Any, metrics: Any, names: Sequence[str]
+) -> tuple[Objective, ...]:
+    """What `Model.compile` was given, checked, for each of these outputs.
+
+    A loss alone is that of all outputs; of weights and metrics a dict may leave some out.
+    """
+    is_by_output = isinstance(loss, Mapping) and not set(loss).isdisjoint(names)
+    if is_by_output or isinstance(loss, (list, tuple)):
+        chosen = for_each("loss", loss, names, "losses")
+    else:
+        chosen = [loss] * len(names)
+    if isinstance(loss_weights, Mapping):
+        loss_weights = _filled("loss_weights", loss_weights, names, 1.0)
+    elif loss_weights is None:
+        loss_weights = [1.0] * len(names)
+    elif isinstance(loss_weights, (int, float)) and len(names) == 1:
+        loss_weights = [loss_weights]
+    weights = for_each("loss_weights", loss_weights, names, "numbers")
+    objectives = [
+        _objective(losses.get(one), weight, own)
+        for one, weight, own in zip(chosen, weights, _metrics_of(metrics, names), strict=True)
+    ]
+    found = log_names(objectives, names)
+    for name in found:
+        if found.count(name) > 1:
+            raise ValueError(
+                _check.refusal("metrics", f"the name {name!r} twice", "different names")
+            )
+    return tuple(objectives)
+
+
+def _filled(argument: str, given: Mapping[str, Any], names: Sequence[str], other: Any) -> Any:
+    """A dict by outputs, with what those have that it leaves out."""
+    for name in given:
+        _check.choice(argument, name, dict.fromkeys(names))
+    return {name: given.get(name, other) for name in names}
+
+
+def _metrics_of(metrics: Any, names: Sequence[str]) -> list[Any]:
+    """The metrics of each output."""
+    if isinstance(metrics, str):
+        raise TypeError(_check.refusal("metrics", repr(metrics), f"a list: [{metrics!r}]"))
+    if isinstance(metrics, Mapping):
+        metrics = _filled("metrics", metrics, names, ())
+    elif not metrics:
+        return [()] * len(names)
+    elif len(names) == 1 and not isinstance(metrics[0], (list, tuple)):
+        return [metrics]
+    return for_each("metrics", metrics, names, "lists of metrics")
+
+
+def _objective(loss: Loss, weight: Any, metrics: Any) -> Objective:
+    weight = _check.number("loss_weights", weight, minimum=0.0)
+    if metrics is None or isinstance(metrics, (str, Metric)):
+        metrics = () if metrics is None else (metrics,)
+    return Objective(loss, weight, tuple(known_metrics.get(metric, loss) for metric in metrics))
+
+
+def log_names(objectives: Sequence[Objective], names: Sequence[str]) -> list[str]:
+    """What a history calls the loss, each output's loss where there are several, and metrics."""
+    if len(objectives) == 1:
+        return ["loss", *(metric.name for metric in objectives[0].metrics)]
+    metrics = zip(names, objectives, strict=True)
+    return [
+        "loss",
+        *(f"{name}_loss" for name in names),
+        *(f"{name}_{metric.name}" for name, one in metrics for metric in one.metrics),
+    ]

@@ -1,0 +1,142 @@
+# The ends of a network. A head is one output: its loss, whose targets it keeps, and what is added up over rows.
+# The plan's meter knows the metrics of all heads and has, for each part of the rows (a slice of a batch, or what a
+# member of the team has taken on), sums of its own; a call's tally gets them in the order of their rows, so the
+# sums do not depend on who made them, nor on other calls of the same plan.
+
+cdef struct Head:
+    Py_ssize_t op                # whose y is the output
+    Py_ssize_t loss_op           # whose y the loss looks at: another one where it takes an activation into itself
+    Py_ssize_t lines             # of a row, each with a target of its own ...
+    Py_ssize_t columns           # ... and of so many columns
+    double share                 # what a line's loss counts in that of its row, which is the mean over them
+    const Loss* loss
+    double[OPTION_NUMBERS] options
+    double weight                # of its loss in the model's
+    Py_ssize_t target_bytes      # of one row
+    char* targets                # gathered rows of y
+    double* values               # the loss of each line
+
+
+# One metric of one head.
+cdef struct Measure:
+    const Metric* metric
+    double[OPTION_NUMBERS] options
+    Py_ssize_t head
+    Py_ssize_t at                # where its sums begin: METRIC_STATE for each column
+    Py_ssize_t columns
+
+
+cdef struct Meter:
+    Py_ssize_t heads             # whose losses are added up apart, in front of all else: 0 where there is but one
+    Py_ssize_t count
+    Measure* measures
+    Py_ssize_t sums              # doubles of all together
+    double* parts
+
+
+# What one call adds up: losses of rows, how many, and the meter's sums.
+cdef struct Sums:
+    double loss
+    Py_ssize_t rows
+    double* apart
+
+
+cdef class Tally:
+    """Sums over the rows of one call; made by `Plan.tally`."""
+
+    cdef Sums sums
+    cdef Py_ssize_t heads
+    cdef tuple ends              # of each metric's sums
+    cdef Py_ssize_t width
+
+    def __dealloc__(self):
+        free(self.sums.apart)
+
+    @property
+    def loss_sum(self):
+        return self.sums.loss
+
+    @property
+    def rows_seen(self):
+        return self.sums.rows
+
+    def head_losses(self):
+        """The sum of each head's losses, where there are several."""
+        return [self.sums.apart[i] for i in range(self.heads)]
+
+    def metric_states(self):
+        """A tuple for each metric: METRIC_STATE sums for each column, one column after the other."""
+        begins = (self.heads, *self.ends)
+        return [tuple([self.sums.apart[k] for k in range(begin, end)])
+                for begin, end in zip(begins, self.ends)]
+
+
+cdef Tally empty_tally(const Meter* m):
+    cdef Tally tally = Tally()
+    tally.sums.apart = <double*>calloc(m.sums + 1, sizeof(double))
+    if tally.sums.apart == NULL:
+        raise MemoryError()
+    tally.heads, tally.width = m.heads, m.sums
+    tally.ends = tuple([m.measures[i].at + METRIC_STATE * m.measures[i].columns for i in range(m.count)])
+    return tally
+
+
+cdef set_meter(Meter* m, const KernelTable* table, const Head* heads, Py_ssize_t n_heads, metrics, Py_ssize_t parts):
+    """For (head, name, options) of each metric, and so many parts."""
+    cdef Measure* measure
+    free_meter(m)
+    m.measures = <Measure*>calloc(len(metrics) + 1, sizeof(Measure))
+    if m.measures == NULL:
+        raise MemoryError()
+    m.heads = m.sums = n_heads if n_heads > 1 else 0
+    for head, name, options in metrics:
+        if not 0 <= head < n_heads:
+            raise ValueError(f"metrics: got one of output {head}, expected one of {n_heads} outputs")
+        measure = &m.measures[m.count]
+        measure.metric = <const Metric*>find(table.metrics, sizeof(Metric), name)
+        copy_numbers(measure.options, OPTION_NUMBERS, name, options)
+        measure.head, measure.at, measure.columns = head, m.sums, heads[<Py_ssize_t>head].columns
+        m.sums += METRIC_STATE * measure.columns
+        m.count += 1
+    m.parts = <double*>calloc(parts * m.sums + 1, sizeof(double))
+    if m.parts == NULL:
+        m.count = 0
+        raise MemoryError()
+
+
+cdef void free_meter(Meter* m) noexcept nogil:
+    free(m.measures)
+    free(m.parts)
+    memset(m, 0, sizeof(Meter))
+
+
+cdef inline double* part_of(const Meter* m, Py_ssize_t part) noexcept nogil:
+    return m.parts + part * m.sums
+
+
+cdef inline void forget_part(Meter* m, Py_ssize_t part) noexcept nogil:
+    if m.sums > 0:
+        memset(part_of(m, part), 0, m.sums * sizeof(double))
+
+
+cdef inline void merge_part(const Meter* m, double* total, Py_ssize_t part) noexcept nogil:
+    cdef const double* later = part_of(m, part)
+    cdef Py_ssize_t i
+    for i in range(m.heads):
+        total[i] += later[i]
+    for i in range(m.count):
+        m.measures[i].metric.merge(total + m.measures[i].at, later + m.measures[i].at, m.measures[i].columns)
+
+
+cdef inline double sum_of(const double* values, Py_ssize_t n) noexcept nogil:
+    cdef double[4] sums
+    cdef Py_ssize_t i
+    sums[0] = sums[1] = sums[2] = sums[3] = 0.0
+    for i in range(n):
+        sums[i % 4] += values[i]
+    return (sums[0] + sums[1]) + (sums[2] + sums[3])
+
+
+# The sum over rows [begin, end) of a head's losses, each the mean over its lines.
+cdef inline double losses_of(const Head* head, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    return sum_of(head.values + begin * head.lines, (end - begin) * head.lines) * head.share
