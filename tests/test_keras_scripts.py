@@ -23,9 +23,6 @@ pytestmark = pytest.mark.skipif(
 FOLDER = Path(__file__).parent / "keras_scripts"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*_*.py"))
 
-#: Those that ask for what is still to come.
-WAITING = {"functional_two_outputs": "a model has one output"}
-
 
 def told(script, library, folder, *flags):
     """What a script said at its end."""
@@ -38,12 +35,7 @@ def told(script, library, folder, *flags):
     return json.loads(found.stdout.splitlines()[-1])
 
 
-def marked(script):
-    why = WAITING.get(script)
-    return pytest.param(script, marks=[pytest.mark.xfail(reason=why, strict=True)] if why else [])
-
-
-@pytest.mark.parametrize("script", map(marked, SCRIPTS))
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_for_keras_does_the_same_here(script, tmp_path):
     theirs = told(script, "keras", tmp_path)
     ours = told(script, "fastweights", tmp_path, "-W", "error")

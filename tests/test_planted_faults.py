@@ -406,7 +406,6 @@ FAULTS = {
     Fault(
         "bias of the first member alone", MEMBERS, "op.outputs, lines, «op.outputs»)", "outputs"
     ): {"layer": "members"},
-    Fault("lines of a member once", MEMBERS, "p.a += «block» * p.a_k", "0"): {"layer": "members"},
     # Losses
     Fault("missing 2 of the square", LOSSES, "slope[0] = «d + d»", "d"): {},
     Fault("missing 1/columns", LOSSES, "«(scale / columns)»", "scale"): {},
