@@ -1,5 +1,8 @@
 """Layers that draw random numbers: there and back, and what a step with dropout costs more."""
 
+import itertools
+import time
+
 import numpy as np
 import pytest
 
@@ -25,6 +28,12 @@ def aligned(count, dtype):
     return room[-room.ctypes.data % 64 // room.itemsize :][:count]
 
 
+def seconds(work):
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
 @pytest.mark.parametrize("shape", [(32, 128), (128, 128)], ids=["L1", "L2"])
 def bench_dropout_there_and_back(benchmark, dtype, shape):
     """Forward and backward once each, with the time of two calls from Python."""
@@ -48,6 +57,29 @@ def bench_normal_numbers(benchmark, dtype):
     benchmark.group = f"4096 normal numbers {dtype}"
     kernel = _dispatch.kernels(z.dtype).apply_normals
     benchmark(kernel, z.ctypes.data, SEED, STREAM, 0, z.size)
+
+
+def bench_dropout_in_a_step(benchmark, dtype):
+    """What it adds to a step of four layers, by the best of turns: see ``extra_info``."""
+    benchmark.group = f"step of 128 rows {dtype}"
+    rows, features, count = 128, 64, 4
+    random = np.random.default_rng(0)
+    x, y = (random.standard_normal((rows, n)).astype(dtype) for n in (features, 1))
+
+    def step(name):
+        hidden = [[layers.Dense(features, "relu"), *LAYERS[name]()] for _ in range(count)]
+        stack = [*itertools.chain.from_iterable(hidden), layers.Dense(1)]
+        model = fw.Sequential(stack, features, dtype=dtype, seed=0)
+        model.compile("sgd", "mse")
+        train = plan_for(model, "fit", rows).train
+        return lambda: train(x, y, None, 0, rows, rows, 0.0, None, SEED, STREAM)
+
+    plain, dropping = step("none"), step("dropout")
+    turns = [(seconds(plain), seconds(dropping)) for _ in range(400)]
+    without, own = (min(times) for times in zip(*turns, strict=True))
+    elements = rows * features * count
+    benchmark.extra_info["ns_an_element"] = round((own - without) * 1e9 / elements, 3)
+    benchmark(dropping)
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -39,6 +39,7 @@ __all__ = [
     "metrics",
     "optimizers",
     "plot_model",
+    "register_layer",
     "regularizers",
     "set_matmul_precision",
     "set_num_threads",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
         optimizers,
         regularizers,
     )
+    from fastweights._registry import register_layer
     from fastweights._tensors import Input
     from fastweights.gradient_check import check_gradients
     from fastweights.models import Model, Sequential
@@ -74,6 +76,7 @@ else:
         "check_gradients": "gradient_check",
         "load": "saving",
         "plot_model": "plotting",
+        "register_layer": "_registry",
     }
 
     def __getattr__(name: str) -> Any:

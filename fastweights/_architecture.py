@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fastweights import _check
+from fastweights import _check, _registry
 from fastweights._building import Call, Topology
 from fastweights._tensors import row_shape
-from fastweights.layers import LAYERS, Layer
+from fastweights.layers import Layer
 from fastweights.layers.ops import Shape
 
 
@@ -32,14 +32,7 @@ def numbered(stem: str) -> Iterator[str]:
 
 def described(layers: Sequence[Layer]) -> list[dict[str, Any]]:
     """Class and config of each layer."""
-    return [
-        {
-            "class": type(layer).__name__,
-            **layer.config(),
-            **({} if layer.trainable else {"trainable": False}),
-        }
-        for layer in layers
-    ]
+    return [_registry.description_of(layer) for layer in layers]
 
 
 def _entries(argument: str, got: Any) -> Sequence[Any]:
@@ -49,16 +42,15 @@ def _entries(argument: str, got: Any) -> Sequence[Any]:
     return got
 
 
-def layers_of(config: Any) -> list[Layer]:
+def layers_of(config: Any, custom_objects: Any = None) -> list[Layer]:
     """New layers like those that were `described`."""
+    custom = _registry.custom_layers(custom_objects)
     stack = []
     for layer in _entries("layers", config):
         if not isinstance(layer, Mapping):
             expected = "class and arguments of a layer"
             raise TypeError(_check.refusal("layers", _check.shown(layer), expected))
-        arguments = dict(layer)
-        name = arguments.pop("class", None)
-        stack.append(_check.choice("layer class", name, LAYERS)(**arguments))
+        stack.append(_registry.made_of(layer, custom))
     return stack
 
 

@@ -17,6 +17,7 @@ from fastweights import _check
 from fastweights._core import philox
 from fastweights._core import plan as _plan
 from fastweights._tensors import MAX_DIMENSIONS, Tensor
+from fastweights.initializers import Initializer
 from fastweights.layers import Layer
 from fastweights.layers.base import Variable
 from fastweights.layers.ops import Op, OpSpec, Shape, Value, given, op
@@ -59,7 +60,7 @@ def drawing(seed: int) -> Fill:
     """Fills variables by their initialisers."""
 
     def fill(index: int, variable: Variable, view: np.ndarray) -> None:
-        variable.initializer.fill(
+        cast("Initializer", variable.initializer).fill(
             view, seed, philox.STREAM_INIT + index, variable.fan_in, variable.fan_out
         )
 
@@ -266,7 +267,7 @@ class Built:
         if layer._input_row not in (None, reads[0]):
             got = f"{layer._input_row} for {layer.name!r}"
             raise ValueError(_check.refusal("input_shape", got, f"{reads[0]}, which it reads"))
-        variables, states = layer.variables(*reads), layer.states(*reads)
+        variables, states = (layer._declared(of, reads) for of in ("variables", "states"))
         if id(layer) not in self._places:
             self._places[id(layer)] = (
                 _laid_out(self.variables, self._offsets, layer, variables),
@@ -331,8 +332,7 @@ class Built:
             got = f"states {list(unlinked.states)} of {layer.name}"
             raise ValueError(_check.refusal("op", got, f"some of {known}"))
         for option in unlinked.options:
-            _check.number(f"{unlinked.kind} of {layer.name}", option)
-            if abs(option) > float(np.finfo(self.dtype).max):
+            if math.isfinite(option) and abs(option) > float(np.finfo(self.dtype).max):
                 got = f"{option:g} for {layer.name!r}"
                 raise ValueError(_check.refusal("layers", got, f"numbers of {self.dtype}"))
         return OpSpec(
@@ -347,7 +347,17 @@ class Built:
             unlinked.activation,
             sum(self.states[number][1].size for number in held),
             self._state_offsets[held[0]] if held else 0,
+            unlinked.calls,
         )
+
+    def description_of(self, layer: Layer) -> tuple[list[OpSpec], list[Variable]]:
+        """All that a plan, and those who draw and keep weights, know of a layer."""
+        ops = [
+            spec._replace(calls=None)
+            for spec, owner in zip(self.ops, self._op_layers, strict=True)
+            if owner is layer
+        ]
+        return ops, [self.owned[number][1] for number in self.numbers_of(layer)]
 
     @property
     def output_shapes(self) -> tuple[Shape, ...]:

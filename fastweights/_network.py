@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastweights import _advice, _check
+from fastweights import _advice, _check, _registry
 from fastweights._building import Built, Fill, Home, Topology, Weight, drawing, refuse_taken
 from fastweights._core import philox
 from fastweights._rows import Rows, each
 from fastweights._sealed import Sealed
 from fastweights._turns import Turn
-from fastweights.layers import LAYERS, Layer
+from fastweights.layers import Layer
 from fastweights.layers.base import is_same_memory
 from fastweights.layers.ops import Shape
 
@@ -281,19 +281,4 @@ class Network(Sealed):
     def refuse_foreign(self, call: str) -> None:
         """Raises TypeError where a layer would come back as another one from its `config`."""
         for layer in self._layers:
-            again = LAYERS.get(type(layer).__name__)
-            free = {
-                "_given_name": layer.name,
-                "_home": None,
-                "_input_row": None,
-                "_made": (),
-                "_trainable": True,
-            }
-            fits = again is type(layer) and vars(again(**layer.config())) == {
-                **vars(layer),
-                **free,
-            }
-            if not fits:
-                got = f"the layer {layer.name!r} of the class {type(layer).__qualname__}"
-                expected = "layers, activations and initializers of this library"
-                raise TypeError(_check.refusal(call, got, expected))
+            _registry.refuse_foreign(call, layer)

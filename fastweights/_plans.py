@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fastweights import _dispatch, optimizers
 from fastweights._core import plan as _plan
+from fastweights._inference import inference_ops
 from fastweights._objectives import Objective
 from fastweights.config import Budget, budget, matmul_parts
 from fastweights.layers.ops import LINEAR, OpSpec
@@ -116,6 +117,8 @@ def _new_plan(
         # To be measured, any vector of this size will do.
         gradients = built.parameters if only_measured else built.gradients
     ends = _ended(built, compiled)
+    if purpose == "infer":
+        ends = ends.for_inference(len(built.input_shapes))
     return _plan.Plan(
         _dispatch.kernels(built.dtype).table,
         ends.ops,
@@ -146,6 +149,16 @@ class _Ended(NamedTuple):
     heads: list[tuple[int, int, int]]
     #: How many ops, the last ones, no loss needs.
     late: int
+
+    def for_inference(self, feeds: int) -> _Ended:
+        """The same values by as few ops as they need."""
+        wanted = {feeds + number for op, loss_op, _ in self.heads for number in (op, loss_op)}
+        ops, numbers = inference_ops(self.ops, feeds, wanted)
+        heads = [
+            (numbers[feeds + op] - feeds, numbers[feeds + loss_op] - feeds, lines)
+            for op, loss_op, lines in self.heads
+        ]
+        return self._replace(ops=ops, heads=heads)
 
 
 def _ended(built: Built, compiled: Compiled) -> _Ended:

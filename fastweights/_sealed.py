@@ -19,6 +19,14 @@ INSTEAD: dict[str, str] = {
 class _Sealing(ABCMeta):
     """Seals what its classes make, when their constructors are through."""
 
+    @property
+    def __signature__(cls) -> Any:
+        """What the constructor takes, for `help` and for those who look: see `inspect`."""
+        from inspect import signature  # slow to import, and seldom used
+
+        own = signature(getattr(cls, "__init__"))  # noqa: B009  (mypy takes it for an instance's)
+        return own.replace(parameters=list(own.parameters.values())[1:])
+
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         made = super().__call__(*args, **kwargs)
         vars(made)["_sealed"] = True

@@ -174,14 +174,16 @@ def _stacked(chain: tuple[Layer, ...]) -> Topology:
     return Topology.chain(chain)
 
 
-def unbuilt(config: Mapping[str, Any]) -> tuple[Model, list[Shape] | None]:
+def unbuilt(
+    config: Mapping[str, Any], custom_objects: Any = None
+) -> tuple[Model, list[Shape] | None]:
     """A model of the architecture that `config` described, and the shapes to build it for."""
     is_graph = isinstance(config, Mapping) and not {"inputs", "calls", "outputs"}.isdisjoint(config)
     own = {"inputs", "calls", "outputs"} if is_graph else {"input_shape"}
     if not isinstance(config, Mapping) or set(config) != {"layers", "dtype", "seed", *own}:
         expected = "what a model's config() returned"
         raise ValueError(_check.refusal("config", _check.shown(config), expected))
-    stack = layers_of(config["layers"])
+    stack = layers_of(config["layers"], custom_objects)
     if not is_graph:
         shape = config["input_shape"]
         chain = Sequential._unbuilt(stack, config["dtype"], config["seed"])

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from fastweights import _advice, _check, _frames, _plans, losses, optimizers, training
+from fastweights import _advice, _check, _frames, _plans, _registry, losses, optimizers, training
 from fastweights import metrics as known_metrics
 from fastweights._architecture import described, distinct, numbered
 from fastweights._building import Built, Topology
@@ -22,6 +22,7 @@ from fastweights._tensors import Tensor, tensors_of
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History
 from fastweights.config import PRECISIONS, matmul_parts
+from fastweights.layers import Layer
 from fastweights.layers.ops import Shape
 from fastweights.metrics import Metric
 from fastweights.training import next_pass
@@ -712,9 +713,18 @@ class Model(Network):
         }
 
     @staticmethod
-    def from_config(config: Mapping[str, Any]) -> Model:
-        """A new model of the architecture that `config` described, weights as at first."""
-        model, shapes = unbuilt(config)
+    def from_config(
+        config: Mapping[str, Any], custom_objects: Mapping[str, type[Layer]] | None = None
+    ) -> Model:
+        """A new model of the architecture that `config` described, weights as at first.
+
+        Parameters
+        ----------
+        config : dict
+        custom_objects : dict, optional
+            As for `fastweights.load`.
+        """
+        model, shapes = unbuilt(config, custom_objects)
         if shapes is not None:
             model._build_alone(shapes)
         return model
@@ -762,6 +772,7 @@ class Model(Network):
     def refuse_foreign(self, call: str) -> None:
         """Raises TypeError where a part would come back as another one from its config."""
         super().refuse_foreign(call)
+        self._refuse_other_ops(call)
         compiled = self._compiled
         if compiled.optimizer is None:
             return
@@ -776,6 +787,21 @@ class Model(Network):
             raise TypeError(
                 _check.refusal(call, got, "optimizer, loss and metrics of this library")
             )
+
+    def _refuse_other_ops(self, call: str) -> None:
+        """Raises TypeError where a layer of one's own would come back as one of other ops."""
+        built = self._built_or_refused()
+        if all(_registry.is_of_library(layer) for layer in self.layers):
+            return
+        twin, _ = unbuilt(self.config())
+        again = Built(twin._topology, built.input_shapes, self.dtype, twin._home)
+        for layer, twin_layer in zip(built.layers, again.layers, strict=True):
+            if built.description_of(layer) != again.description_of(twin_layer):
+                got = (
+                    f"the layer {layer.name!r}, whose config() makes one of other ops or variables"
+                )
+                expected = "config() to be what the constructor makes the same layer of"
+                raise TypeError(_check.refusal(call, got, expected))
 
     def __reduce__(self) -> Any:
         # The default would tear the views of weights and layers from the flat vector.

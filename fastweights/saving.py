@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from fastweights import _check, _files, _json, optimizers, serialization
+from fastweights import _check, _files, _json, _registry, optimizers, serialization
 from fastweights._building import Built
 from fastweights._plans import Compiled
 from fastweights.activations import LINEAR
-from fastweights.layers.base import Variable
+from fastweights.layers import Layer, Variable
 from fastweights.models import Model, Names, unbuilt
 
 FORMAT = "1"
@@ -45,7 +45,12 @@ _TORCH_NAMES = {
 def _torch_names(built: Built) -> list[str]:
     """The tensor name of each variable and state, by its number: as in the equal torch module."""
     modules = _modules(built)
-    return [f"{modules[id(owner)]}.{_TORCH_NAMES[part.name]}" for owner, part in built.owned]
+    return [f"{modules[id(owner)]}.{_torch_name(owner, part)}" for owner, part in built.owned]
+
+
+def _torch_name(layer: Layer, part: Variable) -> str:
+    """Torch's for a variable of the library's layers; variables of others keep their names."""
+    return _TORCH_NAMES[part.name] if _registry.is_of_library(layer) else part.name
 
 
 def _modules(built: Built) -> dict[int, str]:
@@ -140,17 +145,26 @@ def refuse_other_formats(argument: str, path: Any) -> None:
         raise ValueError(_check.refusal(argument, repr(name), expected))
 
 
-def load(path: str | os.PathLike[str]) -> Model:
+def load(
+    path: str | os.PathLike[str], custom_objects: Mapping[str, type[Layer]] | None = None
+) -> Model:
     """Reads a model that `Model.save` wrote, compiled as it was; it goes on as it would have.
+
+    Parameters
+    ----------
+    path : path
+    custom_objects : dict, optional
+        Layers of your own by their names, with the package (``"my_package>Scale"``) or without;
+        they go before those of `fastweights.register_layer`.
 
     Raises
     ------
     ValueError
-        The file is damaged, or no model of this library.
+        The file is damaged, no model of this library, or has a layer that is not known here.
     OSError
         The file cannot be read.
     """
-    model = read(path)
+    model = read(path, custom_objects)
     if TABLE in model._metadata:
         warnings.warn(
             f"load: {_files.path_text(path)} was written by 'fastweights train': its model takes "
@@ -162,8 +176,11 @@ def load(path: str | os.PathLike[str]) -> Model:
     return model
 
 
-def read(path: str | os.PathLike[str]) -> Model:
+def read(
+    path: str | os.PathLike[str], custom_objects: Mapping[str, type[Layer]] | None = None
+) -> Model:
     """As `load`, for those who know what else is in the file."""
+    custom = _registry.custom_layers(custom_objects)
     with serialization.opened(path) as file:
         name = _files.path_text(path)
         found = file.metadata.get("fastweights.format", "none")
@@ -172,7 +189,7 @@ def read(path: str | os.PathLike[str]) -> Model:
             raise ValueError(_check.refusal(name, f"model format {found!r:.80}", expected))
         try:
             description = _described(file)
-            model, shapes = unbuilt(description["model"])
+            model, shapes = unbuilt(description["model"], custom)
             if shapes is None:
                 raise ValueError(_check.refusal("input_shape", "none", "a list of sizes"))
             if "compile" in description:
@@ -184,6 +201,8 @@ def read(path: str | os.PathLike[str]) -> Model:
             model._epochs_trained = _check.whole("epochs_trained", epochs, 0, maximum=2**48)
             passes = description.get("passes", 0)
             model._passes = _check.whole("passes", passes, 0, maximum=2**35)
+        except _registry.UnknownLayerError as error:
+            raise ValueError(f"{name}: {error}") from None
         except (
             ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
         ) as error:  # fmt: skip

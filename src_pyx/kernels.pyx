@@ -106,7 +106,7 @@ cdef inline OpKind gradient_op(const char* name, op_measure measure, op_rows for
     return OpKind(name, measure, NULL, forward, NULL, backward, gradient, NULL, NULL, NULL)
 
 
-cdef OpKind[30] OPS = [
+cdef OpKind[31] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient, NULL, NULL, NULL),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -114,6 +114,8 @@ cdef OpKind[30] OPS = [
     OpKind("batch_norm", batch_norm_op_measure, batch_norm_op_prepare, batch_norm_op_forward, NULL,
            batch_norm_op_backward, batch_norm_op_gradient, batch_norm_op_x_columns, batch_norm_op_dz_columns,
            batch_norm_op_settle),
+    OpKind("dense_batch_norm", dense_batch_norm_op_measure, dense_batch_norm_op_prepare, NULL, NULL, NULL, NULL, NULL,
+           NULL, NULL),
     OpKind("member_dense", member_dense_op_measure, member_dense_op_prepare, member_dense_op_forward,
            activation_op_to_dz, member_dense_op_backward, member_dense_op_gradient, NULL, NULL, NULL),
     OpKind("standardize", batch_norm_op_measure, batch_norm_op_prepare, batch_norm_op_forward, NULL,
@@ -162,4 +164,5 @@ TABLE.sum_parts = sum_parts
 TABLE.add_part = add_part
 TABLE.penalise = penalise
 TABLE.penalty = penalty
+TABLE.finish_dx = finish_dx
 table = PyCapsule_New(&TABLE, "fastweights.kernels", NULL)

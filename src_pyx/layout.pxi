@@ -28,6 +28,13 @@ cdef struct Feed:
     char* dx                     # the gradient by them; NULL: nobody wants it
 
 
+# A place in a member's part of the arena that a value has until its last reader has run.
+cdef struct Place:
+    Py_ssize_t begin
+    Py_ssize_t end
+    Py_ssize_t last_reader
+
+
 cdef class Layout:
     """The ops of one network, in an order in which they can run, and all the memory that they work in.
 
@@ -48,6 +55,8 @@ cdef class Layout:
     cdef Py_ssize_t slices              # of a batch of `rows`
     cdef int matmul_parts               # 0 where they make no difference
     cdef Py_ssize_t row_step
+    cdef readonly Py_ssize_t chunk_limit    # rows of a slice, or in inference, that go through at a time ...
+    cdef Py_ssize_t whole_limit         # ... and of a whole batch
     cdef Py_ssize_t room                # rows of the arena that are one member's
     cdef Py_ssize_t capacity            # rows of the arena
     cdef Py_ssize_t n_feeds, n_ops, n_reads, n_parameters
@@ -61,10 +70,17 @@ cdef class Layout:
     cdef Py_ssize_t* earlier_user       # of each op's parameters: the op before it that has the same; -1: none
     cdef bint* is_last_user             # whether no op after it has the same
     cdef bint* is_trained               # whether they are to move
+    cdef bint is_kept                   # whether all rows of a batch must be in the arena
+    cdef Py_ssize_t* last_readers       # of each op's y: an op; n_ops: someone after all ops
+    cdef Py_ssize_t* places             # in inference: where each op's y begins in its member's part ...
+    cdef Place* held                    # ... and room for those that are held at a time
+    cdef char* values_at                # those parts ...
+    cdef Py_ssize_t values_bytes        # ... of so many bytes each
     cdef readonly tuple trained         # likewise, as it came
     cdef Py_ssize_t n_penalties
     cdef Penalty* penalties
     cdef bint knows_all_rows            # whether some op must, in training
+    cdef tuple callbacks                # of the ops that are not compiled
     cdef Py_ssize_t workspace_bytes     # of each member
     cdef char* workspaces
     cdef Py_ssize_t n_heads
@@ -87,13 +103,19 @@ cdef class Layout:
         self.earlier_user = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
         self.is_last_user = <bint*>room_for(self.n_ops, sizeof(bint))
         self.is_trained = <bint*>room_for(self.n_ops, sizeof(bint))
+        self.last_readers = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
+        self.places = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
+        self.held = <Place*>room_for(self.n_ops, sizeof(Place))
         self.trained = trained
+        self.callbacks = tuple([Callback(spec.calls) for spec in specs if spec.calls is not None])
+        self.knows_all_rows = self.trains and len(self.callbacks) > 0
         for i, spec in enumerate(specs):
-            kind = <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
+            kind = self.kind_of(spec)
             self.knows_all_rows = self.knows_all_rows or (self.trains and kind.x_columns != NULL)
             self.is_trained[i] = self.trains and bool(spec.variables) and self.may_move(i)
+        self.is_kept = kept or self.knows_all_rows
         widths = self.weigh(specs, inputs)
-        self.divide(kept)
+        self.divide()
         self.expect_room(specs, widths)
         self.ops = <Op*>room_for(self.members * self.n_ops, sizeof(Op))
         self.reads = <Read*>room_for(self.members * self.n_reads, sizeof(Read))
@@ -101,6 +123,7 @@ cdef class Layout:
         self.feed_reads = <Read**>room_for(self.members * self.n_feeds, sizeof(Read*))
         self.describe(specs, input_gradient)
         self.set_heads(heads)
+        self.limit_rows()
         self.measure()
         for i, spec in enumerate(specs):
             if self.ops[i].parameter_reals < 0:
@@ -123,6 +146,9 @@ cdef class Layout:
         free(self.earlier_user)
         free(self.is_last_user)
         free(self.is_trained)
+        free(self.last_readers)
+        free(self.places)
+        free(self.held)
         free(self.memory)
 
     cdef weigh(self, specs, inputs):
@@ -149,9 +175,15 @@ cdef class Layout:
             widths.append(spec.lines * spec.outputs)
         if min(widths) < 1:
             raise ValueError(f"inputs: got {inputs}, expected widths of at least 1")
-        self.find_users(specs)
+        if self.trains:
+            self.find_users(specs)
         self.slice_rows = max(<Py_ssize_t>MIN_SLICE_ROWS, self.n_parameters // <Py_ssize_t>sum(widths))
         return widths
+
+    cdef const OpKind* kind_of(self, spec) except NULL:
+        if spec.calls is not None:
+            return &CALLBACK
+        return <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
 
     cdef bint may_move(self, Py_ssize_t i):
         """Whether op i is of a layer that is trained."""
@@ -175,26 +207,44 @@ cdef class Layout:
                 self.is_last_user[earlier] = False
             users[spec.offset] = i
 
-    cdef divide(self, bint kept):
-        """How many threads can be of use, and the rows that each has in the arena."""
+    cdef divide(self):
+        """How many threads can be of use."""
         self.members = <int>max(1, min(self.threads, <Py_ssize_t>MAX_MEMBERS))
-        self.slices = 1
-        if kept or self.knows_all_rows:
+        self.slices = 1 if self.is_kept or not self.trains else self.slices_of(self.rows)
+        if self.slices > 1:
+            self.members = <int>min(<Py_ssize_t>self.members, self.slices)
+        if not self.trains and self.callbacks:
+            self.members = 1            # Members take chunks as they come, and only the caller has a Python.
+
+    cdef void limit_rows(self) noexcept nogil:
+        """How many rows go through at a time, fewer where they are long: the network alone decides."""
+        cdef Py_ssize_t bytes = self.bytes_of_row(), step = TILED_ROW_STEP if self.matmul_parts > 0 else ROW_STEP
+        self.chunk_limit = rows_within(CHUNK_BYTES, bytes, step, CHUNK_ROWS)
+        self.whole_limit = rows_within(WHOLE_BYTES, bytes, step, WHOLE_ROWS)
+        if self.is_kept:
             self.room = self.rows
         elif not self.trains:
-            self.room = min(self.rows, <Py_ssize_t>CHUNK_ROWS)
+            self.room = min(self.rows, self.chunk_limit)
         else:
-            self.slices = self.slices_of(self.rows)
-            if self.slices > 1:
-                self.members = <int>min(<Py_ssize_t>self.members, self.slices)
-                self.room = CHUNK_ROWS
-            else:
-                self.room = min(self.rows, <Py_ssize_t>WHOLE_ROWS)
+            self.room = self.chunk_limit if self.slices > 1 else min(self.rows, self.whole_limit)
+
+    cdef Py_ssize_t bytes_of_row(self) noexcept nogil:
+        """What a row takes in the arena."""
+        cdef Py_ssize_t i, fixed, some = ALIGNMENT // self.table.real_bytes     # rows that fill up whole lines
+        for i in range(self.n_ops):
+            self.ops[i].rows = some
+            self.ops[i].measure(&self.ops[i])
+        if not self.trains:
+            return self.arrange(some) // some
+        self.capacity = 0
+        fixed = <Py_ssize_t>(<uintptr_t>self.place(NULL))
+        self.capacity = some
+        return (<Py_ssize_t>(<uintptr_t>self.place(NULL)) - fixed) // some
 
     cdef expect_room(self, specs, widths):
         """Raises MemoryError where bytes could not be counted, long before any are asked for."""
         # In Python's numbers, which have no end; an op takes a few times what it reads and makes.
-        rows = max(self.members * int(self.room), min(int(self.rows), 2 * int(self.slice_rows)))
+        rows = max(int(self.rows) if self.is_kept else 0, 64 * self.members)
         reals = rows * (sum(widths) + sum([widths[read] for spec in specs for read in spec.reads]))
         if 64 * reals * self.table.real_bytes >= 2**62:
             raise MemoryError(f"no {reals * self.table.real_bytes:,} bytes for batches of {int(self.rows):,} rows")
@@ -211,9 +261,15 @@ cdef class Layout:
         cdef const OpKind* kind
         cdef Py_ssize_t i
         cdef Read* read = self.reads
+        cdef Callback callback
+        callbacks = iter(self.callbacks)
         for i, spec in enumerate(specs):
             op = &self.ops[i]
-            kind = <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
+            kind = self.kind_of(spec)
+            if spec.calls is not None:
+                callback = next(callbacks)
+                callback.table, callback.callee.real_bytes = self.table, self.table.real_bytes
+                op.callee = &callback.callee
             op.measure = kind.measure
             op.prepare = kind.prepare
             op.forward = kind.forward
@@ -270,13 +326,39 @@ cdef class Layout:
                 elif number < self.n_feeds:
                     self.feed_reads[number] = read
                 latest[number] = read - self.reads
+                if number >= self.n_feeds:
+                    self.last_readers[self.holder_of(number - self.n_feeds)] = i
                 op.wants_dx = op.wants_dx or read.is_wanted
                 read += 1
             op.trains = self.is_trained[i] or op.wants_dx
             wanted.append(op.trains)
+            self.last_readers[self.holder_of(i)] = self.n_ops
+        for i in range(self.n_ops):
+            if self.ops[i].forward == NULL:
+                self.join(i, specs[i])
+
+    cdef Py_ssize_t holder_of(self, Py_ssize_t i) noexcept nogil:
+        """The op whose y that of op i is: its own, unless another one does its work."""
+        cdef const Op* op = &self.ops[i]
+        while op.forward == NULL and op.reads[0].maker != NULL:
+            op = op.reads[0].maker
+        return op - self.ops
+
+    cdef join(self, Py_ssize_t i, spec):
+        """Has op i done within the one that it reads."""
+        cdef const Read* read = self.ops[i].reads
+        if self.trains or read.maker == NULL or not read.is_first or read.next != NULL:
+            raise ValueError(f"specs: got {spec}, expected to read, in inference, what no other op does")
+        self.ops[read.maker - self.ops].within = &self.ops[i]
+
+    cdef int expect_parameters(self, Py_ssize_t begin, Py_ssize_t end) except -1:
+        cdef Py_ssize_t size = self.parameters.view.len // self.table.real_bytes
+        if not 0 <= begin <= end <= size:
+            raise ValueError(f"penalties: got {begin} to {end}, expected some of {size} parameters")
+        return 0
 
     cdef set_heads(self, heads):
-        """(op, loss_op, lines) of each; nobody else reads an op that a loss looks at, unless it makes the output."""
+        """(op, loss_op, lines) of each; in training nobody else reads an op that a loss looks at."""
         cdef Py_ssize_t op, loss_op, lines, i
         cdef Read* read
         if not heads:
@@ -288,7 +370,8 @@ cdef class Layout:
                                  "that make it up")
             self.heads[i].op, self.heads[i].loss_op, self.heads[i].lines = op, loss_op, lines
             self.heads[i].columns, self.heads[i].share = width_of(&self.ops[op]) // lines, 1.0 / lines
-        for i in range(self.n_reads):
+            self.last_readers[self.holder_of(op)] = self.last_readers[self.holder_of(loss_op)] = self.n_ops
+        for i in range(self.n_reads if self.trains else 0):
             read = &self.reads[i]
             for head in heads:
                 if read.maker == &self.ops[<Py_ssize_t>head[0]] or (
@@ -299,8 +382,7 @@ cdef class Layout:
         """(begin, end, l1, l2) of each."""
         self.penalties = <Penalty*>room_for(len(penalties), sizeof(Penalty))
         for i, (begin, end, l1, l2) in enumerate(penalties):
-            if not 0 <= begin <= end <= self.n_parameters:
-                raise ValueError(f"penalties: got {begin} to {end}, expected some of {self.n_parameters} parameters")
+            self.expect_parameters(begin, end)
             self.penalties[i] = Penalty(begin, end, l1, l2)
         self.n_penalties = len(penalties)
 
@@ -318,7 +400,7 @@ cdef class Layout:
         """What each op wants, once more where the members' rows must begin further apart for that."""
         cdef Py_ssize_t i, shares = self.members if not self.trains or self.slices > 1 else 1
         # A smaller batch may be too small for slices; then all of it is in the arena.
-        cdef Py_ssize_t fewest = min(self.rows, 2 * self.slice_rows) if self.slices > 1 else 0
+        cdef Py_ssize_t fewest = min(self.unsliced_rows(), self.whole_limit) if self.slices > 1 else 0
         cdef Op* op
         while True:
             self.capacity = max(shares * self.room, fewest)
@@ -335,6 +417,10 @@ cdef class Layout:
                 return
             self.room += self.row_step - self.room % self.row_step
 
+    cdef Py_ssize_t unsliced_rows(self) noexcept nogil:
+        """Up to how many rows of a batch may be too few for slices where there are some."""
+        return min(self.rows, 2 * self.slice_rows)
+
     cdef lay_out(self):
         """Allocates the arena, whose bytes `place` counted with no memory behind it, and hands it out."""
         cdef int member
@@ -346,13 +432,14 @@ cdef class Layout:
         for member in range(1, self.members):
             self.copy_to(member)
 
-    cdef char* place(self, char* at):
+    cdef char* place(self, char* at) noexcept nogil:
         cdef Py_ssize_t bytes = self.table.real_bytes, row_bytes = self.capacity * bytes, i, k
         cdef Py_ssize_t shares
         cdef Op* op
         cdef Read* read
         for i in range(self.n_feeds):
-            self.feeds[i].rows = take(&at, row_bytes * self.feeds[i].width)
+            # In inference they are read where they are.
+            self.feeds[i].rows = take(&at, row_bytes * self.feeds[i].width if self.trains else 0)
             if self.feed_reads[i] != NULL and self.feed_reads[i].is_wanted:
                 self.feeds[i].dx = take(&at, row_bytes * self.feeds[i].width)
         for i in range(self.n_heads):
@@ -364,13 +451,22 @@ cdef class Layout:
             shares = self.members if self.slices > 1 else 1
             self.chunks = take(&at, shares * 2 * self.n_parameters * bytes)
         self.workspaces = take(&at, self.members * self.workspace_bytes)
+        if not self.trains:
+            self.values_bytes = self.arrange(self.room)
+            self.values_at = take(&at, self.members * self.values_bytes)
+            self.place_values(0)
         for i in range(self.n_ops):
             op = &self.ops[i]
-            op.y = take(&at, row_bytes * width_of(op))
+            if self.trains:
+                op.y = take(&at, row_bytes * width_of(op))
             op.prepared = take(&at, op.prepared_reals * bytes)
             op.workspace = self.workspaces
             if op.trains:
-                op.dy = take(&at, row_bytes * width_of(op))
+                # As the value's first reader it has the maker's dy for its dx.
+                if op.dx_over_dy and op.reads[0].is_first and op.wants_dx and op.reads[0].maker != NULL:
+                    op.dy = op.reads[0].maker.dy
+                else:
+                    op.dy = take(&at, row_bytes * width_of(op))
                 op.saved = take(&at, row_bytes * op.saved_per_row)
                 op.scratch = take(&at, op.scratch_reals * bytes)
             if self.trains:
@@ -399,6 +495,42 @@ cdef class Layout:
                 read = <Read*>read.next
         return at
 
+    cdef Py_ssize_t arrange(self, Py_ssize_t rows) noexcept nogil:
+        """Finds each y of so many rows a place for as long as it is read; returns the bytes that all take."""
+        cdef Py_ssize_t i, k, n = 0, kept, size, begin, total = 0
+        for i in range(self.n_ops):
+            if self.holder_of(i) != i:
+                continue
+            size = aligned(rows * width_of(&self.ops[i]) * self.table.real_bytes)
+            kept = 0
+            for k in range(n):
+                if self.held[k].last_reader >= i:
+                    self.held[kept] = self.held[k]
+                    kept += 1
+            # The first gap that is large enough; they are held in the order of their places.
+            n = begin = 0
+            while n < kept and self.held[n].begin - begin < size:
+                begin = self.held[n].end
+                n += 1
+            memmove(&self.held[n + 1], &self.held[n], (kept - n) * sizeof(Place))
+            self.held[n] = Place(begin, begin + size, self.last_readers[i])
+            n = kept + 1
+            self.places[i] = begin
+            total = max(total, begin + size)
+        return total
+
+    cdef void place_values(self, int member) noexcept nogil:
+        """Has each op of a member, whose rows are not the first of the arena, write to the member's own part."""
+        cdef Op* ops = self.ops + member * self.n_ops
+        cdef Py_ssize_t i, row_bytes
+        cdef char* own
+        for i in range(self.n_ops):
+            row_bytes = width_of(&ops[i]) * self.table.real_bytes
+            own = self.values_at + member * self.values_bytes + self.places[i]
+            ops[i].y = <void*>(<uintptr_t>own - member * self.room * row_bytes)
+            if self.holder_of(i) != i:
+                ops[i].y = ops[self.holder_of(i)].y
+
     cdef void copy_to(self, int member) noexcept nogil:
         """Gives this member ops of its own, which read each other."""
         cdef Op* ops = self.ops + member * self.n_ops
@@ -410,9 +542,14 @@ cdef class Layout:
             ops[i].reads = reads + (self.ops[i].reads - self.reads)
             ops[i].drawn = self.passes + member
             ops[i].workspace = self.workspaces + member * self.workspace_bytes
+            if ops[i].within != NULL:
+                ops[i].within = ops + (ops[i].within - self.ops)
+        if not self.trains:
+            self.place_values(member)
         for i in range(self.n_reads):
             if reads[i].maker != NULL:
                 reads[i].maker = ops + (reads[i].maker - self.ops)
+                reads[i].x = reads[i].maker.y
             if reads[i].next != NULL:
                 reads[i].next = reads + (reads[i].next - self.reads)
         for i in range(self.n_feeds):
@@ -428,8 +565,14 @@ cdef class Layout:
             if self.earlier_user[i] >= 0 and self.is_trained[i]:
                 return True
         if self.slices > 1:
-            return (self.rows + self.slices - 1) // self.slices > self.room
-        return self.rows > WHOLE_ROWS
+            return (self.rows + self.slices - 1) // self.slices > self.room or self.unsliced_rows() > self.whole_limit
+        return self.rows > self.whole_limit
+
+
+cdef inline Py_ssize_t rows_within(Py_ssize_t budget, Py_ssize_t bytes, Py_ssize_t step,
+                                   Py_ssize_t most) noexcept nogil:
+    """How many rows of so many bytes a budget has room for: `step` at least, and a multiple of it."""
+    return max(step, min(most, budget // max(bytes, <Py_ssize_t>1) // step * step))
 
 
 cdef inline Py_ssize_t width_of(const Op* op) noexcept nogil:

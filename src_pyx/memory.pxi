@@ -70,8 +70,12 @@ cdef class Arrays:
             free(self.at)
 
 
+cdef inline Py_ssize_t aligned(Py_ssize_t size) noexcept nogil:
+    return (size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+
+
 # The next `size` bytes of an arena, aligned; NULL for none.
 cdef inline char* take(char** at, Py_ssize_t size) noexcept nogil:
     cdef char* taken = at[0]
-    at[0] += (size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+    at[0] += aligned(size)
     return taken if size > 0 else NULL

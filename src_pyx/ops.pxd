@@ -21,7 +21,8 @@ ctypedef void (*op_measure)(Op* op) noexcept nogil
 # `rows` go through at a time. May be NULL.
 ctypedef void (*op_prepare)(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece,
                             Py_ssize_t end_piece) noexcept nogil
-# forward: y from x; to_dz: dy becomes dz, the gradient by what the op's own activation was applied to
+# forward: y from x (NULL: the op that made x, whose only reader this is, does it in the same place, and only in
+# inference); to_dz: dy becomes dz, the gradient by what the op's own activation was applied to
 # (NULL: it has none); backward: dx from dz, which `finish_dx` then makes its maker's dz, while it is in the cache.
 # Rows [begin, end) of the batch only, and no row looks at another.
 ctypedef void (*op_rows)(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
@@ -29,6 +30,10 @@ ctypedef void (*op_rows)(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcep
 # without parameters.
 ctypedef void (*op_gradient)(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
                              Py_ssize_t end_piece) noexcept nogil
+
+# What every backward finishes rows [begin, end) of the dx of read k with: the value's other readers' parts are added,
+# and make its maker's dz.
+ctypedef void (*op_finish)(const Op* op, Py_ssize_t k, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
 
 # For ops that must know all rows of a batch in training, NULL for all others. What [0, rows) of x say of columns
 # [begin, end), before forward; what those of dz do, before backward; both for op.batch, one chain over the rows
@@ -73,6 +78,7 @@ cdef struct Op:
     void* y
     void* dy                 # from `to_dz` on it holds dz
     const Pass* drawn        # of the pass that is going on; each thread has its own
+    const Op* within         # in inference: the op without a forward of its own that this one does too; NULL
     Py_ssize_t number        # of the op in its network
     # The op's own part of the flat vectors; its layout is the op's business.
     const void* parameters
@@ -101,9 +107,13 @@ cdef struct Op:
     Py_ssize_t sizes[OP_SIZES]
     double options[OP_OPTIONS]
     Py_ssize_t rows          # that the arena has room for
+    void* callee             # the plan's business: what an op calls that is not compiled; NULL
     bint is_trained          # whether its layer is: one that is not acts as in inference
     bint trains              # whether backward and gradient follow forward
     bint wants_dx            # of one of its reads at least: without it there is no backward
+    # `measure` may say that backward makes each real of the one dx of the same one of dy alone, and that nobody
+    # needs dz any more: both may be one array then.
+    bint dx_over_dy
     int matmul_parts         # bfloat16 parts that products may split float32 into; 0: none
     const Activation* activation
     double activation_options[OPTION_NUMBERS]
@@ -219,3 +229,4 @@ cdef struct KernelTable:
     add_part_function add_part
     penalise_function penalise
     penalty_function penalty
+    op_finish finish_dx

@@ -25,7 +25,7 @@ from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t, uintptr_t
 from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 from numpy import empty, ndarray
 
@@ -33,7 +33,7 @@ from fastweights._core.arrays import taken
 
 from ops cimport (
     Activation, KernelTable, Loss, METRIC_STATE, Metric, OP_OPTIONS, OP_SIZES, OP_VARIABLES, OPTION_NUMBERS, Op, op_columns,
-    OpKind, Pass, Read, Update,
+    OpKind, op_rows, Pass, Read, Update,
 )
 
 cdef extern from *:
@@ -46,6 +46,7 @@ cdef extern from "Python.h":
     # Runs the handlers of signals that have come; where one raises, its exception is pending from then on.
     int check_signals "PyErr_CheckSignals"()
     void PyErr_SetString(object kind, const char* message)
+    void PyErr_SetObject(object kind, object raised)
     void* PyErr_Occurred()
 
 include "memory.pxi"
@@ -63,12 +64,17 @@ cdef enum:
     # Rows of a whole batch in the arena at a time, and of a slice or in inference.
     WHOLE_ROWS = 1024
     CHUNK_ROWS = 256
+    # Bytes that they may take, unless that is too few for a step from one member's rows to the next.
+    WHOLE_BYTES = 1 << 28
+    CHUNK_BYTES = 1 << 26
     # Rows of a kept batch between two looks for signals.
     LOOK_ROWS = 1024
     # Parameters whose gradient, update and preparation follow each other while they are in the cache.
     GROUP_PARAMETERS = 32768
     # The members' rows begin at multiples of this, whole register tiles, or of an op's row_step.
     ROW_STEP = 8
+    # The largest row_step there is, of ops that go by tiles.
+    TILED_ROW_STEP = 32
     # Columns of a cache line: members that share columns write to lines of their own.
     LINE_REALS = 16
     # Of an optimizer.
@@ -77,6 +83,7 @@ cdef enum:
 # Between two looks for signals within a call that goes through many chunks.
 cdef double SIGNAL_SECONDS = 0.04
 
+include "callback.pxi"
 include "layout.pxi"
 include "running.pxi"
 
@@ -142,6 +149,8 @@ cdef class Plan(Runner):
         self.allowed[0] = self.threads
         self.matmul_parts = matmul_parts if self.table.has_tiles else 0
         self.build(specs, inputs, heads or [(len(specs) - 1, len(specs) - 1, 1)], trained, input_gradient, kept)
+        for callback in self.callbacks:
+            (<Callback>callback).callee.interrupted = &self.job.interrupted[0]
         self.set_penalties(penalties)
         self.n_loss_ops = self.n_ops - late_ops
         if not 0 <= late_ops < self.n_ops:
@@ -168,7 +177,7 @@ cdef class Plan(Runner):
     cdef bint serves(self, Py_ssize_t rows, int matmul_parts):
         if self.table.has_tiles and matmul_parts != self.matmul_parts:
             return False
-        return rows <= self.rows or (not self.trains and self.room == CHUNK_ROWS)
+        return rows <= self.rows or (not self.trains and self.room >= self.chunk_limit)
 
     def team(self, Py_ssize_t rows, int threads):
         """How many of so many threads `rows` take."""
@@ -206,9 +215,9 @@ cdef class Plan(Runner):
             raise ValueError(f"losses: got {len(losses)}, expected {self.n_heads}")
         for i, (name, options, target_bytes, weight) in enumerate(losses):
             head = &self.heads[<Py_ssize_t>i]
-            if not 0 < target_bytes <= self.output_bytes(i):
-                raise ValueError(f"{name}: got targets of {target_bytes} bytes, expected at most "
-                                 f"{self.output_bytes(i)}")
+            if target_bytes not in (self.output_bytes(i), 4 * head.lines):
+                raise ValueError(f"{name}: got targets of {target_bytes} bytes, expected "
+                                 f"{self.output_bytes(i)}, or {4 * head.lines} of labels")
             head.loss = <const Loss*>find(self.table.losses, sizeof(Loss), name)
             copy_numbers(head.options, OPTION_NUMBERS, name, options)
             head.target_bytes, head.weight = target_bytes, weight
@@ -388,8 +397,7 @@ cdef class Plan(Runner):
         cdef Py_ssize_t begin, end
         cdef double total = 0.0
         for begin, end, l1, l2 in penalties:
-            if not 0 <= begin <= end <= self.n_parameters:
-                raise ValueError(f"penalties: got {begin} to {end}, expected some of {self.n_parameters} parameters")
+            self.expect_parameters(begin, end)
             total += self.table.penalty(self.parameters.at, begin, end, l1, l2)
         return total
 
@@ -436,8 +444,10 @@ cdef class Plan(Runner):
         self.lock.enter()
         with nogil:
             self.run(infer_task, &job, self.most_for(last - first))
+            job.interrupted[0] = self.job.interrupted[0]
             first = min(last, first + self.job.taken[0] * self.room)
             self.lock.leave()
+        raise_pending(&job)
         return first
 
     def answer(self, x, int matmul_parts):
@@ -469,8 +479,8 @@ cdef class Plan(Runner):
         cdef Job job
         self.expect_inputs("x", data, rows)
         self.expect_outputs("out", results, rows)
-        if rows > self.rows:
-            raise ValueError(f"rows: got {rows}, expected at most {self.rows}")
+        if rows > self.rows or not self.is_kept:
+            raise ValueError(f"rows: got {rows}, expected at most {self.rows} of a plan that keeps them")
         memset(&job, 0, sizeof(job))
         job.x, job.out, job.last = data.at, <char**>results.at, rows
         job.seed, job.stream = seed, stream
@@ -497,7 +507,7 @@ cdef class Plan(Runner):
         self.run_locked(backward_task, &job, rows)
 
 
-# Raises what a signal's handler raised, which is pending already.
+# Raises what a signal's handler raised, or what the op called, which is pending already.
 cdef int raise_pending(const Job* job) except -1:
     return -1 if job.interrupted[0] else 0
 

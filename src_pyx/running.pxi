@@ -18,7 +18,7 @@ cdef struct Job:
     double loss
     Sums* sums                   # NULL: nobody wants them
     bint stop
-    fw_shared[LINE] interrupted  # 1: by a signal's handler, whose exception is pending
+    fw_shared[LINE] interrupted  # 1: by a signal's handler or by what an op called, whose exception is pending
     fw_shared[LINE] taken        # chunks that members have taken on ...
     fw_shared[LINE] merged       # ... and whose sums are in the plan's
 
@@ -47,17 +47,17 @@ cdef class Runner(Layout):
         """Of a batch, or in inference of all there are: it decides how ops go about them."""
         cdef Py_ssize_t slices
         if not self.trains:
-            return min(rows, <Py_ssize_t>CHUNK_ROWS)
+            return min(rows, self.chunk_limit)
         slices = self.slices_of(rows)
         if slices == 1:
             return self.whole_rows(rows)
-        return min((rows + slices - 1) // slices, <Py_ssize_t>CHUNK_ROWS)
+        return min((rows + slices - 1) // slices, self.chunk_limit)
 
     @cython.final
     cdef Py_ssize_t whole_rows(self, Py_ssize_t rows) noexcept nogil:
         """Of so many rows of a whole batch, those that go through at a time."""
         # Never more, though there may be room: some kernels' sums depend on where chunks begin.
-        return rows if self.knows_all_rows else min(rows, min(self.capacity, <Py_ssize_t>WHOLE_ROWS))
+        return rows if self.knows_all_rows else min(rows, self.whole_limit)
 
     @cython.final
     cdef int team_for(self, double work, Py_ssize_t units, int threads) noexcept nogil:
@@ -142,7 +142,8 @@ cdef class Runner(Layout):
                           Py_ssize_t end) noexcept nogil:
         cdef Py_ssize_t i
         for i in range(begin_op, end_op):
-            ops[i].forward(&ops[i], begin, end)
+            if ops[i].forward != NULL:
+                ops[i].forward(&ops[i], begin, end)
 
     @cython.final
     cdef void measure_loss(self, Op* ops, Py_ssize_t begin, Py_ssize_t end, double scale,
@@ -222,6 +223,15 @@ cdef class Runner(Layout):
         meet(team)
 
     @cython.final
+    cdef void run_alone(self, op_rows function, const Op* op, Py_ssize_t rows, int member,
+                        Team* team) noexcept nogil:
+        """All rows by the caller's thread, which alone may call Python, once all members have come so far."""
+        meet(team)
+        if member == 0:
+            function(op, 0, rows)
+        meet(team)
+
+    @cython.final
     cdef void run_stages(self, Op* ops, int member, Team* team, Py_ssize_t end_op, Py_ssize_t rows,
                          Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         """Forward through ops, some of which look at all rows first.
@@ -230,6 +240,9 @@ cdef class Runner(Layout):
         """
         cdef Py_ssize_t i, done, upto
         for i in range(end_op):
+            if ops[i].callee != NULL:
+                self.run_alone(ops[i].forward, &ops[i], rows, member, team)
+                continue
             if self.looks_at_batch(&ops[i]):
                 self.run_columns(ops[i].x_columns, &ops[i], rows, member, team)
             done = begin
@@ -245,6 +258,10 @@ cdef class Runner(Layout):
                               Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         cdef Py_ssize_t i, done, upto
         for i in range(end_op - 1, -1, -1):
+            if ops[i].callee != NULL:
+                if ops[i].trains:
+                    self.run_alone(ops[i].backward, &ops[i], rows, member, team)
+                continue
             if self.looks_at_batch(&ops[i]) and ops[i].trains:
                 self.run_columns(ops[i].dz_columns, &ops[i], rows, member, team)
             done = begin
@@ -598,8 +615,10 @@ cdef class Runner(Layout):
                 fw_add(&job.merged[0], 1)
             else:
                 self.run_forward(ops, 0, self.n_ops, begin, begin + rows)
-                self.give_out(first, begin, begin + rows)
+                self.give_out(ops, first, begin, begin + rows)
             if first + rows == job.last or fw_seconds() >= job.until or fw_read(&self.lock.waiting[0]) != 0:
+                break
+            if self.is_interrupted():       # by what an op has called
                 break
 
     @cython.final
@@ -617,7 +636,8 @@ cdef class Runner(Layout):
         self.passes[member] = Pass(self.job.seed, self.job.stream, 0)
         if self.knows_all_rows:
             self.run_stages(ops, member, team, self.n_ops, rows, begin, end)
-            self.settle(ops, member, team)
+            if not self.is_interrupted():
+                self.settle(ops, member, team)
             begin = end
         while begin < end and not self.is_interrupted():
             upto = min(end, begin + LOOK_ROWS)
@@ -626,15 +646,15 @@ cdef class Runner(Layout):
             if member == 0 and begin < end:
                 self.look_for_signals()
         begin = self.share_of(rows, member, team.members)
-        self.give_out(begin, begin, end)
+        self.give_out(ops, begin, begin, end)
 
     @cython.final
-    cdef void give_out(self, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef void give_out(self, const Op* ops, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         """Outputs of rows [begin, end) of the arena become those of rows [first, ...) of the data."""
         cdef const Op* op
         cdef Py_ssize_t row_bytes, i
         for i in range(self.n_heads):
-            op = &self.ops[self.heads[i].op]
+            op = &ops[self.heads[i].op]
             row_bytes = width_of(op) * self.table.real_bytes
             memcpy(self.job.out[i] + first * row_bytes, <char*>op.y + begin * row_bytes, (end - begin) * row_bytes)
 

@@ -14,7 +14,7 @@ from planted import EMULATED_LEVEL, Fault, build, emulated_tiles
 from test_guard_pages import exercise, guarded_plan, library  # noqa: F401
 
 import fastweights as fw
-from fastweights import _building, _dispatch, _plans, optimizers
+from fastweights import _building, _dispatch, _plans, layers, optimizers
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="MSVC has no AMX")
 
@@ -137,6 +137,19 @@ def outcome(widths, batch_size, rows, loss="mse"):
     for part in (model.parameters, model.predict(x), gradient, dx, model.forward(x)):
         found.update(part.tobytes())
     return found.hexdigest()
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_a_normalisation_is_done_after_the_product(core, every_thread, activation):
+    stack = [layers.Dense(70), layers.BatchNormalization(), layers.Activation(activation)]
+    model = fw.Sequential(stack, 40, seed=0)
+    random = np.random.default_rng(0)
+    for weight in model.weights:
+        weight += random.uniform(0.1, 1.0, weight.shape)
+    x = random.standard_normal((300, 40)).astype(np.float32)
+    for rows in (1, 33, 300):
+        found = model.predict(x[:rows])
+        np.testing.assert_allclose(found, model.forward(x[:rows]), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["highest", "medium"])

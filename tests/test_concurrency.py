@@ -300,9 +300,12 @@ fw.set_num_threads({threads})
 model = network((200, 400, 3), dtype="float32")
 x, y = data(20_000, 200)
 children = []
+forks = []
 def handler(number, frame):
-    if 0 in children or len(children) == 3:
+    # Where a fork takes longer than the timer the next signal comes in the middle of it.
+    if 0 in children or len(forks) == 3:
         return
+    forks.append(len(forks))
     children.append(os.fork())
     if 0 in children:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)

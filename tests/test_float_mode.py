@@ -5,7 +5,8 @@ import pytest
 import truth
 from planted import compile_modules
 
-from fastweights import activations, initializers, kernels
+import fastweights as fw
+from fastweights import activations, initializers, kernels, layers
 from fastweights._core import gram_schmidt, philox
 
 CONTROL = '''
@@ -37,6 +38,10 @@ cdef extern from *:
     enum: ROUND
 
 
+def set_flush():
+    set_control(control() | FLUSH)
+
+
 def in_mode(bint flush, int rounding, function):
     """The function's result and what the control bits were before and after it."""
     cdef unsigned long long kept = control(), before, after
@@ -54,11 +59,16 @@ MODES = [(True, 0), (False, 1), (False, 2), (False, 3), (True, 3)]
 
 
 @pytest.fixture(scope="module")
-def in_mode(tmp_path_factory):
+def control(tmp_path_factory):
     folder = tmp_path_factory.mktemp("control")
     (folder / "control.pyx").write_text(CONTROL)
     (module,) = compile_modules(folder, folder, ("control",), {}, ())
-    return module.in_mode
+    return module
+
+
+@pytest.fixture(scope="module")
+def in_mode(control):
+    return control.in_mode
 
 
 def check(in_mode, function):
@@ -174,3 +184,27 @@ def test_a_dense_layer(in_mode, outputs, dtype):
     dy = random.standard_normal((30, outputs)).astype(dtype)
     check(in_mode, lambda: (kernels.dense_forward(x, kernel, activation="tanh"),))
     check(in_mode, lambda: kernels.dense_backward(dy, x, kernel))
+
+
+@pytest.mark.parametrize("sets_its_own", [False, True])
+def test_functions_of_own_layers(control, in_mode, sets_its_own):
+    class Tiny(layers.NumpyLayer):
+        def forward(self, x):
+            y = (x + 0.1) * 1e-39 / 3
+            if sets_its_own:
+                control.set_flush()
+            return y, None
+
+        def backward(self, dy, kept):
+            return dy * 1e-39 / 3
+
+    model = fw.Sequential([Tiny(), layers.Rescaling(1e30)], 3, seed=0)
+    model.compile()
+    x = np.linspace(0, 1, 30, dtype="float32").reshape(10, 3)
+
+    def function():
+        _, gradient, dx = model.loss_and_gradients(x, x)
+        return model.predict(x), gradient, dx
+
+    check(in_mode, function)
+    assert (function()[0] != 0).all()

@@ -21,6 +21,8 @@ from fastweights._plans import plan_for
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="maps pages as Linux does")
 
+#: In inference values share places, in which one goes on where another ends.
+SHARED_PLACE = "self.values_at + member * self.values_bytes + self.places[i]"
 TAKE = "cdef inline char* take(char** at, Py_ssize_t size) noexcept nogil:\n"
 GUARDED_TAKE = '''cdef extern from *:
     """
@@ -76,6 +78,7 @@ def guarded_plan(tmp_path_factory):
     sources = folder / "src"
     shutil.copytree(SOURCE, sources)
     replace(sources / "memory.pxi", {TAKE: GUARDED_TAKE})
+    replace(sources / "layout.pxi", {SHARED_PLACE: "fw_guarded(self.room * row_bytes)"})
     (plan,) = compile_modules(folder, sources, ("plan",), {}, ("-O1",))
     return plan
 
@@ -192,6 +195,19 @@ def test_layers_that_draw(library, threads, dtype, monkeypatch):
             model = fw.Sequential(stack, (2, features), dtype, 0)
             model.compile("adam", "mse")
             run(model, *random.standard_normal((2, rows, 2, features)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_normalised_dense_layers(library, threads, dtype, monkeypatch):
+    monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
+    with fw.threads(threads):
+        for n in [*range(1, 34), 47, 63, 65, 127, 129, 257]:
+            for rows in (1, 9, 300):
+                stack = [layers.Dense(n), layers.BatchNormalization(), layers.Activation("relu")]
+                model = fw.Sequential([*stack, layers.Dropout(0.1)], 5, dtype, 0)
+                model.compile("adam", "mse")
+                run(model, *data(rows, 5, n))
 
 
 def test_the_guard_guards():

@@ -120,10 +120,11 @@ def test_rows_that_no_memory_holds():
         plan_for(network(), "keep", 2**48)
 
 
-def plan_of_specs(specs, size, inputs=(3,)):
+def plan_of_specs(specs, size, inputs=(3,), trains=False):
     table = _dispatch.kernels(np.dtype("float32")).table
     zeros = np.zeros(size, np.float32)
-    return Plan(table, specs, inputs, zeros, None, ModelLock(), 1, budget())
+    gradients = zeros.copy() if trains else None
+    return Plan(table, specs, inputs, zeros, gradients, ModelLock(), 1, budget())
 
 
 NORMALIZE = OpSpec("layer_normalize", (0,), 3, variables=(3, 3), sizes=(1, 1))
@@ -159,13 +160,18 @@ DENSE = OpSpec("dense", (0,), 2, variables=(6, 2))
         ([NORMALIZE._replace(outputs=2)], 6, "expected sizes that suit its kind"),
         ([OpSpec("prelu", (0,), 3)], 0, "expected sizes that suit its kind"),
         ([OpSpec("activation", (0,), 3, sizes=(1,) * 9)], 0, "at most 8 sizes of a kind"),
-        ([DENSE, DENSE._replace(kind="activation")], 8, "parameters of its own or those of"),
         ([], 0, "got 0 ops and 1 inputs"),
     ],
 )
 def test_ops_that_do_not_add_up_are_refused(specs, size, message):
     with pytest.raises(ValueError, match=message):
         plan_of_specs(specs, size)
+
+
+def test_ops_of_two_kinds_have_no_gradient_in_common():
+    specs = [DENSE, DENSE._replace(kind="activation")]
+    with pytest.raises(ValueError, match="parameters of its own or those of"):
+        plan_of_specs(specs, 8, trains=True)
 
 
 def test_buffers_that_are_too_short_are_refused():

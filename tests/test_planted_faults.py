@@ -385,7 +385,7 @@ FAULTS = {
         "layer": "add 5"
     },
     # Normalisation by batches, and members
-    Fault("gamma forgotten", BATCH, "scale = scale * «load_first(gamma + i, n - i)»", "vset1(1)"): {
+    Fault("gamma forgotten", BATCH, "else inverse * «load_first(gamma + i, left)»", "vset1(1)"): {
         "layer": "batch"
     },
     Fault(
@@ -463,10 +463,40 @@ NOISY_FAULTS = {
 }  # fmt: skip
 
 
+#: What a prediction must notice: ops that are done within others, values that share places.
+INFERENCE_FAULTS = [
+    Fault(
+        "moving mean forgotten",
+        BATCH,
+        "- «load_first(<const real*>op.state + i, left)», left)",
+        "vzero()",
+    ),
+    Fault(
+        "moving scale forgotten",
+        BATCH,
+        "store_first(start + n + i, «moving_scale(op, i, left)»",
+        "vset1(1)",
+    ),
+    Fault(
+        "beta forgotten",
+        BATCH,
+        "«vzero() if beta == NULL else load_first(beta + i, left)», left)",
+        "vzero()",
+    ),
+    Fault("scale for shift", DENSE, "found.shift = «found.scale + op.outputs»", "found.scale"),
+    Fault("scales of the first panel", MATMUL, "p.scale + «column»", "0"),
+    Fault("scaled at each cut of the depth", MATMUL, "product.scale if «left == 0»", "True"),
+    Fault("first row scaled", DENSE, "scale_lines(y, k.scale, k.shift, «rows»", "1"),
+    Fault("places given up too early", "layout.pxi", "last_reader >= «i»", "i + 1"),
+]
+
+
 @pytest.fixture(scope="module")
 def core(tmp_path_factory):
     """The faulty core in place of the real one; `core(n)` switches fault n on, 0 none."""
-    kernels, plan = build(tmp_path_factory.mktemp("planted"), [*FAULTS, *NOISY_FAULTS])
+    kernels, plan = build(
+        tmp_path_factory.mktemp("planted"), [*FAULTS, *NOISY_FAULTS, *INFERENCE_FAULTS]
+    )
 
     def switch(number):
         kernels.plant(number)
@@ -534,6 +564,26 @@ def test_a_fault_of_a_layer_that_draws_is_caught(core, fault):
     assert error_with_noise(model, *batch) < 1e-8
     core(1 + len(FAULTS) + list(NOISY_FAULTS).index(fault))
     assert error_with_noise(model, *batch) > 1e-4
+
+
+@pytest.mark.parametrize("fault", INFERENCE_FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_of_inference_is_caught(core, fault):
+    def off():
+        """How far a network's prediction is from the same with all values kept."""
+        stack = []
+        for units in (70, 3, 5):
+            stack += [layers.Dense(units), layers.BatchNormalization(), layers.Activation("relu")]
+        model = fw.Sequential(stack, 600, "float64", seed=3)
+        random = np.random.default_rng(5)
+        x = random.standard_normal((40, 600))
+        for weight in model.weights:
+            weight += random.uniform(0.1, 1.0, weight.shape)
+        return np.abs(model.predict(x) - model.forward(x)).max()
+
+    core(0)
+    assert off() < 1e-8
+    core(1 + len(FAULTS) + len(NOISY_FAULTS) + INFERENCE_FAULTS.index(fault))
+    assert off() > 1e-4
 
 
 def test_the_command_line_exits_1_for_a_wrong_gradient(core, capsys):

@@ -45,7 +45,7 @@ def test_no_room_is_said_where_bytes_cannot_be_counted():
         lambda: model.fit(x, x, batch_size=2**20, verbose=0),
         lambda: model.predict(x),
     ):
-        with pytest.raises(MemoryError, match="no [0-9,]+ bytes"):
+        with pytest.raises(MemoryError, match=r"no [0-9,]+ bytes"):
             call()
 
 
@@ -57,8 +57,7 @@ def test_a_state_that_overflows_is_no_good_epoch(call):
     model.fit(x, y, verbose=0)
     before = model.state.copy()
     with pytest.raises(fw.DivergenceError):
-        for _ in range(3):
-            getattr(model, call)(x * 1e20, y)
+        getattr(model, call)(x * 1e20, y)
     if call == "fit":
         np.testing.assert_array_equal(model.state, before)
 
@@ -78,7 +77,7 @@ def test_variances_below_0_are_refused():
     [lambda: layers.Rescaling(1e300), lambda: layers.Normalization(mean=1e300, variance=1.0)],
 )
 def test_numbers_that_float32_does_not_hold_are_refused(layer):
-    with pytest.raises(ValueError, match="got .*, expected"):
+    with pytest.raises(ValueError, match="expected"):
         fw.Sequential([layer(), layers.Dense(1)], 2, seed=0)
     fw.Sequential([layer(), layers.Dense(1)], 2, "float64", seed=0)
 
@@ -92,3 +91,29 @@ def test_adapting_takes_columns_whose_variance_is_a_number():
     with pytest.raises(ValueError, match="float32"):
         model.layers[0].adapt(np.array([[1e30], [-1e30]]))
     np.testing.assert_array_equal(model.state, before)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda value: layers.op("repeat", value, shape=(8,), sizes=(2**62 + 2,)),
+        lambda value: layers.op("swap", value, sizes=(2**32, 2**32, 4)),
+        lambda value: layers.op("rescale", value, options=(1, 0)).reshaped((100,)),
+        lambda value: layers.ops.Value(value.op, (100,)),
+        lambda value: layers.op("rescale", value, options=(1, 0), lines=3),
+    ],
+)
+def test_ops_that_make_something_else_than_they_say(made):
+    class Lying(layers.Layer):
+        def ops(self, value):
+            return made(value)
+
+    with pytest.raises(ValueError, match="got"):
+        fw.Sequential([Lying()], 4).predict(np.ones((2, 4)))
+
+
+def test_classes_say_what_their_constructors_take():
+    import inspect
+
+    assert list(inspect.signature(layers.Dense).parameters)[:2] == ["units", "activation"]
+    assert next(iter(inspect.signature(fw.Sequential).parameters)) == "layers"

@@ -90,6 +90,14 @@ class MyTanh(fw.activations.Tanh):
     pass
 
 
+class MyOnes(fw.initializers.Ones):
+    name = "mine"
+
+
+class MyL2(fw.regularizers.L2):
+    name = "mine"
+
+
 class MySGD(optimizers.SGD):
     pass
 
@@ -104,6 +112,8 @@ class MyMetric(metrics.MeanSquaredError):
     [
         (MyDense(2), "sgd", "mae"),
         (layers.Dense(2, MyTanh()), "sgd", "mae"),
+        (layers.Dense(2, kernel_initializer=MyOnes()), "sgd", "mae"),
+        (layers.Dense(2, kernel_regularizer=MyL2()), "sgd", "mae"),
         (layers.Dense(2), MySGD(), "mae"),
         (layers.Dense(2), "sgd", MyMetric()),
     ],

@@ -25,6 +25,7 @@ class Tally:
 
 class Plan:
     arena_bytes: int
+    chunk_limit: int
     rows: int
     members: int
     trained: tuple[bool, ...] | None

@@ -29,6 +29,7 @@ from fastweights.layers.normalizing import (
     UnitNormalization,
 )
 from fastweights.layers.ops import Value, op
+from fastweights.layers.own import NumpyLayer
 from fastweights.layers.shaping import Flatten, Identity, Permute, RepeatVector, Reshape
 from fastweights.layers.standardizing import BatchNormalization, Normalization
 
@@ -58,6 +59,7 @@ __all__ = [
     "Minimum",
     "Multiply",
     "Normalization",
+    "NumpyLayer",
     "PReLU",
     "Permute",
     "RMSNormalization",
@@ -78,5 +80,5 @@ __all__ = [
 LAYERS: dict[str, type[Layer]] = {
     name: globals()[name]
     for name in __all__
-    if name != "Layer" and isinstance(globals().get(name), type(Layer))
+    if name not in ("Layer", "NumpyLayer") and isinstance(globals().get(name), type(Layer))
 }

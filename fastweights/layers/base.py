@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _check, _tensors
+from fastweights import _check, _tensors, initializers
 from fastweights._sealed import Sealed, _Sealing
 from fastweights.initializers import Initializer
 from fastweights.layers.ops import Shape, Value, given
@@ -21,23 +21,28 @@ if TYPE_CHECKING:
     from fastweights._tensors import Tensor
 
 
-def _takes(function: Callable[..., Any], values: Sequence[Any]) -> bool:
-    """Whether a function can be called with as many arguments."""
+def takes(
+    function: Callable[..., Any], values: Sequence[Any], settings: Mapping[str, Any] | None = None
+) -> bool:
+    """Whether a function can be called with as many arguments, and these settings."""
     try:
-        inspect.signature(function).bind(*values)
+        inspect.signature(function).bind(*values, **(settings or {}))
     except TypeError:
         return False
     return True
 
 
 class Variable(NamedTuple):
-    """One array of parameters: its name, shape, how it starts and what it costs."""
+    """One array of parameters: its name, shape, how it starts and what it costs.
+
+    An initialiser may be given by its name. It counts the fans in the shape where none are given.
+    """
 
     name: str
     shape: Shape
-    initializer: Initializer
-    fan_in: int
-    fan_out: int
+    initializer: Initializer | str
+    fan_in: int | None = None
+    fan_out: int | None = None
     regularizer: Regularizer | None = None
     #: The least that a number of it may be.
     minimum: float = -math.inf
@@ -73,6 +78,9 @@ class _Making(_Sealing, type):
         **kwargs: Any,
     ) -> Any:
         made = super().__call__(*args, **kwargs)
+        if "_given_name" not in vars(made):
+            got = "a constructor that does not call it"
+            raise TypeError(_check.refusal(cls.__name__, got, "super().__init__(name) in __init__"))
         made.trainable = trainable
         if input_dim is not None:
             if input_shape is not None:
@@ -90,7 +98,8 @@ class Layer(Sealed, metaclass=_Making):
     Every layer takes `trainable`, whether training moves its weights, and the first layer of a
     Sequential may say by `input_shape` what it reads.
 
-    A subclass describes itself by three methods: `variables`, `ops` and `config`.
+    A subclass describes itself by three methods: `variables`, `ops` and `config`. One of your own
+    may be anywhere; `fastweights.register_layer` makes it known to files.
     Once its model is built, each variable is an attribute of the layer: a view of the model's flat
     vector of parameters. Its settings are fixed: to change one, make a new layer.
     """
@@ -146,6 +155,31 @@ class Layer(Sealed, metaclass=_Making):
         """The layer's arrays that no optimizer moves: what it remembers between steps."""
         return []
 
+    def _declared(self, which: str, input_shapes: Sequence[Shape]) -> list[Variable]:
+        """Its `variables` or `states`, checked: a layer may be of somebody's own class."""
+        argument, kind = f"{which} of {type(self).__name__}", type(self)
+        checked: list[Variable] = []
+        for variable in _check.instances(argument, getattr(self, which)(*input_shapes), Variable):
+            name = variable.name
+            if not isinstance(name, str) or not name.isidentifier() or name.startswith("_"):
+                raise ValueError(
+                    _check.refusal(
+                        argument, f"the name {_check.shown(name)}", "an attribute's name"
+                    )
+                )
+            if hasattr(kind, name) or name in vars(self) or name in (v.name for v in checked):
+                got = f"the name {name!r}, which the layer has already"
+                raise ValueError(_check.refusal(argument, got, "another one"))
+            if not isinstance(variable.shape, (list, tuple)):
+                got = f"the shape {_check.shown(variable.shape)} of {name!r}"
+                raise TypeError(_check.refusal(argument, got, "a tuple of sizes"))
+            shape = tuple(_check.whole(f"shape of {name!r}", size, 1) for size in variable.shape)
+            initializer = initializers.get(
+                variable.initializer, argument=f"initializer of {name!r}"
+            )
+            checked.append(variable._replace(shape=shape, initializer=initializer))
+        return checked
+
     def ops(self, *values: Any) -> Value:
         """What the layer makes of what it reads, by ops: see :mod:`fastweights.layers.ops`."""
         raise NotImplementedError(self._undescribed("ops"))
@@ -156,7 +190,7 @@ class Layer(Sealed, metaclass=_Making):
         try:
             made = self.ops(*values)
         except TypeError:
-            if _takes(self.ops, values):
+            if takes(self.ops, values):
                 raise
             got = f"{len(values)} values"
             expected = f"as many as {kind} reads"
@@ -164,6 +198,10 @@ class Layer(Sealed, metaclass=_Making):
         if not isinstance(made, Value):
             expected = "a Value, which layers.op makes"
             raise TypeError(_check.refusal(f"ops of {kind}", _check.kind_of(made), expected))
+        reals = made.op.lines * made.op.outputs
+        if math.prod(made.shape) != reals:
+            got = f"a value of shape {made.shape} that an op of {reals} numbers makes"
+            raise ValueError(_check.refusal(f"ops of {kind}", got, "as many numbers"))
         return made
 
     def output_shape(self, *input_shapes: Shape) -> Shape:
@@ -180,7 +218,7 @@ class Layer(Sealed, metaclass=_Making):
         """
         several = inputs[0] if len(inputs) == 1 else inputs
         tensors = _tensors.tensors_of(f"inputs of {type(self).__name__}", several)
-        row = self.output_shape(*(tensor._row for tensor in tensors))
+        row = self.made_of(*(given(tensor._row) for tensor in tensors)).shape
         made = _tensors.Tensor(row, self, tensors)
         self._made = (*self._made, made)
         return made
@@ -225,8 +263,11 @@ class Layer(Sealed, metaclass=_Making):
         self._built_or_refused("weights").write(weights, self)
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments, as JSON can hold them."""
-        raise NotImplementedError(self._undescribed("config"))
+        """The constructor's arguments, as JSON can hold them.
+
+        A layer that takes more than a name adds to these: ``{"units": 3, **super().config()}``.
+        """
+        return {"name": self.name}
 
     def _undescribed(self, method: str) -> str:
         kind = type(self).__name__

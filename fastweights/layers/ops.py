@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastweights import _check
 from fastweights.activations import LINEAR, Activation
+
+if TYPE_CHECKING:
+    from fastweights.layers.own import Calls
 
 Shape = tuple[int, ...]
 
@@ -40,10 +43,12 @@ class Op:
         ... and numbers that are no sizes.
     activation : Activation
         Applied to the result.
+    calls : Calls or None
+        The Python functions that make the result; None: kernels do.
     """
 
     __slots__ = (
-        "activation", "kind", "lines", "options", "outputs", "reads", "sizes", "states",
+        "activation", "calls", "kind", "lines", "options", "outputs", "reads", "sizes", "states",
         "variables",
     )  # fmt: skip
 
@@ -58,10 +63,11 @@ class Op:
         options: Sequence[float] = (),
         activation: Activation = LINEAR,
         states: Sequence[str] = (),
+        calls: Calls | None = None,
     ) -> None:
         self.kind, self.reads, self.lines, self.outputs = kind, tuple(reads), lines, outputs
         self.variables, self.sizes, self.options = tuple(variables), tuple(sizes), tuple(options)
-        self.activation, self.states = activation, tuple(states)
+        self.activation, self.states, self.calls = activation, tuple(states), calls
 
 
 class Value(NamedTuple):
@@ -103,6 +109,7 @@ def op(
     options: Sequence[float] = (),
     activation: Activation = LINEAR,
     states: Sequence[str] = (),
+    calls: Calls | None = None,
 ) -> Value:
     """What such an op makes of the values that it reads, in the first one's shape by default
 
@@ -114,7 +121,7 @@ def op(
         raise ValueError(_check.refusal("lines", lines, f"what the numbers of {shape} make up"))
     read = [value.op for value in reads]
     outputs = math.prod(shape) // lines
-    made = Op(kind, read, lines, outputs, variables, sizes, options, activation, states)
+    made = Op(kind, read, lines, outputs, variables, sizes, options, activation, states, calls)
     return Value(made, shape)
 
 
@@ -151,7 +158,7 @@ class OpSpec(NamedTuple):
     `reads` are numbers of values: first those that the network is given, then what each op makes,
     in order. `variables` are the sizes of the op's variables, which lie one after the other in the
     flat vector, from `offset` on; `states` is how many numbers of the other flat vector, from
-    `state_offset` on, the op remembers.
+    `state_offset` on, the op remembers. `calls` are functions in the place of kernels.
     """
 
     kind: str
@@ -165,3 +172,4 @@ class OpSpec(NamedTuple):
     activation: Activation = LINEAR
     states: int = 0
     state_offset: int = 0
+    calls: Calls | None = None

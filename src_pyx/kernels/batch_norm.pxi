@@ -4,6 +4,10 @@
 #
 # The op "standardize" is the same for ever by its state, which no batch moves.
 #
+# The op "dense_batch_norm" is batch_norm in inference alone, and has no forward of its own: the dense op before it
+# does it as its lines leave the registers, ((x . kernel + (bias - mean)) scale + shift). prepared: bias - mean, scale,
+# shift, each (columns,).
+#
 # sizes: whether there is a gamma, a beta. options: epsilon, momentum. variables: gamma, beta (columns,), those
 # that there are. state: moving mean, moving variance. prepared: mean, scale, shift of the moving ones.
 # batch: mean, scale, 1 / deviation, sum of dz, sum of dz xhat, variance; each (columns,), and how many lines.
@@ -33,20 +37,23 @@ cdef void batch_norm_op_measure(Op* op) noexcept nogil:
     op.work_per_row = <double>(4 * op.lines * op.outputs)
 
 
+# scale by the moving variance of columns from i on, of which so many are left
+cdef inline vreal moving_scale(const Op* op, Py_ssize_t i, Py_ssize_t left) noexcept nogil:
+    cdef const real* variance = <const real*>op.state + op.outputs
+    cdef const real* gamma = gamma_of(op)
+    cdef vreal inverse = vset1(1) / vsqrt(load_first_or(variance + i, left, vset1(1)) + vset1(<real>op.options[0]))
+    return inverse if gamma == NULL else inverse * load_first(gamma + i, left)
+
+
 # mean and scale by the moving mean and variance.
 cdef void batch_norm_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece,
                                 Py_ssize_t end_piece) noexcept nogil:
     cdef real* mean = <real*>op.prepared
     cdef const real* moving = <const real*>op.state
-    cdef const real* gamma = gamma_of(op)
     cdef Py_ssize_t i = 0, n = op.outputs
-    cdef vreal epsilon = vset1(<real>op.options[0]), scale
     while i < n:
         store_first(mean + i, load_first(moving + i, n - i), n - i)
-        scale = vset1(1) / vsqrt(load_first_or(moving + n + i, n - i, vset1(1)) + epsilon)
-        if gamma != NULL:
-            scale = scale * load_first(gamma + i, n - i)
-        store_first(mean + n + i, scale, n - i)
+        store_first(mean + n + i, moving_scale(op, i, n - i), n - i)
         i += VL
 
 
@@ -191,4 +198,29 @@ cdef void batch_norm_op_settle(const Op* op, Py_ssize_t rows, Py_ssize_t begin, 
         variance = load_first(moving + n + i, left)
         store_first(moving + i, vfma(share, load_first(of_batch(op, 0) + i, left) - mean, mean), left)
         store_first(moving + n + i, vfma(share, load_first(of_batch(op, 5) + i, left) - variance, variance), left)
+        i += VL
+
+
+# ---- dense_batch_norm ------------------------------------------------------------------------------
+
+cdef void dense_batch_norm_op_measure(Op* op) noexcept nogil:
+    cdef const Op* dense = op.reads[0].maker
+    batch_norm_op_measure(op)
+    op.prepared_reals = 3 * op.outputs
+    if dense == NULL or dense.forward != dense_op_forward or dense.lines != op.lines:
+        op.parameter_reals = -1
+
+
+cdef void dense_batch_norm_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece,
+                                      Py_ssize_t end_piece) noexcept nogil:
+    cdef real* start = <real*>op.prepared
+    cdef const real* bias = bias_of(op.reads[0].maker)
+    cdef const real* beta = beta_of(op)
+    cdef Py_ssize_t i = 0, n = op.outputs, left
+    while i < n:
+        left = n - i
+        store_first(start + i, (vzero() if bias == NULL else load_first(bias + i, left))
+                    - load_first(<const real*>op.state + i, left), left)
+        store_first(start + n + i, moving_scale(op, i, left), left)
+        store_first(start + 2 * n + i, vzero() if beta == NULL else load_first(beta + i, left), left)
         i += VL

@@ -23,6 +23,8 @@ cdef struct DenseKernel:
     Py_ssize_t outputs
     const real* kernel          # (inputs, outputs)
     const real* bias            # (outputs,) or NULL
+    const real* scale           # (outputs,), of a normalisation that is done here; NULL ...
+    const real* shift           # ... and likewise
     const real* panels          # the kernel in panels, or NULL: go by the kernel itself
     # Its transpose: in panels or, if narrow, as a matrix. NULL: dx is not wanted, or goes by the kernel.
     const real* transposed
@@ -44,6 +46,7 @@ cdef inline void multiply_by(Product* p, const real* panels, const real* b, Py_s
     p.b = b if panels == NULL else panels
     p.ldb = columns if panels == NULL else PANEL
     p.b_panel = PANEL if panels == NULL else depth * PANEL
+    p.scale = NULL
     p.relu = False
     p.left = NULL
 
@@ -55,7 +58,8 @@ cdef inline Py_ssize_t block_rows(Py_ssize_t depth, int parts) noexcept nogil:
     return DEEP_BLOCK if depth > DEPTH_BLOCK else DENSE_BLOCK
 
 
-# z = x . kernel + bias;  y = f(z);  slope = f'(z) where f keeps its slope and slope is not NULL.
+# z = x . kernel + bias, where there is a scale times that, plus shift;  y = f(z);  slope = f'(z) where f keeps its
+# slope and slope is not NULL.
 cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* k, real* workspace,
                         Py_ssize_t rows, const Activation* activation, const double* options) noexcept nogil:
     cdef Product p
@@ -63,6 +67,8 @@ cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* 
     cdef Py_ssize_t at_once = block_rows(k.inputs, k.parts)
     if is_narrow(k.outputs):
         narrow_forward(y, x, k.transposed, k.bias, rows, k.inputs, k.outputs)
+        if k.scale != NULL:
+            scale_lines(y, k.scale, k.shift, rows, k.outputs)
         activation.forward(y, slope, rows * k.outputs, options)
         return
     multiply_by(&p, k.panels, k.kernel, k.inputs, k.outputs)
@@ -72,6 +78,8 @@ cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* 
     p.a_k = 1
     p.start = k.bias
     p.start_row = 0
+    p.scale = k.scale
+    p.shift = k.shift
     # A relu without slope is part of the product.
     p.relu = activation.forward == relu_forward and slope == NULL and k.parts == 0
     while row < rows:
@@ -81,11 +89,26 @@ cdef void dense_forward(real* y, real* slope, const real* x, const DenseKernel* 
         p.a = x + row * k.inputs
         if FW_TILES and k.parts > 0:
             multiply_by_tiles(p.c, k.bias, p.a, k.panels, k.parts, workspace, block, k.inputs, k.outputs)
+            if k.scale != NULL:
+                scale_lines(p.c, k.scale, k.shift, block, k.outputs)
         else:
             matmul(&p, block, k.outputs)
         if not p.relu:
             activation.forward(p.c, NULL if slope == NULL else slope + first, block * k.outputs, options)
         row += block
+
+
+# y (lines, columns) = y scale + shift
+cdef void scale_lines(real* y, const real* scale, const real* shift, Py_ssize_t lines,
+                      Py_ssize_t columns) noexcept nogil:
+    cdef Py_ssize_t line, i
+    for line in range(lines):
+        i = 0
+        while i < columns:
+            store_first(y + i, vfma(load_first(y + i, columns - i), load_first(scale + i, columns - i),
+                                    load_first(shift + i, columns - i)), columns - i)
+            i += VL
+        y += columns
 
 
 # dy (rows, outputs) is the loss's gradient by y on entry and dz, that by z, on return:  dz = dy * f'(z).
@@ -230,6 +253,10 @@ cdef inline bint has_bias(const Op* op) noexcept nogil:
     return op.n_variables == 2
 
 
+cdef inline const real* bias_of(const Op* op) noexcept nogil:
+    return <const real*>op.parameters + op.inputs * op.outputs if has_bias(op) else NULL
+
+
 cdef inline bint has_panels(Py_ssize_t columns) noexcept nogil:
     return columns > PANEL
 
@@ -318,7 +345,13 @@ cdef void dense_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece
     found.inputs = op.inputs
     found.outputs = op.outputs
     found.kernel = kernel
-    found.bias = kernel + op.inputs * op.outputs if has_bias(op) else NULL
+    found.bias = bias_of(op)
+    found.scale = NULL
+    found.shift = NULL
+    if op.within != NULL:
+        found.bias = <const real*>op.within.prepared
+        found.scale = found.bias + op.outputs
+        found.shift = found.scale + op.outputs
     found.panels = panels if packed else NULL
     found.transposed = kernel if op.outputs == 1 else NULL if turns else transposed
     found.parts = parts
@@ -393,7 +426,7 @@ def apply_dense_forward(size_t y, size_t slope, size_t x, size_t kernel, size_t 
     """Here slope, if not 0, gets the derivative of every activation, also of those that keep none."""
     cdef fw_float_mode mode
     cdef const Activation* f = find_activation(activation)
-    cdef DenseKernel k = DenseKernel(inputs, outputs, <const real*>kernel, <const real*>bias, NULL, NULL, 0)
+    cdef DenseKernel k = DenseKernel(inputs, outputs, <const real*>kernel, <const real*>bias, NULL, NULL, NULL, NULL, 0)
     cdef double[OPTIONS] numbers
     read_options(numbers, options)
     with nogil:
@@ -408,7 +441,7 @@ def apply_dense_forward(size_t y, size_t slope, size_t x, size_t kernel, size_t 
 def apply_dense_backward(size_t dx, size_t dkernel, size_t dbias, size_t dz, size_t x, size_t kernel,
                          size_t scratch, Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs):
     cdef fw_float_mode mode
-    cdef DenseKernel k = DenseKernel(inputs, outputs, <const real*>kernel, NULL, NULL, <const real*>scratch, 0)
+    cdef DenseKernel k = DenseKernel(inputs, outputs, <const real*>kernel, NULL, NULL, NULL, NULL, <const real*>scratch, 0)
     cdef RightHand right = RightHand(NULL, rows * PANEL, 0, NULL)
     cdef real* workspace = <real*>scratch + packed_reals(outputs, inputs) + packed_reals(rows, outputs)
     with nogil:

@@ -19,9 +19,15 @@ cdef inline bint has_sizes(const Op* op, int count) noexcept nogil:
     return True
 
 
+# Whether whole = a * b, of which no product is made: sizes may be anything.
+cdef inline bint is_product(Py_ssize_t whole, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return a > 0 and b > 0 and whole % a == 0 and whole // a == b
+
+
 cdef void activation_op_measure(Op* op) noexcept nogil:
     op.parameter_reals = 0 if keeps_size(op) else -1
     op.saved_per_row = row_reals(op) if op.activation.keeps_slope else 0
+    op.dx_over_dy = True
     op.work_per_row = 8.0 * row_reals(op)
 
 
@@ -37,7 +43,7 @@ cdef void activation_op_to_dz(const Op* op, Py_ssize_t begin, Py_ssize_t end) no
 
 
 cdef void activation_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    memcpy(dx_of(op, begin), dy_of(op, begin), (end - begin) * row_reals(op) * sizeof(real))
+    pass_on(dx_of(op, begin), dy_of(op, begin), (end - begin) * row_reals(op))
     finish_dx(op, 0, begin, end)
 
 
@@ -45,6 +51,7 @@ cdef void activation_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end)
 
 cdef void rescale_op_measure(Op* op) noexcept nogil:
     op.parameter_reals = 0 if keeps_size(op) else -1
+    op.dx_over_dy = True
     op.work_per_row = <double>row_reals(op)
 
 

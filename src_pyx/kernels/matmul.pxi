@@ -7,7 +7,8 @@
 #
 # * c and start are rows of reals. `start` is NULL (zero), a row used for every row of c (start_row 0: a
 #   bias) or c itself (start_row ldc: accumulate).
-# * Where `relu`, c is what is above zero of that, which costs next to nothing here.
+# * Where there is a `scale`, a column of that is multiplied by its scale and its shift is added; where `relu`, c is
+#   what is above zero of that. Both cost next to nothing here.
 # * a is read one real at a time through two strides, one of them 1, so its transpose (a_row 1) costs nothing.
 # * b is read in panels of PANEL columns, which lie b_panel apart, with ldb from one k to the next. A
 #   matrix as it stands has panels b_panel = PANEL apart; `pack` and `pack_transposed` make panels that
@@ -49,6 +50,8 @@ cdef struct Product:
     const real* start
     Py_ssize_t start_row
     Py_ssize_t depth
+    const real* scale           # (columns,), or NULL ...
+    const real* shift           # ... and likewise
     bint relu
     real* left                  # room for LEFT_STRIDE reals for each row of a, or NULL
 
@@ -59,12 +62,12 @@ cdef struct Fetch:
     Py_ssize_t pace
 
 
-# mr rows of nv vectors. These, unit (a_row is 1) and ragged are constants where this is inlined, so the
+# mr rows of nv vectors, which begin with this column. These, unit (a_row is 1) and ragged are constants where this is inlined, so the
 # loops over them unroll and the accumulators live in registers. Where ragged, the last vector is a tail.
 # fetch may be NULL, which is a constant too; where it is not, b is packed.
 cdef inline void tile(const int mr, const int nv, const bint unit, const bint ragged, const Product* p,
                       real* c, const real* a, const real* b, const real* start, Py_ssize_t start_row,
-                      vtail tail, Fetch* fetch) noexcept nogil:
+                      Py_ssize_t column, vtail tail, Fetch* fetch) noexcept nogil:
     cdef vreal[TILE_ACCUMULATORS] acc
     cdef vreal[TILE_VECTORS] line
     cdef vreal factor
@@ -99,6 +102,12 @@ cdef inline void tile(const int mr, const int nv, const bint unit, const bint ra
         a += a_k
         further += a_k
         b += ldb
+    if p.scale != NULL:
+        for j in range(nv):
+            line[j] = load_part(ragged and j == nv - 1, p.scale + column + j * VL, tail)
+            factor = load_part(ragged and j == nv - 1, p.shift + column + j * VL, tail)
+            for i in range(mr):
+                acc[i * nv + j] = vfma(acc[i * nv + j], line[j], factor)
     if p.relu:
         for i in range(mr):
             for j in range(nv):
@@ -127,20 +136,20 @@ cdef inline void panel(const int nv, const bint unit, const bint ragged, const P
                          PANEL * <Py_ssize_t>sizeof(real) * TILE_ROWS(nv, unit) // max(rows, <Py_ssize_t>1))
     while row < rows:
         if rows - row >= TILE_ROWS(nv, unit):
-            tile(TILE_ROWS(nv, unit), nv, unit, ragged, p, c, a, b, start, start_row, tail,
+            tile(TILE_ROWS(nv, unit), nv, unit, ragged, p, c, a, b, start, start_row, number * PANEL, tail,
                  &fetch if far else NULL)
             done = TILE_ROWS(nv, unit)
         elif TILE_ROWS(nv, unit) > 8 and rows - row >= 8:
-            tile(8, nv, unit, ragged, p, c, a, b, start, start_row, tail, NULL)
+            tile(8, nv, unit, ragged, p, c, a, b, start, start_row, number * PANEL, tail, NULL)
             done = 8
         elif TILE_ROWS(nv, unit) > 4 and rows - row >= 4:
-            tile(4, nv, unit, ragged, p, c, a, b, start, start_row, tail, NULL)
+            tile(4, nv, unit, ragged, p, c, a, b, start, start_row, number * PANEL, tail, NULL)
             done = 4
         elif TILE_ROWS(nv, unit) > 2 and rows - row >= 2:
-            tile(2, nv, unit, ragged, p, c, a, b, start, start_row, tail, NULL)
+            tile(2, nv, unit, ragged, p, c, a, b, start, start_row, number * PANEL, tail, NULL)
             done = 2
         else:
-            tile(1, nv, unit, ragged, p, c, a, b, start, start_row, tail, NULL)
+            tile(1, nv, unit, ragged, p, c, a, b, start, start_row, number * PANEL, tail, NULL)
             done = 1
         row += done
         a += done * p.a_row
@@ -201,6 +210,7 @@ cdef void matmul(const Product* product, Py_ssize_t rows, Py_ssize_t columns) no
     while True:
         p.depth = min(left, <Py_ssize_t>DEPTH_BLOCK)
         left -= p.depth
+        p.scale = product.scale if left == 0 else NULL
         p.relu = product.relu and left == 0
         p.a = a
         if gathered:

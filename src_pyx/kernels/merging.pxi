@@ -47,7 +47,7 @@ cdef inline void scale_dy(const Op* op, Py_ssize_t k, Py_ssize_t begin, Py_ssize
     if dx == NULL:
         return
     if factor == 1:
-        memcpy(dx, dy, n * sizeof(real))
+        pass_on(dx, dy, n)
         return
     while i < n:
         store_first(dx + i, by * load_first(dy + i, n - i), n - i)
@@ -277,9 +277,12 @@ cdef void concatenate_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end
 cdef void dot_op_measure(Op* op) noexcept nogil:
     cdef Py_ssize_t depth = op.sizes[2]
     op.parameter_reals = -1
-    if op.n_reads == 2 and op.n_variables == 0 and has_sizes(op, 3) and row_reals(op) == op.sizes[0] * op.sizes[1] and (
-            op.reads[0].width == op.sizes[0] * depth and op.reads[1].width == op.sizes[1] * depth):
-        op.parameter_reals = 0
+    if not (op.n_reads == 2 and op.n_variables == 0 and has_sizes(op, 3)
+            and is_product(row_reals(op), op.sizes[0], op.sizes[1])
+            and is_product(op.reads[0].width, op.sizes[0], depth)
+            and is_product(op.reads[1].width, op.sizes[1], depth)):
+        return
+    op.parameter_reals = 0
     # b transposed
     op.workspace_reals = 0 if is_narrow(op.sizes[1]) else op.sizes[1] * depth
     op.work_per_row = <double>(row_reals(op) * depth)

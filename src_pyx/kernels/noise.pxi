@@ -199,6 +199,7 @@ cdef void dropout_op_measure(Op* op) noexcept nogil:
     op.parameter_reals = 0 if keeps_size(op) and 0 <= op.sizes[1] < 65536 else -1
     op.saved_per_row = (op.outputs + bits - 1) // bits
     op.row_step = 8
+    op.dx_over_dy = True
     op.work_per_row = 3.0 * row_reals(op)
 
 
@@ -221,7 +222,7 @@ cdef void dropout_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) no
         if draws(op):
             drop_rows(False, dx_of(op, begin), dy_of(op, begin), NULL, op, begin, upto)
         else:
-            memcpy(dx_of(op, begin), dy_of(op, begin), (upto - begin) * row_reals(op) * sizeof(real))
+            pass_on(dx_of(op, begin), dy_of(op, begin), (upto - begin) * row_reals(op))
         finish_dx(op, 0, begin, upto)
         begin = upto
 
@@ -292,7 +293,7 @@ cdef inline void disturb(const noise_rule rule, real* y, const real* x, const Op
     cdef Py_ssize_t n = (end - begin) * row_reals(op), done = 0, count, i
     cdef vreal deviation = vset1(<real>op.options[0])
     if not draws(op):
-        memcpy(y, x, n * sizeof(real))
+        pass_on(y, x, n)
         return
     start_drawing(&generator, op)
     while done < n:
@@ -309,6 +310,7 @@ cdef inline void disturb(const noise_rule rule, real* y, const real* x, const Op
 
 cdef void gaussian_op_measure(Op* op) noexcept nogil:
     op.parameter_reals = 0 if keeps_size(op) else -1
+    op.dx_over_dy = True
     op.work_per_row = 24.0 * row_reals(op)
 
 

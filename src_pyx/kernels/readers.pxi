@@ -1,5 +1,11 @@
 # The gradient by a value that ops read: where a backward pass ends.
 
+# dx = dy, both of n reals, which may be one array (see `dx_over_dy`).
+cdef inline void pass_on(real* dx, const real* dy, Py_ssize_t n) noexcept nogil:
+    if dx != dy:
+        memcpy(dx, dy, n * sizeof(real))
+
+
 # dx (rows, width) += part, whose rows are `stride` apart.
 cdef void add_part_of_dx(real* dx, const real* part, Py_ssize_t stride, Py_ssize_t rows,
                          Py_ssize_t width) noexcept nogil:

@@ -18,7 +18,8 @@ cdef void swap_lines(real* to, const real* come, Py_ssize_t lines, Py_ssize_t ro
 
 cdef void swap_op_measure(Op* op) noexcept nogil:
     op.parameter_reals = -1
-    if keeps_size(op) and has_sizes(op, 3) and op.sizes[0] * op.sizes[1] * op.sizes[2] == op.outputs:
+    if keeps_size(op) and has_sizes(op, 3) and op.outputs % op.sizes[2] == 0 and (
+            is_product(op.outputs // op.sizes[2], op.sizes[0], op.sizes[1])):
         op.parameter_reals = 0
     op.work_per_row = <double>row_reals(op)
 
@@ -35,7 +36,7 @@ cdef void swap_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexc
 # ---- repeat: each line of y is one of x, as often as the size says ------------------------------------
 
 cdef void repeat_op_measure(Op* op) noexcept nogil:
-    op.parameter_reals = 0 if op.n_reads == 1 and op.n_variables == 0 and op.inputs * op.sizes[0] == op.outputs else -1
+    op.parameter_reals = 0 if op.n_reads == 1 and op.n_variables == 0 and is_product(op.outputs, op.inputs, op.sizes[0]) else -1
     op.work_per_row = <double>row_reals(op)
 
 

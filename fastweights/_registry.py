@@ -1,0 +1,207 @@
+"""Layers that are written outside of the package, by the names under which files know them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from fastweights import _check
+from fastweights.layers import LAYERS, Layer
+
+L = TypeVar("L", bound=type[Layer])
+
+#: Layers of other people's by package and name.
+REGISTERED: dict[str, type[Layer]] = {}
+
+
+class UnknownLayerError(ValueError):
+    """A description names a layer of somebody's own that nobody has registered here."""
+
+
+def register_layer(package: str = "Custom", name: str | None = None) -> Callable[[L], L]:
+    """Decorates a layer of your own: models that have it can be saved, loaded and copied.
+
+    Files name it ``package>name``. Whoever loads one must have registered the class before, by
+    importing the module that it is in, or give it to `fastweights.load` as one of `custom_objects`.
+
+    Parameters
+    ----------
+    package : str
+        Where it comes from, so that your layer and that of somebody else may have one name.
+    name : str, optional
+        By default that of the class. Another class of this name is refused, unless it is the same
+        one defined again.
+
+    Examples
+    --------
+    >>> @fw.register_layer("my_package")
+    ... class Twice(layers.Layer):
+    ...     def ops(self, x):
+    ...         return layers.op("add", x, x)
+    """
+    _part("package", package)
+    if name is not None:
+        _part("name", name)
+
+    def register(kind: L) -> L:
+        if not (isinstance(kind, type) and issubclass(kind, Layer)):
+            got = _check.kind_of(kind)
+            raise TypeError(_check.refusal("register_layer", got, "a class derived from Layer"))
+        full = f"{package}>{kind.__name__ if name is None else name}"
+        known, before = name_of(kind), REGISTERED.get(full, kind)
+        if known not in (None, full):
+            got = f"{full!r} for {_titled(kind)}, which is {known!r}"
+            raise ValueError(_check.refusal("register_layer", got, "one name for a class"))
+        if _titled(before) != _titled(kind):
+            got = f"{_titled(kind)} for {full!r}, which is {_titled(before)}"
+            raise ValueError(_check.refusal("register_layer", got, "one class for a name"))
+        REGISTERED[full] = kind
+        return kind
+
+    return register
+
+
+def _part(argument: str, got: Any) -> None:
+    if not isinstance(got, str):
+        hint = "; write @register_layer()" if isinstance(got, type) else ""
+        raise TypeError(_check.refusal(argument, _check.kind_of(got), "a string") + hint)
+    if not got or ">" in got:
+        raise ValueError(_check.refusal(argument, _check.shown(got), "a name without '>'"))
+
+
+def _titled(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def name_of(kind: type[Layer]) -> str | None:
+    """By which descriptions know a class; None where nobody could find it."""
+    if LAYERS.get(kind.__name__) is kind:
+        return kind.__name__
+    return next((name for name, known in REGISTERED.items() if known is kind), None)
+
+
+def is_of_library(layer: Layer) -> bool:
+    """Whether the layer's class is one of the package."""
+    return name_of(type(layer)) in LAYERS
+
+
+def description_of(layer: Layer) -> dict[str, Any]:
+    """Class and config, which `made_of` turns back."""
+    kind = type(layer)
+    name = name_of(kind) or f"{kind.__module__}>{kind.__name__}"
+    return {"class": name, **layer.config(), **({} if layer.trainable else {"trainable": False})}
+
+
+def custom_layers(got: Any) -> Mapping[str, type[Layer]]:
+    """Checked `custom_objects`: layers by their names."""
+    if got is None:
+        return {}
+    expected = "a dict of classes derived from Layer by their names, or None"
+    if not isinstance(got, Mapping):
+        raise TypeError(_check.refusal("custom_objects", _check.kind_of(got), expected))
+    for name, kind in got.items():
+        if not isinstance(name, str) or not (isinstance(kind, type) and issubclass(kind, Layer)):
+            entry = f"{_check.shown(name)}: {_check.shown(kind)}"
+            raise TypeError(_check.refusal("custom_objects", entry, expected))
+    return got
+
+
+def made_of(description: Mapping[str, Any], custom: Mapping[str, type[Layer]]) -> Layer:
+    """A new layer like the one that was described, of the classes of `custom` before others."""
+    arguments = dict(description)
+    name = arguments.pop("class", None)
+    if not isinstance(name, str) or ">" not in name:
+        return _check.choice("layer class", name, LAYERS)(**arguments)
+    package, _, own = name.rpartition(">")
+    kind = custom.get(name) or custom.get(own) or REGISTERED.get(name)
+    if kind is None:
+        title = _check.shown(own)
+        expected = (
+            f"a class that is registered: import the module that has {title} under "
+            f"@fw.register_layer({_check.shown(package)}), or give it as custom_objects[{title}]"
+        )
+        raise UnknownLayerError(_check.refusal("layer class", _check.shown(name), expected))
+    try:
+        return kind(**arguments)
+    except Exception as error:
+        got = f"a config that {_titled(kind)} does not take ({type(error).__name__}: {error})"
+        raise ValueError(_check.refusal(f"layer {name!r:.80}", got, "its arguments")) from error
+
+
+def refuse_foreign(call: str, layer: Layer) -> None:
+    """Raises TypeError where a layer would come back from its `config` as another one."""
+    kind = type(layer)
+    title = f"the layer {layer.name!r} of the class {kind.__qualname__}"
+    is_own = not is_of_library(layer)
+    if name_of(kind) is None or not (is_own or _library_makes_again(layer)):
+        expected = (
+            "layers, activations and initializers of this library, or layers of a class under "
+            "@fw.register_layer('my_package')"
+        )
+        raise TypeError(_check.refusal(call, title, expected))
+    why = _difference(layer) if is_own else None
+    if why is not None:
+        expected = "config() to be what the constructor makes the same layer of"
+        raise TypeError(_check.refusal(call, f"{title}, {why}", expected))
+
+
+def _library_makes_again(layer: Layer) -> bool:
+    """Whether a layer of the library is one in all its parts, and comes back from its config."""
+    free = {
+        "_given_name": layer.name,
+        "_home": None,
+        "_input_row": None,
+        "_made": (),
+        "_trainable": True,
+    }
+    try:
+        again = type(layer)(**layer.config())
+    except (TypeError, ValueError):  # as about an initializer of somebody's own
+        return False
+    return vars(again) == {**vars(layer), **free}
+
+
+def _difference(layer: Layer) -> str | None:
+    """How a layer differs from what its config makes, once that has been JSON; None: not at all.
+
+    Attributes whose names begin with an underscore are its own business.
+    """
+    try:
+        config = layer.config()
+        text = json.dumps(config, sort_keys=True)
+        again = type(layer)(**json.loads(text))
+        text_again = json.dumps(again.config(), sort_keys=True)
+    except Exception as error:
+        return f"of whose config() nothing can be made ({type(error).__name__}: {error})"
+    if "class" in config:
+        return "whose config() has an entry 'class'"
+    if text_again != text:
+        return f"whose config() {text} makes one of {text_again}"
+    if again.name != layer.name:
+        return f"whose config() leaves out its name, and makes one of {again.name!r}"
+    for name, value in vars(layer).items():
+        if not name.startswith("_") and not _are_alike(value, vars(again).get(name)):
+            made = _check.shown(vars(again).get(name))
+            return f"whose {name} is {_check.shown(value)}, while its config() makes one of {made}"
+    return None
+
+
+def _are_alike(one: Any, other: Any) -> bool:
+    """Whether two settings mean the same; JSON makes no difference between lists and tuples."""
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(_are_alike, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_are_alike(one[key], other[key]) for key in one)
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return type(one) is type(other) and np.array_equal(one, other)
+    try:
+        same = one is other or bool(one == other)
+    except Exception:
+        return False
+    if same or type(one) is not type(other) or type(one).__eq__ is not object.__eq__:
+        return same
+    # Objects that are equal to themselves alone, such as layers within layers.
+    return hasattr(one, "__dict__") and _are_alike(vars(one), vars(other))

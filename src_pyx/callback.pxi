@@ -1,0 +1,120 @@
+# Ops that are not compiled: a layer's own functions of NumPy arrays, called in the middle of a plan's work.
+#
+# Such an op has all rows of a batch at once in training, a chunk of them in inference, and always the thread that
+# called the plan, which has a Python to run (`run_alone`). What the functions get are copies and what they give is
+# copied, so nobody holds on to the arena. Where one raises, the call ends as by a signal's handler that raises:
+# nothing more is called, the step is not made, and its exception is the call's.
+
+# What `Op.callee` is.
+cdef struct Callee:
+    void* callback               # the Callback, which the plan keeps
+    int real_bytes
+    fw_shared* interrupted       # of the plan's job
+
+
+@cython.final
+cdef class Callback:
+    """The functions of one op, and what the last forward pass keeps for its backward pass."""
+
+    cdef Callee callee
+    cdef const KernelTable* table
+    cdef object calls, kept
+
+    def __cinit__(self, calls):
+        self.calls = calls
+        self.callee.callback = <void*>self
+
+    cdef copied(self, const void* at, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t width):
+        """A new array of these rows."""
+        cdef Py_ssize_t row_bytes = width * self.callee.real_bytes
+        array = empty((rows, width), "f" if self.callee.real_bytes == 4 else "d")
+        memcpy(Address(array, True).at, <const char*>at + first * row_bytes, rows * row_bytes)
+        return array
+
+    cdef int write(self, void* at, Py_ssize_t first, array, Py_ssize_t rows, Py_ssize_t width) except -1:
+        """Rows of the arena become those of the array."""
+        cdef Py_ssize_t row_bytes = width * self.callee.real_bytes
+        cdef Address given = Address(array)
+        expect("callback", given, rows * row_bytes)
+        memcpy(<char*>at + first * row_bytes, given.at, rows * row_bytes)
+        return 0
+
+    cdef int forward(self, const Op* op, Py_ssize_t begin, Py_ssize_t end) except -1:
+        cdef Py_ssize_t rows = end - begin, k
+        self.kept = None
+        values = [self.copied(op.reads[k].x, begin, rows, op.reads[k].width) for k in range(op.n_reads)]
+        weights = self.copied(op.parameters, 0, 1, op.parameter_reals)
+        y, kept = self.calls.forward(values, weights, op.drawn.stream != 0)
+        self.write(op.y, begin, y, rows, width_of(op))
+        if op.trains:
+            self.kept = kept
+        return 0
+
+    cdef int backward(self, const Op* op, Py_ssize_t begin, Py_ssize_t end) except -1:
+        cdef Py_ssize_t rows = end - begin, k
+        found, gradient = self.calls.backward(self.copied(op.dy, begin, rows, width_of(op)), self.kept)
+        self.write(op.scratch, 0, gradient, 1, op.parameter_reals)
+        for k in range(op.n_reads - 1, -1, -1):
+            if op.reads[k].is_wanted:
+                self.write(op.reads[k].dx, begin, found[k], rows, op.reads[k].width)
+                self.table.finish_dx(op, k, begin, end)
+        return 0
+
+
+cdef void call_back(const Op* op, Py_ssize_t begin, Py_ssize_t end, bint goes_back) noexcept with gil:
+    cdef const Callee* callee = <const Callee*>op.callee
+    cdef Callback callback = <Callback>callee.callback
+    cdef long forks = FORKS
+    raised = None
+    try:
+        if goes_back:
+            callback.backward(op, begin, end)
+        else:
+            callback.forward(op, begin, end)
+        if forks != FORKS:
+            raise RuntimeError("a layer's own function has forked in the middle of a call: this process has not "
+                               "the threads that it was shared with")
+    except BaseException as error:
+        raised = error
+    fw_enter_float_mode()        # whatever the functions have set
+    if raised is not None:
+        fw_exchange(callee.interrupted, 1)
+        PyErr_SetObject(type(raised), raised)
+
+
+cdef inline bint may_call(const Op* op) noexcept nogil:
+    return fw_read((<const Callee*>op.callee).interrupted) == 0
+
+
+cdef void callback_measure(Op* op) noexcept nogil:
+    cdef Py_ssize_t i
+    op.parameter_reals = 0
+    for i in range(op.n_variables):
+        op.parameter_reals += op.variables[i]
+    op.piece_parameters = op.scratch_reals = op.parameter_reals
+    op.pieces = 1 if op.parameter_reals > 0 else 0
+
+
+cdef void callback_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    if may_call(op):
+        call_back(op, begin, end, False)
+
+
+cdef void callback_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """dx and, into scratch, the gradient of the parameters by all rows."""
+    if may_call(op):
+        call_back(op, begin, end, True)
+
+
+cdef void callback_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
+                            Py_ssize_t end_piece) noexcept nogil:
+    """That of all rows counts for the first of them, where it is asked for chunk by chunk."""
+    cdef Py_ssize_t size = op.parameter_reals * (<const Callee*>op.callee).real_bytes
+    if begin == 0:
+        memcpy(op.gradients, op.scratch, size)
+    else:
+        memset(op.gradients, 0, size)
+
+
+cdef OpKind CALLBACK = OpKind("numpy", callback_measure, NULL, callback_forward, NULL, callback_backward,
+                              callback_gradient, NULL, NULL, NULL)
