@@ -120,7 +120,7 @@ WORKLOADS = (
         optimizers=("adam",),
     ),
     # What dropout draws is chance: more steps, and smaller ones, for losses that can be compared.
-    Workload("resmlp", ResMLP(), 256, steps=50, adam=0.0002, epochs=6, **ADAM),
+    Workload("resmlp", ResMLP(), 256, steps=50, adam=0.0001, epochs=8, **ADAM),
     Workload("batchnorm", BatchNormalized((64, 256, 256, 10)), 128, steps=100, **ADAM),
     Workload("embedding", Embedded(), 256, steps=100, **ADAM),
     Workload("members", Members((32, 64, 64, 1), 16), 256, steps=50, **ADAM),
