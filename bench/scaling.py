@@ -17,6 +17,7 @@ import numpy as np
 
 from bench.peers import race
 from bench.peers.contenders import OURS, Fastweights
+from bench.peers.networks import Chain
 from bench.peers.report import microseconds
 from bench.peers.results import write
 from bench.peers.workloads import Task, Workload
@@ -47,7 +48,7 @@ def sweeps() -> dict[str, list[tuple[int, Workload]]]:
 
 
 def _workload(widths: tuple[int, ...], batch: int) -> Workload:
-    one = Workload("-".join(map(str, widths)), widths, batch, "relu", steps=1, sgd=0.001)
+    one = Workload("-".join(map(str, widths)), Chain(widths, "relu"), batch, steps=1, sgd=0.001)
     least, most = STEPS
     steps = min(most, max(least, round(EPOCH_FLOPS / one.flops)))
     return replace(one, steps=steps)

@@ -84,6 +84,21 @@ def test_gradients_in_inference_and_in_training(settings, shape):
     np.testing.assert_allclose(found, expected, rtol=2e-6, atol=2e-9)
 
 
+@pytest.mark.parametrize("rows", [7, 1024, 1025, 2500])
+def test_gradients_of_a_batch_of_any_size_are_those_of_all_its_rows(rows):
+    """Gradients of large batches come chunk by chunk, those of the columns all at once."""
+    model = fw.Sequential([layers.BatchNormalization(), layers.Dense(2)], 3, "float64", seed=0)
+    model.compile("sgd", "mse")
+    normalization, dense = model.layers
+    x, dy = np.random.default_rng(0).standard_normal((2, rows, 3))
+    model.forward(x, training=True)
+    model.backward(dy[:, :2])
+    hat = (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + normalization.epsilon)
+    dz = dy[:, :2] @ dense.kernel.T
+    expected = np.concatenate([(dz * hat).sum(axis=0), dz.sum(axis=0)])
+    np.testing.assert_allclose(model.gradients[:6], expected, rtol=1e-10)
+
+
 def test_moving_figures_follow_those_of_accepted_steps():
     model = network()
     x, y = data(24)

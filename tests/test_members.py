@@ -43,11 +43,12 @@ def data(rows, inputs=4, outputs=2):
 @pytest.mark.parametrize("settings", [{}, {"use_bias": False}])
 @pytest.mark.parametrize("activation", ["tanh", "relu", "softmax", None])
 @pytest.mark.parametrize("widths", [(4, 7, 2), (3, 70, 1), (80, 9, 33), (1, 1, 1)])
-def test_each_member_is_a_network_of_its_own(widths, activation, settings):
+@pytest.mark.parametrize("rows", [11, 250])
+def test_each_member_is_a_network_of_its_own(rows, widths, activation, settings):
     model = ensemble(widths, activation, **settings)
-    x, y = data(11, widths[0], widths[-1])
+    x, y = data(rows, widths[0], widths[-1])
     out = model.predict(x)
-    assert out.shape == (11, MEMBERS, widths[-1])
+    assert out.shape == (rows, MEMBERS, widths[-1])
     _, gradient, _ = model.loss_and_gradients(x, y)
     parts, offset = [], 0
     for weight in model.weights:

@@ -144,3 +144,30 @@ def test_scaling_counts_the_work_and_draws(monkeypatch, tmp_path, capsys):
     assert by_width == ["4.00"]
     assert [point["size"] for point in json.loads(path.read_text())["points"]] == [1, 64, 8, 16]
     assert picture.read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize("name", ["tabular", "resmlp", "batchnorm", "embedding", "members"])
+def test_all_contenders_train_the_same_network(name):
+    """In batches of all rows, whose order changes nothing, and without dropout: to one loss."""
+    from dataclasses import replace
+
+    from bench.peers.contenders import CONTENDERS
+    from bench.peers.workloads import WORKLOADS, Task
+
+    (workload,) = (workload for workload in WORKLOADS if workload.name == name)
+    if name == "resmlp":
+        workload = replace(workload, network=replace(workload.network, rate=0.0))
+    task = Task.of(replace(workload, steps=1), "adam")
+    found = {}
+    for who, kind in CONTENDERS.items():
+        if kind.is_there() and kind.can_train(task.workload):
+            contender = kind(task)
+            contender.train(20)
+            weights = contender.weights()
+            assert [one.shape for one in weights] == [one.shape for one in task.weights]
+            found[who] = task.workload.loss(weights, task.x, task.y)
+    before = task.workload.loss(task.weights, task.x, task.y)
+    expected = found.get("PyTorch", found.get("fastweights"))
+    for who, loss in found.items():
+        assert loss < 0.9 * before
+        assert loss == pytest.approx(expected, rel=2e-4), who

@@ -406,7 +406,7 @@ FAULTS = {
     Fault(
         "one member's input for all",
         MEMBERS,
-        "x_of(op, begin) + «member» * inputs\n        p.a_row = 1",
+        "x_of(op, begin) + «member» * inputs,",
         "0",
     ): {"layer": "members"},
     Fault(

@@ -9,13 +9,13 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import warnings
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 import fastweights as fw
-from bench.peers.workloads import Task, Weights
+from bench.peers.networks import MOMENTUM, Chain, Embedded, Pass, Weights
+from bench.peers.workloads import Task, Workload
 from fastweights import layers, optimizers
 
 #: Adam's numbers beside the learning rate.
@@ -39,6 +39,11 @@ class Contender:
         raise NotImplementedError
 
     @classmethod
+    def can_train(cls, workload: Workload) -> bool:
+        """Whether the library has such networks."""
+        return True
+
+    @classmethod
     def is_there(cls) -> bool:
         """Whether the library can be imported."""
         return importlib.util.find_spec(cls.module) is not None
@@ -55,15 +60,20 @@ class Fastweights(Contender):
     name, module, distribution = "fastweights", "fastweights", "fastweights"
 
     @classmethod
+    def can_train(cls, workload: Workload) -> bool:
+        return not isinstance(workload.network, Embedded) or hasattr(layers, "Embedding")
+
+    @classmethod
     def version(cls) -> str:
         return fw.__version__
 
     def __init__(self, task: Task, precision: str = "highest", threads: int | None = None) -> None:
         self.task, self.precision, self.threads = task, precision, threads
-        widths, activation = task.workload.widths, task.workload.activation
-        stack = [layers.Dense(units, activation) for units in widths[1:-1]]
-        self.model = fw.Sequential([*stack, layers.Dense(widths[-1])], widths[0], seed=0)
-        self.model.set_weights(task.weights)
+        network = task.workload.network
+        self.model, self.y = network.model(), network.targets(task.y)
+        self.x = task.x if len(task.x) > 1 else task.x[0]
+        for own, weight in zip(self._parameters(), task.weights, strict=True):
+            own[...] = weight
         optimizer = {
             "sgd": lambda rate: optimizers.SGD(rate),
             "adam": lambda rate: optimizers.Adam(rate, BETA_1, BETA_2, EPSILON),
@@ -74,10 +84,19 @@ class Fastweights(Contender):
         fw.set_matmul_precision(self.precision)
         batch = self.task.workload.batch
         with fw.threads(self.threads or fw.get_num_threads()):
-            self.model.fit(self.task.x, self.task.y, batch, epochs, verbose=0, shuffle=True)
+            self.model.fit(self.x, self.y, batch, epochs, verbose=0, shuffle=True)
+
+    def _parameters(self) -> Weights:
+        """Views of what is trained."""
+        return [
+            weight
+            for layer in self.model.layers
+            for name, weight in layer.weights.items()
+            if not name.startswith("moving_")
+        ]
 
     def weights(self) -> Weights:
-        return self.model.get_weights()
+        return [weight.copy() for weight in self._parameters()]
 
     def product(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """a . b, as a layer without bias or activation."""
@@ -95,16 +114,13 @@ class Torch(Contender):
     def __init__(self, task: Task, precision: str = "highest") -> None:
         import torch
 
-        self.torch, self.batch, self.precision = torch, task.workload.batch, precision
-        self.x, self.y = torch.from_numpy(task.x), torch.from_numpy(task.y)
-        between = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[task.workload.activation]
-        stack: list[Any] = []
-        for inputs, outputs in pairwise(task.workload.widths):
-            stack += [torch.nn.Linear(inputs, outputs), between()]
-        self.model = torch.nn.Sequential(*stack[:-1])
+        self.torch, self.task, self.precision = torch, task, precision
+        self.batch = task.workload.batch
+        self.x, self.y = [torch.from_numpy(one) for one in task.x], torch.from_numpy(task.y)
+        self.model = task.workload.network.module(torch)
         with torch.no_grad():
-            for parameter, weight in zip(self.model.parameters(), task.weights, strict=True):
-                parameter.copy_(torch.from_numpy(weight.T))
+            for own, weight in zip(self._parameters(), task.weights, strict=True):
+                own.copy_(torch.from_numpy(weight.reshape(own.shape)))
         rate, parameters = task.learning_rate, self.model.parameters()
         self.optimizer = {
             "sgd": lambda: torch.optim.SGD(parameters, rate, fused=True),
@@ -118,14 +134,28 @@ class Torch(Contender):
         x, y, model, optimizer = self.x, self.y, self.model, self.optimizer
         loss_of = self.torch.nn.functional.mse_loss
         for _ in range(epochs):
-            for rows in self.torch.randperm(len(x)).split(self.batch):
-                loss = loss_of(model(x.index_select(0, rows)), y.index_select(0, rows))
+            for rows in self.torch.randperm(len(y)).split(self.batch):
+                found = model(*(one.index_select(0, rows) for one in x))
+                loss = loss_of(found, y.index_select(0, rows).expand_as(found))
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
 
+    def _parameters(self) -> list[Any]:
+        """Views of the parameters, kernels as (inputs, outputs)."""
+        return [
+            parameter.T
+            if parameter.ndim == 2 and isinstance(module, self.torch.nn.Linear)
+            else parameter
+            for module in self.model.modules()
+            for parameter in module.parameters(recurse=False)
+        ]
+
     def weights(self) -> Weights:
-        return [p.detach().numpy().T.copy() for p in self.model.parameters()]
+        return [
+            own.detach().numpy().reshape(weight.shape).copy()
+            for own, weight in zip(self._parameters(), self.task.weights, strict=True)
+        ]
 
     def product(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """a . b at this precision."""
@@ -137,7 +167,7 @@ class Jax(Contender):
     """JAX: the whole epoch is one compiled call, a scan over its batches, its state donated.
 
     NumPy draws the order of the rows: JAX's own permutation sorts, which on a CPU takes longer than
-    the steps of a small network.
+    the steps of a small network. Dropout draws by JAX's usual generator, the fastest on a CPU.
     """
 
     name, module, distribution = "JAX", "jax", "jax"
@@ -148,15 +178,13 @@ class Jax(Contender):
 
         self.jax, self.random = jax, np.random.default_rng(0)
         self.shape = (task.workload.steps, task.workload.batch)
-        self.x, self.y = jnp.asarray(task.x), jnp.asarray(task.y)
-        activation = {"tanh": jnp.tanh, "relu": jax.nn.relu}[task.workload.activation]
-        rate = task.learning_rate
+        self.x, self.y = jax.tree.map(jnp.asarray, (task.x, task.y))
+        network, rate = task.workload.network, task.learning_rate
 
-        def loss_of(weights: Any, x: Any, y: Any) -> Any:
-            *hidden, kernel, bias = weights
-            for inner, offset in zip(hidden[::2], hidden[1::2], strict=True):
-                x = activation(x @ inner + offset)
-            return jnp.mean(jnp.square(x @ kernel + bias - y))
+        def loss_of(weights: Any, beside: Any, x: Any, y: Any) -> Any:
+            run = JaxPass(jax, beside)
+            found = network.compute(jnp, weights, x, run)
+            return jnp.mean(jnp.square(found - y)), run.after()
 
         def sgd(state: Any, gradients: Any) -> Any:
             return (jax.tree.map(lambda w, g: w - rate * g, state[0], gradients),)
@@ -177,25 +205,59 @@ class Jax(Contender):
 
         def epoch(state: Any, x: Any, y: Any, order: Any) -> Any:
             def step(state: Any, rows: Any) -> Any:
-                return update(state, jax.grad(loss_of)(state[0], x[rows], y[rows])), None
+                trained, beside = state
+                picked = [one[rows] for one in x]
+                gradients, beside = jax.grad(loss_of, has_aux=True)(
+                    trained[0], beside, picked, y[rows]
+                )
+                return (update(trained, gradients), beside), None
 
             return jax.lax.scan(step, state, order)[0]
 
         self.epoch = jax.jit(epoch, donate_argnums=0)
         weights = [jnp.array(weight) for weight in task.weights]
-        self.state: Any = (weights,)
+        trained: Any = (weights,)
         if task.optimizer == "adam":
             moments = [[jnp.zeros_like(w) for w in weights] for _ in range(2)]
-            self.state = (weights, *moments, jnp.float32(0))
+            trained = (weights, *moments, jnp.float32(0))
+        moving = [(jnp.zeros(columns), jnp.ones(columns)) for columns in network.moving]
+        self.state: Any = (trained, (jax.random.key(0), moving))
 
     def train(self, epochs: int) -> None:
         for _ in range(epochs):
-            order = self.random.permutation(len(self.x)).astype(np.int32).reshape(self.shape)
+            order = self.random.permutation(len(self.y)).astype(np.int32).reshape(self.shape)
             self.state = self.epoch(self.state, self.x, self.y, order)
         self.jax.block_until_ready(self.state)
 
     def weights(self) -> Weights:
-        return [np.array(weight) for weight in self.state[0]]
+        return [np.array(weight) for weight in self.state[0][0]]
+
+
+class JaxPass(Pass):
+    """A step's: what it draws, and the moving figures after it."""
+
+    def __init__(self, jax: Any, beside: Any) -> None:
+        self.jax, (self.key, moving) = jax, beside
+        self.moving, self.moved = list(moving), []
+
+    def drop(self, x: Any, rate: float) -> Any:
+        self.key, key = self.jax.random.split(self.key)
+        kept = self.jax.random.bernoulli(key, 1 - rate, x.shape)
+        return self.jax.numpy.where(kept, x / (1 - rate), 0)
+
+    def saw(self, mean: Any, variance: Any) -> None:
+        before = self.moving.pop(0)
+        found = (mean, variance)
+        self.moved.append(
+            tuple(
+                MOMENTUM * was + (1 - MOMENTUM) * self.jax.lax.stop_gradient(now)
+                for was, now in zip(before, found, strict=True)
+            )
+        )
+
+    def after(self) -> Any:
+        """What the next step begins with."""
+        return self.key, self.moved
 
 
 class ScikitLearn(Contender):
@@ -203,16 +265,22 @@ class ScikitLearn(Contender):
 
     name, module, distribution = "scikit-learn", "sklearn", "scikit-learn"
 
+    @classmethod
+    def can_train(cls, workload: Workload) -> bool:
+        return isinstance(workload.network, Chain)
+
     def __init__(self, task: Task) -> None:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.neural_network import MLPRegressor
 
         self.task, self.ends_early = task, ConvergenceWarning
+        network = task.workload.network
+        assert isinstance(network, Chain)
         # Its gradient is that of half the squared error, summed over a row's outputs.
-        scale = 2 / task.workload.widths[-1] if task.optimizer == "sgd" else 1
+        scale = 2 / network.widths[-1] if task.optimizer == "sgd" else 1
         self.model = MLPRegressor(
-            hidden_layer_sizes=task.workload.widths[1:-1],
-            activation=task.workload.activation,
+            hidden_layer_sizes=network.widths[1:-1],
+            activation=network.activation,
             solver=task.optimizer,
             batch_size=task.workload.batch,
             learning_rate_init=task.learning_rate * scale,
@@ -231,7 +299,7 @@ class ScikitLearn(Contender):
         self.model.intercepts_ = [bias.copy() for bias in task.weights[1::2]]
 
     def _fit(self, epochs: int, rows: int) -> None:
-        x, y = self.task.x[:rows], self.task.y[:rows]
+        x, y = self.task.x[0][:rows], self.task.y[:rows]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", self.ends_early)
             self.model.set_params(max_iter=epochs).fit(x, y if y.shape[1] > 1 else y[:, 0])

@@ -33,7 +33,7 @@ def contenders(task: Task, names: Sequence[str]) -> dict[str, Fastweights | Torc
 def errors(contenders: dict[str, Fastweights | Torch]) -> dict[str, float]:
     """The distance of one product from that in float64, in the Frobenius norm, over its norm."""
     random = np.random.default_rng(0)
-    rows, inputs, outputs = WORKLOAD.batch, *WORKLOAD.widths[1:3]
+    rows, inputs, outputs = WORKLOAD.batch, *WORKLOAD.network.products()[1][1:]
     a = random.standard_normal((rows, inputs), np.float32)
     b = random.standard_normal((inputs, outputs), np.float32)
     exact = a.astype(float) @ b.astype(float)

@@ -94,7 +94,8 @@ def race(contenders: Mapping[str, Contender], steps: int, seconds: float) -> dic
 def compare(workload: Workload, optimizer: str, settings: Settings) -> Figures:
     """One row: the loss that each reaches in the same number of steps, then their times."""
     task = Task.of(workload, optimizer)
-    contenders = {name: CONTENDERS[name](task) for name in settings.contenders}
+    able = [name for name in settings.contenders if CONTENDERS[name].can_train(workload)]
+    contenders = {name: CONTENDERS[name](task) for name in able}
     losses = {}
     for name, contender in contenders.items():
         time.sleep(PAUSE_SECONDS)

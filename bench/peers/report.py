@@ -67,7 +67,10 @@ def _losses(results: Results) -> str:
         found, odd = row.figures["contenders"], row.odd_losses()
         line = [workload, OPTIMIZERS[optimizer], str(threads), str(row.figures["loss_steps"])]
         line += [f"{row.figures['loss_before']:.4f}"]
-        line += ["!" * (name in odd) + f"{found[name]['loss']:.4f}" for name in names]
+        line += [
+            "!" * (name in odd) + f"{found[name]['loss']:.4f}" if name in found else "-"
+            for name in names
+        ]
         lines.append(line)
     return text_table(lines)
 

@@ -1,4 +1,4 @@
-"""What is trained: networks of dense layers, on data made by another network of the same shape.
+"""What is trained: networks on data made by another network of the same shape.
 
 Every workload is a regression with the mean squared error in float32, the one loss and dtype that
 all contenders have.
@@ -6,13 +6,22 @@ all contenders have.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-#: Kernels and biases by turns, in layer order; a kernel is (inputs, outputs).
-Weights = list[np.ndarray]
+from bench.peers.networks import (
+    BatchNormalized,
+    Chain,
+    Embedded,
+    Members,
+    Network,
+    Pass,
+    ResMLP,
+    Weights,
+)
 
 #: Rows that a loss is looked at on: enough for three digits.
 LOSS_ROWS = 2048
@@ -30,9 +39,8 @@ class Workload:
     """
 
     name: str
-    widths: tuple[int, ...]
+    network: Network
     batch: int
-    activation: str
     steps: int
     sgd: float
     adam: float = 0.001
@@ -42,7 +50,7 @@ class Workload:
     @property
     def shape(self) -> str:
         """Its layers and its batch in words."""
-        return f"{'-'.join(map(str, self.widths))}, batch {self.batch:,}"
+        return f"{self.network.shape}, batch {self.batch:,}"
 
     @property
     def rows(self) -> int:
@@ -52,7 +60,7 @@ class Workload:
     @property
     def flops(self) -> int:
         """Operations of a step's products: y = xW, dW = x'dy, and dx = dyW' but for the input."""
-        products = [inputs * outputs for inputs, outputs in pairwise(self.widths)]
+        products = [lines * inputs * outputs for lines, inputs, outputs in self.network.products()]
         return self.batch * (6 * sum(products) - 2 * products[0])
 
     def learning_rate(self, optimizer: str) -> float:
@@ -60,58 +68,62 @@ class Workload:
         return {"sgd": self.sgd, "adam": self.adam}[optimizer]
 
     def weights(self, seed: int) -> Weights:
-        """Glorot's uniform kernels, biases of zero (Glorot & Bengio 2010)."""
-        random = np.random.default_rng(seed)
-        drawn = []
-        for inputs, outputs in pairwise(self.widths):
-            limit = np.sqrt(6 / (inputs + outputs))
-            drawn.append(random.uniform(-limit, limit, (inputs, outputs)).astype(np.float32))
-            drawn.append(np.zeros(outputs, np.float32))
-        return drawn
+        """As they start."""
+        return self.network.weights(np.random.default_rng(seed))
 
-    def data(self) -> tuple[np.ndarray, np.ndarray]:
-        """Normal rows, and targets of spread 1 from another network of this shape, with noise."""
+    def data(self) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+        """Rows of each input, and targets of spread 1 from another such network, with noise."""
         random = np.random.default_rng(1)
-        x = random.standard_normal((self.rows, self.widths[0]), np.float32)
-        y = predict(self.weights(seed=2), x, self.activation)
+        x = self.network.rows(random, self.rows)
+        y = self.predict(self.weights(seed=2), x)
         y = (y - y.mean()) / y.std()
         return x, y + NOISE * random.standard_normal(y.shape, np.float32)
 
-    def loss(self, weights: Weights, x: np.ndarray, y: np.ndarray) -> float:
+    def predict(self, weights: Weights, x: Sequence[np.ndarray]) -> np.ndarray:
+        """The network's outputs, of one member if there are several."""
+        found = self.network.compute(np, weights, x, Pass())
+        return found[0] if found.ndim == 3 else found
+
+    def loss(self, weights: Weights, x: Sequence[np.ndarray], y: np.ndarray) -> float:
         """The mean squared error in plain NumPy, whoever trained the weights."""
-        away = predict(weights, x[:LOSS_ROWS], self.activation) - y[:LOSS_ROWS]
+        few = [one[:LOSS_ROWS] for one in x]
+        away = self.network.compute(np, weights, few, Pass()) - y[:LOSS_ROWS]
         return float(np.mean(np.square(away), dtype=np.float64))
 
 
-def predict(weights: Weights, x: np.ndarray, activation: str) -> np.ndarray:
-    """The network's output; the activation stands between the layers, not after the last."""
-    value = x
-    for kernel, bias in zip(weights[::2], weights[1::2], strict=True):
-        if value is not x:
-            value = np.tanh(value) if activation == "tanh" else np.maximum(value, 0)
-        value = value @ kernel + bias
-    return value
+def _chain(
+    name: str, widths: tuple[int, ...], batch: int, activation: str, **rest: Any
+) -> Workload:
+    return Workload(name, Chain(widths, activation), batch, **rest)
 
+
+#: Of networks that are trained by Adam alone.
+ADAM: dict[str, Any] = {"sgd": 0.0, "optimizers": ("adam",)}
 
 WORKLOADS = (
-    Workload("online", (32, 64, 1), 1, "tanh", steps=1000, sgd=0.001, adam=0.0001, epochs=4),
-    Workload("policy", (8, 64, 64, 4), 64, "tanh", steps=200, sgd=0.1),
-    Workload("matexp", (4, 32, 16, 4), 200, "tanh", steps=100, sgd=0.1),
-    Workload("shallow", (32, 100, 1), 200, "relu", steps=100, sgd=0.05),
-    Workload("tabular", (32, 128, 128, 1), 256, "relu", steps=100, sgd=0.02),
-    Workload("mnist", (784, 256, 128, 10), 128, "relu", steps=50, sgd=0.1),
-    Workload("wide", (512, 1024, 1024, 512), 512, "relu", steps=8, sgd=1.0, epochs=2),
-    Workload("large", (1024, 4096, 4096, 1024), 512, "relu", steps=3, sgd=1.0),
-    Workload(
+    _chain("online", (32, 64, 1), 1, "tanh", steps=1000, sgd=0.001, adam=0.0001, epochs=4),
+    _chain("policy", (8, 64, 64, 4), 64, "tanh", steps=200, sgd=0.1),
+    _chain("matexp", (4, 32, 16, 4), 200, "tanh", steps=100, sgd=0.1),
+    _chain("shallow", (32, 100, 1), 200, "relu", steps=100, sgd=0.05),
+    _chain("tabular", (32, 128, 128, 1), 256, "relu", steps=100, sgd=0.02),
+    _chain("mnist", (784, 256, 128, 10), 128, "relu", steps=50, sgd=0.1),
+    _chain("wide", (512, 1024, 1024, 512), 512, "relu", steps=8, sgd=1.0, epochs=2),
+    _chain("large", (1024, 4096, 4096, 1024), 512, "relu", steps=3, sgd=1.0),
+    _chain(
         "matexp full batch",
         (4, 32, 16, 4),
         10_000,
         "tanh",
-        1,
-        0.1,
+        steps=1,
+        sgd=0.1,
         epochs=100,
         optimizers=("adam",),
     ),
+    # What dropout draws is chance: more steps, and smaller ones, for losses that can be compared.
+    Workload("resmlp", ResMLP(), 256, steps=50, adam=0.0001, epochs=8, **ADAM),
+    Workload("batchnorm", BatchNormalized((64, 256, 256, 10)), 128, steps=100, **ADAM),
+    Workload("embedding", Embedded(), 256, steps=100, **ADAM),
+    Workload("members", Members((32, 64, 64, 1), 16), 256, steps=50, **ADAM),
 )
 
 
@@ -121,7 +133,7 @@ class Task:
 
     workload: Workload
     optimizer: str
-    x: np.ndarray
+    x: tuple[np.ndarray, ...]
     y: np.ndarray
     weights: Weights
 

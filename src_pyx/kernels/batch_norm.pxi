@@ -158,7 +158,8 @@ cdef void batch_norm_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end)
     finish_dx(op, 0, begin, end)
 
 
-# Of a layer that acts on the batch dz_columns has found them.
+# Of a layer that acts on the batch dz_columns has found those of all rows: the chunk that begins with the first row
+# has them, and others of the same batch have none.
 cdef void batch_norm_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
                                  Py_ssize_t end_piece) noexcept nogil:
     cdef Py_ssize_t n = op.outputs, lines = (end - begin) * op.lines, i
@@ -167,6 +168,9 @@ cdef void batch_norm_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end,
     cdef real* dgamma = <real*>op.gradients
     cdef real* dbeta = dgamma + (n if op.sizes[0] else 0)
     if acts_on_batch(op):
+        if begin > 0:
+            memset(dgamma, 0, op.parameter_reals * sizeof(real))
+            return
         if op.sizes[0]:
             copy_reals(dgamma, of_batch(op, 4), n)
         if op.sizes[1]:

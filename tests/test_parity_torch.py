@@ -1,0 +1,656 @@
+"""Random networks beside the same ones in PyTorch, in float64; skipped where PyTorch is not there.
+
+What is compared: outputs, the loss, its gradients by parameters and by every input, both as
+inference and as training see them; then 50 steps of Adam, and what BatchNormalization remembers.
+PyTorch's layers are used where it has them; where its definition differs from Keras's, as in
+BatchNormalization's running variance, a few lines of its ops say what is meant.
+
+``FASTWEIGHTS_LONG=1 pytest tests/test_parity_torch.py`` compares 200 networks, the short form 20.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from damage import cases
+
+import fastweights as fw
+from fastweights import activations, layers, regularizers
+from fastweights.layers.ops import given
+
+torch = pytest.importorskip("torch")
+torch.set_num_threads(1)
+functional = torch.nn.functional
+
+TOLERANCE = 1e-9
+STEPS = 50
+NETWORKS = 200
+
+# ---- each layer in PyTorch -----------------------------------------------------------------------
+
+
+def sparsemax(x: Any) -> Any:
+    """Martins and Astudillo (ICML 2016), Algorithm 1."""
+    ordered, _ = x.sort(dim=-1, descending=True)
+    sums, ranks = ordered.cumsum(-1), torch.arange(1, x.shape[-1] + 1, dtype=x.dtype)
+    support = (1 + ranks * ordered > sums).sum(-1, keepdim=True)
+    return torch.clamp(x - (sums.gather(-1, support - 1) - 1) / support, min=0)
+
+
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+    "linear": lambda x: x,
+    "relu": functional.relu,
+    "relu6": functional.relu6,
+    "leaky_relu": lambda x: functional.leaky_relu(x, 0.2),
+    "elu": functional.elu,
+    "selu": functional.selu,
+    "gelu": functional.gelu,
+    "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
+    "silu": functional.silu,
+    # PyTorch's own have the slope 1 / 6 in float32 (2.13).
+    "hard_silu": lambda x: x * torch.clamp(x + 3, 0, 6) / 6,
+    "mish": functional.mish,
+    # Beyond the threshold PyTorch leaves the logarithm out, which is right to 1e-9 by default.
+    "softplus": lambda x: functional.softplus(x, threshold=40),
+    "softsign": functional.softsign,
+    "sigmoid": torch.sigmoid,
+    "hard_sigmoid": lambda x: torch.clamp(x + 3, 0, 6) / 6,
+    "exponential": torch.exp,
+    "tanh": torch.tanh,
+    "softmax": lambda x: functional.softmax(x, dim=-1),
+    "log_softmax": lambda x: functional.log_softmax(x, dim=-1),
+    "softmin": lambda x: functional.softmin(x, dim=-1),
+    "sparsemax": sparsemax,
+}
+
+
+def activated(layer: Any, x: Any) -> Any:
+    return ACTIVATIONS[layer.activation.name](x)
+
+
+def dense(layer: Any, w: Any, training: bool, x: Any) -> Any:
+    return activated(layer, functional.linear(x, w["kernel"].T, w.get("bias")))
+
+
+def member_dense(layer: Any, w: Any, training: bool, x: Any) -> Any:
+    y = torch.einsum("...mi,mio->...mo", x, w["kernel"])
+    return activated(layer, y + w["bias"] if "bias" in w else y)
+
+
+def gamma_beta(w: Any, columns: int) -> tuple[Any, Any]:
+    """Both, whichever the layer has: PyTorch's gradients stumble where there is a beta alone."""
+    one, other = torch.ones(columns, dtype=torch.float64), torch.zeros(columns, dtype=torch.float64)
+    return w.get("gamma", one), w.get("beta", other)
+
+
+def batch_normalization(layer: Any, w: Any, training: bool, x: Any) -> Any:
+    lines = x.reshape(-1, x.shape[-1])
+    if not (training and layer.trainable):
+        mean, variance = w["moving_mean"], w["moving_variance"]
+        y = functional.batch_norm(
+            lines, mean, variance, *gamma_beta(w, x.shape[-1]), eps=layer.epsilon
+        )
+        return y.reshape(x.shape)
+    found = torch.var_mean(lines.detach(), dim=0, correction=0)
+    for name, figure in zip(("moving_variance", "moving_mean"), found, strict=True):
+        w[name].mul_(layer.momentum).add_((1 - layer.momentum) * figure)
+    y = functional.batch_norm(
+        lines, None, None, *gamma_beta(w, x.shape[-1]), training=True, eps=layer.epsilon
+    )
+    return y.reshape(x.shape)
+
+
+def layer_normalization(layer: Any, w: Any, training: bool, x: Any) -> Any:
+    return functional.layer_norm(x, x.shape[-1:], *gamma_beta(w, x.shape[-1]), layer.epsilon)
+
+
+def group_normalization(layer: Any, w: Any, training: bool, x: Any) -> Any:
+    columns = x.shape[-1]
+    groups = columns if layer.groups == -1 else layer.groups
+    first = x.movedim(-1, 1)
+    y = functional.group_norm(first, groups, *gamma_beta(w, columns), layer.epsilon)
+    return y.movedim(1, -1)
+
+
+def bent_relu(layer: Any, w: Any, training: bool, x: Any) -> Any:
+    most = math.inf if layer.max_value is None else layer.max_value
+    below = layer.negative_slope * (x - layer.threshold)
+    return torch.where(x > layer.threshold, torch.clamp(x, max=most), below)
+
+
+def dot(layer: Any, w: Any, training: bool, a: Any, b: Any) -> Any:
+    one, other = (value.movedim(axis, -1) for value, axis in zip((a, b), layer.axes, strict=True))
+    if layer.normalize:
+        one, other = (functional.normalize(value, dim=-1, eps=1e-7) for value in (one, other))
+    rows, length = one.shape[0], one.shape[-1]
+    left, right = one.reshape(rows, -1, length), other.reshape(rows, -1, length)
+    return (left @ right.mT).reshape(rows, *(one.shape[1:-1] + other.shape[1:-1] or (1,)))
+
+
+def folded(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """A merge that takes its values two by two."""
+
+    def merged(layer: Any, w: Any, training: bool, *values: Any) -> Any:
+        result = values[0]
+        for value in values[1:]:
+            result = function(result, value)
+        return result
+
+    return merged
+
+
+def alone(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """A layer without weights."""
+    return lambda layer, w, training, x: function(layer, x)
+
+
+#: What each layer makes of its weights and of the values that it reads.
+TWINS: dict[str, Callable[..., Any]] = {
+    "Activation": alone(activated),
+    "Add": folded(torch.add),
+    "Average": lambda layer, w, training, *values: sum(values) / len(values),
+    "BatchNormalization": batch_normalization,
+    "Concatenate": lambda layer, w, training, *values: torch.cat(values, layer.axis),
+    "Dense": dense,
+    "Dot": dot,
+    "Dropout": alone(lambda layer, x: functional.dropout(x, layer.rate)),
+    "ELU": alone(lambda layer, x: functional.elu(x, layer.alpha)),
+    "Flatten": alone(lambda layer, x: x.flatten(1)),
+    "GroupNormalization": group_normalization,
+    "Identity": alone(lambda layer, x: x),
+    "LayerNormalization": layer_normalization,
+    "LeakyReLU": alone(lambda layer, x: functional.leaky_relu(x, layer.negative_slope)),
+    "Maximum": folded(torch.maximum),
+    "MemberDense": member_dense,
+    "MemberScale": lambda layer, w, training, x: x * w["scale"],
+    "Minimum": folded(torch.minimum),
+    "Multiply": folded(torch.mul),
+    "Normalization": lambda layer, w, training, x: (x - w["mean"]) / w["variance"].sqrt(),
+    "PReLU": lambda layer, w, training, x: torch.where(x > 0, x, w["alpha"] * x),
+    "Permute": alone(lambda layer, x: x.permute(0, *layer.dims)),
+    "RMSNormalization": lambda layer, w, training, x: functional.rms_norm(
+        x, x.shape[-1:], w["scale"], layer.epsilon
+    ),
+    "ReLU": alone(lambda layer, x: bent_relu(layer, None, False, x)),
+    "RepeatVector": alone(lambda layer, x: x[:, None].expand(-1, layer.n, -1)),
+    "Rescaling": alone(lambda layer, x: x * layer.scale + layer.offset),
+    "Reshape": alone(lambda layer, x: x.reshape(x.shape[0], *layer.target_shape)),
+    "Softmax": alone(lambda layer, x: functional.softmax(x, dim=-1)),
+    "Subtract": folded(torch.sub),
+    "UnitNormalization": alone(lambda layer, x: functional.normalize(x, dim=-1, eps=1e-12)),
+}
+
+#: What layers remember and no optimizer moves.
+STATES = {"mean", "variance", "moving_mean", "moving_variance"}
+
+#: Those that draw random numbers, which no two libraries draw alike.
+RANDOM = {"AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D"}
+
+LOSSES: dict[str, Callable[[Any, Any], Any]] = {
+    "mean_squared_error": functional.mse_loss,
+    "mean_absolute_error": functional.l1_loss,
+    "huber": functional.huber_loss,
+    "log_cosh": lambda p, y: torch.log(torch.cosh(p - y)).mean(),
+    "poisson": lambda p, y: (p - y * torch.log(p + 1e-7)).mean(),
+    "hinge": lambda p, y: functional.relu(1 - y * p).mean(),
+    "binary_crossentropy": functional.binary_cross_entropy,
+    "categorical_crossentropy": lambda p, y: -(y * torch.log(p)).sum(-1).mean(),
+}
+
+# ---- random networks -----------------------------------------------------------------------------
+
+#: Numbers of a row beyond which a value grows no more, and a bound beyond which it is squashed.
+MANY, LARGE = 160, 6.0
+
+
+@dataclass
+class Step:
+    """A call of a layer on values that are there already, by their numbers."""
+
+    layer: layers.Layer
+    reads: list[int]
+
+
+@dataclass
+class Recipe:
+    """A network as calls of layers; values are first its inputs, then what each call makes."""
+
+    random: np.random.Generator
+    inputs: list[tuple[int, ...]]
+    steps: list[Step] = field(default_factory=list)
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+    #: How large the numbers of each value may be, roughly.
+    bounds: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.shapes, self.bounds = list(self.inputs), [2.0] * len(self.inputs)
+
+    def call(self, layer: layers.Layer, reads: list[int], bound: float) -> int:
+        """Adds a call, squashed where its numbers would grow; the number of what it makes."""
+        values = [given(self.shapes[read]) for read in reads]
+        self.steps.append(Step(layer, reads))
+        self.shapes.append(layer.made_of(*values).shape)
+        self.bounds.append(bound)
+        made = len(self.shapes) - 1
+        return made if bound <= LARGE else self.call(layers.Activation("tanh"), [made], 1.0)
+
+    def depth(self) -> int:
+        """The longest chain of calls."""
+        depths = [0] * len(self.inputs)
+        for step in self.steps:
+            depths.append(1 + max(depths[read] for read in step.reads))
+        return max(depths)
+
+    def pick(self) -> int:
+        """A value, the newest ones more often."""
+        last = len(self.shapes)
+        return max(int(self.random.integers(last)) for _ in range(2))
+
+    def alike(self, number: int) -> list[int]:
+        """All values of the shape of this one."""
+        return [k for k, shape in enumerate(self.shapes) if shape == self.shapes[number]]
+
+    def any_of(self, choices: Any) -> Any:
+        return choices[int(self.random.integers(len(choices)))]
+
+    def chance(self, probability: float) -> bool:
+        return bool(self.random.random() < probability)
+
+
+def activation_of(recipe: Recipe, columns: int) -> activations.Activation:
+    """One for which no number is too large, and that makes sense of so many columns."""
+    names = [name for name in ACTIVATIONS if name != "exponential"]
+    found = activations.get(recipe.any_of(names))
+    return found if found.is_elementwise or columns > 1 else activations.Tanh()
+
+
+def add_dense(recipe: Recipe, x: int) -> None:
+    units = recipe.any_of((2, 3, 4, 6, 8, 17, 40 if len(recipe.shapes[x]) == 1 else 5))
+    settings: dict[str, Any] = {"use_bias": recipe.chance(0.8)}
+    if recipe.chance(0.3):
+        settings["kernel_regularizer"] = recipe.any_of(
+            (regularizers.L1(0.003), regularizers.L2(0.02), regularizers.L1L2(0.001, 0.01))
+        )
+    if recipe.chance(0.15):
+        settings["bias_regularizer"] = regularizers.L2(0.05)
+    trainable = recipe.chance(0.85)
+    activation = activation_of(recipe, units)
+    bound = recipe.bounds[x] + 1
+    if len(recipe.shapes[x]) > 1 and recipe.chance(0.35):
+        recipe.call(
+            layers.MemberDense(units, activation, trainable=trainable, **settings), [x], bound
+        )
+        return
+    layer = layers.Dense(units, activation, trainable=trainable, **settings)
+    made = recipe.call(layer, [x], bound)
+    others = [k for k in recipe.alike(x) if k not in (x, made)]
+    if others and recipe.chance(0.4):  # the same weights for another value
+        recipe.call(layer, [recipe.any_of(others)], bound)
+
+
+def add_activation(recipe: Recipe, x: int) -> None:
+    shape, bound = recipe.shapes[x], recipe.bounds[x]
+    rank, columns = len(shape), shape[-1]
+    axes = [axis for axis in range(1, rank + 1) if recipe.chance(0.4)]
+    recipe.call(
+        recipe.any_of(
+            [
+                lambda: layers.Activation(activation_of(recipe, columns)),
+                lambda: layers.Activation("exponential") if bound <= 2 else layers.ReLU(),
+                lambda: layers.PReLU("glorot_uniform", axes or None),
+                lambda: layers.ReLU(negative_slope=0.1, threshold=0.2, max_value=1.5),
+                lambda: layers.ReLU(),
+                lambda: layers.LeakyReLU(),
+                lambda: layers.ELU(0.7),
+                lambda: layers.Softmax() if columns > 1 else layers.ELU(),
+            ]
+        )(),
+        [x],
+        bound + 1,
+    )
+
+
+def add_normalization(recipe: Recipe, x: int) -> None:
+    columns = recipe.shapes[x][-1]
+    if columns < 2:
+        return
+    settings = {"center": recipe.chance(0.8), "scale": recipe.chance(0.8)}
+    kind = recipe.any_of(
+        ("Layer", "RMS", "Group", "Unit", "Batch", "Batch", "Normalization", "Rescaling", "Member")
+    )
+    if kind == "Batch":
+        trainable = recipe.chance(0.8)
+        momentum = recipe.any_of((0.99, 0.9))
+        layer = layers.BatchNormalization(momentum=momentum, trainable=trainable, **settings)
+        recipe.call(layer, [x], 3.0)
+        others = [k for k in recipe.alike(x) if k != x]
+        if others and recipe.chance(0.2):
+            recipe.call(layer, [recipe.any_of(others)], 3.0)
+    elif kind == "Layer":
+        recipe.call(layers.LayerNormalization(**settings), [x], 3.0)
+    elif kind == "Group" and columns % 2 == 0:
+        groups = recipe.any_of((1, 2, columns // 2))
+        recipe.call(layers.GroupNormalization(groups, **settings), [x], 3.0)
+    elif kind in ("Unit", "RMS"):
+        # Lines near 0 have hardly a direction: differences would grow from step to step.
+        away = recipe.call(layers.Rescaling(1.0, 0.7), [x], 1 + recipe.bounds[x])
+        layer = layers.UnitNormalization() if kind == "Unit" else layers.RMSNormalization()
+        recipe.call(layer, [away], 3.0)
+    elif kind == "Normalization":
+        figures = recipe.random.uniform(0.5, 1.5, (2, columns))
+        layer = layers.Normalization(mean=figures[0], variance=figures[1])
+        recipe.call(layer, [x], 2 + recipe.bounds[x])
+    elif kind == "Rescaling":
+        recipe.call(layers.Rescaling(0.8, -0.1), [x], recipe.bounds[x])
+    elif kind == "Member" and len(recipe.shapes[x]) > 1:
+        recipe.call(layers.MemberScale("random_normal"), [x], recipe.bounds[x])
+    else:
+        recipe.call(layers.RMSNormalization(epsilon=0.01), [x], 3.0)
+
+
+def add_shaping(recipe: Recipe, x: int) -> None:
+    shape, bound = recipe.shapes[x], recipe.bounds[x]
+    numbers = math.prod(shape)
+    kind = recipe.any_of(("Permute", "Reshape", "RepeatVector", "Flatten", "Identity", "Dropout"))
+    if kind == "Permute" and len(shape) > 1:
+        dims = [int(axis) for axis in recipe.random.permutation(len(shape)) + 1]
+        recipe.call(layers.Permute(dims), [x], bound)
+    elif kind == "RepeatVector":
+        flat = x if len(shape) == 1 else recipe.call(layers.Flatten(), [x], bound)
+        if 3 * numbers <= MANY:
+            recipe.call(layers.RepeatVector(recipe.any_of((2, 3))), [flat], bound)
+    elif kind == "Identity":
+        recipe.call(layers.Identity(), [x], bound)
+    elif kind == "Dropout":
+        recipe.call(layers.Dropout(0.0), [x], bound)
+    elif kind == "Reshape":
+        size = recipe.any_of([k for k in range(1, numbers + 1) if numbers % k == 0])
+        recipe.call(layers.Reshape((size, -1)), [x], bound)
+
+
+def add_merge(recipe: Recipe, x: int) -> None:
+    alike = recipe.alike(x)
+    reads = [x] + [recipe.any_of(alike) for _ in range(recipe.random.integers(1, 3))]
+    bounds = [recipe.bounds[read] for read in reads]
+    kind = recipe.any_of(("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"))
+    if kind == "Subtract":
+        if reads[0] != reads[1]:  # 0 in all rows leaves gradients of rounding alone
+            recipe.call(layers.Subtract(), reads[:2], sum(bounds[:2]))
+    elif kind == "Multiply":
+        recipe.call(layers.Multiply(), reads, math.prod(bounds))
+    else:
+        bound = sum(bounds) if kind == "Add" else max(bounds)
+        recipe.call(getattr(layers, kind)(), reads, bound)
+
+
+def add_spread_merge(recipe: Recipe, x: int) -> None:
+    """An outer sum or product: axes of length 1 are repeated."""
+    shape, bound = recipe.shapes[x], recipe.bounds[x]
+    flat = x if len(shape) == 1 else recipe.call(layers.Flatten(), [x], bound)
+    small = recipe.call(layers.Dense(3, "tanh"), [flat], 1.0)
+    one = recipe.call(layers.Reshape((3, 1)), [small], 1.0)
+    other = recipe.call(layers.Reshape((1, 3)), [small], 1.0)
+    recipe.call(recipe.any_of((layers.Multiply, layers.Add, layers.Maximum))(), [one, other], 2.0)
+
+
+def add_concatenation(recipe: Recipe, x: int) -> None:
+    axis = int(recipe.random.integers(len(recipe.shapes[x])))
+
+    def fits(number: int) -> bool:
+        one, other = recipe.shapes[x], recipe.shapes[number]
+        return len(one) == len(other) and one[:axis] + one[axis + 1 :] == (
+            other[:axis] + other[axis + 1 :]
+        )
+
+    others = [k for k in range(len(recipe.shapes)) if fits(k)]
+    reads = [x] + [recipe.any_of(others) for _ in range(recipe.random.integers(1, 3))]
+    if sum(math.prod(recipe.shapes[read]) for read in reads) <= MANY:
+        recipe.call(layers.Concatenate(axis + 1), reads, max(recipe.bounds[read] for read in reads))
+
+
+def add_dot(recipe: Recipe, x: int) -> None:
+    axis = int(recipe.random.integers(len(recipe.shapes[x])))
+    length = recipe.shapes[x][axis]
+    pairs = [
+        (number, other)
+        for number, shape in enumerate(recipe.shapes)
+        for other in range(len(shape))
+        if shape[other] == length
+        and math.prod(shape) * math.prod(recipe.shapes[x]) <= MANY * length**2
+    ]
+    if length < 2 or not pairs:
+        return
+    number, other = recipe.any_of(pairs)
+    reads, normalize = [x, number], recipe.chance(0.3)
+    if normalize:
+        reads = [
+            recipe.call(layers.Rescaling(1.0, 0.7), [read], 1 + recipe.bounds[read])
+            for read in reads
+        ]
+    bound = 1.0 if normalize else math.prod(recipe.bounds[read] for read in reads) * length
+    recipe.call(layers.Dot((axis + 1, other + 1), normalize), reads, bound)
+
+
+#: What makes a network longer, each as often as it stands here.
+ADDING = (
+    *[add_dense] * 5, *[add_activation] * 3, *[add_normalization] * 4, *[add_shaping] * 3,
+    *[add_merge] * 3, add_spread_merge, add_concatenation, add_concatenation, add_dot,
+)  # fmt: skip
+
+INPUT_SHAPES = ((5,), (8,), (66,), (3, 4), (4, 3), (2, 3, 4), (1,))
+
+
+def recipe_of(seed: int) -> tuple[Recipe, str]:
+    """A network of depth up to 12 and the loss that it is trained on; all values are used."""
+    random = np.random.default_rng(seed)
+    count = int(random.choice((1, 1, 2, 3)))
+    recipe = Recipe(
+        random, [INPUT_SHAPES[random.integers(len(INPUT_SHAPES))] for _ in range(count)]
+    )
+    wanted = int(random.integers(3, 11))
+    while recipe.depth() < wanted and len(recipe.steps) < 30:
+        recipe.any_of(ADDING)(recipe, recipe.pick())
+    read = {number for step in recipe.steps for number in step.reads}
+    loose = [number for number in range(len(recipe.shapes)) if number not in read]
+    ends = [
+        number
+        if len(recipe.shapes[number]) == 1
+        else recipe.call(layers.Flatten(), [number], recipe.bounds[number])
+        for number in loose
+    ]
+    joined = recipe.call(layers.Concatenate(), ends, 0.0) if len(ends) > 1 else ends[0]
+    loss = recipe.any_of(list(LOSSES))
+    last = {
+        "categorical_crossentropy": "softmax",
+        "binary_crossentropy": "sigmoid",
+        "poisson": "softplus",
+    }.get(loss)
+    units = 1 if loss == "binary_crossentropy" and recipe.chance(0.5) else 3
+    recipe.call(layers.Dense(units, last), [joined], 0.0)
+    return recipe, loss
+
+
+def model_of(recipe: Recipe, loss: str, seed: int) -> fw.Model:
+    """The network of this library, its weights anywhere near where they start."""
+    inputs = [fw.Input(shape) for shape in recipe.inputs]
+    values = list(inputs)
+    for step in recipe.steps:
+        values.append(step.layer([values[read] for read in step.reads]))
+    model = fw.Model(inputs, values[-1], dtype="float64", seed=seed)
+    for layer in model.layers:
+        for name, weight in layer.weights.items():
+            if "variance" not in name:
+                weight += recipe.random.normal(0, 0.1, weight.shape)
+    model.compile("adam", loss)
+    return model
+
+
+class Twin:
+    """The same network in PyTorch, with copies of the weights."""
+
+    def __init__(self, model: fw.Model, recipe: Recipe, loss: str) -> None:
+        self.layers, self.recipe, self.loss_of = model.layers, recipe, LOSSES[loss]
+        self.weights = {
+            id(layer): {
+                name: torch.tensor(array).requires_grad_(name not in STATES and layer.trainable)
+                for name, array in layer.weights.items()
+            }
+            for layer in model.layers
+        }
+        self.parameters, self.states = (
+            [
+                weight
+                for layer in model.layers
+                for name, weight in self.weights[id(layer)].items()
+                if (name in STATES) == are_states
+            ]
+            for are_states in (False, True)
+        )
+
+    def outputs(self, x: list[Any], training: bool) -> Any:
+        """Those of all rows of the inputs."""
+        values = list(x)
+        for step in self.recipe.steps:
+            read = [values[number] for number in step.reads]
+            twin = TWINS[type(step.layer).__name__]
+            values.append(twin(step.layer, self.weights[id(step.layer)], training, *read))
+        return values[-1]
+
+    def cost(self) -> Any:
+        """Of the weights that are trained."""
+        total = torch.zeros((), dtype=torch.float64)
+        for layer in self.layers:
+            for name in ("kernel", "bias"):
+                rule = getattr(layer, f"{name}_regularizer", None)
+                weight = self.weights[id(layer)].get(name)
+                if rule is not None and weight is not None and layer.trainable:
+                    total = total + rule.l1 * weight.abs().sum() + rule.l2 * weight.square().sum()
+        return total
+
+    def loss(self, x: list[Any], y: Any, training: bool) -> Any:
+        """With what the weights cost."""
+        return self.loss_of(self.outputs(x, training), y) + self.cost()
+
+    def gradients(self, loss: Any, x: list[Any]) -> tuple[np.ndarray, list[np.ndarray]]:
+        """By all parameters, 0 where they are not trained, and by the inputs."""
+        wanted = [p for p in self.parameters if p.requires_grad]
+        found = list(torch.autograd.grad(loss, [*x, *wanted], materialize_grads=True))
+        by_inputs = [found.pop(0).numpy() for _ in x]
+        by_all = [found.pop(0) if p.requires_grad else torch.zeros_like(p) for p in self.parameters]
+        return flat(by_all), by_inputs
+
+
+def flat(tensors: list[Any]) -> np.ndarray:
+    """All numbers as one vector."""
+    return np.concatenate([np.zeros(0), *(t.detach().numpy().ravel() for t in tensors)])
+
+
+def agree(found: Any, expected: Any, what: str) -> None:
+    """Relative to the largest number of an array."""
+    found, expected = np.asarray(found), np.asarray(expected)
+    assert found.shape == expected.shape, what
+    if expected.size:
+        away, scale = np.abs(found - expected).max(), np.abs(expected).max()
+        assert away <= TOLERANCE * scale, f"{what}: {away:.3g} of {scale:.3g}"
+
+
+def data_of(recipe: Recipe, loss: str, rows: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Normal rows of each input, and targets that the loss is for."""
+    random, outputs = recipe.random, recipe.shapes[-1]
+    x = [random.standard_normal((rows, *shape)) for shape in recipe.inputs]
+    y = {
+        "hinge": lambda: random.choice((-1.0, 1.0), (rows, *outputs)),
+        "binary_crossentropy": lambda: random.uniform(0, 1, (rows, *outputs)),
+        "categorical_crossentropy": lambda: random.dirichlet(np.ones(outputs[-1]), rows),
+        "poisson": lambda: random.poisson(2.0, (rows, *outputs)).astype(float),
+    }.get(loss, lambda: random.standard_normal((rows, *outputs)))()
+    return x, y
+
+
+#: Rows and batch of training, of which a whole number of rows may be left at the end: in few rows,
+#: in slices, in chunks of a large batch.
+SIZES = ((90, 20), (45, 9), (300, 300), (90, 20), (45, 16), (400, 260), (30, 30), (1100, 1100))
+
+
+def rows_of(x: list[np.ndarray], part: slice) -> list[Any]:
+    """Those rows as tensors whose gradient is wanted."""
+    return [torch.tensor(one[part]).requires_grad_() for one in x]
+
+
+@pytest.mark.parametrize("seed", range(cases(20, NETWORKS)))
+def test_outputs_gradients_and_training(seed):
+    recipe, loss = recipe_of(seed)
+    model = model_of(recipe, loss, seed)
+    twin = Twin(model, recipe, loss)
+    rows, batch = SIZES[seed % len(SIZES)]
+    x, y = data_of(recipe, loss, rows)
+
+    for part in (slice(0, 7), slice(0, rows)):
+        given_x, target = rows_of(x, part), torch.tensor(y[part])
+        expected = twin.outputs(given_x, training=False)
+        agree(model.predict([one[part] for one in x]), expected.detach(), "predict")
+        expected_loss = twin.loss(given_x, target, training=False)
+        gradient, by_inputs = twin.gradients(expected_loss, given_x)
+        found = model.loss_and_gradients([one[part] for one in x], y[part])
+        agree(found[0], expected_loss.detach(), "loss")
+        agree(found[1], gradient, "gradient")
+        several = found[2] if len(x) > 1 else (found[2],)
+        for one, other in zip(several, by_inputs, strict=True):
+            agree(one, other, "gradient by an input")
+
+    _in_training(model, twin, recipe, x)
+    _trained(model, twin, x, y, batch)
+
+
+def _in_training(model, twin, recipe, x):
+    """Forward and backward by themselves; what is remembered moves, as in training."""
+    part = slice(0, 40)
+    given_x = rows_of(x, part)
+    expected = twin.outputs(given_x, training=True)
+    found = model.forward([one[part] for one in x], training=True)
+    agree(found, expected.detach(), "forward in training")
+    dy = recipe.random.standard_normal(found.shape)
+    gradient, by_inputs = twin.gradients((expected * torch.tensor(dy)).sum() + twin.cost(), given_x)
+    dx = model.backward(dy)
+    for one, other in zip(dx if len(x) > 1 else (dx,), by_inputs, strict=True):
+        agree(one, other, "gradient by an input in training")
+    agree(model.gradients, gradient, "gradient in training")
+
+
+def _trained(model, twin, x, y, batch):
+    """Steps of Adam by `fit`, beside the loop of PyTorch's tutorials."""
+    begins = range(0, len(y), batch)
+    epochs = math.ceil(STEPS / len(begins))
+    history = model.fit(x, y, batch, epochs, verbose=0, shuffle=False).history["loss"]
+    wanted = [p for p in twin.parameters if p.requires_grad]
+    optimizer = torch.optim.Adam(wanted, 0.001, (0.9, 0.999), eps=1e-7)
+    for epoch in range(epochs):
+        total = 0.0
+        for begin in begins:
+            part = slice(begin, begin + batch)
+            # With gradients by the rows: without, group_norm's backward crashes PyTorch 2.13.
+            rows = rows_of(x, part)
+            value = twin.loss(rows, torch.tensor(y[part]), training=True)
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+            total += value.item() * len(rows[0])
+        agree(history[epoch], total / len(y), f"loss of epoch {epoch}")
+    agree(model.parameters, flat(twin.parameters), "weights after training")
+    agree(model.state, flat(twin.states), "what is remembered after training")
+    expected = twin.outputs([torch.tensor(one) for one in x], training=False)
+    agree(model.predict(x), expected.detach(), "predict after training")
+
+
+def test_every_layer_is_compared():
+    """Each has a twin, and stands in some of the networks; depths go to 12."""
+    assert set(TWINS) | RANDOM == set(layers.LAYERS)
+    recipes = [recipe_of(seed)[0] for seed in range(NETWORKS)]
+    assert {type(step.layer).__name__ for one in recipes for step in one.steps} == set(TWINS)
+    assert max(one.depth() for one in recipes) >= 12
+    assert {len(one.inputs) for one in recipes} == {1, 2, 3}
