@@ -155,6 +155,7 @@ def _library_makes_again(layer: Layer) -> bool:
         "_home": None,
         "_input_row": None,
         "_made": (),
+        "_columns": None,
     }
     try:
         again = type(layer)(**layer._arguments())

@@ -31,7 +31,8 @@ from fastweights.training import next_pass
 class Names(NamedTuple):
     """Of a frame's columns; None where no frame came."""
 
-    features: tuple[str, ...] | None
+    #: Of each input.
+    features: tuple[tuple[str, ...] | None, ...]
     targets: tuple[str, ...] | None
 
 
@@ -80,9 +81,9 @@ class Model(Network):
     seed : int
     epochs_trained : int
         Epochs of all fits so far; with the seed it fixes the order of the next one's rows.
-    feature_names : tuple of str or None
-        The columns of the frame that the model was first trained on; a frame's columns are taken by
-        these names from then on, in whatever order they come.
+    feature_names : tuple of str or None, or a tuple of those
+        The columns of the frame that the model was first trained on, for each input; a frame's
+        columns are taken by these names from then on, in whatever order they come.
     stop_training : bool
         Set by a callback to end the fit.
 
@@ -152,7 +153,7 @@ class Model(Network):
         self._epochs_trained = 0
         #: Passes over data in training, each of which has random numbers of its own.
         self._passes = 0
-        self._names = Names(None, None)
+        self._names = Names((None,) * topology.inputs, None)
         #: Entries of other people's in the file that the model came from.
         self._metadata: dict[str, str] = {}
         self.stop_training = False
@@ -250,8 +251,9 @@ class Model(Network):
         return self._epochs_trained
 
     @property
-    def feature_names(self) -> tuple[str, ...] | None:
-        return self._names.features
+    def feature_names(self) -> tuple[Any, ...] | None:
+        features = self._names.features
+        return features[0] if len(features) == 1 else features
 
     @property
     def stop_training(self) -> bool:
@@ -319,15 +321,21 @@ class Model(Network):
         """
         built = self._built
         known = shapes if built is None else built.input_shapes
-        if self._topology.inputs > 1:
-            return self._several(x, argument, known)
-        if isinstance(x, Mapping) and set(x) == set(self._input_names):
-            (x,) = x.values()
-        elif isinstance(x, (list, tuple)) and len(x) == 1 and known is not None:
-            # One input in a list, as several are; its array has an axis more than a row.
-            x = x[0] if getattr(x[0], "ndim", 0) == len(known[0]) + 1 else x
-        x = _frames.arranged(argument, x, (names or self._names).features)
-        return self._rows_of(0, argument, x, known[0] if known else None)
+        several, columns = self._apart(x, argument, known), (names or self._known_names()).features
+        arrays = tuple(
+            self._rows_of(
+                number,
+                named,
+                _frames.arranged(named, given, columns[number]),
+                known[number] if known else None,
+            )
+            for number, (named, given) in enumerate(several)
+        )
+        counts = {len(array) for array in arrays}
+        if len(counts) > 1:
+            got = f"{' and '.join(str(len(array)) for array in arrays)} rows"
+            raise ValueError(_check.refusal(argument, got, "as many rows of each"))
+        return arrays if len(arrays) > 1 else arrays[0]
 
     def _rows_of(self, number: int, argument: str, x: Any, shape: Shape | None) -> np.ndarray:
         """Checked rows of the input of this number: reals, or whole numbers if layers read such."""
@@ -342,9 +350,18 @@ class Model(Network):
             return _check.reals(argument, array, self.dtype, labels)
         return _check.integers(argument, array, limit, labels)
 
-    def _several(self, x: Any, argument: str, shapes: Sequence[Shape] | None) -> Rows:
-        """Checked rows of several inputs, from a dict of arrays by their names or from a list."""
+    def _apart(
+        self, x: Any, argument: str, shapes: Sequence[Shape] | None
+    ) -> list[tuple[str, Any]]:
+        """What came for each input, and what messages call it; from a list, or a dict by names."""
         names = self._input_names
+        if len(names) == 1:
+            if isinstance(x, Mapping) and set(x) == set(names):
+                (x,) = x.values()
+            elif isinstance(x, (list, tuple)) and len(x) == 1 and shapes is not None:
+                # One input in a list, as several are; its array has an axis more than a row.
+                x = x[0] if getattr(x[0], "ndim", 0) == len(shapes[0]) + 1 else x
+            return [(argument, x)]
         expected = f"arrays for {', '.join(names)}, in a list or a dict"
         if isinstance(x, Mapping):
             if set(x) != set(names):
@@ -354,21 +371,25 @@ class Model(Network):
             raise TypeError(_check.refusal(argument, _check.kind_of(x), expected))
         if len(x) != len(names):
             raise ValueError(_check.refusal(argument, f"{len(x)} arrays", expected))
-        known: Sequence[Shape | None] = shapes or [None] * len(names)
-        arrays = tuple(
-            self._rows_of(number, f"{argument}[{names[number]!r}]", array, shape)
-            for number, (array, shape) in enumerate(zip(x, known, strict=True))
-        )
-        counts = {len(array) for array in arrays}
-        if len(counts) > 1:
-            got = f"{' and '.join(str(len(array)) for array in arrays)} rows"
-            raise ValueError(_check.refusal(argument, got, "as many rows of each"))
-        return arrays
+        return [(f"{argument}[{name!r}]", given) for name, given in zip(names, x, strict=True)]
+
+    def _known_names(self) -> Names:
+        """The columns' names that frames must have: of what the model, or a layer, has learnt."""
+        features = list(self._names.features)
+        for layer, reads in self._topology.calls:
+            if reads[0] < len(features):
+                features[reads[0]] = features[reads[0]] or layer._columns
+        return Names(tuple(features), self._names.targets)
 
     def _names_of(self, x: Any, y: Any) -> Names:
         """The names of features and targets once the model is trained on these: the first ones."""
-        found = Names(_frames.names(x), _frames.names(y))
-        return Names(*(old or new for old, new in zip(self._names, found, strict=True)))
+        known, built = self._known_names(), self._built
+        apart = self._apart(x, "x", built.input_shapes if built is not None else None)
+        features = tuple(
+            old or _frames.names(given)
+            for old, (_, given) in zip(known.features, apart, strict=True)
+        )
+        return Names(features, known.targets or _frames.names(y))
 
     def _targets(
         self,
@@ -400,7 +421,7 @@ class Model(Network):
         if isinstance(y, Mapping) and set(y) == set(self.output_names):
             (y,) = y.values()
         if math.prod(shapes[0]) > 1:
-            y = _frames.arranged(argument, y, (names or self._names).targets)
+            y = _frames.arranged(argument, y, (names or self._known_names()).targets)
         return objectives[0].targets(argument, y, last, shapes[0], self.dtype)
 
     def _pairs(self, x: Any, y: Any, compiled: Compiled | None = None) -> tuple[Rows, Rows]:

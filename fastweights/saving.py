@@ -21,6 +21,7 @@ from fastweights._building import Built
 from fastweights._plans import Compiled
 from fastweights.activations import LINEAR
 from fastweights.layers import Layer, Variable
+from fastweights.layers.ops import Shape
 from fastweights.models import Model, Names, unbuilt
 
 FORMAT = "1"
@@ -95,7 +96,10 @@ def save(
         _check.finite(what, vector)
     built = model._built_or_refused()
     description: dict[str, Any] = {"model": model.config()}
-    columns = {key: value for key, value in model._names._asdict().items() if value is not None}
+    names = model._known_names()
+    columns: dict[str, Any] = {} if names.targets is None else {"targets": names.targets}
+    if any(names.features):
+        columns["features"] = names.features if len(names.features) > 1 else names.features[0]
     if columns:
         description["names"] = columns
     tensors = {}
@@ -260,17 +264,27 @@ def _names(description: Mapping[str, Any], built: Built) -> Names:
     given = description.get("names", {})
     if not isinstance(given, dict) or not set(given) <= set(Names._fields):
         raise ValueError(_check.refusal("names", f"{given!r:.80}", ", ".join(Names._fields)))
-    found, shapes = [], (built.input_shapes[0], built.output_shapes[0])
-    for field, shape in zip(Names._fields, shapes, strict=True):
-        names = given.get(field)
-        if names is not None:
-            are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
-            if not are_names or (field == "features" and (len(names),) != shape):
-                expected = f"the {field} of rows of shape {shape}"
-                raise ValueError(_check.refusal("names", f"{names!r:.80}", expected))
-            names = tuple(names)
-        found.append(names)
-    return Names(*found)
+    features, shapes = given.get("features"), built.input_shapes
+    several = features if len(shapes) > 1 and features is not None else [features] * len(shapes)
+    if not isinstance(several, list) or len(several) != len(shapes):
+        raise ValueError(_check.refusal("names", f"{several!r:.80}", f"{len(shapes)} lists"))
+    return Names(
+        tuple(
+            _columns("features", names, shape) for names, shape in zip(several, shapes, strict=True)
+        ),
+        _columns("targets", given.get("targets"), None),
+    )
+
+
+def _columns(field: str, names: Any, shape: Shape | None) -> tuple[str, ...] | None:
+    """Names of columns, of rows of a shape."""
+    if names is None:
+        return None
+    are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not are_names or (shape is not None and (len(names),) != shape):
+        expected = f"the {field} of rows" + ("" if shape is None else f" of shape {shape}")
+        raise ValueError(_check.refusal("names", f"{names!r:.80}", expected))
+    return tuple(names)
 
 
 def _numbers(model: Model, description: Mapping[str, Any]) -> np.ndarray | None:

@@ -14,7 +14,8 @@ from helpers import data, network, run_python, same_bits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastweights import _check, _frames, losses
+import fastweights as fw
+from fastweights import _check, _frames, layers, losses
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 LIBRARIES = [pd, pl]
@@ -415,3 +416,54 @@ def test_neither_library_is_imported():
         "assert not {'pandas', 'polars', 'scipy'} & set(sys.modules)"
     )
     assert done.returncode == 0, done.stderr
+
+
+# ---- frames of several inputs, and those that a layer has learnt from ----------------------------
+
+
+def two_inputs():
+    left, right = fw.Input(2, name="left"), fw.Input(1, name="right")
+    model = fw.Model([left, right], layers.Dense(1)(layers.Concatenate()([left, right])), seed=0)
+    model.compile("sgd", "mse")
+    return model
+
+
+def people():
+    frame = pd.DataFrame({"age": np.linspace(1.0, 60.0, 20), "income": np.linspace(-1.0, 1.0, 20)})
+    return frame, frame["age"].to_numpy() / 10
+
+
+@pytest.mark.parametrize("kind", [list, dict])
+def test_frames_of_several_inputs_go_by_their_names(kind, tmp_path):
+    frame, y = people()
+    model = two_inputs()
+
+    def inputs(first, second):
+        return [first, second] if kind is list else {"left": first, "right": second}
+
+    model.fit(inputs(frame, frame[["age"]]), y, verbose=0)
+    assert model.feature_names == (("age", "income"), ("age",))
+    expected = model.predict(inputs(frame, frame[["age"]]))
+    turned = inputs(frame[["income", "age"]], frame[["age"]])
+    np.testing.assert_array_equal(model.predict(turned), expected)
+    model.save(tmp_path / "model.safetensors")
+    again = fw.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(again.predict(turned), expected)
+    with pytest.raises(ValueError, match=r"x\['right'\]: got columns without 'age' and with 'inco"):
+        model.predict(inputs(frame, frame[["income"]]))
+
+
+def test_the_columns_that_a_layer_has_learnt_from_are_the_models(tmp_path):
+    frame, y = people()
+    normalize = layers.Normalization()
+    normalize.adapt(frame)
+    model = fw.Sequential([normalize, layers.Dense(1)], 2, seed=0)
+    model.compile("sgd", "mse")
+    turned = frame[["income", "age"]]
+    np.testing.assert_array_equal(model.predict(turned), model.predict(frame))
+    model.save(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(
+        fw.load(tmp_path / "model.safetensors").predict(turned), model.predict(frame)
+    )
+    model.fit(turned, y, verbose=0)
+    assert model.feature_names == ("age", "income")

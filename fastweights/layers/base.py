@@ -137,6 +137,8 @@ class Layer(Sealed, metaclass=_Making):
         #: What calls of this layer made.
         self._made: tuple[Tensor, ...] = ()
         self._trainable = True
+        #: Of a frame that the layer has learnt from.
+        self._columns: tuple[str, ...] | None = None
 
     @property
     def name(self) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastweights import _check, constraints, initializers, regularizers
+from fastweights import _check, _frames, constraints, initializers, regularizers
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.ops import Shape, Value, op
 from fastweights.layers.shaping import last_axis
@@ -228,7 +228,7 @@ class Normalization(Layer):
             built.write(
                 [_known("mean", known[0], columns), _known("variance", known[1], columns)], self
             )
-        self._figures = known
+        self._figures, self._columns = known, _frames.names(data)
 
     def states(self, input_shape: Shape) -> list[Variable]:
         columns = input_shape[-1]
