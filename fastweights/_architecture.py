@@ -70,6 +70,8 @@ def topology_of(
         calls.append(Call(stack[layer], _numbers("calls", entry[1], number)))
     count = len(inputs) + len(calls)
     given = config["outputs"]
+    if isinstance(given, Mapping) and not all(given):
+        raise ValueError(_check.refusal("outputs", "an empty name", "a name of each"))
     outputs = _numbers(
         "outputs", list(given.values()) if isinstance(given, Mapping) else given, count
     )

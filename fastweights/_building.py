@@ -183,6 +183,9 @@ class Topology(NamedTuple):
             got = f"{len(self.calls):,} calls that read {read:,} values"
             expected = f"at most {MAX_CALLS:,} that read {MAX_READS:,}"
             raise ValueError(_check.refusal("layers", got, expected))
+        if len(self.outputs) > MAX_CALLS:
+            got = f"{len(self.outputs):,} of them"
+            raise ValueError(_check.refusal("outputs", got, f"at most {MAX_CALLS:,}"))
         values = [given(shape) for shape in input_shapes]
         for value in values:
             _refuse_huge(value)

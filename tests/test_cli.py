@@ -670,7 +670,7 @@ def test_layers_spec():
         ("--target rent --learning-rate -1", "--learning-rate: got -1"),
         ("--target rent --learning-rate 0", "--learning-rate: got 0.0, expected a finite number"),
         ("--target rent --learning-rate nan", "--learning-rate: got nan"),
-        ("--target rent --momentum 0.5", "--momentum: got adam"),
+        ("--target rent --momentum 0.5", "--momentum: got 0.5, expected --optimizer sgd"),
         ("--target rent --optimizer sgd --momentum 1", "--momentum: got 1"),
         ("--target rent --patience -1", "--patience: got -1, expected at least 0"),
         ("--target rent --seed -1", "--seed: got -1"),

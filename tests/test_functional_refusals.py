@@ -266,7 +266,7 @@ def called_twice():
 
 LOOKS = [
     (lambda: two_inputs().get_layer("none"), ValueError, "name: got 'none', expected one of"),
-    (lambda: two_inputs().get_layer(1), TypeError, "name: got int, expected a name, one of"),
+    (lambda: two_inputs().get_layer(1), TypeError, "name: got int, expected a name; for"),
     (lambda: two_inputs().get_layer(index=2), ValueError, "index: got 2, expected at most 1"),
     (lambda: two_inputs().get_layer(index="x"), TypeError, "index: got 'x', expected a whole"),
     (lambda: two_inputs().get_layer(), ValueError, "get_layer: got neither name nor index, exp"),

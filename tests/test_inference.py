@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 from helpers import run_python
-from layer_cases import CASES, model_between
+from layer_cases import CASES, model_between, rows_for
 
 import fastweights as fw
 from fastweights import _dispatch, activations, layers
@@ -238,7 +238,7 @@ def test_every_layer_predicts_what_it_makes_where_all_is_kept(name, threads, dty
     """Values share places, but not while they are read, and no thread has another one's."""
     monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
     model = model_between(CASES[name], dtype)
-    x = np.random.default_rng(2).standard_normal((777, *model.input_shape)).astype(dtype)
+    x = rows_for(model, 777, np.random.default_rng(2))
     with fw.threads(threads):
         np.testing.assert_array_equal(model.predict(x), model.forward(x))
 
