@@ -393,7 +393,9 @@ class Built:
             got = f"states {list(unlinked.states)} of {layer.name}"
             raise ValueError(_check.refusal("op", got, f"some of {known}"))
         for option in unlinked.options:
-            if math.isfinite(option) and abs(option) > float(np.finfo(self.dtype).max):
+            limits = np.finfo(self.dtype)
+            size = abs(option)
+            if math.isfinite(size) and (size > limits.max or 0.0 < size < limits.smallest_normal):
                 got = f"{option:g} for {layer.name!r}"
                 raise ValueError(_check.refusal("layers", got, f"numbers of {self.dtype}"))
         return OpSpec(

@@ -37,6 +37,8 @@ class Sequential(Model):
     >>> history = model.fit(x, y, epochs=20)
     """
 
+    __module__ = "fastweights"
+
     def __init__(
         self,
         layers: Sequence[Layer | Tensor] | None = None,

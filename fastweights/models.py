@@ -166,6 +166,9 @@ class Model(Network):
         #: Where a dict named the outputs; what is predicted is one then.
         self._output_keys = None if output_keys is None else tuple(output_keys)
 
+    #: Where it is public: what is pickled by name is found there.
+    __module__ = "fastweights"
+
     _fixed: ClassVar[dict[str, str]] = {
         **Network._fixed,
         **dict.fromkeys(
@@ -217,7 +220,7 @@ class Model(Network):
 
     def _ends_or_refused(self, wanted: str) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         if self._ends is None:
-            got = "a model that was not made of tensors"
+            got = "a Sequential, or a model that was loaded or copied"
             raise ValueError(_check.refusal(wanted, got, "one that fw.Model(inputs, outputs) made"))
         return self._ends
 

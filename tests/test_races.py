@@ -117,3 +117,30 @@ def test_classes_say_what_their_constructors_take():
 
     assert list(inspect.signature(layers.Dense).parameters)[:2] == ["units", "activation"]
     assert next(iter(inspect.signature(fw.Sequential).parameters)) == "layers"
+
+
+def test_settings_that_float32_rounds_to_nothing_are_refused():
+    for layer in (layers.LayerNormalization, layers.RMSNormalization, layers.BatchNormalization):
+        with pytest.raises(ValueError, match=r"epsilon: got 0, expected .* above 0"):
+            layer(epsilon=0.0)
+        with pytest.raises(ValueError, match=r"got 1e-60 for .*, expected numbers of float32"):
+            fw.Sequential([layer(epsilon=1e-60)], 3)
+        fw.Sequential([layer(epsilon=1e-60)], 3, "float64")
+
+
+def test_an_op_is_as_it_was_made():
+    value = layers.op("rescale", layers.ops.given((3,)), options=(1.0, 0.0))
+    with pytest.raises(AttributeError, match="reads: is fixed"):
+        value.op.reads = (value.op,)
+
+
+def test_classes_are_found_where_they_are_public():
+    import pickle
+
+    assert pickle.loads(pickle.dumps(fw.Sequential)) is fw.Sequential
+    assert b"_sequential" not in pickle.dumps(fw.Sequential)
+
+
+def test_names_are_whole_characters():
+    with pytest.raises(ValueError, match="name: got"):
+        layers.Dense(1, name="\ud800")

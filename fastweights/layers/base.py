@@ -33,6 +33,15 @@ def takes(
     return True
 
 
+def _is_text(name: str) -> bool:
+    """Whether files can hold it: half a surrogate pair is no character."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Variable(NamedTuple):
     """One array of parameters: its name, shape, how it starts and what keeps it in check.
 
@@ -131,6 +140,8 @@ class Layer(Sealed, metaclass=_Making):
             raise TypeError(
                 _check.refusal("name", _check.shown(name), "a non-empty string or None")
             )
+        if name is not None and not _is_text(name):
+            raise ValueError(_check.refusal("name", _check.shown(name), "whole characters"))
         self._given_name = self._name = name
         self._home: Home | None = None
         self._input_row: Shape | None = None
@@ -254,7 +265,7 @@ class Layer(Sealed, metaclass=_Making):
         tensors = _tensors.tensors_of(f"inputs of {type(self).__name__}", several)
         row = self.made_of(*(given(tensor._row) for tensor in tensors)).shape
         made = _tensors.Tensor(row, self, tensors)
-        self._made = (*self._made, made)
+        self._made = (*self._made, made)[:2]  # one, or more than one
         return made
 
     @property
@@ -270,7 +281,8 @@ class Layer(Sealed, metaclass=_Making):
 
     def _only_call(self, wanted: str) -> Tensor:
         if len(self._made) != 1:
-            got = f"a layer that was called on {len(self._made)} times"
+            more = " or more" if self._made else ""
+            got = f"a layer that was called on {len(self._made)} times{more}"
             raise ValueError(_check.refusal(wanted, got, "one call on tensors"))
         return self._made[0]
 

@@ -41,7 +41,7 @@ class _ByColumns(Layer):
         name: str | None,
     ) -> None:
         super().__init__(name)
-        self.epsilon = _check.number("epsilon", epsilon, minimum=0.0)
+        self.epsilon = _check.number("epsilon", epsilon, above=0.0)
         self.center = _check.flag("center", center)
         self.scale = _check.flag("scale", scale)
         self.beta_initializer = initializers.get(beta_initializer, argument="beta_initializer")
@@ -241,7 +241,7 @@ class RMSNormalization(Layer):
     def __init__(self, axis: int = -1, epsilon: float = 1e-6, name: str | None = None) -> None:
         super().__init__(name)
         self.axis = last_axis(axis)
-        self.epsilon = _check.number("epsilon", epsilon, minimum=0.0)
+        self.epsilon = _check.number("epsilon", epsilon, above=0.0)
 
     def variables(self, input_shape: Shape) -> list[Variable]:
         columns = input_shape[-1]

@@ -21,7 +21,7 @@ MAX_AXES = 64
 class Op:
     """One op of the compiled plan: which kernels, what they read and the sizes they work on.
 
-    Two ops are never equal: each does work of its own.
+    Two ops are never equal: each does work of its own. It is as it was made.
 
     Attributes
     ----------
@@ -47,6 +47,17 @@ class Op:
         The Python functions that make the result; None: kernels do.
     """
 
+    kind: str | None
+    reads: tuple[Op, ...]
+    lines: int
+    outputs: int
+    variables: tuple[str, ...]
+    sizes: tuple[int, ...]
+    options: tuple[float, ...]
+    activation: Activation
+    states: tuple[str, ...]
+    calls: Calls | None
+
     __slots__ = (
         "activation", "calls", "kind", "lines", "options", "outputs", "reads", "sizes", "states",
         "variables",
@@ -65,9 +76,24 @@ class Op:
         states: Sequence[str] = (),
         calls: Calls | None = None,
     ) -> None:
-        self.kind, self.reads, self.lines, self.outputs = kind, tuple(reads), lines, outputs
-        self.variables, self.sizes, self.options = tuple(variables), tuple(sizes), tuple(options)
-        self.activation, self.states, self.calls = activation, tuple(states), calls
+        settings = {
+            "kind": kind,
+            "reads": tuple(reads),
+            "lines": lines,
+            "outputs": outputs,
+            "variables": tuple(variables),
+            "sizes": tuple(sizes),
+            "options": tuple(options),
+            "activation": activation,
+            "states": tuple(states),
+            "calls": calls,
+        }
+        for name, value in settings.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Reads that are set later could go round in a circle.
+        raise AttributeError(f"{name}: is fixed once it is made; make a new op")
 
 
 class Value(NamedTuple):
