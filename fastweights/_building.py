@@ -394,8 +394,9 @@ class Built:
             raise ValueError(_check.refusal("op", got, f"some of {known}"))
         for option in unlinked.options:
             limits = np.finfo(self.dtype)
+            largest, least = float(limits.max), float(limits.smallest_normal)
             size = abs(option)
-            if math.isfinite(size) and (size > limits.max or 0.0 < size < limits.smallest_normal):
+            if math.isfinite(size) and (size > largest or 0.0 < size < least):
                 got = f"{option:g} for {layer.name!r}"
                 raise ValueError(_check.refusal("layers", got, f"numbers of {self.dtype}"))
         return OpSpec(

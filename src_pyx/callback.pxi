@@ -36,7 +36,8 @@ cdef class Callback:
         cdef Py_ssize_t row_bytes = width * self.callee.real_bytes
         cdef Address given = Address(array)
         expect("callback", given, rows * row_bytes)
-        memcpy(<char*>at + first * row_bytes, given.at, rows * row_bytes)
+        if rows * row_bytes > 0:        # of no parameters there is no place
+            memcpy(<char*>at + first * row_bytes, given.at, rows * row_bytes)
         return 0
 
     cdef int forward(self, const Op* op, Py_ssize_t begin, Py_ssize_t end) except -1:

@@ -121,7 +121,7 @@ def test_classes_say_what_their_constructors_take():
 
 def test_settings_that_float32_rounds_to_nothing_are_refused():
     for layer in (layers.LayerNormalization, layers.RMSNormalization, layers.BatchNormalization):
-        with pytest.raises(ValueError, match=r"epsilon: got 0, expected .* above 0"):
+        with pytest.raises(ValueError, match=r"epsilon: got 0.0, expected .* above 0"):
             layer(epsilon=0.0)
         with pytest.raises(ValueError, match=r"got 1e-60 for .*, expected numbers of float32"):
             fw.Sequential([layer(epsilon=1e-60)], 3)
