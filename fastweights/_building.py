@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from fastweights.layers import Layer
 from fastweights.layers.base import Variable
 from fastweights.layers.ops import READ_INTEGERS, Op, OpSpec, Shape, Value, given, op
 from fastweights.regularizers import Matrix, Penalty
+
+if TYPE_CHECKING:
+    from fastweights.models import Model
 
 #: Numbers of a row at most: what any number of them takes can still be counted.
 MAX_ROW = 2**40
@@ -77,29 +80,66 @@ class Home:
     at home where that has it.
     """
 
-    def __init__(self, model: object) -> None:
+    def __init__(self, model: Model) -> None:
         self._owner = weakref.ref(model)
         self.built: Built | None = None
+        self.family = Family()
 
-    def is_in_use(self) -> bool:
-        """Whether there is a model whose it is: a constructor may have been interrupted."""
-        return self._owner() is not None
+    def owner(self) -> Model | None:
+        """The model; None where there is none, since a constructor may have been interrupted."""
+        return self._owner()
 
     def take_on(self, built: Built) -> None:
         """Makes the layers' weights those of `built`."""
+        self.family.join(self, built)
+        self.family.whole = built
+
+
+class Family:
+    """Models that have layers in common, and the one that has all of them: see `_sharing`."""
+
+    def __init__(self) -> None:
+        self.homes: tuple[Home, ...] = ()
+        self.whole: Built
+
+    def models(self) -> list[Model]:
+        """Those that are there."""
+        owners = (home.owner() for home in self.homes if home.built is not None)
+        return [owner for owner in owners if owner is not None]
+
+    def is_in_use(self) -> bool:
+        """Whether there is a model whose layers these are."""
+        return bool(self.models())
+
+    def join(self, home: Home, built: Built) -> None:
+        """Makes what a model is built of one of these."""
+        home.family = self
+        if home not in self.homes:
+            self.homes = (*self.homes, home)
         for layer in built.layers:
-            layer._home = self
-        self.built = built
+            # Others' layers stay at home where they are: their numbers are the same ones.
+            if layer._built is None or layer._home is None or not layer._home.family.is_in_use():
+                layer._home = home
+        home.built = built
+
+    def joined(self, others: Sequence[Family], whole: Built) -> Family:
+        """One family of this one and others."""
+        family = Family()
+        family.homes = tuple(home for one in (self, *others) for home in one.homes)
+        family.whole = whole
+        for home in family.homes:
+            home.family = family
+        return family
 
 
 def refuse_taken(layers: Sequence[Layer], home: Home) -> None:
     """Raises ValueError where a layer has its weights in another model than that of `home`."""
     for layer in layers:
         other = layer._home
-        if other is not None and other is not home and layer._built and other.is_in_use():
+        if other is not None and other is not home and layer._built and other.family.is_in_use():
             got = f"{layer.name!r} of another model"
             expected = (
-                "new layers, since a layer has its weights in one model; in a notebook make the "
+                "new layers, since those of a Sequential are its own; in a notebook make the "
                 "layers anew in the cell that makes the model"
             )
             raise ValueError(_check.refusal("layers", got, expected))
@@ -247,8 +287,6 @@ class Built:
     Parameters
     ----------
     topology, input_shapes, dtype
-    home : Home
-        Of the model that it is for.
     """
 
     def __init__(
@@ -256,13 +294,11 @@ class Built:
         topology: Topology,
         input_shapes: Sequence[Shape],
         dtype: np.dtype,
-        home: Home,
     ) -> None:
         self.topology, self.input_shapes, self.dtype = topology, tuple(input_shapes), dtype
         values = topology.values(input_shapes)
         self.shapes = [value.shape for value in values]
         self.layers = topology.layers
-        refuse_taken(self.layers, home)
         self.is_flat = all(len(shape) == 1 for shape in (self.shapes[0], *self.output_shapes))
         self.variables: list[tuple[Layer, Variable]] = []
         self._offsets = [0]
@@ -430,6 +466,8 @@ class Built:
 
     def allocate(self, fill: Fill) -> None:
         """Makes the flat vector and writes each variable into its part."""
+        #: Where its own vectors begin in those of its family.
+        self.begins = (0, 0)
         self._parameters = aligned_zeros(self.size, self.dtype)
         self._state = aligned_zeros(self.state_size, self.dtype)
         self.lock = _plan.ModelLock()
@@ -437,6 +475,27 @@ class Built:
             view = self._view(number)
             fill(number, variable, view)
             variable.check(f"{layer.name}/{variable.name}", view)
+
+    def be_window(self, whole: Built, begin: int, state_begin: int) -> None:
+        """Has its vectors in those of another one, from these places on."""
+        self.begins, self.lock = (begin, state_begin), whole.lock
+        self._parameters = whole.parameters[begin : begin + self.size]
+        self._state = whole.state[state_begin : state_begin + self.state_size]
+
+    def offsets_in(self, whole: Built, of_states: bool = False) -> list[tuple[int, int]]:
+        """Where each variable, or state, is here and there."""
+        found = []
+        for layer in self.layers:
+            for here, there in zip(
+                self._places[id(layer)][of_states], whole._places[id(layer)][of_states], strict=True
+            ):
+                offsets = (
+                    (self._state_offsets, whole._state_offsets)
+                    if of_states
+                    else (self._offsets, whole._offsets)
+                )
+                found.append((offsets[0][here], offsets[1][there]))
+        return found
 
     def input_gradients(self, rows: int) -> Gradients:
         """Room for those by each input; None where it is whole numbers."""

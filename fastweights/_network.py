@@ -7,7 +7,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Sequence
 from itertools import repeat
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
@@ -16,10 +16,14 @@ from fastweights._building import Built, Fill, Home, Topology, Weight, drawing, 
 from fastweights._core import philox
 from fastweights._rows import Rows, each
 from fastweights._sealed import Sealed
+from fastweights._sharing import families_of, share
 from fastweights._turns import Turn
 from fastweights.layers import Layer
 from fastweights.layers.base import is_same_memory
 from fastweights.layers.ops import Shape
+
+if TYPE_CHECKING:
+    from fastweights.models import Model
 
 
 def _snake_case(name: str) -> str:
@@ -64,16 +68,20 @@ class Network(Sealed):
         if seed is None:
             seed = int.from_bytes(os.urandom(8), "little")
         self._seed = _check.whole("seed", seed, 0, maximum=philox.MAX_SEED)
-        self._home = Home(self)
+        self._home = Home(cast("Model", self))
         #: Calls that train, the one whose turn it is first.
         self._turns: list[Turn] = []
         #: Counts until the model is built.
         self._planned = topology
         self._input_names: tuple[str, ...] = ("input",)
-        refuse_taken(self._layers, self._home)
+        if not self._shares:
+            refuse_taken(self._layers, self._home)
         name_layers(self._layers)
 
     # ---- what it is made of ----------------------------------------------------------------------
+
+    #: Whether it may have layers of other models.
+    _shares: ClassVar[bool] = True
 
     _fixed: ClassVar[dict[str, str]] = {
         **dict.fromkeys(
@@ -157,9 +165,16 @@ class Network(Sealed):
 
     def _build(self, shapes: Sequence[Shape], fill: Fill | None = None) -> None:
         """Builds the model, whose turn this is, for checked shapes; draws unless filled."""
-        built = Built(self._topology, shapes, self.dtype, self._home)
-        built.allocate(fill or drawing(self.seed))
-        self._take_on(built)
+        built = Built(self._topology, shapes, self.dtype)
+        families = families_of(built.layers, self._home)
+        if not families:
+            built.allocate(fill or drawing(self.seed))
+            self._take_on(built)
+            return
+        if not self._shares:
+            refuse_taken(built.layers, self._home)
+        _advice.about_single_units(built.topology, built.shapes)
+        share(built, self._home, families, fill or drawing(self.seed))
 
     def _take_on(self, built: Built) -> None:
         _advice.about_single_units(built.topology, built.shapes)

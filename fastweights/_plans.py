@@ -41,6 +41,12 @@ class Compiled:
         """The same of which nothing was derived yet."""
         return Compiled(self.optimizer, self.objectives)
 
+    def moved(self) -> Compiled:
+        """The same for a model whose numbers are somewhere else now."""
+        compiled = self.anew()
+        compiled.memory = self.memory
+        return compiled
+
     def training(self) -> optimizers.Optimizer:
         """The optimizer; ValueError before `compile`."""
         if self.optimizer is None:

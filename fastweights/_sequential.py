@@ -38,6 +38,7 @@ class Sequential(Model):
     """
 
     __module__ = "fastweights"
+    _shares = False
 
     def __init__(
         self,
@@ -106,6 +107,9 @@ class Sequential(Model):
         if self._compiled.plans or self._epochs_trained:
             got = "a model that has been used"
             raise ValueError(_check.refusal(call, got, "one that is not; make a new Sequential"))
+        if len(self._home.family.models()) > 1:
+            got = "a model whose layers another one has too"
+            raise ValueError(_check.refusal(call, got, "one that has them for itself"))
         return self._layers
 
     def _restack(self, chain: tuple[Layer, ...]) -> None:
@@ -118,7 +122,7 @@ class Sequential(Model):
             self._planned = topology
             self._home.built = None
             return
-        draw, built = drawing(self.seed), Built(topology, [row], self.dtype, self._home)
+        draw, built = drawing(self.seed), Built(topology, [row], self.dtype)
 
         def fill(index: int, variable: Variable, view: np.ndarray) -> None:
             layer = built.owned[index][0]

@@ -347,7 +347,7 @@ class Model(Network):
             return _check.rows(argument, x, self.dtype, shape)
         array, labels = _check.shaped(argument, x, shape), _frames.labels(x)
         if built is None:
-            built = Built(self._topology, [array.shape[1:]], self.dtype, self._home)
+            built = Built(self._topology, [array.shape[1:]], self.dtype)
         limit = built.limits[number]
         if limit is None:
             return _check.reals(argument, array, self.dtype, labels)
@@ -584,7 +584,9 @@ class Model(Network):
         return out[0] if len(out) == 1 else list(out)
 
     def __call__(self, x: Any, training: bool = False) -> Any:
-        """As `predict`; on tensors the network itself, which then is part of another one.
+        """As `predict`; on tensors the network itself, which then is part of another one too.
+
+        Its layers are layers of both models, which have their weights in common.
 
         Parameters
         ----------
@@ -600,9 +602,6 @@ class Model(Network):
         if not any(isinstance(part, Tensor) for part in several):
             return self.predict(x)
         tensors = tensors_of("x", given)
-        if self._built is not None:
-            expected = "arrays: only a model that is not built can be part of another one"
-            raise ValueError(_check.refusal("x", "tensors for a model that is built", expected))
         if len(tensors) != self._topology.inputs:
             got, expected = f"{len(tensors)} tensors", f"{self._topology.inputs}"
             raise ValueError(_check.refusal("x", got, expected))
@@ -788,7 +787,7 @@ class Model(Network):
         self.refuse_foreign("copy")
         compiled, vectors, memory = self._snapshot()
         twin, _ = unbuilt({**self.config(), "dtype": dtype or self.dtype})
-        built = Built(twin._topology, shapes, twin.dtype, twin._home)
+        built = Built(twin._topology, shapes, twin.dtype)
         copied = [
             _check.reals(name, vector, twin.dtype)
             for name, vector in zip(("parameters", "state"), vectors, strict=True)
@@ -831,7 +830,7 @@ class Model(Network):
         if all(_registry.is_of_library(layer) for layer in self.layers):
             return
         twin, _ = unbuilt(self.config())
-        again = Built(twin._topology, built.input_shapes, self.dtype, twin._home)
+        again = Built(twin._topology, built.input_shapes, self.dtype)
         for layer, twin_layer in zip(built.layers, again.layers, strict=True):
             if built.description_of(layer) != again.description_of(twin_layer):
                 got = (

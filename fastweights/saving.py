@@ -212,7 +212,7 @@ def read(
                 raise ValueError(_check.refusal("input_shape", "none", "a list of sizes"))
             if "compile" in description:
                 model.compile(**description["compile"])
-            built = Built(model._topology, shapes, model.dtype, model._home)
+            built = Built(model._topology, shapes, model.dtype)
             numbers = _numbers(model, description)
             model._names = _names(description, built)
             epochs = description.get("epochs_trained", 0)

@@ -134,7 +134,7 @@ def tensors_of_two_models():
     x = fw.Input(3)
     hidden = layers.Dense(4)(x)
     whole = fw.Model(x, layers.Dense(2)(hidden))
-    return whole, fw.Model(x, hidden)
+    return whole, fw.Model(x, layers.Dense(1)(hidden))
 
 
 def same_name():
@@ -166,7 +166,7 @@ MODELS = [
     (weights_that_do_not_fit, ValueError,
      "layers: got rows of (4,) for 'dense', expected rows that its weights fit"),
     (tensors_of_two_models, ValueError,
-     "layers: got 'dense' of another model, expected new layers, since a layer has its weights"),
+     "layers: got some of another model's layers, without 'dense_1', expected"),
     (same_name, ValueError, "layers: got the name 'd' twice, expected different names"),
     (lambda: fw.Model([fw.Input(2, name="x"), fw.Input(2, name="x")], MIDDLE), ValueError,
      "inputs: got outputs that need"),
@@ -248,8 +248,7 @@ DATA = [
     (lambda: two_inputs().fit(X, Y, validation_data=(X[:1], Y)), ValueError,
      "validation x: got 1 arrays, expected"),
     (lambda: two_inputs()([X[0], INPUT]), TypeError, "x: got ndarray, expected what fw.Input or"),
-    (lambda: two_inputs()([INPUT, INPUT]), ValueError, "x: got tensors for a model that is built"),
-    (lambda: single()(INPUT), ValueError, "x: got tensors for a model that is built, expected ar"),
+    (lambda: two_inputs()([INPUT]), ValueError, "x: got 1 tensors, expected 2"),
     (lambda: single()(X[0], training=True), ValueError, "training: got True, expected False"),
     (lambda: single().predict({"x": X[0]}), TypeError, "x: got a dict, expected an array"),
     (lambda: single().predict([X[0], X[0]]), ValueError, "x: got shape (2, 5, 3), expected shape"),
@@ -310,15 +309,14 @@ def test_what_was_refused_leaves_the_layers_free():
 
 
 def test_layers_of_a_model_that_is_gone_can_be_used_again():
-    """As Keras's feature extractors are made, but with one model at a time."""
     x = fw.Input(3)
     hidden = layers.Dense(4)
     model = fw.Model(x, layers.Dense(2)(hidden(x)))
-    with pytest.raises(ValueError, match="of another model"):
-        fw.Model(model.input, hidden.output)
-    inner, outer = model.input, hidden.output
+    with pytest.raises(ValueError, match="some of another model's layers"):
+        fw.Model(x, layers.Dense(1)(hidden.output))
+    inner, outer = model.input, layers.Dense(1)(hidden.output)
     del model
-    assert fw.Model(inner, outer).output_shape == (4,)
+    assert fw.Model(inner, outer).output_shape == (1,)
 
 
 def test_more_calls_than_there_may_be():
