@@ -165,7 +165,7 @@ def _layers_in(argument: str, entries: Any) -> list[Layer]:
             expected = "layers, and an Input before all of them"
             raise ValueError(_check.refusal(argument, "a tensor among layers", expected))
         if isinstance(entry, Model):
-            expected = "layers; one that is not built can be called on a tensor instead"
+            expected = "layers; it can be called on a tensor instead, and be part of an fw.Model"
             raise TypeError(_check.refusal(argument, "a model among layers", expected))
     return _check.instances(argument, entries, Layer)
 
