@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import fastweights as fw
-from bench.peers.networks import MOMENTUM, Chain, Embedded, Pass, Weights
+from bench.peers.networks import MOMENTUM, Chain, Pass, Weights
 from bench.peers.workloads import Task, Workload
 from fastweights import layers, optimizers
 
@@ -58,10 +58,6 @@ class Fastweights(Contender):
     """`fit`, as a user calls it."""
 
     name, module, distribution = "fastweights", "fastweights", "fastweights"
-
-    @classmethod
-    def can_train(cls, workload: Workload) -> bool:
-        return not isinstance(workload.network, Embedded) or hasattr(layers, "Embedding")
 
     @classmethod
     def version(cls) -> str:
