@@ -163,8 +163,11 @@ cdef class Plan(Runner):
         if not 0 <= late_ops < self.n_ops:
             raise ValueError(f"late_ops: got {late_ops}, expected some of {self.n_ops}")
         if not only_measured:
-            lock.rested = NULL          # which may be a plan that was here before
-            self.forget_gradients()
+            if self.trains:
+                lock.enter()
+                lock.rested = NULL      # which may be a plan that was here before
+                self.forget_gradients()
+                lock.leave()
             self.lay_out()
             recruit(self.members, cpus)
 
