@@ -12,6 +12,7 @@ of neighbouring blocks with its quartiles, then that of the best blocks.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import statistics
 import subprocess
@@ -22,7 +23,7 @@ from pathlib import Path
 from bench.peers.workloads import WORKLOADS
 
 #: What runs in each process: a line that names a task makes a contender, any other says how many
-#: epochs to train.
+#: epochs to train. A task that its tree does not know takes nan seconds.
 WORKER = """
 import sys, time
 from bench.peers.contenders import Fastweights
@@ -34,10 +35,11 @@ for line in sys.stdin:
         contender.train(int(line))
         print(time.perf_counter() - began, flush=True)
     else:
-        (workload,) = (w for w in WORKLOADS if w.name == words[0])
-        contender = Fastweights(Task.of(workload, words[1]), threads=int(words[2]))
-        contender.train(1)
-        print(0, flush=True)
+        known = [w for w in WORKLOADS if w.name == words[0]]
+        if known:
+            contender = Fastweights(Task.of(known[0], words[1]), threads=int(words[2]))
+            contender.train(1)
+        print(0 if known else "nan", flush=True)
 """
 
 BLOCK_SECONDS = 0.02
@@ -64,10 +66,15 @@ class Build:
         return float(self.process.stdout.readline())
 
 
-def ratio(mine: Build, other: Build, task: str, rounds: int) -> tuple[float, float, float, float]:
-    """The other's time over mine: median and quartiles of neighbouring blocks, and of the best."""
-    for build in (mine, other):
-        build.ask(task)
+def ratio(
+    mine: Build, other: Build, task: str, rounds: int
+) -> tuple[float, float, float, float] | None:
+    """The other's time over mine: median and quartiles of neighbouring blocks, and of the best.
+
+    None where not both know the task.
+    """
+    if any(math.isnan(build.ask(task)) for build in (mine, other)):
+        return None
     epochs = max(1, round(BLOCK_SECONDS / mine.ask(1)))
     pairs = []
     for turn in range(rounds):
@@ -94,7 +101,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             continue
         for optimizer in workload.optimizers:
             task = f"{workload.name}|{optimizer}|{args.threads}"
-            middle, low, high, best = ratio(mine, other, task, args.rounds)
+            found = ratio(mine, other, task, args.rounds)
+            if found is None:
+                continue
+            middle, low, high, best = found
             row = f"{workload.name:18} {optimizer:5} {middle:.3f}"
             print(f"{row}  ({low:.3f} to {high:.3f})  {best:.3f}", flush=True)
 
