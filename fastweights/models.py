@@ -324,6 +324,8 @@ class Model(Network):
         """
         built = self._built
         known = shapes if built is None else built.input_shapes
+        if type(x) is np.ndarray and len(self._input_names) == 1:
+            return self._rows_of(0, argument, x, known[0] if known else None)
         several, columns = self._apart(x, argument, known), (names or self._known_names()).features
         arrays = tuple(
             self._rows_of(
@@ -387,6 +389,8 @@ class Model(Network):
     def _names_of(self, x: Any, y: Any) -> Names:
         """The names of features and targets once the model is trained on these: the first ones."""
         known, built = self._known_names(), self._built
+        if type(x) is type(y) is np.ndarray:  # which have none
+            return known
         apart = self._apart(x, "x", built.input_shapes if built is not None else None)
         features = tuple(
             old or _frames.names(given)

@@ -68,7 +68,8 @@ def _logs(model: Model, compiled: Compiled, tally: Tally, prefix: str = "") -> L
     metrics = [metric for one in compiled.objectives for metric in one.metrics]
     for metric, state in zip(metrics, tally.metric_states(), strict=True):
         figures.append(metric.result(state))
-    names = log_names(compiled.objectives, model.output_names)
+    several = len(compiled.objectives) > 1
+    names = log_names(compiled.objectives, model.output_names if several else ())
     return {prefix + name: figure for name, figure in zip(names, figures, strict=True)}
 
 
