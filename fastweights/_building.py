@@ -118,7 +118,7 @@ class Family:
             self.homes = (*self.homes, home)
         for layer in built.layers:
             # Others' layers stay at home where they are: their numbers are the same ones.
-            if layer._built is None or layer._home is None or not layer._home.family.is_in_use():
+            if family_of(layer) is None:
                 layer._home = home
         home.built = built
 
@@ -132,11 +132,18 @@ class Family:
         return family
 
 
+def family_of(layer: Layer, apart_from: Home | None = None) -> Family | None:
+    """The models that a layer has its weights in; None where it has none, or in that home's."""
+    home = layer._home
+    if home is None or home is apart_from or layer._built is None:
+        return None
+    return home.family if home.family.is_in_use() else None
+
+
 def refuse_taken(layers: Sequence[Layer], home: Home) -> None:
     """Raises ValueError where a layer has its weights in another model than that of `home`."""
     for layer in layers:
-        other = layer._home
-        if other is not None and other is not home and layer._built and other.family.is_in_use():
+        if family_of(layer, apart_from=home) is not None:
             got = f"{layer.name!r} of another model"
             expected = (
                 "new layers, since those of a Sequential are its own; in a notebook make the "

@@ -10,6 +10,24 @@ from fastweights import _check
 D = TypeVar("D", bound="Description")
 
 
+def identified(
+    argument: str, identifier: Any, base: type[D], known: Mapping[str, type[D]]
+) -> D | None:
+    """A description from its name, its `config` or itself; None for none."""
+    if identifier is None or isinstance(identifier, base):
+        return identifier
+    if isinstance(identifier, Mapping):
+        settings = dict(identifier)
+        name = settings.pop("name", None)
+        return _check.choice(argument, name, known).from_settings(argument, settings)
+    return _check.choice(argument, identifier, known)()
+
+
+def config_of(description: Description | None) -> dict[str, Any] | None:
+    """What `identified` turns back, None for none."""
+    return None if description is None else description.config()
+
+
 class Description:
     """Immutable; equal, and of one hash, where class and settings are.
 

@@ -12,11 +12,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 
 from fastweights import _advice, _check, _registry
-from fastweights._building import Built, Fill, Home, Topology, Weight, drawing, refuse_taken
+from fastweights._building import (
+    Built,
+    Fill,
+    Home,
+    Topology,
+    Weight,
+    drawing,
+    family_of,
+    refuse_taken,
+)
 from fastweights._core import philox
 from fastweights._rows import Rows, each
 from fastweights._sealed import Sealed
-from fastweights._sharing import families_of, share
+from fastweights._sharing import share
 from fastweights._turns import Turn
 from fastweights.layers import Layer
 from fastweights.layers.base import is_same_memory
@@ -166,7 +175,8 @@ class Network(Sealed):
     def _build(self, shapes: Sequence[Shape], fill: Fill | None = None) -> None:
         """Builds the model, whose turn this is, for checked shapes; draws unless filled."""
         built = Built(self._topology, shapes, self.dtype)
-        families = families_of(built.layers, self._home)
+        found = (family_of(layer, apart_from=self._home) for layer in built.layers)
+        families = list({id(family): family for family in found if family is not None}.values())
         if not families:
             built.allocate(fill or drawing(self.seed))
             self._take_on(built)

@@ -85,9 +85,10 @@ def plan_for(
         return plan
     granted = budget()
     if plan is None or not plan.grant(rows, parts, granted.threads):
-        plan = _new_plan(model, purpose, rows, granted, compiled, built)
+        ends = _ended(built, compiled)
+        plan = _new_plan(model, purpose, rows, granted, built, ends)
         if compiled.objectives:
-            _attach(built, compiled, plan, trains=purpose != "infer")
+            _attach(built, compiled, plan, ends, trains=purpose != "infer")
         compiled.trained[purpose], compiled.plans[purpose] = trained, plan
     return plan
 
@@ -99,7 +100,8 @@ def memory(model: Model, rows: int) -> dict[str, int]:
         slots = optimizers.slots(compiled.optimizer, model.dtype)
     size = model.parameters.nbytes
     built = model._built_or_refused()
-    plan = _new_plan(model, "fit", rows, budget(), compiled, built, only_measured=True)
+    ends = _ended(built, compiled)
+    plan = _new_plan(model, "fit", rows, budget(), built, ends, only_measured=True)
     parts = {
         "parameters": size,
         "gradients": size,
@@ -114,15 +116,14 @@ def _new_plan(
     purpose: str,
     rows: int,
     granted: Budget,
-    compiled: Compiled,
     built: Built,
+    ends: _Ended,
     only_measured: bool = False,
 ) -> _plan.Plan:
     gradients = None
     if purpose != "infer":
         # To be measured, any vector of this size will do.
         gradients = built.parameters if only_measured else built.gradients
-    ends = _ended(built, compiled)
     if purpose == "infer":
         ends = ends.for_inference(len(built.input_shapes))
     return _plan.Plan(
@@ -212,9 +213,9 @@ def _alone(last: OpSpec) -> OpSpec:
     return alone._replace(kind=last.activation.name)
 
 
-def _attach(built: Built, compiled: Compiled, plan: _plan.Plan, trains: bool) -> None:
+def _attach(built: Built, compiled: Compiled, plan: _plan.Plan, ends: _Ended, trains: bool) -> None:
     """Gives a plan the losses, the metrics and, where it trains, the optimizer."""
-    optimizer, found = compiled.training(), _ended(built, compiled)
+    optimizer = compiled.training()
     plan.set_losses(
         [
             (
@@ -224,7 +225,7 @@ def _attach(built: Built, compiled: Compiled, plan: _plan.Plan, trains: bool) ->
                 one.weight,
             )
             for one, shape, (op, loss_op, _) in zip(
-                compiled.objectives, built.output_shapes, found.heads, strict=True
+                compiled.objectives, built.output_shapes, ends.heads, strict=True
             )
         ]
     )

@@ -20,20 +20,7 @@ from fastweights._turns import Turn
 
 if TYPE_CHECKING:
     from fastweights._building import Built, Family, Fill, Home
-    from fastweights.layers import Layer
     from fastweights.layers.base import Variable
-
-
-def families_of(layers: Sequence[Layer], home: Home) -> list[Family]:
-    """Those that some of the layers live in, but for one of nobody else than `home`."""
-    found: dict[int, Family] = {}
-    for layer in layers:
-        other = layer._home
-        if other is None or other is home or layer._built is None:
-            continue
-        if other.family.is_in_use():
-            found[id(other.family)] = other.family
-    return list(found.values())
 
 
 def share(built: Built, home: Home, families: Sequence[Family], fill: Fill) -> None:
@@ -77,16 +64,12 @@ def _grow(built: Built, home: Home, families: Sequence[Family], fill: Fill) -> N
 
 def _move(family: Family, whole: Built, place: tuple[int, int]) -> None:
     """Has a family's models see their numbers in a larger vector."""
-    old, ends = (
-        family.whole,
-        tuple(
-            vector[begin : begin + size]
-            for vector, begin, size in zip(
-                whole.vectors, place, (family.whole.size, family.whole.state_size), strict=True
-            )
-        ),
+    old = family.whole
+    windows = tuple(
+        vector[begin : begin + part.size]
+        for vector, part, begin in zip(whole.vectors, old.vectors, place, strict=True)
     )
-    old.lock.copy(ends, old.vectors)
+    old.lock.copy(windows, old.vectors)
     for model in family.models():
         own = model._built_or_refused()
         begin, state_begin = own.begins

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from fastweights import _check
-from fastweights._description import Description
+from fastweights._description import Description, identified
 
 Shape = tuple[int, ...]
 
@@ -190,15 +190,4 @@ def get(
     identifier: str | Constraint | Mapping[str, Any] | None, argument: str = "constraint"
 ) -> Constraint | None:
     """A constraint from its name, its `config` or itself; None for none."""
-    if identifier is None or isinstance(identifier, Constraint):
-        return identifier
-    if isinstance(identifier, Mapping):
-        settings = dict(identifier)
-        name = settings.pop("name", None)
-        return _check.choice(argument, name, CONSTRAINTS).from_settings(argument, settings)
-    return _check.choice(argument, identifier, CONSTRAINTS)()
-
-
-def config_of(constraint: Constraint | None) -> dict[str, Any] | None:
-    """What `get` turns back, None for none."""
-    return None if constraint is None else constraint.config()
+    return identified(argument, identifier, Constraint, CONSTRAINTS)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastweights import _check
-from fastweights._description import Description
+from fastweights._description import Description, identified
 
 Shape = tuple[int, ...]
 
@@ -172,13 +172,7 @@ def get(
     identifier: str | Regularizer | Mapping[str, Any] | None, argument: str = "regularizer"
 ) -> Regularizer | None:
     """A regularizer from its name, its `config` or itself; None for none."""
-    if identifier is None or isinstance(identifier, Regularizer):
-        return identifier
-    if isinstance(identifier, Mapping):
-        settings = dict(identifier)
-        name = settings.pop("name", None)
-        return _check.choice(argument, name, REGULARIZERS).from_settings(argument, settings)
-    return _check.choice(argument, identifier, REGULARIZERS)()
+    return identified(argument, identifier, Regularizer, REGULARIZERS)
 
 
 def of_numbers(
@@ -189,8 +183,3 @@ def of_numbers(
     if regularizer is not None and not isinstance(regularizer, _Sum):
         raise TypeError(_check.refusal(argument, repr(regularizer), "l1, l2 or l1_l2"))
     return regularizer
-
-
-def config_of(regularizer: Regularizer | None) -> dict[str, Any] | None:
-    """What `get` turns back, None for none."""
-    return None if regularizer is None else regularizer.config()

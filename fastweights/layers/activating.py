@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from fastweights import _check, activations, constraints, initializers, regularizers
+from fastweights._description import config_of
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.ops import Shape, Value, activated, op, with_cost
 from fastweights.layers.shaping import last_axis, permuted
@@ -250,8 +251,8 @@ class PReLU(Layer):
     def config(self) -> dict[str, Any]:
         return {
             "alpha_initializer": self.alpha_initializer.config(),
-            "alpha_regularizer": regularizers.config_of(self.alpha_regularizer),
-            "alpha_constraint": constraints.config_of(self.alpha_constraint),
+            "alpha_regularizer": config_of(self.alpha_regularizer),
+            "alpha_constraint": config_of(self.alpha_constraint),
             "shared_axes": self.shared_axes,
             "name": self.name,
         }

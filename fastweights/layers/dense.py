@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from fastweights import _check, activations, constraints, initializers, regularizers
+from fastweights._description import config_of
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.ops import Shape, Value, activated, op
 
@@ -129,9 +130,9 @@ class Dense(Layer):
             "use_bias": self.use_bias,
             "kernel_initializer": self.kernel_initializer.config(),
             "bias_initializer": self.bias_initializer.config(),
-            "kernel_regularizer": regularizers.config_of(self.kernel_regularizer),
-            "bias_regularizer": regularizers.config_of(self.bias_regularizer),
-            "kernel_constraint": constraints.config_of(self.kernel_constraint),
-            "bias_constraint": constraints.config_of(self.bias_constraint),
+            "kernel_regularizer": config_of(self.kernel_regularizer),
+            "bias_regularizer": config_of(self.bias_regularizer),
+            "kernel_constraint": config_of(self.kernel_constraint),
+            "bias_constraint": config_of(self.bias_constraint),
             "name": self.name,
         }

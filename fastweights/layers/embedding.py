@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from fastweights import _check, initializers, regularizers
+from fastweights._description import config_of
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.ops import Shape, Value, op
 
@@ -100,6 +101,6 @@ class Embedding(Layer):
             "input_dim": self.input_dim,
             "output_dim": self.output_dim,
             "embeddings_initializer": self.embeddings_initializer.config(),
-            "embeddings_regularizer": regularizers.config_of(self.embeddings_regularizer),
+            "embeddings_regularizer": config_of(self.embeddings_regularizer),
             "name": self.name,
         }

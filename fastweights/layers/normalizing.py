@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from fastweights import _check, constraints, initializers, regularizers
+from fastweights._description import config_of
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.ops import Shape, Value, op
 from fastweights.layers.shaping import last_axis, permuted
@@ -19,7 +20,7 @@ def normalized(
     return op(kind, x, lines=x.lines, variables=variables, sizes=sizes, options=(epsilon,))
 
 
-class _ByColumns(Layer):
+class GammaBeta(Layer):
     """Base of those that may have gamma and beta: a number for each column."""
 
     _fixed: ClassVar[dict[str, str]] = {
@@ -77,15 +78,15 @@ class _ByColumns(Layer):
             "scale": self.scale,
             "beta_initializer": self.beta_initializer.config(),
             "gamma_initializer": self.gamma_initializer.config(),
-            "beta_regularizer": regularizers.config_of(self.beta_regularizer),
-            "gamma_regularizer": regularizers.config_of(self.gamma_regularizer),
-            "beta_constraint": constraints.config_of(self.beta_constraint),
-            "gamma_constraint": constraints.config_of(self.gamma_constraint),
+            "beta_regularizer": config_of(self.beta_regularizer),
+            "gamma_regularizer": config_of(self.gamma_regularizer),
+            "beta_constraint": config_of(self.beta_constraint),
+            "gamma_constraint": config_of(self.gamma_constraint),
             "name": self.name,
         }
 
 
-class LayerNormalization(_ByColumns):
+class LayerNormalization(GammaBeta):
     """``y = (x - mean) / sqrt(variance + epsilon) * gamma + beta``, mean and variance being those
     of each vector along the last axis.
 
@@ -95,7 +96,7 @@ class LayerNormalization(_ByColumns):
     ----------
     axis : int
         -1: the last axis. There are no others.
-    epsilon : float, at least 0
+    epsilon : float, above 0
         Added to the variance.
     center, scale : bool
         Whether beta is added; whether gamma multiplies.
@@ -146,7 +147,7 @@ class LayerNormalization(_ByColumns):
         return {"axis": self.axis, **super().config()}
 
 
-class GroupNormalization(_ByColumns):
+class GroupNormalization(GammaBeta):
     """As :class:`LayerNormalization`, but mean and variance are those of each group of columns,
     over all axes of a row.
 
@@ -221,7 +222,7 @@ class RMSNormalization(Layer):
     ----------
     axis : int
         -1: the last axis. There are no others.
-    epsilon : float, at least 0
+    epsilon : float, above 0
         Added to the mean square.
     name : str, optional
         Name in the model.

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastweights import _check, _frames, constraints, initializers, regularizers
 from fastweights.layers.base import Layer, Variable
+from fastweights.layers.normalizing import GammaBeta
 from fastweights.layers.ops import Shape, Value, op
 from fastweights.layers.shaping import last_axis
 
@@ -17,7 +18,7 @@ from fastweights.layers.shaping import last_axis
 LEAST_VARIANCE = 1e-14
 
 
-class BatchNormalization(Layer):
+class BatchNormalization(GammaBeta):
     """``y = (x - mean) / sqrt(variance + epsilon) * gamma + beta``, column by column.
 
     In training mean and variance are those of the batch, over all rows and all axes but the last,
@@ -72,41 +73,18 @@ class BatchNormalization(Layer):
         gamma_constraint: str | constraints.Constraint | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(
+            epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer,
+            gamma_regularizer, beta_constraint, gamma_constraint, name,
+        )  # fmt: skip
         self.axis = last_axis(axis)
         self.momentum = _check.number("momentum", momentum, minimum=0.0, maximum=1.0)
-        self.epsilon = _check.number("epsilon", epsilon, above=0.0)
-        self.center = _check.flag("center", center)
-        self.scale = _check.flag("scale", scale)
-        self.beta_initializer = initializers.get(beta_initializer, "linear")
-        self.gamma_initializer = initializers.get(gamma_initializer, "linear")
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer, "linear")
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer, "linear")
-        self.beta_regularizer = regularizers.get(beta_regularizer, "beta_regularizer")
-        self.gamma_regularizer = regularizers.get(gamma_regularizer, "gamma_regularizer")
-        self.beta_constraint = constraints.get(beta_constraint, "beta_constraint")
-        self.gamma_constraint = constraints.get(gamma_constraint, "gamma_constraint")
-
-    def variables(self, input_shape: Shape) -> list[Variable]:
-        columns = input_shape[-1]
-        fans = (columns, columns)
-        gamma = Variable(
-            "gamma",
-            (columns,),
-            self.gamma_initializer,
-            *fans,
-            self.gamma_regularizer,
-            constraint=self.gamma_constraint,
+        self.moving_mean_initializer = initializers.get(
+            moving_mean_initializer, argument="moving_mean_initializer"
         )
-        beta = Variable(
-            "beta",
-            (columns,),
-            self.beta_initializer,
-            *fans,
-            self.beta_regularizer,
-            constraint=self.beta_constraint,
+        self.moving_variance_initializer = initializers.get(
+            moving_variance_initializer, argument="moving_variance_initializer"
         )
-        return [*([gamma] if self.scale else []), *([beta] if self.center else [])]
 
     def states(self, input_shape: Shape) -> list[Variable]:
         columns = input_shape[-1]
@@ -127,7 +105,7 @@ class BatchNormalization(Layer):
             "batch_norm",
             x,
             lines=x.lines,
-            variables=[*(["gamma"] if self.scale else []), *(["beta"] if self.center else [])],
+            variables=self._names,
             sizes=(self.scale, self.center),
             options=(self.epsilon, self.momentum),
             states=("moving_mean", "moving_variance"),
@@ -137,18 +115,9 @@ class BatchNormalization(Layer):
         return {
             "axis": self.axis,
             "momentum": self.momentum,
-            "epsilon": self.epsilon,
-            "center": self.center,
-            "scale": self.scale,
-            "beta_initializer": self.beta_initializer.config(),
-            "gamma_initializer": self.gamma_initializer.config(),
             "moving_mean_initializer": self.moving_mean_initializer.config(),
             "moving_variance_initializer": self.moving_variance_initializer.config(),
-            "beta_regularizer": regularizers.config_of(self.beta_regularizer),
-            "gamma_regularizer": regularizers.config_of(self.gamma_regularizer),
-            "beta_constraint": constraints.config_of(self.beta_constraint),
-            "gamma_constraint": constraints.config_of(self.gamma_constraint),
-            "name": self.name,
+            **super().config(),
         }
 
 
