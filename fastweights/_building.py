@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 
 from fastweights import _check
-from fastweights._core import philox
+from fastweights._core import arrays, philox
 from fastweights._core import plan as _plan
 from fastweights._rows import Gradients
 from fastweights._tensors import MAX_DIMENSIONS, Tensor
@@ -285,6 +285,8 @@ class Built:
         Each once, in the order of their first calls.
     shapes : list of tuple
         Of one row of each value.
+    output_shapes : tuple of tuple
+        Of one row of each output.
     variables : list of (Layer, Variable)
         In the order in which they lie in the flat vector.
     ops : list of OpSpec
@@ -306,6 +308,7 @@ class Built:
         values = topology.values(input_shapes)
         self.shapes = [value.shape for value in values]
         self.layers = topology.layers
+        self.output_shapes = tuple(self.shapes[number] for number in topology.outputs)
         self.is_flat = all(len(shape) == 1 for shape in (self.shapes[0], *self.output_shapes))
         self.variables: list[tuple[Layer, Variable]] = []
         self._offsets = [0]
@@ -344,7 +347,7 @@ class Built:
     @property
     def trained(self) -> tuple[bool, ...]:
         """Which ops' parameters are to move."""
-        return tuple(layer.trainable for layer in self._op_layers)
+        return tuple([layer._trainable for layer in self._op_layers])
 
     def _number(self, layer: Layer, reads: Sequence[Shape]) -> None:
         """Gives what a layer has its places at the first call, which the others must suit."""
@@ -466,11 +469,6 @@ class Built:
         ]
         return ops, [self.owned[number][1] for number in self.numbers_of(layer)]
 
-    @property
-    def output_shapes(self) -> tuple[Shape, ...]:
-        """Of one row of each output."""
-        return tuple(self.shapes[number] for number in self.topology.outputs)
-
     def allocate(self, fill: Fill) -> None:
         """Makes the flat vector and writes each variable into its part."""
         #: Where its own vectors begin in those of its family.
@@ -538,6 +536,11 @@ class Built:
         """Parameters and state, live."""
         return self.parameters, self.state
 
+    def has_finite_numbers(self) -> bool:
+        """Whether all parameters are finite, and what layers remember."""
+        is_finite = self.lock.hold(arrays.finite, self._parameters)
+        return is_finite and (not self.state_size or self.lock.hold(arrays.finite, self._state))
+
     def numbers_of(self, layer: Layer) -> list[int]:
         """Of a layer's variables, then of its states."""
         places, remembered = self._places.get(id(layer), (range(0), range(0)))
@@ -565,10 +568,7 @@ class Built:
     def copies(self, layer: Layer | None = None) -> list[np.ndarray]:
         """Copies of the weights of a layer, or of all, in order and of one moment."""
         numbers = self.in_order() if layer is None else self.numbers_of(layer)
-        live = tuple(self._view(number) for number in numbers)
-        copies = tuple(np.empty_like(view) for view in live)
-        self.lock.copy(copies, live)
-        return list(copies)
+        return list(_plan.Copies(self.lock, map(self._view, numbers)).keep())
 
     def write(self, weights: Any, layer: Layer | None = None) -> None:
         """Writes the weights of a layer, or all, in order; none unless all of them fit."""

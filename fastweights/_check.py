@@ -6,6 +6,7 @@ the door (plan, kernels) nothing is checked again.
 
 from __future__ import annotations
 
+import math
 import numbers
 import operator
 import sys
@@ -77,32 +78,30 @@ def number(
     maximum: float | None = None,
 ) -> float:
     """A finite real number within the bounds given."""
+    value = got if type(got) is float else _as_float(argument, got)
+    if (
+        math.isfinite(value)
+        and (above is None or value > above)
+        and (minimum is None or value >= minimum)
+        and (below is None or value < below)
+        and (maximum is None or value <= maximum)
+    ):
+        return value
+    bounds = {"above": above, "at least": minimum, "below": below, "at most": maximum}
+    words = [f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None]
+    raise ValueError(refusal(argument, shown(got), " and ".join(["a finite number", *words])))
+
+
+def _as_float(argument: str, got: Any) -> float:
+    """A real number of any kind; inf where it is beyond all floats."""
     if isinstance(got, (bool, np.bool_)) or not isinstance(got, (numbers.Real, np.floating)):
         raise TypeError(refusal(argument, shown(got), "a number"))
     try:
-        value = float(got)
+        return float(got)
     except OverflowError:
-        value = np.inf
+        return math.inf
     except Exception:
         raise TypeError(refusal(argument, shown(got), "a number")) from None
-    bounds = []
-    fits = bool(np.isfinite(value))
-    if above is not None:
-        bounds.append(f"above {above:g}")
-        fits = fits and value > above
-    if minimum is not None:
-        bounds.append(f"at least {minimum:g}")
-        fits = fits and value >= minimum
-    if below is not None:
-        bounds.append(f"below {below:g}")
-        fits = fits and value < below
-    if maximum is not None:
-        bounds.append(f"at most {maximum:g}")
-        fits = fits and value <= maximum
-    if not fits:
-        expected = " and ".join(["a finite number", *bounds])
-        raise ValueError(refusal(argument, shown(got), expected))
-    return value
 
 
 def flag(argument: str, got: Any) -> bool:

@@ -18,6 +18,7 @@ from fastweights.metrics import Metric
 class Objective(NamedTuple):
     """What one output is trained for."""
 
+    output: str
     loss: Loss
     weight: float
     metrics: tuple[Metric, ...]
@@ -93,10 +94,12 @@ def objectives_of(
         loss_weights = [loss_weights]
     weights = for_each("loss_weights", loss_weights, names, "numbers")
     objectives = [
-        _objective(losses.get(one), weight, own)
-        for one, weight, own in zip(chosen, weights, _metrics_of(metrics, names), strict=True)
+        _objective(name, losses.get(one), weight, own)
+        for name, one, weight, own in zip(
+            names, chosen, weights, _metrics_of(metrics, names), strict=True
+        )
     ]
-    found = log_names(objectives, names)
+    found = log_names(objectives)
     for name in found:
         if found.count(name) > 1:
             raise ValueError(
@@ -125,20 +128,21 @@ def _metrics_of(metrics: Any, names: Sequence[str]) -> list[Any]:
     return for_each("metrics", metrics, names, "lists of metrics")
 
 
-def _objective(loss: Loss, weight: Any, metrics: Any) -> Objective:
+def _objective(output: str, loss: Loss, weight: Any, metrics: Any) -> Objective:
     weight = _check.number("loss_weights", weight, minimum=0.0)
     if metrics is None or isinstance(metrics, (str, Metric)):
         metrics = () if metrics is None else (metrics,)
-    return Objective(loss, weight, tuple(known_metrics.get(metric, loss) for metric in metrics))
+    return Objective(
+        output, loss, weight, tuple(known_metrics.get(metric, loss) for metric in metrics)
+    )
 
 
-def log_names(objectives: Sequence[Objective], names: Sequence[str]) -> list[str]:
+def log_names(objectives: Sequence[Objective]) -> list[str]:
     """What a history calls the loss, each output's loss where there are several, and metrics."""
     if len(objectives) == 1:
         return ["loss", *(metric.name for metric in objectives[0].metrics)]
-    metrics = zip(names, objectives, strict=True)
     return [
         "loss",
-        *(f"{name}_loss" for name in names),
-        *(f"{name}_{metric.name}" for name, one in metrics for metric in one.metrics),
+        *(f"{one.output}_loss" for one in objectives),
+        *(f"{one.output}_{metric.name}" for one in objectives for metric in one.metrics),
     ]

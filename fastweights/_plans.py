@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fastweights import _dispatch, optimizers
 from fastweights._core import plan as _plan
 from fastweights._inference import inference_ops
-from fastweights._objectives import Objective
+from fastweights._objectives import Objective, log_names
 from fastweights.config import Budget, budget, matmul_parts
 from fastweights.layers.ops import LINEAR, OpSpec
 
@@ -32,6 +32,9 @@ class Compiled:
         objectives: Sequence[Objective] = (),
     ) -> None:
         self.optimizer, self.objectives = optimizer, tuple(objectives)
+        #: Of all outputs, in their order, and what a history calls them and the losses.
+        self.metrics = tuple(metric for one in self.objectives for metric in one.metrics)
+        self.log_names = log_names(self.objectives)
         self.plans: dict[str, _plan.Plan] = {}
         #: Of each plan which ops' parameters move.
         self.trained: dict[str, tuple[bool, ...]] = {}
@@ -76,11 +79,10 @@ def plan_for(
     the moment unless a call has kept them.
     """
     compiled, built = compiled or model._compiled, built or model._built_or_refused()
+    trained, parts = built.trained, matmul_parts[model._matmul_precision]
     plan = compiled.plans.get(purpose)
-    trained = built.trained
     if compiled.trained.get(purpose) != trained:
         plan = None
-    parts = matmul_parts[model.matmul_precision]
     if plan is not None and plan.needs_no_grant(rows, parts):
         return plan
     granted = budget()

@@ -104,7 +104,7 @@ class Sequential(Model):
 
     def _layers_to_change(self, call: str) -> tuple[Layer, ...]:
         """The layers, unless the model was used with them."""
-        if self._compiled.plans or self._epochs_trained:
+        if self._compiled.plans or self._progress.epochs:
             got = "a model that has been used"
             raise ValueError(_check.refusal(call, got, "one that is not; make a new Sequential"))
         if len(self._home.family.models()) > 1:

@@ -19,8 +19,8 @@ Logs = dict[str, float]
 
 
 def _check_hook(name: str) -> None:
-    """Raises TypeError where a name looks like a hook and is none."""
-    if name.startswith("on_") and name not in HOOKS:
+    """Raises TypeError where a name that looks like a hook is none."""
+    if name not in HOOKS:
         raise TypeError(
             f"{name}: got a hook that fit does not call, expected one of {', '.join(HOOKS)}; "
             "on_progress is called between batches"
@@ -50,18 +50,21 @@ class Callback(Sealed):
         super().__init_subclass__()
         cls._is_closed = closed
         for name in dir(cls):
-            _check_hook(name)
+            if name.startswith("on_"):
+                _check_hook(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        _check_hook(name)
-        if name.startswith("_") or not (self._is_closed or name in self._fixed):
+        if name.startswith("on_"):
+            _check_hook(name)
+        is_new = "_sealed" not in self.__dict__
+        if is_new or name.startswith("_") or not (self._is_closed or name in self._fixed):
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
         # A model is saved by itself; a history, say, is worth keeping without one.
-        return {k: v for k, v in vars(self).items() if k not in ("_model", "_queue")}
+        return {k: v for k, v in vars(self).items() if k not in ("_fit", "_queue")}
 
     @property
     def _turns(self) -> list[Turn]:
@@ -70,20 +73,20 @@ class Callback(Sealed):
 
     def _join(self, model: Model, params: dict[str, int]) -> None:
         """Takes part in a fit."""
-        self._model, self._params = model, params
+        self._fit = (model, params)
 
     @property
     def model(self) -> Model:
-        return self._of_the_fit("_model")
+        return self._fit_or_refused("model")[0]
 
     @property
     def params(self) -> dict[str, int]:
-        return dict(self._of_the_fit("_params"))
+        return dict(self._fit_or_refused("params")[1])
 
-    def _of_the_fit(self, name: str) -> Any:
-        if name not in vars(self):
-            raise AttributeError(f"{name[1:]}: this {type(self).__name__} has been in no fit yet")
-        return vars(self)[name]
+    def _fit_or_refused(self, name: str) -> tuple[Model, dict[str, int]]:
+        if "_fit" not in vars(self):
+            raise AttributeError(f"{name}: this {type(self).__name__} has been in no fit yet")
+        return self._fit
 
     def on_train_begin(self) -> None:
         """Before the first epoch."""

@@ -14,8 +14,9 @@ from fastweights import _advice, _check, _frames, _plans, _registry, losses, opt
 from fastweights import metrics as known_metrics
 from fastweights._architecture import described, distinct, numbered
 from fastweights._building import Built, Topology
+from fastweights._core.plan import Copies
 from fastweights._network import Network
-from fastweights._objectives import for_each, log_names, objectives_of
+from fastweights._objectives import for_each, objectives_of
 from fastweights._plans import Compiled
 from fastweights._rows import Gradients, Rows, count, each
 from fastweights._tensors import Tensor, tensors_of
@@ -25,7 +26,6 @@ from fastweights.config import PRECISIONS, matmul_parts
 from fastweights.layers import Layer
 from fastweights.layers.ops import Shape
 from fastweights.metrics import Metric
-from fastweights.training import next_pass
 
 
 class Names(NamedTuple):
@@ -150,9 +150,7 @@ class Model(Network):
     ) -> None:
         """What makes a model that is neither built nor compiled."""
         self._compiled = Compiled()
-        self._epochs_trained = 0
-        #: Passes over data in training, each of which has random numbers of its own.
-        self._passes = 0
+        self._progress = training.Progress()
         self._names = Names((None,) * topology.inputs, None)
         #: Entries of other people's in the file that the model came from.
         self._metadata: dict[str, str] = {}
@@ -244,18 +242,17 @@ class Model(Network):
 
     def _larger_is_better(self) -> set[str]:
         """Names of the metrics, as a history has them, of which that is true."""
-        objectives = self._compiled.objectives
-        metrics = [metric for one in objectives for metric in one.metrics]
-        names = log_names(objectives, self.output_names)[-len(metrics) :] if metrics else []
+        metrics = self._compiled.metrics
+        names = self._compiled.log_names[-len(metrics) :] if metrics else []
         return {n for n, metric in zip(names, metrics, strict=True) if metric.larger_is_better}
 
     @property
     def epochs_trained(self) -> int:
-        return self._epochs_trained
+        return self._progress.epochs
 
     @property
     def feature_names(self) -> tuple[Any, ...] | None:
-        features = self._names.features
+        features = self._known_names().features
         return features[0] if len(features) == 1 else features
 
     @property
@@ -388,9 +385,9 @@ class Model(Network):
 
     def _names_of(self, x: Any, y: Any) -> Names:
         """The names of features and targets once the model is trained on these: the first ones."""
-        known, built = self._known_names(), self._built
         if type(x) is type(y) is np.ndarray:  # which have none
-            return known
+            return self._names
+        known, built = self._known_names(), self._built
         apart = self._apart(x, "x", built.input_shapes if built is not None else None)
         features = tuple(
             old or _frames.names(given)
@@ -427,7 +424,7 @@ class Model(Network):
             )
         if isinstance(y, Mapping) and set(y) == set(self.output_names):
             (y,) = y.values()
-        if math.prod(shapes[0]) > 1:
+        if type(y) is not np.ndarray and math.prod(shapes[0]) > 1:
             y = _frames.arranged(argument, y, (names or self._known_names()).targets)
         return objectives[0].targets(argument, y, last, shapes[0], self.dtype)
 
@@ -652,7 +649,7 @@ class Model(Network):
             rows = self._rows(x)
             last = count(rows)
             out = self._room(self._built_for(rows), last)
-            stream = next_pass(self) if training else 0
+            stream = self._progress.next_pass() if training else 0
             _plans.plan_for(self, "keep", last).forward(rows, out, last, self.seed, stream)
             return self._predicted(out)
 
@@ -777,8 +774,7 @@ class Model(Network):
         built, compiled = self._built_or_refused(), self._compiled
         memory = compiled.memory
         live = (*built.vectors, *(memory.arrays() if memory is not None else ()))
-        copies = tuple(np.empty_like(array) for array in live)
-        built.lock.copy(copies, live)
+        copies = Copies(built.lock, live).keep()
         return compiled, copies[:2], None if memory is None else optimizers.Memory(*copies[2:])
 
     def copy(self, dtype: str | np.dtype | None = None) -> Model:
@@ -799,7 +795,7 @@ class Model(Network):
         built.allocate(lambda number, variable, view: np.copyto(view, built.part(number, copied)))
         twin._take_on(built)
         twin.matmul_precision = self.matmul_precision
-        twin._epochs_trained, twin._passes = self._epochs_trained, self._passes
+        twin._progress = self._progress.copy()
         twin._names, twin._metadata = self._names, dict(self._metadata)
         if compiled.optimizer is not None:
             optimizer = optimizers.get(compiled.optimizer.config())

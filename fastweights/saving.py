@@ -109,7 +109,7 @@ def save(
         description["compile"] = _described_training(compiled)
         if include_optimizer:
             description["epochs_trained"] = model.epochs_trained
-            description["passes"] = model._passes
+            description["passes"] = model._progress.passes
             if memory is not None:
                 first = memory.numbers.size - compiled.optimizer.running
                 description["optimizer_running"] = memory.numbers[first:].tolist()
@@ -216,9 +216,9 @@ def read(
             numbers = _numbers(model, description)
             model._names = _names(description, built)
             epochs = description.get("epochs_trained", 0)
-            model._epochs_trained = _check.whole("epochs_trained", epochs, 0, maximum=2**48)
+            model._progress.epochs = _check.whole("epochs_trained", epochs, 0, maximum=2**48)
             passes = description.get("passes", 0)
-            model._passes = _check.whole("passes", passes, 0, maximum=2**35)
+            model._progress.passes = _check.whole("passes", passes, 0, maximum=2**35)
         except _registry.UnknownLayerError as error:
             raise ValueError(f"{name}: {error}") from None
         except (

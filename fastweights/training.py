@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib.util
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,17 +16,15 @@ import numpy as np
 from fastweights import _check, _plans
 from fastweights._core import arrays, philox
 from fastweights._core.float_mode import in_default_float_mode
-from fastweights._objectives import log_names
+from fastweights._core.plan import Copies
 from fastweights._rows import Gradients, Rows, count, each, picked
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, EpochLines, History, Logs, ProgressBar
 
 if TYPE_CHECKING:
-    from fastweights._building import Built
     from fastweights._core.plan import Plan, Tally
     from fastweights._plans import Compiled
     from fastweights.models import Model
-    from fastweights.optimizers import Memory
 
 #: Compiled code comes back to Python at least this often, for Ctrl-C and progress.
 STRETCH_SECONDS = 0.04
@@ -62,15 +61,42 @@ class DivergenceError(ArithmeticError):
         )
 
 
-def _logs(model: Model, compiled: Compiled, tally: Tally, prefix: str = "") -> Logs:
+class Progress:
+    """How far a model's training has come; its random numbers, and the order of rows, follow it.
+
+    Attributes
+    ----------
+    epochs : int
+        Of all fits.
+    passes : int
+        Over data in training, each of which has random numbers of its own.
+    """
+
+    __slots__ = ("epochs", "passes")
+
+    def __init__(self) -> None:
+        self.epochs = self.passes = 0
+
+    def next_pass(self) -> int:
+        """The stream of the random numbers of one more pass."""
+        stream = philox.STREAM_PASS + self.passes * philox.PASS_OPS
+        self.passes += 1
+        return stream
+
+    def copy(self) -> Progress:
+        """One that goes on from here by itself."""
+        return copy.copy(self)
+
+
+def _logs(compiled: Compiled, tally: Tally, prefix: str = "") -> Logs:
     """Means over the rows that were added up."""
-    figures = [total / tally.rows_seen for total in (tally.loss_sum, *tally.head_losses())]
-    metrics = [metric for one in compiled.objectives for metric in one.metrics]
-    for metric, state in zip(metrics, tally.metric_states(), strict=True):
-        figures.append(metric.result(state))
-    several = len(compiled.objectives) > 1
-    names = log_names(compiled.objectives, model.output_names if several else ())
-    return {prefix + name: figure for name, figure in zip(names, figures, strict=True)}
+    names, figures = compiled.log_names, tally.mean_losses()
+    if compiled.metrics:
+        states = zip(compiled.metrics, tally.metric_states(), strict=True)
+        figures += [metric.result(state) for metric, state in states]
+    if prefix:
+        names = [prefix + name for name in names]
+    return dict(zip(names, figures, strict=True))
 
 
 def evaluate(model: Model, compiled: Compiled, x: Rows, y: Rows, prefix: str = "") -> Logs:
@@ -81,7 +107,7 @@ def evaluate(model: Model, compiled: Compiled, x: Rows, y: Rows, prefix: str = "
     first = 0
     while first < last:
         first = plan.infer(x, y, None, first, last, STRETCH_SECONDS, tally)
-    logs = _logs(model, compiled, tally, prefix)
+    logs = _logs(compiled, tally, prefix)
     logs[prefix + "loss"] += plan.parameters_cost()
     return logs
 
@@ -106,31 +132,18 @@ def _ready_plan(model: Model, compiled: Compiled, batch_size: int) -> Plan:
     return plan
 
 
-def _has_numbers(built: Built) -> bool:
-    """Whether all weights are finite, and what layers remember."""
-    finite = built.lock.hold(arrays.finite, built.parameters)
-    return finite and (not built.state_size or built.lock.hold(arrays.finite, built.state))
-
-
 def _refuse_overflow(model: Model, compiled: Compiled) -> None:
     """Raises DivergenceError where a step that was made has left weights that are no numbers."""
-    if not _has_numbers(model._built_or_refused()):
+    if not model._built_or_refused().has_finite_numbers():
         what = "the step made weights overflow, which are of no more use"
         raise DivergenceError(None, None, compiled.training().learning_rate, what)
-
-
-def next_pass(model: Model) -> int:
-    """The stream of the random numbers of one more pass over data."""
-    stream = philox.STREAM_PASS + model._passes * philox.PASS_OPS
-    model._passes += 1
-    return stream
 
 
 def step(model: Model, compiled: Compiled, x: Rows, y: Rows) -> float:
     """One step on checked rows; the loss before it."""
     rows = count(x)
     plan = _ready_plan(model, compiled, rows)
-    stream = next_pass(model)
+    stream = model._progress.next_pass()
     first, loss = plan.train(x, y, None, 0, rows, rows, 0.0, None, model.seed, stream)
     if first == 0:
         raise DivergenceError(
@@ -226,41 +239,32 @@ def fit(
     shuffle = _check.flag("shuffle", shuffle)
     if isinstance(callbacks, Callback):
         callbacks = [callbacks]
+    callbacks = _check.instances("callbacks", callbacks, Callback) if callbacks else []
     history = History()
-    listeners = [
-        history,
-        *_reporters(verbose),
-        *_check.instances("callbacks", callbacks or (), Callback),
-    ]
+    listeners = [history, *_reporters(verbose), *callbacks]
     rows, held_out = _split(model, x, y, validation_split, validation_data)
     model._built_for(rows[0])
     model._names = model._names_of(x, y)
     batch_size = min(batch_size, count(rows[0]))
     loop = _Loop(model, rows, held_out, batch_size, shuffle, listeners)
-    model.stop_training = False
+    model._stop_training = False
     with contextlib.ExitStack() as turns:
-        for listener in listeners:
-            turns.enter_context(Turn(listener._turns, "fit", is_long=True, thing="callback"))
-        with _told(listeners, model, epochs):
+        for callback in callbacks:
+            turns.enter_context(Turn(callback._turns, "fit", is_long=True, thing="callback"))
+        begun: list[Callback] = []
+        # Whatever happens, those that heard of the begin hear of the end.
+        try:
+            for listener in listeners:
+                listener._join(model, {"epochs": epochs})
+                listener.on_train_begin()
+                begun.append(listener)
             for epoch in range(initial_epoch, epochs):
                 loop.run(epoch)
-                if model.stop_training:
+                if model._stop_training:
                     break
+        finally:
+            _tell_the_end(begun)
     return history
-
-
-@contextlib.contextmanager
-def _told(listeners: Sequence[Callback], model: Model, epochs: int) -> Iterator[None]:
-    """Tells all listeners of the begin and, whatever happens, those that heard it of the end."""
-    begun: list[Callback] = []
-    try:
-        for listener in listeners:
-            listener._join(model, {"epochs": epochs})
-            listener.on_train_begin()
-            begun.append(listener)
-        yield
-    finally:
-        _tell_the_end(begun)
 
 
 def _tell_the_end(listeners: Sequence[Callback]) -> None:
@@ -273,24 +277,6 @@ def _tell_the_end(listeners: Sequence[Callback]) -> None:
             errors.append(error)
     if errors:
         raise errors[0]
-
-
-class _LastGood:
-    """What a model had learnt before an epoch, in buffers that serve a whole fit."""
-
-    def __init__(self, built: Built, memory: Memory) -> None:
-        self._lock = built.lock
-        self._live = (*built.vectors, *memory.arrays())
-        self._copies = tuple(np.empty_like(array) for array in self._live)
-
-    def keep(self) -> None:
-        """Copies the weights, which are to be numbers, and the optimizer's memory."""
-        self._lock.copy(self._copies, self._live)
-        _check.finite("parameters", self._copies[0])
-
-    def bring_back(self) -> None:
-        """Writes what was kept last over what is there now."""
-        self._lock.copy(self._live, self._copies)
 
 
 class _Loop:
@@ -310,20 +296,23 @@ class _Loop:
         self.order = np.empty(count(rows[0]), np.int64) if shuffle else None
         self.built, self.compiled = model._built_or_refused(), model._compiled
         self.memory = self.compiled.memory_for(self.built)
-        self.good = _LastGood(self.built, self.memory)
+        #: What the model had learnt before an epoch.
+        self.good = Copies(self.built.lock, (*self.built.vectors, *self.memory.arrays()))
 
     def run(self, epoch: int) -> None:
         """One epoch."""
         model = self.model
         for listener in self.listeners:
             listener.on_epoch_begin(epoch)
-        if model.stop_training:
+        if model._stop_training:
             return
-        self.good.keep()
+        parameters, *_ = self.good.keep()
+        _check.finite("parameters", parameters)
+        progress = model._progress
         if self.order is not None:
-            philox.permutation(self.order, model.seed, philox.STREAM_SHUFFLE + model.epochs_trained)
-        model._epochs_trained += 1
-        logs = self._train(epoch, next_pass(model))
+            philox.permutation(self.order, model.seed, philox.STREAM_SHUFFLE + progress.epochs)
+        progress.epochs += 1
+        logs = self._train(epoch, progress.next_pass())
         if self.held_out is not None:
             logs.update(evaluate(model, self.compiled, *self.held_out, prefix="val_"))
             if not math.isfinite(logs["val_loss"]):
@@ -338,7 +327,7 @@ class _Loop:
         last = count(x)
         plan = _ready_plan(model, self.compiled, self.batch_size)
         tally, told = plan.tally(), time.perf_counter()
-        while first < last and (first == 0 or not model.stop_training):
+        while first < last and (first == 0 or not model._stop_training):
             self.memory.numbers[0] = self.compiled.training().learning_rate
             first, loss = plan.train(
                 x, y, self.order, first, last, self.batch_size, STRETCH_SECONDS, tally,
@@ -349,12 +338,12 @@ class _Loop:
             # A stretch is shorter where another thread waits for the model.
             if first < last and time.perf_counter() - told >= 0.9 * STRETCH_SECONDS:
                 told = time.perf_counter()
-                logs = _logs(model, self.compiled, tally)
+                logs = _logs(self.compiled, tally)
                 for listener in self.listeners:
                     listener.on_progress(epoch, first, last, logs)
-        if not _has_numbers(self.built):
+        if not self.built.has_finite_numbers():
             raise self._diverged(epoch, first - 1, "the weights overflowed")
-        return _logs(model, self.compiled, tally)
+        return _logs(self.compiled, tally)
 
     def _diverged(self, epoch: int, row: int, what: str) -> DivergenceError:
         learning_rate = float(self.memory.numbers[0])

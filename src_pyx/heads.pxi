@@ -60,9 +60,10 @@ cdef class Tally:
     def rows_seen(self):
         return self.sums.rows
 
-    def head_losses(self):
-        """The sum of each head's losses, where there are several."""
-        return [self.sums.apart[i] for i in range(self.heads)]
+    def mean_losses(self):
+        """Of a row: the loss and, where there are several heads, that of each."""
+        cdef double rows = self.sums.rows
+        return [self.sums.loss / rows] + [self.sums.apart[i] / rows for i in range(self.heads)]
 
     def metric_states(self):
         """A tuple for each metric: METRIC_STATE sums for each column, one column after the other."""

@@ -71,7 +71,44 @@ cdef class ModelLock:
         for target, source in zip(to, come, strict=True):
             if target.view.len != source.view.len:
                 raise ValueError(f"copy: got {source.view.len} bytes for {target.view.len}")
+        self.copy_all(to, come)
+
+    cdef int copy_all(self, list targets, list sources) except -1:
+        """Copies buffers of the same sizes."""
+        cdef Py_ssize_t i
         self.enter()
-        for target, source in zip(to, come):
-            memcpy(target.view.buf, source.view.buf, source.view.len)
+        for i in range(len(targets)):
+            memcpy((<Address>targets[i]).at, (<Address>sources[i]).at, (<Address>sources[i]).view.len)
         self.leave()
+        return 0
+
+
+@cython.final
+cdef class Copies:
+    """Room for what some of a model's arrays hold at one moment.
+
+    Parameters
+    ----------
+    lock : ModelLock
+    live : tuple of ndarray
+    """
+
+    cdef ModelLock lock
+    cdef list live, copies
+    cdef readonly tuple arrays
+
+    def __cinit__(self, ModelLock lock not None, live):
+        live = tuple(live)
+        self.lock = lock
+        self.arrays = tuple([empty_like(array) for array in live])
+        self.live = [Address(array, True) for array in live]
+        self.copies = [Address(array, True) for array in self.arrays]
+
+    def keep(self):
+        """Copies all that is there now, and returns the copies, in which it will be when kept again."""
+        self.lock.copy_all(self.copies, self.live)
+        return self.arrays
+
+    def bring_back(self):
+        """Writes what was kept last over what is there now."""
+        self.lock.copy_all(self.live, self.copies)

@@ -27,7 +27,7 @@ from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
-from numpy import empty, ndarray
+from numpy import empty, empty_like, ndarray
 
 from fastweights._core.arrays import taken
 
