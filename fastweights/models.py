@@ -424,6 +424,10 @@ class Model(Network):
             )
         if isinstance(y, Mapping) and set(y) == set(self.output_names):
             (y,) = y.values()
+        elif isinstance(y, (list, tuple)) and len(y) == 1:
+            # One output's targets in a list, as several are, rather than those of one row.
+            axes = getattr(y[0], "ndim", 0)
+            y = y[0] if axes == len(shapes[0]) + 1 or (axes > 0 and last > 1) else y
         if type(y) is not np.ndarray and math.prod(shapes[0]) > 1:
             y = _frames.arranged(argument, y, (names or self._known_names()).targets)
         return objectives[0].targets(argument, y, last, shapes[0], self.dtype)

@@ -171,6 +171,23 @@ def test_targets_come_in_a_list_or_a_dict(kind):
     assert model.train_on_batch(x, given) > 0.0
 
 
+@pytest.mark.parametrize(
+    ("loss", "y"),
+    [
+        ("mse", np.arange(15.0).reshape(5, 3)),
+        ("sparse_categorical_crossentropy", np.array([0, 2, 1, 1, 0])),
+    ],
+)
+def test_one_outputs_targets_may_come_in_a_list_too(loss, y):
+    model = fw.Sequential([layers.Dense(3)], 2, seed=1)
+    model.compile("sgd", loss)
+    x = np.arange(10.0).reshape(5, 2)
+    assert model.evaluate([x], [y]) == model.evaluate(x, y)
+    one = model.evaluate(x[:1], y[:1])
+    assert model.evaluate(x[:1], [y[:1]]) == one
+    assert model.evaluate(x[:1], [y[0]]) == one  # a row in a list: the rows of one row
+
+
 def test_the_same_bits_for_any_number_of_threads(monkeypatch):
     monkeypatch.setenv("FASTWEIGHTS_GRAIN", "0")
     x, y = data(700)
