@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 from fastweights import losses
-from fastweights._building import Topology
+from fastweights._topology import Topology
 from fastweights.layers import Layer
 from fastweights.layers.ops import Shape
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fastweights import _check, _registry
-from fastweights._building import Call, Topology
 from fastweights._tensors import row_shape
+from fastweights._topology import Call, Topology
 from fastweights.layers import Layer
 from fastweights.layers.ops import Shape
 

@@ -7,9 +7,8 @@
 from __future__ import annotations
 
 import math
-import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -17,22 +16,13 @@ from fastweights import _check
 from fastweights._core import arrays, philox
 from fastweights._core import plan as _plan
 from fastweights._rows import Gradients
-from fastweights._tensors import MAX_DIMENSIONS, Tensor
+from fastweights._topology import Topology
 from fastweights.constraints import Constraint
 from fastweights.initializers import Initializer
 from fastweights.layers import Layer
 from fastweights.layers.base import Variable
-from fastweights.layers.ops import READ_INTEGERS, Op, OpSpec, Shape, Value, given, op
+from fastweights.layers.ops import READ_INTEGERS, Op, OpSpec, Shape, Value, op
 from fastweights.regularizers import Matrix, Penalty
-
-if TYPE_CHECKING:
-    from fastweights.models import Model
-
-#: Numbers of a row at most: what any number of them takes can still be counted.
-MAX_ROW = 2**40
-#: Calls of layers in a network at most, and values that they read: what describes them may be
-#: hostile, and each call takes a kilobyte.
-MAX_CALLS, MAX_READS = 10_000, 100_000
 
 #: Writes a variable, the one of this number in the model, into its view.
 Fill = Callable[[int, Variable, np.ndarray], None]
@@ -73,85 +63,6 @@ def drawing(seed: int) -> Fill:
     return fill
 
 
-class Home:
-    """Where layers have their weights: in what a model is built of.
-
-    A model is built, or built anew of other layers, by the one assignment of `built`: a layer is
-    at home where that has it.
-    """
-
-    def __init__(self, model: Model) -> None:
-        self._owner = weakref.ref(model)
-        self.built: Built | None = None
-        self.family = Family()
-
-    def owner(self) -> Model | None:
-        """The model; None where there is none, since a constructor may have been interrupted."""
-        return self._owner()
-
-    def take_on(self, built: Built) -> None:
-        """Makes the layers' weights those of `built`."""
-        self.family.join(self, built)
-        self.family.whole = built
-
-
-class Family:
-    """Models that have layers in common, and the one that has all of them: see `_sharing`."""
-
-    def __init__(self) -> None:
-        self.homes: tuple[Home, ...] = ()
-        self.whole: Built
-
-    def models(self) -> list[Model]:
-        """Those that are there."""
-        owners = (home.owner() for home in self.homes if home.built is not None)
-        return [owner for owner in owners if owner is not None]
-
-    def is_in_use(self) -> bool:
-        """Whether there is a model whose layers these are."""
-        return bool(self.models())
-
-    def join(self, home: Home, built: Built) -> None:
-        """Makes what a model is built of one of these."""
-        home.family = self
-        if home not in self.homes:
-            self.homes = (*self.homes, home)
-        for layer in built.layers:
-            # Others' layers stay at home where they are: their numbers are the same ones.
-            if family_of(layer) is None:
-                layer._home = home
-        home.built = built
-
-    def joined(self, others: Sequence[Family], whole: Built) -> Family:
-        """One family of this one and others."""
-        family = Family()
-        family.homes = tuple(home for one in (self, *others) for home in one.homes)
-        family.whole = whole
-        for home in family.homes:
-            home.family = family
-        return family
-
-
-def family_of(layer: Layer, apart_from: Home | None = None) -> Family | None:
-    """The models that a layer has its weights in; None where it has none, or in that home's."""
-    home = layer._home
-    if home is None or home is apart_from or layer._built is None:
-        return None
-    return home.family if home.family.is_in_use() else None
-
-
-def refuse_taken(layers: Sequence[Layer], home: Home) -> None:
-    """Raises ValueError where a layer has its weights in another model than that of `home`."""
-    for layer in layers:
-        if family_of(layer, apart_from=home) is not None:
-            got = f"{layer.name!r} of another model"
-            expected = (
-                "new layers, since those of a Sequential are its own; in a notebook make the "
-                "layers anew in the cell that makes the model"
-            )
-            raise ValueError(_check.refusal("layers", got, expected))
-
-
 def _laid_out(
     parts: list[tuple[Layer, Variable]], offsets: list[int], layer: Layer, own: Sequence[Variable]
 ) -> range:
@@ -161,94 +72,6 @@ def _laid_out(
         parts.append((layer, variable))
         offsets.append(offsets[-1] + variable.size)
     return range(first, len(parts))
-
-
-class Call(NamedTuple):
-    """One use of a layer; values are counted: the inputs first, then what each call makes."""
-
-    layer: Layer
-    reads: tuple[int, ...]
-
-
-class Topology(NamedTuple):
-    """Which layer reads what."""
-
-    inputs: int
-    calls: tuple[Call, ...]
-    outputs: tuple[int, ...]
-
-    @classmethod
-    def chain(cls, layers: Sequence[Layer]) -> Topology:
-        """Each layer reads what the one before it made."""
-        calls = tuple(Call(layer, (number,)) for number, layer in enumerate(layers))
-        return cls(1, calls, (len(calls),))
-
-    @classmethod
-    def between(cls, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Topology:
-        """All that makes the outputs of the inputs, in the order in which it was called."""
-        numbers = {id(tensor): number for number, tensor in enumerate(inputs)}
-        found: dict[int, Tensor] = {}
-        waiting = list(outputs)
-        while waiting:
-            tensor = waiting.pop()
-            if id(tensor) in numbers or id(tensor) in found:
-                continue
-            if tensor._layer is None:
-                got = f"outputs that need {tensor!r}"
-                raise ValueError(_check.refusal("inputs", got, "all inputs that they need"))
-            found[id(tensor)] = tensor
-            waiting += tensor._reads
-        calls: list[Call] = []
-        for tensor in sorted(found.values(), key=lambda tensor: tensor._number):
-            numbers[id(tensor)] = len(inputs) + len(calls)
-            reads = tuple(numbers[id(read)] for read in tensor._reads)
-            calls.append(Call(cast("Layer", tensor._layer), reads))
-        return cls(len(inputs), tuple(calls), tuple(numbers[id(tensor)] for tensor in outputs))
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """Each once, in the order of their first calls."""
-        return tuple({id(call.layer): call.layer for call in self.calls}.values())
-
-    @property
-    def is_chain(self) -> bool:
-        """Whether each layer reads what the one before it made."""
-        return self == Topology.chain([call.layer for call in self.calls])
-
-    @property
-    def last_layers(self) -> tuple[Layer | None, ...]:
-        """Which make the outputs; None for those that are inputs."""
-        made = (number - self.inputs for number in self.outputs)
-        return tuple(self.calls[number].layer if number >= 0 else None for number in made)
-
-    def values(self, input_shapes: Sequence[Shape]) -> list[Value]:
-        """All values of a network for rows of these shapes."""
-        if not self.calls:
-            raise ValueError(_check.refusal("layers", "none", "at least one layer"))
-        read = sum(len(call.reads) for call in self.calls)
-        if len(self.calls) > MAX_CALLS or read > MAX_READS:
-            got = f"{len(self.calls):,} calls that read {read:,} values"
-            expected = f"at most {MAX_CALLS:,} that read {MAX_READS:,}"
-            raise ValueError(_check.refusal("layers", got, expected))
-        if len(self.outputs) > MAX_CALLS:
-            got = f"{len(self.outputs):,} of them"
-            raise ValueError(_check.refusal("outputs", got, f"at most {MAX_CALLS:,}"))
-        values = [given(shape) for shape in input_shapes]
-        for value in values:
-            _refuse_huge(value)
-        for layer, reads in self.calls:
-            values.append(layer.made_of(*(values[number] for number in reads)))
-            _refuse_huge(values[-1])
-        return values
-
-
-def _refuse_huge(value: Value) -> None:
-    if len(value.shape) > MAX_DIMENSIONS:
-        got, expected = f"rows of {len(value.shape)} axes", f"at most {MAX_DIMENSIONS}"
-        raise ValueError(_check.refusal("layers", got, expected))
-    if math.prod(value.shape) > MAX_ROW:
-        got = f"rows of {value.shape!s:.80}"
-        raise ValueError(_check.refusal("layers", got, f"rows of at most {MAX_ROW:,} numbers"))
 
 
 class Bound(NamedTuple):

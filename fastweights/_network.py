@@ -12,20 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 
 from fastweights import _advice, _check, _registry
-from fastweights._building import (
-    Built,
-    Fill,
-    Home,
-    Topology,
-    Weight,
-    drawing,
-    family_of,
-    refuse_taken,
-)
+from fastweights._building import Built, Fill, Weight, drawing
 from fastweights._core import philox
+from fastweights._homes import Home, family_of, refuse_taken
 from fastweights._rows import Rows, each
 from fastweights._sealed import Sealed
 from fastweights._sharing import share
+from fastweights._topology import Topology
 from fastweights._turns import Turn
 from fastweights.layers import Layer
 from fastweights.layers.base import is_same_memory

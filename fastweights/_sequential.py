@@ -9,9 +9,11 @@ import numpy as np
 
 from fastweights import _check
 from fastweights._architecture import described, layers_of, topology_of
-from fastweights._building import Built, Topology, drawing, refuse_taken
+from fastweights._building import Built, drawing
+from fastweights._homes import refuse_taken
 from fastweights._network import name_layers
 from fastweights._tensors import Tensor, row_shape
+from fastweights._topology import Topology
 from fastweights._turns import Turn
 from fastweights.layers import Layer, Variable
 from fastweights.layers.ops import Shape

@@ -19,7 +19,8 @@ from fastweights import _check
 from fastweights._turns import Turn
 
 if TYPE_CHECKING:
-    from fastweights._building import Built, Family, Fill, Home
+    from fastweights._building import Built, Fill
+    from fastweights._homes import Family, Home
     from fastweights.layers.base import Variable
 
 

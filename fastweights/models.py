@@ -13,13 +13,14 @@ import numpy as np
 from fastweights import _advice, _check, _frames, _plans, _registry, losses, optimizers, training
 from fastweights import metrics as known_metrics
 from fastweights._architecture import described, distinct, numbered
-from fastweights._building import Built, Topology
+from fastweights._building import Built
 from fastweights._core.plan import Copies
 from fastweights._network import Network
 from fastweights._objectives import for_each, objectives_of
 from fastweights._plans import Compiled
 from fastweights._rows import Gradients, Rows, count, each
 from fastweights._tensors import Tensor, tensors_of
+from fastweights._topology import Topology
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History
 from fastweights.config import PRECISIONS, matmul_parts

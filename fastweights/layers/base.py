@@ -18,7 +18,8 @@ from fastweights.layers.ops import Shape, Value, given, with_cost
 from fastweights.regularizers import Regularizer
 
 if TYPE_CHECKING:
-    from fastweights._building import Built, Home
+    from fastweights._building import Built
+    from fastweights._homes import Home
     from fastweights._tensors import Tensor
 
 

@@ -1,0 +1,106 @@
+"""Which layer of a network reads what, and the shapes of all that they make."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+from fastweights import _check
+from fastweights._tensors import MAX_DIMENSIONS, Tensor
+from fastweights.layers import Layer
+from fastweights.layers.ops import Shape, Value, given
+
+#: Numbers of a row at most: what any number of them takes can still be counted.
+MAX_ROW = 2**40
+#: Calls of layers in a network at most, and values that they read: what describes them may be
+#: hostile, and each call takes a kilobyte.
+MAX_CALLS, MAX_READS = 10_000, 100_000
+
+
+class Call(NamedTuple):
+    """One use of a layer; values are counted: the inputs first, then what each call makes."""
+
+    layer: Layer
+    reads: tuple[int, ...]
+
+
+class Topology(NamedTuple):
+    """Which layer reads what."""
+
+    inputs: int
+    calls: tuple[Call, ...]
+    outputs: tuple[int, ...]
+
+    @classmethod
+    def chain(cls, layers: Sequence[Layer]) -> Topology:
+        """Each layer reads what the one before it made."""
+        calls = tuple(Call(layer, (number,)) for number, layer in enumerate(layers))
+        return cls(1, calls, (len(calls),))
+
+    @classmethod
+    def between(cls, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Topology:
+        """All that makes the outputs of the inputs, in the order in which it was called."""
+        numbers = {id(tensor): number for number, tensor in enumerate(inputs)}
+        found: dict[int, Tensor] = {}
+        waiting = list(outputs)
+        while waiting:
+            tensor = waiting.pop()
+            if id(tensor) in numbers or id(tensor) in found:
+                continue
+            if tensor._layer is None:
+                got = f"outputs that need {tensor!r}"
+                raise ValueError(_check.refusal("inputs", got, "all inputs that they need"))
+            found[id(tensor)] = tensor
+            waiting += tensor._reads
+        calls: list[Call] = []
+        for tensor in sorted(found.values(), key=lambda tensor: tensor._number):
+            numbers[id(tensor)] = len(inputs) + len(calls)
+            reads = tuple(numbers[id(read)] for read in tensor._reads)
+            calls.append(Call(cast("Layer", tensor._layer), reads))
+        return cls(len(inputs), tuple(calls), tuple(numbers[id(tensor)] for tensor in outputs))
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Each once, in the order of their first calls."""
+        return tuple({id(call.layer): call.layer for call in self.calls}.values())
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether each layer reads what the one before it made."""
+        return self == Topology.chain([call.layer for call in self.calls])
+
+    @property
+    def last_layers(self) -> tuple[Layer | None, ...]:
+        """Which make the outputs; None for those that are inputs."""
+        made = (number - self.inputs for number in self.outputs)
+        return tuple(self.calls[number].layer if number >= 0 else None for number in made)
+
+    def values(self, input_shapes: Sequence[Shape]) -> list[Value]:
+        """All values of a network for rows of these shapes."""
+        if not self.calls:
+            raise ValueError(_check.refusal("layers", "none", "at least one layer"))
+        read = sum(len(call.reads) for call in self.calls)
+        if len(self.calls) > MAX_CALLS or read > MAX_READS:
+            got = f"{len(self.calls):,} calls that read {read:,} values"
+            expected = f"at most {MAX_CALLS:,} that read {MAX_READS:,}"
+            raise ValueError(_check.refusal("layers", got, expected))
+        if len(self.outputs) > MAX_CALLS:
+            got = f"{len(self.outputs):,} of them"
+            raise ValueError(_check.refusal("outputs", got, f"at most {MAX_CALLS:,}"))
+        values = [given(shape) for shape in input_shapes]
+        for value in values:
+            _refuse_huge(value)
+        for layer, reads in self.calls:
+            values.append(layer.made_of(*(values[number] for number in reads)))
+            _refuse_huge(values[-1])
+        return values
+
+
+def _refuse_huge(value: Value) -> None:
+    if len(value.shape) > MAX_DIMENSIONS:
+        got, expected = f"rows of {len(value.shape)} axes", f"at most {MAX_DIMENSIONS}"
+        raise ValueError(_check.refusal("layers", got, expected))
+    if math.prod(value.shape) > MAX_ROW:
+        got = f"rows of {value.shape!s:.80}"
+        raise ValueError(_check.refusal("layers", got, f"rows of at most {MAX_ROW:,} numbers"))
