@@ -7,6 +7,7 @@ user calls.
 import numpy as np
 import pytest
 
+from fastweights import _feeding
 from fastweights._plans import plan_for
 
 #: Steps of an epoch.
@@ -17,7 +18,7 @@ STEPS = 100
 def case(benchmark, request, network, dtype):
     benchmark.group = f"{request.function.__name__.removeprefix('bench_')} {dtype}"
     model = network.model(dtype)
-    return model, *model._pairs(*network.batch())
+    return model, *_feeding.pairs(model, *network.batch())
 
 
 def bench_forward(benchmark, case):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastweights import _check, training
+from fastweights import _check, _feeding, training
 from fastweights._core import philox
 from fastweights._rows import Rows, each
 
@@ -161,7 +161,7 @@ def check_gradients(
     step = _check.number("step", step, above=0.0)
     own = model.loss_and_gradients(x, y)[1].astype(np.float64)
     double = model.copy("float64")
-    rows, targets = double._pairs(model._rows(x), y)
+    rows, targets = _feeding.pairs(double, _feeding.rows(model, x), y)
     float32_error = None
     if model.dtype == np.float32:
         float32_error = _distance(own, double.loss_and_gradients(rows, y)[1])

@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
-from fastweights import _advice, _check, _frames, _plans, _registry, losses, optimizers, training
+from fastweights import _advice, _check, _feeding, _plans, _registry, losses, optimizers, training
 from fastweights import metrics as known_metrics
 from fastweights._architecture import described, distinct, numbered
 from fastweights._building import Built
 from fastweights._core.plan import Copies
 from fastweights._network import Network
-from fastweights._objectives import for_each, objectives_of
+from fastweights._objectives import objectives_of
 from fastweights._plans import Compiled
-from fastweights._rows import Gradients, Rows, count, each
+from fastweights._rows import Gradients, count
 from fastweights._tensors import Tensor, tensors_of
 from fastweights._topology import Topology
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History
 from fastweights.config import PRECISIONS, matmul_parts
 from fastweights.layers import Layer
-from fastweights.layers.ops import Shape
 from fastweights.metrics import Metric
-
-
-class Names(NamedTuple):
-    """Of a frame's columns; None where no frame came."""
-
-    #: Of each input.
-    features: tuple[tuple[str, ...] | None, ...]
-    targets: tuple[str, ...] | None
 
 
 class Model(Network):
@@ -152,7 +142,7 @@ class Model(Network):
         """What makes a model that is neither built nor compiled."""
         self._compiled = Compiled()
         self._progress = training.Progress()
-        self._names = Names((None,) * topology.inputs, None)
+        self._names = _feeding.Names((None,) * topology.inputs, None)
         #: Entries of other people's in the file that the model came from.
         self._metadata: dict[str, str] = {}
         self.stop_training = False
@@ -253,7 +243,7 @@ class Model(Network):
 
     @property
     def feature_names(self) -> tuple[Any, ...] | None:
-        features = self._known_names().features
+        features = _feeding.known_names(self).features
         return features[0] if len(features) == 1 else features
 
     @property
@@ -306,141 +296,6 @@ class Model(Network):
             for layer, one in zip(self._topology.last_layers, objectives, strict=True):
                 _advice.about_last_activation(layer, one.loss)
             self._compiled = Compiled(chosen_optimizer, objectives)
-
-    # ---- checked data ----------------------------------------------------------------------------
-
-    def _rows(
-        self,
-        x: Any,
-        argument: str = "x",
-        shapes: Sequence[Shape] | None = None,
-        names: Names | None = None,
-    ) -> Rows:
-        """Checked rows, of `shapes` if the model is not built yet; a frame's columns by `names`.
-
-        Without them by those that the model was trained on.
-        """
-        built = self._built
-        known = shapes if built is None else built.input_shapes
-        if type(x) is np.ndarray and len(self._input_names) == 1:
-            return self._rows_of(0, argument, x, known[0] if known else None)
-        several, columns = self._apart(x, argument, known), (names or self._known_names()).features
-        arrays = tuple(
-            self._rows_of(
-                number,
-                named,
-                _frames.arranged(named, given, columns[number]),
-                known[number] if known else None,
-            )
-            for number, (named, given) in enumerate(several)
-        )
-        counts = {len(array) for array in arrays}
-        if len(counts) > 1:
-            got = f"{' and '.join(str(len(array)) for array in arrays)} rows"
-            raise ValueError(_check.refusal(argument, got, "as many rows of each"))
-        return arrays if len(arrays) > 1 else arrays[0]
-
-    def _rows_of(self, number: int, argument: str, x: Any, shape: Shape | None) -> np.ndarray:
-        """Checked rows of the input of this number: reals, or whole numbers if layers read such."""
-        built = self._built
-        if built is not None and built.limits[number] is None:
-            return _check.rows(argument, x, self.dtype, shape)
-        array, labels = _check.shaped(argument, x, shape), _frames.labels(x)
-        if built is None:
-            built = Built(self._topology, [array.shape[1:]], self.dtype)
-        limit = built.limits[number]
-        if limit is None:
-            return _check.reals(argument, array, self.dtype, labels)
-        return _check.integers(argument, array, limit, labels)
-
-    def _apart(
-        self, x: Any, argument: str, shapes: Sequence[Shape] | None
-    ) -> list[tuple[str, Any]]:
-        """What came for each input, and what messages call it; from a list, or a dict by names."""
-        names = self._input_names
-        if len(names) == 1:
-            if isinstance(x, Mapping) and set(x) == set(names):
-                (x,) = x.values()
-            elif isinstance(x, (list, tuple)) and len(x) == 1 and shapes is not None:
-                # One input in a list, as several are; its array has an axis more than a row.
-                x = x[0] if getattr(x[0], "ndim", 0) == len(shapes[0]) + 1 else x
-            return [(argument, x)]
-        expected = f"arrays for {', '.join(names)}, in a list or a dict"
-        if isinstance(x, Mapping):
-            if set(x) != set(names):
-                raise ValueError(_check.refusal(argument, f"a dict of {list(x)}", expected))
-            x = [x[name] for name in names]
-        if not isinstance(x, (list, tuple)):
-            raise TypeError(_check.refusal(argument, _check.kind_of(x), expected))
-        if len(x) != len(names):
-            raise ValueError(_check.refusal(argument, f"{len(x)} arrays", expected))
-        return [(f"{argument}[{name!r}]", given) for name, given in zip(names, x, strict=True)]
-
-    def _known_names(self) -> Names:
-        """The columns' names that frames must have: of what the model, or a layer, has learnt."""
-        features = list(self._names.features)
-        for layer, reads in self._topology.calls:
-            if reads[0] < len(features):
-                features[reads[0]] = features[reads[0]] or layer._columns
-        return Names(tuple(features), self._names.targets)
-
-    def _names_of(self, x: Any, y: Any) -> Names:
-        """The names of features and targets once the model is trained on these: the first ones."""
-        if type(x) is type(y) is np.ndarray:  # which have none
-            return self._names
-        known, built = self._known_names(), self._built
-        apart = self._apart(x, "x", built.input_shapes if built is not None else None)
-        features = tuple(
-            old or _frames.names(given)
-            for old, (_, given) in zip(known.features, apart, strict=True)
-        )
-        return Names(features, known.targets or _frames.names(y))
-
-    def _targets(
-        self,
-        y: Any,
-        rows: Rows,
-        argument: str = "y",
-        names: Names | None = None,
-        compiled: Compiled | None = None,
-    ) -> Rows:
-        """The targets of checked rows as the kernels of losses and metrics take them."""
-        compiled = compiled or self._compiled
-        compiled.training()
-        built = self._built
-        if built is None:
-            values = self._topology.values([array.shape[1:] for array in each(rows)])
-            shapes = tuple(values[number].shape for number in self._topology.outputs)
-        else:
-            shapes = built.output_shapes
-        last, objectives = count(rows), compiled.objectives
-        if len(shapes) > 1:
-            outputs = self.output_names
-            several = zip(
-                objectives, for_each(argument, y, outputs, "targets"), outputs, shapes, strict=True
-            )
-            return tuple(
-                one.targets(f"{argument}[{name!r}]", part, last, shape, self.dtype)
-                for one, part, name, shape in several
-            )
-        if isinstance(y, Mapping) and set(y) == set(self.output_names):
-            (y,) = y.values()
-        elif isinstance(y, (list, tuple)) and len(y) == 1:
-            # One output's targets in a list, as several are, rather than those of one row.
-            axes = getattr(y[0], "ndim", 0)
-            y = y[0] if axes == len(shapes[0]) + 1 or (axes > 0 and last > 1) else y
-        if type(y) is not np.ndarray and math.prod(shapes[0]) > 1:
-            y = _frames.arranged(argument, y, (names or self._known_names()).targets)
-        return objectives[0].targets(argument, y, last, shapes[0], self.dtype)
-
-    def _pairs(self, x: Any, y: Any, compiled: Compiled | None = None) -> tuple[Rows, Rows]:
-        """Rows and targets as plans take them; builds the model, whose turn this is, if need be."""
-        compiled = compiled or self._compiled
-        compiled.training()
-        rows = self._rows(x)
-        targets = self._targets(y, rows, compiled=compiled)
-        self._built_for(rows)
-        return rows, targets
 
     # ---- training --------------------------------------------------------------------------------
 
@@ -512,8 +367,8 @@ class Model(Network):
         """
         with Turn(self._turns, "train_on_batch"):
             compiled = self._compiled
-            rows, targets = self._pairs(x, y, compiled)
-            self._names = self._names_of(x, y)
+            rows, targets = _feeding.pairs(self, x, y, compiled)
+            self._names = _feeding.names_of(self, x, y)
             return training.step(self, compiled, rows, targets)
 
     def evaluate(
@@ -544,7 +399,7 @@ class Model(Network):
         compiled = self._compiled
         builds = self._built is None
         with Turn(self._turns, "evaluate") if builds else contextlib.nullcontext():
-            rows, targets = self._pairs(x, y, compiled)
+            rows, targets = _feeding.pairs(self, x, y, compiled)
         logs = training.evaluate(self, compiled, rows, targets)
         if return_dict:
             return logs
@@ -570,7 +425,7 @@ class Model(Network):
                 return self._predicted([answer])
         _check.batch_options(batch_size, verbose)
         built = self._built_or_refused()
-        rows = self._rows(x)
+        rows = _feeding.rows(self, x)
         last = count(rows)
         out = self._room(built, last)
         plan = _plans.plan_for(self, "infer", last, compiled, built)
@@ -637,7 +492,7 @@ class Model(Network):
         """
         with Turn(self._turns, "loss_and_gradients"):
             compiled = self._compiled
-            rows, targets = self._pairs(x, y, compiled)
+            rows, targets = _feeding.pairs(self, x, y, compiled)
             return training.gradients(self, compiled, rows, targets)
 
     def forward(self, x: Any, training: bool = False) -> Any:
@@ -651,7 +506,7 @@ class Model(Network):
         """
         _check.flag("training", training)
         with Turn(self._turns, "forward"):
-            rows = self._rows(x)
+            rows = _feeding.rows(self, x)
             last = count(rows)
             out = self._room(self._built_for(rows), last)
             stream = self._progress.next_pass() if training else 0
@@ -684,7 +539,7 @@ class Model(Network):
                     "backward: got no forward pass before it, expected model.forward(x)"
                 )
             built = self._built_or_refused()
-            given, rows = self._output_gradients(dy, built), plan.kept_rows
+            given, rows = _feeding.output_gradients(self, dy, built), plan.kept_rows
             for array in given:
                 if len(array) != rows:
                     expected = f"as many as forward had, {rows}"
@@ -692,16 +547,6 @@ class Model(Network):
             dx = built.input_gradients(rows)
             plan.backward(given, dx, rows)
             return dx
-
-    def _output_gradients(self, dy: Any, built: Built) -> tuple[np.ndarray, ...]:
-        """Checked rows of gradients by each output."""
-        names, shapes = self.output_names, built.output_shapes
-        if len(shapes) == 1 and not (isinstance(dy, Mapping) and set(dy) == set(names)):
-            return (_check.rows("dy", dy, self.dtype, shapes[0]),)
-        several = zip(for_each("dy", dy, names, "gradients"), names, shapes, strict=True)
-        return tuple(
-            _check.rows(f"dy[{name!r}]", part, self.dtype, shape) for part, name, shape in several
-        )
 
     def apply_gradients(self) -> None:
         """One step of the optimizer with what is in `gradients`."""
@@ -895,4 +740,4 @@ def _named_tensors(argument: str, given: Any) -> tuple[list[Tensor], list[str] |
 from fastweights._sequential import Sequential, unbuilt  # noqa: E402, I001
 from fastweights import saving  # noqa: E402
 
-__all__ = ["Model", "Names", "Sequential", "unbuilt"]
+__all__ = ["Model", "Sequential", "unbuilt"]

@@ -18,11 +18,12 @@ import numpy as np
 
 from fastweights import _check, _files, _json, _registry, optimizers, serialization
 from fastweights._building import Built
+from fastweights._feeding import Names, known_names
 from fastweights._plans import Compiled
 from fastweights.activations import LINEAR
 from fastweights.layers import Layer, Variable
 from fastweights.layers.ops import Shape
-from fastweights.models import Model, Names, unbuilt
+from fastweights.models import Model, unbuilt
 
 FORMAT = "1"
 STATE = "optimizer.state"
@@ -96,7 +97,7 @@ def save(
         _check.finite(what, vector)
     built = model._built_or_refused()
     description: dict[str, Any] = {"model": model.config()}
-    names = model._known_names()
+    names = known_names(model)
     columns: dict[str, Any] = {} if names.targets is None else {"targets": names.targets}
     if any(names.features):
         columns["features"] = names.features if len(names.features) > 1 else names.features[0]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastweights import _check, _plans
+from fastweights import _check, _feeding, _plans
 from fastweights._core import arrays, philox
 from fastweights._core.float_mode import in_default_float_mode
 from fastweights._core.plan import Copies
@@ -193,17 +193,20 @@ def _split(
 ) -> tuple[Pairs, Pairs | None]:
     """Training rows and validation rows, checked, each with targets."""
     share = _check.number("validation_split", share, minimum=0.0, below=1.0)
-    rows = model._rows(x)
-    targets = model._targets(y, rows)
+    rows = _feeding.rows(model, x)
+    targets = _feeding.targets(model, y, rows)
     if data is not None:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise ValueError(
                 _check.refusal("validation_data", type(data).__name__, "a pair (x, y)")
             )
-        names, (x, y) = model._names_of(x, y), data
+        names, (x, y) = _feeding.names_of(model, x, y), data
         shapes = [array.shape[1:] for array in each(rows)]
-        held_out = model._rows(x, "validation x", shapes, names)
-        return (rows, targets), (held_out, model._targets(y, held_out, "validation y", names))
+        held_out = _feeding.rows(model, x, "validation x", shapes, names)
+        return (rows, targets), (
+            held_out,
+            _feeding.targets(model, y, held_out, "validation y", names),
+        )
     if share == 0.0:
         return (rows, targets), None
     kept = in_default_float_mode(lambda: math.floor(count(rows) * (1.0 - share)))
@@ -244,7 +247,7 @@ def fit(
     listeners = [history, *_reporters(verbose), *callbacks]
     rows, held_out = _split(model, x, y, validation_split, validation_data)
     model._built_for(rows[0])
-    model._names = model._names_of(x, y)
+    model._names = _feeding.names_of(model, x, y)
     batch_size = min(batch_size, count(rows[0]))
     loop = _Loop(model, rows, held_out, batch_size, shuffle, listeners)
     model._stop_training = False

@@ -15,7 +15,7 @@ from layer_cases import CASES, model_between, rows_for
 from planted import SOURCE, compile_modules, replace
 
 import fastweights as fw
-from fastweights import _building, _plans, constraints, layers, optimizers, regularizers
+from fastweights import _building, _feeding, _plans, constraints, layers, optimizers, regularizers
 from fastweights._core import philox
 from fastweights._plans import plan_for
 
@@ -109,7 +109,7 @@ def run(model, x, y):
     rows, dtype, drawn = len(x), model.dtype, (0, philox.STREAM_PASS)
     memory = model._compiled.memory_for(model._built)
     memory.vectors = guarded_copy(memory.vectors)
-    x, y = guarded_copy(model._rows(x)), guarded_copy(y.astype(dtype))
+    x, y = guarded_copy(_feeding.rows(model, x)), guarded_copy(y.astype(dtype))
     order = guarded_copy(np.arange(rows)[::-1])
     for batch in {rows, max(1, rows // 2)}:
         plan = plan_for(model, "fit", batch)

@@ -1,0 +1,178 @@
+"""What users give a model, checked at the door: rows, targets, gradients, and columns' names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fastweights import _check, _frames
+from fastweights._building import Built
+from fastweights._objectives import for_each
+from fastweights._rows import Rows, count, each
+from fastweights.layers.ops import Shape
+
+if TYPE_CHECKING:
+    from fastweights._plans import Compiled
+    from fastweights.models import Model
+
+
+class Names(NamedTuple):
+    """Of a frame's columns; None where no frame came."""
+
+    #: Of each input.
+    features: tuple[tuple[str, ...] | None, ...]
+    targets: tuple[str, ...] | None
+
+
+def rows(
+    model: Model,
+    x: Any,
+    argument: str = "x",
+    shapes: Sequence[Shape] | None = None,
+    names: Names | None = None,
+) -> Rows:
+    """Checked rows, of `shapes` if the model is not built yet; a frame's columns by `names`.
+
+    Without them by those that the model was trained on.
+    """
+    built = model._built
+    known = shapes if built is None else built.input_shapes
+    if type(x) is np.ndarray and len(model._input_names) == 1:
+        return _rows_of(model, 0, argument, x, known[0] if known else None)
+    several, columns = _apart(model, x, argument, known), (names or known_names(model)).features
+    arrays = tuple(
+        _rows_of(
+            model,
+            number,
+            named,
+            _frames.arranged(named, given, columns[number]),
+            known[number] if known else None,
+        )
+        for number, (named, given) in enumerate(several)
+    )
+    counts = {len(array) for array in arrays}
+    if len(counts) > 1:
+        got = f"{' and '.join(str(len(array)) for array in arrays)} rows"
+        raise ValueError(_check.refusal(argument, got, "as many rows of each"))
+    return arrays if len(arrays) > 1 else arrays[0]
+
+
+def _rows_of(model: Model, number: int, argument: str, x: Any, shape: Shape | None) -> np.ndarray:
+    """Checked rows of the input of this number: reals, or whole numbers if layers read such."""
+    built = model._built
+    if built is not None and built.limits[number] is None:
+        return _check.rows(argument, x, model.dtype, shape)
+    array, labels = _check.shaped(argument, x, shape), _frames.labels(x)
+    if built is None:
+        built = Built(model._topology, [array.shape[1:]], model.dtype)
+    limit = built.limits[number]
+    if limit is None:
+        return _check.reals(argument, array, model.dtype, labels)
+    return _check.integers(argument, array, limit, labels)
+
+
+def _apart(
+    model: Model, x: Any, argument: str, shapes: Sequence[Shape] | None
+) -> list[tuple[str, Any]]:
+    """What came for each input, and what messages call it; from a list, or a dict by names."""
+    names = model._input_names
+    if len(names) == 1:
+        if isinstance(x, Mapping) and set(x) == set(names):
+            (x,) = x.values()
+        elif isinstance(x, (list, tuple)) and len(x) == 1 and shapes is not None:
+            # One input in a list, as several are; its array has an axis more than a row.
+            x = x[0] if getattr(x[0], "ndim", 0) == len(shapes[0]) + 1 else x
+        return [(argument, x)]
+    expected = f"arrays for {', '.join(names)}, in a list or a dict"
+    if isinstance(x, Mapping):
+        if set(x) != set(names):
+            raise ValueError(_check.refusal(argument, f"a dict of {list(x)}", expected))
+        x = [x[name] for name in names]
+    if not isinstance(x, (list, tuple)):
+        raise TypeError(_check.refusal(argument, _check.kind_of(x), expected))
+    if len(x) != len(names):
+        raise ValueError(_check.refusal(argument, f"{len(x)} arrays", expected))
+    return [(f"{argument}[{name!r}]", given) for name, given in zip(names, x, strict=True)]
+
+
+def known_names(model: Model) -> Names:
+    """The columns' names that frames must have: of what the model, or a layer, has learnt."""
+    features = list(model._names.features)
+    for layer, reads in model._topology.calls:
+        if reads[0] < len(features):
+            features[reads[0]] = features[reads[0]] or layer._columns
+    return Names(tuple(features), model._names.targets)
+
+
+def names_of(model: Model, x: Any, y: Any) -> Names:
+    """The names of features and targets once the model is trained on these: the first ones."""
+    if type(x) is type(y) is np.ndarray:  # which have none
+        return model._names
+    known, built = known_names(model), model._built
+    apart = _apart(model, x, "x", built.input_shapes if built is not None else None)
+    features = tuple(
+        old or _frames.names(given) for old, (_, given) in zip(known.features, apart, strict=True)
+    )
+    return Names(features, known.targets or _frames.names(y))
+
+
+def targets(
+    model: Model,
+    y: Any,
+    rows: Rows,
+    argument: str = "y",
+    names: Names | None = None,
+    compiled: Compiled | None = None,
+) -> Rows:
+    """The targets of checked rows as the kernels of losses and metrics take them."""
+    compiled = compiled or model._compiled
+    compiled.training()
+    built = model._built
+    if built is None:
+        values = model._topology.values([array.shape[1:] for array in each(rows)])
+        shapes = tuple(values[number].shape for number in model._topology.outputs)
+    else:
+        shapes = built.output_shapes
+    last, objectives = count(rows), compiled.objectives
+    if len(shapes) > 1:
+        outputs = model.output_names
+        several = zip(
+            objectives, for_each(argument, y, outputs, "targets"), outputs, shapes, strict=True
+        )
+        return tuple(
+            one.targets(f"{argument}[{name!r}]", part, last, shape, model.dtype)
+            for one, part, name, shape in several
+        )
+    if isinstance(y, Mapping) and set(y) == set(model.output_names):
+        (y,) = y.values()
+    elif isinstance(y, (list, tuple)) and len(y) == 1:
+        # One output's targets in a list, as several are, rather than those of one row.
+        axes = getattr(y[0], "ndim", 0)
+        y = y[0] if axes == len(shapes[0]) + 1 or (axes > 0 and last > 1) else y
+    if type(y) is not np.ndarray and math.prod(shapes[0]) > 1:
+        y = _frames.arranged(argument, y, (names or known_names(model)).targets)
+    return objectives[0].targets(argument, y, last, shapes[0], model.dtype)
+
+
+def pairs(model: Model, x: Any, y: Any, compiled: Compiled | None = None) -> tuple[Rows, Rows]:
+    """Rows and targets as plans take them; builds the model, whose turn this is, if need be."""
+    compiled = compiled or model._compiled
+    compiled.training()
+    checked = rows(model, x)
+    wanted = targets(model, y, checked, compiled=compiled)
+    model._built_for(checked)
+    return checked, wanted
+
+
+def output_gradients(model: Model, dy: Any, built: Built) -> tuple[np.ndarray, ...]:
+    """Checked rows of gradients by each output."""
+    names, shapes = model.output_names, built.output_shapes
+    if len(shapes) == 1 and not (isinstance(dy, Mapping) and set(dy) == set(names)):
+        return (_check.rows("dy", dy, model.dtype, shapes[0]),)
+    several = zip(for_each("dy", dy, names, "gradients"), names, shapes, strict=True)
+    return tuple(
+        _check.rows(f"dy[{name!r}]", part, model.dtype, shape) for part, name, shape in several
+    )
