@@ -391,7 +391,7 @@ class Built:
     def copies(self, layer: Layer | None = None) -> list[np.ndarray]:
         """Copies of the weights of a layer, or of all, in order and of one moment."""
         numbers = self.in_order() if layer is None else self.numbers_of(layer)
-        return list(_plan.Copies(self.lock, map(self._view, numbers)).keep())
+        return list(self.lock.room_for(map(self._view, numbers)).keep())
 
     def write(self, weights: Any, layer: Layer | None = None) -> None:
         """Writes the weights of a layer, or all, in order; none unless all of them fit."""

@@ -13,7 +13,6 @@ from fastweights import _advice, _check, _feeding, _plans, _registry, losses, op
 from fastweights import metrics as known_metrics
 from fastweights._architecture import described, distinct, numbered
 from fastweights._building import Built
-from fastweights._core.plan import Copies
 from fastweights._network import Network
 from fastweights._objectives import objectives_of
 from fastweights._plans import Compiled
@@ -624,7 +623,7 @@ class Model(Network):
         built, compiled = self._built_or_refused(), self._compiled
         memory = compiled.memory
         live = (*built.vectors, *(memory.arrays() if memory is not None else ()))
-        copies = Copies(built.lock, live).keep()
+        copies = built.lock.room_for(live).keep()
         return compiled, copies[:2], None if memory is None else optimizers.Memory(*copies[2:])
 
     def copy(self, dtype: str | np.dtype | None = None) -> Model:

@@ -16,7 +16,6 @@ import numpy as np
 from fastweights import _check, _feeding, _plans
 from fastweights._core import arrays, philox
 from fastweights._core.float_mode import in_default_float_mode
-from fastweights._core.plan import Copies
 from fastweights._rows import Gradients, Rows, count, each, picked
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, EpochLines, History, Logs, ProgressBar
@@ -300,7 +299,7 @@ class _Loop:
         self.built, self.compiled = model._built_or_refused(), model._compiled
         self.memory = self.compiled.memory_for(self.built)
         #: What the model had learnt before an epoch.
-        self.good = Copies(self.built.lock, (*self.built.vectors, *self.memory.arrays()))
+        self.good = self.built.lock.room_for((*self.built.vectors, *self.memory.arrays()))
 
     def run(self, epoch: int) -> None:
         """One epoch."""

@@ -73,6 +73,10 @@ cdef class ModelLock:
                 raise ValueError(f"copy: got {source.view.len} bytes for {target.view.len}")
         self.copy_all(to, come)
 
+    def room_for(self, live):
+        """Room for copies of some of the model's arrays."""
+        return Copies(self, live)
+
     cdef int copy_all(self, list targets, list sources) except -1:
         """Copies buffers of the same sizes."""
         cdef Py_ssize_t i

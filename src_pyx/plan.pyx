@@ -2,9 +2,9 @@
 
     gather -> forward ops -> loss -> backward ops (reversed) -> gradients, update and preparation
 
-A plan is built once for a network and a number of rows (`layout.pxi`), then runs (`running.pxi`). It owns one arena for everything that is not
-a parameter, allocates nothing while it runs and holds no GIL. A team of threads runs it together, in
-one of two ways, which the network and the rows of the batch decide and the number of threads never
+A plan is built once for a network and a number of rows (`layout.pxi`), then runs (`rows.pxi`,
+`batch.pxi`, `running.pxi`). It owns one arena for everything that is not a parameter, allocates nothing
+while it runs and holds no GIL. A team of threads runs it together, in one of two ways, which the network and the rows of the batch decide and the number of threads never
 does, so that the bits are the same for any team:
 
 * **whole**: the batch lies in the arena. Members share its rows, meet, and share the pieces of the
@@ -86,6 +86,8 @@ cdef double SIGNAL_SECONDS = 0.04
 include "callback.pxi"
 include "weights.pxi"
 include "layout.pxi"
+include "rows.pxi"
+include "batch.pxi"
 include "running.pxi"
 
 
@@ -136,6 +138,9 @@ cdef class Plan(Runner):
         How many ops, the last ones, only predictions and metrics need.
     """
 
+    cdef fw_shared[LINE] allowed        # threads of the budget that are granted for now
+    cdef Contest contest
+    cdef bint has_losses
     cdef readonly Py_ssize_t kept_rows  # that `forward` left in the arena for `backward` ...
     cdef uint64_t kept_weights          # ... a digest of the parameters that it had ...
     cdef uint64_t kept_seed, kept_stream    # ... and the random numbers

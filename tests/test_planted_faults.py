@@ -13,7 +13,13 @@ import fastweights as fw
 from fastweights import _building, _dispatch, _plans, cli, constraints, layers, losses, optimizers
 
 NOISE = "kernels/noise.pxi"
-PLAN, DENSE, MATMUL = "running.pxi", "kernels/dense.pxi", "kernels/matmul.pxi"
+PLAN_ROWS, PLAN_BATCH, PLAN, DENSE, MATMUL = (
+    "rows.pxi",
+    "batch.pxi",
+    "running.pxi",
+    "kernels/dense.pxi",
+    "kernels/matmul.pxi",
+)
 NARROW, LINE_SUMS = "kernels/narrow.pxi", "kernels/line_sums.pxi"
 ACTIVATIONS, ROWS, SOFTMAX, SPARSEMAX, LOSSES, CROSSENTROPY = (
     "kernels/activations.pxi",
@@ -115,7 +121,7 @@ FAULTS = {
         "rows": 70,
     },
     Fault(
-        "derivative of the last layer forgotten", PLAN, "if «dy != NULL» and op.to_dz", "False"
+        "derivative of the last layer forgotten", PLAN_ROWS, "if «dy != NULL» and op.to_dz", "False"
     ): {"output": "sigmoid"},
     Fault("gradient of one row from one input", DENSE, "factor = vset1(x[«i»])", "0"): {
         "units": 9,
@@ -142,40 +148,50 @@ FAULTS = {
     Fault("no gradient of the bias", DENSE, "if «has_bias(op)» and", "False"): {},
     Fault(
         "a chunk's gradient added to itself",
-        PLAN,
+        PLAN_BATCH,
         "sums.excess, «sums.chunk», places",
         "sums.gradients",
     ): {
         "units": 9,
         "rows": 260,
     },
-    Fault("chunks' pieces all to the first", PLAN, "sums.chunk, «places.begin», places", "0"): {
+    Fault(
+        "chunks' pieces all to the first", PLAN_BATCH, "sums.chunk, «places.begin», places", "0"
+    ): {
         "inputs": 60,
         "rows": 260,
     },
     # The plan
-    Fault("missing 1/n", PLAN, "begin, end, «1.0 / rows», True)\n                for", "1.0"): {},
     Fault(
-        "missing 1/n in slices", PLAN, "begin, end, «1.0 / rows», True)\n            total", "1.0"
+        "missing 1/n", PLAN_BATCH, "begin, end, «1.0 / rows», True)\n                for", "1.0"
+    ): {},
+    Fault(
+        "missing 1/n in slices",
+        PLAN_BATCH,
+        "begin, end, «1.0 / rows», True)\n            total",
+        "1.0",
     ): {"rows": 260},
     Fault(
-        "gradient of the last chunk only", PLAN, "group, «done == 0 and left == rows», upto", "True"
+        "gradient of the last chunk only",
+        PLAN_BATCH,
+        "group, «done == 0 and left == rows», upto",
+        "True",
     ): {"rows": 70},
-    Fault("gradient of the last chunk of a slice only", PLAN, "is_first = «False»", "True"): {
+    Fault("gradient of the last chunk of a slice only", PLAN_BATCH, "is_first = «False»", "True"): {
         "rows": 260
     },
     Fault(
         "a slice forgotten",
-        PLAN,
+        PLAN_BATCH,
         "places.end, «slices»",
         "1",
     ): {"rows": 260},
-    Fault("input of the batch before", PLAN, "job.x[i] + («first» - begin) * row_bytes", "begin"): {
-        "rows": 260
-    },
-    Fault("input's gradient put in the wrong rows", PLAN, "job.dx[i] + «first» * row_bytes", "0"): {
-        "rows": 260
-    },
+    Fault(
+        "input of the batch before", PLAN_ROWS, "job.x[i] + («first» - begin) * row_bytes", "begin"
+    ): {"rows": 260},
+    Fault(
+        "input's gradient put in the wrong rows", PLAN_ROWS, "job.dx[i] + «first» * row_bytes", "0"
+    ): {"rows": 260},
     # Activations
     Fault("relu does not mask", ACTIVATIONS, "return «vselect(vlt(vzero(), y), dy, y)»", "dy"): {
         "hidden": "relu"
@@ -443,12 +459,12 @@ FAULTS = {
         "op.row_share * op.options[0], «op.row_share» * op.options[1]",
         "1.0",
     ): {"layer": "activity of squares"},
-    Fault("a row's share of no batch", PLAN, "ops[i].row_share = «1.0 / rows»", "0.0"): {
+    Fault("a row's share of no batch", PLAN_ROWS, "ops[i].row_share = «1.0 / rows»", "0.0"): {
         "layer": "activity"
     },
     Fault(
         "cost left out of the loss",
-        PLAN,
+        PLAN_ROWS,
         "total += «sum_of(self.ops[i].costs + begin, end - begin)»",
         "0.0",
     ): {"layer": "activity of a layer"},
@@ -598,7 +614,7 @@ UNKEPT_FAULTS = {
     Fault("norm that is too large", CONSTRAINTS, "options[0]), «options[1]»)", "norms[k]"): constraints.MaxNorm(0.1),
     Fault("sign turned", CONSTRAINTS, "vselect(«vlt(weight, vzero())»", "vlt(vzero(), weight)"): "non_neg",
     Fault(
-        "prepared before the step's bounds", PLAN, "if «prepare»:\n            meet(team)", "False"
+        "prepared before the step's bounds", PLAN_BATCH, "if «prepare»:\n            meet(team)", "False"
     ): constraints.UnitNorm(0),
 }  # fmt: skip
 

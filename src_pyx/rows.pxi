@@ -1,0 +1,326 @@
+# The rows of a plan: how they are divided among the members of a team, and how they go through the ops.
+
+# One call's work, as all members see it.
+cdef struct Job:
+    const char** x               # each input's data
+    const char** y               # each output's targets, or NULL
+    const char** dy              # each output's gradient, from which a kept batch starts
+    char** out                   # each output's predictions
+    char** dx                    # each input's gradient, some of which may be NULL; or NULL
+    uint64_t seed                # of the pass over the data ...
+    uint64_t stream              # ... and its stream; 0: the ops act as in inference
+    const int64_t* order         # rows in the order of training; NULL: as they are
+    Py_ssize_t first
+    Py_ssize_t last
+    Py_ssize_t batch_size
+    double seconds
+    double until
+    double loss
+    Sums* sums                   # NULL: nobody wants them
+    bint stop
+    fw_shared[LINE] interrupted  # 1: by a signal's handler or by what an op called, whose exception is pending
+    fw_shared[LINE] taken        # chunks that members have taken on ...
+    fw_shared[LINE] merged       # ... and whose sums are in the plan's
+
+
+cdef class Rows(Layout):
+    """Takes rows through the ops, forward and back."""
+
+    cdef Py_ssize_t n_loss_ops          # how many ops the losses need; the others are for predictions alone
+    cdef double grain
+    cdef Meter meter
+    cdef Job job
+    cdef double next_look               # for signals
+
+    # ---- how the work is divided -------------------------------------------------------------------
+
+    @cython.final
+    cdef Py_ssize_t rows_at_a_time(self, Py_ssize_t rows) noexcept nogil:
+        """Of a batch, or in inference of all there are: it decides how ops go about them."""
+        cdef Py_ssize_t slices
+        if not self.trains:
+            return min(rows, self.chunk_limit)
+        slices = self.slices_of(rows)
+        if slices == 1:
+            return self.whole_rows(rows)
+        return min((rows + slices - 1) // slices, self.chunk_limit)
+
+    @cython.final
+    cdef Py_ssize_t whole_rows(self, Py_ssize_t rows) noexcept nogil:
+        """Of so many rows of a whole batch, those that go through at a time."""
+        # Never more, though there may be room: some kernels' sums depend on where chunks begin.
+        return rows if self.knows_all_rows else min(rows, self.whole_limit)
+
+    @cython.final
+    cdef int team_for(self, double work, Py_ssize_t units, int threads) noexcept nogil:
+        """Members that `work` multiply-adds in so many units repay, of `threads` that are allowed."""
+        cdef Py_ssize_t members = min(<Py_ssize_t>threads, units)
+        if self.grain > 0.0 and work < self.grain * members:
+            members = <Py_ssize_t>(work / self.grain)
+        return <int>max(members, <Py_ssize_t>1)
+
+    @cython.final
+    cdef Py_ssize_t share_of(self, Py_ssize_t rows, int member, int members) noexcept nogil:
+        """Where the rows of a member begin; those of the last one end at share_of(rows, members, members)."""
+        if member == 0:
+            return 0
+        if member == members:
+            return rows
+        return min(rows, (rows * member // members + self.row_step // 2) // self.row_step * self.row_step)
+
+    @cython.final
+    cdef Pieces pieces_of(self, Py_ssize_t i, int member, Team* team) noexcept nogil:
+        """The pieces of op i that are this member's."""
+        return Pieces(self.first_piece(i, member, team.members), self.first_piece(i, member + 1, team.members))
+
+    @cython.final
+    cdef Py_ssize_t first_piece(self, Py_ssize_t i, int member, int members) noexcept nogil:
+        cdef const Op* op = &self.ops[i]
+        cdef Py_ssize_t share
+        # Without a division at both ends, which a step of one row would notice.
+        if member == 0 or op.pieces == 0:
+            return 0
+        if member == members:
+            return op.pieces
+        share = max(<Py_ssize_t>0, self.n_parameters * member // members - self.offsets[i])
+        return min((share + op.piece_parameters - 1) // op.piece_parameters, op.pieces)
+
+    @cython.final
+    cdef Total total_of(self, char* gradients, Py_ssize_t share) noexcept nogil:
+        cdef Py_ssize_t size = self.n_parameters * self.table.real_bytes
+        cdef Total total = Total(gradients, NULL, NULL)
+        if self.chunks != NULL:
+            total.excess = self.chunks + 2 * share * size
+            total.chunk = total.excess + size
+        return total
+
+    cdef inline bint is_interrupted(self) noexcept nogil:
+        return fw_read(&self.job.interrupted[0]) != 0
+
+    @cython.final
+    cdef void look_for_signals(self) noexcept nogil:
+        """Now and then, by the caller's thread: says so where a signal's handler ends the call."""
+        cdef long forks
+        if self.is_interrupted() or fw_seconds() < self.next_look:
+            return
+        with gil:
+            forks = FORKS
+            if check_signals() == 0 and forks != FORKS:
+                PyErr_SetString(RuntimeError, "a signal's handler has forked in the middle of a call: this "
+                                "process has not the threads that it was shared with")
+            if PyErr_Occurred() != NULL:
+                fw_exchange(&self.job.interrupted[0], 1)
+        self.next_look = fw_seconds() + SIGNAL_SECONDS
+
+    # ---- rows --------------------------------------------------------------------------------------
+
+    @cython.final
+    cdef void load(self, int member, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """Rows [first, ...) of the data, in training in its order, become rows [begin, end) of the arena."""
+        cdef const Job* job = &self.job
+        cdef Py_ssize_t row_bytes, i
+        self.passes[member] = Pass(job.seed, job.stream, first - begin)
+        for i in range(self.n_feeds):
+            row_bytes = self.feeds[i].row_bytes
+            if job.order == NULL:
+                self.give_x(member, i, <const char*>(<uintptr_t>job.x[i] + (first - begin) * row_bytes))
+            else:
+                self.give_x(member, i, self.feeds[i].rows)
+                gather(self.feeds[i].rows + begin * row_bytes, job.x[i], row_bytes, job.order, first,
+                       first + end - begin, job.last)
+        if job.y == NULL:
+            return
+        for i in range(self.n_heads):
+            row_bytes = self.heads[i].target_bytes
+            if job.order != NULL:
+                gather(self.heads[i].targets + begin * row_bytes, job.y[i], row_bytes, job.order, first,
+                       first + end - begin, job.last)
+            else:
+                memcpy(self.heads[i].targets + begin * row_bytes, job.y[i] + first * row_bytes,
+                       (end - begin) * row_bytes)
+
+    cdef inline void give_x(self, int member, Py_ssize_t feed, const char* x) noexcept nogil:
+        """Has this member's ops read the feed at x."""
+        cdef Read* read = self.feed_reads[member * self.n_feeds + feed]
+        # All readers of a feed read it at one place.
+        while read != NULL and read.x != x:
+            read.x = x
+            read = <Read*>read.next
+
+    @cython.final
+    cdef void run_forward(self, Op* ops, Py_ssize_t begin_op, Py_ssize_t end_op, Py_ssize_t begin,
+                          Py_ssize_t end) noexcept nogil:
+        cdef Py_ssize_t i
+        for i in range(begin_op, end_op):
+            if ops[i].forward != NULL:
+                ops[i].forward(&ops[i], begin, end)
+
+    @cython.final
+    cdef void measure_loss(self, Op* ops, Py_ssize_t begin, Py_ssize_t end, double scale,
+                           bint with_gradient) noexcept nogil:
+        """The loss of each line and, times scale, its gradient by what backward starts from."""
+        cdef const Head* head
+        cdef Op* op
+        cdef Py_ssize_t row_bytes, i
+        cdef char* dy
+        for i in range(self.n_heads):
+            head = &self.heads[i]
+            op = &ops[head.loss_op]
+            row_bytes = width_of(op) * self.table.real_bytes
+            dy = <char*>op.dy + begin * row_bytes if with_gradient and op.dy != NULL else NULL
+            head.loss.compute(head.values + begin * head.lines, dy, <char*>op.y + begin * row_bytes,
+                              head.targets + begin * head.target_bytes, (end - begin) * head.lines,
+                              head.columns, head.options, scale * head.weight * head.share)
+            if dy != NULL and op.to_dz != NULL:
+                op.to_dz(op, begin, end)
+
+    @cython.final
+    cdef double loss_of(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """The sum of these rows' losses, with the weights of the heads."""
+        cdef double total = 0.0
+        cdef Py_ssize_t i
+        for i in range(self.n_heads):
+            total += self.heads[i].weight * losses_of(&self.heads[i], begin, end)
+        return total
+
+    cdef inline double cost_of(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """What ops say that these rows cost beside the loss, added up."""
+        cdef double total = 0.0
+        cdef Py_ssize_t i
+        if self.costs_something:
+            for i in range(self.n_ops):
+                if self.ops[i].costs_something:
+                    total += sum_of(self.ops[i].costs + begin, end - begin)
+        return total
+
+    cdef inline void share_costs(self, Op* ops, Py_ssize_t rows) noexcept nogil:
+        """Says how much a row of so many counts."""
+        cdef Py_ssize_t i
+        if self.costs_something:
+            for i in range(self.n_ops):
+                ops[i].row_share = 1.0 / rows
+
+    @cython.final
+    cdef void run_backward(self, Op* ops, Py_ssize_t i, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        if ops[i].wants_dx:
+            ops[i].backward(&ops[i], begin, end)
+
+    @cython.final
+    cdef void measure_metrics(self, Op* ops, double* state, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """Adds up in `state`, which is a tally's or a part's, what the meter is to know of these rows."""
+        cdef const Measure* measure
+        cdef const Head* head
+        cdef const Op* op
+        cdef Py_ssize_t i
+        if self.job.sums == NULL or self.meter.sums == 0:
+            return
+        for i in range(self.meter.heads):
+            state[i] += losses_of(&self.heads[i], begin, end)
+        if self.meter.count > 0:
+            self.run_forward(ops, self.n_loss_ops, self.n_ops, begin, end)
+        for i in range(self.meter.count):
+            measure = &self.meter.measures[i]
+            head = &self.heads[measure.head]
+            op = &ops[head.op]
+            measure.metric.update(state + measure.at,
+                                  <char*>op.y + begin * width_of(op) * self.table.real_bytes,
+                                  head.targets + begin * head.target_bytes, (end - begin) * head.lines,
+                                  head.columns, measure.options)
+
+    @cython.final
+    cdef void give_dx(self, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """Gradients by rows [begin, end) of the arena become those by rows [first, ...) of the data."""
+        cdef Py_ssize_t row_bytes, i
+        if self.job.dx == NULL:
+            return
+        for i in range(self.n_feeds):
+            row_bytes = self.feeds[i].row_bytes
+            if self.job.dx[i] != NULL:
+                memcpy(self.job.dx[i] + first * row_bytes, self.feeds[i].dx + begin * row_bytes,
+                       (end - begin) * row_bytes)
+
+    # ---- ops that must know all rows ---------------------------------------------------------------
+
+    @cython.final
+    cdef bint looks_at_batch(self, const Op* op) noexcept nogil:
+        return op.x_columns != NULL and op.is_trained and op.drawn.stream != 0
+
+    @cython.final
+    cdef Py_ssize_t share_of_columns(self, const Op* op, int member, int members) noexcept nogil:
+        """Where the columns of a member begin, with a cache line."""
+        return op.outputs if member == members else op.outputs * member // members // LINE_REALS * LINE_REALS
+
+    @cython.final
+    cdef void run_columns(self, op_columns function, const Op* op, Py_ssize_t rows, int member,
+                          Team* team) noexcept nogil:
+        """This member's columns, once all members have come so far; all go on together."""
+        cdef Py_ssize_t begin = self.share_of_columns(op, member, team.members)
+        cdef Py_ssize_t end = self.share_of_columns(op, member + 1, team.members)
+        meet(team)
+        if begin < end and not self.is_interrupted():
+            function(op, rows, begin, end)
+        meet(team)
+
+    @cython.final
+    cdef void run_alone(self, op_rows function, const Op* op, Py_ssize_t rows, int member,
+                        Team* team) noexcept nogil:
+        """All rows by the caller's thread, which alone may call Python, once all members have come so far."""
+        meet(team)
+        if member == 0:
+            function(op, 0, rows)
+        meet(team)
+
+    @cython.final
+    cdef void run_long(self, Op* ops, Py_ssize_t i, bint back, int member, Py_ssize_t begin,
+                       Py_ssize_t end) noexcept nogil:
+        """One op on any number of rows, between looks for signals."""
+        cdef Py_ssize_t done = begin, upto
+        while done < end and not self.is_interrupted():
+            upto = min(end, done + LOOK_ROWS)
+            if back:
+                self.run_backward(ops, i, done, upto)
+            else:
+                ops[i].forward(&ops[i], done, upto)
+            if member == 0 and done > begin:
+                self.look_for_signals()
+            done = upto
+
+    @cython.final
+    cdef void run_stages(self, Op* ops, int member, Team* team, Py_ssize_t end_op, Py_ssize_t rows,
+                         Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """Forward through ops, some of which look at all rows first.
+
+        Where a signal ends the call members go on to meet, and do nothing else.
+        """
+        cdef Py_ssize_t i
+        for i in range(end_op):
+            if ops[i].callee != NULL:
+                self.run_alone(ops[i].forward, &ops[i], rows, member, team)
+                continue
+            if self.looks_at_batch(&ops[i]):
+                self.run_columns(ops[i].x_columns, &ops[i], rows, member, team)
+            self.run_long(ops, i, False, member, begin, end)
+
+    @cython.final
+    cdef void run_stages_back(self, Op* ops, int member, Team* team, Py_ssize_t end_op, Py_ssize_t rows,
+                              Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        cdef Py_ssize_t i
+        for i in range(end_op - 1, -1, -1):
+            if ops[i].callee != NULL:
+                if ops[i].trains:
+                    self.run_alone(ops[i].backward, &ops[i], rows, member, team)
+                continue
+            if self.looks_at_batch(&ops[i]) and ops[i].trains:
+                self.run_columns(ops[i].dz_columns, &ops[i], rows, member, team)
+            self.run_long(ops, i, True, member, begin, end)
+
+    @cython.final
+    cdef void settle(self, Op* ops, int member, Team* team) noexcept nogil:
+        """Moves the state of ops by what they found in the batch."""
+        cdef Py_ssize_t i, begin, end
+        for i in range(self.n_ops):
+            if self.looks_at_batch(&ops[i]):
+                begin = self.share_of_columns(&ops[i], member, team.members)
+                end = self.share_of_columns(&ops[i], member + 1, team.members)
+                if begin < end:
+                    ops[i].settle(&ops[i], 0, begin, end)
