@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastweights import _check, _registry
 from fastweights._tensors import row_shape
-from fastweights._topology import Call, Topology
+from fastweights._topology import Call, Topology, told_apart
 from fastweights.layers import Layer
 from fastweights.layers.ops import Shape
 
@@ -19,15 +18,8 @@ def distinct(argument: str, names: Sequence[str | None], stem: str) -> tuple[str
     if len(set(given)) < len(given):
         repeated = next(name for name in given if given.count(name) > 1)
         raise ValueError(_check.refusal(argument, f"the name {repeated!r} twice", "different ones"))
-    free = (name for name in numbered(stem) if name not in given)
+    free = iter(told_apart([stem] * (len(names) - len(given)), given))
     return tuple(next(free) if name is None else name for name in names)
-
-
-def numbered(stem: str) -> Iterator[str]:
-    """The stem, then with 1 behind it, and so on."""
-    yield stem
-    for number in itertools.count(1):
-        yield f"{stem}_{number}"
 
 
 def described(layers: Sequence[Layer]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -212,7 +213,9 @@ class Built:
                 numbers[id(unlinked)] = len(inputs) + len(ops)
                 ops.append(self._spec(call.layer, unlinked, reads))
                 self._op_layers.append(call.layer)
+        made = Counter(numbers[id(values[place].op)] for place in self.topology.outputs)
         taken = {read for spec in ops for read in spec.reads}.union(range(len(inputs)))
+        taken.update(number for number, times in made.items() if times > 1)
         for place in self.topology.outputs:
             number = numbers[id(values[place].op)]
             if number in taken:
@@ -294,7 +297,7 @@ class Built:
 
     def allocate(self, fill: Fill) -> None:
         """Makes the flat vector and writes each variable into its part."""
-        #: Where its own vectors begin in those of its family.
+        #: Where its own vectors begin in those that were allocated.
         self.begins = (0, 0)
         self._parameters = aligned_zeros(self.size, self.dtype)
         self._state = aligned_zeros(self.state_size, self.dtype)
@@ -306,7 +309,8 @@ class Built:
 
     def be_window(self, whole: Built, begin: int, state_begin: int) -> None:
         """Has its vectors in those of another one, from these places on."""
-        self.begins, self.lock = (begin, state_begin), whole.lock
+        first, state_first = whole.begins
+        self.begins, self.lock = (first + begin, state_first + state_begin), whole.lock
         self._parameters = whole.parameters[begin : begin + self.size]
         self._state = whole.state[state_begin : state_begin + self.state_size]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import starmap
+from typing import TYPE_CHECKING, Any
 
 from fastweights import _check
 
@@ -12,6 +14,16 @@ if TYPE_CHECKING:
     from fastweights._building import Built
     from fastweights.layers import Layer
     from fastweights.models import Model
+
+#: An object, the name of one of its attributes, and what that becomes.
+Assignment = tuple[object, str, Any]
+
+
+def assign(assignments: Iterable[Assignment]) -> None:
+    """Makes all of these assignments or, where Ctrl-C comes, none of them."""
+    made = list(assignments)
+    # In one call of compiled code, in the middle of which no handler of a signal runs.
+    deque(starmap(object.__setattr__, made), maxlen=0)
 
 
 class Home:
@@ -32,45 +44,53 @@ class Home:
 
     def take_on(self, built: Built) -> None:
         """Makes the layers' weights those of `built`."""
-        self.family.join(self, built)
-        self.family.whole = built
+        assign([*self.family.with_home(self, built), (self.family, "whole", built)])
 
 
 class Family:
     """Models that have layers in common, and the one that has all of them: see `_sharing`."""
 
     def __init__(self) -> None:
-        self.homes: tuple[Home, ...] = ()
+        #: Of models that may be gone.
+        self.homes: tuple[weakref.ref[Home], ...] = ()
         self.whole: Built
+
+    def living(self) -> list[Home]:
+        """Where models that are there have their weights."""
+        homes = (ref() for ref in self.homes)
+        return [
+            home
+            for home in homes
+            if home is not None and home.built is not None and home.owner() is not None
+        ]
 
     def models(self) -> list[Model]:
         """Those that are there."""
-        owners = (home.owner() for home in self.homes if home.built is not None)
+        owners = (home.owner() for home in self.living())
         return [owner for owner in owners if owner is not None]
 
     def is_in_use(self) -> bool:
         """Whether there is a model whose layers these are."""
         return bool(self.models())
 
-    def join(self, home: Home, built: Built) -> None:
-        """Makes what a model is built of one of these."""
-        home.family = self
-        if home not in self.homes:
-            self.homes = (*self.homes, home)
-        for layer in built.layers:
-            # Others' layers stay at home where they are: their numbers are the same ones.
-            if family_of(layer) is None:
-                layer._home = home
-        home.built = built
+    def let_go(self) -> None:
+        """Has no more than the models that are there, if one of them has all of their layers."""
+        builts = [home.built for home in self.living() if home.built is not None]
+        largest = max(builts, key=lambda built: len(built.layers))
+        if all(largest.has(layer) for built in builts for layer in built.layers):
+            self.whole = largest
 
-    def joined(self, others: Sequence[Family], whole: Built) -> Family:
-        """One family of this one and others."""
-        family = Family()
-        family.homes = tuple(home for one in (self, *others) for home in one.homes)
-        family.whole = whole
-        for home in family.homes:
-            home.family = family
-        return family
+    def with_home(self, home: Home, built: Built) -> list[Assignment]:
+        """What makes that which a model is built of one of these."""
+        homes = tuple(weakref.ref(other) for other in self.living() if other is not home)
+        # Others' layers stay at home where they are: their numbers are the same ones.
+        free = [layer for layer in built.layers if family_of(layer) is None]
+        return [
+            (home, "family", self),
+            (self, "homes", (*homes, weakref.ref(home))),
+            *((layer, "_home", home) for layer in free),
+            (home, "built", built),
+        ]
 
 
 def family_of(layer: Layer, apart_from: Home | None = None) -> Family | None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
-from itertools import repeat
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
@@ -14,11 +13,11 @@ import numpy as np
 from fastweights import _advice, _check, _registry
 from fastweights._building import Built, Fill, Weight, drawing
 from fastweights._core import philox
-from fastweights._homes import Home, family_of, refuse_taken
+from fastweights._homes import Home, assign, family_of, refuse_taken
 from fastweights._rows import Rows, each
 from fastweights._sealed import Sealed
-from fastweights._sharing import share
-from fastweights._topology import Topology
+from fastweights._sharing import keeping, refuse_unfit, share
+from fastweights._topology import Topology, told_apart
 from fastweights._turns import Turn
 from fastweights.layers import Layer
 from fastweights.layers.base import is_same_memory
@@ -34,24 +33,26 @@ def _snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def name_layers(layers: Sequence[Layer]) -> None:
-    """Gives each layer that has no name of its own one that is free."""
-    given = Counter(layer._given_name for layer in layers if layer._given_name is not None)
-    repeated = [name for name, times in given.items() if times > 1]
+def name_layers(layers: Sequence[Layer], home: Home) -> None:
+    """Gives each layer that has no name of its own one that is free.
+
+    Those that have weights in another model keep theirs, unless two have the same.
+    """
+    known = [layer for layer in layers if layer._built is not None and layer._home is not home]
+    ids = {id(layer) for layer in known}
+    new = [layer for layer in layers if id(layer) not in ids]
+    given = [layer._given_name for layer in new if layer._given_name is not None]
+    repeated = [name for name, times in Counter(given).items() if times > 1]
+    repeated += [str(layer.name) for layer in known if layer.name in set(given)]
     if repeated:
         got = f"the name {_check.shown(repeated[0])} twice"
         raise ValueError(_check.refusal("layers", got, "different names"))
-    taken = set(given)
-    used: Counter[str] = Counter()
-    for layer in layers:
-        if layer._given_name is None:
-            stem = _snake_case(type(layer).__name__)
-            number = used[stem]
-            while (name := f"{stem}_{number}" if number else stem) in taken:
-                number += 1
-            used[stem] = number + 1
-            layer._name = name
-            taken.add(name)
+    unnamed = [layer for layer in new if layer._given_name is None]
+    kept = told_apart([str(layer.name) for layer in known], given)
+    stems = [_snake_case(type(layer).__name__) for layer in unnamed]
+    found = told_apart(stems, (*given, *kept))
+    named = zip((*known, *unnamed), (*kept, *found), strict=True)
+    assign((layer, "_name", name) for layer, name in named)
 
 
 class Network(Sealed):
@@ -78,7 +79,7 @@ class Network(Sealed):
         self._input_names: tuple[str, ...] = ("input",)
         if not self._shares:
             refuse_taken(self._layers, self._home)
-        name_layers(self._layers)
+        name_layers(self._layers, self._home)
 
     # ---- what it is made of ----------------------------------------------------------------------
 
@@ -115,8 +116,7 @@ class Network(Sealed):
     @trainable.setter
     def trainable(self, trainable: bool) -> None:
         flag = _check.flag("trainable", trainable)
-        # In one call of compiled code, in the middle of which no handler of a signal runs.
-        deque(map(object.__setattr__, self._layers, repeat("_trainable"), repeat(flag)), maxlen=0)
+        assign((layer, "_trainable", flag) for layer in self._layers)
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of this name, or the one of this number in `layers`."""
@@ -170,14 +170,16 @@ class Network(Sealed):
         built = Built(self._topology, shapes, self.dtype)
         found = (family_of(layer, apart_from=self._home) for layer in built.layers)
         families = list({id(family): family for family in found if family is not None}.values())
+        if families and not self._shares:
+            refuse_taken(built.layers, self._home)
+        refuse_unfit(built, self._home)
+        fill = keeping(built, self._home, fill or drawing(self.seed))
         if not families:
-            built.allocate(fill or drawing(self.seed))
+            built.allocate(fill)
             self._take_on(built)
             return
-        if not self._shares:
-            refuse_taken(built.layers, self._home)
         _advice.about_single_units(built.topology, built.shapes)
-        share(built, self._home, families, fill or drawing(self.seed))
+        share(built, self._home, families, fill)
 
     def _take_on(self, built: Built) -> None:
         _advice.about_single_units(built.topology, built.shapes)
@@ -216,7 +218,9 @@ class Network(Sealed):
 
     @property
     def gradients(self) -> np.ndarray:
-        return self._built_or_refused().gradients
+        built = self._built_or_refused()
+        built.lock.show_gradients()
+        return built.gradients
 
     @gradients.setter
     def gradients(self, value: Any) -> None:

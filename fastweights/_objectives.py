@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -100,11 +101,11 @@ def objectives_of(
         )
     ]
     found = log_names(objectives)
-    for name in found:
-        if found.count(name) > 1:
-            raise ValueError(
-                _check.refusal("metrics", f"the name {name!r} twice", "different names")
-            )
+    for name, times in Counter([*found, *(f"val_{name}" for name in found)]).items():
+        if times > 1:
+            got = f"figures of a history of which two would be {name!r}"
+            expected = "other names of outputs or metrics"
+            raise ValueError(_check.refusal("compile", got, expected))
     return tuple(objectives)
 
 

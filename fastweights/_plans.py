@@ -16,6 +16,7 @@ from fastweights.layers.ops import LINEAR, OpSpec
 
 if TYPE_CHECKING:
     from fastweights._building import Built
+    from fastweights._core.plan import Copies
     from fastweights.models import Model
 
 
@@ -39,6 +40,7 @@ class Compiled:
         #: Of each plan which ops' parameters move.
         self.trained: dict[str, tuple[bool, ...]] = {}
         self.memory: optimizers.Memory | None = None
+        self._good: Copies | None = None
 
     def anew(self) -> Compiled:
         """The same of which nothing was derived yet."""
@@ -63,6 +65,12 @@ class Compiled:
         if self.memory is None:
             self.memory = optimizers.Memory.empty(self.training(), built.size, built.dtype)
         return self.memory
+
+    def good_for(self, built: Built) -> Copies:
+        """Room for all that training moves, so that it can be as it was before a step, or epoch."""
+        if self._good is None:
+            self._good = built.lock.room_for((*built.vectors, *self.memory_for(built).arrays()))
+        return self._good
 
 
 def plan_for(
@@ -108,6 +116,7 @@ def memory(model: Model, rows: int) -> dict[str, int]:
         "parameters": size,
         "gradients": size,
         "optimizer": slots * size,
+        "copies": (1 + slots) * size,
         "arena": plan.arena_bytes,
     }
     return {**parts, "total": sum(parts.values())}

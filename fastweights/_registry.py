@@ -154,7 +154,7 @@ def _library_makes_again(layer: Layer) -> bool:
         "_given_name": layer.name,
         "_home": None,
         "_input_row": None,
-        "_made": (),
+        "_first_made": None,
         "_columns": None,
     }
     try:

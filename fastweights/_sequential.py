@@ -10,7 +10,7 @@ import numpy as np
 from fastweights import _check
 from fastweights._architecture import described, layers_of, topology_of
 from fastweights._building import Built, drawing
-from fastweights._homes import refuse_taken
+from fastweights._homes import assign, refuse_taken
 from fastweights._network import name_layers
 from fastweights._tensors import Tensor, row_shape
 from fastweights._topology import Topology
@@ -118,9 +118,12 @@ class Sequential(Model):
         """Other layers; weights that are there already stay."""
         topology, before = _stacked(chain), self._built
         refuse_taken(chain, self._home)
+        # Tensors that were made of the layers were those of another stack.
+        self._ends = None
+        assign((layer, "_first_made", None) for layer in chain)
         row = self.input_shape or (chain[0]._input_row if chain else None)
         if not chain or row is None:
-            name_layers(chain)
+            self._rename(chain, topology)
             self._planned = topology
             self._home.built = None
             return
@@ -134,12 +137,16 @@ class Sequential(Model):
                 view[...] = before.views_of(layer)[variable.name]
 
         built.allocate(fill)
-        name_layers(chain)
+        self._rename(chain, topology)
         if before is None:
             self._planned = topology
         self._take_on(built)
         # A prediction that is going on may have made a plan of the layers that were there.
         self._compiled = self._compiled.anew()
+
+    def _rename(self, chain: tuple[Layer, ...], topology: Topology) -> None:
+        name_layers(chain, self._home)
+        self._output_names = topology.output_names(self._input_names)
 
     def config(self) -> dict[str, Any]:
         """The architecture, as JSON can hold it."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, cast
 
 from fastweights import _check
@@ -16,6 +17,20 @@ MAX_ROW = 2**40
 #: Calls of layers in a network at most, and values that they read: what describes them may be
 #: hostile, and each call takes a kilobyte.
 MAX_CALLS, MAX_READS = 10_000, 100_000
+
+
+def told_apart(names: Iterable[str], taken: Iterable[str] = ()) -> tuple[str, ...]:
+    """The names, each with _1, _2, ... behind it where it is taken already."""
+    known, used, found = set(taken), Counter[str](), []
+    for stem in names:
+        name, number = stem, used[stem]
+        while name in known:
+            number += 1
+            name = f"{stem}_{number}"
+        used[stem] = number
+        known.add(name)
+        found.append(name)
+    return tuple(found)
 
 
 class Call(NamedTuple):
@@ -75,6 +90,13 @@ class Topology(NamedTuple):
         """Which make the outputs; None for those that are inputs."""
         made = (number - self.inputs for number in self.outputs)
         return tuple(self.calls[number].layer if number >= 0 else None for number in made)
+
+    def output_names(self, input_names: Sequence[str]) -> tuple[str, ...]:
+        """The names of the layers that make them, or of inputs, told apart by numbers."""
+        return told_apart(
+            input_names[number] if layer is None else str(layer.name)
+            for number, layer in zip(self.outputs, self.last_layers, strict=True)
+        )
 
     def values(self, input_shapes: Sequence[Shape]) -> list[Value]:
         """All values of a network for rows of these shapes."""

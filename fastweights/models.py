@@ -11,13 +11,13 @@ import numpy as np
 
 from fastweights import _advice, _check, _feeding, _plans, _registry, losses, optimizers, training
 from fastweights import metrics as known_metrics
-from fastweights._architecture import described, distinct, numbered
+from fastweights._architecture import described, distinct
 from fastweights._building import Built
 from fastweights._network import Network
 from fastweights._objectives import objectives_of
 from fastweights._plans import Compiled
 from fastweights._rows import Gradients, count
-from fastweights._tensors import Tensor, tensors_of
+from fastweights._tensors import Input, Tensor, tensors_of
 from fastweights._topology import Topology
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History
@@ -153,6 +153,8 @@ class Model(Network):
         self._input_names = distinct("inputs", input_names, "input")
         #: Where a dict named the outputs; what is predicted is one then.
         self._output_keys = None if output_keys is None else tuple(output_keys)
+        #: Which stay, though layers may get other names in a model that has them too.
+        self._output_names = self._output_keys or topology.output_names(self._input_names)
 
     #: Where it is public: what is pickled by name is found there.
     __module__ = "fastweights"
@@ -176,41 +178,45 @@ class Model(Network):
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         """What `fastweights.Input` made for it."""
-        return self._ends_or_refused("inputs")[0]
+        return self._known_ends()[0]
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
         """What its last layer made."""
-        return self._ends_or_refused("outputs")[1]
+        return self._known_ends()[1]
 
     @property
     def input(self) -> Tensor | tuple[Tensor, ...]:
         """The one of `inputs`, or all of them."""
-        tensors = self._ends_or_refused("input")[0]
+        tensors = self.inputs
         return tensors[0] if len(tensors) == 1 else tensors
 
     @property
     def output(self) -> Tensor | tuple[Tensor, ...]:
         """The one of `outputs`, or all of them."""
-        tensors = self._ends_or_refused("output")[1]
+        tensors = self.outputs
         return tensors[0] if len(tensors) == 1 else tensors
 
     @property
     def output_names(self) -> tuple[str, ...]:
         """By which a dict names the outputs, and figures of a history."""
-        if self._output_keys is not None:
-            return self._output_keys
-        taken: list[str] = []
-        for number, layer in enumerate(self._topology.last_layers):
-            stem = self._input_names[number] if layer is None else str(layer.name)
-            taken.append(next(name for name in numbered(stem) if name not in taken))
-        return tuple(taken)
+        return self._output_names
 
-    def _ends_or_refused(self, wanted: str) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    def _known_ends(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Inputs and outputs; made by calling the layers where they were not made of tensors."""
         if self._ends is None:
-            got = "a Sequential, or a model that was loaded or copied"
-            raise ValueError(_check.refusal(wanted, got, "one that fw.Model(inputs, outputs) made"))
+            shapes = self._built_or_refused().input_shapes
+            named = zip(shapes, self._input_names, strict=True)
+            inputs = tuple(Input(shape, name=name) for shape, name in named)
+            self._ends = inputs, tuple(self._called_on(inputs))
         return self._ends
+
+    def _called_on(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """What the network makes of these."""
+        values = list(tensors)
+        for layer, reads in self._topology.calls:
+            values.append(layer(*(values[number] for number in reads)))
+        return [values[number] for number in self._topology.outputs]
 
     @property
     def optimizer(self) -> optimizers.Optimizer | None:
@@ -461,15 +467,24 @@ class Model(Network):
         several = given if isinstance(given, (list, tuple)) else [given]
         if not any(isinstance(part, Tensor) for part in several):
             return self.predict(x)
+        names, built = self._input_names, self._built
+        if isinstance(x, Mapping):
+            if set(x) != set(names):
+                got, expected = f"a dict of {', '.join(map(str, x))}", f"one of {', '.join(names)}"
+                raise ValueError(_check.refusal("x", got, expected))
+            given = [x[name] for name in names]
         tensors = tensors_of("x", given)
-        if len(tensors) != self._topology.inputs:
-            got, expected = f"{len(tensors)} tensors", f"{self._topology.inputs}"
+        if len(tensors) != len(names):
+            got, expected = f"{len(tensors)} tensors", f"{len(names)}, for {', '.join(names)}"
             raise ValueError(_check.refusal("x", got, expected))
         if not self._topology.calls:
             raise ValueError(_check.refusal("layers", "none", "at least one layer"))
-        for layer, reads in self._topology.calls:
-            tensors.append(layer(*(tensors[number] for number in reads)))
-        return self._predicted([tensors[number] for number in self._topology.outputs])
+        shapes = [tensor._row for tensor in tensors] if built is None else built.input_shapes
+        for tensor, name, shape in zip(tensors, names, shapes, strict=True):
+            if tensor._row != shape:
+                got, expected = f"rows of shape {tensor._row} for {name}", f"rows of {shape}"
+                raise ValueError(_check.refusal("x", got, expected))
+        return self._predicted(self._called_on(tensors))
 
     def predict_on_batch(self, x: Any) -> Any:
         """As `predict`, for one batch."""
@@ -569,7 +584,8 @@ class Model(Network):
         -------
         dict
             ``"parameters"``, ``"gradients"``, ``"optimizer"`` (its state; 0 before `compile`),
-            ``"arena"`` (all that a step needs, beside the data) and their ``"total"``.
+            ``"copies"`` (of what a step moves, to take one back that diverges), ``"arena"`` (all
+            that a step needs, beside the data) and their ``"total"``.
         """
         self._built_or_refused()
         rows = _check.whole("batch_size", batch_size, 1)

@@ -21,7 +21,8 @@ from fastweights._turns import Turn
 from fastweights.callbacks import Callback, EpochLines, History, Logs, ProgressBar
 
 if TYPE_CHECKING:
-    from fastweights._core.plan import Plan, Tally
+    from fastweights._building import Built
+    from fastweights._core.plan import Copies, Plan, Tally
     from fastweights._plans import Compiled
     from fastweights.models import Model
 
@@ -131,17 +132,19 @@ def _ready_plan(model: Model, compiled: Compiled, batch_size: int) -> Plan:
     return plan
 
 
-def _refuse_overflow(model: Model, compiled: Compiled) -> None:
-    """Raises DivergenceError where a step that was made has left weights that are no numbers."""
-    if not model._built_or_refused().has_finite_numbers():
-        what = "the step made weights overflow, which are of no more use"
+def _refuse_overflow(built: Built, compiled: Compiled, good: Copies) -> None:
+    """Takes back a step that has left weights that are no numbers, with a DivergenceError."""
+    if not built.has_finite_numbers():
+        good.bring_back()
+        what = "the step made weights NaN or inf, and was taken back"
         raise DivergenceError(None, None, compiled.training().learning_rate, what)
 
 
 def step(model: Model, compiled: Compiled, x: Rows, y: Rows) -> float:
     """One step on checked rows; the loss before it."""
-    rows = count(x)
-    plan = _ready_plan(model, compiled, rows)
+    rows, built = count(x), model._built_or_refused()
+    plan, good = _ready_plan(model, compiled, rows), compiled.good_for(built)
+    good.keep()
     stream = model._progress.next_pass()
     first, loss = plan.train(x, y, None, 0, rows, rows, 0.0, None, model.seed, stream)
     if first == 0:
@@ -151,7 +154,7 @@ def step(model: Model, compiled: Compiled, x: Rows, y: Rows) -> float:
             compiled.training().learning_rate,
             f"the loss is {loss}; no step was made",
         )
-    _refuse_overflow(model, compiled)
+    _refuse_overflow(built, compiled, good)
     return loss
 
 
@@ -161,8 +164,10 @@ def apply_gradients(model: Model, compiled: Compiled) -> None:
     if not built.lock.hold(arrays.finite, built.gradients):
         what = "the gradients are NaN or inf; no step was made"
         raise DivergenceError(None, None, learning_rate, what)
-    _ready_plan(model, compiled, 1).apply_update()
-    _refuse_overflow(model, compiled)
+    plan, good = _ready_plan(model, compiled, 1), compiled.good_for(built)
+    good.keep()
+    plan.apply_update()
+    _refuse_overflow(built, compiled, good)
 
 
 def _is_terminal(stream: Any) -> bool:
@@ -299,7 +304,7 @@ class _Loop:
         self.built, self.compiled = model._built_or_refused(), model._compiled
         self.memory = self.compiled.memory_for(self.built)
         #: What the model had learnt before an epoch.
-        self.good = self.built.lock.room_for((*self.built.vectors, *self.memory.arrays()))
+        self.good = self.compiled.good_for(self.built)
 
     def run(self, epoch: int) -> None:
         """One epoch."""

@@ -2,6 +2,20 @@
 
 from cpython.pythread cimport NOWAIT_LOCK
 
+cdef extern from "Python.h" nogil:
+    int LOCK_ACQUIRED "PY_LOCK_ACQUIRED"
+    # 1 as the last argument: signals end the wait.
+    int PyThread_acquire_lock_timed(PyThread_type_lock lock, long long microseconds, int by_signals)
+
+cdef enum:
+    # Between two looks for signals while another thread has the model.
+    PATIENCE_MICROSECONDS = 50000
+
+
+cdef inline bint acquired(PyThread_type_lock lock) noexcept nogil:
+    """Whether the lock could be had before it took long, or a signal came."""
+    return PyThread_acquire_lock_timed(lock, PATIENCE_MICROSECONDS, 1) == LOCK_ACQUIRED
+
 
 @cython.final
 cdef class ModelLock:
@@ -12,6 +26,7 @@ cdef class ModelLock:
     cdef fw_shared[LINE] owner         # its thread, while it is held
     cdef fw_shared[LINE] waiting
     cdef void* rested                  # the plan whose step made the gradients, if it was one that `rests`
+    cdef readonly bint gradients_shown # to somebody who may write to them at any time
     cdef long forks
 
     def __cinit__(self):
@@ -35,21 +50,38 @@ cdef class ModelLock:
 
     cdef int enter(self) except -1:
         cdef unsigned long me = thread_ident()
-        # After a fork it is held by nobody but, within a signal's handler, the thread that forked.
-        if fw_read(&self.owner[0]) == <long>me and (self.forks == FORKS or me == SURVIVOR):
-            raise RuntimeError("got a call from a signal handler, or from a layer's own function, in the "
-                               "middle of another call of the same model, expected one before or after that")
-        if self.forks != FORKS:
-            self.renew()
-        if fw_read(&self.waiting[0]) != 0 or not PyThread_acquire_lock(self.in_use, NOWAIT_LOCK):
-            with nogil:
-                fw_add(&self.waiting[0], 1)
-                PyThread_acquire_lock(self.next_one, WAIT_LOCK)
-                PyThread_acquire_lock(self.in_use, WAIT_LOCK)
-                fw_add(&self.waiting[0], -1)
-                PyThread_release_lock(self.next_one)
+        while True:
+            # After a fork it is held by nobody but, within a signal's handler, the thread that forked.
+            if fw_read(&self.owner[0]) == <long>me and (self.forks == FORKS or me == SURVIVOR):
+                raise RuntimeError("got a call from a signal handler, or from a layer's own function, in the "
+                                   "middle of another call of the same model, expected one before or after that")
+            if self.forks != FORKS:
+                self.renew()
+            if fw_read(&self.waiting[0]) == 0 and PyThread_acquire_lock(self.in_use, NOWAIT_LOCK):
+                break
+            if self.wait():
+                break
+            if check_signals() != 0:    # whose handlers may use the model, or fork
+                return -1
         fw_exchange(&self.owner[0], <long>me)
         return 0
+
+    cdef bint wait(self) noexcept:
+        """Waits for the model; False where that takes long, or a signal comes."""
+        cdef bint is_next, is_mine = False
+        with nogil:
+            fw_add(&self.waiting[0], 1)
+            is_next = acquired(self.next_one)
+            if is_next:
+                is_mine = acquired(self.in_use)
+            fw_add(&self.waiting[0], -1)
+            if is_next:
+                PyThread_release_lock(self.next_one)
+        return is_mine
+
+    def show_gradients(self):
+        """Says that somebody has the vector of gradients, so no step can go by what the last one left there."""
+        self.gradients_shown = True
 
     cdef void leave(self) noexcept nogil:
         fw_exchange(&self.owner[0], 0)

@@ -433,6 +433,7 @@ cdef class Plan(Runner):
         self.lock.enter()
         with nogil:
             mode = fw_enter_float_mode()
+            self.lock.rested = NULL
             if self.update.advance != NULL:
                 self.update.advance(numbers)
             for i in range(self.n_ops):

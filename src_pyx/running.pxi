@@ -11,7 +11,7 @@ cdef class Runner(Batch):
         cdef double[UPDATE_NUMBERS] numbers
         cdef Py_ssize_t first = job.first, rows, left
         cdef double loss
-        cdef bint last = False, goes_on = self.lock.rested == <void*>self
+        cdef bint last = False, goes_on = self.lock.rested == <void*>self and not self.lock.gradients_shown
         cdef int unchecked = 1, patience = 1
         memcpy(numbers, self.update_options.at, self.update_options.view.len)
         self.prepare(member, team, self.rows_at_a_time(job.batch_size))

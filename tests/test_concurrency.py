@@ -432,3 +432,36 @@ def test_a_turn_that_was_not_given_back_is_over():
     other.join()
     model.fit(X, Y, verbose=0)
     assert model._turns == []
+
+
+def test_whoever_waits_for_a_model_hears_signals():
+    """The model is in the middle of a layer's own function, which goes on once that was heard."""
+    entered, heard = threading.Event(), threading.Event()
+
+    class Waits(layers.NumpyLayer):
+        def forward(self, x):
+            entered.set()
+            assert heard.wait(30)
+            return x, None
+
+    model = fw.Sequential([layers.Dense(2), Waits()], 3, seed=0)
+    x = np.ones((4, 3), np.float32)
+    other = threading.Thread(target=model.predict, args=(x,))
+    other.start()
+    assert entered.wait(30)
+
+    def handler(*_):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(TimeoutError):
+            model.predict(x)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        heard.set()
+        other.join(30)
+    assert not other.is_alive()
+    assert model.predict(x).shape == (4, 2)

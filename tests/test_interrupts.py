@@ -272,3 +272,31 @@ def test_a_fit_that_is_interrupted_keeps_what_the_optimizer_remembers():
         same_bits(model.parameters, same.parameters)
 
     interrupted_everywhere(lambda: network(optimizer="adam"), act, check)
+
+
+def test_taking_in_another_model():
+    """All models of a family move to the larger vector, or none does."""
+
+    def prepare():
+        x = fw.Input(5)
+        hidden = layers.Dense(7, "tanh")(x)
+        made = {"x": x, "base": fw.Model(x, layers.Dense(3)(hidden), "float64", 0)}
+        made["features"] = fw.Model(x, hidden, "float64", 1)
+        made["head"] = layers.Dense(2)(made["base"].output)
+        return made
+
+    def act(made):
+        made["grown"] = fw.Model(made["x"], made["head"], "float64", 2)
+
+    def check(made, finished):
+        assert finished == ("grown" in made)
+        if not finished:
+            act(made)
+        made["grown"].parameters[:] = 0.5
+        for name in ("base", "features"):
+            assert (made[name].parameters == 0.5).all()
+            assert all((layer.kernel == 0.5).all() for layer in made[name].layers)
+        made["features"].parameters[:] = 0.25
+        assert (made["grown"].layers[0].kernel == 0.25).all()
+
+    interrupted_everywhere(prepare, act, check)

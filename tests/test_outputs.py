@@ -288,3 +288,35 @@ def test_what_does_not_fit_is_refused(message):
 def test_weights_that_do_not_fit_are_refused(weights, message):
     with pytest.raises((TypeError, ValueError), match=message):
         three_headed().compile("sgd", "mse", loss_weights=weights)
+
+
+def test_an_input_and_one_value_twice_may_be_outputs():
+    first, second = fw.Input(6, name="p"), fw.Input(6, name="q")
+    made = layers.Dense(1, name="d")(layers.Add()([first, second]))
+    model = fw.Model([second, first], [made, second, made, first], dtype="float64", seed=1)
+    assert model.output_names == ("d", "q", "d_1", "p")
+    model.compile("sgd", "mse")
+    x, _ = data()
+    y = x[:, :1]
+    targets = {"d": y, "q": x, "d_1": 2 * y, "p": x}
+    model.fit([2 * x, x], targets, verbose=0)
+    predicted = fw.Model([second, first], made, dtype="float64").predict([2 * x, x])
+    model.loss_and_gradients([2 * x, x], targets)
+    kernel = (3 * x).T @ (2 * (predicted - y) + 2 * (predicted - 2 * y)) / ROWS
+    np.testing.assert_allclose(model.gradients[:6], kernel[:, 0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("names", [("val", "other"), ("val_a", "a")])
+def test_figures_of_a_history_have_names_of_their_own(names):
+    inputs = fw.Input(6)
+    model = fw.Model(inputs, {name: layers.Dense(1)(inputs) for name in names})
+    with pytest.raises(ValueError, match="compile: got figures of a history of which two would be"):
+        model.compile("sgd", "mse")
+
+
+def test_thousands_of_outputs_are_named_in_no_time():
+    inputs = fw.Input(6)
+    made = layers.Dense(1, name="d")(inputs)
+    model = fw.Model(inputs, [made] * 3000)
+    model.compile("sgd", "mse")
+    assert model.output_names[-1] == "d_2999"

@@ -204,3 +204,143 @@ def test_models_of_one_family_in_several_threads():
         thread.join()
     assert errors == []
     assert np.isfinite(both.parameters).all()
+
+
+@pytest.mark.parametrize("kept", ["a tensor", "a layer"])
+def test_layers_keep_their_numbers_when_their_model_is_gone(kept):
+    base = fw.Sequential([layers.Dense(4, "relu"), layers.BatchNormalization()], 6, seed=1)
+    base.compile("adam", "mse")
+    base.fit(X, X[:, :4], epochs=2, verbose=0)
+    base.trainable = False
+    expected, weights = base.predict(X), base.get_weights()
+    x = fw.Input(6)
+    inner = base(x) if kept == "a tensor" else None
+    dense, norm = base.layers
+    del base
+    gc.collect()
+    inner = norm(dense(x)) if inner is None else inner
+    model = fw.Model(x, layers.Dense(1)(inner), seed=2)
+    for one, other in zip(model.get_weights(), weights, strict=False):
+        same_bits(one, other)
+    same_bits(fw.Model(x, inner).predict(X), expected)
+    with pytest.raises(ValueError, match="layers: got those of a model of float32"):
+        fw.Model(x, layers.Dense(1)(inner), dtype="float64")
+
+
+def test_another_head_when_the_first_one_is_gone():
+    x = fw.Input(6)
+    base = fw.Model(x, layers.Dense(4, "relu")(x), seed=1)
+    other = fw.Model(x, layers.Dense(1)(base.output), seed=2)
+    with pytest.raises(ValueError, match=r"without 'dense_1', expected all .*model\.copy\(\)"):
+        fw.Model(x, layers.Dense(2)(base.output))
+    for seed in range(3):
+        before = base.get_weights()
+        del other
+        gc.collect()
+        other = fw.Model(x, layers.Dense(2, name=f"head{seed}")(base.output), seed=seed)
+        for one, known in zip(base.get_weights(), before, strict=True):
+            same_bits(one, known)
+        other.compile("sgd", "mse")
+        other.fit(X, X[:, :2], verbose=0)
+        same_bits(other.layers[0].kernel, base.layers[0].kernel)
+        same_bits(other.get_weights()[0], base.get_weights()[0])
+    grown = fw.Model(x, layers.Dense(3, name="more")(other.output), seed=4)
+    grown.parameters[:] = 0.5
+    assert base.parameters.min() == base.parameters.max() == 0.5
+    assert base.layers[0].kernel.max() == 0.5
+
+
+def test_layers_move_in_where_their_first_model_is_gone():
+    x = fw.Input(6)
+    inner = layers.Dense(4, "relu")(x)
+    first = fw.Model(x, layers.Dense(3)(inner), seed=1)
+    features = fw.Model(x, inner)
+    dense = features.layers[0]
+    del first
+    gc.collect()
+    grown = fw.Model(x, layers.Dense(2)(features.output), seed=2)
+    grown.parameters[:] = 0.25
+    assert dense.kernel.max() == features.parameters.max() == 0.25
+
+
+def test_windows_that_are_gone_leave_nothing():
+    x = fw.Input(6)
+    base = fw.Model(x, layers.Dense(4)(x), seed=1)
+    for _ in range(5):
+        fw.Model(x, base.output)
+        gc.collect()
+    assert len(base._home.family.homes) <= 2
+
+
+def test_names_stay_in_a_model_that_others_take_in():
+    x = fw.Input(6)
+    hidden = layers.Dense(4)(x)
+    inner = fw.Model(x, [layers.Dense(1)(hidden), layers.Dense(1)(hidden)], seed=1)
+    inner.compile("sgd", "mse", {"dense_1": ["mae"]})
+    z = fw.Input(3)
+    outer = fw.Model(z, layers.Concatenate()(inner(layers.Dense(6)(z))))
+    assert inner.output_names == ("dense_1", "dense_2")
+    assert [layer.name for layer in inner.layers] == ["dense", "dense_1", "dense_2"]
+    assert [layer.name for layer in outer.layers][:2] == ["dense_3", "dense"]
+    figures = inner.evaluate(X, {"dense_1": X[:, :1], "dense_2": X[:, :1]}, return_dict=True)
+    assert set(figures) == {"loss", "dense_1_loss", "dense_2_loss", "dense_1_mae"}
+
+
+def test_models_with_layers_of_one_name_can_be_joined():
+    one = fw.Sequential([layers.Dense(2, name="out")], 6, seed=1)
+    x = fw.Input(6)
+    both = fw.Model(x, layers.Average()([one(x), one.copy()(x)]))
+    assert [layer.name for layer in both.layers] == ["out", "out_1", "average"]
+    same_bits(both.predict(X), one.predict(X))
+    with pytest.raises(ValueError, match="layers: got the name 'out' twice"):
+        fw.Model(x, layers.Dense(2, name="out")(one(x)))
+
+
+def test_rows_of_another_width_are_refused():
+    stack = fw.Sequential([layers.Dense(2)], 6, seed=1)
+    with pytest.raises(ValueError, match=r"x: got rows of shape \(4,\) for input, expected .*6"):
+        stack(fw.Input(4))
+    x = fw.Input(4)
+    with pytest.raises(ValueError, match=r"layers: got rows for which kernel of 'dense'.*\(6, 2\)"):
+        fw.Model(x, stack.layers[0](x))
+
+
+def test_a_model_called_on_a_dict_goes_by_names():
+    a, b = fw.Input(6, name="a"), fw.Input(6, name="b")
+    model = fw.Model([a, b], layers.Subtract()([a, b]))
+    p, q = fw.Input(6), fw.Input(6)
+    turned = fw.Model([p, q], model({"b": p, "a": q}))
+    same_bits(turned.predict([X, 3 * X]), 3 * X - X)
+    with pytest.raises(ValueError, match="x: got a dict of a, c, expected one of a, b"):
+        model({"a": p, "c": q})
+
+
+@pytest.mark.parametrize("way", ["a stack", "loaded", "copied"])
+def test_any_model_has_tensors(way, tmp_path):
+    model = fw.Sequential([layers.Dense(3, "relu"), layers.Dense(1)], 6, seed=1)
+    if way == "copied":
+        model = model.copy()
+    elif way == "loaded":
+        model.save(tmp_path / "model.safetensors")
+        model = fw.load(tmp_path / "model.safetensors")
+    features = fw.Model(model.inputs, model.layers[-2].output)
+    assert features.predict(X).shape == (40, 3)
+    same_bits(fw.Model(model.input, model.output).predict(X), model.predict(X))
+
+
+def test_a_stack_that_grows_has_other_tensors():
+    model = fw.Sequential([layers.Dense(3)], 6, seed=1)
+    assert model.output.shape == (None, 3)
+    model.add(layers.Dense(2))
+    assert model.output.shape == (None, 2)
+    model.pop()
+    assert model.layers[0].output.shape == model.output.shape == (None, 3)
+
+
+def test_a_layers_output_is_that_of_its_first_call():
+    shared = layers.Dense(2)
+    x, z = fw.Input(6), fw.Input(6)
+    first = shared(x)
+    shared(z)
+    assert shared.output is first
+    assert shared.input is x

@@ -147,7 +147,7 @@ class Layer(Sealed, metaclass=_Making):
         self._home: Home | None = None
         self._input_row: Shape | None = None
         #: What calls of this layer made.
-        self._made: tuple[Tensor, ...] = ()
+        self._first_made: Tensor | None = None
         self._trainable = True
         #: Of a frame that the layer has learnt from.
         self._columns: tuple[str, ...] | None = None
@@ -266,26 +266,29 @@ class Layer(Sealed, metaclass=_Making):
         tensors = _tensors.tensors_of(f"inputs of {type(self).__name__}", several)
         row = self.made_of(*(given(tensor._row) for tensor in tensors)).shape
         made = _tensors.Tensor(row, self, tensors)
-        self._made = (*self._made, made)[:2]  # one, or more than one
+        if self._first_made is None:
+            self._first_made = made
         return made
 
     @property
     def input(self) -> Tensor | list[Tensor]:
-        """What the layer was called on, a list where it reads several; there is one call of it."""
-        reads = self._only_call("input")._reads
+        """What the layer was called on first, a list where it reads several."""
+        reads = self._first_call("input")._reads
         return list(reads) if len(reads) > 1 else reads[0]
 
     @property
     def output(self) -> Tensor:
-        """What the layer made, of which there is one call."""
-        return self._only_call("output")
+        """What the layer made when it was called first."""
+        return self._first_call("output")
 
-    def _only_call(self, wanted: str) -> Tensor:
-        if len(self._made) != 1:
-            more = " or more" if self._made else ""
-            got = f"a layer that was called on {len(self._made)} times{more}"
-            raise ValueError(_check.refusal(wanted, got, "one call on tensors"))
-        return self._made[0]
+    def _first_call(self, wanted: str) -> Tensor:
+        owner = None if self._built is None or self._home is None else self._home.owner()
+        if self._first_made is None and owner is not None:
+            owner._known_ends()  # calls the layers of a model that was not made of tensors
+        if self._first_made is None:
+            got = "a layer that was not called yet"
+            raise ValueError(_check.refusal(wanted, got, "a call on tensors"))
+        return self._first_made
 
     # ---- its weights -----------------------------------------------------------------------------
 
@@ -353,7 +356,7 @@ class Layer(Sealed, metaclass=_Making):
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy is a layer of no model yet.
-        return {**vars(self), "_home": None, "_made": ()}
+        return {**vars(self), "_home": None, "_first_made": None}
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self._arguments().items())
