@@ -12,6 +12,7 @@ import pytest
 from helpers import data, network, run_python, same_bits
 
 import fastweights as fw
+from fastweights import layers
 
 pytestmark = pytest.mark.promises
 
@@ -234,6 +235,7 @@ FORKING = f"""
 import os, random, signal, sys, threading, time, warnings
 import numpy as np
 import fastweights as fw
+from fastweights import layers
 from helpers import data, network
 warnings.simplefilter("ignore", DeprecationWarning)
 sys.setswitchinterval(1e-5)
@@ -294,6 +296,7 @@ def test_a_fork_in_any_state_trains():
 FORKS_IN_HANDLER = """
 import os, signal, warnings
 import fastweights as fw
+from fastweights import layers
 from helpers import data, network
 warnings.simplefilter("ignore", DeprecationWarning)
 fw.set_num_threads({threads})
@@ -443,6 +446,9 @@ def test_whoever_waits_for_a_model_hears_signals():
             entered.set()
             assert heard.wait(30)
             return x, None
+
+        def backward(self, dy, kept):
+            return dy
 
     model = fw.Sequential([layers.Dense(2), Waits()], 3, seed=0)
     x = np.ones((4, 3), np.float32)
