@@ -146,15 +146,24 @@ def targets(
             one.targets(f"{argument}[{name!r}]", part, last, shape, model.dtype)
             for one, part, name, shape in several
         )
+    if type(y) is not np.ndarray:
+        y = _targets_alone(model, y, last, argument, shapes[0], names)
+    return objectives[0].targets(argument, y, last, shapes[0], model.dtype)
+
+
+def _targets_alone(
+    model: Model, y: Any, rows: int, argument: str, shape: Shape, names: Names | None
+) -> Any:
+    """One output's targets, out of a dict or a list of them, a frame's columns by `names`."""
     if isinstance(y, Mapping) and set(y) == set(model.output_names):
         (y,) = y.values()
     elif isinstance(y, (list, tuple)) and len(y) == 1:
-        # One output's targets in a list, as several are, rather than those of one row.
+        # As several come, rather than the targets of one row.
         axes = getattr(y[0], "ndim", 0)
-        y = y[0] if axes == len(shapes[0]) + 1 or (axes > 0 and last > 1) else y
-    if type(y) is not np.ndarray and math.prod(shapes[0]) > 1:
-        y = _frames.arranged(argument, y, (names or known_names(model)).targets)
-    return objectives[0].targets(argument, y, last, shapes[0], model.dtype)
+        y = y[0] if axes == len(shape) + 1 or (axes > 0 and rows > 1) else y
+    if math.prod(shape) == 1:
+        return y
+    return _frames.arranged(argument, y, (names or known_names(model)).targets)
 
 
 def pairs(model: Model, x: Any, y: Any, compiled: Compiled | None = None) -> tuple[Rows, Rows]:

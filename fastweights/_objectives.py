@@ -26,6 +26,8 @@ class Objective(NamedTuple):
 
     def lines(self, shape: Shape) -> int:
         """How many targets a row has: one for each line where loss or metrics are of classes."""
+        if len(shape) == 1:
+            return 1
         of_classes = self.loss.of_classes or any(metric.of_classes for metric in self.metrics)
         return math.prod(shape[:-1]) if of_classes else 1
 
@@ -101,11 +103,13 @@ def objectives_of(
         )
     ]
     found = log_names(objectives)
-    for name, times in Counter([*found, *(f"val_{name}" for name in found)]).items():
+    for name, times in Counter(found).items():
         if times > 1:
-            got = f"figures of a history of which two would be {name!r}"
-            expected = "other names of outputs or metrics"
-            raise ValueError(_check.refusal("compile", got, expected))
+            got = f"the name {name!r} twice"
+            raise ValueError(_check.refusal("metrics", got, "different names"))
+        if f"val_{name}" in found:
+            got = f"a figure 'val_{name}' beside the {name!r} of validation data"
+            raise ValueError(_check.refusal("compile", got, "other names of outputs or metrics"))
     return tuple(objectives)
 
 

@@ -11,24 +11,41 @@ from numpy import empty
 from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
 
 
-# Whether none of n numbers has an exponent of all ones, which is how NaN and inf are written: one more
-# carries into the sign.
-cdef bint finite_floats(const char* at, Py_ssize_t n) noexcept nogil:
-    cdef uint32_t number, exponent = 0x7f800000, one = 0x800000, carried = 0
-    cdef Py_ssize_t i
-    for i in range(n):
-        memcpy(&number, at + 4 * i, 4)
-        carried |= (number & exponent) + one
-    return carried >> 31 == 0
+cdef extern from *:
+    """
+    /* Where the loader can choose, each of these is compiled for several CPUs. */
+    #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) \\
+        && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    #define FW_FOR_SEVERAL_CPUS __attribute__((target_clones("avx512f", "avx2", "default")))
+    #else
+    #define FW_FOR_SEVERAL_CPUS
+    #endif
 
+    /* Whether none of n numbers has an exponent of all ones, which is how NaN and inf are written: one
+     * more carries into the sign. */
+    FW_FOR_SEVERAL_CPUS static int fw_finite_floats(const char *at, Py_ssize_t n)
+    {
+        uint32_t number, carried = 0;
+        for (Py_ssize_t i = 0; i < n; i++) {
+            memcpy(&number, at + 4 * i, 4);
+            carried |= (number & 0x7f800000u) + 0x800000u;
+        }
+        return carried >> 31 == 0;
+    }
 
-cdef bint finite_doubles(const char* at, Py_ssize_t n) noexcept nogil:
-    cdef uint64_t number, exponent = <uint64_t>0x7ff << 52, one = <uint64_t>1 << 52, carried = 0
-    cdef Py_ssize_t i
-    for i in range(n):
-        memcpy(&number, at + 8 * i, 8)
-        carried |= (number & exponent) + one
-    return carried >> 63 == 0
+    FW_FOR_SEVERAL_CPUS static int fw_finite_doubles(const char *at, Py_ssize_t n)
+    {
+        const uint64_t exponent = (uint64_t)0x7ff << 52, one = (uint64_t)1 << 52;
+        uint64_t number, carried = 0;
+        for (Py_ssize_t i = 0; i < n; i++) {
+            memcpy(&number, at + 8 * i, 8);
+            carried |= (number & exponent) + one;
+        }
+        return carried >> 63 == 0;
+    }
+    """
+    bint finite_floats "fw_finite_floats"(const char* at, Py_ssize_t n) nogil
+    bint finite_doubles "fw_finite_doubles"(const char* at, Py_ssize_t n) nogil
 
 
 # Of floats or doubles.

@@ -55,10 +55,10 @@ cdef class Arrays:
         cdef Py_ssize_t i
         self.at = <const char**>&self.single
         if type(arrays) is not tuple:
-            arrays = (arrays,)
-        self.addresses = tuple([Address(array, writable) for array in arrays])
-        self.count = len(self.addresses)
-        if self.count != 1:
+            self.addresses, self.count = (Address(arrays, writable),), 1
+        else:
+            self.addresses = tuple([Address(array, writable) for array in arrays])
+            self.count = len(self.addresses)
             self.at = <const char**>calloc(self.count + 1, sizeof(char*))
             if self.at == NULL:
                 raise MemoryError()
