@@ -50,6 +50,8 @@ class Model(Network):
     ----------
     parameters, gradients : ndarray (n,)
         The flat vectors, live: writing to them moves the model. In layer order, 64-byte aligned.
+        A model that is made of this one and new layers has a longer vector, in which the numbers of
+        both are from then on: arrays from before are of no more use.
     state : ndarray
         What layers remember that no optimizer moves, live; another flat vector.
     weights : tuple of ndarray

@@ -310,7 +310,7 @@ def test_an_input_and_one_value_twice_may_be_outputs():
 def test_figures_of_a_history_have_names_of_their_own(names):
     inputs = fw.Input(6)
     model = fw.Model(inputs, {name: layers.Dense(1)(inputs) for name in names})
-    with pytest.raises(ValueError, match="compile: got a figure 'val_.*loss' beside the"):
+    with pytest.raises(ValueError, match=r"compile: got a figure 'val_.*loss' beside the"):
         model.compile("sgd", "mse")
 
 
