@@ -370,7 +370,8 @@ class Model(Network):
         Raises
         ------
         DivergenceError
-            The loss is not finite; the step was not made.
+            The loss is not finite, and the step was not made; or weights would not have been finite
+            after it, and it was taken back.
         """
         with Turn(self._turns, "train_on_batch"):
             compiled = self._compiled
