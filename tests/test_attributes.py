@@ -126,6 +126,28 @@ def test_what_may_be_set_is_set(kind, name):
         assert getattr(thing, name) == value
 
 
+@pytest.mark.parametrize(
+    ("layer", "name", "start"),
+    [
+        (layers.Dense(3), "kernel", True),
+        (layers.MemberDense(3), "bias", True),
+        (layers.MemberScale(), "scale", True),
+        (layers.Embedding(3, 2), "embeddings", True),
+        (layers.PReLU(shared_axes=(1, 2)), "alpha", True),
+        (layers.LayerNormalization(), "beta", True),
+        (layers.RMSNormalization(), "scale", False),
+        (layers.BatchNormalization(), "moving_mean", True),
+        (layers.Normalization(), "mean", False),
+        (layers.Normalization(mean=0, variance=1), "variance", False),
+    ],
+)
+def test_a_layer_says_why_its_arrays_cannot_be_set_before_they_are_there(layer, name, start):
+    expected = f"{name}: is there once its model knows the input"
+    expected += f"; {name}_initializer says how it starts" * start
+    with pytest.raises(AttributeError, match=f"^{expected}$"):
+        setattr(layer, name, 3)
+
+
 def test_the_learning_rate_takes_effect():
     one, other = (network(optimizer=optimizers.SGD(0.1)) for _ in range(2))
     one.optimizer.learning_rate = 0.0
