@@ -852,7 +852,7 @@ def test_inputs_that_do_not_fit():
 # ---- ops that are not what they say --------------------------------------------------------------
 
 
-def made_by(ops, variables=(), states=()):
+def made_by(ops, variables=(), states=(), name="made"):
     """A layer of these ops and of arrays of 4 numbers."""
 
     class Made(layers.Layer):
@@ -863,7 +863,7 @@ def made_by(ops, variables=(), states=()):
             return [layers.Variable(name, (4,), "ones") for name in states]
 
     Made.ops = lambda self, x: ops(x)
-    return Made(name="made")
+    return Made(name=name)
 
 
 def scaled(x, *names, **settings):
@@ -1010,7 +1010,7 @@ def test_values_that_the_layer_does_not_read(whose):
 
     if whose == "another model":
         model_of(made_by(ops))
-    again = made_by(ops)
+    again = made_by(ops, name="again")
     with pytest.raises(ValueError, match="ops of Made: got a value of another call or model"):
         model_of(made_by(ops), again)
 
