@@ -10,6 +10,7 @@ from helpers import data, network, same_bits
 
 import fastweights as fw
 from fastweights import activations, callbacks, initializers, layers, losses, metrics, optimizers
+from fastweights.layers.base import takes
 
 pytestmark = pytest.mark.promises
 
@@ -28,19 +29,13 @@ def fitted(callback):
 
 
 #: Layers that can be made of nothing.
-WITHOUT_SETTINGS = (
-    layers.Add, layers.Average, layers.ELU, layers.GroupNormalization, layers.Identity,
-    layers.LayerNormalization, layers.LeakyReLU, layers.Maximum, layers.Minimum, layers.Multiply,
-    layers.PReLU, layers.RMSNormalization, layers.ReLU, layers.Softmax, layers.Subtract,
-    layers.UnitNormalization,
-)  # fmt: skip
+WITHOUT_SETTINGS = [kind for kind in layers.LAYERS.values() if takes(kind, ())]
 
 OBJECTS = {
     "model": model,
     "unbuilt model": lambda: fw.Sequential([layers.Dense(3)]),
     "layer": lambda: model().layers[0],
     "layer not built": lambda: layers.Dense(3, "relu"),
-    "Flatten": lambda: layers.Flatten(),
     "Activation": lambda: layers.Activation("relu"),
     **{f"{kind.__name__} layer": kind for kind in WITHOUT_SETTINGS},
     "normalisation that is built": lambda: fw.Sequential(
