@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from fastweights import _check
+from fastweights import _check, _dispatch
 from fastweights._core import arrays, philox
 from fastweights._core import plan as _plan
 from fastweights._rows import Gradients
@@ -149,7 +150,10 @@ class Built:
         self._op_layers: list[Layer] = []
         #: Which make the outputs.
         self.output_ops: list[int] = []
+        #: The kind of op that works with each variable and state, and all that this one works with.
+        self._users: dict[tuple[str, int], tuple[str | None, range]] = {}
         self.ops = self._linked(values)
+        self._expect_suited()
         self.limits = self._limits()
 
     def kept_in_check(self) -> Kept:
@@ -252,18 +256,8 @@ class Built:
 
     def _spec(self, layer: Layer, unlinked: Op, reads: tuple[int, ...]) -> OpSpec:
         places, remembered = self._places[id(layer)]
-        own = {self.variables[number][1].name: number for number in places}
-        used = [own.get(name, -1) for name in unlinked.variables]
-        if used != list(range(used[0], used[0] + len(used)) if used else ()):
-            got = f"variables {list(unlinked.variables)} of {layer.name}"
-            raise ValueError(
-                _check.refusal("op", got, f"some that follow each other in {list(own)}")
-            )
-        held = [place for place in remembered if self.states[place][1].name in unlinked.states]
-        if len(held) < len(unlinked.states):
-            known = [self.states[place][1].name for place in remembered]
-            got = f"states {list(unlinked.states)} of {layer.name}"
-            raise ValueError(_check.refusal("op", got, f"some of {known}"))
+        used = self._run(layer, unlinked, "variables", self.variables, places)
+        held = self._run(layer, unlinked, "states", self.states, remembered)
         for option in unlinked.options:
             limits = np.finfo(self.dtype)
             largest, least = float(limits.max), float(limits.smallest_normal)
@@ -277,7 +271,7 @@ class Built:
             unlinked.outputs,
             unlinked.lines,
             self._offsets[used[0]] if used else 0,
-            tuple(self.variables[number][1].size for number in used),
+            tuple([self.variables[number][1].size for number in used]),
             unlinked.sizes,
             unlinked.options,
             unlinked.activation,
@@ -285,6 +279,51 @@ class Built:
             self._state_offsets[held[0]] if held else 0,
             unlinked.calls,
         )
+
+    def _run(
+        self,
+        layer: Layer,
+        unlinked: Op,
+        which: str,
+        owned: Sequence[tuple[Layer, Variable]],
+        places: range,
+    ) -> range:
+        """Which variables or states of its layer an op works with: it has them, or shares all."""
+        names: tuple[str, ...] = getattr(unlinked, which)
+        if not names:
+            return range(0)
+        argument, known = f"ops of {layer.name!r}", [owned[place][1].name for place in places]
+        first = places[known.index(names[0])] if names[0] in known else 0
+        run = range(first, first + len(names))
+        if list(names) != [owned[place][1].name for place in run if place in places]:
+            got = f"{which} {list(names)} of an op {unlinked.kind!r}"
+            raise ValueError(
+                _check.refusal(argument, got, f"some that follow each other in {known}")
+            )
+        for place in run:
+            kind, others = self._users.setdefault((which, place), (unlinked.kind, run))
+            if (kind, others) != (unlinked.kind, run):
+                before = [owned[other][1].name for other in others]
+                got = (
+                    f"{which} {list(names)} of an op {unlinked.kind!r} beside {before} of {kind!r}"
+                )
+                expected = "ops of one kind where they share any, and all of them"
+                raise ValueError(_check.refusal(argument, got, expected))
+        return run
+
+    def _expect_suited(self) -> None:
+        """Raises ValueError for an op that is not of its kind, which a plan might leave out."""
+        if max(self.size, self.state_size) > sys.maxsize:
+            return  # for which there is no memory
+        inputs = [math.prod(shape) for shape in self.input_shapes]
+        found = _plan.first_unsuited(_dispatch.kernels(self.dtype).table, self.ops, inputs)
+        if found is not None:
+            spec, layer = self.ops[found[0]], self._op_layers[found[0]]
+            made = f"{spec.lines} lines of {spec.outputs}" if spec.lines > 1 else f"{spec.outputs}"
+            got = f"an op {spec.kind!r} that makes {made} numbers, of sizes {spec.sizes}"
+            if spec.variables or spec.states:
+                got += f", {sum(spec.variables)} parameters and {spec.states} numbers of state"
+            raise ValueError(_check.refusal(f"ops of {layer.name!r}", got, found[1]))
 
     def description_of(self, layer: Layer) -> tuple[list[OpSpec], list[Variable]]:
         """All that a plan, and those who draw and keep weights, know of a layer."""

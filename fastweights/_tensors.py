@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastweights import _check
-from fastweights.layers.ops import Shape
 
 if TYPE_CHECKING:
     from fastweights.layers import Layer
+    from fastweights.layers.ops import Shape
 
 _NUMBERS = itertools.count()
 

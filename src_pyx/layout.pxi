@@ -113,12 +113,9 @@ cdef class Layout(Weights):
         self.measure()
         self.touch_kept()
         for i, spec in enumerate(specs):
-            if self.ops[i].parameter_reals < 0:
-                raise ValueError(f"specs: got {spec}, expected sizes that suit its kind")
-            if self.ops[i].parameter_reals != sum(spec.variables):
-                raise ValueError(f"specs: got {spec}, expected {self.ops[i].parameter_reals} parameters")
-            if self.ops[i].state_reals != spec.states:
-                raise ValueError(f"specs: got {spec}, expected {self.ops[i].state_reals} numbers of state")
+            wanted = wanted_of(&self.ops[i], spec)
+            if wanted is not None:
+                raise ValueError(f"specs: got {spec}, expected {wanted}")
         self.arena_bytes = <Py_ssize_t>(<uintptr_t>self.place(NULL))
 
     def __dealloc__(self):
@@ -168,9 +165,7 @@ cdef class Layout(Weights):
         return widths
 
     cdef const OpKind* kind_of(self, spec) except NULL:
-        if spec.calls is not None:
-            return &CALLBACK
-        return <const OpKind*>find(self.table.ops, sizeof(OpKind), spec.kind)
+        return kind_in(self.table, spec)
 
     cdef find_integers(self, specs):
         """Which feeds are integers: those whose readers take nothing else."""
@@ -210,6 +205,11 @@ cdef class Layout(Weights):
                 self.earlier_user[i] = earlier
                 self.is_last_user[earlier] = False
             users[spec.offset] = i
+        end = 0
+        for offset, i in sorted(users.items()):
+            if offset < end:
+                raise ValueError(f"specs: got {specs[i]}, expected parameters of its own or all of another's")
+            end = offset + sum(specs[i].variables)
 
     cdef divide(self):
         """How many threads can be of use."""
@@ -262,42 +262,23 @@ cdef class Layout(Weights):
 
     cdef describe(self, specs, bint input_gradient):
         cdef Op* op
-        cdef const OpKind* kind
         cdef Py_ssize_t i
         cdef Read* read = self.reads
         cdef Callback callback
         callbacks = iter(self.callbacks)
         for i, spec in enumerate(specs):
             op = &self.ops[i]
-            kind = self.kind_of(spec)
             if spec.calls is not None:
                 callback = next(callbacks)
                 callback.table, callback.callee.real_bytes = self.table, self.table.real_bytes
                 op.callee = &callback.callee
-            op.measure = kind.measure
-            op.prepare = kind.prepare
-            op.forward = kind.forward
-            op.to_dz = kind.to_dz
-            op.backward = kind.backward
-            op.gradient = kind.gradient
-            op.x_columns = kind.x_columns
-            op.dz_columns = kind.dz_columns
-            op.settle = kind.settle
-            op.step = kind.step
+            set_kind(op, self.table, spec)
             op.is_trained = self.may_move(i)
             if spec.states:
                 op.state = self.states.at + <Py_ssize_t>spec.state_offset * self.table.real_bytes
             op.number = i
             op.drawn = self.passes
-            op.lines = spec.lines
-            op.outputs = spec.outputs
-            op.n_variables = copy_sizes(op.variables, OP_VARIABLES, spec, spec.variables)
-            copy_sizes(op.sizes, OP_SIZES, spec, spec.sizes)
-            copy_numbers(op.options, OP_OPTIONS, spec.kind, spec.options)
             op.matmul_parts = self.matmul_parts
-            op.activation = <const Activation*>find(self.table.activations, sizeof(Activation),
-                                                    spec.activation.name)
-            copy_numbers(op.activation_options, OPTION_NUMBERS, spec.activation.name, spec.activation.options)
             op.parameters = self.parameters.at + self.offsets[i] * self.table.real_bytes
             if self.trains:
                 op.gradients = self.gradients.at + self.offsets[i] * self.table.real_bytes
@@ -571,6 +552,79 @@ cdef class Layout(Weights):
         if self.slices > 1:
             return (self.rows + self.slices - 1) // self.slices > self.room or self.unsliced_rows() > self.whole_limit
         return self.rows > self.whole_limit
+
+
+cdef const OpKind* kind_in(const KernelTable* table, spec) except NULL:
+    if spec.calls is not None:
+        return &CALLBACK
+    return <const OpKind*>find(table.ops, sizeof(OpKind), spec.kind)
+
+
+cdef int set_kind(Op* op, const KernelTable* table, spec) except -1:
+    """Tells an op what its description says of it alone."""
+    cdef const OpKind* kind = kind_in(table, spec)
+    op.measure = kind.measure
+    op.prepare = kind.prepare
+    op.forward = kind.forward
+    op.to_dz = kind.to_dz
+    op.backward = kind.backward
+    op.gradient = kind.gradient
+    op.x_columns = kind.x_columns
+    op.dz_columns = kind.dz_columns
+    op.settle = kind.settle
+    op.step = kind.step
+    op.lines = spec.lines
+    op.outputs = spec.outputs
+    op.n_variables = copy_sizes(op.variables, OP_VARIABLES, spec, spec.variables)
+    copy_sizes(op.sizes, OP_SIZES, spec, spec.sizes)
+    copy_numbers(op.options, OP_OPTIONS, spec.kind, spec.options)
+    op.activation = <const Activation*>find(table.activations, sizeof(Activation), spec.activation.name)
+    copy_numbers(op.activation_options, OPTION_NUMBERS, spec.activation.name, spec.activation.options)
+    return 0
+
+
+cdef str wanted_of(const Op* op, spec):
+    """What a measured op would have to be described by; None: it is."""
+    if op.parameter_reals < 0:
+        return "sizes that suit its kind"
+    if op.parameter_reals != sum(spec.variables):
+        return f"{op.parameter_reals} parameters"
+    if op.state_reals != spec.states:
+        return f"{op.state_reals} numbers of state"
+    return None
+
+
+def first_unsuited(table, specs, inputs):
+    """The first op, as its network describes it, that is none of its kind, and what it would have to have.
+
+    A plan knows this of the ops that it runs; in inference these may be fewer, and others.
+
+    Returns
+    -------
+    (int, str) or None
+    """
+    cdef const KernelTable* kernels = table_of(table)
+    cdef Read* reads
+    cdef Op op
+    cdef Py_ssize_t k
+    widths = list(inputs)
+    for number, spec in enumerate(specs):
+        if widths[spec.reads[0]] % spec.lines:
+            return number, f"lines that the {widths[spec.reads[0]]} numbers that it reads make up"
+        memset(&op, 0, sizeof(Op))
+        set_kind(&op, kernels, spec)
+        reads = <Read*>room_for(len(spec.reads), sizeof(Read))
+        for k in range(len(spec.reads)):
+            reads[k].width = widths[spec.reads[k]]
+        op.n_reads, op.reads, op.rows = len(spec.reads), reads, ROW_STEP
+        op.inputs = reads[0].width // op.lines
+        op.measure(&op)
+        free(reads)
+        wanted = wanted_of(&op, spec)
+        if wanted is not None:
+            return number, wanted
+        widths.append(spec.lines * spec.outputs)
+    return None
 
 
 cdef inline Py_ssize_t rows_within(Py_ssize_t budget, Py_ssize_t bytes, Py_ssize_t step,

@@ -499,13 +499,6 @@ FW_INLINE vreal vmantissa(vreal a)
 /* 1 / a within 5.1 % for positive a below 2^125 (float64: 2^1021): a straight line between powers of two. */
 FW_INLINE vreal vreciprocal_guess(vreal a) { return vreal_of((real_bits)FW_RECIPROCAL_BITS - vbits_of(a)); }
 
-/* Clears the low half of the mantissa, so that the square of what is left is exact. */
-FW_INLINE vreal vhigh_half(vreal a)
-{
-    real_bits low = (((real_bits)1) << ((FW_MANTISSA_BITS + 2) / 2)) - 1;
-    return vreal_of(vbits_of(a) & ~low);
-}
-
 /* ---- whole numbers of 64 bits, of which random numbers are made -------------------------------
  * A vwide holds WIDE of them; + ^ << >> work on it. */
 

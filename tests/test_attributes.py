@@ -10,6 +10,7 @@ from helpers import data, network, same_bits
 
 import fastweights as fw
 from fastweights import activations, callbacks, initializers, layers, losses, metrics, optimizers
+from fastweights.layers.base import takes
 
 pytestmark = pytest.mark.promises
 
@@ -28,19 +29,13 @@ def fitted(callback):
 
 
 #: Layers that can be made of nothing.
-WITHOUT_SETTINGS = (
-    layers.Add, layers.Average, layers.ELU, layers.GroupNormalization, layers.Identity,
-    layers.LayerNormalization, layers.LeakyReLU, layers.Maximum, layers.Minimum, layers.Multiply,
-    layers.PReLU, layers.RMSNormalization, layers.ReLU, layers.Softmax, layers.Subtract,
-    layers.UnitNormalization,
-)  # fmt: skip
+WITHOUT_SETTINGS = [kind for kind in layers.LAYERS.values() if takes(kind, ())]
 
 OBJECTS = {
     "model": model,
     "unbuilt model": lambda: fw.Sequential([layers.Dense(3)]),
     "layer": lambda: model().layers[0],
     "layer not built": lambda: layers.Dense(3, "relu"),
-    "Flatten": lambda: layers.Flatten(),
     "Activation": lambda: layers.Activation("relu"),
     **{f"{kind.__name__} layer": kind for kind in WITHOUT_SETTINGS},
     "normalisation that is built": lambda: fw.Sequential(
@@ -124,6 +119,28 @@ def test_what_may_be_set_is_set(kind, name):
     for value in SETTABLE[kind, name]:
         setattr(thing, name, value)
         assert getattr(thing, name) == value
+
+
+@pytest.mark.parametrize(
+    ("layer", "name", "start"),
+    [
+        (layers.Dense(3), "kernel", True),
+        (layers.MemberDense(3), "bias", True),
+        (layers.MemberScale(), "scale", True),
+        (layers.Embedding(3, 2), "embeddings", True),
+        (layers.PReLU(shared_axes=(1, 2)), "alpha", True),
+        (layers.LayerNormalization(), "beta", True),
+        (layers.RMSNormalization(), "scale", False),
+        (layers.BatchNormalization(), "moving_mean", True),
+        (layers.Normalization(), "mean", False),
+        (layers.Normalization(mean=0, variance=1), "variance", False),
+    ],
+)
+def test_a_layer_says_why_its_arrays_cannot_be_set_before_they_are_there(layer, name, start):
+    expected = f"{name}: is there once its model knows the input"
+    expected += f"; {name}_initializer says how it starts" * start
+    with pytest.raises(AttributeError, match=f"^{expected}$"):
+        setattr(layer, name, 3)
 
 
 def test_the_learning_rate_takes_effect():

@@ -14,6 +14,7 @@ import warnings
 import weakref
 from pathlib import Path
 
+import layer_cases
 import numpy as np
 import pytest
 from helpers import data, run_python, same_bits
@@ -21,6 +22,8 @@ from test_interrupts import Interrupted
 
 import fastweights as fw
 from fastweights import _registry, layers
+from fastweights.layers.ops import KINDS
+from fastweights.layers.ops import given as _given
 
 X, Y = data(40, 4, 2)
 
@@ -846,13 +849,170 @@ def test_inputs_that_do_not_fit():
         Product(3)([fw.Input(2), fw.Input(2)])
 
 
-def test_the_op_without_functions_is_refused():
-    class Nothing(layers.Layer):
-        def ops(self, x):
-            return layers.op("numpy", x)
+# ---- ops that are not what they say --------------------------------------------------------------
 
-    with pytest.raises(KeyError, match="numpy"):
-        model_of(Nothing()).predict(X)
+
+def made_by(ops, variables=(), states=(), name="made"):
+    """A layer of these ops and of arrays of 4 numbers."""
+
+    class Made(layers.Layer):
+        def variables(self, row):
+            return [layers.Variable(name, (4,), "ones") for name in variables]
+
+        def states(self, row):
+            return [layers.Variable(name, (4,), "ones") for name in states]
+
+    Made.ops = lambda self, x: ops(x)
+    return Made(name=name)
+
+
+def scaled(x, *names, **settings):
+    sizes = (len(names) > 0, len(names) > 1)
+    return layers.op("scale", x, lines=x.lines, variables=names, sizes=list(map(int, sizes)))
+
+
+LYING = {
+    "activation": lambda x: layers.op("activation", x, shape=40, activation="tanh"),
+    "linear": lambda x: layers.op("activation", x, shape=40),
+    "dropout": lambda x: layers.op("dropout", x, shape=4000, sizes=(0, 9), options=(2.0, 0.0, 0.0)),
+    "parameters": lambda x: layers.op("activation", x, activation="tanh", variables=["a"]),
+    "sizes": lambda x: layers.op("repeat", x, shape=8, sizes=[3]),
+    "no sizes": lambda x: layers.op("repeat", x, shape=8, sizes=[0]),
+    "state": lambda x: layers.op("scale", x, variables=["a"], sizes=[1, 0], states=["s"]),
+    "lines": lambda x: layers.op("repeat", x, shape=12, lines=3, sizes=[3]),
+    "unread": lambda x: layers.op(
+        "concatenate", layers.op("dropout", x, shape=8, sizes=(0, 9), options=(2, 0, 0)), x, shape=9
+    ),
+}
+
+
+@pytest.mark.parametrize("lie", LYING)
+@pytest.mark.parametrize("behind", [[], [layers.Activation("tanh")], [layers.Dropout(0.5)]])
+def test_an_op_that_is_not_of_its_kind_is_refused_when_its_model_is_made(lie, behind):
+    made = made_by(LYING[lie], ["a"], ["s"])
+    with pytest.raises(ValueError, match=r"ops of 'made': got an op .* expected"):
+        fw.Sequential([layers.Dense(4), made, *behind], 4, seed=0)
+
+
+SHARING = {
+    "a part": (lambda x: scaled(scaled(x, "a", "b"), "b"), "beside"),
+    "the first part": (lambda x: scaled(scaled(x, "a"), "a", "b"), "beside"),
+    "apart": (lambda x: scaled(x, "a", "c"), "follow each other"),
+    "turned": (lambda x: scaled(x, "b", "a"), "follow each other"),
+    "unknown": (lambda x: scaled(x, "d"), "follow each other"),
+    "too many": (lambda x: scaled(x, "c", "d"), "follow each other"),
+    "kinds": (lambda x: layers.op("prelu", scaled(x, "a"), variables=["a"]), "beside"),
+    "states apart": (
+        lambda x: layers.op("batch_norm", x, sizes=[0, 0], options=[0.1, 0.9], states=["s", "u"]),
+        "follow each other",
+    ),
+}
+
+
+@pytest.mark.parametrize("share", SHARING)
+def test_ops_share_all_of_their_variables_or_none(share):
+    ops, message = SHARING[share]
+    with pytest.raises(ValueError, match=f"ops of 'made': got .*{message}"):
+        model_of(made_by(ops, "abc", "stu"))
+
+
+@fw.register_layer("tests")
+class TwiceScaled(layers.Layer):
+    """Two ops with the same two variables."""
+
+    def variables(self, row):
+        return [layers.Variable(name, (4,), "ones") for name in "abc"]
+
+    def ops(self, x):
+        return scaled(scaled(x, "a", "b"), "a", "b")
+
+
+def test_ops_that_share_all_of_their_variables_have_right_gradients():
+    assert fw.check_gradients(model_of(TwiceScaled()), X[:5], Y[:5], tolerance=1e-8)
+
+
+REFUSED_OPS = {
+    "sigmoid": (
+        lambda x: layers.op("sigmoid", x),
+        "kind: got 'sigmoid', expected .*activation='sigmoid'",
+    ),
+    "slip": (lambda x: layers.op("multiplyy", x), "kind: got .*did you mean 'multiply'"),
+    "no kind": (lambda x: layers.op(None, x), "kind: got None, expected a name"),
+    "number": (lambda x: layers.op(3, x), "kind: got 3, expected a name"),
+    "functions": (lambda x: layers.op("numpy", x), "kind: got 'numpy', expected one of"),
+    "merged": (lambda x: layers.op("dense_batch_norm", x), "kind: got 'dense_batch_norm'"),
+    "nothing": (lambda x: layers.op("add"), "reads: got 0 values for 'add', expected at least 1"),
+    "no value": (lambda x: layers.op("add", 3), "reads: got int, expected Values"),
+    "one": (lambda x: layers.op("subtract", x), "reads: got 1 values for 'subtract', expected 2"),
+    "text": (lambda x: scaled_by(x, sizes=("a", 0)), "sizes: got 'a', expected a whole number"),
+    "huge": (lambda x: scaled_by(x, sizes=(2**70, 0)), "sizes: got .*, expected at most"),
+    "negative": (lambda x: scaled_by(x, sizes=(-1, 0)), "sizes: got -1, expected at least 0"),
+    "few": (lambda x: scaled_by(x, sizes=(1,)), "sizes: got 1 for 'scale', expected 2"),
+    "many": (lambda x: scaled_by(x, sizes=(1, 0, 0)), "sizes: got 3 for 'scale', expected 2"),
+    "no list": (lambda x: scaled_by(x, sizes=1), "sizes: got 1, expected a list"),
+    "names": (lambda x: scaled_by(x, variables="scale"), "variables: got 'scale', expected a list"),
+    "no names": (lambda x: scaled_by(x, variables=[3]), "variables: got 3, expected names"),
+    "states": (lambda x: scaled_by(x, states="s"), "states: got 's', expected a list"),
+    "option": (
+        lambda x: layers.op("rescale", x, options=("a", 0)),
+        "options: got 'a', expected a number",
+    ),
+    "nan": (lambda x: layers.op("rescale", x, options=(np.nan, 0)), "options: got nan"),
+    "options": (lambda x: layers.op("rescale", x, options=[1]), "options: got 1 for 'rescale'"),
+    "shape": (lambda x: layers.op("activation", x, shape=(4.0,)), "shape: got 4.0, expected"),
+    "empty": (lambda x: layers.op("activation", x, shape=(0,)), "shape: got 0, expected"),
+    "too large": (lambda x: layers.op("activation", x, shape=(2**40,) * 2), "shape: got"),
+    "lines": (lambda x: layers.op("activation", x, lines=3), "lines: got 3, expected"),
+    "name": (lambda x: layers.op("activation", x, activation="tan"), "activation: got 'tan'"),
+    "idle": (lambda x: scaled_by(x, activation="relu"), "activation: got 'relu' for 'scale'"),
+    "rows": (
+        lambda x: layers.op("activation", x, activation="softmax"),
+        r"activation: got 'softmax' for 'activation', expected none; op\('softmax'",
+    ),
+    "reshaped": (lambda x: x.reshaped((2.0, 2)), "reshaped: got 2.0, expected"),
+}
+
+
+def scaled_by(x, **settings):
+    return layers.op("scale", x, **{"variables": ["a"], "sizes": (1, 0), **settings})
+
+
+@pytest.mark.parametrize("refused", REFUSED_OPS)
+def test_ops_that_cannot_be_made(refused):
+    make, message = REFUSED_OPS[refused]
+    with pytest.raises((TypeError, ValueError), match=message):
+        model_of(made_by(make, "a", "s"))
+
+
+@pytest.mark.parametrize("shape", [4, [4], (np.int64(4),), (2, 2)])
+def test_what_an_op_takes_is_kept_as_plain_numbers(shape):
+    made = layers.op("activation", _given((4,)), shape=shape, lines=np.int32(2), activation="relu")
+    assert made.shape == ((2, 2) if shape == (2, 2) else (4,))
+    assert {type(number) for number in (*made.shape, made.op.lines, made.op.outputs)} == {int}
+    assert made.op.activation.name == "relu"
+
+
+def test_every_kind_is_one_that_a_layer_is_made_of():
+    models = [layer_cases.model_between(case) for case in layer_cases.CASES.values()]
+    along_lines = ("softmax", "log_softmax", "softmin", "sparsemax")
+    models += [model_of(layers.Activation(name)) for name in along_lines]
+    kinds = {spec.kind for model in models for spec in model._built.ops}
+    assert kinds == set(KINDS)
+
+
+@pytest.mark.parametrize("whose", ["another call", "another model"])
+def test_values_that_the_layer_does_not_read(whose):
+    kept = []
+
+    def ops(x):
+        kept.append(x)
+        return layers.op("add", x, kept[0])
+
+    if whose == "another model":
+        model_of(made_by(ops))
+    again = made_by(ops, name="again")
+    with pytest.raises(ValueError, match="ops of Made: got a value of another call or model"):
+        model_of(made_by(ops), again)
 
 
 # ---- the registry --------------------------------------------------------------------------------

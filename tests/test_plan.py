@@ -168,6 +168,13 @@ def test_ops_that_do_not_add_up_are_refused(specs, size, message):
         plan_of_specs(specs, size)
 
 
+@pytest.mark.parametrize("offset", [3, 1])
+def test_ops_that_share_a_part_of_their_parameters_are_refused(offset):
+    part = OpSpec("scale", (1,), 3, offset=offset, variables=(3,), sizes=(1, 0))
+    with pytest.raises(ValueError, match="parameters of its own or all of another's"):
+        plan_of_specs([NORMALIZE, part], 6, trains=True)
+
+
 def test_ops_of_two_kinds_have_no_gradient_in_common():
     specs = [DENSE, DENSE._replace(kind="activation")]
     with pytest.raises(ValueError, match="parameters of its own or those of"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from fastweights import _check, activations, constraints, initializers, regularizers
 from fastweights._description import config_of
@@ -194,10 +194,6 @@ class PReLU(Layer):
     -----
     The derivative at 0 is alpha.
     """
-
-    _fixed: ClassVar[dict[str, str]] = {
-        "alpha": "is there once its model knows the input; alpha_initializer says how it starts"
-    }
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -91,6 +91,20 @@ def is_same_memory(value: Any, array: np.ndarray) -> bool:
     return isinstance(value, np.ndarray) and (
         value.__array_interface__ == array.__array_interface__
     )
+
+
+def _refuse_foreign(kind: str, made: Value, values: Sequence[Value]) -> None:
+    """Raises ValueError where something is made of what the layer does not read."""
+    seen, waiting = {id(value.op) for value in values}, [made.op]
+    while waiting:
+        op = waiting.pop()
+        if id(op) in seen:
+            continue
+        seen.add(id(op))
+        if op.kind is None:
+            got, expected = "a value of another call or model", "what is made of those it is given"
+            raise ValueError(_check.refusal(f"ops of {kind}", got, expected))
+        waiting += op.reads
 
 
 class _Making(_Sealing, type):
@@ -243,6 +257,7 @@ class Layer(Sealed, metaclass=_Making):
         if not isinstance(made, Value):
             expected = "a Value, which layers.op makes"
             raise TypeError(_check.refusal(f"ops of {kind}", _check.kind_of(made), expected))
+        _refuse_foreign(kind, made, values)
         reals = made.op.lines * made.op.outputs
         if math.prod(made.shape) != reals:
             got = f"a value of shape {made.shape} that an op of {reals} numbers makes"
@@ -353,6 +368,23 @@ class Layer(Sealed, metaclass=_Making):
                     raise AttributeError(f"{name}: is the model's own; write {name}[...] = ...")
                 return
         super().__setattr__(name, value)
+
+    def _refuse(self, name: str) -> NoReturn:
+        if name in self._names_of_arrays():
+            start = f"{name}_initializer"
+            hint = f"; {start} says how it starts" if hasattr(self, start) else ""
+            raise AttributeError(f"{name}: is there once its model knows the input{hint}")
+        super()._refuse(name)
+
+    def _names_of_arrays(self) -> list[str]:
+        """Of variables and states, also before it is known what the layer reads."""
+        for axes in (1, 2, 3):
+            try:
+                row = self._input_row or (1,) * axes
+                return [array.name for array in (*self.variables(row), *self.states(row))]
+            except Exception:  # rows of another rank, or somebody's own class
+                continue
+        return []
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy is a layer of no model yet.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from fastweights import _check, activations, constraints, initializers, regularizers
 from fastweights._description import config_of
@@ -46,11 +46,6 @@ class Dense(Layer):
     Input ``(rows, ..., inputs)``, output ``(rows, ..., units)``, in the model's dtype: it works on
     the last axis.
     """
-
-    _fixed: ClassVar[dict[str, str]] = {
-        name: f"is there once its model knows the input; {name}_initializer says how it starts"
-        for name in ("kernel", "bias")
-    }
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from fastweights import _check, initializers, regularizers
 from fastweights._description import config_of
@@ -54,10 +54,6 @@ class Embedding(Layer):
     >>> both = layers.Concatenate()([vector, size])
     >>> model = fw.Model([colour, size], layers.Dense(1)(both))
     """
-
-    _fixed: ClassVar[dict[str, str]] = {
-        "embeddings": "is there once its model is built; embeddings_initializer says how it starts"
-    }
 
     def __init__(
         self,

@@ -39,9 +39,6 @@ class _Elementwise(Layer):
             raise ValueError(_check.refusal("inputs", _listed(shapes), expected))
         return tuple(max(differing, default=1) for differing in sizes)
 
-    def config(self) -> dict[str, Any]:
-        return {"name": self.name}
-
 
 class Add(_Elementwise):
     """The sum of several values of one shape ``(rows, ...)``.

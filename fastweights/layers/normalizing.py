@@ -23,11 +23,6 @@ def normalized(
 class GammaBeta(Layer):
     """Base of those that may have gamma and beta: a number for each column."""
 
-    _fixed: ClassVar[dict[str, str]] = {
-        name: f"is there once its model knows the input; {name}_initializer says how it starts"
-        for name in ("gamma", "beta")
-    }
-
     def __init__(
         self,
         epsilon: float,
@@ -236,8 +231,6 @@ class RMSNormalization(Layer):
     -----
     Input and output ``(rows, ..., columns)``.
     """
-
-    _fixed: ClassVar[dict[str, str]] = {"scale": "is there once its model knows the input"}
 
     def __init__(self, axis: int = -1, epsilon: float = 1e-6, name: str | None = None) -> None:
         super().__init__(name)

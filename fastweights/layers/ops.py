@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from fastweights import _check
-from fastweights.activations import LINEAR, Activation
+from fastweights import _check, _tensors, activations
+from fastweights.activations import ACTIVATIONS, LINEAR, Activation
 
 if TYPE_CHECKING:
     from fastweights.layers.own import Calls
 
 Shape = tuple[int, ...]
+
+Number = TypeVar("Number", int, float)
 
 #: That an array may have.
 MAX_AXES = 64
@@ -112,8 +114,9 @@ class Value(NamedTuple):
         """How many vectors of features a row holds."""
         return math.prod(self.shape[:-1])
 
-    def reshaped(self, shape: Shape) -> Value:
+    def reshaped(self, shape: int | Sequence[int]) -> Value:
         """The same numbers in another shape, which costs nothing."""
+        shape = _tensors.row_shape("reshaped", shape)
         if math.prod(shape) != math.prod(self.shape):
             got, expected = f"{shape} for {self.shape}", "as many numbers"
             raise ValueError(_check.refusal("reshaped", got, expected))
@@ -125,30 +128,146 @@ def given(shape: Shape) -> Value:
     return Value(Op(None, (), 1, math.prod(shape)), shape)
 
 
+class Kind(NamedTuple):
+    """What an op of some kind takes."""
+
+    #: How many values it reads; None: any number of them.
+    reads: int | None = 1
+    sizes: int = 0
+    options: int = 0
+    #: Whether it applies an activation.
+    activates: bool = False
+
+
+#: The kinds of ops that kernels make, by name.
+KINDS: dict[str, Kind] = {
+    "dense": Kind(activates=True),
+    "member_dense": Kind(sizes=1, activates=True),
+    "activation": Kind(activates=True),
+    **dict.fromkeys(("softmax", "log_softmax", "softmin", "sparsemax"), Kind()),
+    **dict.fromkeys(
+        ("add", "average", "multiply", "maximum", "minimum", "concatenate"), Kind(None)
+    ),
+    "subtract": Kind(2),
+    "dot": Kind(2, sizes=3),
+    "batch_norm": Kind(sizes=2, options=2),
+    "standardize": Kind(sizes=2, options=2),
+    **dict.fromkeys(
+        ("layer_normalize", "rms_normalize", "unit_normalize"), Kind(sizes=2, options=1)
+    ),
+    "scale": Kind(sizes=2),
+    "prelu": Kind(),
+    "bent_relu": Kind(options=3),
+    "rescale": Kind(options=2),
+    "activity": Kind(options=2),
+    "swap": Kind(sizes=3),
+    "repeat": Kind(sizes=1),
+    "embedding": Kind(sizes=1),
+    "dropout": Kind(sizes=2, options=3),
+    "gaussian_noise": Kind(sizes=1, options=1),
+    "gaussian_dropout": Kind(sizes=1, options=1),
+}
+
+
 def op(
     kind: str,
     *reads: Value,
-    shape: Shape | None = None,
+    shape: int | Sequence[int] | None = None,
     lines: int = 1,
     variables: Sequence[str] = (),
     sizes: Sequence[int] = (),
     options: Sequence[float] = (),
-    activation: Activation = LINEAR,
+    activation: str | Activation | None = None,
     states: Sequence[str] = (),
-    calls: Calls | None = None,
 ) -> Value:
     """What such an op makes of the values that it reads, in the first one's shape by default
 
-    The other arguments are attributes of `Op`.
+    The other arguments are attributes of `Op`. Whether sizes and variables suit each other is
+    found out when the model is built.
     """
-    shape = reads[0].shape if shape is None else shape
-    _check.whole("lines", lines, 1)
-    if math.prod(shape) % lines:
-        raise ValueError(_check.refusal("lines", lines, f"what the numbers of {shape} make up"))
-    read = [value.op for value in reads]
-    outputs = math.prod(shape) // lines
-    made = Op(kind, read, lines, outputs, variables, sizes, options, activation, states, calls)
-    return Value(made, shape)
+    takes = _kind(kind)
+    for value in reads:
+        if not isinstance(value, Value):
+            expected = "Values, as ops gets them and layers.op makes them"
+            raise TypeError(_check.refusal("reads", _check.kind_of(value), expected))
+    if not reads or takes.reads not in (None, len(reads)):
+        got, expected = f"{len(reads)} values for {kind!r}", f"{takes.reads or 'at least 1'}"
+        raise ValueError(_check.refusal("reads", got, expected))
+    row = reads[0].shape if shape is None else _tensors.row_shape("shape", shape)
+    reals = _check.whole("shape", math.prod(row), 1)
+    lines = _check.whole("lines", lines, 1)
+    if reals % lines:
+        raise ValueError(_check.refusal("lines", lines, f"what the numbers of {row} make up"))
+    made = Op(
+        kind,
+        [value.op for value in reads],
+        lines,
+        reals // lines,
+        _names("variables", variables),
+        _as_many("sizes", kind, takes.sizes, sizes, _size),
+        _as_many("options", kind, takes.options, options, _option),
+        _applied(kind, takes, activation),
+        _names("states", states),
+    )
+    return Value(made, row)
+
+
+def _kind(kind: Any) -> Kind:
+    """What ops of that kind take, if there are any."""
+    if not isinstance(kind, str):
+        expected = f"a name, one of {', '.join(KINDS)}"
+        raise TypeError(_check.refusal("kind", _check.shown(kind), expected))
+    if kind in ACTIVATIONS and kind not in KINDS:
+        expected = f'one of {", ".join(KINDS)}; op("activation", x, activation={kind!r}) applies it'
+        raise ValueError(_check.refusal("kind", _check.shown(kind), expected))
+    return _check.choice("kind", kind, KINDS)
+
+
+def _listed(argument: str, got: Any, expected: str) -> Sequence[Any]:
+    if not isinstance(got, (list, tuple)):
+        raise TypeError(_check.refusal(argument, _check.shown(got), expected))
+    return got
+
+
+def _names(argument: str, got: Any) -> tuple[str, ...]:
+    names = tuple(_listed(argument, got, "a list of names"))
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(_check.refusal(argument, _check.shown(name), "names"))
+    return names
+
+
+def _as_many(
+    argument: str, kind: str, count: int, got: Any, checked: Callable[[str, Any], Number]
+) -> tuple[Number, ...]:
+    """The numbers of an op, of which its kind takes so many."""
+    numbers = _listed(argument, got, "a list of numbers")
+    if len(numbers) != count:
+        raise ValueError(_check.refusal(argument, f"{len(numbers)} for {kind!r}", f"{count}"))
+    return tuple(checked(argument, number) for number in numbers)
+
+
+def _size(argument: str, got: Any) -> int:
+    return _check.whole(argument, got, 0)
+
+
+def _option(argument: str, got: Any) -> float:
+    """A number, which may be infinite."""
+    return got if got in (math.inf, -math.inf) else _check.number(argument, got)
+
+
+def _applied(kind: str, takes: Kind, given: Any) -> Activation:
+    """The activation that an op applies, if it is one that its kind can."""
+    activation = activations.get(given)
+    if activation != LINEAR and not (takes.activates and activation.is_elementwise):
+        own = (
+            f'op("activation", ..., activation={activation.name!r})'
+            if activation.is_elementwise
+            else f"op({activation.name!r}, x, lines=x.lines)"
+        )
+        got = f"{activation.name!r} for {kind!r}"
+        raise ValueError(_check.refusal("activation", got, f"none; {own} is an op of its own"))
+    return activation
 
 
 def axis_setting(argument: str, got: Any) -> int:

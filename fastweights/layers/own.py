@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from fastweights import _check, _tensors
 from fastweights.layers.base import Layer, takes
-from fastweights.layers.ops import Shape, Value, op
+from fastweights.layers.ops import Op, Shape, Value
 
 #: Arrays of parameters that one op may have.
 MAX_VARIABLES = 8
@@ -93,7 +94,9 @@ class NumpyLayer(Layer):
     def ops(self, *values: Value) -> Value:
         calls = Calls(self, [value.shape for value in values])
         names = [variable.name for variable in calls.variables]
-        return op("numpy", *values, shape=calls.output_shape, variables=names, calls=calls)
+        outputs = math.prod(calls.output_shape)
+        made = Op("numpy", [value.op for value in values], 1, outputs, names, calls=calls)
+        return Value(made, calls.output_shape)
 
 
 class Calls:

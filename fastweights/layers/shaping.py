@@ -55,18 +55,12 @@ class Flatten(Layer):
     def ops(self, x: Value) -> Value:
         return x.reshaped((math.prod(x.shape),))
 
-    def config(self) -> dict[str, Any]:
-        return {"name": self.name}
-
 
 class Identity(Layer):
     """Gives what it is given."""
 
     def ops(self, x: Value) -> Value:
         return x
-
-    def config(self) -> dict[str, Any]:
-        return {"name": self.name}
 
 
 class Reshape(Layer):

@@ -106,7 +106,7 @@ class BatchNormalization(GammaBeta):
             x,
             lines=x.lines,
             variables=self._names,
-            sizes=(self.scale, self.center),
+            sizes=(int(self.scale), int(self.center)),
             options=(self.epsilon, self.momentum),
             states=("moving_mean", "moving_variance"),
         )
@@ -201,11 +201,7 @@ class Normalization(Layer):
 
     def states(self, input_shape: Shape) -> list[Variable]:
         columns = input_shape[-1]
-        if self._figures is None:
-            raise ValueError(
-                _check.refusal("Normalization", "no figures", "layer.adapt(data) before its model")
-            )
-        known = dict(zip(("mean", "variance"), self._figures, strict=True))
+        known = dict(zip(("mean", "variance"), self._figures or ([0.0], [1.0]), strict=True))
         return [
             Variable(
                 name,
@@ -219,11 +215,15 @@ class Normalization(Layer):
         ]
 
     def ops(self, x: Value) -> Value:
+        if self._figures is None:
+            raise ValueError(
+                _check.refusal("Normalization", "no figures", "layer.adapt(data) before its model")
+            )
         return op(
             "standardize",
             x,
             lines=x.lines,
-            sizes=(False, False),
+            sizes=(0, 0),
             options=(0.0, 1.0),
             states=("mean", "variance"),
         )

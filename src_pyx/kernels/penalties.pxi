@@ -1,10 +1,5 @@
 # What a large weight costs: l1 |w| + l2 w^2.
 
-# 1, -1 or, where it is 0, 0.
-cdef inline vreal sign_of(vreal a) noexcept nogil:
-    return vselect(veq(a, vzero()), vzero(), vcopysign(vset1(1), a))
-
-
 cdef void penalise(void* gradients, const void* parameters, Py_ssize_t begin, Py_ssize_t end, double l1,
                    double l2) noexcept nogil:
     cdef real* g = <real*>gradients

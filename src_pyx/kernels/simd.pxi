@@ -57,7 +57,6 @@ cdef extern from "simd.h" nogil:
     vreal vexponent(vreal a)
     vreal vmantissa(vreal a)
     vreal vreciprocal_guess(vreal a)
-    vreal vhigh_half(vreal a)
     ctypedef unsigned long long vwide
     enum: WIDE
     vwide wide_set1(uint64_t a)
@@ -114,6 +113,11 @@ cdef inline vreal without_subnormals(vreal a) noexcept nogil:
 # nothing, but the products it goes into are subnormal numbers, with which CPUs are slow.
 cdef inline vreal without_traces(vreal a) noexcept nogil:
     return vkeep_exponents(a, FW_TRACE_BITS)
+
+
+# 1, -1 or, where it is 0, 0.
+cdef inline vreal sign_of(vreal a) noexcept nogil:
+    return vselect(veq(a, vzero()), vzero(), vcopysign(vset1(1), a))
 
 
 cdef inline real first_lane(vreal a) noexcept nogil:
