@@ -184,6 +184,19 @@ def numeric_array(argument: str, got: Any) -> np.ndarray:
     return _objects.to_array(argument, got).view()
 
 
+def real_copy(argument: str, got: Any) -> np.ndarray:
+    """A C-contiguous copy in float32 or float64, whichever NumPy promotes the numbers to."""
+    array = numeric_array(argument, got)
+    real = dtype(argument, np.result_type(array.dtype.newbyteorder("="), np.float32))
+    return np.array(array, dtype=real, order="C")
+
+
+def sizes(argument: str, got: Any) -> tuple[int, ...]:
+    """The shape of an array, from a tuple of sizes or from the one there is."""
+    several = got if isinstance(got, (list, tuple)) else (got,)
+    return tuple(whole(argument, size, 0) for size in several)
+
+
 def contiguous(array: np.ndarray, real: np.dtype) -> np.ndarray:
     """The array as kernels take it, C-contiguous and aligned; a copy only where it must be one."""
     with np.errstate(over="ignore"):

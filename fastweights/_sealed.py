@@ -6,6 +6,8 @@ from abc import ABCMeta
 from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn
 
+from fastweights._refusal import refuse_uncalled
+
 #: What to do instead of setting names that code written for other libraries sets.
 INSTEAD: dict[str, str] = {
     "lr": "the step size is learning_rate",
@@ -42,6 +44,12 @@ class Sealed(metaclass=_Sealing):
 
     #: Why an attribute of this class cannot be set, and what to do instead.
     _fixed: ClassVar[Mapping[str, str]] = {}
+    #: What an override of these methods should be instead: nobody would call it.
+    _uncalled: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        refuse_uncalled(cls)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if (

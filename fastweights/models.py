@@ -91,16 +91,11 @@ class Model(Network):
     >>> model = fw.Model(inputs, layers.Dense(1)(both), seed=0)
     """
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        for name in ("call", "train_step", "test_step", "predict_step", "compute_loss"):
-            if hasattr(cls, name):
-                expected = (
-                    "a model that is made of layers; for a loss or a step of your own, "
-                    "model.forward, model.backward and model.apply_gradients"
-                )
-                got = f"a method {name}, which nobody calls"
-                raise TypeError(_check.refusal(cls.__name__, got, expected))
+    _uncalled: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("call", "train_step", "test_step", "predict_step", "compute_loss", "get_config"),
+        "a model that is made of layers; for a loss or a step of your own, "
+        "model.forward, model.backward and model.apply_gradients",
+    )
 
     def __init__(
         self,

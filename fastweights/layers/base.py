@@ -124,6 +124,18 @@ class _Making(_Sealing, type):
         return made
 
 
+#: What Keras's layers are made of, and none of these.
+_OF_KERAS = (
+    "call",
+    "build",
+    "get_config",
+    "compute_output_shape",
+    "compute_mask",
+    "add_weight",
+    "add_loss",
+)
+
+
 class Layer(Sealed, metaclass=_Making):
     """Base of all layers.
 
@@ -135,6 +147,12 @@ class Layer(Sealed, metaclass=_Making):
     Once its model is built, each variable is an attribute of the layer: a view of the model's flat
     vector of parameters. Its settings are fixed: to change one, make a new layer.
     """
+
+    _uncalled = dict.fromkeys(
+        _OF_KERAS,
+        "variables, ops and config, or a layers.NumpyLayer with forward and backward: "
+        "docs/own-layers.md",
+    )
 
     def __init__(self, name: str | None = None) -> None:
         if name is not None and (not isinstance(name, str) or not name):
