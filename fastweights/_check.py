@@ -1,7 +1,7 @@
 """Validation, all of it: every public function checks its arguments here, once, at the door.
 
 A refusal is a ValueError or TypeError of one form, ``argument: got this, expected that``. Behind
-the door (plan, kernels) nothing is checked again.
+the door values are not checked again; a plan looks at sizes alone.
 """
 
 from __future__ import annotations

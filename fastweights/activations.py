@@ -353,4 +353,4 @@ def get(identifier: Any, argument: str = "activation") -> Activation:
     ValueError, TypeError
         Where the name or a setting is not known, or has no such value.
     """
-    return identified(argument, identifier, Activation, _NAMES) or LINEAR
+    return identified(argument, identifier, Activation, _NAMES) or LINEAR  # type: ignore[type-abstract]

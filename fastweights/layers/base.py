@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastweights import _check, _tensors, initializers, regularizers
+from fastweights._absent import hint
 from fastweights._sealed import Sealed, _Sealing
 from fastweights.constraints import Constraint
 from fastweights.initializers import Initializer
@@ -354,7 +355,7 @@ class Layer(Sealed, metaclass=_Making):
                 return weights[name]
         built = self._built is not None
         raise AttributeError(
-            f"{type(self).__name__!r} object has no attribute {name!r}"
+            f"{type(self).__name__!r} object has no attribute {name!r}{hint(name)}"
             + ("" if built else " (a layer has its weights once its model knows the input shape)")
         )
 
