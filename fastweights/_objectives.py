@@ -56,6 +56,9 @@ class Objective(NamedTuple):
             wanted = lead if self.loss.takes_labels else shape
             expected = f"shape (rows, {', '.join(map(str, wanted))})"
             raise ValueError(_check.refusal(argument, f"shape {y.shape}", expected))
+        if y.shape[1:] != (math.prod(shape),):
+            expected = f"shape (rows, {', '.join(map(str, shape))})"
+            raise ValueError(_check.refusal(argument, f"shape {y.shape}", expected))
         return y
 
 

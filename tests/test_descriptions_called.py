@@ -179,3 +179,34 @@ def test_messages_name_what_came():
         with pytest.raises((TypeError, ValueError), match=message):
             call()
     model.compile("sgd", "mse", loss_weights=np.array([2.0]))
+
+
+def test_a_numpy_layer_may_give_a_list_and_keeps_nothing_by_itself():
+    class Plain(layers.NumpyLayer):
+        def forward(self, x):
+            return x, None
+
+        def backward(self, dy, kept):
+            return [dy]
+
+    class Remembering(Plain):
+        def forward(self, x):
+            self.cache = x
+            return x, None
+
+    x = np.ones((2, 3))
+    model = fw.Sequential([Plain(), layers.Dense(1)], 3, seed=0)
+    model.compile("sgd", "mse")
+    model.train_on_batch(x, np.ones(2))
+    with pytest.raises(TypeError, match="check_gradients: got the layer"):
+        fw.check_gradients(model, x, np.ones(2))
+    model = fw.Sequential([Remembering()], 3)
+    with pytest.raises(AttributeError, match=r"cache: .*returned by forward: y, kept"):
+        model.predict(x)
+
+
+def test_targets_of_several_axes_are_asked_for_as_such():
+    model = fw.Sequential([layers.Dense(6), layers.Reshape((2, 3))], 3)
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"y: got shape \(2, 5\), expected shape \(rows, 2, 3\)"):
+        model.fit(np.ones((2, 3)), np.ones((2, 5)), verbose=0)

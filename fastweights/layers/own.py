@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -89,6 +89,13 @@ class NumpyLayer(Layer):
     def output_shape(self, *input_shapes: Shape) -> Shape:
         """Shape of one row of output for one row of each input: that of the first, by default."""
         return input_shapes[0]
+
+    def _refuse(self, name: str) -> NoReturn:
+        try:
+            super()._refuse(name)
+        except AttributeError as error:
+            hint = "; what backward needs is returned by forward: y, kept"
+            raise AttributeError(f"{error}{hint}") from None
 
     def ops(self, *values: Value) -> Value:
         calls = Calls(self, [value.shape for value in values])
