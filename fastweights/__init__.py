@@ -83,7 +83,9 @@ else:
 
     def __getattr__(name: str) -> Any:
         if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            from fastweights._absent import refusal_of
+
+            raise refusal_of(__name__, name)
         from importlib import import_module
 
         module = import_module(f"{__name__}.{_HOME.get(name, name)}")

@@ -1,7 +1,7 @@
 """Validation, all of it: every public function checks its arguments here, once, at the door.
 
 A refusal is a ValueError or TypeError of one form, ``argument: got this, expected that``. Behind
-the door (plan, kernels) nothing is checked again.
+the door values are not checked again; a plan looks at sizes alone.
 """
 
 from __future__ import annotations
@@ -182,6 +182,19 @@ def numeric_array(argument: str, got: Any) -> np.ndarray:
     elif got.dtype.kind in _objects.REAL_KINDS:
         return got.view()
     return _objects.to_array(argument, got).view()
+
+
+def real_copy(argument: str, got: Any) -> np.ndarray:
+    """A C-contiguous copy in float32 or float64, whichever NumPy promotes the numbers to."""
+    array = numeric_array(argument, got)
+    real = dtype(argument, np.result_type(array.dtype.newbyteorder("="), np.float32))
+    return np.array(array, dtype=real, order="C")
+
+
+def sizes(argument: str, got: Any) -> tuple[int, ...]:
+    """The shape of an array, from a tuple of sizes or from the one there is."""
+    several = got if isinstance(got, (list, tuple)) else (got,)
+    return tuple(whole(argument, size, 0) for size in several)
 
 
 def contiguous(array: np.ndarray, real: np.dtype) -> np.ndarray:

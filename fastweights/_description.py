@@ -1,26 +1,61 @@
-"""What activations, initialisers, losses and metrics are: a class and its settings."""
+"""What activations, initialisers, losses, metrics, regularizers and constraints are: a class and
+its settings.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from fastweights import _check
+from fastweights._refusal import refuse_uncalled
 
 D = TypeVar("D", bound="Description")
+T = TypeVar("T")
 
 
 def identified(
     argument: str, identifier: Any, base: type[D], known: Mapping[str, type[D]]
 ) -> D | None:
     """A description from its name, its `config` or itself; None for none."""
-    if identifier is None or isinstance(identifier, base):
-        return identifier
+    if isinstance(identifier, base):
+        return of_library(argument, identifier, known)
+    if identifier is None:
+        return None
     if isinstance(identifier, Mapping):
-        settings = dict(identifier)
-        name = settings.pop("name", None)
-        return _check.choice(argument, name, known).from_settings(argument, settings)
+        return from_config(argument, identifier, known)
     return _check.choice(argument, identifier, known)()
+
+
+def of_library(argument: str, description: D, known: Mapping[str, type[D] | None]) -> D:
+    """The description, of a known kind: with settings of one's own, if it is a subclass."""
+    kinds = tuple(kind for kind in known.values() if kind is not None)
+    if not isinstance(description, kinds):
+        expected = f"one of {', '.join(known)}: kinds of your own cannot be compiled"
+        raise TypeError(_check.refusal(argument, _check.kind_of(description), expected))
+    return description
+
+
+def from_config(
+    argument: str,
+    config: Mapping[str, Any],
+    known: Mapping[str, Callable[..., T]],
+    key: str = "name",
+    ignore_case: bool = False,
+) -> T:
+    """What `config` describes: the kind that its `key` names, with the settings that it has.
+
+    All others keep their defaults. A setting that the kind does not have is a ValueError.
+    """
+    settings = dict(config)
+    name = settings.pop(key, None)
+    kind = _check.choice(f"{argument}[{key!r}]", name, known, ignore_case)
+    own = [setting for setting in kind().config() if setting != key]  # type: ignore[attr-defined]
+    for setting in settings:
+        if setting not in own:
+            expected = f"settings of {name}: {', '.join(own) or 'none'}"
+            raise ValueError(_check.refusal(argument, _check.shown(setting), expected))
+    return kind(**settings)
 
 
 def config_of(description: Description | None) -> dict[str, Any] | None:
@@ -37,22 +72,15 @@ class Description:
 
     #: What stands for the class, in its config and as a string.
     name: str
+    #: What an override of these methods should be instead: nobody would call it.
+    _uncalled: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        refuse_uncalled(cls)
 
     def _set(self, **settings: Any) -> None:
         vars(self).update(settings)
-
-    @classmethod
-    def from_settings(cls: type[D], argument: str, settings: Mapping[str, Any]) -> D:
-        """The description with these settings; ValueError about ``argument`` where one is unknown.
-
-        All others keep their defaults.
-        """
-        known = vars(cls())
-        for setting in settings:
-            if setting not in known:
-                expected = f"settings of {cls.name}: {', '.join(known) or 'none'}"
-                raise ValueError(_check.refusal(argument, repr(setting), expected))
-        return cls(**settings)
 
     def config(self) -> dict[str, Any]:
         """Name and settings, as JSON can hold them; its module's ``get`` turns them back."""

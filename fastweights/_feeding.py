@@ -55,7 +55,8 @@ def rows(
     )
     counts = {len(array) for array in arrays}
     if len(counts) > 1:
-        got = f"{' and '.join(str(len(array)) for array in arrays)} rows"
+        each_has = zip(model._input_names, arrays, strict=True)
+        got = " and ".join(f"{len(array)} rows of {name!r}" for name, array in each_has)
         raise ValueError(_check.refusal(argument, got, "as many rows of each"))
     return arrays if len(arrays) > 1 else arrays[0]
 
@@ -82,6 +83,13 @@ def _apart(
     if len(names) == 1:
         if isinstance(x, Mapping) and set(x) == set(names):
             (x,) = x.values()
+        elif isinstance(x, Mapping):
+            expected = f"an array, or a dict of one for {names[0]!r}"
+            got = f"a dict of {', '.join(map(repr, x)) or 'nothing'}"
+            raise TypeError(
+                _check.refusal(argument, got, expected)
+                + "; np.column_stack(list(columns.values())) makes one of columns"
+            )
         elif isinstance(x, (list, tuple)) and len(x) == 1 and shapes is not None:
             # One input in a list, as several are; its array has an axis more than a row.
             x = x[0] if getattr(x[0], "ndim", 0) == len(shapes[0]) + 1 else x
@@ -157,6 +165,10 @@ def _targets_alone(
     """One output's targets, out of a dict or a list of them, a frame's columns by `names`."""
     if isinstance(y, Mapping) and set(y) == set(model.output_names):
         (y,) = y.values()
+    elif isinstance(y, Mapping):
+        expected = f"an array, or a dict of one for {model.output_names[0]!r}"
+        got = f"a dict of {', '.join(map(repr, y)) or 'nothing'}"
+        raise TypeError(_check.refusal(argument, got, expected))
     elif isinstance(y, (list, tuple)) and len(y) == 1:
         # As several come, rather than the targets of one row.
         axes = getattr(y[0], "ndim", 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,12 +59,15 @@ class Objective(NamedTuple):
             wanted = lead if self.loss.takes_labels else shape
             expected = f"shape (rows, {', '.join(map(str, wanted))})"
             raise ValueError(_check.refusal(argument, f"shape {y.shape}", expected))
+        if y.shape[1:] != (math.prod(shape),):
+            expected = f"shape (rows, {', '.join(map(str, shape))})"
+            raise ValueError(_check.refusal(argument, f"shape {y.shape}", expected))
         return y
 
 
 def for_each(argument: str, given: Any, names: Sequence[str], kind: str) -> list[Any]:
     """One entry for each output, of a list of them or of a dict by their names."""
-    expected = f"{kind} for {', '.join(names)}, in a list or a dict"
+    expected = f"{kind} for {', '.join(map(repr, names))}, in a list or a dict by these names"
     if isinstance(given, Mapping):
         if set(given) != set(names):
             got = f"a dict of {', '.join(map(str, given)) or 'nothing'}"
@@ -95,6 +98,8 @@ def objectives_of(
         loss_weights = [1.0] * len(names)
     elif isinstance(loss_weights, (int, float)) and len(names) == 1:
         loss_weights = [loss_weights]
+    elif isinstance(loss_weights, np.ndarray) and loss_weights.ndim == 1:
+        loss_weights = list(loss_weights)
     weights = for_each("loss_weights", loss_weights, names, "numbers")
     objectives = [
         _objective(name, losses.get(one), weight, own)
@@ -125,12 +130,28 @@ def _metrics_of(metrics: Any, names: Sequence[str]) -> list[Any]:
     if isinstance(metrics, str):
         raise TypeError(_check.refusal("metrics", repr(metrics), f"a list: [{metrics!r}]"))
     if isinstance(metrics, Mapping):
+        _refuse_weights(metrics.values())
         metrics = _filled("metrics", metrics, names, ())
-    elif not metrics:
+    elif metrics is None or (isinstance(metrics, (list, tuple)) and not metrics):
         return [()] * len(names)
-    elif len(names) == 1 and not isinstance(metrics[0], (list, tuple)):
-        return [metrics]
+    elif not isinstance(metrics, (list, tuple)):
+        expected = "a list of names or of metrics, for each output"
+        raise TypeError(_check.refusal("metrics", _check.kind_of(metrics), expected))
+    else:
+        _refuse_weights(metrics)
+        if len(names) == 1 and not isinstance(metrics[0], (list, tuple)):
+            return [metrics]
     return for_each("metrics", metrics, names, "lists of metrics")
+
+
+def _refuse_weights(entries: Iterable[Any]) -> None:
+    """Raises TypeError where Keras's third argument came, which is another one there."""
+    for entry in entries:
+        if isinstance(entry, (int, float)):
+            got = f"the number {_check.shown(entry)}"
+            raise TypeError(
+                _check.refusal("metrics", got, "names or metrics; loss_weights=... weighs")
+            )
 
 
 def _objective(output: str, loss: Loss, weight: Any, metrics: Any) -> Objective:

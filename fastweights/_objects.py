@@ -88,7 +88,8 @@ def _asarray(argument: str, got: Any) -> np.ndarray:
         )
     if isinstance(got, (Iterator, ValuesView)):
         raise TypeError(
-            refusal(argument, f"a {kind}", EXPECTED) + "; list(...) holds what it gives"
+            refusal(argument, f"a {kind}", EXPECTED)
+            + "; list(...) holds what it gives, or train_on_batch takes each batch"
         )
     if isinstance(got, Mapping):
         raise TypeError(
@@ -173,7 +174,8 @@ def _text_refusal(argument: str, cells: np.ndarray, labels: tuple[str, ...] | No
     words = [found for found in texts if not _is_written_number(found[1])]
     index, text = (words or texts)[0]
     hint = (
-        "np.unique(names, return_inverse=True)[1] makes whole numbers of names"
+        "a dict made once, of the rows to train on, numbers names alike in all rows: "
+        "{name: i for i, name in enumerate(sorted(set(names)))}"
         if words
         else ".astype(float) reads numbers in writing"
     )

@@ -31,3 +31,15 @@ def shown(value: object) -> str:
 def refusal(argument: str, got: object, expected: str) -> str:
     """The message of every refusal."""
     return f"{argument}: got {_clipped(str(got), LONGEST)}, expected {expected}"
+
+
+def refuse_uncalled(cls: type) -> None:
+    """Raises TypeError where a new class overrides what nobody would call.
+
+    Its base says by ``_uncalled`` which names these are, and what to write instead.
+    """
+    base = next((base for base in cls.__mro__ if "_uncalled" in vars(base)), cls)
+    for name, expected in vars(base).get("_uncalled", {}).items():
+        if getattr(cls, name, None) is not getattr(base, name, None):
+            got = f"a method {name}, which nobody calls"
+            raise TypeError(refusal(cls.__name__, got, expected))

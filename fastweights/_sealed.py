@@ -6,6 +6,9 @@ from abc import ABCMeta
 from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn
 
+from fastweights._absent import hint
+from fastweights._refusal import refuse_uncalled
+
 #: What to do instead of setting names that code written for other libraries sets.
 INSTEAD: dict[str, str] = {
     "lr": "the step size is learning_rate",
@@ -42,6 +45,19 @@ class Sealed(metaclass=_Sealing):
 
     #: Why an attribute of this class cannot be set, and what to do instead.
     _fixed: ClassVar[Mapping[str, str]] = {}
+    #: What an override of these methods should be instead: nobody would call it.
+    _uncalled: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        refuse_uncalled(cls)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(type(self), name, None)
+        if isinstance(found, property):  # whose own AttributeError this would hide
+            return found.__get__(self)
+        kind = type(self).__name__
+        raise AttributeError(f"{kind!r} object has no attribute {name!r}{hint(name)}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         if (

@@ -28,7 +28,7 @@ class Sequential(Model):
     layers : sequence of Layer, optional
         From input to output. The first entry may be an `fastweights.Input`.
     input_shape : int or tuple of int, optional
-        Shape of one row of input. Without it the model is built at the first data it sees.
+        Shape of one row of input. Without it the model is built at the first rows it is trained on.
     dtype, seed, matmul_precision, name
         As for `Model`, whose attributes and methods it has.
 

@@ -59,7 +59,7 @@ class Tensor:
             maker = "an input" if self._name is None else f"the input {self._name!r}"
         return f"<Tensor of shape {self.shape}, {maker}>"
 
-    def _has_no_numbers(self, *_: Any) -> NoReturn:
+    def _has_no_numbers(self, *_: Any, **__: Any) -> NoReturn:
         expected = (
             "numbers: a tensor has a shape alone; call layers on it (layers.Add()([a, b]) for "
             "a + b), and predict with the model that is made of them"

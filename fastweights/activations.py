@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fastweights import _check, _dispatch
-from fastweights._description import Description
+from fastweights._description import Description, identified
 
 
 class Activation(Description, ABC):
@@ -32,7 +31,12 @@ class Activation(Description, ABC):
         """The kernel's two numbers."""
         return 0.0, 0.0
 
-    @abstractmethod
+    #: A layer computes by its kernel.
+    _uncalled: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("__call__", "call", "get_config"),
+        "an activation of this library; one of your own is a layer: docs/own-layers.md",
+    )
+
     def __call__(self, x: Any) -> np.ndarray:
         """The activation of an array.
 
@@ -51,6 +55,11 @@ class Activation(Description, ABC):
         TypeError, ValueError
             `x` holds no real numbers, or numbers wider than float64.
         """
+        return self._of(_check.real_copy("x", x))
+
+    @abstractmethod
+    def _of(self, x: np.ndarray) -> np.ndarray:
+        """The activation of an array that is nobody else's."""
 
 
 class Elementwise(Activation):
@@ -58,17 +67,16 @@ class Elementwise(Activation):
 
     is_elementwise = True
 
-    def __call__(self, x: Any) -> np.ndarray:
+    def _of(self, x: np.ndarray) -> np.ndarray:
         value, _ = self._evaluate(x, with_slope=False)
         return value
 
     def derivative(self, x: Any) -> np.ndarray:
         """The derivative at each element: shape, dtype and errors as for the call itself."""
-        _, slope = self._evaluate(x, with_slope=True)
+        _, slope = self._evaluate(_check.real_copy("x", x), with_slope=True)
         return slope
 
-    def _evaluate(self, x: Any, with_slope: bool) -> tuple[np.ndarray, np.ndarray]:
-        value = _real_copy(x)
+    def _evaluate(self, value: np.ndarray, with_slope: bool) -> tuple[np.ndarray, np.ndarray]:
         slope = np.empty_like(value) if with_slope else value
         _dispatch.kernels(value.dtype).apply_activation(
             self.name,
@@ -88,30 +96,22 @@ class AlongLastAxis(Activation):
     #: How long that axis may be.
     longest: ClassVar[int] = sys.maxsize
 
-    def __call__(self, x: Any) -> np.ndarray:
-        logits = _real_copy(x)
-        if logits.ndim == 0:
+    def _of(self, x: np.ndarray) -> np.ndarray:
+        if x.ndim == 0:
             raise ValueError(_check.refusal("x", "a single number", "at least one axis"))
-        value = np.empty_like(logits)
-        columns = logits.shape[-1]
+        value = np.empty_like(x)
+        columns = x.shape[-1]
         if columns > self.longest:
             expected = f"at most {self.longest} for {self.name}"
             raise ValueError(_check.refusal("x", f"a last axis of {columns} numbers", expected))
         _dispatch.kernels(value.dtype).apply_row_activation(
             self.name,
             value.ctypes.data,
-            logits.ctypes.data,
-            logits.size // max(columns, 1),
+            x.ctypes.data,
+            x.size // max(columns, 1),
             columns,
         )
         return value
-
-
-def _real_copy(x: Any) -> np.ndarray:
-    """A C-contiguous float32 or float64 copy."""
-    array = _check.numeric_array("x", x)
-    real = _check.dtype("x", np.result_type(array.dtype.newbyteorder("="), np.float32))
-    return np.array(array, dtype=real, order="C")
 
 
 class Linear(Elementwise):
@@ -353,12 +353,4 @@ def get(identifier: Any, argument: str = "activation") -> Activation:
     ValueError, TypeError
         Where the name or a setting is not known, or has no such value.
     """
-    if identifier is None:
-        return LINEAR
-    if isinstance(identifier, Activation):
-        return identifier
-    if not isinstance(identifier, Mapping):
-        return _check.choice(argument, identifier, _NAMES)()
-    settings = dict(identifier)
-    kind = _check.choice(f"{argument}['name']", settings.pop("name", None), _NAMES)
-    return kind.from_settings(argument, settings)
+    return identified(argument, identifier, Activation, _NAMES) or LINEAR  # type: ignore[type-abstract]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from fastweights import _check
+from fastweights._absent import refusal_of
 from fastweights._sealed import Sealed
 
 if TYPE_CHECKING:
@@ -263,3 +264,7 @@ class EarlyStopping(Callback, closed=True):
     def on_train_end(self) -> None:
         if self._weights is not None:
             self.model.set_weights(self._weights)
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise refusal_of(__name__, name)

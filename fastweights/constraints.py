@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from fastweights import _check
+from fastweights._core.float_mode import in_default_float_mode
 from fastweights._description import Description, identified
 
 Shape = tuple[int, ...]
@@ -26,6 +27,15 @@ class Groups(NamedTuple):
     inner: int
 
 
+def norms_of(weights: np.ndarray, axes: int | tuple[int, ...]) -> np.ndarray:
+    """Norms along axes, which stay with length 1: in float64, and right where squares overflow."""
+    values = weights.astype(np.float64)
+    largest = np.abs(values).max(axis=axes, keepdims=True, initial=0.0)
+    _, exponents = np.frexp(largest)
+    squares = np.square(np.ldexp(values, -exponents))
+    return np.ldexp(np.sqrt(squares.sum(axis=axes, keepdims=True)), exponents)
+
+
 class Constraint(Description):
     """Base of all constraints: what the weights become after each step.
 
@@ -35,6 +45,11 @@ class Constraint(Description):
 
     #: The compiled function.
     kernel: ClassVar[str]
+    _uncalled: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("__call__", "call", "get_config"),
+        "max_norm, non_neg, unit_norm or min_max_norm with settings of your own: kinds of your own "
+        "cannot be compiled; a callback or a loop of your own may set layer.kernel[...]",
+    )
 
     @property
     def numbers(self) -> tuple[float, ...]:
@@ -46,7 +61,19 @@ class Constraint(Description):
         raise NotImplementedError
 
     def __call__(self, weights: Any) -> np.ndarray:
-        """What these weights become, an array of their own."""
+        """What these weights become, an array of their own: as a step leaves them.
+
+        Parameters
+        ----------
+        weights : array_like of real numbers
+            float32 and float64 stay what they are.
+        """
+        array = _check.real_copy("weights", weights)
+        self.groups("weights", array.shape)
+        return in_default_float_mode(self._kept, array)
+
+    def _kept(self, weights: np.ndarray) -> np.ndarray:
+        """What weights of a shape that suits become."""
         raise NotImplementedError
 
 
@@ -60,8 +87,8 @@ class NonNeg(Constraint):
         size = math.prod(shape)
         return Groups(size, 1, size)
 
-    def __call__(self, weights: Any) -> np.ndarray:
-        return np.maximum(np.asarray(weights), 0.0)
+    def _kept(self, weights: np.ndarray) -> np.ndarray:
+        return np.where(weights < 0, weights.dtype.type(0), weights)
 
 
 def _axes(got: Any) -> int | tuple[int, ...]:
@@ -86,17 +113,21 @@ class _Norm(Constraint):
         follow = axes == list(range(axes[0], axes[0] + len(axes)))
         if not follow or axes[0] < 0 or axes[-1] >= len(shape):
             got = f"axis {self.axis} for weights {shape}"
-            expected = f"some from 0 to {len(shape) - 1} that follow each other"
+            last = len(shape) - 1
+            expected = f"some from 0 to {last} that follow each other" if shape else "an array"
             raise ValueError(_check.refusal(argument, got, expected))
         along = math.prod(shape[axes[0] : axes[-1] + 1])
-        return Groups(math.prod(shape) // along, along, math.prod(shape[axes[-1] + 1 :]))
+        return Groups(math.prod(shape) // max(along, 1), along, math.prod(shape[axes[-1] + 1 :]))
 
-    def __call__(self, weights: Any) -> np.ndarray:
+    def _kept(self, weights: np.ndarray) -> np.ndarray:
         least, most, rate = self.numbers
-        w = np.asarray(weights)
-        norms = np.sqrt(np.sum(np.square(w), axis=self.axis, keepdims=True))
-        kept = rate * np.clip(norms, least, most) + (1.0 - rate) * norms
-        return w * (kept / (norms + EPSILON))
+        real = weights.dtype
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            norms = norms_of(weights, self.axis)
+            kept = rate * np.clip(norms, least, most) + (1.0 - rate) * norms
+            scaled = weights * (kept / (norms + EPSILON)).astype(real)
+        # Subnormal numbers become 0, as in a step.
+        return np.where(np.abs(scaled) < np.finfo(real).smallest_normal, real.type(0), scaled)
 
 
 class MaxNorm(_Norm):

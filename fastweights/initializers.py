@@ -19,7 +19,7 @@ import numpy as np
 
 from fastweights import _check
 from fastweights._core import float_mode, philox
-from fastweights._description import Description
+from fastweights._description import Description, from_config
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -36,6 +36,11 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 class Initializer(Description):
     """Base of all initialisers; a subclass writes ``_draw``."""
+
+    _uncalled: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("__call__", "call", "get_config"),
+        "_draw(self, out, seed, stream, fan_in, fan_out), which fills an array of float64",
+    )
 
     def _draw(self, out: np.ndarray, seed: int, stream: int, fan_in: int, fan_out: int) -> None:
         """Fills ``out``, a C-contiguous float64 array."""
@@ -62,6 +67,17 @@ class Initializer(Description):
         fan_in, fan_out : int, optional
             As :func:`fans` counts them in ``out.shape`` where not given.
         """
+        if not isinstance(out, np.ndarray):
+            raise TypeError(_check.refusal("out", _check.kind_of(out), "a NumPy array"))
+        _check.dtype("out", out.dtype)
+        if not out.flags.writeable:
+            raise ValueError(_check.refusal("out", "a read-only array", "a writeable array"))
+        seed = _check.whole("seed", seed, 0, maximum=philox.MAX_SEED)
+        stream = _check.whole("stream", stream, 0, maximum=philox.MAX_SEED)
+        if fan_in is not None:
+            fan_in = _check.whole("fan_in", fan_in, 1)
+        if fan_out is not None:
+            fan_out = _check.whole("fan_out", fan_out, 1)
         if out.size == 0:
             return
         shape_in, shape_out = fans(out.shape)
@@ -85,13 +101,7 @@ class Initializer(Description):
         fan_out: int | None = None,
     ) -> np.ndarray:
         """A new array of ``shape``, float32 or float64; the rest as for :meth:`fill`."""
-        out = np.empty(shape, dtype=_check.dtype("dtype", dtype))
-        seed = _check.whole("seed", seed, 0, maximum=philox.MAX_SEED)
-        stream = _check.whole("stream", stream, 0, maximum=philox.MAX_SEED)
-        if fan_in is not None:
-            fan_in = _check.whole("fan_in", fan_in, 1)
-        if fan_out is not None:
-            fan_out = _check.whole("fan_out", fan_out, 1)
+        out = np.empty(_check.sizes("shape", shape), dtype=_check.dtype("dtype", dtype))
         self.fill(out, seed, stream, fan_in, fan_out)
         return out
 
@@ -375,9 +385,7 @@ def get(
     if isinstance(identifier, Initializer):
         return identifier
     if isinstance(identifier, Mapping):
-        settings = dict(identifier)
-        kind = _check.choice(f"{argument}['name']", settings.pop("name", None), INITIALIZERS)
-        return kind.from_settings(argument, settings)
+        return from_config(argument, identifier, INITIALIZERS)
     auto = AUTO.get(activation or "linear", GlorotUniform)
     known = {"auto": auto, **INITIALIZERS, "uniform": RandomUniform, "normal": RandomNormal}
     return _check.choice(argument, identifier, known)()

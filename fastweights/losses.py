@@ -14,7 +14,7 @@ import numpy as np
 
 from fastweights import _check, _dispatch, _frames
 from fastweights._core.float_mode import in_default_float_mode
-from fastweights._description import Description
+from fastweights._description import Description, from_config
 
 
 class Loss(Description):
@@ -409,6 +409,5 @@ def get(identifier: str | Loss | Mapping[str, Any]) -> Loss:
             raise TypeError(_check.refusal("loss", type(identifier).__name__, expected))
         return identifier
     if isinstance(identifier, Mapping):
-        settings = dict(identifier)
-        return _check.choice("loss", settings.pop("name", None), LOSSES)(**settings)
+        return from_config("loss", identifier, LOSSES, ignore_case=True)
     return _check.choice("loss", identifier, LOSSES, ignore_case=True)()

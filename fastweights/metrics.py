@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastweights import _check, losses
-from fastweights._description import Description
+from fastweights._description import Description, from_config, of_library
+from fastweights.layers.base import takes
 
 #: Sums that a metric keeps for each output: METRIC_STATE of src_pyx/ops.pxd.
 SUMS_PER_OUTPUT = 8
@@ -36,6 +37,16 @@ class Metric(Description):
     #: Whether outputs are classes, of which one is right: the last axis where there are several.
     of_classes: ClassVar[bool] = False
     larger_is_better: ClassVar[bool] = False
+    _uncalled: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("update_state", "reset_state", "get_config"),
+        "a metric of this library: one of your own is computed from model.predict(x)",
+    )
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if not takes(cls.result, (None, ())):
+            got = "a method result without the kernel's sums"
+            raise TypeError(_check.refusal(cls.__name__, got, cls._uncalled["update_state"]))
 
     def __init__(self, name: str) -> None:
         if not isinstance(name, str) or not name:
@@ -359,10 +370,9 @@ def get(identifier: str | Metric | Mapping[str, Any], loss: losses.Loss) -> Metr
         The name is not known, or the metric reads other targets than the loss.
     """
     if isinstance(identifier, Metric):
-        metric = identifier
+        metric = of_library("metrics", identifier, KINDS)
     elif isinstance(identifier, Mapping):
-        settings = dict(identifier)
-        metric = _check.choice("metrics", settings.pop("kind", None), KINDS)(**settings)
+        metric = from_config("metrics", identifier, KINDS, "kind")
     else:
         kind = _check.choice("metrics", identifier, METRICS, ignore_case=True) or _accuracy(
             identifier, loss

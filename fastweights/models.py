@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -93,16 +92,11 @@ class Model(Network):
     >>> model = fw.Model(inputs, layers.Dense(1)(both), seed=0)
     """
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        for name in ("call", "train_step", "test_step", "predict_step", "compute_loss"):
-            if hasattr(cls, name):
-                expected = (
-                    "a model that is made of layers; for a loss or a step of your own, "
-                    "model.forward, model.backward and model.apply_gradients"
-                )
-                got = f"a method {name}, which nobody calls"
-                raise TypeError(_check.refusal(cls.__name__, got, expected))
+    _uncalled: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("call", "train_step", "test_step", "predict_step", "compute_loss", "get_config"),
+        "a model that is made of layers; for a loss or a step of your own, "
+        "model.forward, model.backward and model.apply_gradients",
+    )
 
     def __init__(
         self,
@@ -405,9 +399,9 @@ class Model(Network):
         """
         _check.batch_options(batch_size, verbose)
         compiled = self._compiled
-        builds = self._built is None
-        with Turn(self._turns, "evaluate") if builds else contextlib.nullcontext():
-            rows, targets = _feeding.pairs(self, x, y, compiled)
+        compiled.training()
+        self._built_or_refused()
+        rows, targets = _feeding.pairs(self, x, y, compiled)
         logs = training.evaluate(self, compiled, rows, targets)
         if return_dict:
             return logs
@@ -463,6 +457,9 @@ class Model(Network):
         training : bool
             For code written for Keras: False.
         """
+        if isinstance(training, Tensor):
+            expected = "True or False; several inputs come in a list: model([a, b])"
+            raise TypeError(_check.refusal("training", repr(training), expected))
         if _check.flag("training", training):
             expected = "False: fit, train_on_batch and forward(x, training=True) train"
             raise ValueError(_check.refusal("training", "True", expected))
@@ -523,9 +520,10 @@ class Model(Network):
         """
         _check.flag("training", training)
         with Turn(self._turns, "forward"):
+            built = self._built_or_refused()
             rows = _feeding.rows(self, x)
             last = count(rows)
-            out = self._room(self._built_for(rows), last)
+            out = self._room(built, last)
             stream = self._progress.next_pass() if training else 0
             _plans.plan_for(self, "keep", last).forward(rows, out, last, self.seed, stream)
             return self._predicted(out)

@@ -14,6 +14,7 @@ import numpy as np
 
 from fastweights import _check, _dispatch
 from fastweights._core import plan as _plan
+from fastweights._description import from_config
 from fastweights._sealed import Sealed
 
 
@@ -28,6 +29,11 @@ class Optimizer(Sealed):
     kernel: str
     #: How many of `numbers`, the last ones, run on from step to step.
     running: ClassVar[int] = 0
+    _uncalled: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("update_step", "apply_gradients", "apply", "build", "get_config"),
+        "sgd or adam with settings of your own; for a step of your own, model.forward, "
+        "model.backward, and what you do with model.parameters and model.gradients",
+    )
 
     def __init__(self, learning_rate: float) -> None:
         self.learning_rate = learning_rate
@@ -147,9 +153,7 @@ def get(identifier: str | Optimizer | Mapping[str, Any]) -> Optimizer:
     if isinstance(identifier, Optimizer):
         return identifier
     if isinstance(identifier, Mapping):
-        arguments = dict(identifier)
-        name = arguments.pop("name", None)
-        return _check.choice("optimizer", name, OPTIMIZERS, ignore_case=True)(**arguments)
+        return from_config("optimizer", identifier, OPTIMIZERS, ignore_case=True)
     return _check.choice("optimizer", identifier, OPTIMIZERS, ignore_case=True)()
 
 

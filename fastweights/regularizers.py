@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from fastweights import _check
+from fastweights._core.float_mode import in_default_float_mode
 from fastweights._description import Description, identified
+from fastweights.constraints import norms_of
 
 Shape = tuple[int, ...]
 
@@ -38,8 +40,25 @@ class Regularizer(Description):
     The loss that is trained and reported contains it. A layer that is not trainable costs nothing.
     """
 
+    _uncalled: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("__call__", "call", "get_config"),
+        "l1, l2, l1_l2 or orthogonal_regularizer with settings of your own: kinds of your own "
+        "cannot be compiled; add their gradient to model.gradients, and model.apply_gradients()",
+    )
+
     def __call__(self, weights: Any) -> float:
-        """What these weights cost."""
+        """What these weights cost.
+
+        Parameters
+        ----------
+        weights : array_like of real numbers
+        """
+        array = _check.real_copy("weights", weights).astype(np.float64)
+        self.refuse("weights", array.shape)
+        return in_default_float_mode(self._cost, array)
+
+    def _cost(self, weights: np.ndarray) -> float:
+        """What an array of float64 costs whose shape suits."""
         raise NotImplementedError
 
     def refuse(self, argument: str, shape: Shape) -> None:
@@ -60,9 +79,10 @@ class _Sum(Regularizer):
     l1: float
     l2: float
 
-    def __call__(self, weights: Any) -> float:
-        values = np.asarray(weights, np.float64)
-        return float(self.l1 * np.abs(values).sum() + self.l2 * np.square(values).sum())
+    def _cost(self, weights: np.ndarray) -> float:
+        sizes = np.abs(weights)
+        with np.errstate(over="ignore", under="ignore"):
+            return float((sizes * (self.l1 + self.l2 * sizes)).sum())
 
     def penalties(self, begin: int, size: int) -> list[Penalty]:
         return [Penalty(begin, begin + size, self.l1, self.l2)]
@@ -140,15 +160,14 @@ class OrthogonalRegularizer(Regularizer):
             mode=_check.choice("mode", mode, {"rows": "rows", "columns": "columns"}),
         )
 
-    def __call__(self, weights: Any) -> float:
-        values = np.asarray(weights, np.float64)
-        self.refuse("weights", values.shape)
-        vectors = values if self.mode == "rows" else values.T
-        norms = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
-        units = vectors / np.maximum(norms, LEAST_NORM)
-        products = np.abs(units @ units.T)
+    def _cost(self, weights: np.ndarray) -> float:
+        vectors = weights if self.mode == "rows" else weights.T
+        with np.errstate(under="ignore"):
+            units = vectors / np.maximum(norms_of(vectors, 1), LEAST_NORM)
+            products = np.abs(units @ units.T)
+        np.fill_diagonal(products, 0.0)
         pairs = len(units) * (len(units) - 1) / 2.0
-        return float(self.factor * 0.5 * (products.sum() - np.trace(products)) / pairs)
+        return float(self.factor * 0.5 * products.sum() / pairs)
 
     def refuse(self, argument: str, shape: Shape) -> None:
         if len(shape) != 2 or shape[self.mode == "columns"] < 2:

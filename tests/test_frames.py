@@ -213,7 +213,7 @@ def test_missing_in_a_nullable_column(dtype):
     [
         (pd.Series(["a"], dtype="category"), "; pd.get_dummies or .cat.codes makes numbers"),
         (pl.Series(["a"], dtype=pl.Categorical), "; .to_dummies() or .to_physical() makes"),
-        (pd.Series(["Rome"]), "; np.unique(names, return_inverse=True)[1] makes whole numbers"),
+        (pd.Series(["Rome"]), "; a dict made once, of the rows"),
         (pd.Series(["1.5"]), "; .astype(float) reads numbers in writing"),
         (pd.Series([None], dtype=object), "; fill in what is missing, or leave out its rows"),
         (pd.Series([UNIX]), "; subtract a date and divide by np.timedelta64(1, 'D')"),

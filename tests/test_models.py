@@ -175,15 +175,13 @@ def test_layers_have_no_weights_before_the_shape_is_known():
         _ = network().layers[0].kernl
 
 
-@pytest.mark.parametrize(
-    "first", ["fit", "train_on_batch", "evaluate", "loss_and_gradients", "forward", "build"]
-)
+@pytest.mark.parametrize("first", ["fit", "train_on_batch", "loss_and_gradients", "build"])
 def test_a_model_without_shape_is_built_at_its_first_rows(first):
     x, y = data(9)
     late = fw.Sequential([layers.Dense(4, "relu"), layers.Dense(3)], dtype="float64", seed=5)
     late.compile("sgd", "mse")
     early = fw.Sequential([layers.Dense(4, "relu"), layers.Dense(3)], 5, "float64", 5)
-    arguments = {"forward": (x,), "build": (5,), "fit": (x, y, 32, 1, 0)}.get(first, (x, y))
+    arguments = {"build": (5,), "fit": (x, y, 32, 1, 0)}.get(first, (x, y))
     assert late.input_shape is None
     getattr(late, first)(*arguments)
     assert late.input_shape == (5,)
@@ -192,6 +190,16 @@ def test_a_model_without_shape_is_built_at_its_first_rows(first):
         early.compile("sgd", "mse")
         early.train_on_batch(x, y) if first == "train_on_batch" else early.fit(x, y, verbose=0)
     same_bits(late.parameters, early.parameters)
+
+
+@pytest.mark.parametrize("first", ["predict", "evaluate", "forward", "__call__"])
+def test_weights_that_nobody_has_trained_are_not_used_unasked(first):
+    x, y = data(9)
+    model = fw.Sequential([layers.Dense(3)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="input_shape: got none, expected one"):
+        getattr(model, first)(*((x, y) if first == "evaluate" else (x,)))
+    assert model.input_shape is None
 
 
 def test_one_feature_may_come_as_a_vector():

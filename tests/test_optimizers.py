@@ -354,7 +354,11 @@ def test_repr_is_the_call():
         (lambda: optimizers.Adam(epsilon=0), ValueError, "epsilon: got 0, expected .* above 0"),
         (lambda: optimizers.get("adm"), ValueError, "optimizer: got 'adm', .*did you mean 'adam'"),
         (lambda: optimizers.get(3), TypeError, "optimizer: got int, expected a name"),
-        (lambda: optimizers.get({"learning_rate": 1.0}), TypeError, "optimizer: got None"),
+        (
+            lambda: optimizers.get({"learning_rate": 1.0}),
+            TypeError,
+            r"optimizer\['name'\]: got None",
+        ),
     ],
 )
 def test_refusals(make, error, message):

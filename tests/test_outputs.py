@@ -253,7 +253,7 @@ def refusals() -> dict[str, tuple]:
     x, y = data()
     model = compiled()
     return {
-        "y: got .*, expected targets for price, kind, sold": (model.fit, x, y["price"]),
+        "y: got .*, expected targets for 'price', 'kind', 'sold'": (model.fit, x, y["price"]),
         "y: got 2 entries": (model.fit, x, [y["price"], y["kind"]]),
         "y: got a dict of price": (model.evaluate, x, {"price": y["price"]}),
         r"y\['kind'\]": (model.fit, x, {**y, "kind": y["price"]}),

@@ -784,7 +784,7 @@ def kind_with(**parts):
     [
         ({"forward": lambda self: 1}, TypeError, r"forward of Kind: got one of \(\), .* one of x"),
         ({"backward": lambda self, dy: 1}, TypeError, "backward of Kind: .* one of dy, kept"),
-        ({"output_shape": lambda self: (1,)}, ValueError, "inputs of Kind: got 1 values"),
+        ({"output_shape": lambda self: (1,)}, ValueError, "inputs of Kind: got 1 value,"),
         ({"output_shape": lambda self, x: (0,)}, ValueError, "output_shape of Kind: got 0"),
         ({"output_shape": lambda self, x: ()}, ValueError, r"output_shape of Kind: got \(\)"),
         ({"output_shape": lambda self, x: "4"}, TypeError, "output_shape of Kind: got '4'"),
@@ -843,7 +843,7 @@ def test_a_class_that_describes_no_layer(parts, error, message):
 
 
 def test_inputs_that_do_not_fit():
-    with pytest.raises(ValueError, match="inputs of Blend: got 1 values"):
+    with pytest.raises(ValueError, match="inputs of Blend: got 1 value,"):
         model_of(Blend())
     with pytest.raises(ValueError, match="inputs of Product: got 2 values"):
         Product(3)([fw.Input(2), fw.Input(2)])

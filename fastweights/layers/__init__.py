@@ -1,5 +1,8 @@
 """Layers: descriptions of what a model computes."""
 
+from typing import NoReturn
+
+from fastweights._absent import refusal_of
 from fastweights.layers.activating import (
     ELU,
     Activation,
@@ -93,3 +96,7 @@ LAYERS: dict[str, type[Layer]] = {
     for name in __all__
     if name not in ("Layer", "NumpyLayer") and isinstance(globals().get(name), type(Layer))
 }
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise refusal_of(__name__, name)

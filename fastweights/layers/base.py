@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import numpy as np
 
 from fastweights import _check, _tensors, initializers, regularizers
+from fastweights._absent import hint
 from fastweights._sealed import Sealed, _Sealing
 from fastweights.constraints import Constraint
 from fastweights.initializers import Initializer
@@ -138,6 +139,18 @@ class _Making(_Sealing, type):
         return made
 
 
+#: What Keras's layers are made of, and none of these.
+_OF_KERAS = (
+    "call",
+    "build",
+    "get_config",
+    "compute_output_shape",
+    "compute_mask",
+    "add_weight",
+    "add_loss",
+)
+
+
 class Layer(Sealed, metaclass=_Making):
     """Base of all layers.
 
@@ -149,6 +162,12 @@ class Layer(Sealed, metaclass=_Making):
     Once its model is built, each variable is an attribute of the layer: a view of the model's flat
     vector of parameters. Its settings are fixed: to change one, make a new layer.
     """
+
+    _uncalled = dict.fromkeys(
+        _OF_KERAS,
+        "variables, ops and config, or a layers.NumpyLayer with forward and backward: "
+        "docs/own-layers.md",
+    )
 
     def __init__(self, name: str | None = None) -> None:
         if name is not None and (not isinstance(name, str) or not name):
@@ -354,7 +373,7 @@ class Layer(Sealed, metaclass=_Making):
                 return weights[name]
         built = self._built is not None
         raise AttributeError(
-            f"{type(self).__name__!r} object has no attribute {name!r}"
+            f"{type(self).__name__!r} object has no attribute {name!r}{hint(name)}"
             + ("" if built else " (a layer has its weights once its model knows the input shape)")
         )
 

@@ -6,7 +6,7 @@ import inspect
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -91,6 +91,13 @@ class NumpyLayer(Layer):
         """Shape of one row of output for one row of each input: that of the first, by default."""
         return input_shapes[0]
 
+    def _refuse(self, name: str) -> NoReturn:
+        try:
+            super()._refuse(name)
+        except AttributeError as error:
+            hint = "; what backward needs is returned by forward: y, kept"
+            raise AttributeError(f"{error}{hint}") from None
+
     def ops(self, *values: Value) -> Value:
         calls = Calls(self, [value.shape for value in values])
         names = [variable.name for variable in calls.variables]
@@ -110,7 +117,8 @@ class Calls:
         self.layer, self.input_shapes = layer, tuple(input_shapes)
         for name in ("variables", "output_shape"):
             if not takes(getattr(layer, name), input_shapes):
-                got = f"{len(input_shapes)} values"
+                count = len(input_shapes)
+                got = f"{count} value{'s' * (count != 1)}"
                 expected = f"as many as its {name} takes shapes"
                 raise ValueError(_check.refusal(f"inputs of {kind}", got, expected))
         self.variables = layer._declared("variables", input_shapes)
@@ -165,7 +173,11 @@ class Calls:
         """The gradient by each value, and that by all parameters in a row."""
         count, name = len(dy), self._function("backward")
         made = self.layer.backward(dy.reshape(count, *self.output_shape), kept)
-        found = made if isinstance(made, tuple) else (made,)
+        # A list of arrays is several gradients; one of numbers is an array in writing.
+        is_several = isinstance(made, tuple) or (
+            isinstance(made, list) and any(isinstance(part, np.ndarray) for part in made)
+        )
+        found = tuple(made) if is_several else (made,)
         if len(found) != len(self.names):
             expected = f"{len(self.names)}, by {', '.join(self.names)}"
             raise ValueError(_check.refusal(name, f"{len(found)} gradients", expected))

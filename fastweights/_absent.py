@@ -1,0 +1,46 @@
+"""Names of Keras's that are not here, and what to write instead."""
+
+from __future__ import annotations
+
+_OWN = "write a layers.NumpyLayer or a layer of ops: docs/own-layers.md"
+_NUMBERED = "number the strings before, alike in all rows"
+_MERGING = ("add", "subtract", "multiply", "average", "maximum", "minimum", "concatenate", "dot")
+
+#: By the name that is looked for.
+INSTEAD: dict[str, str] = {
+    "Lambda": _OWN,
+    "TimeDistributed": "layers.Dense works on the last axis already",
+    **dict.fromkeys(
+        ("Masking", "Conv1D", "Conv2D", "LSTM", "GRU", "Attention", "MultiHeadAttention"),
+        f"there is none yet; {_OWN}",
+    ),
+    **dict.fromkeys(
+        ("TextVectorization", "StringLookup", "IntegerLookup", "CategoryEncoding"), _NUMBERED
+    ),
+    "InputLayer": "use fw.Input",
+    **{name: f"use layers.{name.capitalize()}()([a, b])" for name in _MERGING},
+    "utils": "np.eye(n)[labels] is to_categorical; docs/keras.md has the rest",
+    "ops": "tensors have a shape alone; layers.Add()([a, b]) is a + b",
+    "models": "use fw.Model and fw.Sequential",
+    "add_loss": "use model.forward, model.backward and model.apply_gradients",
+    "add_weight": "declare it in variables: docs/own-layers.md",
+    "save_weights": "use save",
+    "load_weights": "use fw.load, and set_weights",
+    "get_config": "use config()",
+    "test_on_batch": "use evaluate",
+    "trainable_weights": "use layer.weights of the layers that are trainable",
+    "ReduceLROnPlateau": "set self.model.optimizer.learning_rate in a callback of your own",
+    "LearningRateScheduler": "set self.model.optimizer.learning_rate in a callback of your own",
+    "ModelCheckpoint": "call self.model.save(path) in a callback's on_epoch_end",
+}
+
+
+def hint(name: str) -> str:
+    """What the refusal of a name ends with."""
+    return f"; {INSTEAD[name]}" if name in INSTEAD else ""
+
+
+def refusal_of(module: str, name: str) -> AttributeError:
+    """What a module raises about a name that it does not have."""
+    where = "; use fw.Input" if (module, name) == ("fastweights.layers", "Input") else hint(name)
+    return AttributeError(f"module {module!r} has no attribute {name!r}{where}")

@@ -1,0 +1,212 @@
+"""What descriptions say of plain arrays is what the compiled step does; all else is refused."""
+
+import numpy as np
+import pytest
+
+import fastweights as fw
+from fastweights import constraints, initializers, layers, losses, metrics, optimizers, regularizers
+
+DTYPES = ("float32", "float64")
+SIZES = (0.0, 1e-45, 1e-38, 1e-30, 1e-19, 1e-8, 1.0, 1e15, 1e19, 1e30, 3e38)
+CONSTRAINTS = (
+    constraints.NonNeg(),
+    constraints.MaxNorm(1.0),
+    constraints.MaxNorm(0.5, 1),
+    constraints.UnitNorm(),
+    constraints.UnitNorm((0, 1)),
+    constraints.MinMaxNorm(0.5, 2.0, 0.3),
+)
+REGULARIZERS = (
+    regularizers.L1(),
+    regularizers.L2(),
+    regularizers.L1L2(0.1, 0.2),
+    regularizers.OrthogonalRegularizer(),
+    regularizers.OrthogonalRegularizer(mode="columns"),
+)
+SIGNS = np.array([[1, -1, 0.5], [1, 1, 1], [1, 0.25, 1], [1, 1, -1]])
+
+
+def after_a_step(constraint, weights):
+    layer = layers.Dense(3, use_bias=False, kernel_constraint=constraint)
+    model = fw.Sequential([layer], 4, dtype=weights.dtype, seed=0)
+    model.compile(optimizers.SGD(0.0), "mse")
+    layer.kernel[...] = weights
+    model.apply_gradients()
+    return np.array(layer.kernel)
+
+
+@pytest.mark.parametrize("constraint", CONSTRAINTS, ids=repr)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+def test_a_constraint_is_what_a_step_leaves(size, dtype, constraint):
+    weights = (size * SIGNS).astype(dtype)
+    found = constraint(after_a_step(None, weights))  # by which subnormal weights are 0
+    assert found.dtype == dtype
+    np.testing.assert_allclose(
+        found, after_a_step(constraint, weights), rtol=4 * np.finfo(dtype).eps, atol=0
+    )
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("regularizer", REGULARIZERS, ids=repr)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+def test_a_regularizer_is_what_the_loss_has(size, dtype, regularizer):
+    if size == 3e38 and dtype == "float32" and "Orth" in repr(regularizer):
+        pytest.xfail("the compiled cost is 0 where a norm is beyond float32")
+    weights = (size * SIGNS).astype(dtype)
+    layer = layers.Dense(3, use_bias=False, kernel_regularizer=regularizer)
+    model = fw.Sequential([layer], 4, dtype=dtype, seed=0)
+    model.compile("sgd", "mse")
+    layer.kernel[...] = weights
+    cost = model.evaluate(np.zeros((1, 4)), np.zeros((1, 3)))
+    limits = np.finfo(dtype)
+    wanted = pytest.approx(cost, rel=20 * float(limits.eps), abs=float(limits.smallest_subnormal))
+    assert regularizer(weights) == wanted
+
+
+def test_norms_of_any_group_beside_any_other():
+    found = constraints.UnitNorm()(np.array([[1e300, 1.0, 1e-5], [1e300, 1.0, 1e-5]]))
+    np.testing.assert_allclose(found[:, :2], 0.5**0.5, rtol=1e-6)
+
+
+def test_no_l2_costs_nothing_where_squares_overflow():
+    assert regularizers.L1(0.5)([1e200, -1e200]) == 1e200
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: regularizers.L2()(None), "weights: got None, expected"),
+        (lambda: regularizers.L2()("abc"), "weights: got the text 'abc'"),
+        (lambda: constraints.UnitNorm()([1j, 2]), "weights: got dtype complex128"),
+        (lambda: constraints.UnitNorm()(None), "weights: got None"),
+        (lambda: constraints.UnitNorm()(2.0), "weights: got axis 0 for weights"),
+        (lambda: constraints.NonNeg()("abc"), "weights: got the text 'abc'"),
+        (lambda: constraints.MaxNorm(1, 3)([1.0, 2.0]), "weights: got axis 3 for weights"),
+        (lambda: initializers.Zeros()("abc"), "shape: got 'abc', expected a whole number"),
+        (lambda: initializers.Zeros()((-1, 2)), "shape: got -1, expected at least 0"),
+        (lambda: initializers.Zeros().fill([1], 0, 0), "out: got list, expected a NumPy array"),
+        (lambda: initializers.Zeros().fill(np.zeros(2, int), 0, 0), "out: got int64"),
+        (lambda: initializers.Zeros().fill(np.zeros(2), "a", 0), "seed: got 'a'"),
+        (lambda: initializers.Zeros().fill(np.zeros(2), 0, 0, "l2"), "fan_in: got 'l2'"),
+        (lambda: losses.get({"name": "huber", "dleta": 2}), "loss: got 'dleta', expected settings"),
+        (
+            lambda: metrics.get({"kind": "r2_score", "threshold": "a"}, losses.get("mse")),
+            "metrics: got 'threshold', expected settings of r2_score: name",
+        ),
+        (
+            lambda: optimizers.get({"name": "sgd", "momentun": 0.9}),
+            "optimizer: got 'momentun', expected settings of sgd: learning_rate, momentum",
+        ),
+        (lambda: regularizers.get({"name": "l2", "l3": 1}), "regularizer: got 'l3', expected"),
+    ],
+)
+def test_what_is_refused(call, message):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        call()
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("base", "name"),
+    [
+        *((layers.Layer, name) for name in ("call", "build", "get_config", "compute_mask")),
+        *((layers.Dense, name) for name in ("compute_output_shape", "add_weight", "add_loss")),
+        (layers.NumpyLayer, "call"),
+        *((constraints.Constraint, name) for name in ("__call__", "call", "get_config")),
+        (constraints.MaxNorm, "__call__"),
+        *((regularizers.Regularizer, name) for name in ("__call__", "call", "get_config")),
+        (fw.activations.Activation, "__call__"),
+        (fw.activations.ReLU, "call"),
+        (initializers.Initializer, "__call__"),
+        (initializers.HeNormal, "get_config"),
+        *((optimizers.SGD, name) for name in ("update_step", "apply_gradients", "build")),
+        (optimizers.Optimizer, "get_config"),
+        *((metrics.Metric, name) for name in ("update_state", "reset_state", "result")),
+        (fw.Sequential, "call"),
+        (fw.Model, "get_config"),
+    ],
+)
+def test_overrides_that_nobody_would_call(base, name):
+    with pytest.raises(TypeError, match=f"Mine: got a method {name}.*, expected "):
+        type("Mine", (base,), {name: lambda self: None})
+
+
+def test_subclasses_with_settings_of_their_own_are_taken():
+    class Half(constraints.MaxNorm):
+        def __init__(self):
+            super().__init__(0.5)
+
+    class Mine(regularizers.Regularizer):
+        pass
+
+    layers.Dense(2, kernel_constraint=Half())
+    with pytest.raises(TypeError, match=r"kernel_regularizer: got Mine, .+cannot be compiled"):
+        layers.Dense(2, kernel_regularizer=Mine())
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "instead"),
+    [
+        (layers, "Lambda", "NumpyLayer"),
+        (layers, "Input", "fw.Input"),
+        (layers, "concatenate", r"layers.Concatenate\(\)"),
+        (fw, "utils", "np.eye"),
+        (fw.callbacks, "ModelCheckpoint", "self.model.save"),
+        (fw.Sequential([layers.Dense(1)], 2), "save_weights", "use save"),
+        (layers.Dense(1), "get_config", r"config\(\)"),
+    ],
+)
+def test_names_of_keras_that_are_not_here(owner, name, instead):
+    assert not hasattr(owner, name)
+    with pytest.raises(AttributeError, match=f"no attribute {name!r}; .*{instead}"):
+        getattr(owner, name)
+
+
+def test_messages_name_what_came():
+    model = fw.Sequential([layers.Dense(1)], 2)
+    tensor = fw.Input(2)
+    for call, message in (
+        (
+            lambda: model.compile("adam", "mse", [0.5]),
+            "metrics: got the number 0.5",
+        ),
+        (lambda: np.array(tensor), "tensor: got <Tensor"),
+        (lambda: model(tensor, tensor), r"training: got <Tensor.*model\(\[a, b\]\)"),
+        (lambda: model.predict({"x": [[1, 2]]}), "x: got a dict of 'x', .*'input'"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            call()
+    model.compile("sgd", "mse", loss_weights=np.array([2.0]))
+
+
+def test_a_numpy_layer_may_give_a_list_and_keeps_nothing_by_itself():
+    class Plain(layers.NumpyLayer):
+        def forward(self, x):
+            return x, None
+
+        def backward(self, dy, kept):
+            return [dy]
+
+    class Remembering(Plain):
+        def forward(self, x):
+            self.cache = x
+            return x, None
+
+    x = np.ones((2, 3))
+    model = fw.Sequential([Plain(), layers.Dense(1)], 3, seed=0)
+    model.compile("sgd", "mse")
+    model.train_on_batch(x, np.ones(2))
+    with pytest.raises(TypeError, match="check_gradients: got the layer"):
+        fw.check_gradients(model, x, np.ones(2))
+    model = fw.Sequential([Remembering()], 3)
+    with pytest.raises(AttributeError, match=r"cache: .*returned by forward: y, kept"):
+        model.predict(x)
+
+
+def test_targets_of_several_axes_are_asked_for_as_such():
+    model = fw.Sequential([layers.Dense(6), layers.Reshape((2, 3))], 3)
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"y: got shape \(2, 5\), expected shape \(rows, 2, 3\)"):
+        model.fit(np.ones((2, 3)), np.ones((2, 5)), verbose=0)
