@@ -185,7 +185,7 @@ class Life(RuleBasedStateMachine):
             with pytest.raises(RuntimeError, match=f"{call}: got a model in the middle of its own"):
                 live()
 
-    @precondition(lambda self: self.loss)
+    @precondition(lambda self: self.loss and self.is_built())
     @rule(rows=st.integers(1, ROWS))
     def evaluate(self, rows):
         y = self.targets()
@@ -203,6 +203,7 @@ class Life(RuleBasedStateMachine):
         y = self.targets()
         self.both(lambda model: model.loss_and_gradients(X[:rows], y[:rows])[1])
 
+    @precondition(lambda self: self.is_built())
     @rule(rows=st.integers(1, ROWS))
     def forward(self, rows):
         self.both(lambda model: model.forward(X[:rows]))
@@ -244,7 +245,7 @@ class Life(RuleBasedStateMachine):
         with pytest.raises(ValueError, match="got"):
             self.model.set_weights(given)
 
-    @precondition(lambda self: self.loss)
+    @precondition(lambda self: self.loss and self.is_built())
     @rule(call=st.sampled_from(["fit", "evaluate", "train_on_batch", "loss_and_gradients"]))
     def wrong_targets(self, call):
         other = "labels" if TAKES[self.loss] == "numbers" else "numbers"

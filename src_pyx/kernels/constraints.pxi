@@ -70,15 +70,17 @@ cdef void squares_of(double* sums, const real* w, Py_ssize_t along, Py_ssize_t i
 # The norms of `count` groups from the one at w on: up to CHAINS side by side, or one that lies by itself.
 cdef void find_norms(double* norms, const real* w, Py_ssize_t along, Py_ssize_t inner, int count) noexcept nogil:
     cdef double scale = 1.4996968138956309e-241      # 2^-800, for squares that overflow
+    cdef double[CHAINS] scaled
     cdef bint fits = True
     cdef int k
     squares_of(norms, w, along, inner, count, 1.0)
     for k in range(count):
         fits = fits and norms[k] <= LARGEST_DOUBLE
     if not fits:
-        squares_of(norms, w, along, inner, count, scale)
+        squares_of(scaled, w, along, inner, count, scale)
     for k in range(count):
-        norms[k] = sqrt(norms[k]) if fits else sqrt(norms[k]) / scale
+        # Beside a group that overflows another one may be so small that it would be nothing.
+        norms[k] = sqrt(norms[k]) if norms[k] <= LARGEST_DOUBLE else sqrt(scaled[k]) / scale
 
 
 # How many groups from this one on, but none beyond `end`, lie side by side, up to CHAINS.

@@ -30,7 +30,7 @@ cdef void matrix_units(const Matrix* m, const void* parameters, Py_ssize_t begin
         for j in range(count):
             norm = fmax(m.norms[i], NORM_EPSILON)
             for k in range(m.length):
-                unit = <real>(w[i * step + k * inner] / norm)
+                unit = <real>(<double>w[i * step + k * inner] / norm)   # which may be beyond a real
                 units[i * m.length + k] = unit
                 turned[k * m.vectors + i] = unit
             i += 1

@@ -13,7 +13,8 @@ cdef void penalise(void* gradients, const void* parameters, Py_ssize_t begin, Py
 
 
 cdef inline double cost_of(double weight, double l1, double l2) noexcept nogil:
-    return l1 * (weight if weight >= 0.0 else -weight) + l2 * (weight * weight)
+    cdef double size = weight if weight >= 0.0 else -weight
+    return size * (l1 + l2 * size)      # without 0 times the square, which may be inf
 
 
 # In double, so that the loss keeps its digits; CHAINS sums, added by halves.
