@@ -1,4 +1,4 @@
-"""A stack of layers over one flat vector: its names, shapes, weights and description."""
+"""A network of layers over one flat vector: its names, shapes, weights and description."""
 
 from __future__ import annotations
 

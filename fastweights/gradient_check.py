@@ -23,7 +23,7 @@ STEP = 6e-6
 #: the gradient's fault.
 _LOSS_ROUNDINGS = 4
 
-_MOVE = 1e-3
+_MOVE, _OFF_ZERO = 1e-3, 1e-2
 _REDRAWS = 5
 
 
@@ -70,6 +70,8 @@ class Report:
     float32_error : float or None
         For a float32 model: ``|g32 - g64| / |g64|`` of the flat gradient.
     float32_tolerance : float
+    frozen : tuple of str
+        Weights that are not trained, whose gradients were not checked.
     worst : Row
         The row that comes nearest to what is allowed, or is furthest beyond it.
     """
@@ -81,6 +83,7 @@ class Report:
     redraws: int = 0
     float32_error: float | None = None
     float32_tolerance: float = 1e-4
+    frozen: tuple[str, ...] = ()
     worst: Row = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -117,6 +120,8 @@ class Report:
         if self.float32_error is not None:
             wrong = "" if self.float32_error <= self.float32_tolerance else " <- wrong"
             table.append(f"float32 gradient against float64's: {self.float32_error:.2e}{wrong}")
+        if self.frozen:
+            table.append(f"not trained, so without a gradient: {', '.join(self.frozen)}")
         if self.redraws:
             table.append(f"moved {self.redraws} times off a kink")
         verdict = "all gradients are right" if self.passed else "WRONG gradients"
@@ -135,7 +140,9 @@ def check_gradients(
     The model is copied to float64; each parameter and each number of the input is nudged by
     ``h = step * max(1, |w|)`` both ways, and ``(loss(w + h) - loss(w - h)) / 2h`` of the loss as
     `evaluate` reports it is held against `loss_and_gradients`. Where a nudge crosses a kink (of
-    relu, say), the point is moved a little and everything is checked again. A float32 model's own
+    relu, say), the point is moved a little and everything is checked again. Parameters that are 0,
+    as biases are at first, are moved off it. Weights that are not trained have no gradient, and
+    the report names them. A float32 model's own
     gradient is also held against the float64 one. The model itself is not changed.
 
     Parameters
@@ -167,6 +174,10 @@ def check_gradients(
     if model.dtype == np.float32:
         float32_error = _distance(own, double.loss_and_gradients(rows, y)[1])
     rows = tuple(array.copy() for array in rows) if isinstance(rows, tuple) else rows.copy()
+    # Where weights start at 0, a fault that is a product with them would not be seen.
+    at_zero, draws = double.parameters == 0.0, np.empty(double.parameters.size)
+    philox.normal(draws, _REDRAWS + 1, 0)
+    double.parameters[at_zero] = _OFF_ZERO * draws[at_zero]
     for redraws in range(_REDRAWS + 1):
         report, on_kink = _check_here(double, rows, targets, tolerance, step)
         if report.passed or not on_kink:
@@ -177,7 +188,11 @@ def check_gradients(
             draws = np.empty(array.size)
             philox.normal(draws, redraws, stream)
             array += _MOVE * draws
-    return replace(report, redraws=redraws, float32_error=float32_error)
+    built = double._built_or_refused()
+    moving = {weight.name for weight in built.moving_weights()}
+    states = {f"{layer.name}/{state.name}" for layer, state in built.states}
+    still = (weight.name for weight in built.weights() if weight.name not in moving | states)
+    return replace(report, redraws=redraws, float32_error=float32_error, frozen=tuple(still))
 
 
 def _check_here(

@@ -43,6 +43,7 @@ def plant(monkeypatch):
 
 def test_right_gradients_pass():
     model = network((5, 6, 3), "gelu", "sigmoid")
+    model.parameters[model.parameters == 0] = 0.1  # which would be moved
     report = fw.check_gradients(model, X, Y, tolerance=1e-8)
     assert report
     assert report.passed
@@ -111,9 +112,9 @@ def test_a_model_is_built_from_the_data():
 
 def test_kinks_are_moved_away_from():
     model = network((2, 3, 1), "relu")
-    model.parameters[:] = 0  # every unit of the hidden layer is exactly at its kink
-    model.layers[1].kernel[...] = 1
-    report = fw.check_gradients(model, [[0.0, 1.0]], [5.0])
+    # Every unit of the hidden layer is exactly at its kink.
+    model.set_weights([[[1.0] * 3, [-1.5] * 3], [0.5] * 3, [[1.0]] * 3, [0.25]])
+    report = fw.check_gradients(model, [[1.0, 1.0]], [5.0])
     assert report.passed
     assert report.redraws > 0
     assert f"moved {report.redraws} times off a kink" in str(report)

@@ -1289,3 +1289,27 @@ def test_the_examples_of_the_guide(known, tmp_path, monkeypatch, capsys):
         loss = found["model"].evaluate(found["x"], found["y"])
         found["model"].fit(found["x"], found["y"], epochs=20, verbose=0)
         assert found["model"].evaluate(found["x"], found["y"]) < loss
+
+
+def test_a_fault_that_vanishes_where_weights_are_0_is_seen():
+    class Wrong(layers.NumpyLayer):
+        def variables(self, shape):
+            return [layers.Variable("b", shape, "zeros")]
+
+        def forward(self, x, b):
+            return x + b, b
+
+        def backward(self, dy, b):
+            return dy, dy.sum(0) * (1 + b)
+
+    fw.register_layer("tests.at_zero")(Wrong)
+    model = fw.Sequential([layers.Dense(3), Wrong()], 2, dtype="float64", seed=0)
+    model.compile("sgd", "mse")
+    report = fw.check_gradients(model, np.ones((4, 2)), np.zeros((4, 3)))
+    assert not report.passed
+    assert report.frozen == ()
+    model.layers[1].trainable = False
+    report = fw.check_gradients(model, np.ones((4, 2)), np.zeros((4, 3)))
+    assert report.passed
+    assert report.frozen == ("wrong/b",)
+    assert "not trained, so without a gradient: wrong/b" in str(report)
