@@ -230,7 +230,13 @@ cdef inline void row_columns(const int nv, const bint ragged, real* dkernel, con
 cdef void bias_gradient(real* dbias, const real* dz, const RightHand* right, Py_ssize_t rows,
                         Py_ssize_t outputs) noexcept nogil:
     cdef const real* panels = right.at if right.parts == 0 else NULL
-    cdef Py_ssize_t stride = outputs
+    cdef Py_ssize_t stride = outputs, i = 0
+    if rows == 1:
+        while i < outputs:
+            # As in a longer sum, which begins at 0: none is -0.
+            store_first(dbias + i, load_first(dz + i, outputs - i) + vzero(), outputs - i)
+            i += VL
+        return
     while panels != NULL and outputs >= PANEL:
         sum_lines(add_element, dbias, panels, panels, panels, PANEL, rows, PANEL)
         panels += right.stride

@@ -41,8 +41,8 @@ cdef inline void sum_vectors(const term_rule rule, const int nv, const bint ragg
                              const real* b, const real* center, Py_ssize_t stride, Py_ssize_t lines,
                              vtail tail) noexcept nogil:
     cdef vreal[SUMMED_VECTORS] sums, excess, group, chain, middle
-    cdef Py_ssize_t line = 0, group_end, chain_end
-    cdef int j
+    cdef Py_ssize_t line = 0, group_end
+    cdef int j, k
     for j in range(nv):
         sums[j] = vzero()
         excess[j] = vzero()
@@ -52,18 +52,27 @@ cdef inline void sum_vectors(const term_rule rule, const int nv, const bint ragg
         for j in range(nv):
             group[j] = vzero()
         while line < group_end:
-            chain_end = min(group_end, line + CHAIN_LINES)
             for j in range(nv):
                 chain[j] = vzero()
-            for line in range(line, chain_end):
-                for j in range(nv):
-                    chain[j] = rule(chain[j], load_part(ragged, a + j * VL, tail),
-                                    load_part(ragged, b + j * VL, tail), middle[j])
-                a += stride
-                b += stride
+            # A whole chain is a loop of a constant length, which unrolls.
+            if group_end - line >= CHAIN_LINES:
+                for k in range(CHAIN_LINES):
+                    for j in range(nv):
+                        chain[j] = rule(chain[j], load_part(ragged, a + k * stride + j * VL, tail),
+                                        load_part(ragged, b + k * stride + j * VL, tail), middle[j])
+                a += CHAIN_LINES * stride
+                b += CHAIN_LINES * stride
+                line += CHAIN_LINES
+            else:
+                while line < group_end:
+                    for j in range(nv):
+                        chain[j] = rule(chain[j], load_part(ragged, a + j * VL, tail),
+                                        load_part(ragged, b + j * VL, tail), middle[j])
+                    a += stride
+                    b += stride
+                    line += 1
             for j in range(nv):
                 group[j] = group[j] + chain[j]
-            line = chain_end
         for j in range(nv):
             add_exactly(&sums[j], &excess[j], group[j])
     for j in range(nv):
