@@ -139,8 +139,8 @@ FAULTS = {
     Fault(
         "last line missing in a sum over lines",
         LINE_SUMS,
-        "range(line, «chain_end»)",
-        "chain_end - 1",
+        "k in range(«CHAIN_LINES»)",
+        "CHAIN_LINES - 1",
     ): {
         "units": 9,
         "rows": 17,
@@ -342,7 +342,9 @@ FAULTS = {
     Fault("tail of a line in its variance", NORMALIZING, "- m.mean, «n - i»)", "VL"): {
         "layer": "layer 65"
     },
-    Fault("one factor for all lines", LINE_SUMS, "b += «stride»", "0"): {"layer": "layer 5"},
+    Fault("one factor for all lines", LINE_SUMS, "b + «k * stride + j * VL», tail", "j * VL"): {
+        "layer": "layer 5"
+    },
     Fault("beta's gradient forgotten", COLUMNS, "elif «first < upto»:", "False"): {
         "layer": "layer 5"
     },
