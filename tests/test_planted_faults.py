@@ -342,9 +342,7 @@ FAULTS = {
     Fault("tail of a line in its variance", NORMALIZING, "- m.mean, «n - i»)", "VL"): {
         "layer": "layer 65"
     },
-    Fault("one factor for all lines", LINE_SUMS, "b + «k * stride + j * VL», tail", "j * VL"): {
-        "layer": "layer 5"
-    },
+    Fault("one factor for all lines", LINE_SUMS, "b += «stride»\n", "0"): {"layer": "layer 5"},
     Fault("beta's gradient forgotten", COLUMNS, "elif «first < upto»:", "False"): {
         "layer": "layer 5"
     },
