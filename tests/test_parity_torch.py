@@ -605,9 +605,9 @@ def agree(found: Any, expected: Any, what: str) -> None:
     found, expected = np.asarray(found), np.asarray(expected)
     assert found.shape == expected.shape, what
     if expected.size:
+        away, scale = np.abs(found - expected).max(), np.abs(expected).max()
         # PyTorch has 1 - tanh^2, which is 0 where this library still has e^-2a.
-        away, scale = np.abs(found - expected).max(), max(np.abs(expected).max(), 1e-30)
-        assert away <= TOLERANCE * scale, f"{what}: {away:.3g} of {scale:.3g}"
+        assert away <= max(TOLERANCE * scale, 1e-30), f"{what}: {away:.3g} of {scale:.3g}"
 
 
 def data_of(recipe: Recipe, rows: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
