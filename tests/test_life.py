@@ -48,7 +48,7 @@ batches = st.sampled_from([1, 7, ROWS])
 
 
 def optimizer_of(name):
-    return fw.optimizers.SGD(0.01, 0.9) if name == "momentum" else name
+    return fw.optimizers.SGD(0.001, 0.9) if name == "momentum" else name
 
 
 class Does(fw.callbacks.Callback):
