@@ -1,4 +1,4 @@
-"""Names of Keras's that are not here, and what to write instead."""
+"""Names of Keras's that are not here, to be read or to be set, and what to write instead."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ INSTEAD: dict[str, str] = {
     "ReduceLROnPlateau": "set self.model.optimizer.learning_rate in a callback of your own",
     "LearningRateScheduler": "set self.model.optimizer.learning_rate in a callback of your own",
     "ModelCheckpoint": "call self.model.save(path) in a callback's on_epoch_end",
+    "lr": "the step size is learning_rate",
+    **dict.fromkeys(
+        ("clipnorm", "clipvalue", "global_clipnorm"), "there is no clipping of gradients yet"
+    ),
+    "weight_decay": "there is no decay of weights yet",
 }
 
 

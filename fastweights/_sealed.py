@@ -6,17 +6,8 @@ from abc import ABCMeta
 from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn
 
-from fastweights._absent import hint
+from fastweights._absent import INSTEAD, hint
 from fastweights._refusal import refuse_uncalled
-
-#: What to do instead of setting names that code written for other libraries sets.
-INSTEAD: dict[str, str] = {
-    "lr": "the step size is learning_rate",
-    "clipnorm": "there is no clipping of gradients yet",
-    "clipvalue": "there is no clipping of gradients yet",
-    "global_clipnorm": "there is no clipping of gradients yet",
-    "weight_decay": "there is no decay of weights yet",
-}
 
 
 class _Sealing(ABCMeta):
@@ -86,7 +77,5 @@ class Sealed(metaclass=_Sealing):
 
         public = [known for known in dir(self) if not known.startswith("_")]
         near = difflib.get_close_matches(name, public, n=1)
-        hint = INSTEAD.get(name) or (f"did you mean {near[0]!r}?" if near else "")
-        raise AttributeError(
-            f"{name}: {kind} has no such attribute" + (f"; {hint}" if hint else "")
-        )
+        meant = f"; did you mean {near[0]!r}?" if near and name not in INSTEAD else hint(name)
+        raise AttributeError(f"{name}: {kind} has no such attribute{meant}")
