@@ -119,8 +119,7 @@ def gradients(
     built, rows = model._built_or_refused(), count(x)
     dx = built.input_gradients(rows)
     loss = _plans.plan_for(model, "check", rows, compiled).gradients_of(x, y, dx, rows)
-    gradient = np.empty(built.size, built.dtype)
-    built.lock.copy((gradient,), (built.gradients,))
+    (gradient,) = built.lock.room_for((built.gradients,)).keep()
     return loss, gradient, dx
 
 
