@@ -391,8 +391,8 @@ class Layer(Sealed, metaclass=_Making):
     def _refuse(self, name: str) -> NoReturn:
         if name in self._names_of_arrays():
             start = f"{name}_initializer"
-            hint = f"; {start} says how it starts" if hasattr(self, start) else ""
-            raise AttributeError(f"{name}: is there once its model knows the input{hint}")
+            says = f"; {start} says how it starts" if hasattr(self, start) else ""
+            raise AttributeError(f"{name}: is there once its model knows the input{says}")
         super()._refuse(name)
 
     def _names_of_arrays(self) -> list[str]:
