@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fastweights import _dispatch, optimizers
 from fastweights._core import plan as _plan
-from fastweights._inference import inference_ops
+from fastweights._lowering import inference_ops, training_ops
 from fastweights._objectives import Objective, log_names
 from fastweights.config import Budget, budget, matmul_parts
 from fastweights.layers.ops import LINEAR, OpSpec
@@ -171,7 +171,7 @@ class _Ended(NamedTuple):
     def for_inference(self, feeds: int) -> _Ended:
         """The same values by as few ops as they need."""
         wanted = {feeds + number for op, loss_op, _ in self.heads for number in (op, loss_op)}
-        ops, numbers = inference_ops(self.ops, feeds, wanted)
+        ops, numbers, _ = inference_ops(self.ops, feeds, wanted)
         heads = [
             (numbers[feeds + op] - feeds, numbers[feeds + loss_op] - feeds, lines)
             for op, loss_op, lines in self.heads
@@ -182,11 +182,16 @@ class _Ended(NamedTuple):
 def _ended(built: Built, compiled: Compiled) -> _Ended:
     """The ops of a network; activations that losses take into themselves stand alone, last."""
     feeds = len(built.input_shapes)
-    readers = Counter(read for spec in built.ops for read in spec.reads)
-    objectives = compiled.objectives or (None,) * len(built.output_ops)
-    ops, kept = list(built.ops), set(range(len(built.ops)))
+    outputs = [feeds + op for op in built.output_ops]
+    ops, numbers, sources = training_ops(built.ops, feeds, outputs)
+    trained = [built.trained[source] for source in sources]
+    readers = Counter(read for spec in ops for read in spec.reads)
+    objectives = compiled.objectives or (None,) * len(outputs)
+    kept = set(range(len(ops)))
     ends: list[tuple[int, OpSpec | None]] = []
-    for output, objective in zip(built.output_ops, objectives, strict=True):
+    for output, objective in zip(
+        (numbers[number] - feeds for number in outputs), objectives, strict=True
+    ):
         last = ops[output]
         activation = last.activation.name if last.activation.name != "linear" else last.kind
         if objective is None or objective.loss.fused_with != activation:
@@ -212,8 +217,9 @@ def _ended(built: Built, compiled: Compiled) -> _Ended:
             op = len(ordered)
             ordered.append(late._replace(reads=(feeds + loss_op,)))
         heads.append((op, loss_op, 1 if objective is None else objective.lines(shape)))
-    trained = tuple(built.trained[number] for number in sorted(kept))
-    return _Ended(ordered, trained, heads, len(ordered) - len(kept))
+    return _Ended(
+        ordered, tuple(trained[op] for op in sorted(kept)), heads, len(ordered) - len(kept)
+    )
 
 
 def _alone(last: OpSpec) -> OpSpec:

@@ -115,7 +115,7 @@ cdef OpKind[33] OPS = [
            dense_op_backward, dense_op_gradient, NULL, NULL, NULL, NULL, False),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
            activation_op_backward, NULL, NULL, NULL, NULL, NULL, False),
-    OpKind("batch_norm", batch_norm_op_measure, batch_norm_op_prepare, batch_norm_op_forward, NULL,
+    OpKind("batch_norm", batch_norm_op_measure, batch_norm_op_prepare, batch_norm_op_forward, activation_op_to_dz,
            batch_norm_op_backward, batch_norm_op_gradient, batch_norm_op_x_columns, batch_norm_op_dz_columns,
            batch_norm_op_settle, NULL, False),
     OpKind("dense_batch_norm", dense_batch_norm_op_measure, dense_batch_norm_op_prepare, NULL, NULL, NULL, NULL, NULL,

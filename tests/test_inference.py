@@ -10,7 +10,7 @@ from layer_cases import CASES, model_between, rows_for
 import fastweights as fw
 from fastweights import _dispatch, activations, layers
 from fastweights._core.plan import ModelLock, Plan
-from fastweights._inference import inference_ops
+from fastweights._lowering import inference_ops, training_ops
 from fastweights._plans import plan_for
 from fastweights.config import budget
 from fastweights.layers.ops import OpSpec
@@ -36,28 +36,28 @@ def kinds(ops):
 @pytest.mark.parametrize("idle", [DROPOUT, SAME, OpSpec("gaussian_noise", (1,), 4)])
 def test_what_acts_in_training_alone_is_left_out(idle):
     chain = reading(idle, idle, DENSE, idle, SQUARE, idle, idle)
-    ops, numbers = inference_ops(chain, 1, {7})
+    ops, numbers, _ = inference_ops(chain, 1, {7})
     assert ops == reading(DENSE, SQUARE)
     assert numbers == {7: 2}
 
 
 def test_all_readers_of_an_idle_op_read_what_it_read():
     merge = OpSpec("add", (2, 3, 2), 4)
-    ops, _ = inference_ops([DENSE, DROPOUT, SQUARE._replace(reads=(2,)), merge], 1, {4})
+    ops, _, _ = inference_ops([DENSE, DROPOUT, SQUARE._replace(reads=(2,)), merge], 1, {4})
     assert ops == [DENSE, SQUARE, merge._replace(reads=(1, 2, 1))]
 
 
 def test_each_value_that_is_wanted_has_an_op_of_its_own():
     idle = reading(DROPOUT, SAME)
-    assert inference_ops(idle, 1, {2}) == (reading(SAME), {2: 1})
-    assert inference_ops(idle, 1, {1, 2}) == (idle, {1: 1, 2: 2})
+    assert inference_ops(idle, 1, {2})[:2] == (reading(SAME), {2: 1})
+    assert inference_ops(idle, 1, {1, 2})[:2] == (idle, {1: 1, 2: 2})
     two = [DENSE, DROPOUT, SAME]
-    assert inference_ops(two, 1, {2, 3}) == ([DENSE, SAME], {2: 1, 3: 2})
-    assert inference_ops([DENSE, DROPOUT], 1, {1, 2}) == ([DENSE, DROPOUT], {1: 1, 2: 2})
+    assert inference_ops(two, 1, {2, 3})[:2] == ([DENSE, SAME], {2: 1, 3: 2})
+    assert inference_ops([DENSE, DROPOUT], 1, {1, 2})[:2] == ([DENSE, DROPOUT], {1: 1, 2: 2})
 
 
 def test_a_value_that_nobody_wants_is_not_made():
-    ops, numbers = inference_ops([DENSE, SQUARE, ACTIVATION, SQUARE], 1, {3})
+    ops, numbers, _ = inference_ops([DENSE, SQUARE, ACTIVATION, SQUARE], 1, {3})
     assert (kinds(ops), numbers) == (["dense"], {3: 1})
 
 
@@ -71,13 +71,61 @@ def test_dense_does_the_normalisation_and_the_activation_that_alone_read_it():
         ((DENSE, DROPOUT, NORM, DROPOUT, ACTIVATION, DROPOUT), (fused, within)),
         ((DENSE, NORM, NORM), (DENSE, within, NORM)),
         ((DENSE, ACTIVATION, ACTIVATION), (fused, ACTIVATION)),
-        ((fused, NORM, ACTIVATION), (fused, NORM, ACTIVATION)),
+        ((fused, NORM, ACTIVATION), (fused, NORM._replace(activation=RELU))),
         ((DENSE, NORM._replace(lines=2, outputs=2)), (DENSE, NORM._replace(lines=2, outputs=2))),
         ((NORM, DENSE), (NORM, DENSE)),
     ]:
-        ops, numbers = inference_ops(reading(*chain), 1, {len(chain)})
+        ops, numbers, _ = inference_ops(reading(*chain), 1, {len(chain)})
         assert ops == reading(*expected)
         assert numbers == {len(chain): len(expected)}
+
+
+def test_in_training_an_op_does_the_activation_that_alone_reads_it():
+    linear = ACTIVATION._replace(activation=DENSE.activation)
+    normed = NORM._replace(activation=RELU)
+    for chain, expected, sources in [
+        ((DENSE, ACTIVATION), (DENSE._replace(activation=RELU),), [0]),
+        ((DENSE, NORM, ACTIVATION, SQUARE), (DENSE, normed, SQUARE), [0, 1, 3]),
+        (
+            (DENSE, linear, ACTIVATION, ACTIVATION),
+            (DENSE._replace(activation=RELU), ACTIVATION),
+            [0, 3],
+        ),
+        ((DENSE, DROPOUT, ACTIVATION), (DENSE, DROPOUT, ACTIVATION), [0, 1, 2]),
+        ((ACTIVATION, DENSE), (ACTIVATION, DENSE), [0, 1]),
+    ]:
+        ops, numbers, found = training_ops(reading(*chain), 1, {len(chain)})
+        assert ops == reading(*expected)
+        assert numbers == {len(chain): len(expected)}
+        assert found == sources
+    own = OpSpec("callback", (0,), 4)
+    assert training_ops([own, ACTIVATION], 1, {2}).ops == [own, ACTIVATION]
+    merge = OpSpec("add", (1, 2), 4)
+    assert training_ops([DENSE, ACTIVATION, merge], 1, {3}).ops == [DENSE, ACTIVATION, merge]
+    assert training_ops([DENSE, ACTIVATION], 1, {1, 2}).ops == [DENSE, ACTIVATION]
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "silu"])
+@pytest.mark.parametrize("first", ["dense", "member_dense", "batch_norm"])
+def test_an_activation_apart_trains_as_one_within(first, activation):
+    """Also where the op before it could apply none, which is what the identity in between is for."""
+    stacks = {
+        "dense": lambda: [layers.Dense(24)],
+        "member_dense": lambda: [layers.Reshape((4, 6)), layers.MemberDense(6)],
+        "batch_norm": lambda: [layers.Dense(24), layers.BatchNormalization()],
+    }
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((96, 24)), random.standard_normal((96, 1))
+    trained = []
+    for between in ([], [layers.Rescaling(1.0)]):
+        stack = [*stacks[first](), *between, layers.Activation(activation)]
+        model = fw.Sequential([*stack, layers.Flatten(), layers.Dense(1)], 24, "float64", seed=1)
+        model.compile("adam", "mse")
+        model.fit(x, y, 32, 3, verbose=0)
+        trained.append((model.parameters.copy(), model.predict(x)))
+    (first_weights, first_outputs), (weights, outputs) = trained
+    np.testing.assert_allclose(first_weights, weights, rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(first_outputs, outputs, rtol=1e-11, atol=1e-13)
 
 
 def test_what_others_look_at_as_well_stays_apart():

@@ -150,7 +150,7 @@ KINDS: dict[str, Kind] = {
     ),
     "subtract": Kind(2),
     "dot": Kind(2, sizes=3),
-    "batch_norm": Kind(sizes=2, options=2),
+    "batch_norm": Kind(sizes=2, options=2, activates=True),
     "standardize": Kind(sizes=2, options=2),
     **dict.fromkeys(
         ("layer_normalize", "rms_normalize", "unit_normalize"), Kind(sizes=2, options=1)

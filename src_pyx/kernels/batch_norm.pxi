@@ -1,6 +1,6 @@
 # The op "batch_norm": each column of all lines of a batch gets mean 0 and variance 1, then y = xhat gamma + beta
 # (S. Ioffe and C. Szegedy, ICML 2015). In inference, and where it is not trained, by the moving mean and variance
-# of the batches that it was trained on.
+# of the batches that it was trained on. Then the op's activation.
 #
 # The op "standardize" is the same for ever by its state, which no batch moves.
 #
@@ -11,6 +11,10 @@
 # sizes: whether there is a gamma, a beta. options: epsilon, momentum. variables: gamma, beta (columns,), those
 # that there are. state: moving mean, moving variance. prepared: mean, scale, shift of the moving ones.
 # batch: mean, scale, 1 / deviation, sum of dz, sum of dz xhat, variance; each (columns,), and how many lines.
+
+cdef enum:
+    # Reals that are normalised before the activation, while they are in the first cache.
+    ACTIVATED_REALS = 2048
 
 cdef struct Normalizer:
     const real* mean
@@ -34,6 +38,7 @@ cdef void batch_norm_op_measure(Op* op) noexcept nogil:
     op.prepared_reals = 2 * op.outputs
     op.pieces = 1 if count > 0 else 0
     op.piece_parameters = op.parameter_reals if count > 0 else 0
+    op.saved_per_row = row_reals(op) if op.activation.keeps_slope else 0
     op.work_per_row = <double>(4 * op.lines * op.outputs)
 
 
@@ -64,11 +69,27 @@ cdef inline Normalizer normalizer_of(const Op* op) noexcept nogil:
 
 cdef void batch_norm_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Normalizer by = normalizer_of(op)
-    cdef Py_ssize_t n = op.outputs, line, i
+    cdef Py_ssize_t n = op.outputs, lines = (end - begin) * op.lines, line = 0, block
     cdef const real* x = x_of(op, begin)
     cdef real* y = y_of(op, begin)
+    cdef real* slope = saved_of(op, begin)
+    while line < lines:
+        block = min(max(<Py_ssize_t>1, ACTIVATED_REALS // n), lines - line)
+        normalize_lines(y, x, &by, block, n)
+        op.activation.forward(y, slope, block * n, op.activation_options)
+        line += block
+        x += block * n
+        y += block * n
+        if slope != NULL:
+            slope += block * n
+
+
+# y = (x - mean) scale + shift.
+cdef inline void normalize_lines(real* y, const real* x, const Normalizer* by, Py_ssize_t lines,
+                                 Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t line, i
     cdef vreal shift = vzero()
-    for line in range((end - begin) * op.lines):
+    for line in range(lines):
         i = 0
         while i < n:
             if by.shift != NULL:
