@@ -46,7 +46,7 @@ cdef void batch_norm_op_measure(Op* op) noexcept nogil:
 cdef inline vreal moving_scale(const Op* op, Py_ssize_t i, Py_ssize_t left) noexcept nogil:
     cdef const real* variance = <const real*>op.state + op.outputs
     cdef const real* gamma = gamma_of(op)
-    cdef vreal inverse = vset1(1) / vsqrt(load_first_or(variance + i, left, vset1(1)) + vset1(<real>op.options[0]))
+    cdef vreal inverse = vreciprocal(vsqrt(load_first_or(variance + i, left, vset1(1)) + vset1(<real>op.options[0])))
     return inverse if gamma == NULL else inverse * load_first(gamma + i, left)
 
 
