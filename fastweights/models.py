@@ -108,7 +108,9 @@ class Model(Network):
         name: str | None = None,
     ) -> None:
         tensors, keys = _named_tensors("inputs", inputs)
-        names = [tensor.name for tensor in tensors] if keys is None else [*keys]
+        names: Sequence[str | None] = (
+            [tensor.name for tensor in tensors] if keys is None else [*keys]
+        )
         made, output_keys = _named_tensors("outputs", outputs)
         for tensor in tensors:
             if tensor._layer is not None:
@@ -119,6 +121,10 @@ class Model(Network):
         topology = Topology.between(tensors, made)
         if not topology.calls:
             raise ValueError(_check.refusal("outputs", "an input", "what a layer made"))
+        names = distinct("inputs", names, "input")
+        if unread := topology.unread_inputs():
+            got = f"{names[unread[0]]!r}, which no output needs"
+            raise ValueError(_check.refusal("inputs", got, "those that the outputs are made of"))
         ends = tuple(tensors), tuple(made)
         self._begin(topology, names, dtype, seed, matmul_precision, name, ends, output_keys)
         self._build_alone([tensor._row for tensor in tensors])
@@ -142,7 +148,7 @@ class Model(Network):
         self._metadata: dict[str, str] = {}
         self.stop_training = False
         self.matmul_precision = matmul_precision
-        self._name = name
+        self._name = _check.name_or_none("name", name)
         #: Inputs and outputs, where it was made of them.
         self._ends = ends
         super().__init__(topology, dtype, seed)
@@ -680,15 +686,17 @@ class Model(Network):
             return
         kind = type(compiled.optimizer)
         fits = optimizers.OPTIMIZERS.get(kind.__name__.lower()) is kind
+        foreign: list[Any] = [] if fits else [compiled.optimizer]
         for one in compiled.objectives:
-            fits = fits and losses.get(one.loss.config()) == one.loss
+            if losses.get(one.loss.config()) != one.loss:
+                foreign.append(one.loss)
             for metric in one.metrics:
-                fits = fits and known_metrics.get(metric.config(), one.loss) == metric
-        if not fits:
-            got = f"{compiled.optimizer!r}, {self.loss!r}, {list(self.metrics)!r}"
-            raise TypeError(
-                _check.refusal(call, got, "optimizer, loss and metrics of this library")
-            )
+                if known_metrics.get(metric.config(), one.loss) != metric:
+                    foreign.append(metric)
+        if foreign:
+            got = f"{foreign[0]!r} of the class {type(foreign[0]).__qualname__}"
+            expected = "an optimizer, losses and metrics of this library"
+            raise TypeError(_check.refusal(call, got, expected))
 
     def _refuse_other_ops(self, call: str) -> None:
         """Raises TypeError where a layer of one's own would come back as one of other ops."""
@@ -746,9 +754,7 @@ def _named_tensors(argument: str, given: Any) -> tuple[list[Tensor], list[str] |
     if not isinstance(given, Mapping):
         return tensors_of(argument, given), None
     for key in given:
-        if not isinstance(key, str) or not key:
-            got = f"the key {_check.shown(key)}"
-            raise TypeError(_check.refusal(argument, got, "non-empty strings"))
+        _check.name(f"key of {argument}", key)
     return tensors_of(argument, list(given.values())), list(given)
 
 

@@ -174,7 +174,8 @@ def load(
     path : path
     custom_objects : dict, optional
         Layers of your own by their names, with the package (``"my_package>Scale"``) or without;
-        they go before those of `fastweights.register_layer`.
+        they go before those of `fastweights.register_layer`. One dict serves many files: what a
+        file has no layer of changes nothing, nor does the name of a layer of this library.
 
     Raises
     ------
