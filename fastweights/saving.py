@@ -18,6 +18,7 @@ import numpy as np
 
 from fastweights import _check, _files, _json, _registry, optimizers, serialization
 from fastweights._building import Built
+from fastweights._copying import refuse_foreign, snapshot
 from fastweights._feeding import Names, known_names
 from fastweights._plans import Compiled
 from fastweights.activations import LINEAR
@@ -91,8 +92,8 @@ def save(
 ) -> None:
     """What `Model.save` does."""
     refuse_other_formats("path", path)
-    model.refuse_foreign("save")
-    compiled, vectors, memory = model._snapshot()
+    refuse_foreign("save", model)
+    compiled, vectors, memory = snapshot(model)
     for what, vector in zip(("parameters", "state"), vectors, strict=True):
         _check.finite(what, vector)
     built = model._built_or_refused()
