@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from fastweights import _check, _files, _json, _registry, optimizers, serialization
+from fastweights import _check, _copying, _files, _json, _registry, optimizers, serialization
 from fastweights._building import Built
-from fastweights._copying import refuse_foreign, snapshot
 from fastweights._feeding import Names, known_names
 from fastweights._plans import Compiled
 from fastweights.activations import LINEAR
@@ -92,8 +91,8 @@ def save(
 ) -> None:
     """What `Model.save` does."""
     refuse_other_formats("path", path)
-    refuse_foreign("save", model)
-    compiled, vectors, memory = snapshot(model)
+    _copying.refuse_foreign("save", model)
+    compiled, vectors, memory = _copying.snapshot(model)
     for what, vector in zip(("parameters", "state"), vectors, strict=True):
         _check.finite(what, vector)
     built = model._built_or_refused()
