@@ -21,8 +21,9 @@ Y = X[:, :1].copy()
 
 
 def refused(call, *arguments, **settings):
-    with pytest.raises((TypeError, ValueError, AttributeError)):
+    with pytest.raises((TypeError, ValueError, AttributeError)) as caught:
         call(*arguments, **settings)
+    assert isinstance(caught.value, AttributeError) or ": got " in str(caught.value), caught.value
 
 
 def arguments(call):
@@ -248,7 +249,7 @@ def names_in_one_spelling():
 
 
 def warned(*arguments):
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="crossentropy"):
         model_of(*arguments)
 
 
