@@ -62,8 +62,8 @@ def topology_of(
         calls.append(Call(stack[layer], _numbers("calls", entry[1], number)))
     count = len(inputs) + len(calls)
     given = config["outputs"]
-    if isinstance(given, Mapping) and not all(given):
-        raise ValueError(_check.refusal("outputs", "an empty name", "a name of each"))
+    for key in given if isinstance(given, Mapping) else ():
+        _check.name("key of outputs", key)
     outputs = _numbers(
         "outputs", list(given.values()) if isinstance(given, Mapping) else given, count
     )
@@ -82,10 +82,7 @@ def _input_of(entry: Any) -> tuple[str, Shape]:
     """Name and shape of an input."""
     if not isinstance(entry, Mapping) or set(entry) != {"name", "shape"}:
         raise TypeError(_check.refusal("inputs", _check.shown(entry), "name and shape of each"))
-    if not isinstance(entry["name"], str) or not entry["name"]:
-        got = f"the name {_check.shown(entry['name'])}"
-        raise TypeError(_check.refusal("inputs", got, "a non-empty string"))
-    return entry["name"], row_shape("shape", entry["shape"])
+    return _check.name("name of an input", entry["name"]), row_shape("shape", entry["shape"])
 
 
 def _numbers(argument: str, got: Any, below: int) -> tuple[int, ...]:

@@ -230,25 +230,35 @@ class Built:
                 number = len(inputs) + len(ops) - 1
             taken.add(number)
             self.output_ops.append(number - len(inputs))
-        unread = set(range(len(inputs))).difference(*(spec.reads for spec in ops))
-        if unread:
-            got = f"number {min(unread)}, of rows of {self.shapes[min(unread)]}, for nothing"
-            raise ValueError(_check.refusal("inputs", got, "those that the output is made of"))
+        self._refuse_unread(ops)
         return ops
+
+    def _refuse_unread(self, ops: Sequence[OpSpec]) -> None:
+        """Raises ValueError where no op reads an input, though a layer is called on it."""
+        unread = set(range(self.topology.inputs)).difference(*(spec.reads for spec in ops))
+        for layer, reads in self.topology.calls:
+            for place, number in enumerate(reads):
+                if number in unread:
+                    got = f"number {place}, of rows of {self.shapes[number]}, that no op reads"
+                    expected = "what its ops read"
+                    raise ValueError(_check.refusal(f"inputs of {layer.name!r}", got, expected))
 
     def _limits(self) -> tuple[int | None, ...]:
         """Below what the whole numbers of each input are, which all that reads them must know."""
         limits: dict[int, int | None] = {}
+        first: dict[int, Layer] = {}
         for layer, spec in zip(self._op_layers, self.ops, strict=True):
             limit = spec.sizes[0] if spec.kind in READ_INTEGERS else None
             for number in spec.reads:
                 known = limits.setdefault(number, limit)
+                one = first.setdefault(number, layer)
                 if limit is not None and number >= self.topology.inputs:
                     got = "what a layer made"
                     expected = "an fw.Input, for whole numbers"
                     raise ValueError(_check.refusal(f"inputs of {layer.name!r}", got, expected))
                 if (known is None) != (limit is None):
-                    got = f"number {number}, of whole numbers for one layer and not for another"
+                    whole, real = (layer, one) if known is None else (one, layer)
+                    got = f"one of whole numbers for {whole.name!r} that {real.name!r} reads"
                     raise ValueError(_check.refusal("inputs", got, "an fw.Input for each of them"))
                 if known is not None and limit is not None:
                     limits[number] = min(known, limit)

@@ -22,6 +22,8 @@ from fastweights._refusal import LONGEST_REPR, refusal, shown
 T = TypeVar("T")
 
 FLOATS = ("float32", "float64")
+#: That an array may have.
+MAX_AXES = 64
 
 
 def kind_of(got: object) -> str:
@@ -109,6 +111,27 @@ def flag(argument: str, got: Any) -> bool:
     if not isinstance(got, (bool, np.bool_)):
         raise TypeError(refusal(argument, shown(got), "True or False"))
     return bool(got)
+
+
+def name(argument: str, got: Any, expected: str = "a non-empty string") -> str:
+    """A name: a string of whole characters that is not empty."""
+    if not isinstance(got, str) or not got:
+        raise TypeError(refusal(argument, shown(got), expected))
+    return text(argument, got)
+
+
+def name_or_none(argument: str, got: Any) -> str | None:
+    """A `name`, or None where there is none."""
+    return None if got is None else name(argument, got, "a non-empty string or None")
+
+
+def text(argument: str, got: str) -> str:
+    """A string that files can hold: half a surrogate pair is no character."""
+    try:
+        got.encode()
+    except UnicodeEncodeError:
+        raise ValueError(refusal(argument, shown(got), "whole characters")) from None
+    return got
 
 
 def instances(argument: str, got: Any, kind: type[T]) -> list[T]:

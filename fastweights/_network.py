@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
-from fastweights import _advice, _check, _registry
+from fastweights import _advice, _check
 from fastweights._building import Built, Fill, Weight, drawing
 from fastweights._core import philox
 from fastweights._homes import Home, assign, family_of, refuse_taken
@@ -299,8 +299,3 @@ class Network(Sealed):
         topology = self._topology
         names = [*self.input_names, *(str(call.layer.name) for call in topology.calls)]
         return [tuple(names[number] for number in call.reads) for call in topology.calls]
-
-    def refuse_foreign(self, call: str) -> None:
-        """Raises TypeError where a layer would come back as another one from its `config`."""
-        for layer in self._layers:
-            _registry.refuse_foreign(call, layer)

@@ -65,9 +65,14 @@ class Objective(NamedTuple):
         return y
 
 
+def _for_all(kind: str, names: Sequence[str]) -> str:
+    """What refusals expect of an argument that has one entry for each output."""
+    return f"{kind} for {', '.join(map(repr, names))}, in a list or a dict by these names"
+
+
 def for_each(argument: str, given: Any, names: Sequence[str], kind: str) -> list[Any]:
     """One entry for each output, of a list of them or of a dict by their names."""
-    expected = f"{kind} for {', '.join(map(repr, names))}, in a list or a dict by these names"
+    expected = _for_all(kind, names)
     if isinstance(given, Mapping):
         if set(given) != set(names):
             got = f"a dict of {', '.join(map(str, given)) or 'nothing'}"
@@ -87,8 +92,8 @@ def objectives_of(
 
     A loss alone is that of all outputs; of weights and metrics a dict may leave some out.
     """
-    is_by_output = isinstance(loss, Mapping) and not set(loss).isdisjoint(names)
-    if is_by_output or isinstance(loss, (list, tuple)):
+    is_config = isinstance(loss, Mapping) and "name" in loss and set(loss).isdisjoint(names)
+    if (isinstance(loss, Mapping) and not is_config) or isinstance(loss, (list, tuple)):
         chosen = for_each("loss", loss, names, "losses")
     else:
         chosen = [loss] * len(names)
@@ -127,15 +132,17 @@ def _filled(argument: str, given: Mapping[str, Any], names: Sequence[str], other
 
 def _metrics_of(metrics: Any, names: Sequence[str]) -> list[Any]:
     """The metrics of each output."""
-    if isinstance(metrics, str):
-        raise TypeError(_check.refusal("metrics", repr(metrics), f"a list: [{metrics!r}]"))
+    for_all = _for_all("lists of metrics", names)
+    if isinstance(metrics, (str, Metric)):
+        expected = f"a list: [{metrics!r}]" if len(names) == 1 else for_all
+        raise TypeError(_check.refusal("metrics", repr(metrics), expected))
     if isinstance(metrics, Mapping):
         _refuse_weights(metrics.values())
         metrics = _filled("metrics", metrics, names, ())
     elif metrics is None or (isinstance(metrics, (list, tuple)) and not metrics):
         return [()] * len(names)
     elif not isinstance(metrics, (list, tuple)):
-        expected = "a list of names or of metrics, for each output"
+        expected = "a list of names or of metrics" if len(names) == 1 else for_all
         raise TypeError(_check.refusal("metrics", _check.kind_of(metrics), expected))
     else:
         _refuse_weights(metrics)

@@ -8,10 +8,23 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fastweights import _check
+from fastweights import _check, activations, constraints, initializers, regularizers
+from fastweights._description import Description
 from fastweights.layers import LAYERS, Layer
 
 L = TypeVar("L", bound=type[Layer])
+
+#: Of which the library makes a layer's settings again.
+_KINDS_OF_SETTINGS = frozenset(
+    kind
+    for known in (
+        activations.ACTIVATIONS,
+        constraints.CONSTRAINTS,
+        initializers.INITIALIZERS,
+        regularizers.REGULARIZERS,
+    )
+    for kind in known.values()
+)
 
 #: Layers of other people's by package and name.
 REGISTERED: dict[str, type[Layer]] = {}
@@ -70,6 +83,7 @@ def _part(argument: str, got: Any) -> None:
         raise TypeError(_check.refusal(argument, _check.kind_of(got), "a string") + hint)
     if not got or ">" in got:
         raise ValueError(_check.refusal(argument, _check.shown(got), "a name without '>'"))
+    _check.text(argument, got)
 
 
 def _titled(kind: type) -> str:
@@ -135,33 +149,19 @@ def refuse_foreign(call: str, layer: Layer) -> None:
     """Raises TypeError where a layer would come back from its `config` as another one."""
     kind = type(layer)
     title = f"the layer {layer.name!r} of the class {kind.__qualname__}"
-    is_own = not is_of_library(layer)
-    if name_of(kind) is None or not (is_own or _library_makes_again(layer)):
-        expected = (
-            "layers, activations and initializers of this library, or layers of a class under "
-            "@fw.register_layer('my_package')"
-        )
+    if name_of(kind) is None:
+        expected = "one of this library, or of a class under @fw.register_layer('my_package')"
         raise TypeError(_check.refusal(call, title, expected))
-    why = _difference(layer) if is_own else None
+    if is_of_library(layer):
+        for name, setting in vars(layer).items():
+            if isinstance(setting, Description) and type(setting) not in _KINDS_OF_SETTINGS:
+                got = f"{name.lstrip('_')} of the class {type(setting).__qualname__} for {title}"
+                raise TypeError(_check.refusal(call, got, "one of this library"))
+        return
+    why = _difference(layer)
     if why is not None:
         expected = "config() to be what the constructor makes the same layer of"
         raise TypeError(_check.refusal(call, f"{title}, {why}", expected))
-
-
-def _library_makes_again(layer: Layer) -> bool:
-    """Whether a layer of the library is one in all its parts, and comes back from its config."""
-    free = {
-        "_given_name": layer.name,
-        "_home": None,
-        "_input_row": None,
-        "_first_made": None,
-        "_columns": None,
-    }
-    try:
-        again = type(layer)(**layer._arguments())
-    except (TypeError, ValueError):  # as about an initializer of somebody's own
-        return False
-    return vars(again) == {**vars(layer), **free}
 
 
 def _difference(layer: Layer) -> str | None:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 _NUMBERS = itertools.count()
 
-#: Of one row: arrays of NumPy have one more.
-MAX_DIMENSIONS = 63
+#: That one row may have: the rows themselves are one more.
+MAX_ROW_AXES = _check.MAX_AXES - 1
 
 
 class Tensor:
@@ -107,9 +107,7 @@ def Input(  # noqa: N802  (Keras's name)
         _check.whole("batch_size", batch_size, 1)
     if dtype is not None:
         _check.real_dtype("dtype", dtype)
-    if name is not None and (not isinstance(name, str) or not name):
-        raise TypeError(_check.refusal("name", _check.shown(name), "a non-empty string or None"))
-    return Tensor(row_shape("shape", shape), name=name)
+    return Tensor(row_shape("shape", shape), name=_check.name_or_none("name", name))
 
 
 def row_shape(argument: str, shape: Any) -> Shape:
@@ -121,9 +119,9 @@ def row_shape(argument: str, shape: Any) -> Shape:
         )
     row = tuple(_check.whole(argument, size, 1) for size in sizes)
     if not row:
-        raise ValueError(_check.refusal(argument, "()", "at least one dimension"))
-    if len(row) > MAX_DIMENSIONS:
-        got, expected = f"{len(row)} dimensions", f"at most {MAX_DIMENSIONS}"
+        raise ValueError(_check.refusal(argument, "()", "at least one axis"))
+    if len(row) > MAX_ROW_AXES:
+        got, expected = f"{len(row)} axes", f"at most {MAX_ROW_AXES}"
         raise ValueError(_check.refusal(argument, got, expected))
     return row
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, cast
 
 from fastweights import _check
-from fastweights._tensors import MAX_DIMENSIONS, Tensor
+from fastweights._tensors import MAX_ROW_AXES, Tensor
 from fastweights.layers import Layer
 from fastweights.layers.ops import Shape, Value, given
 
@@ -91,6 +91,11 @@ class Topology(NamedTuple):
         made = (number - self.inputs for number in self.outputs)
         return tuple(self.calls[number].layer if number >= 0 else None for number in made)
 
+    def unread_inputs(self) -> list[int]:
+        """The numbers of those that no layer reads and that are no outputs."""
+        needed = set(self.outputs).union(*(call.reads for call in self.calls))
+        return [number for number in range(self.inputs) if number not in needed]
+
     def output_names(self, input_names: Sequence[str]) -> tuple[str, ...]:
         """The names of the layers that make them, or of inputs, told apart by numbers."""
         return told_apart(
@@ -120,8 +125,8 @@ class Topology(NamedTuple):
 
 
 def _refuse_huge(value: Value) -> None:
-    if len(value.shape) > MAX_DIMENSIONS:
-        got, expected = f"rows of {len(value.shape)} axes", f"at most {MAX_DIMENSIONS}"
+    if len(value.shape) > MAX_ROW_AXES:
+        got, expected = f"rows of {len(value.shape)} axes", f"at most {MAX_ROW_AXES}"
         raise ValueError(_check.refusal("layers", got, expected))
     if math.prod(value.shape) > MAX_ROW:
         got = f"rows of {value.shape!s:.80}"

@@ -160,6 +160,7 @@ def check_gradients(
     -------
     Report
     """
+    from fastweights._copying import refuse_foreign
     from fastweights.models import Model
 
     if not isinstance(model, Model):
@@ -167,7 +168,7 @@ def check_gradients(
     tolerance = _check.number("tolerance", tolerance, above=0.0)
     step = _check.number("step", step, above=0.0)
     own = model.loss_and_gradients(x, y)[1].astype(np.float64)
-    model.refuse_foreign("check_gradients")
+    refuse_foreign("check_gradients", model)
     double = model.copy("float64")
     rows, targets = _feeding.pairs(double, _feeding.rows(model, x), y)
     float32_error = None

@@ -49,8 +49,7 @@ class Metric(Description):
             raise TypeError(_check.refusal(cls.__name__, got, cls._uncalled["update_state"]))
 
     def __init__(self, name: str) -> None:
-        if not isinstance(name, str) or not name:
-            raise TypeError(_check.refusal("name", _check.shown(name), "a non-empty string"))
+        _check.name("name", name)
         if name == "loss" or name.startswith("val_"):
             expected = "a name that no other figure of the history has"
             raise ValueError(_check.refusal("name", _check.shown(name), expected))

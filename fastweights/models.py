@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastweights import _advice, _check, _feeding, _plans, _registry, losses, optimizers, training
-from fastweights import metrics as known_metrics
+from fastweights import _advice, _check, _feeding, _plans, losses, optimizers, training
 from fastweights._architecture import described, distinct
 from fastweights._building import Built
 from fastweights._network import Network
@@ -108,7 +107,9 @@ class Model(Network):
         name: str | None = None,
     ) -> None:
         tensors, keys = _named_tensors("inputs", inputs)
-        names = [tensor.name for tensor in tensors] if keys is None else [*keys]
+        names: Sequence[str | None] = (
+            [tensor.name for tensor in tensors] if keys is None else [*keys]
+        )
         made, output_keys = _named_tensors("outputs", outputs)
         for tensor in tensors:
             if tensor._layer is not None:
@@ -119,6 +120,10 @@ class Model(Network):
         topology = Topology.between(tensors, made)
         if not topology.calls:
             raise ValueError(_check.refusal("outputs", "an input", "what a layer made"))
+        names = distinct("inputs", names, "input")
+        if unread := topology.unread_inputs():
+            got = f"{names[unread[0]]!r}, which no output needs"
+            raise ValueError(_check.refusal("inputs", got, "those that the outputs are made of"))
         ends = tuple(tensors), tuple(made)
         self._begin(topology, names, dtype, seed, matmul_precision, name, ends, output_keys)
         self._build_alone([tensor._row for tensor in tensors])
@@ -142,7 +147,7 @@ class Model(Network):
         self._metadata: dict[str, str] = {}
         self.stop_training = False
         self.matmul_precision = matmul_precision
-        self._name = name
+        self._name = _check.name_or_none("name", name)
         #: Inputs and outputs, where it was made of them.
         self._ends = ends
         super().__init__(topology, dtype, seed)
@@ -632,78 +637,13 @@ class Model(Network):
             model._build_alone(shapes)
         return model
 
-    def _snapshot(self) -> tuple[Compiled, tuple[np.ndarray, ...], optimizers.Memory | None]:
-        """What is compiled, and copies of parameters, state and the optimizer's memory.
-
-        They are of no step that is half made.
-        """
-        built, compiled = self._built_or_refused(), self._compiled
-        memory = compiled.memory
-        live = (*built.vectors, *(memory.arrays() if memory is not None else ()))
-        copies = built.lock.room_for(live).keep()
-        return compiled, copies[:2], None if memory is None else optimizers.Memory(*copies[2:])
-
     def copy(self, dtype: str | np.dtype | None = None) -> Model:
         """A model of its own that goes on as this one would; in another dtype if asked.
 
         It has the same weights, and is compiled alike, with an optimizer of its own that remembers
         the same.
         """
-        shapes = self._built_or_refused().input_shapes
-        self.refuse_foreign("copy")
-        compiled, vectors, memory = self._snapshot()
-        twin, _ = unbuilt({**self.config(), "dtype": dtype or self.dtype})
-        built = Built(twin._topology, shapes, twin.dtype)
-        copied = [
-            _check.reals(name, vector, twin.dtype)
-            for name, vector in zip(("parameters", "state"), vectors, strict=True)
-        ]
-        built.allocate(lambda number, variable, view: np.copyto(view, built.part(number, copied)))
-        twin._take_on(built)
-        twin.matmul_precision = self.matmul_precision
-        twin._progress = self._progress.copy()
-        twin._names, twin._metadata = self._names, dict(self._metadata)
-        if compiled.optimizer is not None:
-            optimizer = optimizers.get(compiled.optimizer.config())
-            twin._compiled = Compiled(optimizer, compiled.objectives)
-            if memory is not None:
-                kept = _check.reals("the optimizer's state", memory.vectors, twin.dtype)
-                twin._compiled.memory = optimizers.Memory(kept, memory.numbers)
-        return twin
-
-    def refuse_foreign(self, call: str) -> None:
-        """Raises TypeError where a part would come back as another one from its config."""
-        super().refuse_foreign(call)
-        self._refuse_other_ops(call)
-        compiled = self._compiled
-        if compiled.optimizer is None:
-            return
-        kind = type(compiled.optimizer)
-        fits = optimizers.OPTIMIZERS.get(kind.__name__.lower()) is kind
-        for one in compiled.objectives:
-            fits = fits and losses.get(one.loss.config()) == one.loss
-            for metric in one.metrics:
-                fits = fits and known_metrics.get(metric.config(), one.loss) == metric
-        if not fits:
-            got = f"{compiled.optimizer!r}, {self.loss!r}, {list(self.metrics)!r}"
-            raise TypeError(
-                _check.refusal(call, got, "optimizer, loss and metrics of this library")
-            )
-
-    def _refuse_other_ops(self, call: str) -> None:
-        """Raises TypeError where a layer of one's own would come back as one of other ops."""
-        built = self._built_or_refused()
-        if all(_registry.is_of_library(layer) for layer in self.layers):
-            return
-        twin, _ = unbuilt(self.config())
-        again = Built(twin._topology, built.input_shapes, self.dtype)
-        for layer, twin_layer in zip(built.layers, again.layers, strict=True):
-            if built.description_of(layer) != again.description_of(twin_layer):
-                got = (
-                    f"the layer {layer.name!r}, whose config() makes one of other ops or variables"
-                )
-                expected = "config() to be what the constructor makes the same layer of"
-                raise TypeError(_check.refusal(call, got, expected))
+        return _copying.copy_of(self, dtype)
 
     def __reduce__(self) -> Any:
         # The default would tear the views of weights and layers from the flat vector.
@@ -746,14 +686,12 @@ def _named_tensors(argument: str, given: Any) -> tuple[list[Tensor], list[str] |
     if not isinstance(given, Mapping):
         return tensors_of(argument, given), None
     for key in given:
-        if not isinstance(key, str) or not key:
-            got = f"the key {_check.shown(key)}"
-            raise TypeError(_check.refusal(argument, got, "non-empty strings"))
+        _check.name(f"key of {argument}", key)
     return tensors_of(argument, list(given.values())), list(given)
 
 
 # Here, as these need the model, in this order: imported within a method a fork could come between.
 from fastweights._sequential import Sequential, unbuilt  # noqa: E402, I001
-from fastweights import saving  # noqa: E402
+from fastweights import _copying, saving  # noqa: E402
 
 __all__ = ["Model", "Sequential", "unbuilt"]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fastweights import _check, _files, _json, _registry, optimizers, serialization
+from fastweights import _check, _copying, _files, _json, _registry, optimizers, serialization
 from fastweights._building import Built
 from fastweights._feeding import Names, known_names
 from fastweights._plans import Compiled
@@ -91,8 +91,8 @@ def save(
 ) -> None:
     """What `Model.save` does."""
     refuse_other_formats("path", path)
-    model.refuse_foreign("save")
-    compiled, vectors, memory = model._snapshot()
+    _copying.refuse_foreign("save", model)
+    compiled, vectors, memory = _copying.snapshot(model)
     for what, vector in zip(("parameters", "state"), vectors, strict=True):
         _check.finite(what, vector)
     built = model._built_or_refused()
@@ -174,7 +174,8 @@ def load(
     path : path
     custom_objects : dict, optional
         Layers of your own by their names, with the package (``"my_package>Scale"``) or without;
-        they go before those of `fastweights.register_layer`.
+        they go before those of `fastweights.register_layer`. One dict serves many files: what a
+        file has no layer of changes nothing, nor does the name of a layer of this library.
 
     Raises
     ------

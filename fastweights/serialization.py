@@ -43,8 +43,6 @@ _CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 #: A longer header is refused, as by the format's other readers.
 MAX_HEADER_BYTES = 100_000_000
-#: As many as an array can have.
-MAX_DIMENSIONS = 64
 
 
 # ---- writing -------------------------------------------------------------------------------------
@@ -274,8 +272,8 @@ def _entry(name: str, description: Any) -> Entry:
         got, expected = f"dtype {_json.shown(code)}", f"one of {', '.join(DTYPES)}"
         raise ValueError(_check.refusal(tensor, got, expected))
     dtype = DTYPES[code]
-    if not _are_sizes(shape) or len(shape) > MAX_DIMENSIONS:
-        got, expected = f"shape {_json.shown(shape)}", f"a list of at most {MAX_DIMENSIONS} sizes"
+    if not _are_sizes(shape) or len(shape) > _check.MAX_AXES:
+        got, expected = f"shape {_json.shown(shape)}", f"a list of at most {_check.MAX_AXES} sizes"
         raise ValueError(_check.refusal(tensor, got, expected))
     if math.prod(size for size in shape if size) * dtype.itemsize > sys.maxsize:
         got, expected = f"shape {_json.shown(shape)}", "one that an array can have"

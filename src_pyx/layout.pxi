@@ -66,7 +66,7 @@ cdef class Layout(Weights):
     cdef readonly tuple trained         # likewise, as it came
     cdef bint costs_something           # whether some op's rows do, beside the loss
     cdef bint knows_all_rows            # whether some op must, in training
-    cdef tuple callbacks                # of the ops that are not compiled
+    cdef tuple python_ops               # of the ops that are not compiled
     cdef Py_ssize_t workspace_bytes     # of each member
     cdef char* workspaces
     cdef Py_ssize_t n_heads
@@ -93,8 +93,8 @@ cdef class Layout(Weights):
         self.places = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
         self.held = <Place*>room_for(self.n_ops, sizeof(Place))
         self.trained = trained
-        self.callbacks = tuple([Callback(spec.calls) for spec in specs if spec.calls is not None])
-        self.knows_all_rows = self.trains and len(self.callbacks) > 0
+        self.python_ops = tuple([PythonOp(spec.calls) for spec in specs if spec.calls is not None])
+        self.knows_all_rows = self.trains and len(self.python_ops) > 0
         for i, spec in enumerate(specs):
             kind = self.kind_of(spec)
             self.knows_all_rows = self.knows_all_rows or (self.trains and kind.x_columns != NULL)
@@ -217,7 +217,7 @@ cdef class Layout(Weights):
         self.slices = 1 if self.is_kept or not self.trains else self.slices_of(self.rows)
         if self.slices > 1:
             self.members = <int>min(<Py_ssize_t>self.members, self.slices)
-        if not self.trains and self.callbacks:
+        if not self.trains and self.python_ops:
             self.members = 1            # Members take chunks as they come, and only the caller has a Python.
 
     cdef void limit_rows(self) noexcept nogil:
@@ -264,14 +264,14 @@ cdef class Layout(Weights):
         cdef Op* op
         cdef Py_ssize_t i
         cdef Read* read = self.reads
-        cdef Callback callback
-        callbacks = iter(self.callbacks)
+        cdef PythonOp python_op
+        python_ops = iter(self.python_ops)
         for i, spec in enumerate(specs):
             op = &self.ops[i]
             if spec.calls is not None:
-                callback = next(callbacks)
-                callback.table, callback.callee.real_bytes = self.table, self.table.real_bytes
-                op.callee = &callback.callee
+                python_op = next(python_ops)
+                python_op.table, python_op.callee.real_bytes = self.table, self.table.real_bytes
+                op.callee = &python_op.callee
             set_kind(op, self.table, spec)
             op.is_trained = self.may_move(i)
             if spec.states:
@@ -556,7 +556,7 @@ cdef class Layout(Weights):
 
 cdef const OpKind* kind_in(const KernelTable* table, spec) except NULL:
     if spec.calls is not None:
-        return &CALLBACK
+        return &PYTHON
     return <const OpKind*>find(table.ops, sizeof(OpKind), spec.kind)
 
 

@@ -83,7 +83,7 @@ cdef enum:
 # Between two looks for signals within a call that goes through many chunks.
 cdef double SIGNAL_SECONDS = 0.04
 
-include "callback.pxi"
+include "python_ops.pxi"
 include "weights.pxi"
 include "layout.pxi"
 include "rows.pxi"
@@ -162,8 +162,8 @@ cdef class Plan(Runner):
         self.set_penalties(penalties, matrices)
         self.set_bounds(bounds)
         self.build(specs, inputs, heads or [(len(specs) - 1, len(specs) - 1, 1)], trained, input_gradient, kept)
-        for callback in self.callbacks:
-            (<Callback>callback).callee.interrupted = &self.job.interrupted[0]
+        for python_op in self.python_ops:
+            (<PythonOp>python_op).callee.interrupted = &self.job.interrupted[0]
         self.n_loss_ops = self.n_ops - late_ops
         if not 0 <= late_ops < self.n_ops:
             raise ValueError(f"late_ops: got {late_ops}, expected some of {self.n_ops}")

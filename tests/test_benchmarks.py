@@ -1,6 +1,8 @@
 """What `fastweights bench` reports is right; how fast anything is, no test says."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,3 +92,9 @@ def test_the_race_runs_in_a_process_with_one_thread():
     figures = benchmarks.race()
     assert next(figures)["num_threads"] == 1
     figures.close()
+
+
+def test_every_benchmark_is_listed():
+    folder = Path(__file__).parent.parent / "bench"
+    listed = re.findall(r"^\| `(bench_\w+\.py)` \|", (folder / "README.md").read_text(), re.M)
+    assert sorted(listed) == sorted(path.name for path in folder.glob("bench_*.py"))

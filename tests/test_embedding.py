@@ -322,9 +322,10 @@ def test_the_smallest_table_says_what_an_input_may_hold():
 def test_networks_that_are_refused():
     x = fw.Input(4)
     table = layers.Flatten()(layers.Embedding(3, 2)(x))
-    with pytest.raises(ValueError, match=r"^inputs: got number 0, of whole numbers for one layer"):
+    message = r"^inputs: got one of whole numbers for 'embedding' that 'dense' reads, expected an"
+    with pytest.raises(ValueError, match=message):
         fw.Model(x, layers.Concatenate()([table, layers.Dense(2)(x)]))
-    with pytest.raises(ValueError, match=r"^inputs: got number 0, of whole numbers for one layer"):
+    with pytest.raises(ValueError, match=message):
         fw.Model(x, layers.Concatenate()([layers.Dense(2)(x), table]))
     with pytest.raises(ValueError, match=r"^inputs of 'embedding': got what a layer made"):
         fw.Sequential([layers.Dense(3), layers.Embedding(3, 2)], 4)

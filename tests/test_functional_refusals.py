@@ -40,18 +40,19 @@ def refused(call, error, message):
 
 INPUTS = [
     (lambda: fw.Input(0), ValueError, "shape: got 0, expected at least 1"),
-    (lambda: fw.Input(()), ValueError, "shape: got (), expected at least one dimension"),
+    (lambda: fw.Input(()), ValueError, "shape: got (), expected at least one axis"),
     (lambda: fw.Input("3"), TypeError, "shape: got '3', expected a whole number"),
     (lambda: fw.Input(b"3"), TypeError, "shape: got b'3', expected a whole number"),
     (lambda: fw.Input(3.0), TypeError, "shape: got 3.0, expected a whole number"),
     (lambda: fw.Input((None,)), TypeError, "shape: got None, expected a whole number"),
     (lambda: fw.Input((None, 3)), ValueError, "shape: got (None, 3), expected the shape of one"),
     (lambda: fw.Input((3, None)), TypeError, "shape: got None, expected a whole number"),
-    (lambda: fw.Input((1,) * 64), ValueError, "shape: got 64 dimensions, expected at most 63"),
+    (lambda: fw.Input((1,) * 64), ValueError, "shape: got 64 axes, expected at most 63"),
     (lambda: fw.Input(3, 0), ValueError, "batch_size: got 0, expected at least 1"),
     (lambda: fw.Input(3, "32"), TypeError, "batch_size: got '32', expected a whole number"),
     (lambda: fw.Input(3, name=""), TypeError, "name: got '', expected a non-empty string"),
     (lambda: fw.Input(3, name=3), TypeError, "name: got 3, expected a non-empty string"),
+    (lambda: fw.Input(3, name="\ud800"), ValueError, "name: got '\\ud800', expected whole char"),
     (lambda: fw.Input(INPUT), TypeError, "shape: got <Tensor of shape (None, 3), an input>"),
 ]
 
@@ -116,6 +117,11 @@ ARITHMETIC = [
 ]  # fmt: skip
 
 
+class First(layers.Layer):
+    def ops(self, x, y):
+        return layers.op("add", x, x)
+
+
 def of_another_graph():
     return fw.Model(INPUT, layers.Dense(2)(fw.Input(3)))
 
@@ -152,17 +158,24 @@ MODELS = [
     (lambda: fw.Model(INPUT, []), ValueError, "outputs: got nothing, expected at least one"),
     (lambda: fw.Model([[INPUT]], MIDDLE), TypeError, "inputs: got list, expected what fw.Input"),
     (lambda: fw.Model({"a": [INPUT]}, MIDDLE), TypeError, "inputs: got list, expected what fw."),
-    (lambda: fw.Model({1: INPUT}, MIDDLE), TypeError, "inputs: got the key 1, expected non-empty"),
-    (lambda: fw.Model({"": INPUT}, MIDDLE), TypeError, "inputs: got the key '', expected non-emp"),
-    (lambda: fw.Model(INPUT, {1: MIDDLE}), TypeError, "outputs: got the key 1, expected non-empt"),
+    (lambda: fw.Model({1: INPUT}, MIDDLE), TypeError, "key of inputs: got 1, expected a non-empty"),
+    (lambda: fw.Model({"": INPUT}, MIDDLE), TypeError, "key of inputs: got '', expected a non-emp"),
+    (lambda: fw.Model(INPUT, {1: MIDDLE}), TypeError, "key of outputs: got 1, expected a non-emp"),
     (lambda: fw.Model(MIDDLE, layers.Dense(2)(MIDDLE)), ValueError,
      "inputs: got <Tensor of shape (None, 3), made by Dense>, expected what fw.Input made"),
     (lambda: fw.Model([INPUT, INPUT], MIDDLE), ValueError, "inputs: got one of them twice"),
     (lambda: fw.Model(INPUT, INPUT), ValueError, "outputs: got an input, expected what a layer"),
     (of_another_graph, ValueError,
      "inputs: got outputs that need <Tensor of shape (None, 3), an input>, expected all inputs"),
-    (lambda: with_unused(True), ValueError, "inputs: got number 1, of rows of (4,), for nothing"),
-    (lambda: with_unused(False), ValueError, "inputs: got number 1, of rows of (4,), for nothing"),
+    (lambda: fw.Model({"\ud800": INPUT}, MIDDLE), ValueError, "key of inputs: got '\\ud800', exp"),
+    (lambda: fw.Model(INPUT, MIDDLE, name=3), TypeError, "name: got 3, expected a non-empty stri"),
+    (lambda: fw.Model(INPUT, MIDDLE, name=""), TypeError, "name: got '', expected a non-empty st"),
+    (lambda: fw.Sequential(name=b"m"), TypeError, "name: got b'm', expected a non-empty string or"),
+    (lambda: fw.Sequential(name="\ud800"), ValueError, "name: got '\\ud800', expected whole"),
+    (lambda: with_unused(True), ValueError, "inputs: got 'b', which no output needs, expected"),
+    (lambda: with_unused(False), ValueError, "inputs: got 'input_1', which no output needs, exp"),
+    (lambda: fw.Model([INPUT, x := fw.Input(4)], First()(INPUT, x)), ValueError,
+     "inputs of 'first': got number 1, of rows of (4,), that no op reads, expected what its ops"),
     (weights_that_do_not_fit, ValueError,
      "layers: got rows of (4,) for 'dense', expected rows that its weights fit"),
     (tensors_of_two_models, ValueError,

@@ -108,7 +108,7 @@ def test_in_training_an_op_does_the_activation_that_alone_reads_it():
 @pytest.mark.parametrize("activation", ["relu", "tanh", "silu"])
 @pytest.mark.parametrize("first", ["dense", "member_dense", "batch_norm"])
 def test_an_activation_apart_trains_as_one_within(first, activation):
-    """Also where the op before it could apply none, which is what the identity in between is for."""
+    """The layer in between does nothing, and keeps them apart."""
     stacks = {
         "dense": lambda: [layers.Dense(24)],
         "member_dense": lambda: [layers.Reshape((4, 6)), layers.MemberDense(6)],

@@ -260,8 +260,21 @@ def refusals() -> dict[str, tuple]:
         r"y\['sold'\].* rows": (model.fit, x, {**y, "sold": y["sold"][:3]}),
         "loss: got 2 entries": (model.compile, "sgd", ["mse", "mse"]),
         "loss: got a dict of price": (model.compile, "sgd", {"price": "mse"}),
-        "metrics: got 1 entries": (model.compile, "sgd", "mse", ["mae"]),
-        "metrics: got 'mae'": (model.compile, "sgd", "mse", "mae"),
+        "loss: got a dict of prize, kind, .*'price', 'kind'": (
+            model.compile,
+            "sgd",
+            dict.fromkeys(("prize", "kind", "sold"), "mse"),
+        ),
+        "loss: got a dict of cost, .*'price'": (model.compile, "sgd", {"cost": "mse"}),
+        "metrics: got 1 entries, .*'price'": (model.compile, "sgd", LOSSES, ["mae"]),
+        "metrics: got 'mae', .*'price', 'kind', 'sold'": (model.compile, "sgd", LOSSES, "mae"),
+        "metrics: got MeanSquaredError.*'price'": (
+            model.compile,
+            "sgd",
+            LOSSES,
+            fw.metrics.MeanSquaredError(),
+        ),
+        "metrics: got set, .*'price'": (model.compile, "sgd", LOSSES, {"mae"}),
         "dy: got 1 entries": (model.backward, [y["price"]]),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 import re
 import signal
@@ -774,6 +775,10 @@ def test_a_constructor_that_forgets_its_base():
         Bare()
 
 
+def variable(**settings):
+    return layers.Variable("a", (3,), "ones", **settings)
+
+
 def kind_with(**parts):
     """A layer with other functions than `Calls` has."""
     return type("Kind", (Calls,), parts)
@@ -820,6 +825,20 @@ def kind_with(**parts):
             ValueError,
             "initializer of 'a': got 'oned'",
         ),
+        *(
+            ({"variables": lambda self, x, own=own: [variable(**own)]}, error, message)
+            for own, error, message in [
+                ({"fan_in": 0}, ValueError, "fan_in of 'a': got 0, expected at least 1"),
+                ({"fan_in": "2"}, TypeError, "fan_in of 'a': got '2', expected a whole number"),
+                ({"fan_out": 2.5}, TypeError, "fan_out of 'a': got 2.5, expected a whole"),
+                ({"fan_out": True}, TypeError, "fan_out of 'a': got True, expected a whole"),
+                ({"regularizer": "l3"}, ValueError, "regularizer of 'a': got 'l3', expected one"),
+                ({"constraint": 3}, TypeError, "constraint of 'a': got int, expected a name"),
+                ({"minimum": "0"}, TypeError, "minimum of 'a': got '0', expected a number"),
+                ({"minimum": math.nan}, ValueError, "minimum of 'a': got nan, expected a finite"),
+                ({"apart": 2}, ValueError, "apart of 'a': got 2, expected at most 1"),
+            ]
+        ),
         (
             {
                 "variables": lambda self, x: [layers.Variable(n, x, "ones") for n in "abcdefghi"],
@@ -840,6 +859,37 @@ def test_a_class_that_describes_no_layer(parts, error, message):
         model_of(kind_with(**parts)())
     with pytest.raises(error, match=message):
         fw.Model(inputs := fw.Input(3), kind_with(**parts)()(inputs))
+
+
+@pytest.mark.parametrize("own", [{"regularizer": "l2"}, {"constraint": "non_neg"}])
+def test_what_no_step_moves_is_not_kept_in_check(own):
+    class Remembering(layers.Layer):
+        def states(self, row):
+            return [variable(**own)]
+
+        def ops(self, x):
+            return layers.op("add", x, x)
+
+    message = "states of Remembering: got a regularizer or a constraint of 'a', expected none"
+    with pytest.raises(ValueError, match=message):
+        fw.Sequential([Remembering()], 3)
+
+
+def test_settings_of_variables_may_be_names():
+    class Scale(layers.Layer):
+        def variables(self, row):
+            own = {"regularizer": "l2", "constraint": "non_neg", "fan_in": np.int64(3)}
+            return [layers.Variable("a", row, fw.initializers.Constant(-1.0), **own)]
+
+        def ops(self, x):
+            return scaled(x, "a")
+
+    model = fw.Sequential([Scale()], 3)
+    model.compile(fw.optimizers.SGD(1e-3), "mse")
+    zeros = np.zeros((2, 3))
+    assert model.evaluate(zeros, zeros) == pytest.approx(3 * 0.01)
+    model.train_on_batch(zeros, zeros)
+    assert model.layers[0].a.tolist() == [0.0, 0.0, 0.0]
 
 
 def test_inputs_that_do_not_fit():
@@ -1073,7 +1123,9 @@ def test_custom_objects_go_first(saved):
     _, path = saved
     assert type(fw.load(path, {"NumpyDense": Other}).layers[1]) is Other
     assert type(fw.load(path, {}).layers[1]) is Product
-    assert type(fw.load(path, {"Dense": Other}).layers[0]) is layers.Dense
+    # One dict for many files: what this one has no layer of is left aside.
+    again = fw.load(path, {"Dense": Other, "tests>Unused": Other, "Unused": Other})
+    assert [type(layer) for layer in again.layers[:2]] == [layers.Dense, Product]
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,15 @@ class MyL2(fw.regularizers.L2):
     name = "mine"
 
 
+class Nameless(fw.initializers.Initializer):
+    def _draw(self, out, seed, stream, fan_in, fan_out):
+        out[...] = 1.0
+
+
+class MyNonNeg(fw.constraints.NonNeg):
+    pass
+
+
 class MySGD(optimizers.SGD):
     pass
 
@@ -108,20 +117,56 @@ class MyMetric(metrics.MeanSquaredError):
 
 @pytest.mark.parametrize("call", ["save", "copy"])
 @pytest.mark.parametrize(
-    ("layer", "optimizer", "metric"),
+    ("layer", "optimizer", "metric", "named"),
     [
-        (MyDense(2), "sgd", "mae"),
-        (layers.Dense(2, MyTanh()), "sgd", "mae"),
-        (layers.Dense(2, kernel_initializer=MyOnes()), "sgd", "mae"),
-        (layers.Dense(2, kernel_regularizer=MyL2()), "sgd", "mae"),
-        (layers.Dense(2), MySGD(), "mae"),
-        (layers.Dense(2), "sgd", MyMetric()),
+        (MyDense(2), "sgd", "mae", "the layer 'my_dense' of the class MyDense"),
+        (layers.Dense(2, MyTanh()), "sgd", "mae", "activation of the class MyTanh for .* 'dense'"),
+        (
+            layers.Dense(2, kernel_initializer=MyOnes()),
+            "sgd",
+            "mae",
+            "kernel_initializer of the class MyOnes for the layer 'dense' of the class Dense",
+        ),
+        (
+            layers.Dense(2, bias_initializer=Nameless()),
+            "sgd",
+            "mae",
+            "bias_initializer of the class Nameless for the layer 'dense'",
+        ),
+        (
+            layers.PReLU(alpha_initializer=MyOnes()),
+            "sgd",
+            "mae",
+            "alpha_initializer of the class MyOnes for the layer 'p_re_lu'",
+        ),
+        (
+            layers.Dense(2, kernel_regularizer=MyL2()),
+            "sgd",
+            "mae",
+            "kernel_regularizer of the class MyL2 for the layer 'dense'",
+        ),
+        (
+            layers.Dense(2, activity_regularizer=MyL2()),
+            "sgd",
+            "mae",
+            "activity_regularizer of the class MyL2 for the layer 'dense'",
+        ),
+        (
+            layers.Dense(2, kernel_constraint=MyNonNeg()),
+            "sgd",
+            "mae",
+            "kernel_constraint of the class MyNonNeg for the layer 'dense'",
+        ),
+        (layers.Dense(2), MySGD(), "mae", "MySGD.* of the class MySGD"),
+        (layers.Dense(2), "sgd", MyMetric(), "MyMetric.* of the class MyMetric"),
     ],
 )
-def test_what_would_come_back_as_something_else_is_refused(path, call, layer, optimizer, metric):
+def test_what_would_come_back_as_something_else_is_refused(
+    path, call, layer, optimizer, metric, named
+):
     model = fw.Sequential([copy.copy(layer)], 3)
     model.compile(optimizer, "mse", [metric])
-    with pytest.raises(TypeError, match=f"{call}: got .*, expected .* of this library"):
+    with pytest.raises(TypeError, match=f"^{call}: got {named}.*, expected .*of this library"):
         model.save(path) if call == "save" else model.copy()
     assert not path.exists()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from fastweights import _check, _tensors, initializers, regularizers
+from fastweights import _check, _tensors, constraints, initializers, regularizers
 from fastweights._absent import hint
 from fastweights._sealed import Sealed, _Sealing
 from fastweights.constraints import Constraint
@@ -35,21 +35,12 @@ def takes(
     return True
 
 
-def _is_text(name: str) -> bool:
-    """Whether files can hold it: half a surrogate pair is no character."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 class Variable(NamedTuple):
     """One array of parameters: its name, shape, how it starts and what keeps it in check.
 
     An initialiser may be given by its name. It counts the fans in the shape where none are given.
     The first `apart` axes lead to arrays of their own, each of which costs something, and is
-    constrained, by itself.
+    constrained, by itself. All of it is checked when a model asks the layer what it has.
     """
 
     name: str
@@ -66,6 +57,26 @@ class Variable(NamedTuple):
     @property
     def size(self) -> int:
         return math.prod(self.shape)
+
+    def checked(self) -> Variable:
+        """The same, each setting as its kind has it, or a refusal that names it."""
+        of = f"of {self.name!r}"
+        shape = tuple(_check.whole(f"shape {of}", size, 1) for size in self.shape)
+        fan_in, fan_out = (
+            None if fan is None else _check.whole(f"{argument} {of}", fan, 1)
+            for argument, fan in (("fan_in", self.fan_in), ("fan_out", self.fan_out))
+        )
+        is_free = isinstance(self.minimum, float) and self.minimum == -math.inf
+        return self._replace(
+            shape=shape,
+            initializer=initializers.get(self.initializer, argument=f"initializer {of}"),
+            fan_in=fan_in,
+            fan_out=fan_out,
+            regularizer=regularizers.get(self.regularizer, f"regularizer {of}"),
+            minimum=-math.inf if is_free else _check.number(f"minimum {of}", self.minimum),
+            constraint=constraints.get(self.constraint, f"constraint {of}"),
+            apart=_check.whole(f"apart {of}", self.apart, 0, maximum=len(shape)),
+        )
 
     def check(self, argument: str, array: np.ndarray) -> None:
         """Raises ValueError where numbers of this shape cannot be this variable's."""
@@ -170,13 +181,7 @@ class Layer(Sealed, metaclass=_Making):
     )
 
     def __init__(self, name: str | None = None) -> None:
-        if name is not None and (not isinstance(name, str) or not name):
-            raise TypeError(
-                _check.refusal("name", _check.shown(name), "a non-empty string or None")
-            )
-        if name is not None and not _is_text(name):
-            raise ValueError(_check.refusal("name", _check.shown(name), "whole characters"))
-        self._given_name = self._name = name
+        self._given_name = self._name = _check.name_or_none("name", name)
         self._home: Home | None = None
         self._input_row: Shape | None = None
         #: What calls of this layer made.
@@ -251,11 +256,10 @@ class Layer(Sealed, metaclass=_Making):
             if not isinstance(variable.shape, (list, tuple)):
                 got = f"the shape {_check.shown(variable.shape)} of {name!r}"
                 raise TypeError(_check.refusal(argument, got, "a tuple of sizes"))
-            shape = tuple(_check.whole(f"shape of {name!r}", size, 1) for size in variable.shape)
-            initializer = initializers.get(
-                variable.initializer, argument=f"initializer of {name!r}"
-            )
-            checked.append(variable._replace(shape=shape, initializer=initializer))
+            checked.append(variable.checked())
+            if which == "states" and (checked[-1].regularizer or checked[-1].constraint):
+                got = f"a regularizer or a constraint of {name!r}"
+                raise ValueError(_check.refusal(argument, got, "none: no step moves it"))
         return checked
 
     def ops(self, *values: Any) -> Value:

@@ -16,9 +16,6 @@ Shape = tuple[int, ...]
 
 Number = TypeVar("Number", int, float)
 
-#: That an array may have.
-MAX_AXES = 64
-
 
 class Op:
     """One op of the compiled plan: which kernels, what they read and the sizes they work on.
@@ -272,7 +269,7 @@ def _applied(kind: str, takes: Kind, given: Any) -> Activation:
 
 def axis_setting(argument: str, got: Any) -> int:
     """An axis counted as in the batch, whose axis 0 are the rows; negative ones from the end on."""
-    axis = _check.whole(argument, got, -MAX_AXES, MAX_AXES)
+    axis = _check.whole(argument, got, -_check.MAX_AXES, _check.MAX_AXES)
     if axis == 0:
         raise ValueError(
             _check.refusal(argument, 0, "an axis of the numbers, not that of the rows")

@@ -7,13 +7,13 @@
 
 # What `Op.callee` is.
 cdef struct Callee:
-    void* callback               # the Callback, which the plan keeps
+    void* python_op              # the PythonOp, which the plan keeps
     int real_bytes
     fw_shared* interrupted       # of the plan's job
 
 
 @cython.final
-cdef class Callback:
+cdef class PythonOp:
     """The functions of one op, and what the last forward pass keeps for its backward pass."""
 
     cdef Callee callee
@@ -22,7 +22,7 @@ cdef class Callback:
 
     def __cinit__(self, calls):
         self.calls = calls
-        self.callee.callback = <void*>self
+        self.callee.python_op = <void*>self
 
     cdef copied(self, const void* at, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t width):
         """A new array of these rows."""
@@ -35,7 +35,7 @@ cdef class Callback:
         """Rows of the arena become those of the array."""
         cdef Py_ssize_t row_bytes = width * self.callee.real_bytes
         cdef Address given = Address(array)
-        expect("callback", given, rows * row_bytes)
+        expect("python op", given, rows * row_bytes)
         if rows * row_bytes > 0:        # of no parameters there is no place
             memcpy(<char*>at + first * row_bytes, given.at, rows * row_bytes)
         return 0
@@ -62,16 +62,16 @@ cdef class Callback:
         return 0
 
 
-cdef void call_back(const Op* op, Py_ssize_t begin, Py_ssize_t end, bint goes_back) noexcept with gil:
+cdef void call_python(const Op* op, Py_ssize_t begin, Py_ssize_t end, bint goes_back) noexcept with gil:
     cdef const Callee* callee = <const Callee*>op.callee
-    cdef Callback callback = <Callback>callee.callback
+    cdef PythonOp python_op = <PythonOp>callee.python_op
     cdef long forks = FORKS
     raised = None
     try:
         if goes_back:
-            callback.backward(op, begin, end)
+            python_op.backward(op, begin, end)
         else:
-            callback.forward(op, begin, end)
+            python_op.forward(op, begin, end)
         if forks != FORKS:
             raise RuntimeError("a layer's own function has forked in the middle of a call: this process has not "
                                "the threads that it was shared with")
@@ -87,7 +87,7 @@ cdef inline bint may_call(const Op* op) noexcept nogil:
     return fw_read((<const Callee*>op.callee).interrupted) == 0
 
 
-cdef void callback_measure(Op* op) noexcept nogil:
+cdef void python_measure(Op* op) noexcept nogil:
     cdef Py_ssize_t i
     op.parameter_reals = 0
     for i in range(op.n_variables):
@@ -96,19 +96,19 @@ cdef void callback_measure(Op* op) noexcept nogil:
     op.pieces = 1 if op.parameter_reals > 0 else 0
 
 
-cdef void callback_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+cdef void python_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     if may_call(op):
-        call_back(op, begin, end, False)
+        call_python(op, begin, end, False)
 
 
-cdef void callback_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+cdef void python_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """dx and, into scratch, the gradient of the parameters by all rows."""
     if may_call(op):
-        call_back(op, begin, end, True)
+        call_python(op, begin, end, True)
 
 
-cdef void callback_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
-                            Py_ssize_t end_piece) noexcept nogil:
+cdef void python_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
+                          Py_ssize_t end_piece) noexcept nogil:
     """That of all rows counts for the first of them, where it is asked for chunk by chunk."""
     cdef Py_ssize_t size = op.parameter_reals * (<const Callee*>op.callee).real_bytes
     if begin == 0:
@@ -117,5 +117,5 @@ cdef void callback_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_s
         memset(op.gradients, 0, size)
 
 
-cdef OpKind CALLBACK = OpKind("numpy", callback_measure, NULL, callback_forward, NULL, callback_backward,
-                              callback_gradient, NULL, NULL, NULL, NULL, False)
+cdef OpKind PYTHON = OpKind("numpy", python_measure, NULL, python_forward, NULL, python_backward,
+                            python_gradient, NULL, NULL, NULL, NULL, False)

@@ -1,0 +1,92 @@
+"""What a model is made again from: its description and copies of its numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastweights import _check, _registry, losses, metrics, optimizers
+from fastweights._building import Built
+from fastweights._plans import Compiled
+from fastweights.models import Model, unbuilt
+
+
+def snapshot(
+    model: Model,
+) -> tuple[Compiled, tuple[np.ndarray, ...], optimizers.Memory | None]:
+    """What is compiled, and copies of parameters, state and the optimizer's memory.
+
+    They are of no step that is half made.
+    """
+    built, compiled = model._built_or_refused(), model._compiled
+    memory = compiled.memory
+    live = (*built.vectors, *(memory.arrays() if memory is not None else ()))
+    copies = built.lock.room_for(live).keep()
+    return compiled, copies[:2], None if memory is None else optimizers.Memory(*copies[2:])
+
+
+def copy_of(model: Model, dtype: str | np.dtype | None) -> Model:
+    """What `Model.copy` does."""
+    shapes = model._built_or_refused().input_shapes
+    refuse_foreign("copy", model)
+    compiled, vectors, memory = snapshot(model)
+    twin, _ = unbuilt({**model.config(), "dtype": dtype or model.dtype})
+    built = Built(twin._topology, shapes, twin.dtype)
+    copied = [
+        _check.reals(name, vector, twin.dtype)
+        for name, vector in zip(("parameters", "state"), vectors, strict=True)
+    ]
+    built.allocate(lambda number, variable, view: np.copyto(view, built.part(number, copied)))
+    twin._take_on(built)
+    twin.matmul_precision = model.matmul_precision
+    twin._progress = model._progress.copy()
+    twin._names, twin._metadata = model._names, dict(model._metadata)
+    if compiled.optimizer is not None:
+        optimizer = optimizers.get(compiled.optimizer.config())
+        twin._compiled = Compiled(optimizer, compiled.objectives)
+        if memory is not None:
+            kept = _check.reals("the optimizer's state", memory.vectors, twin.dtype)
+            twin._compiled.memory = optimizers.Memory(kept, memory.numbers)
+    return twin
+
+
+def refuse_foreign(call: str, model: Model) -> None:
+    """Raises TypeError where a part would come back as another one from its config."""
+    for layer in model.layers:
+        _registry.refuse_foreign(call, layer)
+    _refuse_other_ops(call, model)
+    foreign = _foreign_training(model._compiled)
+    if foreign:
+        got = f"{foreign[0]!r} of the class {type(foreign[0]).__qualname__}"
+        expected = "an optimizer, losses and metrics of this library"
+        raise TypeError(_check.refusal(call, got, expected))
+
+
+def _foreign_training(compiled: Compiled) -> list[Any]:
+    """What was compiled and is not what the library makes of its config."""
+    optimizer = compiled.optimizer
+    if optimizer is None:
+        return []
+    kind = type(optimizer)
+    is_known = optimizers.OPTIMIZERS.get(kind.__name__.lower()) is kind
+    found: list[Any] = [] if is_known else [optimizer]
+    for one in compiled.objectives:
+        if losses.get(one.loss.config()) != one.loss:
+            found.append(one.loss)
+        found += [own for own in one.metrics if metrics.get(own.config(), one.loss) != own]
+    return found
+
+
+def _refuse_other_ops(call: str, model: Model) -> None:
+    """Raises TypeError where a layer of one's own would come back as one of other ops."""
+    built = model._built_or_refused()
+    if all(_registry.is_of_library(layer) for layer in model.layers):
+        return
+    twin, _ = unbuilt(model.config())
+    again = Built(twin._topology, built.input_shapes, model.dtype)
+    for layer, twin_layer in zip(built.layers, again.layers, strict=True):
+        if built.description_of(layer) != again.description_of(twin_layer):
+            got = f"the layer {layer.name!r}, whose config() makes one of other ops or variables"
+            expected = "config() to be what the constructor makes the same layer of"
+            raise TypeError(_check.refusal(call, got, expected))
