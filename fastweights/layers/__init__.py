@@ -13,6 +13,7 @@ from fastweights.layers.activating import (
     Softmax,
 )
 from fastweights.layers.base import Layer, Variable
+from fastweights.layers.convolution import Conv1D, Conv2D
 from fastweights.layers.dense import Dense
 from fastweights.layers.embedding import Embedding
 from fastweights.layers.members import MemberDense, MemberScale
@@ -55,6 +56,8 @@ __all__ = [
     "Average",
     "BatchNormalization",
     "Concatenate",
+    "Conv1D",
+    "Conv2D",
     "Dense",
     "Dot",
     "Dropout",
