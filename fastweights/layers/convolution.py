@@ -21,7 +21,7 @@ class Window(NamedTuple):
 
     #: Numbers that it moves over, and how often it stops.
     size: int
-    count: int
+    stops: int
     taps: int
     stride: int
     dilation: int
@@ -89,10 +89,8 @@ def windows_over(
 ) -> list[Window]:
     """The windows along the axes of a row, each of which stops somewhere."""
     sizes = axes_of(layer, shape, len(taps))
-    found = [
-        window(padding, *axis) for axis in zip(sizes, taps, strides, dilation, strict=True)
-    ]
-    if min(axis.count for axis in found) < 1:
+    found = [window(padding, *axis) for axis in zip(sizes, taps, strides, dilation, strict=True)]
+    if min(axis.stops for axis in found) < 1:
         reach = tuple(extent(axis.taps, axis.dilation) for axis in found)
         got = f"rows of shape {shape} for a window of {reach}"
         expected = "rows that the window fits into, or padding='same'"
@@ -111,7 +109,7 @@ def two(windows: Sequence[Window]) -> tuple[Window, Window]:
 def sizes_of(windows: Sequence[Window], channels: int, filters: int) -> list[int]:
     """What ops over two axes know: both images, then window, strides, dilation and padding."""
     down, across = two(windows)
-    images = [down.size, across.size, channels, down.count, across.count, filters]
+    images = [down.size, across.size, channels, down.stops, across.stops, filters]
     pairs = ((down[at], across[at]) for at in range(2, 6))
     return [*images, *(number for pair in pairs for number in pair)]
 
@@ -160,7 +158,9 @@ class _Convolution(Layer):
         for setting, value in settings.items():
             setattr(self, f"{variable}_{setting}", value)
 
-    def _variable(self, name: str, shape: Shape, setting: str, fan_in: int, fan_out: int) -> Variable:
+    def _variable(
+        self, name: str, shape: Shape, setting: str, fan_in: int, fan_out: int
+    ) -> Variable:
         """A variable of that shape with the settings that are called so."""
         return Variable(
             name,
@@ -174,7 +174,12 @@ class _Convolution(Layer):
 
     def _windows(self, shape: Shape) -> list[Window]:
         return windows_over(
-            type(self).__name__, shape, self.padding, self.kernel_size, self.strides, self.dilation_rate
+            type(self).__name__,
+            shape,
+            self.padding,
+            self.kernel_size,
+            self.strides,
+            self.dilation_rate,
         )
 
     def _with_bias(self, *kernels: Variable, outputs: int) -> list[Variable]:
@@ -184,7 +189,9 @@ class _Convolution(Layer):
         fans = kernels[-1].fan_in or 1, kernels[-1].fan_out or 1
         return [*kernels, self._variable("bias", (outputs,), "bias", *fans)]
 
-    def _made(self, kind: str, x: Value, shape: Shape, variables: Sequence[str], **rest: Any) -> Value:
+    def _made(
+        self, kind: str, x: Value, shape: Shape, variables: Sequence[str], **rest: Any
+    ) -> Value:
         """What an op with the bias makes of x, and then the activation unless it is part of it."""
         fused = self.activation.is_elementwise
         y = op(
@@ -258,7 +265,7 @@ class _Conv(_Convolution):
 
     def ops(self, x: Value) -> Value:
         windows = self._windows(x.shape)
-        shape = (*(axis.count for axis in windows), self.filters)
+        shape = (*(axis.stops for axis in windows), self.filters)
         if self.groups == 1 and all(axis.taps == axis.stride == 1 for axis in windows):
             return self._made("dense", x, shape, ["kernel"], lines=x.lines)
         sizes = [*sizes_of(windows, x.features, self.filters), self.groups]
@@ -325,7 +332,7 @@ class Conv1D(_Conv):
 class Conv2D(_Conv):
     """A convolution over images.
 
-    ``y[i, j, f] = activation(bias[f] + sum of x[i * stride + k, j * stride + l, c] * kernel[k, l, c, f])``
+    ``y[i, j, f] = activation(bias[f] + sum of x[i + k, j + l, c] * kernel[k, l, c, f])``
 
     Parameters
     ----------
