@@ -15,8 +15,17 @@ cdef extern from *:
     /* Rows of a tile nv vectors wide: each has an address register, and there are accumulators enough to hide how
      * long a multiply-add takes. */
     #define SEGMENTED_ROWS(nv) fw_least(TILE_ACCUMULATORS / (nv), (nv) == 1 ? 10 : 8)
+    /* The same number, of which the compiler knows nothing: it would keep differences of addresses, in memory. */
+    static inline Py_ssize_t fw_unknown(Py_ssize_t n)
+    {
+    #if defined(__GNUC__)
+        __asm__("" : "+r"(n));
+    #endif
+        return n;
+    }
     """
     int SEGMENTED_ROWS(int nv) nogil
+    Py_ssize_t unknown "fw_unknown"(Py_ssize_t n) nogil
 
 # Rows of the tile for what is left over.
 cdef enum: FEW_ROWS = 4
@@ -44,7 +53,31 @@ cdef struct Segmented:
     bint relu
 
 
-# mr rows of nv vectors, which begin with this column. These, packed and ragged are constants where this is inlined.
+# acc (mr, nv) += the product of mr rows by nv vectors. All but p, rows and b are constants where this is inlined, so
+# that loops over rows and vectors unroll and the accumulators live in registers.
+cdef inline void add_segments(const int mr, const int nv, const bint packed, const bint ragged, vreal* acc,
+                              const Segmented* p, const real** rows, const real* b, vtail tail) noexcept nogil:
+    cdef vreal[TILE_VECTORS] line
+    cdef vreal factor
+    cdef Py_ssize_t ldb = nv * VL if packed else p.ldb, a_k = 1 if packed else p.a_k
+    cdef Py_ssize_t outer, inner, at, end
+    cdef int i, j
+    for outer in range(p.outer):
+        for inner in range(p.inner):
+            at = outer * p.outer_step + inner * p.inner_step
+            end = at + p.length * a_k
+            while at != end:
+                for j in range(nv):
+                    line[j] = load_part(ragged and j == nv - 1, b + j * VL, tail)
+                for i in range(mr):
+                    factor = vset1(rows[i][at])
+                    for j in range(nv):
+                        acc[i * nv + j] = vfma(factor, line[j], acc[i * nv + j])
+                at = unknown(at + a_k)
+                b += ldb
+
+
+# mr rows of nv vectors, which begin with this column; the last vector is a tail where ragged.
 cdef inline void segmented_tile(const int mr, const int nv, const bint packed, const bint ragged, const Segmented* p,
                                 const Py_ssize_t* a_at, const Py_ssize_t* c_at, const real* b, Py_ssize_t column,
                                 vtail tail) noexcept nogil:
@@ -53,8 +86,6 @@ cdef inline void segmented_tile(const int mr, const int nv, const bint packed, c
     cdef vreal factor
     cdef const real* rows[TILE_ACCUMULATORS]
     cdef real* c = p.c + column
-    cdef Py_ssize_t ldb = nv * VL if packed else p.ldb, a_k = 1 if packed else p.a_k
-    cdef Py_ssize_t outer, inner, at, end
     cdef int i, j
     for i in range(mr):
         rows[i] = p.a + a_at[i]
@@ -68,19 +99,7 @@ cdef inline void segmented_tile(const int mr, const int nv, const bint packed, c
         for i in range(mr):
             for j in range(nv):
                 acc[i * nv + j] = line[j]
-    for outer in range(p.outer):
-        for inner in range(p.inner):
-            at = outer * p.outer_step + inner * p.inner_step
-            end = at + p.length * a_k
-            while at != end:
-                for j in range(nv):
-                    line[j] = load_part(ragged and not packed and j == nv - 1, b + j * VL, tail)
-                for i in range(mr):
-                    factor = vset1(rows[i][at])
-                    for j in range(nv):
-                        acc[i * nv + j] = vfma(factor, line[j], acc[i * nv + j])
-                at += a_k
-                b += ldb
+    add_segments(mr, nv, packed, ragged and not packed, acc, p, rows, b, tail)
     if p.scale != NULL:
         for j in range(nv):
             line[j] = load_part(ragged and j == nv - 1, p.scale + column + j * VL, tail)
@@ -97,56 +116,83 @@ cdef inline void segmented_tile(const int mr, const int nv, const bint packed, c
 
 
 # The last rows of a panel, fewer than a tile of mr: it does the last one of them more than once.
-cdef inline void filled_tile(const int mr, const int nv, const bint packed, const bint ragged, const Segmented* p,
-                             Py_ssize_t row, Py_ssize_t rows, const real* b, Py_ssize_t column,
-                             vtail tail) noexcept nogil:
+cdef inline void filled_tile(const int mr, const int nv, const bint packed, const Segmented* p, Py_ssize_t row,
+                             Py_ssize_t rows, const real* b, Py_ssize_t column, vtail tail) noexcept nogil:
     cdef Py_ssize_t[TILE_ACCUMULATORS] a_at, c_at
     cdef Py_ssize_t i
     for i in range(mr):
         a_at[i] = p.a_at[min(row + i, rows - 1)]
         c_at[i] = p.c_at[min(row + i, rows - 1)]
-    segmented_tile(mr, nv, packed, ragged, p, a_at, c_at, b, column, tail)
+    segmented_tile(mr, nv, packed, True, p, a_at, c_at, b, column, tail)
 
 
-# All rows of the nv vectors that begin with this column.
-cdef inline void segmented_panel(const int nv, const bint packed, const bint ragged, const Segmented* p,
-                                 Py_ssize_t rows, Py_ssize_t column, vtail tail) noexcept nogil:
+# All rows of the nv vectors that begin with this column, of which the last one is a tail if it is not whole.
+cdef inline void segmented_panel(const int nv, const bint packed, const Segmented* p, Py_ssize_t rows,
+                                 Py_ssize_t column, Py_ssize_t columns) noexcept nogil:
     cdef const real* b = p.b + column * p.depth + p.first * nv * VL if packed else p.b + column
+    cdef bint whole = columns - column >= nv * VL
+    cdef vtail tail = vtail_of(min(<Py_ssize_t>VL, columns - column - (nv - 1) * VL))
     cdef Py_ssize_t row = 0
     while rows - row >= SEGMENTED_ROWS(nv):
-        segmented_tile(SEGMENTED_ROWS(nv), nv, packed, ragged, p, p.a_at + row, p.c_at + row, b, column, tail)
+        if whole:
+            segmented_tile(SEGMENTED_ROWS(nv), nv, packed, False, p, p.a_at + row, p.c_at + row, b, column, tail)
+        else:
+            segmented_tile(SEGMENTED_ROWS(nv), nv, packed, True, p, p.a_at + row, p.c_at + row, b, column, tail)
         row += SEGMENTED_ROWS(nv)
     if rows - row > FEW_ROWS:
-        filled_tile(SEGMENTED_ROWS(nv), nv, packed, ragged, p, row, rows, b, column, tail)
-    elif rows - row > 1:
-        filled_tile(FEW_ROWS, nv, packed, ragged, p, row, rows, b, column, tail)
+        filled_tile(SEGMENTED_ROWS(nv), nv, packed, p, row, rows, b, column, tail)
     elif rows > row:
-        segmented_tile(1, nv, packed, ragged, p, p.a_at + row, p.c_at + row, b, column, tail)
+        filled_tile(FEW_ROWS, nv, packed, p, row, rows, b, column, tail)
 
 
-cdef inline void segmented_panels(const bint packed, const Segmented* p, Py_ssize_t rows,
-                                  Py_ssize_t columns) noexcept nogil:
-    cdef Py_ssize_t column = 0
-    cdef vtail tail = vtail_of(1 + (columns - 1) % VL)
-    while column + PANEL <= columns:
-        segmented_panel(TILE_VECTORS, packed, False, p, rows, column, tail)
-        column += PANEL
-    columns -= column
-    if TILE_VECTORS > 3 and columns > 3 * VL:
-        segmented_panel(TILE_VECTORS, packed, True, p, rows, column, tail)
-    elif TILE_VECTORS > 2 and columns > 2 * VL:
-        segmented_panel(3 if TILE_VECTORS > 2 else 1, packed, True, p, rows, column, tail)
-    elif columns > VL:
-        segmented_panel(2, packed, True, p, rows, column, tail)
-    elif columns > 0:
-        segmented_panel(1, packed, True, p, rows, column, tail)
+# Each in a function of its own, which has all registers for itself.
+ctypedef void (*segmented_function)(const Segmented* p, Py_ssize_t rows, Py_ssize_t column,
+                                    Py_ssize_t columns) noexcept nogil
+
+cdef void packed_panel_1(const Segmented* p, Py_ssize_t rows, Py_ssize_t column, Py_ssize_t columns) noexcept nogil:
+    segmented_panel(1, True, p, rows, column, columns)
+
+
+cdef void packed_panel_2(const Segmented* p, Py_ssize_t rows, Py_ssize_t column, Py_ssize_t columns) noexcept nogil:
+    segmented_panel(2, True, p, rows, column, columns)
+
+
+cdef void packed_panel_3(const Segmented* p, Py_ssize_t rows, Py_ssize_t column, Py_ssize_t columns) noexcept nogil:
+    segmented_panel(min(3, TILE_VECTORS), True, p, rows, column, columns)
+
+
+cdef void packed_panel_4(const Segmented* p, Py_ssize_t rows, Py_ssize_t column, Py_ssize_t columns) noexcept nogil:
+    segmented_panel(TILE_VECTORS, True, p, rows, column, columns)
+
+
+cdef void plain_panel_1(const Segmented* p, Py_ssize_t rows, Py_ssize_t column, Py_ssize_t columns) noexcept nogil:
+    segmented_panel(1, False, p, rows, column, columns)
+
+
+cdef void plain_panel_2(const Segmented* p, Py_ssize_t rows, Py_ssize_t column, Py_ssize_t columns) noexcept nogil:
+    segmented_panel(2, False, p, rows, column, columns)
+
+
+cdef void plain_panel_3(const Segmented* p, Py_ssize_t rows, Py_ssize_t column, Py_ssize_t columns) noexcept nogil:
+    segmented_panel(min(3, TILE_VECTORS), False, p, rows, column, columns)
+
+
+cdef void plain_panel_4(const Segmented* p, Py_ssize_t rows, Py_ssize_t column, Py_ssize_t columns) noexcept nogil:
+    segmented_panel(TILE_VECTORS, False, p, rows, column, columns)
+
+
+cdef segmented_function[8] SEGMENTED_PANELS = [
+    packed_panel_1, packed_panel_2, packed_panel_3, packed_panel_4, plain_panel_1, plain_panel_2, plain_panel_3,
+    plain_panel_4,
+]
 
 
 cdef void segmented(const Segmented* p, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
-    if p.ldb == 0:
-        segmented_panels(True, p, rows, columns)
-    else:
-        segmented_panels(False, p, rows, columns)
+    cdef Py_ssize_t column = 0, vectors
+    while column < columns:
+        vectors = min(<Py_ssize_t>TILE_VECTORS, (columns - column + VL - 1) // VL)
+        SEGMENTED_PANELS[(0 if p.ldb == 0 else 4) + vectors - 1](p, rows, column, columns)
+        column += PANEL
 
 
 # ---- packing: panels of up to PANEL columns, each (depth, width), the last one as wide as its vectors are ----------
