@@ -12,14 +12,14 @@
 # kernel whose strides are not 1), are one thing: a Correlation of an image with a kernel that is packed, turned for
 # dx. dkernel is a product whose rows are those of the kernel, and whose depth runs over pixels of dz.
 #
-# * Taps that fall above or below the image are left out; the others read a copy with zeros to its left and right.
+# * Taps that fall beside the image are left out: pixels that have the same ones go through together, of many images.
 # * Where few lanes have a filter, neighbouring pixels are *merged*: a vector has their filters side by side, and a
 #   wider kernel with zeros in it. So many as pays for LANES, whatever VL: the bits are the same on all levels.
 #   (What is infinite becomes NaN in its neighbours too then.)
 # * `prepared` is 0 where nothing was packed: a plan's memory is, before it is written.
 
 # Pixels for whose places there is room: tiles go through so many images, or rows of one, without a rest.
-cdef enum: TABLE_PIXELS = 640
+cdef enum: TABLE_PIXELS = 768
 # Reals that go through product, activation and derivative while they are in the cache.
 cdef enum: IMAGE_REALS = 32768
 # Bytes of images that are multiplied by each row of a kernel in turn: the first cache has room for them.
@@ -276,33 +276,13 @@ cdef inline void place_column(real* panels, const Correlation* c, Py_ssize_t k, 
 
 # ---- a correlation -----------------------------------------------------------------------------------------------
 
-# Numbers that an axis reads before its first one, and those after its last.
-cdef inline Py_ssize_t reads_before(const Axis* axis) noexcept nogil:
-    return max(<Py_ssize_t>0, -axis.begin) if axis.count > 0 and axis.taps > 0 else 0
-
-
-cdef inline Py_ssize_t reads_after(const Axis* axis) noexcept nogil:
-    if axis.count == 0 or axis.taps == 0:
-        return 0
-    return max(<Py_ssize_t>0, axis.begin + (axis.count - 1) * axis.stride + (axis.taps - 1) * axis.tap_step
-               - (axis.size - 1))
-
-
-cdef inline bint is_padded(const Correlation* c) noexcept nogil:
-    return reads_before(&c.across) > 0 or reads_after(&c.across) > 0
-
-
-# Reals of an image, padded if it must be.
-cdef inline Py_ssize_t padded_row(const Correlation* c) noexcept nogil:
-    return (reads_before(&c.across) + c.across.size + reads_after(&c.across)) * c.inputs * c.groups
-
-
 cdef inline Py_ssize_t images_at_once(const Correlation* c, Py_ssize_t images) noexcept nogil:
     return max(<Py_ssize_t>1, min(images, TABLE_PIXELS // max(<Py_ssize_t>1, c.down.count * c.across.count)))
 
 
-cdef inline Py_ssize_t rows_at_once(const Correlation* c) noexcept nogil:
-    return max(<Py_ssize_t>1, TABLE_PIXELS // max(<Py_ssize_t>1, c.across.count))
+# Of so many rows of pixels.
+cdef inline Py_ssize_t rows_at_once(Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    return max(<Py_ssize_t>1, min(rows, TABLE_PIXELS // columns))
 
 
 # The taps [begin, end) of output t that fall into the image.
@@ -329,49 +309,55 @@ cdef inline Py_ssize_t alike_upto(const Axis* axis, Py_ssize_t t) noexcept nogil
 
 # Pixels of so many images whose places a table holds.
 cdef Py_ssize_t table_pixels(const Correlation* c, Py_ssize_t images) noexcept nogil:
-    cdef Py_ssize_t row = 0, upto, found = 0
+    cdef Py_ssize_t row = 0, column, next_row, next_column, found = 0
     while row < c.down.count:
-        upto = alike_upto(&c.down, row)
-        found += min(upto - row, rows_at_once(c))
-        row = upto
-    return found * c.across.count * images
+        next_row = alike_upto(&c.down, row)
+        column = 0
+        while column < c.across.count:
+            next_column = alike_upto(&c.across, column)
+            found += rows_at_once(next_row - row, next_column - column) * (next_column - column)
+            column = next_column
+        row = next_row
+    return found * images
 
 
 cdef inline Py_ssize_t reals_for_places(Py_ssize_t count) noexcept nogil:
     return (count * <Py_ssize_t>sizeof(Py_ssize_t) + <Py_ssize_t>sizeof(real) - 1) // <Py_ssize_t>sizeof(real)
 
 
-# Tables of places, the start, scale and shift of merged pixels, and padded images.
+# Tables of places; start, scale and shift of merged pixels.
 cdef Py_ssize_t correlation_workspace(const Correlation* c, Py_ssize_t images) noexcept nogil:
-    cdef Py_ssize_t at_once = images_at_once(c, images)
-    cdef Py_ssize_t padded = at_once * c.down.size * padded_row(c) if is_padded(c) else 0
-    return reals_for_places(2 * table_pixels(c, at_once)) + 3 * c.outputs + padded
+    return reals_for_places(2 * table_pixels(c, images_at_once(c, images))) + 3 * c.outputs
 
 
-# Where pixels of rows [begin, end) of so many images, which have the same taps, are read and written.
-cdef void find_places(Py_ssize_t* a_at, Py_ssize_t* c_at, const Correlation* c, Py_ssize_t begin, Py_ssize_t end,
-                      Py_ssize_t tap, Py_ssize_t image_reals, Py_ssize_t row_reals, Py_ssize_t images) noexcept nogil:
-    cdef Py_ssize_t pixel = c.inputs * c.groups, image, row, column, a, to
+# The pixels of a correlation that have the same taps: [top, bottom) x [left, right) of each image, taps
+# [first_down, last_down) x [first_across, last_across).
+cdef struct Alike:
+    Py_ssize_t top
+    Py_ssize_t bottom
+    Py_ssize_t left
+    Py_ssize_t right
+    Py_ssize_t first_down
+    Py_ssize_t last_down
+    Py_ssize_t first_across
+    Py_ssize_t last_across
+
+
+# Where they are read and written, of so many rows of so many images.
+cdef void find_places(Py_ssize_t* a_at, Py_ssize_t* c_at, const Correlation* c, const Alike* some, Py_ssize_t rows,
+                      Py_ssize_t images) noexcept nogil:
+    cdef Py_ssize_t pixel = c.inputs * c.groups, columns = some.right - some.left, image, row, column, a, to
     for image in range(images):
-        for row in range(begin, end):
-            a = (image * image_reals + (c.down.begin + row * c.down.stride + tap * c.down.tap_step) * row_reals
-                 + (c.across.begin + reads_before(&c.across)) * pixel)
+        for row in range(some.top, some.top + rows):
+            a = (image * c.down.size + c.down.begin + row * c.down.stride + some.first_down * c.down.tap_step)
+            a = a * c.across.size + c.across.begin + some.left * c.across.stride + some.first_across * c.across.tap_step
             to = (image * c.out_image + (c.down.first + row * c.down.step) * c.out_row
-                  + c.across.first * c.out_pixel)
-            for column in range(c.across.count):
-                a_at[column] = a + column * c.across.stride * pixel
+                  + (c.across.first + some.left * c.across.step) * c.out_pixel)
+            for column in range(columns):
+                a_at[column] = (a + column * c.across.stride) * pixel
                 c_at[column] = to + column * c.across.step * c.out_pixel
-            a_at += c.across.count
-            c_at += c.across.count
-
-
-# Images whose rows are `row` reals, with zeros around them; what is 0 already stays.
-cdef void copy_padded(real* to, const real* come, Py_ssize_t images, Py_ssize_t height, Py_ssize_t row,
-                      Py_ssize_t before, Py_ssize_t padded_row, Py_ssize_t above, Py_ssize_t padded_height) noexcept nogil:
-    cdef Py_ssize_t image
-    for image in range(images):
-        copy_lines(to + (image * padded_height + above) * padded_row + before, padded_row, come + image * height * row,
-                   row, row, height)
+            a_at += columns
+            c_at += columns
 
 
 # A row of numbers for one pixel, as often as pixels are merged.
@@ -384,82 +370,74 @@ cdef inline const real* for_merged(real* to, const real* numbers, const Correlat
     return to
 
 
+# Beside what these have in common p knows of a product of pixels: those of `images` images, whose places are there.
+cdef void correlate_alike(Segmented* p, real* y, const real* x, const Correlation* c, const Alike* some,
+                          const real* panels, const real** starts, Py_ssize_t images) noexcept nogil:
+    cdef Py_ssize_t pixel = c.inputs * c.groups, columns = some.right - some.left, row = some.top, group
+    cdef Py_ssize_t rows = rows_at_once(some.bottom - some.top, columns)
+    cdef Py_ssize_t taps = some.last_across - some.first_across
+    p.outer = some.last_down - some.first_down
+    p.outer_step = c.down.tap_step * c.across.size * pixel
+    # A row of taps is one segment where its numbers are neighbours.
+    p.inner = 1 if c.groups == 1 and c.across.tap_step == 1 else taps
+    p.inner_step = c.across.tap_step * pixel
+    p.length = taps * c.inputs // max(<Py_ssize_t>1, p.inner)
+    p.first = (some.first_down * c.across.taps + some.first_across) * c.inputs
+    p.skip = (c.across.taps - taps) * c.inputs
+    while row < some.bottom:
+        for group in range(c.groups):
+            p.b = panels + group * group_reals(c)
+            p.a = x + group * c.inputs
+            p.c = y + group * c.outputs
+            # Groups are of pixels that are not merged.
+            p.start = rows_of(starts[0], group, c.outputs)
+            p.scale = rows_of(starts[1], group, c.outputs)
+            p.shift = rows_of(starts[2], group, c.outputs)
+            segmented(p, images * min(rows, some.bottom - row) * columns, c.outputs)
+        x += rows * c.down.stride * c.across.size * pixel
+        y += rows * c.down.step * c.out_row
+        row += rows
+
+
 # y of `images` images x; start, scale and shift (columns,), each of which may be NULL, and relu as in a Product.
 cdef void correlate(real* y, const real* x, const Correlation* c, const real* panels, const real* start,
                     const real* scale, const real* shift, bint relu, Py_ssize_t images, real* workspace) noexcept nogil:
     cdef Segmented p
-    cdef Py_ssize_t pixel = c.inputs * c.groups, row_reals = c.across.size * pixel, at_once, some, done = 0
-    cdef Py_ssize_t image_reals, pixels, row, upto, block, begin, end, group, table, before = 0
+    cdef Alike some
+    cdef Py_ssize_t at_once = images_at_once(c, images), pixels = table_pixels(c, at_once), now, done = 0, table, rows
     cdef Py_ssize_t* a_at = <Py_ssize_t*>workspace
-    cdef Py_ssize_t* c_at
-    cdef real* padded
-    cdef real* to
-    cdef const real* images_at
-    cdef const real* first
     cdef const real* starts[3]
-    cdef bint pads = is_padded(c)
-    if c.down.count == 0 or c.across.count == 0:
-        return
-    at_once = images_at_once(c, images)
-    pixels = table_pixels(c, at_once)
-    c_at = a_at + pixels
     workspace += reals_for_places(2 * pixels)
     starts[0] = for_merged(workspace, start, c)
     starts[1] = for_merged(workspace + c.outputs, scale, c)
     starts[2] = for_merged(workspace + 2 * c.outputs, shift, c)
-    padded = workspace + 3 * c.outputs
-    if pads:
-        before = reads_before(&c.across) * pixel
-        row_reals = padded_row(c)
-        memset(padded, 0, at_once * c.down.size * row_reals * sizeof(real))
-    image_reals = c.down.size * row_reals
-    p.relu = relu
-    p.goes_on = False
-    p.outer_step = c.down.tap_step * row_reals
-    # A row of taps is one segment where its numbers are neighbours.
-    p.inner = 1 if c.groups == 1 and c.across.tap_step == 1 else c.across.taps
-    p.inner_step = c.across.tap_step * pixel
-    p.length = c.across.taps * c.inputs // max(<Py_ssize_t>1, p.inner)
     p.a_k = 1
     p.ldb = 0
     p.depth = correlation_depth(c)
+    p.goes_on = False
+    p.relu = relu
     while done < images:
-        some = min(at_once, images - done)
-        images_at = x
-        if pads:
-            copy_padded(padded, x, some, c.down.size, c.across.size * pixel, before, row_reals, 0, c.down.size)
-            images_at = padded
-        row = table = 0
-        while row < c.down.count:
-            upto = alike_upto(&c.down, row)
-            taps_within(&c.down, row, &begin, &end)
-            block = min(upto - row, rows_at_once(c))
-            if done == 0:
-                find_places(a_at + table, c_at + table, c, row, row + block, begin, image_reals, row_reals, some)
-            p.a_at = a_at + table
-            p.c_at = c_at + table
-            table += at_once * block * c.across.count
-            p.outer = end - begin
-            p.first = begin * c.across.taps * c.inputs
-            first = images_at
-            to = y
-            while row < upto:
-                for group in range(c.groups):
-                    p.b = panels + group * group_reals(c)
-                    p.a = first + group * c.inputs
-                    p.c = to + group * c.outputs
-                    # Groups are of pixels that are not merged.
-                    p.start = rows_of(starts[0], group, c.outputs)
-                    p.scale = rows_of(starts[1], group, c.outputs)
-                    p.shift = rows_of(starts[2], group, c.outputs)
-                    segmented(&p, some * min(block, upto - row) * c.across.count, c.outputs)
-                first += block * c.down.stride * row_reals
-                to += block * c.down.step * c.out_row
-                row += block
-            row = upto
-        x += some * c.down.size * c.across.size * pixel
-        y += some * c.out_image
-        done += some
+        now = min(at_once, images - done)
+        some.top = table = 0
+        while some.top < c.down.count:
+            some.bottom = alike_upto(&c.down, some.top)
+            taps_within(&c.down, some.top, &some.first_down, &some.last_down)
+            some.left = 0
+            while some.left < c.across.count:
+                some.right = alike_upto(&c.across, some.left)
+                taps_within(&c.across, some.left, &some.first_across, &some.last_across)
+                p.a_at = a_at + table
+                p.c_at = a_at + pixels + table
+                rows = rows_at_once(some.bottom - some.top, some.right - some.left)
+                if done == 0:
+                    find_places(a_at + table, a_at + pixels + table, c, &some, rows, now)
+                table += at_once * rows * (some.right - some.left)
+                correlate_alike(&p, y, x, c, &some, panels, starts, now)
+                some.left = some.right
+            some.top = some.bottom
+        x += now * c.down.size * c.across.size * c.inputs * c.groups
+        y += now * c.out_image
+        done += now
 
 
 # ---- the kernel's gradient ---------------------------------------------------------------------------------------
@@ -514,6 +492,14 @@ cdef Py_ssize_t gradient_workspace(const Geometry* g, Py_ssize_t images) noexcep
     return found
 
 
+# Images whose rows are `row` reals, with zeros around them; what is 0 already stays.
+cdef void copy_padded(real* to, const real* come, const Geometry* g, Py_ssize_t images) noexcept nogil:
+    cdef Py_ssize_t image, row = g.width * g.channels, padded = padded_width(g) * g.channels
+    for image in range(images):
+        copy_lines(to + (image * padded_height(g) + g.top) * padded + g.left * g.channels, padded,
+                   come + image * g.height * row, row, row, g.height)
+
+
 # Where rows [begin, end) of the product begin in a padded image, and where they stand.
 cdef void find_kernel_places(Py_ssize_t* a_at, Py_ssize_t* c_at, const Geometry* g, Py_ssize_t begin, Py_ssize_t end,
                              Py_ssize_t columns) noexcept nogil:
@@ -564,15 +550,14 @@ cdef void kernel_gradient(real* dkernel, const real* large, const real* small, c
     p.length = g.out_width // merged
     p.a_k = merged * g.stride_across * g.channels
     p.ldb = columns
-    p.depth = p.first = 0
+    p.depth = p.first = p.skip = 0
     p.start = p.scale = p.shift = NULL
     p.relu = False
     while done < images:
         some = min(at_once, images - done)
         images_at = large
         if gradient_pads(g):
-            copy_padded(padded, large, some, g.height, g.width * g.channels, g.left * g.channels, row_reals, g.top,
-                        padded_height(g))
+            copy_padded(padded, large, g, some)
             images_at = padded
         p.outer = some
         row = 0
@@ -596,14 +581,22 @@ cdef void kernel_gradient(real* dkernel, const real* large, const real* small, c
                         g.stride_across * channels * columns + g.filters, g.filters)
 
 
-# The sum of all pixels, of which some make one line.
-cdef void pixel_sums(real* total, const real* pixels, Py_ssize_t count, Py_ssize_t channels, Py_ssize_t merged,
+# Pixels of an image that make one line of a sum over all: it works on several vectors at a time then.
+cdef inline Py_ssize_t summed_pixels(Py_ssize_t pixels, Py_ssize_t channels) noexcept nogil:
+    cdef Py_ssize_t m = max(<Py_ssize_t>1, min(pixels, 4 * LANES // channels))
+    while pixels % m:
+        m -= 1
+    return m
+
+
+# total (channels,) = the sum over all pixels of all images.
+cdef void pixel_sums(real* total, const real* images_at, Py_ssize_t images, Py_ssize_t pixels, Py_ssize_t channels,
                      real* workspace) noexcept nogil:
-    if merged == 1:
-        sum_lines(add_element, total, pixels, pixels, pixels, channels, count, channels)
-        return
-    sum_lines(add_element, workspace, pixels, pixels, pixels, merged * channels, count // merged, merged * channels)
-    fold_merged(total, workspace, merged, channels, channels)
+    cdef Py_ssize_t m = summed_pixels(pixels, channels)
+    cdef real* to = total if m == 1 else workspace
+    sum_lines(add_element, to, images_at, images_at, images_at, m * channels, images * (pixels // m), m * channels)
+    if m > 1:
+        fold_merged(total, workspace, m, channels, channels)
 
 
 # ---- both ops: prepared are the kernel for the reduction and those for each phase of the expansion, one after the other
@@ -649,7 +642,7 @@ cdef void measure_convolution(Op* op, bint expands) noexcept nogil:
             op.prepared_reals += c.groups * group_reals(&c)
             op.workspace_reals = max(op.workspace_reals, correlation_workspace(&c, op.rows))
     if op.trains:
-        op.workspace_reals = max(op.workspace_reals, gradient_workspace(&g, op.rows))
+        op.workspace_reals = max(op.workspace_reals, gradient_workspace(&g, op.rows), <Py_ssize_t>(4 * LANES))
     op.pieces = (kernel_rows(&g) + piece_rows(&g) - 1) // piece_rows(&g)
     op.piece_parameters = piece_rows(&g) * g.filters
     op.work_per_row = <double>(g.out_height * g.out_width) * <double>op.variables[0]
@@ -739,10 +732,11 @@ cdef void convolution_gradient(const Op* op, bint expands, Py_ssize_t begin, Py_
                     min(kernel_rows(&g), end_piece * piece_rows(&g)), <real*>op.workspace)
     if op.n_variables == 2 and end_piece == op.pieces:
         if expands:
-            pixel_sums(dkernel + op.variables[0], large, (end - begin) * g.height * g.width, g.channels, 1, NULL)
+            pixel_sums(dkernel + op.variables[0], large, end - begin, g.height * g.width, g.channels,
+                       <real*>op.workspace)
         else:
-            pixel_sums(dkernel + op.variables[0], small, (end - begin) * g.out_height * g.out_width, g.filters,
-                       gradient_merged(&g), <real*>op.workspace)
+            pixel_sums(dkernel + op.variables[0], small, end - begin, g.out_height * g.out_width, g.filters,
+                       <real*>op.workspace)
 
 
 cdef void conv_op_measure(Op* op) noexcept nogil:

@@ -4,7 +4,7 @@
 #
 # over what of the window [0, window_height) x [0, window_width) falls into the image. A row is one line, an image
 # (height, width, channels). Sizes as in Pool. The gradient of a maximum goes to the first number that is as large, row
-# by row; a NaN counts as the largest. Lanes run along channels.
+# by row; where there is a NaN, to the window's first number. Lanes run along channels.
 
 cdef struct Pool:
     Py_ssize_t height
@@ -59,55 +59,77 @@ cdef void pool_op_measure(Op* op) noexcept nogil:
     op.work_per_row = <double>op.outputs * <double>min(p.window_height, p.height) * <double>min(p.window_width, p.width)
 
 
-cdef inline Seen seen_by(const Pool* p, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
+# Whether all windows lie within the image.
+cdef inline bint sees_all(const Pool* p) noexcept nogil:
+    return (p.top == 0 and p.left == 0 and (p.out_height - 1) * p.stride_down + p.window_height <= p.height
+            and (p.out_width - 1) * p.stride_across + p.window_width <= p.width)
+
+
+# Whether that is so, and windows are of 2 x 2: as most are.
+cdef inline bint is_usual(const Pool* p) noexcept nogil:
+    return p.window_height == 2 and p.window_width == 2 and sees_all(p)
+
+
+# What window (row, column) sees; usual is a constant.
+cdef inline Seen seen_by(const bint usual, const Pool* p, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
     cdef Py_ssize_t y = row * p.stride_down - p.top, x = column * p.stride_across - p.left
     cdef Py_ssize_t first_y = max(<Py_ssize_t>0, y), first_x = max(<Py_ssize_t>0, x)
+    if usual:
+        return Seen((y * p.width + x) * p.channels, 2, 2)
     return Seen((first_y * p.width + first_x) * p.channels, min(p.height, y + p.window_height) - first_y,
                 min(p.width, x + p.window_width) - first_x)
 
 
-cdef inline void pool_forward(const pool_rule rule, const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Pool p = pool_of(op)
+cdef inline void pool_windows(const pool_rule rule, const bint usual, const Op* op, const Pool* p, Py_ssize_t begin,
+                              Py_ssize_t end) noexcept nogil:
     cdef Seen seen
     cdef const real* x = x_of(op, begin)
     cdef real* y = y_of(op, begin)
-    cdef Py_ssize_t image, row, column, i
-    cdef vtail tail = vtail_of(p.channels % VL)
+    cdef Py_ssize_t image, row, column, i, channels = p.channels
+    cdef vtail tail = vtail_of(channels % VL)
     for image in range(end - begin):
         for row in range(p.out_height):
             for column in range(p.out_width):
-                seen = seen_by(&p, row, column)
+                seen = seen_by(usual, p, row, column)
                 i = 0
-                while i + VL <= p.channels:
-                    rule(False, y + i, x + seen.at + i, &seen, &p, tail)
+                while i + VL <= channels:
+                    rule(False, y + i, x + seen.at + i, &seen, p, tail)
                     i += VL
-                if i < p.channels:
-                    rule(True, y + i, x + seen.at + i, &seen, &p, tail)
-                y += p.channels
+                if i < channels:
+                    rule(True, y + i, x + seen.at + i, &seen, p, tail)
+                y += channels
         x += op.inputs
 
 
-cdef inline void pool_windows_backward(const pool_gradient rule, const bint overlap, const Op* op, const Pool* p,
-                                       Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+cdef inline void pool_forward(const pool_rule rule, const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Pool p = pool_of(op)
+    if is_usual(&p):
+        pool_windows(rule, True, op, &p, begin, end)
+    else:
+        pool_windows(rule, False, op, &p, begin, end)
+
+
+cdef inline void pool_windows_backward(const pool_gradient rule, const bint usual, const bint overlap, const Op* op,
+                                       const Pool* p, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Seen seen
     cdef const real* x = x_of(op, begin)
     cdef const real* y = y_of(op, begin)
     cdef const real* dy = dy_of(op, begin)
     cdef real* dx = dx_of(op, begin)
-    cdef Py_ssize_t image, row, column, i
-    cdef vtail tail = vtail_of(p.channels % VL)
+    cdef Py_ssize_t image, row, column, i, channels = p.channels
+    cdef vtail tail = vtail_of(channels % VL)
     for image in range(end - begin):
         for row in range(p.out_height):
             for column in range(p.out_width):
-                seen = seen_by(p, row, column)
+                seen = seen_by(usual, p, row, column)
                 i = 0
-                while i + VL <= p.channels:
+                while i + VL <= channels:
                     rule(False, overlap, dx + seen.at + i, dy + i, x + seen.at + i, y + i, &seen, p, tail)
                     i += VL
-                if i < p.channels:
+                if i < channels:
                     rule(True, overlap, dx + seen.at + i, dy + i, x + seen.at + i, y + i, &seen, p, tail)
-                y += p.channels
-                dy += p.channels
+                y += channels
+                dy += channels
         x += op.inputs
         dx += op.inputs
 
@@ -126,9 +148,11 @@ cdef inline void pool_backward(const pool_gradient rule, const Op* op, Py_ssize_
         if not is_tiled:
             memset(dx_of(op, begin), 0, (upto - begin) * op.inputs * sizeof(real))
         if overlap:
-            pool_windows_backward(rule, True, op, &p, begin, upto)
+            pool_windows_backward(rule, False, True, op, &p, begin, upto)
+        elif is_usual(&p):
+            pool_windows_backward(rule, True, False, op, &p, begin, upto)
         else:
-            pool_windows_backward(rule, False, op, &p, begin, upto)
+            pool_windows_backward(rule, False, False, op, &p, begin, upto)
         finish_dx(op, 0, begin, upto)
         begin = upto
 
@@ -150,14 +174,14 @@ cdef inline void max_pool_gradient(const bint ragged, const bint overlap, real* 
                                    const real* y, const Seen* seen, const Pool* p, vtail tail) noexcept nogil:
     cdef Py_ssize_t row, column
     cdef vreal largest = load_part(ragged, y, tail), left = load_part(ragged, dy, tail), here, given
-    cdef vmask found
+    cdef vmask below
     for row in range(seen.rows):
         for column in range(seen.columns):
             here = load_part(ragged, x + column * p.channels, tail)
-            # A NaN is there only where it is the largest.
-            found = vor(veq(here, largest), vnot(veq(here, here)))
-            given = vselect(found, left, vzero())
-            left = vselect(found, vzero(), left)
+            # Beside a NaN none is below.
+            below = vlt(here, largest)
+            given = vselect(below, vzero(), left)
+            left = vselect(below, left, vzero())
             if overlap:
                 given = given + load_part(ragged, dx + column * p.channels, tail)
             store_part(ragged, dx + column * p.channels, given, tail)

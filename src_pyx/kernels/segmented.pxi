@@ -46,6 +46,7 @@ cdef struct Segmented:
     Py_ssize_t ldb              # 0: packed ...
     Py_ssize_t depth            # ... as a matrix of this depth, ...
     Py_ssize_t first            # ... of which the rows from this one on are read
+    Py_ssize_t skip             # rows of b that are left out after each outer segment
     const real* start
     bint goes_on
     const real* scale           # (columns,), or NULL ...
@@ -59,22 +60,24 @@ cdef inline void add_segments(const int mr, const int nv, const bint packed, con
                               const Segmented* p, const real** rows, const real* b, vtail tail) noexcept nogil:
     cdef vreal[TILE_VECTORS] line
     cdef vreal factor
-    cdef Py_ssize_t ldb = nv * VL if packed else p.ldb, a_k = 1 if packed else p.a_k
+    # In bytes, which an address takes as they are.
+    cdef Py_ssize_t a_k = sizeof(real) * (1 if packed else p.a_k), ldb = nv * VL if packed else p.ldb
     cdef Py_ssize_t outer, inner, at, end
     cdef int i, j
     for outer in range(p.outer):
         for inner in range(p.inner):
-            at = outer * p.outer_step + inner * p.inner_step
+            at = (outer * p.outer_step + inner * p.inner_step) * <Py_ssize_t>sizeof(real)
             end = at + p.length * a_k
             while at != end:
                 for j in range(nv):
                     line[j] = load_part(ragged and j == nv - 1, b + j * VL, tail)
                 for i in range(mr):
-                    factor = vset1(rows[i][at])
+                    factor = vset1((<const real*>(<const char*>rows[i] + at))[0])
                     for j in range(nv):
                         acc[i * nv + j] = vfma(factor, line[j], acc[i * nv + j])
                 at = unknown(at + a_k)
                 b += ldb
+        b += p.skip * ldb
 
 
 # mr rows of nv vectors, which begin with this column; the last vector is a tail where ragged.
