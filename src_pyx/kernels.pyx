@@ -80,6 +80,10 @@ include "kernels/tiled.pxi"
 include "kernels/elementwise.pxi"
 include "kernels/members.pxi"
 include "kernels/merging.pxi"
+include "kernels/segmented.pxi"
+include "kernels/convolution.pxi"
+include "kernels/pooling.pxi"
+include "kernels/framing.pxi"
 include "kernels/noise.pxi"
 include "kernels/rows.pxi"
 include "kernels/softmax.pxi"
@@ -110,7 +114,7 @@ cdef inline OpKind gradient_op(const char* name, op_measure measure, op_rows for
     return OpKind(name, measure, NULL, forward, NULL, backward, gradient, NULL, NULL, NULL, NULL, False)
 
 
-cdef OpKind[33] OPS = [
+cdef OpKind[40] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient, NULL, NULL, NULL, NULL, False),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -153,6 +157,15 @@ cdef OpKind[33] OPS = [
                 normalize_op_gradient),
     gradient_op("scale", scale_op_measure, scale_op_forward, scale_op_backward, scale_op_gradient),
     gradient_op("prelu", prelu_op_measure, prelu_op_forward, prelu_op_backward, prelu_op_gradient),
+    OpKind("conv", conv_op_measure, conv_op_prepare, conv_op_forward, activation_op_to_dz, conv_op_backward,
+           conv_op_gradient, NULL, NULL, NULL, NULL, False),
+    OpKind("conv_transpose", conv_transpose_op_measure, conv_transpose_op_prepare, conv_transpose_op_forward,
+           activation_op_to_dz, conv_transpose_op_backward, conv_transpose_op_gradient, NULL, NULL, NULL, NULL, False),
+    rows_op("max_pool", pool_op_measure, max_pool_op_forward, max_pool_op_backward),
+    rows_op("average_pool", pool_op_measure, average_pool_op_forward, average_pool_op_backward),
+    rows_op("zero_pad", zero_pad_op_measure, zero_pad_op_forward, zero_pad_op_backward),
+    rows_op("crop", crop_op_measure, crop_op_forward, crop_op_backward),
+    rows_op("upsample", upsample_op_measure, upsample_op_forward, upsample_op_backward),
     rows_op(NULL, NULL, NULL, NULL),
 ]
 

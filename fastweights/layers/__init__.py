@@ -13,8 +13,17 @@ from fastweights.layers.activating import (
     Softmax,
 )
 from fastweights.layers.base import Layer, Variable
+from fastweights.layers.convolution import Conv1D, Conv2D
 from fastweights.layers.dense import Dense
 from fastweights.layers.embedding import Embedding
+from fastweights.layers.framing import (
+    Cropping1D,
+    Cropping2D,
+    UpSampling1D,
+    UpSampling2D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+)
 from fastweights.layers.members import MemberDense, MemberScale
 from fastweights.layers.merging import (
     Add,
@@ -42,6 +51,16 @@ from fastweights.layers.normalizing import (
 )
 from fastweights.layers.ops import Value, op
 from fastweights.layers.own import NumpyLayer
+from fastweights.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    MaxPooling1D,
+    MaxPooling2D,
+)
 from fastweights.layers.shaping import Flatten, Identity, Permute, RepeatVector, Reshape
 from fastweights.layers.standardizing import BatchNormalization, Normalization
 
@@ -53,8 +72,14 @@ __all__ = [
     "Add",
     "AlphaDropout",
     "Average",
+    "AveragePooling1D",
+    "AveragePooling2D",
     "BatchNormalization",
     "Concatenate",
+    "Conv1D",
+    "Conv2D",
+    "Cropping1D",
+    "Cropping2D",
     "Dense",
     "Dot",
     "Dropout",
@@ -62,11 +87,17 @@ __all__ = [
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
     "GroupNormalization",
     "Identity",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "MaxPooling1D",
+    "MaxPooling2D",
     "Maximum",
     "MemberDense",
     "MemberScale",
@@ -85,8 +116,12 @@ __all__ = [
     "SpatialDropout1D",
     "Subtract",
     "UnitNormalization",
+    "UpSampling1D",
+    "UpSampling2D",
     "Value",
     "Variable",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
     "op",
 ]
 
