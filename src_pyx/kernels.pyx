@@ -81,6 +81,8 @@ include "kernels/elementwise.pxi"
 include "kernels/members.pxi"
 include "kernels/merging.pxi"
 include "kernels/noise.pxi"
+include "kernels/cells.pxi"
+include "kernels/recurrent.pxi"
 include "kernels/rows.pxi"
 include "kernels/softmax.pxi"
 include "kernels/sparsemax.pxi"
@@ -110,7 +112,7 @@ cdef inline OpKind gradient_op(const char* name, op_measure measure, op_rows for
     return OpKind(name, measure, NULL, forward, NULL, backward, gradient, NULL, NULL, NULL, NULL, False)
 
 
-cdef OpKind[33] OPS = [
+cdef OpKind[36] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient, NULL, NULL, NULL, NULL, False),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -153,6 +155,12 @@ cdef OpKind[33] OPS = [
                 normalize_op_gradient),
     gradient_op("scale", scale_op_measure, scale_op_forward, scale_op_backward, scale_op_gradient),
     gradient_op("prelu", prelu_op_measure, prelu_op_forward, prelu_op_backward, prelu_op_gradient),
+    OpKind("lstm", lstm_op_measure, lstm_op_prepare, lstm_op_forward, lstm_op_to_dz, lstm_op_backward, lstm_op_gradient,
+           NULL, NULL, NULL, NULL, False),
+    OpKind("gru", gru_op_measure, gru_op_prepare, gru_op_forward, gru_op_to_dz, gru_op_backward, gru_op_gradient, NULL,
+           NULL, NULL, NULL, False),
+    OpKind("simple_rnn", simple_rnn_op_measure, simple_rnn_op_prepare, simple_rnn_op_forward, simple_rnn_op_to_dz,
+           simple_rnn_op_backward, simple_rnn_op_gradient, NULL, NULL, NULL, NULL, False),
     rows_op(NULL, NULL, NULL, NULL),
 ]
 

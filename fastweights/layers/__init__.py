@@ -42,12 +42,15 @@ from fastweights.layers.normalizing import (
 )
 from fastweights.layers.ops import Value, op
 from fastweights.layers.own import NumpyLayer
+from fastweights.layers.recurrent import GRU, LSTM, SimpleRNN
 from fastweights.layers.shaping import Flatten, Identity, Permute, RepeatVector, Reshape
 from fastweights.layers.standardizing import BatchNormalization, Normalization
 
 __all__ = [
     "ELU",
+    "GRU",
     "LAYERS",
+    "LSTM",
     "Activation",
     "ActivityRegularization",
     "Add",
@@ -81,6 +84,7 @@ __all__ = [
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "SimpleRNN",
     "Softmax",
     "SpatialDropout1D",
     "Subtract",

@@ -103,6 +103,8 @@ class Value(NamedTuple):
 
     op: Op
     shape: Shape
+    #: 1 for each of the first axes' steps that counts and 0 for each that does not; None: all do.
+    mask: Value | None = None
 
     @property
     def features(self) -> int:
@@ -163,6 +165,7 @@ KINDS: dict[str, Kind] = {
     "swap": Kind(sizes=3),
     "repeat": Kind(sizes=1),
     "embedding": Kind(sizes=1),
+    **dict.fromkeys(("lstm", "gru", "simple_rnn"), Kind(None, sizes=9, options=5)),
     "dropout": Kind(sizes=2, options=3),
     "gaussian_noise": Kind(sizes=1, options=1),
     "gaussian_dropout": Kind(sizes=1, options=1),
