@@ -81,6 +81,7 @@ include "kernels/elementwise.pxi"
 include "kernels/members.pxi"
 include "kernels/merging.pxi"
 include "kernels/noise.pxi"
+include "kernels/masks.pxi"
 include "kernels/cells.pxi"
 include "kernels/recurrent.pxi"
 include "kernels/rows.pxi"
@@ -112,7 +113,7 @@ cdef inline OpKind gradient_op(const char* name, op_measure measure, op_rows for
     return OpKind(name, measure, NULL, forward, NULL, backward, gradient, NULL, NULL, NULL, NULL, False)
 
 
-cdef OpKind[36] OPS = [
+cdef OpKind[39] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient, NULL, NULL, NULL, NULL, False),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -155,6 +156,10 @@ cdef OpKind[36] OPS = [
                 normalize_op_gradient),
     gradient_op("scale", scale_op_measure, scale_op_forward, scale_op_backward, scale_op_gradient),
     gradient_op("prelu", prelu_op_measure, prelu_op_forward, prelu_op_backward, prelu_op_gradient),
+    rows_op("mask_steps", mask_steps_op_measure, mask_steps_op_forward, mask_op_backward),
+    OpKind("mask_zeros", mask_zeros_op_measure, NULL, mask_zeros_op_forward, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+           True),
+    rows_op("masking", masking_op_measure, masking_op_forward, masking_op_backward),
     OpKind("lstm", lstm_op_measure, lstm_op_prepare, lstm_op_forward, lstm_op_to_dz, lstm_op_backward, lstm_op_gradient,
            NULL, NULL, NULL, NULL, False),
     OpKind("gru", gru_op_measure, gru_op_prepare, gru_op_forward, gru_op_to_dz, gru_op_backward, gru_op_gradient, NULL,

@@ -274,6 +274,10 @@ class Layer(Sealed, metaclass=_Making):
         masks = [value.mask for value in values if value.mask is not None]
         if not self.supports_masking or not masks:
             return None
+        if len({mask.shape for mask in masks}) > 1:
+            got = f"masks of {', '.join(str(mask.shape) for mask in masks)}"
+            expected = "masks of one shape"
+            raise ValueError(_check.refusal(f"inputs of {type(self).__name__}", got, expected))
         return masks[0] if len(masks) == 1 else op("multiply", *masks)
 
     def made_of(self, *values: Value) -> Value:

@@ -49,6 +49,8 @@ class Noise(Layer):
     of threads, and others in each pass and each layer.
     """
 
+    supports_masking = True
+
     def __init__(self, seed: int | None, name: str | None) -> None:
         super().__init__(name)
         self.seed = None if seed is None else _check.whole("seed", seed, 0, philox.MAX_SEED)

@@ -165,6 +165,8 @@ KINDS: dict[str, Kind] = {
     "swap": Kind(sizes=3),
     "repeat": Kind(sizes=1),
     "embedding": Kind(sizes=1),
+    **dict.fromkeys(("mask_steps", "masking"), Kind(options=1)),
+    "mask_zeros": Kind(sizes=1),
     **dict.fromkeys(("lstm", "gru", "simple_rnn"), Kind(None, sizes=9, options=5)),
     "dropout": Kind(sizes=2, options=3),
     "gaussian_noise": Kind(sizes=1, options=1),
@@ -301,7 +303,7 @@ def activated(value: Value, activation: Activation) -> Value:
 
 
 #: Kinds of ops that read whole numbers: of a network's input, and below the first of their sizes.
-READ_INTEGERS = ("embedding",)
+READ_INTEGERS = ("embedding", "mask_zeros")
 
 
 def with_cost(value: Value, l1: float, l2: float) -> Value:

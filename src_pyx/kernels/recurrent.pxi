@@ -138,7 +138,7 @@ cdef inline void set_cell(const int kind, Cell* cell, const Op* op) noexcept nog
         cell.group[k].panels = at
         at += packed_reals(depth_of(cell, &cell.group[k]), cell.group[k].columns)
     cell.turned_kernel = at
-    if op.wants_dx:
+    if op.reads[0].is_wanted:
         at += packed_reals(cell.columns, cell.inputs)
     cell.turned_recurrent = at
     if op.trains:
@@ -310,7 +310,7 @@ cdef inline void recurrent_prepare(const int kind, const Op* op, Py_ssize_t begi
             last = within(end, cell.inputs, cell.units)
             pack_lines(panels, depth, group.h_at - operand_at(&cell, group) + first,
                        recurrent + first * cell.columns + group.first, cell.columns, last - first, group.columns)
-    if op.wants_dx:
+    if op.reads[0].is_wanted:
         pack_turned(<real*>op.prepared + cell.turned_kernel, kernel, cell.columns, within(begin, 0, cell.inputs),
                     within(end, 0, cell.inputs))
     if op.trains:
@@ -634,6 +634,10 @@ cdef inline void recurrent_backward(const int kind, const Op* op, Py_ssize_t beg
     cdef real* together = <real*>op.workspace
     cdef Py_ssize_t row, number, step, done, line, lines
     set_cell(kind, &cell, op)
+    if op.n_reads == 2:
+        give_no_gradient(op, 1, begin, end)
+    if not op.reads[0].is_wanted:
+        return
     for row in range(begin, end):
         dx = dx_of(op, row)
         mask = mask_of(op, row)
