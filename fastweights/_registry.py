@@ -161,7 +161,7 @@ def _library_makes_again(layer: Layer) -> bool:
         again = type(layer)(**layer._arguments())
     except (TypeError, ValueError):  # as about an initializer of somebody's own
         return False
-    return vars(again) == {**vars(layer), **free}
+    return _are_alike(vars(again), {**vars(layer), **free})
 
 
 def _difference(layer: Layer) -> str | None:

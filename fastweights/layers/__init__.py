@@ -46,6 +46,7 @@ from fastweights.layers.masking import Masking
 from fastweights.layers.recurrent import GRU, LSTM, SimpleRNN
 from fastweights.layers.shaping import Flatten, Identity, Permute, RepeatVector, Reshape
 from fastweights.layers.standardizing import BatchNormalization, Normalization
+from fastweights.layers.wrapping import Bidirectional, TimeDistributed
 
 __all__ = [
     "ELU",
@@ -58,6 +59,7 @@ __all__ = [
     "AlphaDropout",
     "Average",
     "BatchNormalization",
+    "Bidirectional",
     "Concatenate",
     "Dense",
     "Dot",
@@ -90,6 +92,7 @@ __all__ = [
     "Softmax",
     "SpatialDropout1D",
     "Subtract",
+    "TimeDistributed",
     "UnitNormalization",
     "Value",
     "Variable",

@@ -167,7 +167,7 @@ KINDS: dict[str, Kind] = {
     "embedding": Kind(sizes=1),
     **dict.fromkeys(("mask_steps", "masking"), Kind(options=1)),
     "mask_zeros": Kind(sizes=1),
-    **dict.fromkeys(("lstm", "gru", "simple_rnn"), Kind(None, sizes=9, options=5)),
+    **dict.fromkeys(("lstm", "gru", "simple_rnn"), Kind(None, sizes=10, options=5)),
     "dropout": Kind(sizes=2, options=3),
     "gaussian_noise": Kind(sizes=1, options=1),
     "gaussian_dropout": Kind(sizes=1, options=1),

@@ -20,8 +20,8 @@ _NUMBERED = (
 )  # fmt: skip
 
 #: Where h of each step is put: nowhere but for the last one, in the order in which steps are done,
-#: or in the order of x.
-_LAST, _AS_DONE, _IN_ORDER = range(3)
+#: or from the end on.
+LAST, AS_DONE, TURNED = range(3)
 
 
 def _elementwise(argument: str, given: Any) -> activations.Activation:
@@ -39,7 +39,7 @@ _REFUSED = {
 }
 
 
-class _Recurrent(Layer):
+class Recurrent(Layer):
     """Base of these layers: their settings, variables and op."""
 
     activation: activations.Activation
@@ -138,11 +138,13 @@ class _Recurrent(Layer):
         return shape[1]
 
     def ops(self, x: Value) -> Value:
-        put = _AS_DONE if self.return_sequences else _LAST
-        return self.through(x, "", self.go_backwards, put)
+        return self.through(x, "", AS_DONE if self.return_sequences else LAST)
 
-    def through(self, x: Value, prefix: str, go_backwards: bool, put: int) -> Value:
-        """What it makes of x with variables of that prefix, steps done and h put as said."""
+    def through(self, x: Value, prefix: str, put: int, masked_is_zero: bool = False) -> Value:
+        """What it makes of x with variables of that prefix, and h put as said.
+
+        Where a step is masked h is that of the step before, or 0.
+        """
         self._features(x.shape)
         steps, features = x.shape
         drawn, seed = dropped_draws(self.dropout), own_seed(self.seed)
@@ -158,18 +160,19 @@ class _Recurrent(Layer):
         return op(
             self._kind,
             *((x,) if x.mask is None else (x, x.mask)),
-            shape=(self.units,) if put == _LAST else (steps, self.units),
+            shape=(self.units,) if put == LAST else (steps, self.units),
             variables=[f"{prefix}{name}" for name in self._names()],
             sizes=(
                 seed,
                 steps,
                 self.units,
                 put,
-                int(go_backwards),
+                int(self.go_backwards),
                 _NUMBERED.index(self.activation.name),
                 _NUMBERED.index(self._recurrent_activation().name),
                 drawn,
                 self._variant(),
+                int(masked_is_zero),
             ),
             options=(
                 *self.activation.options,
@@ -219,7 +222,7 @@ class _Recurrent(Layer):
         return {}
 
 
-class SimpleRNN(_Recurrent):
+class SimpleRNN(Recurrent):
     """``h[t] = activation(x[t] @ kernel + h[t - 1] @ recurrent_kernel + bias)``.
 
     Parameters
@@ -298,7 +301,7 @@ class SimpleRNN(_Recurrent):
         super().__init__(units, name, locals())
 
 
-class _Gated(_Recurrent):
+class _Gated(Recurrent):
     """Base of those that have gates."""
 
     def __init__(self, units: int, name: str | None, settings: dict[str, Any]) -> None:

@@ -1,9 +1,9 @@
 # Ops that go through the steps of a row one after the other: lstm, gru, simple_rnn. What one step does to a row stands
 # in cells.pxi.
 #
-# sizes: the seed of what is dropped, steps, units, whether y is h of all steps (or of the last one), whether the last
-# step goes first, the numbers of activation and recurrent activation in ACTIVATIONS, how many draws of 16 bits drop
-# an element of h on its way into the next step's product, and whether r stands behind the product (gru). options:
+# sizes: the seed of what is dropped, steps, units, what y is: h of the last step (0), of all in the order in which they
+# are done (1), or the other way round (2); whether the last step goes first, the numbers of activation and recurrent activation in ACTIVATIONS, how many draws of 16 bits drop
+# an element of h on its way into the next step's product, whether r stands behind the product (gru), and whether h of masked steps is 0 in y, instead of that before. options:
 # two numbers of each activation, and what elements that are kept are multiplied by.
 # variables: kernel (inputs, columns), recurrent_kernel (units, columns) and, if there is one, the bias; gates follow
 # each other as in Keras: i f g o; z r g. reads: x (steps, inputs) and, if there is one, the mask (steps,): where it is
@@ -68,6 +68,16 @@ cdef struct Cell:
 
 cdef inline bint is_sequence(const Op* op) noexcept nogil:
     return op.sizes[3] != 0
+
+
+# Where h of a step is in y.
+cdef inline Py_ssize_t place_in_y(const Op* op, Py_ssize_t number) noexcept nogil:
+    return op.sizes[1] - 1 - number if op.sizes[3] == 2 else number
+
+
+# Whether y has h of a row's step, and not 0.
+cdef inline bint is_told(const Op* op, const real* mask, Py_ssize_t row, Py_ssize_t step) noexcept nogil:
+    return op.sizes[9] == 0 or mask == NULL or mask[row * op.sizes[1] + step] != 0
 
 
 cdef inline bint goes_backwards(const Op* op) noexcept nogil:
@@ -453,7 +463,10 @@ cdef inline void forward_block(const int kind, const bint fast, const Cell* cell
             done[row] += 1
         if is_sequence(op):
             for row in range(rows):
-                copy_reals(y + (row * cell.steps + number) * n, room.h + row * n, n)
+                if not is_told(op, mask_of(op, first), row, step):
+                    clear_reals(y + (row * cell.steps + place_in_y(op, number)) * n, n)
+                    continue
+                copy_reals(y + (row * cell.steps + place_in_y(op, number)) * n, room.h + row * n, n)
     if not is_sequence(op):
         copy_reals(y, room.h, rows * n)
 
@@ -541,7 +554,9 @@ cdef inline void back_block(const int kind, const bint fast, const Cell* cell, c
         step = cell.steps - 1 - number if goes_backwards(op) else number
         if is_sequence(op):
             for row in range(rows):
-                add_reals(room.h + row * n, dy + (row * cell.steps + number) * n, n)
+                if not is_told(op, mask, row, step):
+                    continue
+                add_reals(room.h + row * n, dy + (row * cell.steps + place_in_y(op, number)) * n, n)
         count = find_active(active, mask, rows, cell.steps, step)
         for j in range(count):
             row = active[j]
