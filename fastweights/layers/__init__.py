@@ -15,6 +15,7 @@ from fastweights.layers.activating import (
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.dense import Dense
 from fastweights.layers.embedding import Embedding
+from fastweights.layers.masking import Masking
 from fastweights.layers.members import MemberDense, MemberScale
 from fastweights.layers.merging import (
     Add,
@@ -42,7 +43,6 @@ from fastweights.layers.normalizing import (
 )
 from fastweights.layers.ops import Value, op
 from fastweights.layers.own import NumpyLayer
-from fastweights.layers.masking import Masking
 from fastweights.layers.recurrent import GRU, LSTM, SimpleRNN
 from fastweights.layers.shaping import Flatten, Identity, Permute, RepeatVector, Reshape
 from fastweights.layers.standardizing import BatchNormalization, Normalization

@@ -266,7 +266,7 @@ class Layer(Sealed, metaclass=_Making):
         """What the layer makes of what it reads, by ops: see :mod:`fastweights.layers.ops`."""
         raise NotImplementedError(self._undescribed("ops"))
 
-    def mask_of(self, *values: Value) -> Value | None:
+    def mask_of(self, *values: Any) -> Value | None:
         """Which steps count of what the layer makes; None: all do.
 
         By default those that count in all that it reads, where it `supports_masking`.

@@ -146,7 +146,7 @@ class Recurrent(Layer):
         Where a step is masked h is that of the step before, or 0.
         """
         self._features(x.shape)
-        steps, features = x.shape
+        steps, _ = x.shape
         drawn, seed = dropped_draws(self.dropout), own_seed(self.seed)
         if drawn:
             x = op(
@@ -321,6 +321,7 @@ class _ForgetBias(initializers.Initializer):
     """A bias of four gates, of which the second one starts with ones."""
 
     name = "forget_bias"
+    others: initializers.Initializer
 
     def __init__(self, others: initializers.Initializer) -> None:
         self._set(others=others)
@@ -333,8 +334,8 @@ class _ForgetBias(initializers.Initializer):
 class LSTM(_Gated):
     """Long short-term memory: what a unit remembers is kept, added to and told by three gates.
 
-    With ``z = x[t] @ kernel + h[t - 1] @ recurrent_kernel + bias``, whose columns are those of i, f,
-    g and o: ``i, f, o = recurrent_activation(z)``, ``g = activation(z)``,
+    With ``z = x[t] @ kernel + h[t - 1] @ recurrent_kernel + bias``, whose columns are those of i,
+    f, g and o: ``i, f, o = recurrent_activation(z)``, ``g = activation(z)``,
     ``c[t] = f c[t - 1] + i g``, ``h[t] = o activation(c[t])``.
 
     Parameters
@@ -364,8 +365,8 @@ class LSTM(_Gated):
 
     References
     ----------
-    S. Hochreiter and J. Schmidhuber, "Long short-term memory" (Neural Computation 9, 1997); F. Gers,
-    J. Schmidhuber and F. Cummins, "Learning to forget" (Neural Computation 12, 2000).
+    S. Hochreiter and J. Schmidhuber, "Long short-term memory" (Neural Computation 9, 1997); F.
+    Gers, J. Schmidhuber and F. Cummins, "Learning to forget" (Neural Computation 12, 2000).
     """
 
     _kind = "lstm"
@@ -412,8 +413,8 @@ class GRU(_Gated):
     """Gated recurrent unit: h is kept where z is 1, and made anew where it is 0.
 
     ``z, r = recurrent_activation(x[t] @ kernel + h[t - 1] @ recurrent_kernel + bias)``,
-    ``g = activation(x[t] @ kernel + r (h[t - 1] @ recurrent_kernel))``, each with its own columns and
-    biases, and ``h[t] = z h[t - 1] + (1 - z) g``.
+    ``g = activation(x[t] @ kernel + r (h[t - 1] @ recurrent_kernel))``, each with its own columns
+    and biases, and ``h[t] = z h[t - 1] + (1 - z) g``.
 
     Parameters
     ----------
@@ -445,8 +446,8 @@ class GRU(_Gated):
 
     References
     ----------
-    K. Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine
-    translation" (EMNLP 2014).
+    K. Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical
+    machine translation" (EMNLP 2014).
     """
 
     _kind = "gru"

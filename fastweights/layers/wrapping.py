@@ -147,8 +147,8 @@ class TimeDistributed(Layer):
     Parameters
     ----------
     layer : Layer
-        One whose ops treat all lines of a row alike: `Dense`, normalisations of a step, activations,
-        merges, shapes, noise, or a layer of your own made of such ops.
+        One whose ops treat all lines of a row alike: `Dense`, normalisations of a step,
+        activations, merges, shapes, noise, or a layer of your own made of such ops.
     name : str, optional
         Name in the model.
 
