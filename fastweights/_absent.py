@@ -9,9 +9,8 @@ _MERGING = ("add", "subtract", "multiply", "average", "maximum", "minimum", "con
 #: By the name that is looked for.
 INSTEAD: dict[str, str] = {
     "Lambda": _OWN,
-    "TimeDistributed": "layers.Dense works on the last axis already",
     **dict.fromkeys(
-        ("Masking", "Conv1D", "Conv2D", "LSTM", "GRU", "Attention", "MultiHeadAttention"),
+        ("Conv1D", "Conv2D", "Attention", "MultiHeadAttention"),
         f"there is none yet; {_OWN}",
     ),
     **dict.fromkeys(

@@ -20,7 +20,7 @@ from fastweights import _check, _copying, _files, _json, _registry, optimizers, 
 from fastweights._building import Built
 from fastweights._feeding import Names, known_names
 from fastweights._plans import Compiled
-from fastweights.activations import LINEAR
+from fastweights._torch_forms import Form, activation_modules, form_of
 from fastweights.layers import Layer, Variable
 from fastweights.layers.ops import Shape
 from fastweights.models import Model, unbuilt
@@ -30,43 +30,16 @@ STATE = "optimizer.state"
 #: What the command line keeps beside its models: how a table becomes their features.
 TABLE = "fastweights.table"
 _OWN_KEYS = ("format", "fastweights.format", "fastweights.model")
-_TORCH_NAMES = {
-    "kernel": "weight",
-    "bias": "bias",
-    "gamma": "weight",
-    "beta": "bias",
-    "mean": "mean",
-    "variance": "variance",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-    "scale": "weight",
-    "alpha": "weight",
-    "embeddings": "weight",
-}
 
 
-#: Variables that the torch module has in our layout, and not with their axes in reverse.
-_ALIKE = ("embeddings",)
-
-
-def _turned(variable: Variable, array: np.ndarray) -> np.ndarray:
-    """Our array of a variable as the torch module has it, and the other way round."""
-    return array if variable.name in _ALIKE else array.T
-
-
-def _stored_shape(variable: Variable) -> tuple[int, ...]:
-    return variable.shape if variable.name in _ALIKE else variable.shape[::-1]
-
-
-def _torch_names(built: Built) -> list[str]:
-    """The tensor name of each variable and state, by its number: as in the equal torch module."""
-    modules = _modules(built)
-    return [f"{modules[id(owner)]}.{_torch_name(owner, part)}" for owner, part in built.owned]
-
-
-def _torch_name(layer: Layer, part: Variable) -> str:
-    """Torch's for a variable of the library's layers; variables of others keep their names."""
-    return _TORCH_NAMES[part.name] if _registry.is_of_library(layer) else part.name
+def _forms(built: Built) -> list[Form]:
+    """The tensors of each variable and state, by its number: as in the equal torch module."""
+    modules, forms = _modules(built), []
+    for owner, part in built.owned:
+        form = form_of(owner, part)
+        names = tuple(f"{modules[id(owner)]}.{name}" for name in form.names)
+        forms.append(form._replace(names=names))
+    return forms
 
 
 def _modules(built: Built) -> dict[int, str]:
@@ -78,8 +51,7 @@ def _modules(built: Built) -> dict[int, str]:
     for layer in built.layers:
         names[id(layer)] = str(module)
         own_module = bool(built.numbers_of(layer)) or not hasattr(layer, "activation")
-        follows = getattr(layer, "activation", LINEAR) != LINEAR
-        module += own_module + follows
+        module += own_module + activation_modules(layer)
     return names
 
 
@@ -103,9 +75,10 @@ def save(
         columns["features"] = names.features if len(names.features) > 1 else names.features[0]
     if columns:
         description["names"] = columns
-    tensors = {}
-    for number, name in enumerate(_torch_names(built)):
-        tensors[name] = _turned(built.owned[number][1], built.part(number, vectors))
+    tensors: dict[str, np.ndarray] = {}
+    for number, form in enumerate(_forms(built)):
+        arrays = form.stored(built.part(number, vectors))
+        tensors.update(zip(form.names, arrays, strict=True))
     if compiled.optimizer is not None:
         description["compile"] = _described_training(compiled)
         if include_optimizer:
@@ -228,10 +201,11 @@ def read(
         ) as error:  # fmt: skip
             why = " ".join(str(error).split())[:400]
             raise ValueError(f"{name}: the description of the model is damaged: {why}") from error
-        stored = _torch_names(built)
+        forms = _forms(built)
         wanted = {
-            tensor: (_stored_shape(variable), model.dtype)
-            for tensor, (_, variable) in zip(stored, built.owned, strict=True)
+            tensor: (shape, model.dtype)
+            for form in forms
+            for tensor, shape in zip(form.names, form.shapes, strict=True)
         }
         state = _state_shape(model, built, numbers)
         if state is not None:
@@ -239,9 +213,10 @@ def read(
         _refuse_others(name, file.tensors, wanted)
 
         def fill(index: int, variable: Variable, view: np.ndarray) -> None:
-            tensor = file.read(stored[index])
-            _check.finite(f"{name}: tensor {stored[index]!r}", tensor)
-            np.copyto(view, _turned(variable, tensor))
+            tensors = [file.read(tensor) for tensor in forms[index].names]
+            for tensor, array in zip(forms[index].names, tensors, strict=True):
+                _check.finite(f"{name}: tensor {tensor!r}", array)
+            np.copyto(view, forms[index].read(tensors))
 
         built.allocate(fill)
         if numbers is not None:

@@ -85,6 +85,9 @@ include "kernels/convolution.pxi"
 include "kernels/pooling.pxi"
 include "kernels/framing.pxi"
 include "kernels/noise.pxi"
+include "kernels/masks.pxi"
+include "kernels/cells.pxi"
+include "kernels/recurrent.pxi"
 include "kernels/rows.pxi"
 include "kernels/softmax.pxi"
 include "kernels/sparsemax.pxi"
@@ -114,7 +117,7 @@ cdef inline OpKind gradient_op(const char* name, op_measure measure, op_rows for
     return OpKind(name, measure, NULL, forward, NULL, backward, gradient, NULL, NULL, NULL, NULL, False)
 
 
-cdef OpKind[40] OPS = [
+cdef OpKind[46] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient, NULL, NULL, NULL, NULL, False),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -166,6 +169,16 @@ cdef OpKind[40] OPS = [
     rows_op("zero_pad", zero_pad_op_measure, zero_pad_op_forward, zero_pad_op_backward),
     rows_op("crop", crop_op_measure, crop_op_forward, crop_op_backward),
     rows_op("upsample", upsample_op_measure, upsample_op_forward, upsample_op_backward),
+    rows_op("mask_steps", mask_steps_op_measure, mask_steps_op_forward, mask_op_backward),
+    OpKind("mask_zeros", mask_zeros_op_measure, NULL, mask_zeros_op_forward, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+           True),
+    rows_op("masking", masking_op_measure, masking_op_forward, masking_op_backward),
+    OpKind("lstm", lstm_op_measure, lstm_op_prepare, lstm_op_forward, lstm_op_to_dz, lstm_op_backward, lstm_op_gradient,
+           NULL, NULL, NULL, NULL, False),
+    OpKind("gru", gru_op_measure, gru_op_prepare, gru_op_forward, gru_op_to_dz, gru_op_backward, gru_op_gradient, NULL,
+           NULL, NULL, NULL, False),
+    OpKind("simple_rnn", simple_rnn_op_measure, simple_rnn_op_prepare, simple_rnn_op_forward, simple_rnn_op_to_dz,
+           simple_rnn_op_backward, simple_rnn_op_gradient, NULL, NULL, NULL, NULL, False),
     rows_op(NULL, NULL, NULL, NULL),
 ]
 

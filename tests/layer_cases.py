@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import reference_layers as oracle
+import reference_recurrent as steps_oracle
 
 import fastweights as fw
-from fastweights import layers, regularizers
+from fastweights import activations, layers, regularizers
+from fastweights.layers.ops import op
 
 
 class Merged(layers.Layer):
@@ -27,14 +29,34 @@ class Merged(layers.Layer):
         return {"merge": self.merge, "branches": self.branches, "name": self.name}
 
 
+class Masked(Merged):
+    """A layer for which the steps do not count whose numbers are all below 0."""
+
+    def __init__(self, layer, name=None):
+        super().__init__(layer, (), name)
+
+    def variables(self, shape):
+        return self.merge.variables(shape)
+
+    def ops(self, x):
+        above = op("activation", x, activation="relu")
+        mask = op("mask_steps", above, shape=x.shape[:-1], lines=x.lines, options=(0.0,))
+        return self.merge.made_of(x._replace(mask=mask))
+
+    def config(self):
+        return {"layer": self.merge, "name": self.name}
+
+
 @dataclass(frozen=True)
 class Case:
-    """A layer, the shape of its rows, and the oracle's function of x and the layer's weights."""
+    """A layer, the shape of its rows, and the oracle's function of x and the layer's weights, which
+    are drawn around a number."""
 
     make: Callable[[], layers.Layer]
     shape: tuple[int, ...]
     oracle: Callable[..., np.ndarray]
     smooth: bool = True
+    around: float = 1.0
 
 
 def model_between(case, dtype="float64", outputs=2):
@@ -46,7 +68,7 @@ def model_between(case, dtype="float64", outputs=2):
     model = fw.Sequential(stack, shape, dtype, seed=0)
     random = np.random.default_rng(1)
     for weight in layer.weights.values():
-        weight[...] = 1 + 0.3 * random.standard_normal(weight.shape)
+        weight[...] = case.around + 0.3 * random.standard_normal(weight.shape)
     return model
 
 
@@ -347,4 +369,113 @@ CASES |= {
         ("gaussian dropout", lambda: layers.GaussianDropout(0.4), (9,)),
         ("gaussian noise", lambda: layers.GaussianNoise(0.4), (9,)),
     ]
+}
+
+
+def going(kind, units, shape, masked=False, smooth=True, **settings):
+    """A recurrent layer of that kind; `sequences` and so on are Keras's return_sequences and so on."""
+
+    def made():
+        given = {
+            "return_sequences": settings.get("sequences", False),
+            "go_backwards": settings.get("backwards", False),
+        }
+        for name, ours in (("activation", "activation"), ("gate", "recurrent_activation")):
+            if name in settings:
+                given[ours] = settings[name]
+        if "reset_after" in settings:
+            given["reset_after"] = settings["reset_after"]
+        layer = getattr(layers, kind)(units, use_bias=settings.get("bias", True), **given)
+        return Masked(layer) if masked else layer
+
+    def told(x, *weights):
+        chosen = {name: value for name, value in settings.items() if name != "bias"}
+        for name in ("activation", "gate"):
+            if name in chosen:
+                chosen[name] = activations.get(chosen[name])
+        mask = (x > 0).any(axis=-1) if masked else None
+        return steps_oracle.recurrent(kind, x, *weights, mask=mask, **chosen)
+
+    return Case(made, shape, told, smooth and not masked, around=0.0)
+
+
+KINDS = (("LSTM", {}), ("GRU", {}), ("GRU", {"reset_after": False}), ("SimpleRNN", {}))
+CASES |= {
+    f"{kind} {' '.join(map(str, [*own, *more.values()]))} {units} {steps}x{features}"
+    + (" masked" if masked else ""): going(kind, units, (steps, features), masked, **own, **more)
+    for kind, own in KINDS
+    for units, steps, features, masked, more in (
+        (1, 1, 1, False, {}),
+        (5, 4, 3, False, {"sequences": True}),
+        (9, 3, 2, False, {"backwards": True, "bias": False}),
+        (17, 3, 20, False, {"sequences": True, "backwards": True}),
+        (70, 2, 9, False, {}),
+        (5, 6, 2, True, {}),
+        (17, 5, 1, True, {"sequences": True}),
+        (3, 5, 2, True, {"sequences": True, "backwards": True, "bias": False}),
+    )
+}
+CASES |= {
+    f"{kind} of {activation} and {gate}": going(
+        kind,
+        9,
+        (4, 3),
+        masked,
+        smooth,
+        activation=activation,
+        **({} if gate is None else {"gate": gate}),
+        **own,
+    )
+    for kind, own, activation, gate, masked, smooth in (
+        ("LSTM", {}, "gelu", "tanh", False, True),
+        ("LSTM", {"sequences": True}, "relu", "hard_sigmoid", False, False),
+        ("GRU", {}, "softplus", "sigmoid", False, True),
+        ("GRU", {"reset_after": False, "sequences": True}, "elu", "silu", True, False),
+        ("SimpleRNN", {"sequences": True}, "linear", None, False, True),
+        ("SimpleRNN", {}, "mish", None, True, True),
+    )
+}
+
+
+def both_ways(kinds, shape, merge="concat", sequences=False, masked=False):
+    there, back = kinds
+
+    def made():
+        layer = layers.Bidirectional(
+            getattr(layers, there)(4, return_sequences=sequences),
+            merge,
+            getattr(layers, back)(4, return_sequences=sequences, go_backwards=True),
+        )
+        return Masked(layer) if masked else layer
+
+    def told(x, *weights):
+        mask = (x > 0).any(axis=-1) if masked else None
+        return steps_oracle.bidirectional(
+            kinds, x, *weights, merge=merge, sequences=sequences, mask=mask
+        )
+
+    return Case(made, shape, told, not masked, around=0.0)
+
+
+CASES |= {
+    "both ways": both_ways(("LSTM", "LSTM"), (5, 3)),
+    "both ways added": both_ways(("GRU", "LSTM"), (5, 3), "sum", True),
+    "both ways averaged": both_ways(("SimpleRNN", "GRU"), (3, 2), "ave"),
+    "both ways multiplied": both_ways(("GRU", "GRU"), (4, 2), "mul", True),
+    "both ways masked": both_ways(("LSTM", "GRU"), (6, 2), "concat", True, True),
+    "steps' dense layer": Case(
+        lambda: layers.TimeDistributed(layers.Dense(9, "tanh")), (3, 5), tanh_dense
+    ),
+    "steps' normalisation": Case(
+        lambda: layers.TimeDistributed(layers.LayerNormalization()),
+        (3, 4),
+        oracle.layer_normalization,
+    ),
+    "steps' axes": Case(
+        lambda: layers.TimeDistributed(layers.Permute((2, 1))),
+        (3, 4, 5),
+        lambda x: np.swapaxes(x, 2, 3),
+    ),
+    "steps' noise": Case(lambda: layers.TimeDistributed(layers.Dropout(0.4)), (3, 7), lambda x: x),
+    "masking": Case(layers.Masking, (3, 7), lambda x: x),
 }

@@ -24,6 +24,7 @@ from fastweights.layers.framing import (
     ZeroPadding1D,
     ZeroPadding2D,
 )
+from fastweights.layers.masking import Masking
 from fastweights.layers.members import MemberDense, MemberScale
 from fastweights.layers.merging import (
     Add,
@@ -61,12 +62,16 @@ from fastweights.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
+from fastweights.layers.recurrent import GRU, LSTM, SimpleRNN
 from fastweights.layers.shaping import Flatten, Identity, Permute, RepeatVector, Reshape
 from fastweights.layers.standardizing import BatchNormalization, Normalization
+from fastweights.layers.wrapping import Bidirectional, TimeDistributed
 
 __all__ = [
     "ELU",
+    "GRU",
     "LAYERS",
+    "LSTM",
     "Activation",
     "ActivityRegularization",
     "Add",
@@ -75,6 +80,7 @@ __all__ = [
     "AveragePooling1D",
     "AveragePooling2D",
     "BatchNormalization",
+    "Bidirectional",
     "Concatenate",
     "Conv1D",
     "Conv2D",
@@ -96,6 +102,7 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "Masking",
     "MaxPooling1D",
     "MaxPooling2D",
     "Maximum",
@@ -112,9 +119,11 @@ __all__ = [
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "SimpleRNN",
     "Softmax",
     "SpatialDropout1D",
     "Subtract",
+    "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",

@@ -24,6 +24,8 @@ class Activation(Layer):
         Name in the model.
     """
 
+    supports_masking = True
+
     def __init__(self, activation: str | activations.Activation, name: str | None = None) -> None:
         super().__init__(name)
         self.activation = activations.get(activation)
@@ -51,6 +53,8 @@ class ReLU(Layer):
     -----
     The derivative at the threshold is the one below it, and at `max_value` it is 0.
     """
+
+    supports_masking = True
 
     def __init__(
         self,
@@ -154,6 +158,8 @@ class ActivityRegularization(Layer):
         Name in the model.
     """
 
+    supports_masking = True
+
     def __init__(self, l1: float = 0.0, l2: float = 0.0, name: str | None = None) -> None:
         super().__init__(name)
         both = regularizers.L1L2(l1, l2)
@@ -194,6 +200,8 @@ class PReLU(Layer):
     -----
     The derivative at 0 is alpha.
     """
+
+    supports_masking = True
 
     def __init__(
         self,

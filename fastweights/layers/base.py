@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from fastweights._absent import hint
 from fastweights._sealed import Sealed, _Sealing
 from fastweights.constraints import Constraint
 from fastweights.initializers import Initializer
-from fastweights.layers.ops import Shape, Value, given, with_cost
+from fastweights.layers.ops import Shape, Value, given, op, with_cost
 from fastweights.regularizers import Regularizer
 
 if TYPE_CHECKING:
@@ -107,16 +107,17 @@ def is_same_memory(value: Any, array: np.ndarray) -> bool:
 
 def _refuse_foreign(kind: str, made: Value, values: Sequence[Value]) -> None:
     """Raises ValueError where something is made of what the layer does not read."""
-    seen, waiting = {id(value.op) for value in values}, [made.op]
+    given_values = (*values, *(value.mask for value in values if value.mask is not None))
+    seen, waiting = {id(value.op) for value in given_values}, [made.op]
     while waiting:
-        op = waiting.pop()
-        if id(op) in seen:
+        made_by = waiting.pop()
+        if id(made_by) in seen:
             continue
-        seen.add(id(op))
-        if op.kind is None:
+        seen.add(id(made_by))
+        if made_by.kind is None:
             got, expected = "a value of another call or model", "what is made of those it is given"
             raise ValueError(_check.refusal(f"ops of {kind}", got, expected))
-        waiting += op.reads
+        waiting += made_by.reads
 
 
 class _Making(_Sealing, type):
@@ -173,6 +174,9 @@ class Layer(Sealed, metaclass=_Making):
     Once its model is built, each variable is an attribute of the layer: a view of the model's flat
     vector of parameters. Its settings are fixed: to change one, make a new layer.
     """
+
+    #: Whether what the layer makes of a step belongs to that step, so that a mask still holds.
+    supports_masking: ClassVar[bool] = False
 
     _uncalled = dict.fromkeys(
         _OF_KERAS,
@@ -266,6 +270,20 @@ class Layer(Sealed, metaclass=_Making):
         """What the layer makes of what it reads, by ops: see :mod:`fastweights.layers.ops`."""
         raise NotImplementedError(self._undescribed("ops"))
 
+    def mask_of(self, *values: Any) -> Value | None:
+        """Which steps count of what the layer makes; None: all do.
+
+        By default those that count in all that it reads, where it `supports_masking`.
+        """
+        masks = [value.mask for value in values if value.mask is not None]
+        if not self.supports_masking or not masks:
+            return None
+        if len({mask.shape for mask in masks}) > 1:
+            got = f"masks of {', '.join(str(mask.shape) for mask in masks)}"
+            expected = "masks of one shape"
+            raise ValueError(_check.refusal(f"inputs of {type(self).__name__}", got, expected))
+        return masks[0] if len(masks) == 1 else op("multiply", *masks)
+
     def made_of(self, *values: Value) -> Value:
         """`ops`, of as many values as it takes."""
         kind = type(self).__name__
@@ -286,7 +304,9 @@ class Layer(Sealed, metaclass=_Making):
             got = f"a value of shape {made.shape} that an op of {reals} numbers makes"
             raise ValueError(_check.refusal(f"ops of {kind}", got, "as many numbers"))
         regularizer = self._activity_regularizer
-        return made if regularizer is None else with_cost(made, regularizer.l1, regularizer.l2)
+        if regularizer is not None:
+            made = with_cost(made, regularizer.l1, regularizer.l2)
+        return made._replace(mask=self.mask_of(*values))
 
     def output_shape(self, *input_shapes: Shape) -> Shape:
         """Shape of one row of output for one row of each input."""

@@ -47,6 +47,8 @@ class Dense(Layer):
     the last axis.
     """
 
+    supports_masking = True
+
     def __init__(
         self,
         units: int,

@@ -27,7 +27,7 @@ class Embedding(Layer):
     embeddings_regularizer : str or Regularizer, optional
         What its weights cost, such as ``"l2"`` (see :mod:`fastweights.regularizers`).
     mask_zero : bool
-        For code written for Keras: False. There are no masks.
+        Whether 0 is no word, but fills up short rows: such steps are masked (see `Masking`).
     name : str, optional
         Name in the model.
 
@@ -73,9 +73,7 @@ class Embedding(Layer):
         self.embeddings_regularizer = regularizers.get(
             embeddings_regularizer, "embeddings_regularizer"
         )
-        if _check.flag("mask_zero", mask_zero):
-            expected = "False: there are no masks, and 0 is a number like all others"
-            raise ValueError(_check.refusal("mask_zero", True, expected))
+        self.mask_zero = _check.flag("mask_zero", mask_zero)
 
     def variables(self, input_shape: Shape) -> list[Variable]:
         shape = (self.input_dim, self.output_dim)
@@ -92,11 +90,17 @@ class Embedding(Layer):
             sizes=(self.input_dim,),
         )
 
+    def mask_of(self, x: Value) -> Value | None:
+        if not self.mask_zero:
+            return None
+        return op("mask_zeros", x, sizes=(self.input_dim,))
+
     def config(self) -> dict[str, Any]:
         return {
             "input_dim": self.input_dim,
             "output_dim": self.output_dim,
             "embeddings_initializer": self.embeddings_initializer.config(),
             "embeddings_regularizer": config_of(self.embeddings_regularizer),
+            "mask_zero": self.mask_zero,
             "name": self.name,
         }

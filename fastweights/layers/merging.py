@@ -20,6 +20,8 @@ def _listed(shapes: Sequence[Shape]) -> str:
 class _Elementwise(Layer):
     """Base of those that work element by element; an axis of length 1 is repeated."""
 
+    supports_masking = True
+
     _kind: ClassVar[str]
 
     def ops(self, *values: Value) -> Value:
@@ -101,6 +103,8 @@ class Concatenate(Layer):
         Name in the model.
     """
 
+    supports_masking = True
+
     def __init__(self, axis: int = -1, name: str | None = None) -> None:
         super().__init__(name)
         self.axis = axis_setting("axis", axis)
@@ -115,6 +119,17 @@ class Concatenate(Layer):
                 raise ValueError(_check.refusal("inputs", _listed(shapes), expected))
         length = sum(shape[axis] for shape in shapes)
         return op("concatenate", *values, shape=(*before, length, *after), lines=math.prod(before))
+
+    def mask_of(self, *values: Any) -> Value | None:
+        axis = axis_in(values[0].shape, "axis", self.axis)
+        if axis == len(values[0].shape) - 1:
+            return super().mask_of(*values)
+        masks = [value.mask for value in values if value.mask is not None]
+        if len(masks) < len(values):
+            return None
+        before, after = masks[0].shape[:axis], masks[0].shape[axis + 1 :]
+        shape = (*before, sum(mask.shape[axis] for mask in masks), *after)
+        return op("concatenate", *masks, shape=shape, lines=math.prod(before))
 
     def config(self) -> dict[str, Any]:
         return {"axis": self.axis, "name": self.name}

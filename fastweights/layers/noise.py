@@ -17,6 +17,27 @@ DRAWS = 1 << 16
 SELU_LEAST = -1.0507009873554805 * 1.6732632423543772
 
 
+def own_seed(seed: int | None) -> int:
+    """What the op of a layer of that seed mixes into the model's: 63 bits."""
+    if seed is None:
+        return 0
+    low, high, _, _ = philox.block(seed, philox.STREAM_PASS, 0)
+    return low | (high >> 1) << 32
+
+
+def dropped_draws(rate: float) -> int:
+    """How many of the possible draws drop an element."""
+    if rate in (0, 1):
+        return round(rate * DRAWS)
+    return min(max(1, round(rate * DRAWS)), DRAWS - 1)
+
+
+def scale_of(draws: int) -> float:
+    """What keeps an element's mean as it is where so many drop it; 0 where none is kept."""
+    kept = DRAWS - draws
+    return DRAWS / kept if kept else 0.0
+
+
 class Noise(Layer):
     """Base of these layers: what a layer's own seed means.
 
@@ -28,16 +49,14 @@ class Noise(Layer):
     of threads, and others in each pass and each layer.
     """
 
+    supports_masking = True
+
     def __init__(self, seed: int | None, name: str | None) -> None:
         super().__init__(name)
         self.seed = None if seed is None else _check.whole("seed", seed, 0, philox.MAX_SEED)
 
     def _own_seed(self) -> int:
-        """What the op mixes into the model's seed: 63 bits."""
-        if self.seed is None:
-            return 0
-        low, high, _, _ = philox.block(self.seed, philox.STREAM_PASS, 0)
-        return low | (high >> 1) << 32
+        return own_seed(self.seed)
 
 
 class _Dropping(Noise):
@@ -52,10 +71,7 @@ class _Dropping(Noise):
         self.rate = _check.number("rate", rate, minimum=0, maximum=1)
 
     def _dropped_draws(self) -> int:
-        """How many of the possible draws drop an element."""
-        if self.rate in (0, 1):
-            return round(self.rate * DRAWS)
-        return min(max(1, round(self.rate * DRAWS)), DRAWS - 1)
+        return dropped_draws(self.rate)
 
     def _dropped(
         self, x: Value, lines: int, scale: float, shift: float = 0.0, dropped: float = 0.0
@@ -68,9 +84,7 @@ class _Dropping(Noise):
         return op("dropout", x, lines=lines, sizes=sizes, options=options)
 
     def _scale(self) -> float:
-        """What keeps an element's mean as it is; 0 where none is kept."""
-        kept = DRAWS - self._dropped_draws()
-        return DRAWS / kept if kept else 0.0
+        return scale_of(self._dropped_draws())
 
     def config(self) -> dict[str, Any]:
         return {"rate": self.rate, "seed": self.seed, "name": self.name}

@@ -115,6 +115,8 @@ class LayerNormalization(GammaBeta):
     far from 0 and close together.
     """
 
+    supports_masking = True
+
     def __init__(
         self,
         axis: int = -1,
@@ -163,6 +165,8 @@ class GroupNormalization(GammaBeta):
     -----
     Input and output ``(rows, ..., columns)``.
     """
+
+    supports_masking = True
 
     def __init__(
         self,
@@ -232,6 +236,8 @@ class RMSNormalization(Layer):
     Input and output ``(rows, ..., columns)``.
     """
 
+    supports_masking = True
+
     def __init__(self, axis: int = -1, epsilon: float = 1e-6, name: str | None = None) -> None:
         super().__init__(name)
         self.axis = last_axis(axis)
@@ -264,6 +270,8 @@ class UnitNormalization(Layer):
     that.
     """
 
+    supports_masking = True
+
     #: The least norm that is divided by.
     EPSILON: ClassVar[float] = 1e-12
 
@@ -288,6 +296,8 @@ class Rescaling(Layer):
     name : str, optional
         Name in the model.
     """
+
+    supports_masking = True
 
     def __init__(self, scale: float, offset: float = 0.0, name: str | None = None) -> None:
         super().__init__(name)

@@ -100,6 +100,8 @@ class Value(NamedTuple):
 
     op: Op
     shape: Shape
+    #: 1 for each of the first axes' steps that counts and 0 for each that does not; None: all do.
+    mask: Value | None = None
 
     @property
     def features(self) -> int:
@@ -160,6 +162,9 @@ KINDS: dict[str, Kind] = {
     "swap": Kind(sizes=3),
     "repeat": Kind(sizes=1),
     "embedding": Kind(sizes=1),
+    **dict.fromkeys(("mask_steps", "masking"), Kind(options=1)),
+    "mask_zeros": Kind(sizes=1),
+    **dict.fromkeys(("lstm", "gru", "simple_rnn"), Kind(None, sizes=10, options=5)),
     "dropout": Kind(sizes=2, options=3),
     "gaussian_noise": Kind(sizes=1, options=1),
     "gaussian_dropout": Kind(sizes=1, options=1),
@@ -299,7 +304,7 @@ def activated(value: Value, activation: Activation) -> Value:
 
 
 #: Kinds of ops that read whole numbers: of a network's input, and below the first of their sizes.
-READ_INTEGERS = ("embedding",)
+READ_INTEGERS = ("embedding", "mask_zeros")
 
 
 def with_cost(value: Value, l1: float, l2: float) -> Value:

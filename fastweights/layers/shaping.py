@@ -59,6 +59,8 @@ class Flatten(Layer):
 class Identity(Layer):
     """Gives what it is given."""
 
+    supports_masking = True
+
     def ops(self, x: Value) -> Value:
         return x
 

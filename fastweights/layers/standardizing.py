@@ -111,6 +111,12 @@ class BatchNormalization(GammaBeta):
             states=("moving_mean", "moving_variance"),
         )
 
+    def mask_of(self, x: Value) -> Value | None:
+        if x.mask is not None:
+            expected = "all steps, whose mean and variance it takes; put it before what masks them"
+            raise ValueError(_check.refusal("input of BatchNormalization", "a mask", expected))
+        return None
+
     def config(self) -> dict[str, Any]:
         return {
             "axis": self.axis,

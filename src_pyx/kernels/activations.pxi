@@ -414,7 +414,9 @@ cdef void softsign_forward(void* y, void* slope, Py_ssize_t n, const double* opt
 
 # ---- the table -----------------------------------------------------------------------------------
 
-cdef Activation[18] ACTIVATIONS = [
+cdef enum: COUNT_ACTIVATIONS = 17
+
+cdef Activation[COUNT_ACTIVATIONS + 1] ACTIVATIONS = [
     Activation("linear", False, linear_forward, linear_backward),
     Activation("relu", False, relu_forward, relu_backward),
     Activation("relu6", False, relu6_forward, relu6_backward),

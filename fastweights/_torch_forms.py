@@ -1,0 +1,117 @@
+"""What the weights of a layer are called in PyTorch, and how they lie there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fastweights import _registry
+from fastweights.activations import LINEAR
+from fastweights.layers import GRU, Bidirectional, Layer, TimeDistributed, Variable
+from fastweights.layers.recurrent import Recurrent
+
+_TORCH_NAMES = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "mean": "mean",
+    "variance": "variance",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+    "scale": "weight",
+    "alpha": "weight",
+    "embeddings": "weight",
+}
+
+#: Variables that the torch module has in our layout, and not with their axes in reverse.
+_ALIKE = ("embeddings",)
+
+Shape = tuple[int, ...]
+
+
+class Form(NamedTuple):
+    """The tensors that a variable is in a file."""
+
+    #: Their names within the layer's module ...
+    names: tuple[str, ...]
+    #: ... and shapes.
+    shapes: tuple[Shape, ...]
+    stored: Callable[[np.ndarray], Sequence[np.ndarray]]
+    read: Callable[[Sequence[np.ndarray]], np.ndarray]
+
+
+def form_of(layer: Layer, variable: Variable) -> Form:
+    """Torch's for a variable of the library's layers; variables of others keep their names."""
+    if isinstance(layer, TimeDistributed):
+        return form_of(layer.layer, variable)
+    name = variable.name
+    if not _registry.is_of_library(layer):
+        return _turned(name, variable.shape)
+    if isinstance(layer, Bidirectional):
+        way, _, part = name.partition("_")
+        one = layer.forward_layer if way == "forward" else layer.backward_layer
+        return _recurrent(one, variable._replace(name=part), way)
+    if isinstance(layer, Recurrent):
+        return _recurrent(layer, variable, "forward")
+    return (
+        _as_it_is(_TORCH_NAMES[name], variable.shape)
+        if name in _ALIKE
+        else _turned(_TORCH_NAMES[name], variable.shape)
+    )
+
+
+def _as_it_is(name: str, shape: Shape) -> Form:
+    return Form((name,), (shape,), lambda array: [array], lambda tensors: tensors[0])
+
+
+def _turned(name: str, shape: Shape) -> Form:
+    return Form((name,), (shape[::-1],), lambda array: [array.T], lambda tensors: tensors[0].T)
+
+
+def _recurrent(layer: Recurrent, variable: Variable, way: str) -> Form:
+    """As in ``torch.nn.LSTM``, ``GRU`` and ``RNN``, whose gates and biases these are."""
+    name, shape = variable.name, variable.shape
+    if isinstance(layer, GRU) and not layer.reset_after:
+        return _as_it_is(name if way == "forward" else f"{name}_reverse", shape)
+    end = "_l0" if way == "forward" else "_l0_reverse"
+    units = layer.units
+    # Of the columns; z and r change places, and again back.
+    order = np.arange(shape[-1]).reshape(-1, units)
+    if isinstance(layer, GRU):
+        order = order[[1, 0, 2]]
+    columns = order.reshape(-1)
+    if name == "bias":
+        biases = (f"bias_ih{end}", f"bias_hh{end}")
+        shapes = ((shape[-1],), (shape[-1],))
+        if isinstance(layer, GRU):
+            return Form(
+                biases,
+                shapes,
+                lambda array: [row[columns] for row in array],
+                lambda tensors: np.stack(tensors)[:, columns],
+            )
+        # One bias stands for the sum of torch's two.
+        return Form(
+            biases,
+            shapes,
+            lambda array: [array, np.zeros_like(array)],
+            lambda tensors: tensors[0] + tensors[1],
+        )
+    return Form(
+        (f"weight_{'ih' if name == 'kernel' else 'hh'}{end}",),
+        (shape[::-1],),
+        lambda array: [array[:, columns].T],
+        lambda tensors: tensors[0].T[:, columns],
+    )
+
+
+def activation_modules(layer: Layer) -> int:
+    """How many modules of activations stand behind a layer's own."""
+    if isinstance(layer, Recurrent):
+        return 0
+    if isinstance(layer, TimeDistributed):
+        return activation_modules(layer.layer)
+    return int(getattr(layer, "activation", LINEAR) != LINEAR)

@@ -1,0 +1,492 @@
+"""Layers that go through the steps of a row one after the other."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastweights import _check, activations, constraints, initializers, regularizers
+from fastweights._core import philox
+from fastweights._description import config_of
+from fastweights.layers.base import Layer, Variable
+from fastweights.layers.noise import dropped_draws, own_seed, scale_of
+from fastweights.layers.ops import Shape, Value, op
+
+#: Activations by the numbers that kernels know them by (``kernels/activations.pxi``).
+_NUMBERED = (
+    "linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish",
+    "hard_silu", "hard_sigmoid", "sigmoid", "softplus", "softsign", "exponential", "tanh",
+)  # fmt: skip
+
+#: Where h of each step is put: nowhere but for the last one, in the order in which steps are done,
+#: or from the end on.
+LAST, AS_DONE, TURNED = range(3)
+
+
+def _elementwise(argument: str, given: Any) -> activations.Activation:
+    activation = activations.get(given)
+    if not activation.is_elementwise:
+        expected = "one that works element by element"
+        raise ValueError(_check.refusal(argument, repr(activation.name), expected))
+    return activation
+
+
+#: Settings of Keras's that cannot be True, and what to do instead.
+_REFUSED = {
+    "return_state": "False: a layer makes one value; return_sequences=True makes h of all steps",
+    "stateful": "False: each row begins with zeros; give it whole series",
+}
+
+
+class Recurrent(Layer):
+    """Base of these layers: their settings, variables and op."""
+
+    activation: activations.Activation
+    use_bias: bool
+    kernel_initializer: initializers.Initializer
+    recurrent_initializer: initializers.Initializer
+    bias_initializer: initializers.Initializer
+    kernel_regularizer: regularizers.Regularizer | None
+    recurrent_regularizer: regularizers.Regularizer | None
+    bias_regularizer: regularizers.Regularizer | None
+    kernel_constraint: constraints.Constraint | None
+    recurrent_constraint: constraints.Constraint | None
+    bias_constraint: constraints.Constraint | None
+
+    _kind: ClassVar[str]
+    #: How many columns of the kernels a unit has.
+    _gates: ClassVar[int]
+
+    supports_masking = True
+
+    def __init__(self, units: int, name: str | None, settings: dict[str, Any]) -> None:
+        super().__init__(name)
+        self.units = _check.whole("units", units, 1)
+        self.activation = _elementwise("activation", settings["activation"])
+        self.use_bias = _check.flag("use_bias", settings["use_bias"])
+        for part in ("kernel", "recurrent", "bias"):
+            start, cost, bound = (
+                f"{part}_{what}" for what in ("initializer", "regularizer", "constraint")
+            )
+            setattr(self, start, initializers.get(settings[start], self.activation.name, start))
+            setattr(self, cost, regularizers.get(settings[cost], cost))
+            setattr(self, bound, constraints.get(settings[bound], bound))
+        self.dropout = _check.number("dropout", settings["dropout"], minimum=0, below=1)
+        self.recurrent_dropout = _check.number(
+            "recurrent_dropout", settings["recurrent_dropout"], minimum=0, below=1
+        )
+        seed = settings["seed"]
+        self.seed = None if seed is None else _check.whole("seed", seed, 0, philox.MAX_SEED)
+        self.return_sequences = _check.flag("return_sequences", settings["return_sequences"])
+        self.go_backwards = _check.flag("go_backwards", settings["go_backwards"])
+        for refused, instead in _REFUSED.items():
+            if _check.flag(refused, settings[refused]):
+                raise ValueError(_check.refusal(refused, True, instead))
+        _check.flag("unroll", settings["unroll"])
+
+    def variables(self, input_shape: Shape) -> list[Variable]:
+        return self.own_variables("", input_shape)
+
+    def own_variables(self, prefix: str, input_shape: Shape) -> list[Variable]:
+        """Its variables for rows of that shape, with this before their names."""
+        columns = self._gates * self.units
+        fans = (self._features(input_shape), columns)
+        found = [
+            Variable(
+                f"{prefix}kernel",
+                fans,
+                self.kernel_initializer,
+                *fans,
+                self.kernel_regularizer,
+                constraint=self.kernel_constraint,
+            ),
+            Variable(
+                f"{prefix}recurrent_kernel",
+                (self.units, columns),
+                self.recurrent_initializer,
+                self.units,
+                columns,
+                self.recurrent_regularizer,
+                constraint=self.recurrent_constraint,
+            ),
+        ]
+        if self.use_bias:
+            shape = self._bias_shape()
+            found.append(
+                Variable(
+                    f"{prefix}bias",
+                    shape,
+                    self._bias_start(),
+                    regularizer=self.bias_regularizer,
+                    constraint=self.bias_constraint,
+                )
+            )
+        return found
+
+    def _bias_shape(self) -> Shape:
+        return (self._gates * self.units,)
+
+    def _bias_start(self) -> initializers.Initializer:
+        return self.bias_initializer
+
+    def _features(self, shape: Shape) -> int:
+        if len(shape) != 2:
+            got, kind = f"rows of shape {shape}", type(self).__name__
+            expected = "rows (steps, features); layers.Reshape makes such rows"
+            raise ValueError(_check.refusal(f"input of {kind}", got, expected))
+        return shape[1]
+
+    def ops(self, x: Value) -> Value:
+        return self.through(x, "", AS_DONE if self.return_sequences else LAST)
+
+    def through(self, x: Value, prefix: str, put: int, masked_is_zero: bool = False) -> Value:
+        """What it makes of x with variables of that prefix, and h put as said.
+
+        Where a step is masked h is that of the step before, or 0.
+        """
+        self._features(x.shape)
+        steps, _ = x.shape
+        drawn, seed = dropped_draws(self.dropout), own_seed(self.seed)
+        if drawn:
+            x = op(
+                "dropout",
+                x,
+                lines=steps,
+                sizes=(seed, drawn - 1),
+                options=(scale_of(drawn), 0.0, 0.0),
+            )._replace(mask=x.mask)
+        drawn = dropped_draws(self.recurrent_dropout)
+        return op(
+            self._kind,
+            *((x,) if x.mask is None else (x, x.mask)),
+            shape=(self.units,) if put == LAST else (steps, self.units),
+            variables=[f"{prefix}{name}" for name in self._names()],
+            sizes=(
+                seed,
+                steps,
+                self.units,
+                put,
+                int(self.go_backwards),
+                _NUMBERED.index(self.activation.name),
+                _NUMBERED.index(self._recurrent_activation().name),
+                drawn,
+                self._variant(),
+                int(masked_is_zero),
+            ),
+            options=(
+                *self.activation.options,
+                *self._recurrent_activation().options,
+                scale_of(drawn),
+            ),
+        )
+
+    def _names(self) -> tuple[str, ...]:
+        return ("kernel", "recurrent_kernel", "bias")[: 3 if self.use_bias else 2]
+
+    def _recurrent_activation(self) -> activations.Activation:
+        return self.activation
+
+    def _variant(self) -> int:
+        """Which of several definitions of its kind the layer follows."""
+        return 0
+
+    def mask_of(self, x: Value) -> Value | None:
+        return x.mask if self.return_sequences else None
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "units": self.units,
+            "activation": self.activation.config(),
+            **self._own_config(),
+            "use_bias": self.use_bias,
+            "kernel_initializer": self.kernel_initializer.config(),
+            "recurrent_initializer": self.recurrent_initializer.config(),
+            "bias_initializer": self.bias_initializer.config(),
+            "kernel_regularizer": config_of(self.kernel_regularizer),
+            "recurrent_regularizer": config_of(self.recurrent_regularizer),
+            "bias_regularizer": config_of(self.bias_regularizer),
+            "kernel_constraint": config_of(self.kernel_constraint),
+            "recurrent_constraint": config_of(self.recurrent_constraint),
+            "bias_constraint": config_of(self.bias_constraint),
+            "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
+            "seed": self.seed,
+            "return_sequences": self.return_sequences,
+            "go_backwards": self.go_backwards,
+            "name": self.name,
+        }
+
+    def _own_config(self) -> dict[str, Any]:
+        """What not every kind of these layers takes."""
+        return {}
+
+
+class SimpleRNN(Recurrent):
+    """``h[t] = activation(x[t] @ kernel + h[t - 1] @ recurrent_kernel + bias)``.
+
+    Parameters
+    ----------
+    units : int
+        How many numbers h has, at least 1.
+    activation : str or Activation, optional
+        One that works element by element; None is linear.
+    use_bias : bool
+        Whether a bias is added.
+    kernel_initializer, recurrent_initializer, bias_initializer : str or Initializer
+        How they start (see :mod:`fastweights.initializers`).
+    kernel_regularizer, recurrent_regularizer, bias_regularizer : str or Regularizer, optional
+        What their weights cost (see :mod:`fastweights.regularizers`).
+    kernel_constraint, recurrent_constraint, bias_constraint : str or Constraint, optional
+        What each step leaves of them (see :mod:`fastweights.constraints`).
+    dropout, recurrent_dropout : float
+        In training, the share of features of x, and of elements of ``h[t - 1]``, that are 0: at
+        least 0 and below 1, the same ones in all steps of a row.
+    seed : int, optional
+        Mixed into the model's seed for these, as for `Dropout`.
+    return_sequences : bool
+        Whether h of all steps is returned; otherwise that of the last one.
+    go_backwards : bool
+        Whether the last step goes first; h of all steps is then in the order in which they went.
+    return_state, stateful : bool
+        For code written for Keras: False.
+    unroll : bool
+        For code written for Keras; changes nothing.
+    name : str, optional
+        Name in the model.
+
+    Attributes
+    ----------
+    kernel : ndarray (features, units)
+        View of the model's parameters, once the model is built.
+    recurrent_kernel : ndarray (units, units)
+        Likewise.
+    bias : ndarray (units,)
+        Likewise; absent without bias.
+
+    Notes
+    -----
+    Input ``(rows, steps, features)``, output ``(rows, units)``, or ``(rows, steps, units)`` with
+    `return_sequences`. ``h[-1]`` is 0. A step that is masked (see `Masking`) leaves h as it is, and
+    takes no time.
+    """
+
+    _kind = "simple_rnn"
+    _gates = 1
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | activations.Activation | None = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: str | initializers.Initializer = "glorot_uniform",
+        recurrent_initializer: str | initializers.Initializer = "orthogonal",
+        bias_initializer: str | initializers.Initializer = "zeros",
+        kernel_regularizer: str | regularizers.Regularizer | None = None,
+        recurrent_regularizer: str | regularizers.Regularizer | None = None,
+        bias_regularizer: str | regularizers.Regularizer | None = None,
+        kernel_constraint: str | constraints.Constraint | None = None,
+        recurrent_constraint: str | constraints.Constraint | None = None,
+        bias_constraint: str | constraints.Constraint | None = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(units, name, locals())
+
+
+class _Gated(Recurrent):
+    """Base of those that have gates."""
+
+    def __init__(self, units: int, name: str | None, settings: dict[str, Any]) -> None:
+        super().__init__(units, name, settings)
+        self.recurrent_activation = _elementwise(
+            "recurrent_activation", settings["recurrent_activation"]
+        )
+
+    def _recurrent_activation(self) -> activations.Activation:
+        return self.recurrent_activation
+
+    def _own_config(self) -> dict[str, Any]:
+        return {"recurrent_activation": self.recurrent_activation.config()}
+
+
+class _ForgetBias(initializers.Initializer):
+    """A bias of four gates, of which the second one starts with ones."""
+
+    name = "forget_bias"
+    others: initializers.Initializer
+
+    def __init__(self, others: initializers.Initializer) -> None:
+        self._set(others=others)
+
+    def _draw(self, out: np.ndarray, seed: int, stream: int, fan_in: int, fan_out: int) -> None:
+        self.others.fill(out, seed, stream, fan_in, fan_out)
+        out[out.size // 4 : out.size // 2] = 1.0
+
+
+class LSTM(_Gated):
+    """Long short-term memory: what a unit remembers is kept, added to and told by three gates.
+
+    With ``z = x[t] @ kernel + h[t - 1] @ recurrent_kernel + bias``, whose columns are those of i,
+    f, g and o: ``i, f, o = recurrent_activation(z)``, ``g = activation(z)``,
+    ``c[t] = f c[t - 1] + i g``, ``h[t] = o activation(c[t])``.
+
+    Parameters
+    ----------
+    units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, \\
+    kernel_regularizer, recurrent_regularizer, bias_regularizer, kernel_constraint, \\
+    recurrent_constraint, bias_constraint, dropout, recurrent_dropout, seed, return_sequences, \\
+    return_state, go_backwards, stateful, unroll, name
+        As for `SimpleRNN`.
+    recurrent_activation : str or Activation, optional
+        That of the gates, which works element by element.
+    unit_forget_bias : bool
+        Whether the bias of f starts with ones.
+
+    Attributes
+    ----------
+    kernel : ndarray (features, 4 units)
+        View of the model's parameters, once the model is built; gates in the order i, f, g, o.
+    recurrent_kernel : ndarray (units, 4 units)
+        Likewise.
+    bias : ndarray (4 units,)
+        Likewise; absent without bias. PyTorch has two, of which files hold the second one as zeros.
+
+    Notes
+    -----
+    Shapes and masks are those of `SimpleRNN`.
+
+    References
+    ----------
+    S. Hochreiter and J. Schmidhuber, "Long short-term memory" (Neural Computation 9, 1997); F.
+    Gers, J. Schmidhuber and F. Cummins, "Learning to forget" (Neural Computation 12, 2000).
+    """
+
+    _kind = "lstm"
+    _gates = 4
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | activations.Activation | None = "tanh",
+        recurrent_activation: str | activations.Activation | None = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: str | initializers.Initializer = "glorot_uniform",
+        recurrent_initializer: str | initializers.Initializer = "orthogonal",
+        bias_initializer: str | initializers.Initializer = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: str | regularizers.Regularizer | None = None,
+        recurrent_regularizer: str | regularizers.Regularizer | None = None,
+        bias_regularizer: str | regularizers.Regularizer | None = None,
+        kernel_constraint: str | constraints.Constraint | None = None,
+        recurrent_constraint: str | constraints.Constraint | None = None,
+        bias_constraint: str | constraints.Constraint | None = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(units, name, locals())
+        self.unit_forget_bias = _check.flag("unit_forget_bias", unit_forget_bias)
+
+    def _bias_start(self) -> initializers.Initializer:
+        start = self.bias_initializer
+        return _ForgetBias(start) if self.unit_forget_bias else start
+
+    def _own_config(self) -> dict[str, Any]:
+        return {**super()._own_config(), "unit_forget_bias": self.unit_forget_bias}
+
+
+class GRU(_Gated):
+    """Gated recurrent unit: h is kept where z is 1, and made anew where it is 0.
+
+    ``z, r = recurrent_activation(x[t] @ kernel + h[t - 1] @ recurrent_kernel + bias)``,
+    ``g = activation(x[t] @ kernel + r (h[t - 1] @ recurrent_kernel))``, each with its own columns
+    and biases, and ``h[t] = z h[t - 1] + (1 - z) g``.
+
+    Parameters
+    ----------
+    units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, \\
+    kernel_regularizer, recurrent_regularizer, bias_regularizer, kernel_constraint, \\
+    recurrent_constraint, bias_constraint, dropout, recurrent_dropout, seed, return_sequences, \\
+    return_state, go_backwards, stateful, unroll, name
+        As for `SimpleRNN`.
+    recurrent_activation : str or Activation, optional
+        That of the gates, which works element by element.
+    reset_after : bool
+        Whether r stands behind the product, as above and in PyTorch; otherwise before it, as in the
+        paper: ``(r h[t - 1]) @ recurrent_kernel``.
+
+    Attributes
+    ----------
+    kernel : ndarray (features, 3 units)
+        View of the model's parameters, once the model is built; columns in the order z, r, g.
+    recurrent_kernel : ndarray (units, 3 units)
+        Likewise.
+    bias : ndarray (2, 3 units), or (3 units,) without reset_after
+        Likewise; that of x and that of h. Absent without bias.
+
+    Notes
+    -----
+    Shapes and masks are those of `SimpleRNN`. With `recurrent_dropout` all of ``h[t - 1]`` that is
+    dropped is 0, also where z would keep it, as in Keras. PyTorch's order is r, z, g, which is that
+    of files.
+
+    References
+    ----------
+    K. Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical
+    machine translation" (EMNLP 2014).
+    """
+
+    _kind = "gru"
+    _gates = 3
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | activations.Activation | None = "tanh",
+        recurrent_activation: str | activations.Activation | None = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: str | initializers.Initializer = "glorot_uniform",
+        recurrent_initializer: str | initializers.Initializer = "orthogonal",
+        bias_initializer: str | initializers.Initializer = "zeros",
+        kernel_regularizer: str | regularizers.Regularizer | None = None,
+        recurrent_regularizer: str | regularizers.Regularizer | None = None,
+        bias_regularizer: str | regularizers.Regularizer | None = None,
+        kernel_constraint: str | constraints.Constraint | None = None,
+        recurrent_constraint: str | constraints.Constraint | None = None,
+        bias_constraint: str | constraints.Constraint | None = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        reset_after: bool = True,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(units, name, locals())
+        self.reset_after = _check.flag("reset_after", reset_after)
+
+    def _bias_shape(self) -> Shape:
+        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
+
+    def _variant(self) -> int:
+        return int(self.reset_after)
+
+    def _own_config(self) -> dict[str, Any]:
+        return {**super()._own_config(), "reset_after": self.reset_after}
