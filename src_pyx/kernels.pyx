@@ -89,6 +89,7 @@ include "kernels/columns.pxi"
 include "kernels/normalizing.pxi"
 include "kernels/batch_norm.pxi"
 include "kernels/shaping.pxi"
+include "kernels/attention.pxi"
 include "kernels/embedding.pxi"
 include "kernels/losses.pxi"
 include "kernels/crossentropy.pxi"
@@ -110,7 +111,7 @@ cdef inline OpKind gradient_op(const char* name, op_measure measure, op_rows for
     return OpKind(name, measure, NULL, forward, NULL, backward, gradient, NULL, NULL, NULL, NULL, False)
 
 
-cdef OpKind[33] OPS = [
+cdef OpKind[34] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient, NULL, NULL, NULL, NULL, False),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -153,6 +154,7 @@ cdef OpKind[33] OPS = [
                 normalize_op_gradient),
     gradient_op("scale", scale_op_measure, scale_op_forward, scale_op_backward, scale_op_gradient),
     gradient_op("prelu", prelu_op_measure, prelu_op_forward, prelu_op_backward, prelu_op_gradient),
+    rows_op("attention", attention_op_measure, attention_op_forward, attention_op_backward),
     rows_op(NULL, NULL, NULL, NULL),
 ]
 

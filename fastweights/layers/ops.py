@@ -166,6 +166,7 @@ KINDS: dict[str, Kind] = {
     "dropout": Kind(sizes=2, options=3),
     "gaussian_noise": Kind(sizes=1, options=1),
     "gaussian_dropout": Kind(sizes=1, options=1),
+    "attention": Kind(None, sizes=6, options=2),
 }
 
 
