@@ -142,7 +142,7 @@ class Built:
         self._state_offsets = [0]
         #: Where each layer's are among all variables, and among all states.
         self._places: dict[int, tuple[range, range]] = {}
-        for layer, reads in topology.calls:
+        for layer, reads, _ in topology.calls:
             self._number(layer, [self.shapes[number] for number in reads])
         #: All variables, then all states: their places are their numbers.
         self.owned = [*self.variables, *self.states]

@@ -12,6 +12,7 @@ from fastweights.layers.activating import (
     ReLU,
     Softmax,
 )
+from fastweights.layers.attention import GroupQueryAttention, MultiHeadAttention
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.dense import Dense
 from fastweights.layers.embedding import Embedding
@@ -63,6 +64,7 @@ __all__ = [
     "GaussianDropout",
     "GaussianNoise",
     "GroupNormalization",
+    "GroupQueryAttention",
     "Identity",
     "Layer",
     "LayerNormalization",
@@ -71,6 +73,7 @@ __all__ = [
     "MemberDense",
     "MemberScale",
     "Minimum",
+    "MultiHeadAttention",
     "Multiply",
     "Normalization",
     "NumpyLayer",

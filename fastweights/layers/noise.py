@@ -40,6 +40,19 @@ class Noise(Layer):
         return low | (high >> 1) << 32
 
 
+def draws_that_drop(rate: float) -> int:
+    """How many of the possible draws drop an element."""
+    if rate in (0, 1):
+        return round(rate * DRAWS)
+    return min(max(1, round(rate * DRAWS)), DRAWS - 1)
+
+
+def scale_of_kept(dropping: int) -> float:
+    """What keeps an element's mean as it is where so many draws drop it; 0 where none is kept."""
+    kept = DRAWS - dropping
+    return DRAWS / kept if kept else 0.0
+
+
 class _Dropping(Noise):
     """Base of the layers that drop elements: what `rate` means to the 16 bits that decide.
 
@@ -51,26 +64,18 @@ class _Dropping(Noise):
         super().__init__(seed, name)
         self.rate = _check.number("rate", rate, minimum=0, maximum=1)
 
-    def _dropped_draws(self) -> int:
-        """How many of the possible draws drop an element."""
-        if self.rate in (0, 1):
-            return round(self.rate * DRAWS)
-        return min(max(1, round(self.rate * DRAWS)), DRAWS - 1)
-
     def _dropped(
         self, x: Value, lines: int, scale: float, shift: float = 0.0, dropped: float = 0.0
     ) -> Value:
         """``scale x + shift`` where an element is kept, `dropped` elsewhere."""
-        draws = self._dropped_draws()
+        draws = draws_that_drop(self.rate)
         if draws == 0:
             return x
         sizes, options = (self._own_seed(), draws - 1), (scale, shift, dropped)
         return op("dropout", x, lines=lines, sizes=sizes, options=options)
 
     def _scale(self) -> float:
-        """What keeps an element's mean as it is; 0 where none is kept."""
-        kept = DRAWS - self._dropped_draws()
-        return DRAWS / kept if kept else 0.0
+        return scale_of_kept(draws_that_drop(self.rate))
 
     def config(self) -> dict[str, Any]:
         return {"rate": self.rate, "seed": self.seed, "name": self.name}
@@ -162,7 +167,7 @@ class AlphaDropout(_Dropping):
         super().__init__(_check.number("rate", rate, minimum=0, below=1), seed, name)
 
     def ops(self, x: Value) -> Value:
-        dropped = self._dropped_draws() / DRAWS
+        dropped = draws_that_drop(self.rate) / DRAWS
         scale = 1.0 / math.sqrt((1.0 - dropped) * (1.0 + dropped * SELU_LEAST**2))
         shift = -scale * dropped * SELU_LEAST
         return self._dropped(x, 1, scale, shift, scale * SELU_LEAST + shift)
