@@ -9,10 +9,12 @@ is one tensor more, ``optimizer.state`` (vectors, parameters) in the order of th
 from __future__ import annotations
 
 import json
+import math
 import os
 import warnings
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +32,7 @@ STATE = "optimizer.state"
 #: What the command line keeps beside its models: how a table becomes their features.
 TABLE = "fastweights.table"
 _OWN_KEYS = ("format", "fastweights.format", "fastweights.model")
+#: Variables of one torch name are joined to one tensor, one after the other.
 _TORCH_NAMES = {
     "kernel": "weight",
     "bias": "bias",
@@ -42,31 +45,81 @@ _TORCH_NAMES = {
     "scale": "weight",
     "alpha": "weight",
     "embeddings": "weight",
+    **dict.fromkeys(("query_kernel", "key_kernel", "value_kernel"), "in_proj_weight"),
+    **dict.fromkeys(("query_bias", "key_bias", "value_bias"), "in_proj_bias"),
+    "output_kernel": "out_proj.weight",
+    "output_bias": "out_proj.bias",
 }
 
 
 #: Variables that the torch module has in our layout, and not with their axes in reverse.
 _ALIKE = ("embeddings",)
+#: Kernels and biases with an axis of heads, which the torch module has not: how many of their axes
+#: stand for what is read.
+_OF_HEADS = {
+    **dict.fromkeys(("query_kernel", "key_kernel", "value_kernel"), 1),
+    **dict.fromkeys(("query_bias", "key_bias", "value_bias"), 0),
+    "output_kernel": 2,
+}
+
+
+def _plain_shape(variable: Variable) -> tuple[int, ...]:
+    """Without an axis of heads."""
+    if variable.name not in _OF_HEADS:
+        return variable.shape
+    split = _OF_HEADS[variable.name]
+    parts = (variable.shape[:split], variable.shape[split:])
+    return tuple(math.prod(part) for part in parts if part)
 
 
 def _turned(variable: Variable, array: np.ndarray) -> np.ndarray:
-    """Our array of a variable as the torch module has it, and the other way round."""
-    return array if variable.name in _ALIKE else array.T
+    """Our array of a variable as the torch module has it."""
+    return array if variable.name in _ALIKE else array.reshape(_plain_shape(variable)).T
+
+
+def _turned_back(variable: Variable, tensor: np.ndarray) -> np.ndarray:
+    return tensor if variable.name in _ALIKE else tensor.T.reshape(variable.shape)
 
 
 def _stored_shape(variable: Variable) -> tuple[int, ...]:
-    return variable.shape if variable.name in _ALIKE else variable.shape[::-1]
+    return variable.shape if variable.name in _ALIKE else _plain_shape(variable)[::-1]
 
 
-def _torch_names(built: Built) -> list[str]:
-    """The tensor name of each variable and state, by its number: as in the equal torch module."""
-    modules = _modules(built)
-    return [f"{modules[id(owner)]}.{_torch_name(owner, part)}" for owner, part in built.owned]
+class _Part(NamedTuple):
+    """Where a variable or state is in a file: in this tensor, from so many of its rows on."""
+
+    tensor: str
+    begin: int
+    shape: tuple[int, ...]
 
 
-def _torch_name(layer: Layer, part: Variable) -> str:
-    """Torch's for a variable of the library's layers; variables of others keep their names."""
-    return _TORCH_NAMES[part.name] if _registry.is_of_library(layer) else part.name
+def _parts(built: Built) -> list[_Part]:
+    """Of all by their numbers: tensors as in the equal torch module."""
+    modules, ends = _modules(built), Counter[str]()
+    found: dict[int, _Part] = {}
+    for layer in built.layers:
+        numbers = built.numbers_of(layer)
+        names = _torch_names(layer, [built.owned[number][1] for number in numbers])
+        for name, number in zip(names, numbers, strict=True):
+            tensor, shape = f"{modules[id(layer)]}.{name}", _stored_shape(built.owned[number][1])
+            found[number] = _Part(tensor, ends[tensor], shape)
+            ends[tensor] += shape[0]
+    return [found[number] for number in range(len(built.owned))]
+
+
+def _torch_names(layer: Layer, parts: Sequence[Variable]) -> list[str]:
+    """Torch's for variables of the library's layers; variables of others keep their names."""
+    if not _registry.is_of_library(layer) or _has_no_twin(parts):
+        return [part.name for part in parts]
+    return [_TORCH_NAMES[part.name] for part in parts]
+
+
+def _has_no_twin(parts: Sequence[Variable]) -> bool:
+    """Whether these are attention that torch.nn.MultiheadAttention is not: all its projections are
+    square.
+    """
+    shapes = [_plain_shape(part) for part in parts if part.name in _OF_HEADS]
+    return len({size for shape in shapes for size in shape}) > 1
 
 
 def _modules(built: Built) -> dict[int, str]:
@@ -104,8 +157,12 @@ def save(
     if columns:
         description["names"] = columns
     tensors = {}
-    for number, name in enumerate(_torch_names(built)):
-        tensors[name] = _turned(built.owned[number][1], built.part(number, vectors))
+    joined: dict[str, list[np.ndarray]] = {}
+    for number, part in enumerate(_parts(built)):
+        array = _turned(built.owned[number][1], built.part(number, vectors))
+        joined.setdefault(part.tensor, []).append(array)
+    for name, arrays in joined.items():
+        tensors[name] = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
     if compiled.optimizer is not None:
         description["compile"] = _described_training(compiled)
         if include_optimizer:
@@ -227,10 +284,9 @@ def read(
         ) as error:  # fmt: skip
             why = " ".join(str(error).split())[:400]
             raise ValueError(f"{name}: the description of the model is damaged: {why}") from error
-        stored = _torch_names(built)
+        parts = _parts(built)
         wanted = {
-            tensor: (_stored_shape(variable), model.dtype)
-            for tensor, (_, variable) in zip(stored, built.owned, strict=True)
+            tensor: ((begin + shape[0], *shape[1:]), model.dtype) for tensor, begin, shape in parts
         }
         state = _state_shape(model, built, numbers)
         if state is not None:
@@ -238,9 +294,10 @@ def read(
         _refuse_others(name, file.tensors, wanted)
 
         def fill(index: int, variable: Variable, view: np.ndarray) -> None:
-            tensor = file.read(stored[index])
-            _check.finite(f"{name}: tensor {stored[index]!r}", tensor)
-            np.copyto(view, _turned(variable, tensor))
+            part = parts[index]
+            tensor = file.read(part.tensor)[part.begin : part.begin + part.shape[0]]
+            _check.finite(f"{name}: tensor {part.tensor!r}", tensor)
+            np.copyto(view, _turned_back(variable, tensor))
 
         built.allocate(fill)
         if numbers is not None:
