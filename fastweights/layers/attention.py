@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from fastweights import _check, _tensors, constraints, initializers, regularizers
@@ -85,7 +85,7 @@ class _Attention(Noise):
         """
         kind = type(self).__name__
         for name, instead in _NOT_TOLD.items():
-            if settings.pop(name, None):
+            if settings.pop(name, None) not in (None, False):
                 raise ValueError(_check.refusal(name, "a value", f"none: {instead}"))
         several = inputs[0] if len(inputs) == 1 else inputs
         tensors = _tensors.tensors_of(f"inputs of {kind}", several)
@@ -304,7 +304,9 @@ class MultiHeadAttention(_Attention):
         )
         self.num_heads = _check.whole("num_heads", num_heads, 1)
         self.key_dim = _check.whole("key_dim", key_dim, 1)
-        self.value_dim = self.key_dim if value_dim is None else _check.whole("value_dim", value_dim, 1)
+        self.value_dim = (
+            self.key_dim if value_dim is None else _check.whole("value_dim", value_dim, 1)
+        )
         self._features = _one_size("output_shape", output_shape)
         if _one_size("attention_axes", attention_axes) not in (None, 1):
             expected = "None or 1, the axis of the steps; Permute brings another one there"

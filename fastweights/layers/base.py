@@ -258,8 +258,11 @@ class Layer(Sealed, metaclass=_Making):
             checked.append(variable._replace(shape=shape, initializer=initializer))
         return checked
 
-    def ops(self, *values: Any) -> Value:
-        """What the layer makes of what it reads, by ops: see :mod:`fastweights.layers.ops`."""
+    def ops(self, *values: Any, **settings: Any) -> Value:
+        """What the layer makes of what it reads, by ops: see :mod:`fastweights.layers.ops`.
+
+        What it takes by name only are settings of a call.
+        """
         raise NotImplementedError(self._undescribed("ops"))
 
     def _told(self, settings: Mapping[str, Any]) -> dict[str, Any]:
