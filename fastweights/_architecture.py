@@ -55,11 +55,13 @@ def topology_of(
         raise ValueError(_check.refusal("inputs", "none", "at least one"))
     calls = []
     for number, entry in enumerate(_entries("calls", config["calls"]), start=len(inputs)):
-        if len(_entries("calls", entry)) != 2:
-            expected = "a layer's number, and those of what it reads"
+        told = _entries("calls", entry)[2:] or [{}]
+        if len(entry) < 2 or len(told) > 1 or not isinstance(told[0], Mapping):
+            expected = "a layer's number, those of what it reads and, if there are any, settings"
             raise ValueError(_check.refusal("calls", _check.shown(entry), expected))
-        layer = _check.whole("calls", entry[0], 0, maximum=len(stack) - 1)
-        calls.append(Call(stack[layer], _numbers("calls", entry[1], number)))
+        layer = stack[_check.whole("calls", entry[0], 0, maximum=len(stack) - 1)]
+        settings = layer._told(told[0])
+        calls.append(Call(layer, _numbers("calls", entry[1], number), tuple(settings.items())))
     count = len(inputs) + len(calls)
     given = config["outputs"]
     for key in given if isinstance(given, Mapping) else ():

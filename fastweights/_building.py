@@ -142,7 +142,7 @@ class Built:
         self._state_offsets = [0]
         #: Where each layer's are among all variables, and among all states.
         self._places: dict[int, tuple[range, range]] = {}
-        for layer, reads in topology.calls:
+        for layer, reads, _ in topology.calls:
             self._number(layer, [self.shapes[number] for number in reads])
         #: All variables, then all states: their places are their numbers.
         self.owned = [*self.variables, *self.states]
@@ -236,7 +236,7 @@ class Built:
     def _refuse_unread(self, ops: Sequence[OpSpec]) -> None:
         """Raises ValueError where no op reads an input, though a layer is called on it."""
         unread = set(range(self.topology.inputs)).difference(*(spec.reads for spec in ops))
-        for layer, reads in self.topology.calls:
+        for layer, reads, _ in self.topology.calls:
             for place, number in enumerate(reads):
                 if number in unread:
                     got = f"number {place}, of rows of {self.shapes[number]}, that no op reads"

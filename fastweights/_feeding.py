@@ -109,7 +109,7 @@ def _apart(
 def known_names(model: Model) -> Names:
     """The columns' names that frames must have: of what the model, or a layer, has learnt."""
     features = list(model._names.features)
-    for layer, reads in model._topology.calls:
+    for layer, reads, _ in model._topology.calls:
         if reads[0] < len(features):
             features[reads[0]] = features[reads[0]] or layer._columns
     return Names(tuple(features), model._names.targets)

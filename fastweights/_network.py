@@ -264,8 +264,8 @@ class Network(Sealed):
         lines: list[tuple[str, ...]] = []
         seen: set[int] = set()
         calls = built.topology.calls
-        for (layer, _), shape in zip(calls, built.shapes[built.topology.inputs :], strict=True):
-            biases = sum(w.size for name, w in layer.weights.items() if name == "bias")
+        for (layer, *_), shape in zip(calls, built.shapes[built.topology.inputs :], strict=True):
+            biases = sum(w.size for name, w in layer.weights.items() if name.endswith("bias"))
             weights = sum(w.size for w in layer.weights.values()) - biases
             figures = ("shared", "") if id(layer) in seen else (f"{weights:,}", f"{biases:,}")
             seen.add(id(layer))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastweights import _check
@@ -31,7 +31,7 @@ class Tensor:
         Of an input.
     """
 
-    __slots__ = ("_layer", "_name", "_number", "_reads", "_row")
+    __slots__ = ("_layer", "_name", "_number", "_reads", "_row", "_settings")
 
     def __init__(
         self,
@@ -39,8 +39,11 @@ class Tensor:
         layer: Layer | None = None,
         reads: Sequence[Tensor] = (),
         name: str | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self._row, self._layer, self._reads, self._name = row, layer, tuple(reads), name
+        #: Of the call that made it.
+        self._settings = dict(settings or {})
         #: Values are made in the order of their numbers.
         self._number = next(_NUMBERS)
 

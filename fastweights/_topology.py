@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from fastweights import _check
 from fastweights._tensors import MAX_ROW_AXES, Tensor
@@ -38,6 +38,8 @@ class Call(NamedTuple):
 
     layer: Layer
     reads: tuple[int, ...]
+    #: Names and values of what this call alone is told.
+    settings: tuple[tuple[str, Any], ...] = ()
 
 
 class Topology(NamedTuple):
@@ -72,7 +74,8 @@ class Topology(NamedTuple):
         for tensor in sorted(found.values(), key=lambda tensor: tensor._number):
             numbers[id(tensor)] = len(inputs) + len(calls)
             reads = tuple(numbers[id(read)] for read in tensor._reads)
-            calls.append(Call(cast("Layer", tensor._layer), reads))
+            settings = tuple(tensor._settings.items())
+            calls.append(Call(cast("Layer", tensor._layer), reads, settings))
         return cls(len(inputs), tuple(calls), tuple(numbers[id(tensor)] for tensor in outputs))
 
     @property
@@ -118,8 +121,8 @@ class Topology(NamedTuple):
         values = [given(shape) for shape in input_shapes]
         for value in values:
             _refuse_huge(value)
-        for layer, reads in self.calls:
-            values.append(layer.made_of(*(values[number] for number in reads)))
+        for layer, reads, settings in self.calls:
+            values.append(layer.made_of(*(values[number] for number in reads), **dict(settings)))
             _refuse_huge(values[-1])
         return values
 

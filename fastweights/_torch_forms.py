@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -41,12 +42,17 @@ class Form(NamedTuple):
     shapes: tuple[Shape, ...]
     stored: Callable[[np.ndarray], Sequence[np.ndarray]]
     read: Callable[[Sequence[np.ndarray]], np.ndarray]
+    #: From which of their rows on, if those before are other variables.
+    begin: int = 0
 
 
-def form_of(layer: Layer, variable: Variable) -> Form:
-    """Torch's for a variable of the library's layers; variables of others keep their names."""
+def form_of(layer: Layer, variable: Variable, beside: Sequence[Variable]) -> Form:
+    """Torch's for a variable of the library's layers; variables of others keep their names.
+
+    `beside` are all that the layer has.
+    """
     if isinstance(layer, TimeDistributed):
-        return form_of(layer.layer, variable)
+        return form_of(layer.layer, variable, beside)
     name = variable.name
     if not _registry.is_of_library(layer):
         return _turned(name, variable.shape)
@@ -56,6 +62,8 @@ def form_of(layer: Layer, variable: Variable) -> Form:
         return _recurrent(one, variable._replace(name=part), way)
     if isinstance(layer, Recurrent):
         return _recurrent(layer, variable, "forward")
+    if name in _OF_HEADS or name == "output_bias":
+        return _attention(variable, beside)
     return (
         _as_it_is(_TORCH_NAMES[name], variable.shape)
         if name in _ALIKE
@@ -69,6 +77,39 @@ def _as_it_is(name: str, shape: Shape) -> Form:
 
 def _turned(name: str, shape: Shape) -> Form:
     return Form((name,), (shape[::-1],), lambda array: [array.T], lambda tensors: tensors[0].T)
+
+
+#: Kernels and biases with an axis of heads, which the torch module has not: how many of their axes
+#: stand for what is read.
+_OF_HEADS = {
+    **dict.fromkeys(("query_kernel", "key_kernel", "value_kernel"), 1),
+    **dict.fromkeys(("query_bias", "key_bias", "value_bias"), 0),
+    "output_kernel": 2,
+}
+
+
+def _without_heads(variable: Variable) -> Shape:
+    split = _OF_HEADS.get(variable.name, 0)
+    parts = (variable.shape[:split], variable.shape[split:])
+    return tuple(math.prod(part) for part in parts if part)
+
+
+def _attention(variable: Variable, beside: Sequence[Variable]) -> Form:
+    """As in ``torch.nn.MultiheadAttention``, all of whose projections are square; else apart."""
+    which, _, what = variable.name.partition("_")
+    shape = _without_heads(variable)
+    name, begin = variable.name, 0
+    if len({size for other in beside for size in _without_heads(other)}) == 1:
+        end = "weight" if what == "kernel" else "bias"
+        name = f"out_proj.{end}" if which == "output" else f"in_proj_{end}"
+        begin = shape[-1] * ("query", "key", "value", "output").index(which) % (3 * shape[-1])
+    return Form(
+        (name,),
+        (shape[::-1],),
+        lambda array: [array.reshape(shape).T],
+        lambda tensors: tensors[0].T.reshape(variable.shape),
+        begin,
+    )
 
 
 def _recurrent(layer: Recurrent, variable: Variable, way: str) -> Form:

@@ -215,8 +215,8 @@ class Model(Network):
     def _called_on(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """What the network makes of these."""
         values = list(tensors)
-        for layer, reads in self._topology.calls:
-            values.append(layer(*(values[number] for number in reads)))
+        for layer, reads, settings in self._topology.calls:
+            values.append(layer(*(values[number] for number in reads), **dict(settings)))
         return [values[number] for number in self._topology.outputs]
 
     @property
@@ -614,7 +614,10 @@ class Model(Network):
         return {
             "inputs": [{"name": name, "shape": shape} for name, shape in shapes],
             "layers": described(built.layers),
-            "calls": [[numbers[id(layer)], list(reads)] for layer, reads in topology.calls],
+            "calls": [
+                [numbers[id(layer)], list(reads), *([dict(settings)] if settings else [])]
+                for layer, reads, settings in topology.calls
+            ],
             "outputs": outputs,
             "dtype": self.dtype.name,
             "seed": self.seed,

@@ -99,7 +99,7 @@ def _boxes(model: Network, show_shapes: bool, show_names: bool) -> list[Box]:
     times = {id(layer): 0 for layer in callers}
     for layer in callers:
         times[id(layer)] += 1
-    for number, (layer, reads) in enumerate(topology.calls, start=topology.inputs):
+    for number, (layer, reads, _) in enumerate(topology.calls, start=topology.inputs):
         change = f"{', '.join(shapes[read] for read in reads)} → {shapes[number]}"
         names, changes = [str(layer.name)] if show_names else [], [change] if show_shapes else []
         lines = (type(layer).__name__, *names, *changes)

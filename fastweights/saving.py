@@ -36,7 +36,8 @@ def _forms(built: Built) -> list[Form]:
     """The tensors of each variable and state, by its number: as in the equal torch module."""
     modules, forms = _modules(built), []
     for owner, part in built.owned:
-        form = form_of(owner, part)
+        beside = [built.owned[number][1] for number in built.numbers_of(owner)]
+        form = form_of(owner, part, beside)
         names = tuple(f"{modules[id(owner)]}.{name}" for name in form.names)
         forms.append(form._replace(names=names))
     return forms
@@ -75,10 +76,15 @@ def save(
         columns["features"] = names.features if len(names.features) > 1 else names.features[0]
     if columns:
         description["names"] = columns
-    tensors: dict[str, np.ndarray] = {}
+    pieces: dict[str, dict[int, np.ndarray]] = {}
     for number, form in enumerate(_forms(built)):
         arrays = form.stored(built.part(number, vectors))
-        tensors.update(zip(form.names, arrays, strict=True))
+        for tensor, array in zip(form.names, arrays, strict=True):
+            pieces.setdefault(tensor, {})[form.begin] = array
+    tensors = {
+        tensor: one[0] if len(one) == 1 else np.concatenate([one[begin] for begin in sorted(one)])
+        for tensor, one in pieces.items()
+    }
     if compiled.optimizer is not None:
         description["compile"] = _described_training(compiled)
         if include_optimizer:
@@ -202,9 +208,10 @@ def read(
             why = " ".join(str(error).split())[:400]
             raise ValueError(f"{name}: the description of the model is damaged: {why}") from error
         forms = _forms(built)
+        # Those that several variables are pieces of are as long as the last one says.
         wanted = {
-            tensor: (shape, model.dtype)
-            for form in forms
+            tensor: ((form.begin + shape[0], *shape[1:]), model.dtype)
+            for form in sorted(forms, key=lambda form: form.begin)
             for tensor, shape in zip(form.names, form.shapes, strict=True)
         }
         state = _state_shape(model, built, numbers)
@@ -213,10 +220,11 @@ def read(
         _refuse_others(name, file.tensors, wanted)
 
         def fill(index: int, variable: Variable, view: np.ndarray) -> None:
-            tensors = [file.read(tensor) for tensor in forms[index].names]
-            for tensor, array in zip(forms[index].names, tensors, strict=True):
-                _check.finite(f"{name}: tensor {tensor!r}", array)
-            np.copyto(view, forms[index].read(tensors))
+            form, arrays = forms[index], []
+            for tensor, shape in zip(form.names, form.shapes, strict=True):
+                arrays.append(file.read(tensor)[form.begin : form.begin + shape[0]])
+                _check.finite(f"{name}: tensor {tensor!r}", arrays[-1])
+            np.copyto(view, form.read(arrays))
 
         built.allocate(fill)
         if numbers is not None:

@@ -96,6 +96,7 @@ include "kernels/columns.pxi"
 include "kernels/normalizing.pxi"
 include "kernels/batch_norm.pxi"
 include "kernels/shaping.pxi"
+include "kernels/attention.pxi"
 include "kernels/embedding.pxi"
 include "kernels/losses.pxi"
 include "kernels/crossentropy.pxi"
@@ -117,7 +118,7 @@ cdef inline OpKind gradient_op(const char* name, op_measure measure, op_rows for
     return OpKind(name, measure, NULL, forward, NULL, backward, gradient, NULL, NULL, NULL, NULL, False)
 
 
-cdef OpKind[46] OPS = [
+cdef OpKind[47] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient, NULL, NULL, NULL, NULL, False),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -179,6 +180,7 @@ cdef OpKind[46] OPS = [
            NULL, NULL, NULL, False),
     OpKind("simple_rnn", simple_rnn_op_measure, simple_rnn_op_prepare, simple_rnn_op_forward, simple_rnn_op_to_dz,
            simple_rnn_op_backward, simple_rnn_op_gradient, NULL, NULL, NULL, NULL, False),
+    rows_op("attention", attention_op_measure, attention_op_forward, attention_op_backward),
     rows_op(NULL, NULL, NULL, NULL),
 ]
 

@@ -16,24 +16,32 @@ from fastweights.layers.ops import op
 
 
 class Merged(layers.Layer):
-    """What a layer of several values makes of what branches make of one."""
+    """What a layer of several values makes of what branches make of one; `told` is said to it."""
 
-    def __init__(self, merge, branches, name=None):
+    def __init__(self, merge, branches, told=None, name=None):
         super().__init__(name)
-        self.merge, self.branches = merge, branches
+        self.merge, self.branches, self.told = merge, branches, told or {}
+
+    def variables(self, shape):
+        return self.merge.variables(*(branch.output_shape(shape) for branch in self.branches))
 
     def ops(self, x):
-        return self.merge.ops(*(branch.ops(x) for branch in self.branches))
+        return self.merge.ops(*(branch.ops(x) for branch in self.branches), **self.told)
 
     def config(self):
-        return {"merge": self.merge, "branches": self.branches, "name": self.name}
+        return {
+            "merge": self.merge,
+            "branches": self.branches,
+            "told": self.told,
+            "name": self.name,
+        }
 
 
 class Masked(Merged):
     """A layer for which the steps do not count whose numbers are all below 0."""
 
     def __init__(self, layer, name=None):
-        super().__init__(layer, (), name)
+        super().__init__(layer, (), name=name)
 
     def variables(self, shape):
         return self.merge.variables(shape)
@@ -373,7 +381,7 @@ CASES |= {
 
 
 def going(kind, units, shape, masked=False, smooth=True, **settings):
-    """A recurrent layer of that kind; `sequences` and so on are Keras's return_sequences and so on."""
+    """A recurrent layer of that kind; `sequences` and so on are Keras's return_sequences ..."""
 
     def made():
         given = {
@@ -478,4 +486,64 @@ CASES |= {
     ),
     "steps' noise": Case(lambda: layers.TimeDistributed(layers.Dropout(0.4)), (3, 7), lambda x: x),
     "masking": Case(layers.Masking, (3, 7), lambda x: x),
+}
+
+TURNED, CAUSAL = layers.Permute((2, 1)), {"use_causal_mask": True}
+#: Masks: which keys are above 0, and which queries and keys are alike.
+ABOVE = Merged(layers.Flatten(), (layers.ReLU(),))
+ALIKE = Merged(layers.ReLU(), (Merged(layers.Dot(2), (SAME, SAME)),))
+
+
+def attention(layer, shape, branches=(SAME, SAME), told=None, **what):
+    """Of values that branches make of x; `what` the oracle is told besides."""
+    names = ("query", "value", "key", "mask")
+
+    def made(x, *weights):
+        values = {SAME: x, TURNED: x.swapaxes(1, 2), TANH: np.tanh(x), ABOVE: x[..., 0]}
+        values[ALIKE] = x @ values[TURNED]
+        reads = dict(zip(names, (values[branch] for branch in branches), strict=False))
+        return oracle.attention(**reads, weights=weights, is_causal=told is not None, **what)
+
+    # Which keys are seen jumps where a mask comes from x.
+    is_smooth = not {ABOVE, ALIKE} & set(branches)
+    return Case(lambda: Merged(layer(), branches, told), shape, made, is_smooth, around=0.3)
+
+
+CASES |= {
+    "attention": attention(lambda: layers.MultiHeadAttention(2, 3), (5, 4)),
+    "attention without bias": attention(
+        lambda: layers.MultiHeadAttention(3, 2, 4, use_bias=False), (4, 3)
+    ),
+    "attention of one step": attention(lambda: layers.MultiHeadAttention(2, 1), (1, 3)),
+    "attention of wide heads": attention(lambda: layers.MultiHeadAttention(1, 37, 70), (4, 2)),
+    "attention with dropout": attention(
+        lambda: layers.MultiHeadAttention(2, 3, dropout=0.4), (5, 4)
+    ),
+    "attention over blocks": attention(lambda: layers.MultiHeadAttention(1, 2, 3), (131, 2)),
+    "causal attention": attention(lambda: layers.MultiHeadAttention(2, 2), (37, 3), told=CAUSAL),
+    "causal attention over blocks": attention(
+        lambda: layers.MultiHeadAttention(1, 2), (140, 2), told=CAUSAL
+    ),
+    "attention elsewhere": attention(
+        lambda: layers.MultiHeadAttention(2, 2, output_shape=6), (4, 3), (SAME, TURNED)
+    ),
+    "causal attention elsewhere": attention(
+        lambda: layers.MultiHeadAttention(2, 3), (5, 2), (SAME, TURNED), CAUSAL
+    ),
+    "attention to keys": attention(
+        lambda: layers.MultiHeadAttention(1, 9, 1), (6, 3), (SAME, SAME, TANH)
+    ),
+    "attention by a mask": attention(
+        lambda: layers.MultiHeadAttention(2, 3), (6, 2), (SAME, SAME, SAME, ALIKE)
+    ),
+    "causal attention by a mask": attention(
+        lambda: layers.MultiHeadAttention(2, 1), (35, 2), (SAME, SAME, SAME, ALIKE), CAUSAL
+    ),
+    "attention by a mask of keys": attention(
+        lambda: layers.MultiHeadAttention(2, 3), (4, 1), (SAME, SAME, SAME, ABOVE)
+    ),
+    "attention of groups": attention(lambda: layers.GroupQueryAttention(3, 4, 2), (7, 5)),
+    "causal attention of groups": attention(
+        lambda: layers.GroupQueryAttention(2, 3, 1), (5, 3), told=CAUSAL
+    ),
 }

@@ -64,3 +64,38 @@ def dot(a: Array, b: Array, axes: tuple[int, int], normalize: bool = False) -> A
         for one, other in zip(a, b, strict=True)
     ]
     return np.stack(rows).reshape(len(a), *(rows[0].shape or (1,)))
+
+
+def attention(
+    query: Array,
+    value: Array,
+    weights: tuple[Array, ...],
+    key: Array | None = None,
+    mask: Array | None = None,
+    is_causal: bool = False,
+) -> Array:
+    """Attention with weights as layers have them; a mask is above 0 where a key is seen."""
+    kernels, biases = (weights, [0.0] * 4) if len(weights) == 4 else (weights[::2], weights[1::2])
+    reads = query, value if key is None else key, value
+    q, k, v = (
+        np.einsum("rtf,fhd->rhtd", x, kernel)
+        + (bias if np.ndim(bias) == 0 else bias[:, np.newaxis])
+        for x, kernel, bias in zip(reads, kernels, biases, strict=False)
+    )
+    k, v = (np.repeat(x, q.shape[1] // x.shape[1], axis=1) for x in (k, v))
+    is_seen = np.ones((len(q), 1, q.shape[2], k.shape[2]), bool)
+    if is_causal:
+        is_seen &= np.arange(q.shape[2])[:, np.newaxis] >= np.arange(k.shape[2])
+    if mask is not None:
+        is_seen &= mask.reshape(len(q), 1, -1, k.shape[2]) > 0
+    y = attended(q, k, v, is_seen)
+    return np.einsum("rhtd,hdf->rtf", y, kernels[3]) + biases[3]
+
+
+def attended(q: Array, k: Array, v: Array, is_seen: Array) -> Array:
+    """``softmax(q . k / sqrt(width)) . v`` over the keys that are seen; 0 where none is."""
+    scores = np.where(is_seen, q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1]), -np.inf)
+    largest = scores.max(axis=-1, keepdims=True)
+    powers = np.exp(scores - np.where(np.isfinite(largest), largest, 0.0))
+    total = powers.sum(axis=-1, keepdims=True)
+    return powers @ v / np.where(total > 0, total, 1.0)

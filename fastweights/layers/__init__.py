@@ -12,6 +12,7 @@ from fastweights.layers.activating import (
     ReLU,
     Softmax,
 )
+from fastweights.layers.attention import GroupQueryAttention, MultiHeadAttention
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.convolution import Conv1D, Conv2D
 from fastweights.layers.dense import Dense
@@ -98,6 +99,7 @@ __all__ = [
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GroupNormalization",
+    "GroupQueryAttention",
     "Identity",
     "Layer",
     "LayerNormalization",
@@ -109,6 +111,7 @@ __all__ = [
     "MemberDense",
     "MemberScale",
     "Minimum",
+    "MultiHeadAttention",
     "Multiply",
     "Normalization",
     "NumpyLayer",

@@ -266,8 +266,11 @@ class Layer(Sealed, metaclass=_Making):
                 raise ValueError(_check.refusal(argument, got, "none: no step moves it"))
         return checked
 
-    def ops(self, *values: Any) -> Value:
-        """What the layer makes of what it reads, by ops: see :mod:`fastweights.layers.ops`."""
+    def ops(self, *values: Any, **settings: Any) -> Value:
+        """What the layer makes of what it reads, by ops: see :mod:`fastweights.layers.ops`.
+
+        What it takes by name only are settings of a call.
+        """
         raise NotImplementedError(self._undescribed("ops"))
 
     def mask_of(self, *values: Any) -> Value | None:
@@ -284,13 +287,30 @@ class Layer(Sealed, metaclass=_Making):
             raise ValueError(_check.refusal(f"inputs of {type(self).__name__}", got, expected))
         return masks[0] if len(masks) == 1 else op("multiply", *masks)
 
-    def made_of(self, *values: Value) -> Value:
+    def _told(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """What a call alone is told, checked: what `ops` takes by name only, and JSON can hold."""
+        taken = {
+            name: parameter.default
+            for name, parameter in inspect.signature(self.ops).parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY
+        }
+        for name, value in settings.items():
+            if name not in taken:
+                expected = ", ".join(taken) or "no settings of a call"
+                got = f"{name}={_check.shown(value)}"
+                raise TypeError(_check.refusal(f"call of {type(self).__name__}", got, expected))
+            if not isinstance(value, (bool, int, float, str)):
+                expected = "True, False, a number or a text"
+                raise TypeError(_check.refusal(name, _check.shown(value), expected))
+        return {name: value for name, value in settings.items() if value != taken[name]}
+
+    def made_of(self, *values: Value, **settings: Any) -> Value:
         """`ops`, of as many values as it takes."""
         kind = type(self).__name__
         try:
-            made = self.ops(*values)
+            made = self.ops(*values, **settings)
         except TypeError:
-            if takes(self.ops, values):
+            if takes(self.ops, values, settings):
                 raise
             got = f"{len(values)} values"
             expected = f"as many as {kind} reads"
@@ -312,18 +332,21 @@ class Layer(Sealed, metaclass=_Making):
         """Shape of one row of output for one row of each input."""
         return self.made_of(*(given(shape) for shape in input_shapes)).shape
 
-    def __call__(self, *inputs: Tensor | Sequence[Tensor]) -> Tensor:
+    def __call__(self, *inputs: Tensor | Sequence[Tensor], **settings: Any) -> Tensor:
         """What the layer makes of what `fastweights.Input` or other layers made.
 
         Parameters
         ----------
         *inputs : Tensor or list of Tensor
             One by one, or in a list.
+        **settings
+            What this call alone is told: what the layer's `ops` takes by name only.
         """
+        settings = self._told(settings)
         several = inputs[0] if len(inputs) == 1 else inputs
         tensors = _tensors.tensors_of(f"inputs of {type(self).__name__}", several)
-        row = self.made_of(*(given(tensor._row) for tensor in tensors)).shape
-        made = _tensors.Tensor(row, self, tensors)
+        row = self.made_of(*(given(tensor._row) for tensor in tensors), **settings).shape
+        made = _tensors.Tensor(row, self, tensors, settings=settings)
         if self._first_made is None:
             self._first_made = made
         return made

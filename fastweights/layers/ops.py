@@ -172,6 +172,7 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("max_pool", "average_pool"), Kind(sizes=11)),
     **dict.fromkeys(("zero_pad", "crop"), Kind(sizes=7)),
     "upsample": Kind(sizes=5),
+    "attention": Kind(None, sizes=6, options=2),
 }
 
 
