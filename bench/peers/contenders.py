@@ -9,14 +9,15 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import fastweights as fw
 from bench.peers.networks import MOMENTUM, Chain, Pass, Weights
-from bench.peers.workloads import Task, Workload
-from fastweights import layers, optimizers
+from bench.peers.workloads import LOSSES, Task, Workload
+from fastweights import layers, losses, optimizers
 
 #: Adam's numbers beside the learning rate.
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
@@ -74,7 +75,8 @@ class Fastweights(Contender):
             "sgd": lambda rate: optimizers.SGD(rate),
             "adam": lambda rate: optimizers.Adam(rate, BETA_1, BETA_2, EPSILON),
         }[task.optimizer](task.learning_rate)
-        self.model.compile(optimizer, "mse")
+        classes = losses.SparseCategoricalCrossentropy(from_logits=True)
+        self.model.compile(optimizer, "mse" if network.loss == "mse" else classes)
 
     def train(self, epochs: int) -> None:
         fw.set_matmul_precision(self.precision)
@@ -83,12 +85,11 @@ class Fastweights(Contender):
             self.model.fit(self.x, self.y, batch, epochs, verbose=0, shuffle=True)
 
     def _parameters(self) -> Weights:
-        """Views of what is trained."""
+        """Views of what is trained, as networks have them."""
         return [
-            weight
+            view
             for layer in self.model.layers
-            for name, weight in layer.weights.items()
-            if not name.startswith("moving_")
+            for view in _views(layer)
         ]
 
     def weights(self) -> Weights:
@@ -100,6 +101,24 @@ class Fastweights(Contender):
         model = fw.Sequential([layers.Dense(b.shape[1], use_bias=False)], b.shape[0])
         model.set_weights([b])
         return model.predict(a)
+
+
+def _views(layer: layers.Layer) -> Weights:
+    """What is trained of a layer of this library."""
+    weights = layer.weights
+    if isinstance(layer, layers.LSTM):
+        return [gate for weight in weights.values() for gate in np.split(weight, 4, -1)]
+    if isinstance(layer, layers.GRU):
+        # The gates z, r, h; in PyTorch r, z, n.
+        kernel, recurrent, biases = weights.values()
+        apart = [np.split(one, 3, -1) for one in (kernel, recurrent, *biases)]
+        return [gates[which] for gates in apart for which in (1, 0, 2)]
+    if isinstance(layer, layers.MultiHeadAttention):
+        *given, kernel, bias = weights.values()
+        kernels = [one.reshape(len(one), -1) for one in given[::2]]
+        biases = [one.reshape(-1) for one in given[1::2]]
+        return [*kernels, *biases, kernel.reshape(-1, kernel.shape[-1]), bias]
+    return [weight for name, weight in weights.items() if not name.startswith("moving_")]
 
 
 class Torch(Contender):
@@ -128,24 +147,38 @@ class Torch(Contender):
     def train(self, epochs: int) -> None:
         self.torch.set_float32_matmul_precision(self.precision)
         x, y, model, optimizer = self.x, self.y, self.model, self.optimizer
-        loss_of = self.torch.nn.functional.mse_loss
+        loss_of = getattr(self, f"_{self.task.workload.network.loss}")
         for _ in range(epochs):
             for rows in self.torch.randperm(len(y)).split(self.batch):
                 found = model(*(one.index_select(0, rows) for one in x))
-                loss = loss_of(found, y.index_select(0, rows).expand_as(found))
+                loss = loss_of(found, y.index_select(0, rows))
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
 
     def _parameters(self) -> list[Any]:
-        """Views of the parameters, kernels as (inputs, outputs)."""
+        """Views of the parameters, kernels as (inputs, outputs), gates apart."""
         return [
-            parameter.T
-            if parameter.ndim == 2 and isinstance(module, self.torch.nn.Linear)
-            else parameter
+            view
             for module in self.model.modules()
             for parameter in module.parameters(recurse=False)
+            if parameter.requires_grad
+            for view in self._views(module, parameter)
         ]
+
+    def _views(self, module: Any, parameter: Any) -> list[Any]:
+        nn = self.torch.nn
+        if isinstance(module, nn.Conv2d) and parameter.ndim == 4:
+            return [parameter.permute(2, 3, 1, 0)]
+        parts = {nn.LSTM: 4, nn.GRU: 3}.get(type(module), getattr(module, "parts", 1))
+        kernels = parameter.ndim == 2 and not isinstance(module, nn.Embedding)
+        return [part.T if kernels else part for part in parameter.chunk(parts)]
+
+    def _mse(self, found: Any, y: Any) -> Any:
+        return self.torch.nn.functional.mse_loss(found, y.expand_as(found))
+
+    def _crossentropy(self, found: Any, y: Any) -> Any:
+        return self.torch.nn.functional.cross_entropy(found.flatten(0, -2), y.flatten().long())
 
     def weights(self) -> Weights:
         return [
@@ -180,7 +213,7 @@ class Jax(Contender):
         def loss_of(weights: Any, beside: Any, x: Any, y: Any) -> Any:
             run = JaxPass(jax, beside)
             found = network.compute(jnp, weights, x, run)
-            return jnp.mean(jnp.square(found - y)), run.after()
+            return LOSSES[network.loss](jnp, found, y), run.after()
 
         def sgd(state: Any, gradients: Any) -> Any:
             return (jax.tree.map(lambda w, g: w - rate * g, state[0], gradients),)
@@ -250,6 +283,9 @@ class JaxPass(Pass):
                 for was, now in zip(before, found, strict=True)
             )
         )
+
+    def steps(self, step: Callable[[Any, Any], Any], state: Any, given: Any) -> Any:
+        return self.jax.lax.scan(lambda state, one: (step(state, one), None), state, given)[0]
 
     def after(self) -> Any:
         """What the next step begins with."""

@@ -6,7 +6,7 @@ by it, and JAX compiles it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -33,12 +33,22 @@ class Pass:
     def saw(self, mean: Any, variance: Any) -> None:
         """Notes figures of a batch, which moving ones are to follow."""
 
+    def steps(self, step: Callable[[Any, Any], Any], state: Any, given: Any) -> Any:
+        """The state after a step for each of what is given, along the first axis."""
+        for one in given:
+            state = step(state, one)
+        return state
+
 
 class Network:
     """Of which shape rows are, and what becomes of them."""
 
     #: Rows of the moving figures that training keeps, a mean and a variance each.
     moving: tuple[int, ...] = ()
+    #: What it is trained for: "mse", or "crossentropy" of the class at each place.
+    loss = "mse"
+    #: Whether the gradient by what the first product reads is wanted: a table made it.
+    inputs_are_trained = False
 
     @property
     def shape(self) -> str:
@@ -61,6 +71,10 @@ class Network:
     def compute(self, xp: Any, weights: Sequence[Any], x: Sequence[Any], run: Pass) -> Any:
         """Outputs, by the functions of NumPy or of something like it."""
         raise NotImplementedError
+
+    def target(self, found: np.ndarray) -> np.ndarray:
+        """What another one is to learn from what this one computes."""
+        return found
 
     def model(self) -> fw.Model:
         """In this library."""
@@ -355,6 +369,9 @@ class Members(Network):
         stack: list[layers.Layer] = [layers.RepeatVector(self.members)]
         stack += [layers.MemberDense(units, "relu") for units in self.widths[1:-1]]
         return fw.Sequential([*stack, layers.MemberDense(self.widths[-1])], self.widths[0], seed=0)
+
+    def target(self, found: np.ndarray) -> np.ndarray:
+        return found[0]
 
     def targets(self, y: np.ndarray) -> np.ndarray:
         return np.repeat(y[:, None], self.members, axis=1)

@@ -1,7 +1,7 @@
 """What is trained: networks on data made by another network of the same shape.
 
-Every workload is a regression with the mean squared error in float32, the one loss and dtype that
-all contenders have.
+All is in float32, and by the mean squared error, the one loss that all contenders have, but for
+the language model, which is trained for classes.
 """
 
 from __future__ import annotations
@@ -28,6 +28,22 @@ LOSS_ROWS = 2048
 
 #: The spread of what the targets have in them that no network can learn.
 NOISE = 0.1
+
+
+def mse(xp: Any, found: Any, y: Any) -> Any:
+    """The mean squared error."""
+    return xp.mean(xp.square(found - y))
+
+
+def crossentropy(xp: Any, found: Any, y: Any) -> Any:
+    """That of the classes y, by numbers whose softmax are their probabilities."""
+    found = found - found.max(-1, keepdims=True)
+    picked = xp.take_along_axis(found, y[..., None], -1)[..., 0]
+    return xp.mean(xp.log(xp.exp(found).sum(-1)) - picked)
+
+
+#: By the operations that NumPy and JAX share.
+LOSSES = {"mse": mse, "crossentropy": crossentropy}
 
 
 @dataclass(frozen=True)
@@ -61,7 +77,8 @@ class Workload:
     def flops(self) -> int:
         """Operations of a step's products: y = xW, dW = x'dy, and dx = dyW' but for the input."""
         products = [lines * inputs * outputs for lines, inputs, outputs in self.network.products()]
-        return self.batch * (6 * sum(products) - 2 * products[0])
+        unwanted = 0 if self.network.inputs_are_trained else 2 * products[0]
+        return self.batch * (6 * sum(products) - unwanted)
 
     def learning_rate(self, optimizer: str) -> float:
         """The same for every contender."""
@@ -72,23 +89,26 @@ class Workload:
         return self.network.weights(np.random.default_rng(seed))
 
     def data(self) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-        """Rows of each input, and targets of spread 1 from another such network, with noise."""
+        """Rows of each input, and targets of spread 1 from another such network, with noise.
+
+        Classes are the likeliest ones, with noise too.
+        """
         random = np.random.default_rng(1)
         x = self.network.rows(random, self.rows)
         y = self.predict(self.weights(seed=2), x)
         y = (y - y.mean()) / y.std()
-        return x, y + NOISE * random.standard_normal(y.shape, np.float32)
+        y += NOISE * random.standard_normal(y.shape, np.float32)
+        return x, y if self.network.loss == "mse" else y.argmax(-1).astype(np.int32)
 
     def predict(self, weights: Weights, x: Sequence[np.ndarray]) -> np.ndarray:
-        """The network's outputs, of one member if there are several."""
-        found = self.network.compute(np, weights, x, Pass())
-        return found[0] if found.ndim == 3 else found
+        """What the network makes of rows, as a target."""
+        return self.network.target(self.network.compute(np, weights, x, Pass()))
 
     def loss(self, weights: Weights, x: Sequence[np.ndarray], y: np.ndarray) -> float:
-        """The mean squared error in plain NumPy, whoever trained the weights."""
+        """The loss in plain NumPy, whoever trained the weights."""
         few = [one[:LOSS_ROWS] for one in x]
-        away = self.network.compute(np, weights, few, Pass()) - y[:LOSS_ROWS]
-        return float(np.mean(np.square(away), dtype=np.float64))
+        found, y = self.network.compute(np, weights, few, Pass()), y[:LOSS_ROWS]
+        return float(LOSSES[self.network.loss](np, found, y))
 
 
 def _chain(
