@@ -158,6 +158,27 @@ def _new_plan(
     )
 
 
+def stream_plan(one: Built, built: Built, rows: int, longest: int) -> _plan.Plan:
+    """A plan that takes `rows` series on by a step at a time, by the numbers of `built`.
+
+    `one` is its network for rows of one step.
+    """
+    ends = _ended(one, Compiled()).for_inference(1)
+    return _plan.Plan(
+        _dispatch.kernels(built.dtype).table,
+        ends.ops,
+        [math.prod(one.input_shapes[0])],
+        built.parameters,
+        None,
+        built.lock,
+        rows,
+        Budget(1, 1, math.inf),
+        states=built.state,
+        heads=ends.heads,
+        longest=longest,
+    )
+
+
 class _Ended(NamedTuple):
     """A network's ops as its losses want them."""
 

@@ -22,6 +22,7 @@ from fastweights.callbacks import Callback, History
 from fastweights.config import PRECISIONS, matmul_parts
 from fastweights.layers import Layer
 from fastweights.metrics import Metric
+from fastweights.streaming import Stream
 
 
 class Model(Network):
@@ -490,6 +491,24 @@ class Model(Network):
                 got, expected = f"rows of shape {tensor._row} for {name}", f"rows of {shape}"
                 raise ValueError(_check.refusal("x", got, expected))
         return self._predicted(self._called_on(tensors))
+
+    def stream(self, rows: int = 1, longest: int | None = None) -> Stream:
+        """A prediction that goes on step by step: each call has the next step of the same series.
+
+        Parameters
+        ----------
+        rows : int
+            How many series go on side by side.
+        longest : int, optional
+            How many steps there may be; attention takes room for all of them. By default as many as
+            the layers allow.
+
+        Returns
+        -------
+        Stream
+            Its `step(x)` gives the output for one more step of each row.
+        """
+        return Stream(self, rows, longest)
 
     def predict_on_batch(self, x: Any) -> Any:
         """As `predict`, for one batch."""

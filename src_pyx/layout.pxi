@@ -71,6 +71,10 @@ cdef class Layout(Weights):
     cdef char* workspaces
     cdef Py_ssize_t n_heads
     cdef Head* heads
+    cdef Py_ssize_t longest             # of a plan that goes on step by step: how many steps there may be, ...
+    cdef readonly Py_ssize_t gone       # ... how many have gone, ...
+    cdef char* carried                  # ... and what ops carry from one to the next ...
+    cdef Py_ssize_t carried_bytes       # ... so much of it
     cdef char* slice_gradients          # of each slice
     cdef char* chunks                   # for each member, or for all, the excess and one chunk of a Total
 
@@ -133,6 +137,7 @@ cdef class Layout(Weights):
         free(self.places)
         free(self.held)
         free(self.memory)
+        free(self.carried)
 
     cdef weigh(self, specs, inputs):
         """How wide all values are, and how many parameters there are."""
@@ -277,6 +282,7 @@ cdef class Layout(Weights):
             if spec.states:
                 op.state = self.states.at + <Py_ssize_t>spec.state_offset * self.table.real_bytes
             op.number = i
+            op.longest, op.gone = self.longest, &self.gone if self.longest > 0 else NULL
             op.drawn = self.passes
             op.matmul_parts = self.matmul_parts
             op.parameters = self.parameters.at + self.offsets[i] * self.table.real_bytes
@@ -405,6 +411,7 @@ cdef class Layout(Weights):
     cdef lay_out(self):
         """Allocates the arena, whose bytes `place` counted with no memory behind it, and hands it out."""
         cdef int member
+        self.lay_out_carried()
         self.memory = <char*>calloc(self.arena_bytes + ALIGNMENT, 1)
         if self.memory == NULL:
             raise MemoryError(f"no {self.arena_bytes:,} bytes for batches of {self.rows} rows")
@@ -412,6 +419,23 @@ cdef class Layout(Weights):
         self.place(self.memory + ALIGNMENT - <uintptr_t>self.memory % ALIGNMENT)
         for member in range(1, self.members):
             self.copy_to(member)
+
+    cdef lay_out_carried(self):
+        """Allocates what ops carry from step to step."""
+        cdef Py_ssize_t i, bytes = self.rows * self.table.real_bytes
+        cdef char* at
+        carried = sum([int(self.ops[i].carried_per_row) for i in range(self.n_ops)]) * bytes + ALIGNMENT
+        if self.longest == 0:
+            return
+        if carried < 2**62:
+            self.carried = <char*>calloc(carried, 1)
+        if self.carried == NULL:
+            raise MemoryError(f"no {carried:,} bytes for {self.longest:,} steps of {self.rows:,} rows")
+        self.carried_bytes = carried
+        at = self.carried
+        for i in range(self.n_ops):
+            self.ops[i].carried = at
+            at += self.ops[i].carried_per_row * bytes
 
     cdef char* place(self, char* at) noexcept nogil:
         cdef Py_ssize_t bytes = self.table.real_bytes, row_bytes = self.capacity * bytes, i, k

@@ -136,6 +136,8 @@ cdef class Plan(Runner):
         metrics cut a row, each with a target of its own; the row's loss is their mean. The last op by default.
     late_ops : int
         How many ops, the last ones, only predictions and metrics need.
+    longest : int
+        In inference: that each call of `go_on` has the next step of the same rows, up to so many; 0: no.
     """
 
     cdef fw_shared[LINE] allowed        # threads of the budget that are granted for now
@@ -148,7 +150,7 @@ cdef class Plan(Runner):
     def __cinit__(self, table, specs, inputs, parameters, gradients, ModelLock lock not None, Py_ssize_t rows,
                   budget, bint input_gradient=False, bint kept=False, int matmul_parts=0,
                   bint only_measured=False, tuple trained=None, states=None, penalties=(), matrices=(), bounds=(),
-                  heads=None, Py_ssize_t late_ops=0):
+                  heads=None, Py_ssize_t late_ops=0, Py_ssize_t longest=0):
         self.table = table_of(table)
         self.parameters = Address(parameters, True)
         self.gradients = Address(gradients, True)
@@ -156,6 +158,7 @@ cdef class Plan(Runner):
         self.trains = gradients is not None
         self.lock = lock
         self.rows = rows
+        self.longest = longest
         self.threads, cpus, self.grain = budget
         self.allowed[0] = self.threads
         self.matmul_parts = matmul_parts if self.table.has_tiles else 0
@@ -500,6 +503,37 @@ cdef class Plan(Runner):
         at, result = data.at, Address(out, True)
         self.infer_rows(&at, NULL, &result.at, 0, rows, 0.0, NULL)
         return out
+
+    def go_on(self, x):
+        """The output for the next step of all rows, of which x has one each: (rows, outputs)."""
+        cdef Py_ssize_t outputs = self.output_bytes(0) // self.table.real_bytes
+        cdef Arrays data = Arrays(x)
+        cdef Address result
+        cdef Job job
+        self.expect_inputs("x", data, self.rows)
+        out = empty((self.rows, outputs), "f" if self.table.real_bytes == 4 else "d")
+        result = Address(out, True)
+        memset(&job, 0, sizeof(job))
+        job.x, job.out, job.last = data.at, &result.at, self.rows
+        self.lock.enter()
+        if self.gone >= self.longest or self.rows > self.room:
+            self.lock.leave()
+            raise ValueError(f"step: got one after {self.gone:,}, expected {self.longest:,} at most; stream.reset() "
+                             "begins anew")
+        with nogil:
+            self.run(infer_task, &job, 1)
+            job.interrupted[0] = self.job.interrupted[0]
+            self.gone += 1
+            self.lock.leave()
+        raise_pending(&job)
+        return out
+
+    def begin_again(self):
+        """Forgets all steps that have gone."""
+        self.lock.enter()
+        self.gone = 0
+        memset(self.carried, 0, self.carried_bytes)
+        self.lock.leave()
 
     def forward(self, x, out, Py_ssize_t rows, uint64_t seed=0, uint64_t stream=0):
         """The network's outputs for all rows, keeping what `backward` needs; x is copied."""

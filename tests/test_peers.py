@@ -146,7 +146,13 @@ def test_scaling_counts_the_work_and_draws(monkeypatch, tmp_path, capsys):
     assert picture.read_bytes().startswith(PNG)
 
 
-@pytest.mark.parametrize("name", ["tabular", "resmlp", "batchnorm", "embedding", "members"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tabular", "resmlp", "batchnorm", "embedding", "members", "lenet", "cnn", "resnet", "lstm",
+        "gru", "gpt",
+    ],
+)  # fmt: skip
 def test_all_contenders_train_the_same_network(name):
     """In batches of all rows, whose order changes nothing, and without dropout: to one loss."""
     from dataclasses import replace

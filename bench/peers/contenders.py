@@ -86,11 +86,7 @@ class Fastweights(Contender):
 
     def _parameters(self) -> Weights:
         """Views of what is trained, as networks have them."""
-        return [
-            view
-            for layer in self.model.layers
-            for view in _views(layer)
-        ]
+        return [view for layer in self.model.layers for view in _views(layer)]
 
     def weights(self) -> Weights:
         return [weight.copy() for weight in self._parameters()]

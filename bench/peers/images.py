@@ -30,7 +30,8 @@ def convolved(xp: Any, x: Any, kernel: Any, stride: int = 1, padded: bool = Fals
     size, filters = kernel.shape[0], kernel.shape[-1]
     high, wide = ((n + stride - 1) // stride if padded else n - size + 1 for n in x.shape[1:3])
     if padded:
-        missing = [max(0, (n - 1) * stride + size - m) for n, m in zip((high, wide), x.shape[1:3])]
+        sides = zip((high, wide), x.shape[1:3], strict=True)
+        missing = [max(0, (n - 1) * stride + size - m) for n, m in sides]
         x = xp.pad(x, [(0, 0), *((one // 2, one - one // 2) for one in missing), (0, 0)])
     patches = xp.concatenate(
         [

@@ -182,9 +182,7 @@ class Language(Network):
 
         def normalized(value: Any) -> Any:
             mean = value.mean(axis=-1, keepdims=True)
-            return standardized(
-                xp, value, mean, value.var(axis=-1, keepdims=True), *taken(2)
-            )
+            return standardized(xp, value, mean, value.var(axis=-1, keepdims=True), *taken(2))
 
         value = next(left)[x[0]]
         value = value + next(left)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.peers.images import Convolution, Convolutional, Residual
 from bench.peers.networks import (
     BatchNormalized,
     Chain,
@@ -22,6 +23,7 @@ from bench.peers.networks import (
     ResMLP,
     Weights,
 )
+from bench.peers.sequences import Language, Recurrent
 
 #: Rows that a loss is looked at on: enough for three digits.
 LOSS_ROWS = 2048
@@ -120,6 +122,9 @@ def _chain(
 #: Of networks that are trained by Adam alone.
 ADAM: dict[str, Any] = {"sgd": 0.0, "optimizers": ("adam",)}
 
+LENET = (Convolution(6, 5), Convolution(16, 5))
+CNN = (Convolution(16, 3), Convolution(32, 3))
+
 WORKLOADS = (
     _chain("online", (32, 64, 1), 1, "tanh", steps=1000, sgd=0.001, adam=0.0001, epochs=4),
     _chain("policy", (8, 64, 64, 4), 64, "tanh", steps=200, sgd=0.1),
@@ -144,6 +149,13 @@ WORKLOADS = (
     Workload("batchnorm", BatchNormalized((64, 256, 256, 10)), 128, steps=100, **ADAM),
     Workload("embedding", Embedded(), 256, steps=100, **ADAM),
     Workload("members", Members((32, 64, 64, 1), 16), 256, steps=50, **ADAM),
+    Workload("lenet", Convolutional(28, LENET, (120, 84, 10)), 128, steps=20, **ADAM),
+    Workload("cnn", Convolutional(28, CNN, (64, 10)), 64, steps=20, **ADAM),
+    Workload("resnet", Residual(), 64, steps=2, **ADAM),
+    Workload("lstm", Recurrent("lstm", 29, 12, 32), 32, steps=50, **ADAM),
+    Workload("lstm_wide", Recurrent("lstm", 100, 8, 128), 64, steps=5, **ADAM),
+    Workload("gru", Recurrent("gru", 29, 12, 32), 32, steps=50, **ADAM),
+    Workload("gpt", Language(), 16, steps=10, **ADAM),
 )
 
 

@@ -33,6 +33,7 @@ class Tally:
 
 class Plan:
     arena_bytes: int
+    gone: int
     chunk_limit: int
     rows: int
     members: int
@@ -59,6 +60,7 @@ class Plan:
         bounds: Sequence[tuple[int, int, int, int, str, tuple[float, ...]]] = (),
         heads: Sequence[tuple[int, int, int]] | None = None,
         late_ops: int = 0,
+        longest: int = 0,
     ) -> None: ...
     def grant(self, rows: int, matmul_parts: int, threads: int) -> bool: ...
     def needs_no_grant(self, rows: int, matmul_parts: int) -> bool: ...
@@ -101,6 +103,8 @@ class Plan:
         seconds: float,
         tally: Tally | None = None,
     ) -> int: ...
+    def go_on(self, x: np.ndarray) -> np.ndarray: ...
+    def begin_again(self) -> None: ...
     def answer(self, x: object, matmul_parts: int) -> np.ndarray | None: ...
     def forward(
         self, x: Arrays, out: Arrays, rows: int, seed: int = 0, stream: int = 0

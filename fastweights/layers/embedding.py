@@ -75,6 +75,9 @@ class Embedding(Layer):
         )
         self.mask_zero = _check.flag("mask_zero", mask_zero)
 
+    def goes_on(self, **settings: Any) -> bool:
+        return True
+
     def variables(self, input_shape: Shape) -> list[Variable]:
         shape = (self.input_dim, self.output_dim)
         start, cost = self.embeddings_initializer, self.embeddings_regularizer

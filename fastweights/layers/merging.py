@@ -109,6 +109,9 @@ class Concatenate(Layer):
         super().__init__(name)
         self.axis = axis_setting("axis", axis)
 
+    def goes_on(self, **settings: Any) -> bool:
+        return self.axis == -1 or self.axis > 1
+
     def ops(self, *values: Value) -> Value:
         shapes = [value.shape for value in values]
         axis = axis_in(shapes[0], "axis", self.axis)

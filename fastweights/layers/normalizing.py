@@ -168,6 +168,9 @@ class GroupNormalization(GammaBeta):
 
     supports_masking = True
 
+    def goes_on(self, **settings: Any) -> bool:
+        return False
+
     def __init__(
         self,
         groups: int = 32,

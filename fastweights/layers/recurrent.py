@@ -60,6 +60,9 @@ class Recurrent(Layer):
 
     supports_masking = True
 
+    def goes_on(self, **settings: Any) -> bool:
+        return not self.go_backwards
+
     def __init__(self, units: int, name: str | None, settings: dict[str, Any]) -> None:
         super().__init__(name)
         self.units = _check.whole("units", units, 1)

@@ -86,6 +86,9 @@ class BatchNormalization(GammaBeta):
             moving_variance_initializer, argument="moving_variance_initializer"
         )
 
+    def goes_on(self, **settings: Any) -> bool:
+        return True
+
     def states(self, input_shape: Shape) -> list[Variable]:
         columns = input_shape[-1]
         return [
@@ -176,6 +179,9 @@ class Normalization(Layer):
             self._figures = (_column_figures("mean", mean), _column_figures("variance", variance))
             if min(self._figures[1]) < 0.0:
                 raise ValueError(_check.refusal("variance", "a negative number", "0 or more"))
+
+    def goes_on(self, **settings: Any) -> bool:
+        return True
 
     def adapt(self, data: Any) -> None:
         """Takes mean and variance of each column of these rows; what was known is forgotten.

@@ -71,6 +71,9 @@ class Bidirectional(Layer):
 
     supports_masking = True
 
+    def goes_on(self, **settings: Any) -> bool:
+        return False
+
     def __init__(
         self,
         layer: Any,

@@ -252,6 +252,7 @@ cdef inline void recurrent_measure(const int kind, Op* op) noexcept nogil:
     op.parameter_reals = op.variables[0] + op.variables[1] + (op.variables[2] if op.n_variables == 3 else 0)
     op.saved_per_row = cell.steps * (cell.line + cell.gates + cell.held + cell.slopes)
     op.prepared_reals = cell.prepared
+    op.carried_per_row = cell.units + cell.held if op.longest > 0 else 0
     for k in range(cell.groups if op.trains else 0):
         op.scratch_reals += packed_reals(all_lines(&cell, op), cell.group[k].columns)
     op.workspace_reals = set_room(&room, &cell, NULL, RECURRENT_ROWS)
@@ -431,8 +432,11 @@ cdef inline void forward_block(const int kind, const bint fast, const Cell* cell
     cdef real* slopes
     cdef bint dropping = drops(op)
     set_room(&room, cell, <real*>op.workspace, RECURRENT_ROWS)
-    clear_reals(room.h, rows * n)
-    clear_reals(room.held, rows * cell.held)
+    if op.carried == NULL:
+        clear_reals(room.h, rows * n)
+        clear_reals(room.held, rows * cell.held)
+    else:
+        carry(cell, op, &room, first, rows, False)
     if dropping:
         draw_factors(room.kept, op, first, rows)
     for row in range(rows):
@@ -469,6 +473,23 @@ cdef inline void forward_block(const int kind, const bint fast, const Cell* cell
                 copy_reals(y + (row * cell.steps + place_in_y(op, number)) * n, room.h + row * n, n)
     if not is_sequence(op):
         copy_reals(y, room.h, rows * n)
+    if op.carried != NULL:
+        carry(cell, op, &room, first, rows, True)
+
+
+# h and what is held of some rows, from what they carry, or to it.
+cdef inline void carry(const Cell* cell, const Op* op, Room* room, Py_ssize_t first, Py_ssize_t rows,
+                       bint away) noexcept nogil:
+    cdef Py_ssize_t row, n = cell.units
+    cdef real* carried
+    for row in range(rows):
+        carried = rows_of(op.carried, first + row, op.carried_per_row)
+        if away:
+            copy_reals(carried, room.h + row * n, n)
+            copy_reals(carried + n, room.held + row * cell.held, cell.held)
+        else:
+            copy_reals(room.h + row * n, carried, n)
+            copy_reals(room.held + row * cell.held, carried + n, cell.held)
 
 
 cdef inline void recurrent_forward(const int kind, const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:

@@ -1,0 +1,187 @@
+"""Series step by step: bit for bit what `predict` makes of all steps so far."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import fastweights as fw
+from fastweights import layers
+
+STEPS, FEATURES = 9, 5
+
+
+def numbers(*shape, dtype="float32", seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def sequential(*stack, dtype="float32"):
+    return fw.Sequential(list(stack), (STEPS, FEATURES), dtype, seed=1)
+
+
+def steps_of(stream, x):
+    return [stream.step(x[:, step]) for step in range(x.shape[1])]
+
+
+NETWORKS = {
+    "lstm": lambda: [layers.LSTM(6), layers.Dense(2)],
+    "gru": lambda: [layers.GRU(6, return_sequences=True), layers.Dense(2)],
+    "gru before": lambda: [layers.GRU(6, reset_after=False)],
+    "simple": lambda: [layers.SimpleRNN(6, activation="relu", return_sequences=True)],
+    "stacked": lambda: [
+        layers.LayerNormalization(),
+        layers.LSTM(6, return_sequences=True),
+        layers.Dropout(0.5),
+        layers.BatchNormalization(),
+        layers.LSTM(4, return_sequences=True),
+        layers.TimeDistributed(layers.Dense(3, "tanh")),
+    ],
+    "steps apart": lambda: [layers.Dense(4, "relu"), layers.Dense(3)],
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rows", [1, 3, 70])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_steps_are_those_of_all_at_once(name, rows, dtype):
+    model = sequential(*NETWORKS[name](), dtype=dtype)
+    stream, x = model.stream(rows), numbers(rows, STEPS, FEATURES, dtype=dtype)
+    for again in range(2):
+        made = steps_of(stream, x)
+        assert stream.steps == STEPS
+        whole = model.predict(x)
+        if whole.ndim == 2:
+            np.testing.assert_array_equal(made[-1], whole)
+        else:
+            np.testing.assert_array_equal(np.stack(made, 1), whole)
+        if again == 0:
+            stream.reset()
+            assert stream.steps == 0
+
+
+def test_masked_steps_leave_the_state_alone():
+    model = sequential(layers.Masking(), layers.GRU(4))
+    x = numbers(2, STEPS, FEATURES)
+    x[1, 3:] = 0
+    np.testing.assert_array_equal(steps_of(model.stream(2), x)[-1], model.predict(x))
+
+
+def test_whole_numbers_go_on():
+    table = layers.Embedding(7, 3)
+    model = fw.Sequential([table, layers.LSTM(4, return_sequences=True)], (STEPS,), seed=0)
+    ids = np.random.default_rng(0).integers(0, 7, (2, STEPS))
+    made = steps_of(model.stream(2), ids)
+    np.testing.assert_array_equal(np.stack(made, 1), model.predict(ids))
+    one = model.stream()
+    assert one.step([ids[0, 0]]).shape == (1, 4)
+    with pytest.raises(ValueError, match=r"x: got 7.*from 0 to 6"):
+        one.step([7])
+    assert one.steps == 1
+
+
+def test_weights_are_those_of_the_moment():
+    model = sequential(layers.LSTM(4), layers.Dense(1))
+    stream, x = model.stream(1), numbers(1, STEPS, FEATURES)
+    model.compile("sgd", "mse")
+    model.fit(x, np.ones((1, 1)), verbose=0)
+    np.testing.assert_array_equal(steps_of(stream, x)[-1], model.predict(x))
+
+
+def test_streams_of_one_model_know_nothing_of_each_other():
+    model = sequential(layers.LSTM(4))
+    x = numbers(8, 500, FEATURES)
+    expected = model_of_any_steps(model, x)
+    found = [None] * 8
+
+    def go(row):
+        stream = model.stream()
+        for step in range(500):
+            found[row] = stream.step(x[row : row + 1, step])
+
+    threads = [threading.Thread(target=go, args=(row,)) for row in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_array_equal(np.concatenate(found), expected)
+
+
+def model_of_any_steps(model, x):
+    longer = fw.Sequential([layers.LSTM(4)], x.shape[1:], seed=0)
+    longer.set_weights(model.get_weights())
+    return longer.predict(x)
+
+
+def test_no_more_steps_than_there_is_room_for():
+    stream = sequential(layers.LSTM(4)).stream(longest=2)
+    x = numbers(1, FEATURES)
+    stream.step(x)
+    stream.step(x)
+    with pytest.raises(ValueError, match=r"step: got one after 2, expected 2 at most; .*reset"):
+        stream.step(x)
+    stream.reset()
+    stream.step(x)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: [layers.Bidirectional(layers.LSTM(2))], "the layer 'bidirectional'"),
+        (lambda: [layers.LSTM(2, go_backwards=True)], "the layer 'lstm'"),
+        (lambda: [layers.Flatten(), layers.Dense(2)], "the layer 'flatten'"),
+        (lambda: [layers.GroupNormalization(1)], "the layer 'group_normalization'"),
+        (lambda: [layers.Permute((2, 1))], "the layer 'permute'"),
+    ],
+)
+def test_layers_that_look_ahead_are_refused(make, message):
+    with pytest.raises(ValueError, match=f"stream: got {message}.*expected layers of which a step"):
+        sequential(*make()).stream()
+
+
+def test_models_that_are_refused():
+    with pytest.raises(ValueError, match="stream: got a model of rows \\(5,\\)"):
+        fw.Sequential([layers.Dense(2)], 5).stream()
+    a, b = fw.Input((3, 2)), fw.Input((3, 2))
+    with pytest.raises(ValueError, match="stream: got a model of 2 inputs"):
+        fw.Model([a, b], layers.Add()([a, b])).stream()
+    with pytest.raises(ValueError, match="input_shape: got none"):
+        fw.Sequential([layers.LSTM(2)]).stream()
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.ones((1, 4)), r"x: got shape \(1, 4\), expected shape \(1, 5\)"),
+        (np.ones((2, 5)), r"x: got shape \(2, 5\)"),
+        (np.full((1, 5), np.nan), "x: got .*NaN|nan"),
+        (np.full((1, 5), 1e300), "too large for float32"),
+        (["a"] * 5, "x: "),
+    ],
+)
+def test_steps_that_are_refused_change_nothing(x, message):
+    model = sequential(layers.LSTM(3))
+    stream, good = model.stream(), numbers(1, STEPS, FEATURES)
+    with pytest.raises((ValueError, TypeError), match=message):
+        stream.step(x)
+    assert stream.steps == 0
+    np.testing.assert_array_equal(steps_of(stream, good)[-1], model.predict(good))
+
+
+def test_a_row_may_come_alone_and_in_any_layout():
+    model = sequential(layers.LSTM(3))
+    x = numbers(STEPS, FEATURES)
+    stream, other = model.stream(), model.stream()
+    for step in x:
+        a = stream.step(step.tolist())
+        b = other.step(np.asfortranarray(np.repeat(step[None], 2, 1))[:, ::2].astype("float64"))
+    np.testing.assert_array_equal(a, model.predict(x[None]))
+    np.testing.assert_array_equal(a, b)
+
+
+def test_a_stream_of_weights_that_have_moved_is_refused():
+    x = fw.Input((STEPS, FEATURES))
+    base = fw.Model(x, layers.LSTM(3)(x))
+    stream = base.stream()
+    fw.Model(x, layers.Dense(2)(base(x)))
+    with pytest.raises(ValueError, match="step: got a model whose weights have moved"):
+        stream.step(numbers(1, FEATURES))
