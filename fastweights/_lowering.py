@@ -110,7 +110,9 @@ def _readers(makers: _Makers) -> Counter[int]:
     return Counter(read for op in makers.values() for read in op.reads)
 
 
-def _with_activations(makers: _Makers, numbers: dict[int, int]) -> tuple[_Makers, dict[int, int]]:
+def _with_activations(
+    makers: _Makers, numbers: dict[int, int]
+) -> tuple[_Makers, dict[int, int]]:
     """`numbers` says what wanted values are, before and after."""
     readers, wanted = _readers(makers), set(numbers.values())
     found: _Makers = {}
