@@ -45,6 +45,7 @@ _TORCH_NAMES = {
     "scale": "weight",
     "alpha": "weight",
     "embeddings": "weight",
+    "position_embeddings": "weight",
     **dict.fromkeys(("query_kernel", "key_kernel", "value_kernel"), "in_proj_weight"),
     **dict.fromkeys(("query_bias", "key_bias", "value_bias"), "in_proj_bias"),
     "output_kernel": "out_proj.weight",
@@ -53,7 +54,7 @@ _TORCH_NAMES = {
 
 
 #: Variables that the torch module has in our layout, and not with their axes in reverse.
-_ALIKE = ("embeddings",)
+_ALIKE = ("embeddings", "position_embeddings")
 #: Kernels and biases with an axis of heads, which the torch module has not: how many of their axes
 #: stand for what is read.
 _OF_HEADS = {

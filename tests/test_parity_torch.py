@@ -165,6 +165,29 @@ def attention(
     return torch.einsum("rhtd,hdf->rtf", y, w["output_kernel"])
 
 
+def learned_positions(layer: Any, w: Any, training: bool, x: Any, start_index: int = 0) -> Any:
+    table = w["position_embeddings"][start_index : start_index + x.shape[1]]
+    return table.expand(x.shape)
+
+
+def angles(x: Any, longest: float, first: int) -> Any:
+    """Of each step and pair of columns."""
+    columns = torch.arange(0, x.shape[-1], 2, dtype=torch.float64) / x.shape[-1]
+    return (first + torch.arange(x.shape[1]))[:, None] / longest**columns
+
+
+def sine_positions(layer: Any, w: Any, training: bool, x: Any) -> Any:
+    found = angles(x, layer.max_wavelength, 0)
+    both = torch.stack([found.sin(), found.cos()], -1).flatten(1)
+    return both[:, : x.shape[-1]].expand(x.shape)
+
+
+def rotary(layer: Any, w: Any, training: bool, x: Any, start_index: int) -> Any:
+    found = angles(x, layer.max_wavelength, start_index)
+    turned = torch.complex(*x.chunk(2, -1)) * torch.polar(torch.ones_like(found), found)
+    return torch.cat([turned.real, turned.imag], -1)
+
+
 #: What each layer makes of its weights and of the values that it reads.
 TWINS: dict[str, Callable[..., Any]] = {
     "Activation": alone(activated),
@@ -192,6 +215,7 @@ TWINS: dict[str, Callable[..., Any]] = {
     "Multiply": folded(torch.mul),
     "Normalization": lambda layer, w, training, x: (x - w["mean"]) / w["variance"].sqrt(),
     "PReLU": lambda layer, w, training, x: torch.where(x > 0, x, w["alpha"] * x),
+    "PositionEmbedding": learned_positions,
     "Permute": alone(lambda layer, x: x.permute(0, *layer.dims)),
     "RMSNormalization": lambda layer, w, training, x: functional.rms_norm(
         x, x.shape[-1:], w["scale"], layer.epsilon
@@ -199,6 +223,8 @@ TWINS: dict[str, Callable[..., Any]] = {
     "ReLU": alone(lambda layer, x: bent_relu(layer, None, False, x)),
     "RepeatVector": alone(lambda layer, x: x[:, None].expand(-1, layer.n, -1)),
     "Rescaling": alone(lambda layer, x: x * layer.scale + layer.offset),
+    "RotaryEmbedding": rotary,
+    "SinePositionEncoding": sine_positions,
     "Reshape": alone(lambda layer, x: x.reshape(x.shape[0], *layer.target_shape)),
     "Softmax": alone(lambda layer, x: functional.softmax(x, dim=-1)),
     "Subtract": folded(torch.sub),
@@ -481,6 +507,18 @@ def add_dot(recipe: Recipe, x: int) -> None:
     recipe.call(layers.Dot((axis + 1, other + 1), normalize), reads, bound)
 
 
+def placed(recipe: Recipe, x: int) -> int:
+    """The value with its places told apart."""
+    (steps, features), bound = recipe.shapes[x], recipe.bounds[x]
+    if features % 2 == 0 and recipe.chance(0.5):
+        return recipe.call(layers.RotaryEmbedding(50.0), [x], 2 * bound, start_index=3)
+    if recipe.chance(0.5):
+        places = recipe.call(layers.PositionEmbedding(steps + 2), [x], 1.0, start_index=1)
+    else:
+        places = recipe.call(layers.SinePositionEncoding(), [x], 1.0)
+    return recipe.call(layers.Add(), [x, places], bound + 1)
+
+
 def add_attention(recipe: Recipe, x: int) -> None:
     """Without biases: that of keys has no gradient but what rounding leaves of it."""
 
@@ -491,6 +529,7 @@ def add_attention(recipe: Recipe, x: int) -> None:
     series = [number for number in range(len(recipe.shapes)) if is_series(number)]
     if not is_series(x):
         return
+    x = placed(recipe, x)
     value = recipe.any_of([x, recipe.any_of(series)])
     alike = [number for number in series if recipe.shapes[number][0] == recipe.shapes[value][0]]
     reads = [x, value, recipe.any_of(alike)] if recipe.chance(0.3) else [x, value]
@@ -510,7 +549,6 @@ def add_attention(recipe: Recipe, x: int) -> None:
 ADDING = (
     *[add_dense] * 5, *[add_activation] * 3, *[add_normalization] * 4, *[add_shaping] * 3,
     *[add_merge] * 3, add_spread_merge, add_concatenation, add_concatenation, add_dot,
-    add_attention, add_attention,
 )  # fmt: skip
 
 INPUT_SHAPES = ((5,), (8,), (66,), (3, 4), (4, 3), (2, 3, 4), (1,))
@@ -529,6 +567,9 @@ def recipe_of(seed: int) -> Recipe:
     wanted = int(random.integers(3, 11))
     while recipe.depth() < wanted and len(recipe.steps) < 30:
         recipe.any_of(ADDING)(recipe, recipe.pick())
+    if seed % 2:
+        add_attention(recipe, recipe.pick())
+        add_attention(recipe, len(recipe.shapes) - 1)
     if recipe.chance(0.3):
         add_head(recipe, recipe.pick(), recipe.any_of((1.0, 0.3, 2.5)))
     read = {number for step in recipe.steps for number in step.reads}

@@ -42,6 +42,7 @@ WEIGHTS, PENALTIES, ORTHOGONAL, CONSTRAINTS = (
 )
 BATCH, MEMBERS = "kernels/batch_norm.pxi", "kernels/members.pxi"
 EMBEDDING, ATTENTION = "kernels/embedding.pxi", "kernels/attention.pxi"
+POSITIONS = "kernels/positions.pxi"
 COLUMNS, NORMALIZING, READERS = (
     "kernels/columns.pxi",
     "kernels/normalizing.pxi",
@@ -517,6 +518,16 @@ FAULTS = {
     },
     Fault("values of the first head for all", ATTENTION, "dv + «kv_head» * h.value_dim", "0"): {
         "layer": "attention of groups"
+    },
+    # Positions
+    Fault("turned forth, not back", POSITIONS, "rotate_rows(«True», dx_of", "False"): {
+        "layer": "rotary of heads"
+    },
+    Fault("first vectors' gradient for all", POSITIONS, "total + used, dy + «used»,", "before"): {
+        "layer": "learned positions in pieces"
+    },
+    Fault("gradient of one row alone", POSITIONS, "dy, dy, n, «end - begin», upto", "1"): {
+        "layer": "learned positions"
     },
     # Losses
     Fault("missing 2 of the square", LOSSES, "slope[0] = «d + d»", "d"): {},

@@ -43,6 +43,11 @@ from fastweights.layers.normalizing import (
 )
 from fastweights.layers.ops import Value, op
 from fastweights.layers.own import NumpyLayer
+from fastweights.layers.positions import (
+    PositionEmbedding,
+    RotaryEmbedding,
+    SinePositionEncoding,
+)
 from fastweights.layers.shaping import Flatten, Identity, Permute, RepeatVector, Reshape
 from fastweights.layers.standardizing import BatchNormalization, Normalization
 
@@ -79,11 +84,14 @@ __all__ = [
     "NumpyLayer",
     "PReLU",
     "Permute",
+    "PositionEmbedding",
     "RMSNormalization",
     "ReLU",
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "RotaryEmbedding",
+    "SinePositionEncoding",
     "Softmax",
     "SpatialDropout1D",
     "Subtract",

@@ -167,6 +167,9 @@ KINDS: dict[str, Kind] = {
     "gaussian_noise": Kind(sizes=1, options=1),
     "gaussian_dropout": Kind(sizes=1, options=1),
     "attention": Kind(None, sizes=6, options=2),
+    "learned_positions": Kind(sizes=1),
+    "sine_positions": Kind(sizes=1, options=2),
+    "rotate": Kind(sizes=2, options=2),
 }
 
 
