@@ -11,7 +11,7 @@ INSTEAD: dict[str, str] = {
     "Lambda": _OWN,
     "TimeDistributed": "layers.Dense works on the last axis already",
     **dict.fromkeys(
-        ("Masking", "Conv1D", "Conv2D", "LSTM", "GRU", "Attention", "MultiHeadAttention"),
+        ("Masking", "Conv1D", "Conv2D", "LSTM", "GRU"),
         f"there is none yet; {_OWN}",
     ),
     **dict.fromkeys(
@@ -28,6 +28,8 @@ INSTEAD: dict[str, str] = {
     "load_weights": "use fw.load, and set_weights",
     "get_config": "use config()",
     "test_on_batch": "use evaluate",
+    "GroupedQueryAttention": "the layer is GroupQueryAttention",
+    **dict.fromkeys(("Attention", "AdditiveAttention"), "use MultiHeadAttention"),
     "trainable_weights": "use layer.weights of the layers that are trainable",
     "ReduceLROnPlateau": "set self.model.optimizer.learning_rate in a callback of your own",
     "LearningRateScheduler": "set self.model.optimizer.learning_rate in a callback of your own",

@@ -523,7 +523,7 @@ FAULTS = {
     Fault("turned forth, not back", POSITIONS, "rotate_rows(«True», dx_of", "False"): {
         "layer": "rotary of heads"
     },
-    Fault("first vectors' gradient for all", POSITIONS, "total + used, dy + «used»,", "before"): {
+    Fault("gradient of the first places", POSITIONS, "add_element, total + «used», dy", "0"): {
         "layer": "learned positions in pieces"
     },
     Fault("gradient of one row alone", POSITIONS, "dy, dy, n, «end - begin», upto", "1"): {
