@@ -48,6 +48,9 @@ MERGES["Dot"] = lambda: layers.Dot(1)
 SHAPED = {
     "Permute": (lambda: layers.Permute((2, 1)), (16, 8)),
     "RepeatVector": (lambda: layers.RepeatVector(4), (128,)),
+    "PositionEmbedding": (lambda: layers.PositionEmbedding(16), (16, 8)),
+    "SinePositionEncoding": (layers.SinePositionEncoding, (16, 8)),
+    "RotaryEmbedding": (layers.RotaryEmbedding, (16, 8)),
     "Embedding": (lambda: layers.Embedding(1000, 16), (8,)),
 }
 

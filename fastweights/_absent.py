@@ -9,10 +9,7 @@ _MERGING = ("add", "subtract", "multiply", "average", "maximum", "minimum", "con
 #: By the name that is looked for.
 INSTEAD: dict[str, str] = {
     "Lambda": _OWN,
-    **dict.fromkeys(
-        ("Conv1D", "Conv2D", "Attention", "MultiHeadAttention"),
-        f"there is none yet; {_OWN}",
-    ),
+    **dict.fromkeys(("Conv3D", "ConvLSTM2D", "MaxPooling3D"), f"there is none yet; {_OWN}"),
     **dict.fromkeys(
         ("TextVectorization", "StringLookup", "IntegerLookup", "CategoryEncoding"), _NUMBERED
     ),
@@ -27,6 +24,8 @@ INSTEAD: dict[str, str] = {
     "load_weights": "use fw.load, and set_weights",
     "get_config": "use config()",
     "test_on_batch": "use evaluate",
+    "GroupedQueryAttention": "the layer is GroupQueryAttention",
+    **dict.fromkeys(("Attention", "AdditiveAttention"), "use MultiHeadAttention"),
     "trainable_weights": "use layer.weights of the layers that are trainable",
     "ReduceLROnPlateau": "set self.model.optimizer.learning_rate in a callback of your own",
     "LearningRateScheduler": "set self.model.optimizer.learning_rate in a callback of your own",

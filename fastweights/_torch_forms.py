@@ -25,10 +25,11 @@ _TORCH_NAMES = {
     "scale": "weight",
     "alpha": "weight",
     "embeddings": "weight",
+    "position_embeddings": "weight",
 }
 
 #: Variables that the torch module has in our layout, and not with their axes in reverse.
-_ALIKE = ("embeddings",)
+_ALIKE = ("embeddings", "position_embeddings")
 
 Shape = tuple[int, ...]
 

@@ -97,6 +97,7 @@ include "kernels/normalizing.pxi"
 include "kernels/batch_norm.pxi"
 include "kernels/shaping.pxi"
 include "kernels/attention.pxi"
+include "kernels/positions.pxi"
 include "kernels/embedding.pxi"
 include "kernels/losses.pxi"
 include "kernels/crossentropy.pxi"
@@ -118,7 +119,7 @@ cdef inline OpKind gradient_op(const char* name, op_measure measure, op_rows for
     return OpKind(name, measure, NULL, forward, NULL, backward, gradient, NULL, NULL, NULL, NULL, False)
 
 
-cdef OpKind[47] OPS = [
+cdef OpKind[50] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient, NULL, NULL, NULL, NULL, False),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -181,6 +182,10 @@ cdef OpKind[47] OPS = [
     OpKind("simple_rnn", simple_rnn_op_measure, simple_rnn_op_prepare, simple_rnn_op_forward, simple_rnn_op_to_dz,
            simple_rnn_op_backward, simple_rnn_op_gradient, NULL, NULL, NULL, NULL, False),
     rows_op("attention", attention_op_measure, attention_op_forward, attention_op_backward),
+    gradient_op("learned_positions", learned_positions_op_measure, learned_positions_op_forward, positions_op_backward,
+                learned_positions_op_gradient),
+    rows_op("sine_positions", sine_positions_op_measure, sine_positions_op_forward, positions_op_backward),
+    rows_op("rotate", rotate_op_measure, rotate_op_forward, rotate_op_backward),
     rows_op(NULL, NULL, NULL, NULL),
 ]
 

@@ -547,3 +547,36 @@ CASES |= {
         lambda: layers.GroupQueryAttention(2, 3, 1), (5, 3), told=CAUSAL
     ),
 }
+
+
+CASES |= {
+    "learned positions": Case(
+        lambda: layers.PositionEmbedding(7),
+        (5, 3),
+        lambda x, table: np.broadcast_to(table[:5], x.shape),
+    ),
+    "learned positions in pieces": Case(
+        lambda: Merged(layers.PositionEmbedding(80), (SAME,), {"start_index": 20}),
+        (50, 9),
+        lambda x, table: np.broadcast_to(table[20:70], x.shape),
+    ),
+    "sine positions": Case(
+        lambda: Merged(layers.Add(), (SAME, layers.SinePositionEncoding())),
+        (5, 7),
+        lambda x: x + oracle.sine_positions(5, 7),
+    ),
+    "sine positions later": Case(
+        lambda: Merged(
+            layers.Add(),
+            (SAME, Merged(layers.SinePositionEncoding(3.0), (SAME,), {"start_index": 9})),
+        ),
+        (3, 34),
+        lambda x: x + oracle.sine_positions(12, 34, 3.0)[9:],
+    ),
+    "rotary": Case(layers.RotaryEmbedding, (5, 6), oracle.rotary),
+    "rotary of heads": Case(
+        lambda: Merged(layers.RotaryEmbedding(50.0, 1.7), (SAME,), {"start_index": 4}),
+        (3, 2, 38),
+        lambda x: oracle.rotary(x, 50.0, 1.7, 4),
+    ),
+}

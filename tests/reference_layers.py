@@ -99,3 +99,19 @@ def attended(q: Array, k: Array, v: Array, is_seen: Array) -> Array:
     powers = np.exp(scores - np.where(np.isfinite(largest), largest, 0.0))
     total = powers.sum(axis=-1, keepdims=True)
     return powers @ v / np.where(total > 0, total, 1.0)
+
+
+def sine_positions(steps: int, features: int, longest: float = 10000.0) -> Array:
+    column = np.arange(features)
+    angles = np.arange(steps)[:, np.newaxis] / longest ** (column // 2 * 2 / features)
+    return np.where(column % 2, np.cos(angles), np.sin(angles))
+
+
+def rotary(x: Array, longest: float = 10000.0, scale: float = 1.0, first: int = 0) -> Array:
+    """Pairs of features are complex numbers."""
+    half = x.shape[-1] // 2
+    places = (first + np.arange(x.shape[1])) / scale
+    angles = places[:, np.newaxis] / longest ** (np.arange(half) / half)
+    angles = angles.reshape(len(places), *[1] * (x.ndim - 3), half)
+    turned = (x[..., :half] + 1j * x[..., half:]) * np.exp(1j * angles)
+    return np.concatenate([turned.real, turned.imag], axis=-1)

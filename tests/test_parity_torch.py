@@ -149,6 +149,45 @@ def alone(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     return lambda layer, w, training, x: function(layer, x)
 
 
+def attention(
+    layer: Any,
+    w: Any,
+    training: bool,
+    query: Any,
+    value: Any,
+    key: Any = None,
+    use_causal_mask: bool = False,
+) -> Any:
+    reads = {"query": query, "key": value if key is None else key, "value": value}
+    q, k, v = (torch.einsum("rtf,fhd->rhtd", x, w[f"{name}_kernel"]) for name, x in reads.items())
+    k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], dim=1) for x in (k, v))
+    y = functional.scaled_dot_product_attention(q, k, v, is_causal=use_causal_mask)
+    return torch.einsum("rhtd,hdf->rtf", y, w["output_kernel"])
+
+
+def learned_positions(layer: Any, w: Any, training: bool, x: Any, start_index: int = 0) -> Any:
+    table = w["position_embeddings"][start_index : start_index + x.shape[1]]
+    return table.expand(x.shape)
+
+
+def angles(x: Any, longest: float, first: int) -> Any:
+    """Of each step and pair of columns."""
+    columns = torch.arange(0, x.shape[-1], 2, dtype=torch.float64) / x.shape[-1]
+    return (first + torch.arange(x.shape[1]))[:, None] / longest**columns
+
+
+def sine_positions(layer: Any, w: Any, training: bool, x: Any) -> Any:
+    found = angles(x, layer.max_wavelength, 0)
+    both = torch.stack([found.sin(), found.cos()], -1).flatten(1)
+    return both[:, : x.shape[-1]].expand(x.shape)
+
+
+def rotary(layer: Any, w: Any, training: bool, x: Any, start_index: int) -> Any:
+    found = angles(x, layer.max_wavelength, start_index)
+    turned = torch.complex(*x.chunk(2, -1)) * torch.polar(torch.ones_like(found), found)
+    return torch.cat([turned.real, turned.imag], -1)
+
+
 #: What each layer makes of its weights and of the values that it reads.
 TWINS: dict[str, Callable[..., Any]] = {
     "Activation": alone(activated),
@@ -164,6 +203,7 @@ TWINS: dict[str, Callable[..., Any]] = {
     "ELU": alone(lambda layer, x: functional.elu(x, layer.alpha)),
     "Flatten": alone(lambda layer, x: x.flatten(1)),
     "GroupNormalization": group_normalization,
+    "GroupQueryAttention": attention,
     "Identity": alone(lambda layer, x: x),
     "LayerNormalization": layer_normalization,
     "LeakyReLU": alone(lambda layer, x: functional.leaky_relu(x, layer.negative_slope)),
@@ -171,9 +211,11 @@ TWINS: dict[str, Callable[..., Any]] = {
     "MemberDense": member_dense,
     "MemberScale": lambda layer, w, training, x: x * w["scale"],
     "Minimum": folded(torch.minimum),
+    "MultiHeadAttention": attention,
     "Multiply": folded(torch.mul),
     "Normalization": lambda layer, w, training, x: (x - w["mean"]) / w["variance"].sqrt(),
     "PReLU": lambda layer, w, training, x: torch.where(x > 0, x, w["alpha"] * x),
+    "PositionEmbedding": learned_positions,
     "Permute": alone(lambda layer, x: x.permute(0, *layer.dims)),
     "RMSNormalization": lambda layer, w, training, x: functional.rms_norm(
         x, x.shape[-1:], w["scale"], layer.epsilon
@@ -181,6 +223,8 @@ TWINS: dict[str, Callable[..., Any]] = {
     "ReLU": alone(lambda layer, x: bent_relu(layer, None, False, x)),
     "RepeatVector": alone(lambda layer, x: x[:, None].expand(-1, layer.n, -1)),
     "Rescaling": alone(lambda layer, x: x * layer.scale + layer.offset),
+    "RotaryEmbedding": rotary,
+    "SinePositionEncoding": sine_positions,
     "Reshape": alone(lambda layer, x: x.reshape(x.shape[0], *layer.target_shape)),
     "Softmax": alone(lambda layer, x: functional.softmax(x, dim=-1)),
     "Subtract": folded(torch.sub),
@@ -216,6 +260,8 @@ class Step:
 
     layer: layers.Layer
     reads: list[int]
+    #: Settings of the call.
+    told: dict[str, Any]
 
 
 @dataclass
@@ -249,11 +295,11 @@ class Recipe:
             self.call(layers.Embedding(categories, size, trainable=trainable), [number], 1.0)
             self.shapes[number] = ()  # for no other layer
 
-    def call(self, layer: layers.Layer, reads: list[int], bound: float) -> int:
+    def call(self, layer: layers.Layer, reads: list[int], bound: float, **told: Any) -> int:
         """Adds a call, squashed where its numbers would grow; the number of what it makes."""
         values = [given(self.shapes[read]) for read in reads]
-        self.steps.append(Step(layer, reads))
-        self.shapes.append(layer.made_of(*values).shape)
+        self.steps.append(Step(layer, reads, told))
+        self.shapes.append(layer.made_of(*values, **told).shape)
         self.bounds.append(bound)
         made = len(self.shapes) - 1
         return made if bound <= LARGE else self.call(layers.Activation("tanh"), [made], 1.0)
@@ -461,6 +507,44 @@ def add_dot(recipe: Recipe, x: int) -> None:
     recipe.call(layers.Dot((axis + 1, other + 1), normalize), reads, bound)
 
 
+def placed(recipe: Recipe, x: int) -> int:
+    """The value with its places told apart."""
+    (steps, features), bound = recipe.shapes[x], recipe.bounds[x]
+    if features % 2 == 0 and recipe.chance(0.5):
+        return recipe.call(layers.RotaryEmbedding(50.0), [x], 2 * bound, start_index=3)
+    if recipe.chance(0.5):
+        places = recipe.call(layers.PositionEmbedding(steps + 2), [x], 1.0, start_index=1)
+    else:
+        places = recipe.call(layers.SinePositionEncoding(), [x], 1.0)
+    return recipe.call(layers.Add(), [x, places], bound + 1)
+
+
+def add_attention(recipe: Recipe, x: int) -> None:
+    """Without biases: that of keys has no gradient but what rounding leaves of it."""
+
+    def is_series(number: int) -> bool:
+        shape = recipe.shapes[number]
+        return len(shape) == 2 and shape[0] > 1
+
+    series = [number for number in range(len(recipe.shapes)) if is_series(number)]
+    if not is_series(x):
+        return
+    x = placed(recipe, x)
+    value = recipe.any_of([x, recipe.any_of(series)])
+    alike = [number for number in series if recipe.shapes[number][0] == recipe.shapes[value][0]]
+    reads = [x, value, recipe.any_of(alike)] if recipe.chance(0.3) else [x, value]
+    settings = {"use_bias": False, "trainable": recipe.chance(0.85)}
+    size = recipe.any_of((1, 2, 5))
+    layer = recipe.any_of(
+        [
+            lambda: layers.MultiHeadAttention(2, size, recipe.any_of((1, 3)), **settings),
+            lambda: layers.GroupQueryAttention(size, 4, recipe.any_of((1, 2)), **settings),
+        ]
+    )()
+    told = {"use_causal_mask": True} if recipe.chance(0.5) else {}
+    recipe.call(layer, reads, recipe.bounds[value] + 1, **told)
+
+
 #: What makes a network longer, each as often as it stands here.
 ADDING = (
     *[add_dense] * 5, *[add_activation] * 3, *[add_normalization] * 4, *[add_shaping] * 3,
@@ -483,6 +567,9 @@ def recipe_of(seed: int) -> Recipe:
     wanted = int(random.integers(3, 11))
     while recipe.depth() < wanted and len(recipe.steps) < 30:
         recipe.any_of(ADDING)(recipe, recipe.pick())
+    if seed % 2:
+        add_attention(recipe, recipe.pick())
+        add_attention(recipe, len(recipe.shapes) - 1)
     if recipe.chance(0.3):
         add_head(recipe, recipe.pick(), recipe.any_of((1.0, 0.3, 2.5)))
     read = {number for step in recipe.steps for number in step.reads}
@@ -518,7 +605,7 @@ def model_of(recipe: Recipe, seed: int) -> fw.Model:
     inputs = [fw.Input(shape) for shape in recipe.inputs]
     values = list(inputs)
     for step in recipe.steps:
-        values.append(step.layer([values[read] for read in step.reads]))
+        values.append(step.layer([values[read] for read in step.reads], **step.told))
     outputs = [values[head.value] for head in recipe.heads]
     model = fw.Model(inputs, outputs, dtype="float64", seed=seed)
     for layer in model.layers:
@@ -558,7 +645,7 @@ class Twin:
         for step in self.recipe.steps:
             read = [values[number] for number in step.reads]
             twin = TWINS[type(step.layer).__name__]
-            made = twin(step.layer, self.weights[id(step.layer)], training, *read)
+            made = twin(step.layer, self.weights[id(step.layer)], training, *read, **step.told)
             values.append(made)
             is_rule = isinstance(step.layer, layers.ActivityRegularization)
             rule = step.layer if is_rule else step.layer.activity_regularizer

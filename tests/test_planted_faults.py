@@ -6,7 +6,7 @@ With no fault switched on the same core passes, so it is the fault that is seen 
 import numpy as np
 import pytest
 from helpers import error_with_noise
-from layer_cases import CASES, model_between, rows_for
+from layer_cases import CASES, SAME, Merged, model_between, rows_for
 from planted import Fault, build, planted
 
 import fastweights as fw
@@ -41,7 +41,8 @@ WEIGHTS, PENALTIES, ORTHOGONAL, CONSTRAINTS = (
     "kernels/constraints.pxi",
 )
 BATCH, MEMBERS = "kernels/batch_norm.pxi", "kernels/members.pxi"
-EMBEDDING = "kernels/embedding.pxi"
+EMBEDDING, ATTENTION = "kernels/embedding.pxi", "kernels/attention.pxi"
+POSITIONS = "kernels/positions.pxi"
 COLUMNS, NORMALIZING, READERS = (
     "kernels/columns.pxi",
     "kernels/normalizing.pxi",
@@ -490,6 +491,44 @@ FAULTS = {
         "load_first(to + i, n - i) + load_first(line + i, «n - i»)",
         "n - i - 1",
     ): {"layer": "embedding 90x9 4"},
+    # Attention
+    Fault("scale forgotten", ATTENTION, "without_traces(«scale» * vfma(p, dp", "vset1(1)"): {
+        "layer": "attention"
+    },
+    Fault("softmax's mean not taken off", ATTENTION, "-(p * «mean»)))", "vzero()"): {
+        "layer": "attention"
+    },
+    Fault("y taken for dy", ATTENTION, "vload(«h.dy_turned» + k * QUERIES", "h.y_turned"): {
+        "layer": "attention"
+    },
+    Fault(
+        "first block's sums for all", ATTENTION, "load_first(h.share + «query + i», queries", "i"
+    ): {"layer": "attention over blocks"},
+    Fault("first block's queries for all", ATTENTION, "1, «h.q + query * h.q_stride»,", "h.q"): {
+        "layer": "causal attention over blocks"
+    },
+    Fault("last query alone", ATTENTION, "h.key_dim, queries, «True»)", "False"): {
+        "layer": "causal attention over blocks"
+    },
+    Fault("last block of keys alone", ATTENTION, "h.key_dim, keys, «True»)", "False"): {
+        "layer": "attention over blocks"
+    },
+    Fault("keys of the first head for all", ATTENTION, "dk + «kv_head» * h.key_dim", "0"): {
+        "layer": "attention of groups"
+    },
+    Fault("values of the first head for all", ATTENTION, "dv + «kv_head» * h.value_dim", "0"): {
+        "layer": "attention of groups"
+    },
+    # Positions
+    Fault("turned forth, not back", POSITIONS, "rotate_rows(«True», dx_of", "False"): {
+        "layer": "rotary of heads"
+    },
+    Fault("gradient of the first places", POSITIONS, "add_element, total + «used», dy", "0"): {
+        "layer": "learned positions in pieces"
+    },
+    Fault("gradient of one row alone", POSITIONS, "dy, dy, n, «end - begin», upto", "1"): {
+        "layer": "learned positions"
+    },
     # Losses
     Fault("missing 2 of the square", LOSSES, "slope[0] = «d + d»", "d"): {},
     Fault("missing 1/columns", LOSSES, "«(scale / columns)»", "scale"): {},
@@ -524,8 +563,19 @@ FAULTS = {
     ): {"output": "sigmoid", "loss": "binary_crossentropy"},
 }
 
+
+def noisy_attention(dropout):
+    return Merged(layers.MultiHeadAttention(2, 3, dropout=dropout), (SAME, SAME))
+
+
 #: Faults that show with random numbers alone, and the kind of layer that must notice.
 NOISY_FAULTS = {
+    Fault(
+        "attention's draws not those of forward", ATTENTION, "p, vzero()))\n            dp = vselect(kept_of(h, «k», query)", "0"
+    ): noisy_attention,
+    Fault(
+        "gradient of draws not scaled", ATTENTION, "query), «factor * dp», vzero())", "dp"
+    ): noisy_attention,
     Fault(
         "dropout's gradient not scaled", NOISE, "return vselect(vmask_of(bits), «rule.scale * x»", "x"
     ): layers.AlphaDropout,

@@ -63,6 +63,11 @@ from fastweights.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
+from fastweights.layers.positions import (
+    PositionEmbedding,
+    RotaryEmbedding,
+    SinePositionEncoding,
+)
 from fastweights.layers.recurrent import GRU, LSTM, SimpleRNN
 from fastweights.layers.shaping import Flatten, Identity, Permute, RepeatVector, Reshape
 from fastweights.layers.standardizing import BatchNormalization, Normalization
@@ -117,12 +122,15 @@ __all__ = [
     "NumpyLayer",
     "PReLU",
     "Permute",
+    "PositionEmbedding",
     "RMSNormalization",
     "ReLU",
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "RotaryEmbedding",
     "SimpleRNN",
+    "SinePositionEncoding",
     "Softmax",
     "SpatialDropout1D",
     "Subtract",

@@ -173,6 +173,9 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("zero_pad", "crop"), Kind(sizes=7)),
     "upsample": Kind(sizes=5),
     "attention": Kind(None, sizes=6, options=2),
+    "learned_positions": Kind(sizes=1),
+    "sine_positions": Kind(sizes=1, options=2),
+    "rotate": Kind(sizes=2, options=2),
 }
 
 
