@@ -373,7 +373,7 @@ CASES |= {
 
 
 def going(kind, units, shape, masked=False, smooth=True, **settings):
-    """A recurrent layer of that kind; `sequences` and so on are Keras's return_sequences and so on."""
+    """A recurrent layer of that kind; `sequences` is return_sequences, `backwards` go_backwards."""
 
     def made():
         given = {
