@@ -501,7 +501,8 @@ def add_recurrent(recipe: Recipe, x: int) -> None:
 #: What makes a network longer, each as often as it stands here.
 ADDING = (
     *[add_dense] * 5, *[add_activation] * 3, *[add_normalization] * 4, *[add_shaping] * 3,
-    *[add_merge] * 3, add_recurrent, add_spread_merge, add_concatenation, add_concatenation, add_dot,
+    *[add_merge] * 3, add_spread_merge, add_concatenation, add_concatenation, add_dot,
+    add_recurrent,
 )  # fmt: skip
 
 INPUT_SHAPES = ((5,), (8,), (66,), (3, 4), (4, 3), (2, 3, 4), (1,))

@@ -1,6 +1,6 @@
-"""Random recurrent networks beside the same ones in PyTorch, in float64: stacked, both ways, masked.
+"""Random recurrent networks beside the same ones in PyTorch: stacked, both ways, masked.
 
-What is compared: outputs, the loss, its gradients by parameters and by the input, then 50 steps of
+What is compared, in float64: outputs, the loss, its gradients by parameters and by the input, then 50 steps of
 Adam. ``FASTWEIGHTS_LONG=1 pytest tests/test_recurrent_parity.py`` compares 200 networks, the short
 form 20.
 """
