@@ -586,9 +586,6 @@ FAULTS = {
         "p.b += («cell.group[k].first + column») * PANEL",
         "0",
     ): {"layer": "LSTM 70 2x9"},
-    Fault("a piece's rows in another's place", RECURRENT, "(cell.inputs + «from_h») *", "0"): {
-        "layer": "LSTM 70 2x9"
-    },
 }
 
 #: Faults that show with random numbers alone, and the kind of layer that must notice.

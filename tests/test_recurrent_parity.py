@@ -1,8 +1,8 @@
 """Random recurrent networks beside the same ones in PyTorch: stacked, both ways, masked.
 
-What is compared, in float64: outputs, the loss, its gradients by parameters and by the input, then 50 steps of
-Adam. ``FASTWEIGHTS_LONG=1 pytest tests/test_recurrent_parity.py`` compares 200 networks, the short
-form 20.
+What is compared, in float64: outputs, the loss, its gradients by parameters and by the input, then
+50 steps of Adam. ``FASTWEIGHTS_LONG=1 pytest tests/test_recurrent_parity.py`` compares 200
+networks, the short form 20.
 """
 
 from __future__ import annotations
