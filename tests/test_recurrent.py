@@ -344,3 +344,57 @@ def test_it_learns_what_stands_far_behind():
         model.compile(fw.optimizers.Adam(0.02), "binary_crossentropy", ["accuracy"])
         model.fit(x[:500], y[:500], 25, 15, verbose=0)
         assert model.evaluate(x[500:], y[500:], verbose=0)[1] > 0.97
+
+
+class Mistaken(layers.Layer):
+    """An LSTM of somebody's own, of 3 units for rows of 4 steps of 2, with one size changed."""
+
+    def __init__(self, kind="lstm", shape=(3,), name=None, **changed):
+        super().__init__(name)
+        self.kind, self.shape, self.changed = kind, shape, changed
+
+    def variables(self, shape):
+        return [
+            layers.Variable("kernel", (2, 12), "uniform"),
+            layers.Variable("recurrent_kernel", (3, 12), "uniform"),
+        ]
+
+    def ops(self, x):
+        sizes = dict.fromkeys(
+            ("seed", "steps", "units", "put", "back", "f", "g", "drop", "v", "z"), 0
+        )
+        sizes |= {"steps": 4, "units": 3, **self.changed}
+        return layers.op(
+            self.kind,
+            x,
+            shape=self.shape,
+            variables=["kernel", "recurrent_kernel"],
+            sizes=list(sizes.values()),
+            options=[0.0] * 5,
+        )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"steps": 0},
+        {"steps": 3},
+        {"steps": 2},
+        {"units": 0},
+        {"units": 4},
+        {"units": 2**62},
+        {"steps": 2**62},
+        {"put": 1},
+        {"f": 17},
+        {"g": 2**62},
+        {"drop": 2**16},
+        {"shape": (4, 3)},
+        {"shape": (6,)},
+        {"kind": "gru"},
+        {"kind": "simple_rnn"},
+    ],
+)
+def test_sizes_that_do_not_suit_are_refused(changed):
+    fw.Sequential([Mistaken()], (4, 2)).predict(np.zeros((1, 4, 2)))
+    with pytest.raises(ValueError, match="sizes that suit its kind"):
+        fw.Sequential([Mistaken(**changed)], (4, 2))
