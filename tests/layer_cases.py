@@ -381,7 +381,7 @@ CASES |= {
 
 
 def going(kind, units, shape, masked=False, smooth=True, **settings):
-    """A recurrent layer of that kind; `sequences` and so on are Keras's return_sequences ..."""
+    """A recurrent layer of that kind; `sequences` is return_sequences, `backwards` go_backwards."""
 
     def made():
         given = {
@@ -407,11 +407,17 @@ def going(kind, units, shape, masked=False, smooth=True, **settings):
     return Case(made, shape, told, smooth and not masked, around=0.0)
 
 
-KINDS = (("LSTM", {}), ("GRU", {}), ("GRU", {"reset_after": False}), ("SimpleRNN", {}))
+KINDS = {
+    "LSTM": ("LSTM", {}),
+    "GRU": ("GRU", {}),
+    "GRU before": ("GRU", {"reset_after": False}),
+    "SimpleRNN": ("SimpleRNN", {}),
+}
 CASES |= {
-    f"{kind} {' '.join(map(str, [*own, *more.values()]))} {units} {steps}x{features}"
-    + (" masked" if masked else ""): going(kind, units, (steps, features), masked, **own, **more)
-    for kind, own in KINDS
+    " ".join([title, str(units), f"{steps}x{features}", *more, *["masked"][:masked]]): going(
+        kind, units, (steps, features), masked, **own, **more
+    )
+    for title, (kind, own) in KINDS.items()
     for units, steps, features, masked, more in (
         (1, 1, 1, False, {}),
         (5, 4, 3, False, {"sequences": True}),

@@ -338,7 +338,7 @@ def test_networks_that_are_refused():
         ({"input_dim": 2**31}, ValueError, "input_dim: got 2147483648, expected at most"),
         ({"input_dim": 2.0}, TypeError, "input_dim: got 2.0, expected a whole number"),
         ({"output_dim": 0}, ValueError, "output_dim: got 0, expected at least 1"),
-        ({"mask_zero": True}, ValueError, "mask_zero: got True, expected False"),
+        ({"mask_zero": 1}, TypeError, "mask_zero: got 1, expected"),
         ({"embeddings_initializer": "unif"}, ValueError, "embeddings_initializer: got 'unif'"),
         ({"embeddings_regularizer": "l3"}, ValueError, "embeddings_regularizer: got 'l3'"),
     ],

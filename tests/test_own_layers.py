@@ -1046,6 +1046,7 @@ def test_every_kind_is_one_that_a_layer_is_made_of():
     models = [layer_cases.model_between(case) for case in layer_cases.CASES.values()]
     along_lines = ("softmax", "log_softmax", "softmin", "sparsemax")
     models += [model_of(layers.Activation(name)) for name in along_lines]
+    models.append(model_of(layers.Embedding(3, 2, mask_zero=True), layers.LSTM(2), first=False))
     kinds = {spec.kind for model in models for spec in model._built.ops}
     assert kinds == set(KINDS)
 

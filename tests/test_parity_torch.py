@@ -27,6 +27,8 @@ torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 functional = torch.nn.functional
 
+import torch_recurrent  # noqa: E402  (which needs torch)
+
 TOLERANCE = 1e-9
 STEPS = 50
 NETWORKS = 200
@@ -189,12 +191,22 @@ def rotary(layer: Any, w: Any, training: bool, x: Any, start_index: int) -> Any:
 
 
 #: What each layer makes of its weights and of the values that it reads.
+def activation(found: Any, x: Any) -> Any:
+    return ACTIVATIONS[found.name](x)
+
+
+def going(twin: Callable[..., Any]) -> Callable[..., Any]:
+    """The twin of a recurrent layer, here without masks."""
+    return lambda layer, w, training, x: twin(layer, w, x, None, activation)
+
+
 TWINS: dict[str, Callable[..., Any]] = {
     "Activation": alone(activated),
     "ActivityRegularization": alone(lambda layer, x: x),
     "Add": folded(torch.add),
     "Average": lambda layer, w, training, *values: sum(values) / len(values),
     "BatchNormalization": batch_normalization,
+    "Bidirectional": going(torch_recurrent.bidirectional),
     "Concatenate": lambda layer, w, training, *values: torch.cat(values, layer.axis),
     "Dense": dense,
     "Dot": dot,
@@ -202,11 +214,14 @@ TWINS: dict[str, Callable[..., Any]] = {
     "Embedding": lambda layer, w, training, x: functional.embedding(x, w["embeddings"]),
     "ELU": alone(lambda layer, x: functional.elu(x, layer.alpha)),
     "Flatten": alone(lambda layer, x: x.flatten(1)),
+    "GRU": going(torch_recurrent.recurrent),
     "GroupNormalization": group_normalization,
     "GroupQueryAttention": attention,
     "Identity": alone(lambda layer, x: x),
+    "LSTM": going(torch_recurrent.recurrent),
     "LayerNormalization": layer_normalization,
     "LeakyReLU": alone(lambda layer, x: functional.leaky_relu(x, layer.negative_slope)),
+    "Masking": alone(lambda layer, x: x),
     "Maximum": folded(torch.maximum),
     "MemberDense": member_dense,
     "MemberScale": lambda layer, w, training, x: x * w["scale"],
@@ -226,8 +241,12 @@ TWINS: dict[str, Callable[..., Any]] = {
     "RotaryEmbedding": rotary,
     "SinePositionEncoding": sine_positions,
     "Reshape": alone(lambda layer, x: x.reshape(x.shape[0], *layer.target_shape)),
+    "SimpleRNN": going(torch_recurrent.recurrent),
     "Softmax": alone(lambda layer, x: functional.softmax(x, dim=-1)),
     "Subtract": folded(torch.sub),
+    "TimeDistributed": lambda layer, w, training, x: TWINS[type(layer.layer).__name__](
+        layer.layer, w, training, x
+    ),
     "UnitNormalization": alone(lambda layer, x: functional.normalize(x, dim=-1, eps=1e-12)),
 }
 
@@ -545,10 +564,29 @@ def add_attention(recipe: Recipe, x: int) -> None:
     recipe.call(layer, reads, recipe.bounds[value] + 1, **told)
 
 
+def add_recurrent(recipe: Recipe, x: int) -> None:
+    if len(recipe.shapes[x]) != 2:
+        return
+    kind = recipe.any_of((layers.LSTM, layers.GRU, layers.SimpleRNN))
+    layer = kind(recipe.any_of((1, 3, 5)), return_sequences=recipe.chance(0.6))
+    if recipe.chance(0.3):
+        layer = layers.Bidirectional(layer)
+    if recipe.chance(0.3):
+        # No step is of this number. What has a mask goes to this layer alone, which ends it.
+        x = recipe.call(layers.Masking(77.7), [x], recipe.bounds[x])
+        last = recipe.call(kind(3), [x], 1.0)
+        recipe.shapes[x] = ()
+        x = recipe.call(layers.Reshape((3, 1)), [last], 1.0)
+    made = recipe.call(layer, [x], 1.0)
+    if len(recipe.shapes[made]) == 2 and recipe.chance(0.5):
+        recipe.call(layers.TimeDistributed(layers.Dense(3, "tanh")), [made], 1.0)
+
+
 #: What makes a network longer, each as often as it stands here.
 ADDING = (
     *[add_dense] * 5, *[add_activation] * 3, *[add_normalization] * 4, *[add_shaping] * 3,
     *[add_merge] * 3, add_spread_merge, add_concatenation, add_concatenation, add_dot,
+    add_recurrent,
 )  # fmt: skip
 
 INPUT_SHAPES = ((5,), (8,), (66,), (3, 4), (4, 3), (2, 3, 4), (1,))

@@ -43,6 +43,7 @@ WEIGHTS, PENALTIES, ORTHOGONAL, CONSTRAINTS = (
 BATCH, MEMBERS = "kernels/batch_norm.pxi", "kernels/members.pxi"
 EMBEDDING, ATTENTION = "kernels/embedding.pxi", "kernels/attention.pxi"
 POSITIONS = "kernels/positions.pxi"
+CELLS, RECURRENT, MASKS = "kernels/cells.pxi", "kernels/recurrent.pxi", "kernels/masks.pxi"
 COLUMNS, NORMALIZING, READERS = (
     "kernels/columns.pxi",
     "kernels/normalizing.pxi",
@@ -561,6 +562,69 @@ FAULTS = {
         "difference = «vfma(e, share, -w)»",
         "vfma(e, share, w)",
     ): {"output": "sigmoid", "loss": "binary_crossentropy"},
+    Fault("forget gate forgotten", CELLS, "without_traces(«down * f»), left)", "down"): {
+        "layer": "LSTM 5 4x3 sequences"
+    },
+    Fault("c of this step", CELLS, "down * load_first(«c_before + k», left)", "c + k"): {
+        "layer": "LSTM 5 4x3 sequences"
+    },
+    Fault(
+        "gradient by c of this step alone", CELLS, "left), «load_first(dc + k, left)»)", "vzero()"
+    ): {"layer": "LSTM 5 4x3 sequences"},
+    Fault(
+        "slope of tanh for that of sigmoid",
+        CELLS,
+        "vfnma(value, value, «value») if fast",
+        "vset1(1)",
+    ): {"layer": "LSTM 1 1x1"},
+    Fault(
+        "what is kept gets no gradient",
+        CELLS,
+        "store_first(pass_on + k, «up * keep», left)",
+        "vzero()",
+    ): {"layer": "GRU 5 4x3 sequences"},
+    Fault("reset outside of its gradient", CELLS, "without_traces(«dg * r»), left)", "dg"): {
+        "layer": "GRU 5 4x3 sequences"
+    },
+    Fault("reset lost on its way back", CELLS, "vfma(«up», r, load_first(pass_on", "vzero()"): {
+        "layer": "GRU before 5 4x3 sequences"
+    },
+    Fault(
+        "first step's line", RECURRENT, "lines_saved(cell, op, 0) + «place * cell.line», line", "0"
+    ): {"layer": "SimpleRNN 5 4x3 sequences"},
+    Fault(
+        "one step's gradient alone",
+        RECURRENT,
+        "copy_times(room.h + row * n, «room.back + j * n»,",
+        "zeros",
+    ): {"layer": "SimpleRNN 5 4x3 sequences"},
+    Fault(
+        "gradient of another step's h",
+        RECURRENT,
+        "dy + (row * cell.steps + «place_in_y(op, number)»)",
+        "number",
+    ): {"layer": "both ways added"},
+    Fault(
+        "dx in the order of steps done", RECURRENT, "copy_reals(dx + «step» * cell.inputs", "number"
+    ): {"layer": "LSTM 17 3x20 sequences backwards"},
+    Fault(
+        "mask that is not seen",
+        RECURRENT,
+        "mask == NULL or «mask[row * steps + step] != 0»",
+        "True",
+    ): {"layer": "LSTM 5 6x2 masked"},
+    Fault(
+        "second bias forgotten",
+        RECURRENT,
+        "if «group.second_bias > 0»:\n            copy_reals",
+        "False",
+    ): {"layer": "GRU 5 4x3 sequences"},
+    Fault(
+        "panel of the first columns",
+        RECURRENT,
+        "p.b += («cell.group[k].first + column») * PANEL",
+        "0",
+    ): {"layer": "LSTM 70 2x9"},
 }
 
 
@@ -576,6 +640,12 @@ NOISY_FAULTS = {
     Fault(
         "gradient of draws not scaled", ATTENTION, "query), «factor * dp», vzero())", "dp"
     ): noisy_attention,
+    Fault(
+        "h of all units goes back",
+        RECURRENT,
+        "room.back + j * n, «room.kept + row * n if dropping else NULL», n)",
+        "NULL",
+    ): lambda rate: layers.GRU(4, recurrent_dropout=rate, return_sequences=True),
     Fault(
         "dropout's gradient not scaled", NOISE, "return vselect(vmask_of(bits), «rule.scale * x»", "x"
     ): layers.AlphaDropout,

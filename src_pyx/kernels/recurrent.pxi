@@ -241,6 +241,12 @@ cdef inline bint suits(const Op* op, Py_ssize_t gates, bint two_biases) noexcept
     return op.n_variables == 2 or op.variables[2] == (2 if two_biases else 1) * columns
 
 
+# Rows of both kernels, one after the other, that are a piece of the parameters: whole register tiles, and four
+# pieces at least, which several threads share.
+cdef inline Py_ssize_t piece_rows(const Cell* cell) noexcept nogil:
+    return min(<Py_ssize_t>PIECE_INPUTS, (cell.inputs + cell.units + 47) // 48 * 12)
+
+
 cdef inline void recurrent_measure(const int kind, Op* op) noexcept nogil:
     cdef Cell cell
     cdef Room room
@@ -260,8 +266,8 @@ cdef inline void recurrent_measure(const int kind, Op* op) noexcept nogil:
         op.workspace_reals = max(op.workspace_reals, <Py_ssize_t>TURNED_INPUTS * TURNED_STRIDE)
         op.workspace_reals = max(op.workspace_reals, cell.steps * cell.inputs)
     op.row_step = RECURRENT_ROW_STEP
-    op.pieces = (cell.inputs + cell.units + PIECE_INPUTS - 1) // PIECE_INPUTS
-    op.piece_parameters = PIECE_INPUTS * cell.columns
+    op.pieces = (cell.inputs + cell.units + piece_rows(&cell) - 1) // piece_rows(&cell)
+    op.piece_parameters = piece_rows(&cell) * cell.columns
     op.work_per_row = <double>cell.steps * (cell.columns * <double>(cell.inputs + cell.units) + 20.0 * cell.columns)
 
 
@@ -303,9 +309,11 @@ cdef inline void recurrent_prepare(const int kind, const Op* op, Py_ssize_t begi
     cdef const real* bias
     cdef real* panels
     cdef real* start
-    cdef Py_ssize_t begin = begin_piece * PIECE_INPUTS, end = end_piece * PIECE_INPUTS, first, last, depth, i
+    cdef Py_ssize_t begin, end, first, last, depth, i
     cdef int k
     set_cell(kind, &cell, op)
+    begin = begin_piece * piece_rows(&cell)
+    end = end_piece * piece_rows(&cell)
     recurrent = kernel + cell.inputs * cell.columns
     for k in range(cell.groups):
         group = &cell.group[k]
@@ -747,9 +755,11 @@ cdef inline void recurrent_gradient(const int kind, const Op* op, Py_ssize_t beg
     cdef const real* panels
     cdef real* bias
     cdef Py_ssize_t row, step, done, column, columns
-    cdef Py_ssize_t first = begin_piece * PIECE_INPUTS, last = end_piece * PIECE_INPUTS
+    cdef Py_ssize_t first, last
     cdef int k
     set_cell(kind, &cell, op)
+    first = begin_piece * piece_rows(&cell)
+    last = end_piece * piece_rows(&cell)
     if op.n_reads < 2:
         kernels_gradient(&cell, op, begin * cell.steps, (end - begin) * cell.steps, first, last, True)
     else:
