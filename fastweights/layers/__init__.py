@@ -13,7 +13,16 @@ from fastweights.layers.activating import (
     Softmax,
 )
 from fastweights.layers.base import Layer, Variable
-from fastweights.layers.convolution import Conv1D, Conv2D
+from fastweights.layers.convolution import (
+    Conv1D,
+    Conv1DTranspose,
+    Conv2D,
+    Conv2DTranspose,
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    SeparableConv1D,
+    SeparableConv2D,
+)
 from fastweights.layers.dense import Dense
 from fastweights.layers.embedding import Embedding
 from fastweights.layers.framing import (
@@ -77,10 +86,14 @@ __all__ = [
     "BatchNormalization",
     "Concatenate",
     "Conv1D",
+    "Conv1DTranspose",
     "Conv2D",
+    "Conv2DTranspose",
     "Cropping1D",
     "Cropping2D",
     "Dense",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
     "Dot",
     "Dropout",
     "Embedding",
@@ -112,6 +125,8 @@ __all__ = [
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "SeparableConv1D",
+    "SeparableConv2D",
     "Softmax",
     "SpatialDropout1D",
     "Subtract",
