@@ -11,7 +11,7 @@ INSTEAD: dict[str, str] = {
     "Lambda": _OWN,
     "TimeDistributed": "layers.Dense works on the last axis already",
     **dict.fromkeys(
-        ("Masking", "Conv1D", "Conv2D", "LSTM", "GRU", "Attention", "MultiHeadAttention"),
+        ("Masking", "Conv3D", "LSTM", "GRU", "Attention", "MultiHeadAttention"),
         f"there is none yet; {_OWN}",
     ),
     **dict.fromkeys(

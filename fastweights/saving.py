@@ -23,6 +23,7 @@ from fastweights._plans import Compiled
 from fastweights.activations import LINEAR
 from fastweights.layers import Layer, Variable
 from fastweights.layers.ops import Shape
+from fastweights.layers.separable import ByChannel
 from fastweights.models import Model, unbuilt
 
 FORMAT = "1"
@@ -42,20 +43,47 @@ _TORCH_NAMES = {
     "scale": "weight",
     "alpha": "weight",
     "embeddings": "weight",
+    "depthwise_kernel": "depthwise.weight",
+    "pointwise_kernel": "pointwise.weight",
 }
 
 
-#: Variables that the torch module has in our layout, and not with their axes in reverse.
+#: Variables that the torch module has in our layout.
 _ALIKE = ("embeddings",)
 
 
-def _turned(variable: Variable, array: np.ndarray) -> np.ndarray:
-    """Our array of a variable as the torch module has it, and the other way round."""
-    return array if variable.name in _ALIKE else array.T
+def _stored_axes(layer: Layer, variable: Variable) -> tuple[int, ...]:
+    """Where in ours the axes of the torch module's array stand, which come in reverse by default.
+
+    Images keep their order: kernels are (out, in, height, width). Each filter of a depthwise
+    kernel, (channels, filters of each, ...), reads one channel.
+    """
+    axes = tuple(range(len(variable.shape)))
+    if variable.name in _ALIKE:
+        return axes
+    if isinstance(layer, ByChannel) and variable.name in ("kernel", "depthwise_kernel"):
+        return (*axes[-2:], *axes[:-2])
+    return (axes[-1], axes[-2], *axes[:-2]) if len(axes) > 3 else axes[::-1]
 
 
-def _stored_shape(variable: Variable) -> tuple[int, ...]:
-    return variable.shape if variable.name in _ALIKE else variable.shape[::-1]
+def _turned(layer: Layer, variable: Variable, array: np.ndarray) -> np.ndarray:
+    """Our array of a variable as the torch module has it."""
+    turned = array.transpose(_stored_axes(layer, variable))
+    return turned.reshape(_stored_shape(layer, variable))
+
+
+def _turned_back(layer: Layer, variable: Variable, tensor: np.ndarray) -> np.ndarray:
+    """The torch module's array of a variable as ours."""
+    axes = _stored_axes(layer, variable)
+    shape = [variable.shape[axis] for axis in axes]
+    return tensor.reshape(shape).transpose(np.argsort(axes))
+
+
+def _stored_shape(layer: Layer, variable: Variable) -> tuple[int, ...]:
+    shape = [variable.shape[axis] for axis in _stored_axes(layer, variable)]
+    if isinstance(layer, ByChannel) and variable.name in ("kernel", "depthwise_kernel"):
+        return (shape[0] * shape[1], 1, *shape[2:])
+    return tuple(shape)
 
 
 def _torch_names(built: Built) -> list[str]:
@@ -105,7 +133,7 @@ def save(
         description["names"] = columns
     tensors = {}
     for number, name in enumerate(_torch_names(built)):
-        tensors[name] = _turned(built.owned[number][1], built.part(number, vectors))
+        tensors[name] = _turned(*built.owned[number], built.part(number, vectors))
     if compiled.optimizer is not None:
         description["compile"] = _described_training(compiled)
         if include_optimizer:
@@ -229,8 +257,8 @@ def read(
             raise ValueError(f"{name}: the description of the model is damaged: {why}") from error
         stored = _torch_names(built)
         wanted = {
-            tensor: (_stored_shape(variable), model.dtype)
-            for tensor, (_, variable) in zip(stored, built.owned, strict=True)
+            tensor: (_stored_shape(layer, variable), model.dtype)
+            for tensor, (layer, variable) in zip(stored, built.owned, strict=True)
         }
         state = _state_shape(model, built, numbers)
         if state is not None:
@@ -240,7 +268,7 @@ def read(
         def fill(index: int, variable: Variable, view: np.ndarray) -> None:
             tensor = file.read(stored[index])
             _check.finite(f"{name}: tensor {stored[index]!r}", tensor)
-            np.copyto(view, _turned(variable, tensor))
+            np.copyto(view, _turned_back(built.owned[index][0], variable, tensor))
 
         built.allocate(fill)
         if numbers is not None:

@@ -13,16 +13,7 @@ from fastweights.layers.activating import (
     Softmax,
 )
 from fastweights.layers.base import Layer, Variable
-from fastweights.layers.convolution import (
-    Conv1D,
-    Conv1DTranspose,
-    Conv2D,
-    Conv2DTranspose,
-    DepthwiseConv1D,
-    DepthwiseConv2D,
-    SeparableConv1D,
-    SeparableConv2D,
-)
+from fastweights.layers.convolution import Conv1D, Conv2D
 from fastweights.layers.dense import Dense
 from fastweights.layers.embedding import Embedding
 from fastweights.layers.framing import (
@@ -70,8 +61,15 @@ from fastweights.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
+from fastweights.layers.separable import (
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    SeparableConv1D,
+    SeparableConv2D,
+)
 from fastweights.layers.shaping import Flatten, Identity, Permute, RepeatVector, Reshape
 from fastweights.layers.standardizing import BatchNormalization, Normalization
+from fastweights.layers.transposed import Conv1DTranspose, Conv2DTranspose
 
 __all__ = [
     "ELU",
