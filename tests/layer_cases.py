@@ -350,7 +350,7 @@ CASES |= {
     ]
 }
 
-# ---- convolutions and pooling ----------------------------------------------------------------------
+# ---- convolutions and pooling --------------------------------------------------------------------
 
 
 def per_axis(setting, shape):
@@ -430,7 +430,7 @@ CASES |= {
         ("grouped", convolved(6, 3, (6, 5, 4), groups=2, padding="same")),
         ("grouped and strided", convolved(9, 2, (5, 6, 3), groups=3, strides=2)),
         ("above a panel", convolved(70, 2, (4, 4, 3))),
-        ("from above a panel", convolved(3, 2, (3, 4, 70))),
+        ("from above a panel", convolved(3, 1, (3, 3, 70), strides=2)),
         ("relu", convolved(5, 3, (6, 6, 2), "relu")),
         ("without bias", convolved(5, 3, (6, 6, 2), use_bias=False)),
         ("one by one", convolved(5, 1, (3, 4, 6))),

@@ -149,11 +149,11 @@ def alone(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     return lambda layer, w, training, x: function(layer, x)
 
 
-# Convolutions and pooling: PyTorch's channels come first, and a series is an image of height 1 here.
+# Convolutions and pooling: PyTorch's channels come first; a series is an image of height 1.
 
 
 def images(x: Any) -> Any:
-    """Rows of (steps, channels) or (height, width, channels) as images whose channels come first."""
+    """Series, or images whose channels come last, as images whose channels come first."""
     return (x if x.ndim == 4 else x[:, None]).permute(0, 3, 1, 2)
 
 
@@ -168,7 +168,7 @@ def two_axes(setting: tuple[int, ...]) -> tuple[int, int]:
 
 
 def placed(layer: Any, x: Any, sizes: tuple[int, ...], fill: float = 0.0) -> tuple[Any, list[int]]:
-    """Images with what `padding` puts around them, and how many windows there are down and across."""
+    """Images with what `padding` puts around them; how many windows there are along both axes."""
     image, counts, around = images(x), [], []
     dilation = getattr(layer, "dilation_rate", (1,) * len(sizes))
     axes = zip(*(two_axes(each) for each in (sizes, layer.strides, dilation)), strict=True)
@@ -552,8 +552,10 @@ def add_convolution(recipe: Recipe, x: int) -> None:
     weighted["activation"] = recipe.any_of(("tanh", "relu", "linear", "gelu"))
     filters, window = recipe.any_of((1, 2, 3, 6)), sizes(1, 2, 3)
     name = recipe.any_of(
-        ("Conv", "Conv", "Conv", "DepthwiseConv", "SeparableConv", "Transpose", "Pooling", "Global")
-        + ("Frame",)
+        (
+            *("Conv", "Conv", "Conv", "DepthwiseConv", "SeparableConv"),
+            *("Transpose", "Pooling", "Global", "Frame"),
+        )
     )
     if name == "Conv" and one and recipe.chance(0.3):
         weighted["padding"] = "causal"
@@ -650,10 +652,14 @@ def add_dot(recipe: Recipe, x: int) -> None:
 #: What makes a network longer, each as often as it stands here.
 ADDING = (
     *[add_dense] * 5, *[add_activation] * 3, *[add_normalization] * 4, *[add_shaping] * 3,
-    *[add_convolution] * 4, *[add_merge] * 3, add_spread_merge, add_concatenation, add_concatenation, add_dot,
+    *[add_convolution] * 4, *[add_merge] * 3, add_spread_merge, add_concatenation,
+    add_concatenation, add_dot,
 )  # fmt: skip
 
-INPUT_SHAPES = ((5,), (8,), (66,), (3, 4), (4, 3), (2, 3, 4), (1,), (9, 2), (5, 6, 2), (6, 5, 1))
+INPUT_SHAPES = (
+    *((5,), (8,), (66,), (3, 4), (4, 3), (2, 3, 4), (1,)),
+    *((9, 2), (5, 6, 2), (6, 5, 1)),
+)
 
 
 def recipe_of(seed: int) -> Recipe:

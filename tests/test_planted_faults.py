@@ -515,7 +515,7 @@ FAULTS = {
         "layer": "conv dilated 9x7x3"
     },
     Fault("last rows of a product not filled", SEGMENTED, "if rows - row > «FEW_ROWS»:", "9"): {
-        "layer": "conv from above a panel 3x4x70",
+        "layer": "conv from above a panel 3x3x70",
         "rows": 1,
     },
     Fault("columns beyond the first panel", SEGMENTED, "p.b + «column * p.depth» + p.first", "0"): {
@@ -549,7 +549,7 @@ FAULTS = {
     Fault(
         "kernel's gradient of the last images", CONVOLUTION, "p.goes_on = «done > 0» or", "False"
     ): {
-        "layer": "conv from above a panel 3x4x70",
+        "layer": "conv from above a panel 3x3x70",
         "rows": 99,
     },
     Fault(

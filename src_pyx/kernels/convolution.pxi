@@ -31,15 +31,6 @@ cdef inline Py_ssize_t gradient_taps(const Geometry* g) noexcept nogil:
     return g.kernel_width + (gradient_merged(g) - 1) * g.stride_across
 
 
-# Of the large image with zeros around it.
-cdef inline Py_ssize_t padded_height(const Geometry* g) noexcept nogil:
-    return max(g.top + g.height, (g.out_height - 1) * g.stride_down + (g.kernel_height - 1) * g.dilation_down + 1)
-
-
-cdef inline Py_ssize_t padded_width(const Geometry* g) noexcept nogil:
-    return max(g.left + g.width, (g.out_width - 1) * g.stride_across + (g.kernel_width - 1) * g.dilation_across + 1)
-
-
 cdef inline bint gradient_pads(const Geometry* g) noexcept nogil:
     return padded_height(g) > g.height or padded_width(g) > g.width
 

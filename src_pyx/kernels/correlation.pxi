@@ -92,6 +92,15 @@ cdef inline bint is_image(Py_ssize_t reals, Py_ssize_t height, Py_ssize_t width,
     return channels > 0 and reals % channels == 0 and is_product(reals // channels, height, width)
 
 
+# Of the large image with zeros around it.
+cdef inline Py_ssize_t padded_height(const Geometry* g) noexcept nogil:
+    return max(g.top + g.height, (g.out_height - 1) * g.stride_down + (g.kernel_height - 1) * g.dilation_down + 1)
+
+
+cdef inline Py_ssize_t padded_width(const Geometry* g) noexcept nogil:
+    return max(g.left + g.width, (g.out_width - 1) * g.stride_across + (g.kernel_width - 1) * g.dilation_across + 1)
+
+
 # Whether sizes and variables suit each other, where the op reads and makes so much.
 cdef bint is_convolution(const Op* op, Py_ssize_t large, Py_ssize_t small) noexcept nogil:
     cdef Geometry g
@@ -107,7 +116,9 @@ cdef bint is_convolution(const Op* op, Py_ssize_t large, Py_ssize_t small) noexc
     channels = g.channels // g.groups
     return (fits_axis(g.height, g.out_height, g.kernel_height, g.stride_down, g.dilation_down, g.top)
             and fits_axis(g.width, g.out_width, g.kernel_width, g.stride_across, g.dilation_across, g.left)
-            and kernel % g.filters == 0 and is_image(kernel // g.filters, g.kernel_height, g.kernel_width, channels))
+            and kernel % g.filters == 0 and is_image(kernel // g.filters, g.kernel_height, g.kernel_width, channels)
+            # Of reals that can be counted.
+            and <double>padded_height(&g) * <double>padded_width(&g) * <double>g.channels < 1e12)
 
 
 cdef inline Py_ssize_t kernel_rows(const Geometry* g) noexcept nogil:
