@@ -12,6 +12,7 @@ from fastweights import _registry
 from fastweights.activations import LINEAR
 from fastweights.layers import GRU, Bidirectional, Layer, TimeDistributed, Variable
 from fastweights.layers.recurrent import Recurrent
+from fastweights.layers.separable import ByChannel
 
 _TORCH_NAMES = {
     "kernel": "weight",
@@ -26,6 +27,8 @@ _TORCH_NAMES = {
     "alpha": "weight",
     "embeddings": "weight",
     "position_embeddings": "weight",
+    "depthwise_kernel": "depthwise.weight",
+    "pointwise_kernel": "pointwise.weight",
 }
 
 #: Variables that the torch module has in our layout, and not with their axes in reverse.
@@ -63,6 +66,8 @@ def form_of(layer: Layer, variable: Variable, beside: Sequence[Variable]) -> For
         return _recurrent(one, variable._replace(name=part), way)
     if isinstance(layer, Recurrent):
         return _recurrent(layer, variable, "forward")
+    if isinstance(layer, ByChannel) and name in ("kernel", "depthwise_kernel"):
+        return _by_channel(variable)
     if name in _OF_HEADS or name == "output_bias":
         return _attention(variable, beside)
     return (
@@ -77,7 +82,33 @@ def _as_it_is(name: str, shape: Shape) -> Form:
 
 
 def _turned(name: str, shape: Shape) -> Form:
-    return Form((name,), (shape[::-1],), lambda array: [array.T], lambda tensors: tensors[0].T)
+    """Axes in reverse; kernels of images keep that of their height: (out, in, height, width)."""
+    axes = tuple(range(len(shape)))
+    return _transposed(name, shape, (axes[-1], axes[-2], *axes[:-2]) if axes[3:] else axes[::-1])
+
+
+def _transposed(name: str, shape: Shape, axes: tuple[int, ...]) -> Form:
+    """The axes of the module's array, by where they stand in ours."""
+    back = np.argsort(axes)
+    return Form(
+        (name,),
+        (tuple(shape[axis] for axis in axes),),
+        lambda array: [array.transpose(axes)],
+        lambda tensors: tensors[0].transpose(back),
+    )
+
+
+def _by_channel(variable: Variable) -> Form:
+    """A depthwise kernel, (..., channels, filters of each): each filter reads one channel."""
+    axes = tuple(range(len(variable.shape)))
+    apart = _transposed(_TORCH_NAMES[variable.name], variable.shape, (*axes[-2:], *axes[:-2]))
+    (shape,) = apart.shapes
+    return Form(
+        apart.names,
+        ((shape[0] * shape[1], 1, *shape[2:]),),
+        lambda array: [apart.stored(array)[0].reshape(-1, 1, *shape[2:])],
+        lambda tensors: apart.read([tensors[0].reshape(shape)]),
+    )
 
 
 #: Kernels and biases with an axis of heads, which the torch module has not: how many of their axes

@@ -81,7 +81,9 @@ include "kernels/elementwise.pxi"
 include "kernels/members.pxi"
 include "kernels/merging.pxi"
 include "kernels/segmented.pxi"
+include "kernels/correlation.pxi"
 include "kernels/convolution.pxi"
+include "kernels/depthwise.pxi"
 include "kernels/pooling.pxi"
 include "kernels/framing.pxi"
 include "kernels/noise.pxi"
@@ -119,7 +121,7 @@ cdef inline OpKind gradient_op(const char* name, op_measure measure, op_rows for
     return OpKind(name, measure, NULL, forward, NULL, backward, gradient, NULL, NULL, NULL, NULL, False)
 
 
-cdef OpKind[50] OPS = [
+cdef OpKind[51] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient, NULL, NULL, NULL, NULL, False),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -166,6 +168,8 @@ cdef OpKind[50] OPS = [
            conv_op_gradient, NULL, NULL, NULL, NULL, False),
     OpKind("conv_transpose", conv_transpose_op_measure, conv_transpose_op_prepare, conv_transpose_op_forward,
            activation_op_to_dz, conv_transpose_op_backward, conv_transpose_op_gradient, NULL, NULL, NULL, NULL, False),
+    OpKind("depthwise", depthwise_op_measure, NULL, depthwise_op_forward, activation_op_to_dz, depthwise_op_backward,
+           depthwise_op_gradient, NULL, NULL, NULL, NULL, False),
     rows_op("max_pool", pool_op_measure, max_pool_op_forward, max_pool_op_backward),
     rows_op("average_pool", pool_op_measure, average_pool_op_forward, average_pool_op_backward),
     rows_op("zero_pad", zero_pad_op_measure, zero_pad_op_forward, zero_pad_op_backward),

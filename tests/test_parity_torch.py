@@ -190,6 +190,127 @@ def rotary(layer: Any, w: Any, training: bool, x: Any, start_index: int) -> Any:
     return torch.cat([turned.real, turned.imag], -1)
 
 
+# Convolutions and pooling: PyTorch's channels come first; a series is an image of height 1.
+
+
+def images(x: Any) -> Any:
+    """Series, or images whose channels come last, as images whose channels come first."""
+    return (x if x.ndim == 4 else x[:, None]).permute(0, 3, 1, 2)
+
+
+def as_before(y: Any, x: Any) -> Any:
+    """... and what was made of them as x was."""
+    back = y.permute(0, 2, 3, 1)
+    return back if x.ndim == 4 else back[:, 0]
+
+
+def two_axes(setting: tuple[int, ...]) -> tuple[int, int]:
+    return (1, *setting) if len(setting) == 1 else setting  # type: ignore[return-value]
+
+
+def placed(layer: Any, x: Any, sizes: tuple[int, ...], fill: float = 0.0) -> tuple[Any, list[int]]:
+    """Images with what `padding` puts around them; how many windows there are along both axes."""
+    image, counts, around = images(x), [], []
+    dilation = getattr(layer, "dilation_rate", (1,) * len(sizes))
+    axes = zip(*(two_axes(each) for each in (sizes, layer.strides, dilation)), strict=True)
+    for length, (size, stride, step) in zip(image.shape[2:], axes, strict=True):
+        reach = (size - 1) * step + 1
+        same, causal = layer.padding == "same", layer.padding == "causal" and size > 1
+        count = (
+            -(-length // stride) if same else (length + causal * (reach - 1) - reach) // stride + 1
+        )
+        needed = max((count - 1) * stride + reach - length, 0)
+        before = needed // 2 if same else causal * (reach - 1)
+        counts.append(count)
+        around.append((before, max(needed - before, 0)))
+    image = functional.pad(image, (*around[1], *around[0]), value=fill)
+    return image, counts
+
+
+def convolution(layer: Any, w: Any, training: bool, x: Any) -> Any:
+    image, (rows, columns) = placed(layer, x, layer.kernel_size)
+    kernel = (w["kernel"] if x.ndim == 4 else w["kernel"][None]).permute(3, 2, 0, 1)
+    settings = two_axes(layer.strides), 0, two_axes(layer.dilation_rate), layer.groups
+    y = functional.conv2d(image, kernel, w.get("bias"), *settings)
+    return activated(layer, as_before(y[:, :, :rows, :columns], x))
+
+
+def by_channel(layer: Any, kernel: Any, bias: Any, x: Any) -> Any:
+    image, (rows, columns) = placed(layer, x, layer.kernel_size)
+    filters = (kernel if x.ndim == 4 else kernel[None]).permute(2, 3, 0, 1).flatten(0, 1)[:, None]
+    settings = two_axes(layer.strides), 0, two_axes(layer.dilation_rate), x.shape[-1]
+    y = functional.conv2d(image, filters, bias, *settings)
+    return as_before(y[:, :, :rows, :columns], x)
+
+
+def depthwise(layer: Any, w: Any, training: bool, x: Any) -> Any:
+    return activated(layer, by_channel(layer, w["kernel"], w.get("bias"), x))
+
+
+def separable(layer: Any, w: Any, training: bool, x: Any) -> Any:
+    y = by_channel(layer, w["depthwise_kernel"], None, x)
+    mixing = w["pointwise_kernel"].flatten(0, -3).reshape(y.shape[-1], -1)
+    return activated(layer, functional.linear(y, mixing.T, w.get("bias")))
+
+
+def transposed(layer: Any, w: Any, training: bool, x: Any) -> Any:
+    kernel = (w["kernel"] if x.ndim == 4 else w["kernel"][None]).permute(3, 2, 0, 1)
+    strides, dilation = two_axes(layer.strides), two_axes(layer.dilation_rate)
+    y = functional.conv_transpose2d(images(x), kernel, None, strides, dilation=dilation)
+    made = layer.output_shape(tuple(x.shape[1:]))[:-1]
+    around = []
+    for got, wanted, size, stride, step in zip(
+        y.shape[2:], two_axes(made), two_axes(layer.kernel_size), strides, dilation, strict=True
+    ):
+        reach = (size - 1) * step + 1
+        more = layer.output_padding
+        padded = stride + reach - 2 if more is None else reach + reach % 2 - 2 + more[-1]
+        before = reach - 1 - min(-(-padded // 2), reach - 1) if layer.padding == "same" else 0
+        around.append((-before, wanted - got + before))
+    y = as_before(functional.pad(y, (*around[1], *around[0])), x)
+    return activated(layer, y + w["bias"] if "bias" in w else y)
+
+
+def largest(layer: Any, x: Any) -> Any:
+    image, (rows, columns) = placed(layer, x, layer.pool_size, -math.inf)
+    y = functional.max_pool2d(image, two_axes(layer.pool_size), two_axes(layer.strides))
+    return as_before(y[:, :, :rows, :columns], x)
+
+
+def mean(layer: Any, x: Any) -> Any:
+    """Of what there is: the share of the window that this is."""
+    sums = [
+        functional.avg_pool2d(
+            placed(layer, one, layer.pool_size)[0],
+            two_axes(layer.pool_size),
+            two_axes(layer.strides),
+        )
+        for one in (x, torch.ones_like(x))
+    ]
+    rows, columns = placed(layer, x, layer.pool_size)[1]
+    return as_before((sums[0] / sums[1])[:, :, :rows, :columns], x)
+
+
+def of_all(function: Callable[..., Any]) -> Callable[..., Any]:
+    return alone(
+        lambda layer, x: function(x, dim=tuple(range(1, x.ndim - 1)), keepdim=layer.keepdims)
+    )
+
+
+def framed(layer: Any, x: Any) -> Any:
+    """With zeros around it, or without its rim."""
+    grows = hasattr(layer, "padding")
+    pairs = layer.padding if grows else tuple((-a, -b) for a, b in layer.cropping)
+    return functional.pad(x, (0, 0, *(size for pair in reversed(pairs) for size in pair)))
+
+
+def upsampled(layer: Any, x: Any) -> Any:
+    sizes = (layer.size,) if isinstance(layer.size, int) else layer.size
+    for axis, size in enumerate(sizes, 1):
+        x = x.repeat_interleave(size, dim=axis)
+    return x
+
+
 #: What each layer makes of its weights and of the values that it reads.
 def activation(found: Any, x: Any) -> Any:
     return ACTIVATIONS[found.name](x)
@@ -207,6 +328,17 @@ TWINS: dict[str, Callable[..., Any]] = {
     "Average": lambda layer, w, training, *values: sum(values) / len(values),
     "BatchNormalization": batch_normalization,
     "Bidirectional": going(torch_recurrent.bidirectional),
+    **dict.fromkeys(("AveragePooling1D", "AveragePooling2D"), alone(mean)),
+    **dict.fromkeys(("Conv1D", "Conv2D"), convolution),
+    **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose"), transposed),
+    **dict.fromkeys(("Cropping1D", "Cropping2D"), alone(framed)),
+    **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), depthwise),
+    **dict.fromkeys(("GlobalAveragePooling1D", "GlobalAveragePooling2D"), of_all(torch.mean)),
+    **dict.fromkeys(("GlobalMaxPooling1D", "GlobalMaxPooling2D"), of_all(torch.amax)),
+    **dict.fromkeys(("MaxPooling1D", "MaxPooling2D"), alone(largest)),
+    **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), separable),
+    **dict.fromkeys(("UpSampling1D", "UpSampling2D"), alone(upsampled)),
+    **dict.fromkeys(("ZeroPadding1D", "ZeroPadding2D"), alone(framed)),
     "Concatenate": lambda layer, w, training, *values: torch.cat(values, layer.axis),
     "Dense": dense,
     "Dot": dot,
@@ -463,6 +595,62 @@ def add_shaping(recipe: Recipe, x: int) -> None:
         recipe.call(layers.Reshape((size, -1)), [x], bound)
 
 
+def add_convolution(recipe: Recipe, x: int) -> None:
+    """A convolution of some kind, pooling, or a frame, where rows are series or images."""
+    shape, bound = recipe.shapes[x], recipe.bounds[x]
+    rank = len(shape) - 1
+    if rank not in (1, 2):
+        return
+    one = rank == 1
+
+    def sizes(*choices: int, most: int = MANY) -> Any:
+        found = tuple(min(recipe.any_of(choices), length, most) for length in shape[:-1])
+        return found[0] if one else found
+
+    settings: dict[str, Any] = {
+        "strides": sizes(1, 1, 2),
+        "padding": recipe.any_of(("valid", "same")),
+    }
+    if recipe.chance(0.2):
+        settings |= {"padding": "same", "strides": 1, "dilation_rate": 2}
+    weighted = {**settings, "use_bias": recipe.chance(0.8), "trainable": recipe.chance(0.85)}
+    weighted["activation"] = recipe.any_of(("tanh", "relu", "linear", "gelu"))
+    filters, window = recipe.any_of((1, 2, 3, 6)), sizes(1, 2, 3)
+    name = recipe.any_of(
+        (
+            *("Conv", "Conv", "Conv", "DepthwiseConv", "SeparableConv"),
+            *("Transpose", "Pooling", "Global", "Frame"),
+        )
+    )
+    if name == "Conv" and one and recipe.chance(0.3):
+        weighted["padding"] = "causal"
+    make = getattr(layers, f"{name}{rank}D", None)
+    if name == "Conv":
+        groups = 2 if shape[-1] % 2 == filters % 2 == 0 and recipe.chance(0.5) else 1
+        layer = make(filters, window, groups=groups, **weighted)
+    elif name == "DepthwiseConv":
+        layer = make(window, depth_multiplier=recipe.any_of((1, 2)), **weighted)
+    elif name == "SeparableConv":
+        layer = make(filters, window, depth_multiplier=recipe.any_of((1, 2)), **weighted)
+    elif name == "Transpose":
+        layer = getattr(layers, f"Conv{rank}DTranspose")(filters, window, **weighted)
+    elif name == "Pooling":
+        settings.pop("dilation_rate", None)
+        kind = recipe.any_of(("Max", "Average"))
+        layer = getattr(layers, f"{kind}Pooling{rank}D")(window, **settings)
+    elif name == "Global":
+        kind = recipe.any_of(("Max", "Average"))
+        layer = getattr(layers, f"Global{kind}Pooling{rank}D")(keepdims=True)
+    else:
+        kind = recipe.any_of(("ZeroPadding", "Cropping", "UpSampling"))
+        if kind == "Cropping" and min(shape[:-1]) < 2:
+            return
+        around: Any = (1, 0) if one else ((1, 0), (0, 1))
+        layer = getattr(layers, f"{kind}{rank}D")(2 if kind == "UpSampling" else around)
+    if math.prod(layer.output_shape(shape)) <= 2 * MANY:
+        recipe.call(layer, [x], bound + (1 if name in ("Conv", "Transpose") else 0))
+
+
 def add_merge(recipe: Recipe, x: int) -> None:
     alike = recipe.alike(x)
     reads = [x] + [recipe.any_of(alike) for _ in range(recipe.random.integers(1, 3))]
@@ -526,7 +714,7 @@ def add_dot(recipe: Recipe, x: int) -> None:
     recipe.call(layers.Dot((axis + 1, other + 1), normalize), reads, bound)
 
 
-def placed(recipe: Recipe, x: int) -> int:
+def with_places(recipe: Recipe, x: int) -> int:
     """The value with its places told apart."""
     (steps, features), bound = recipe.shapes[x], recipe.bounds[x]
     if features % 2 == 0 and recipe.chance(0.5):
@@ -548,7 +736,7 @@ def add_attention(recipe: Recipe, x: int) -> None:
     series = [number for number in range(len(recipe.shapes)) if is_series(number)]
     if not is_series(x):
         return
-    x = placed(recipe, x)
+    x = with_places(recipe, x)
     value = recipe.any_of([x, recipe.any_of(series)])
     alike = [number for number in series if recipe.shapes[number][0] == recipe.shapes[value][0]]
     reads = [x, value, recipe.any_of(alike)] if recipe.chance(0.3) else [x, value]
@@ -585,11 +773,14 @@ def add_recurrent(recipe: Recipe, x: int) -> None:
 #: What makes a network longer, each as often as it stands here.
 ADDING = (
     *[add_dense] * 5, *[add_activation] * 3, *[add_normalization] * 4, *[add_shaping] * 3,
-    *[add_merge] * 3, add_spread_merge, add_concatenation, add_concatenation, add_dot,
-    add_recurrent,
+    *[add_convolution] * 4, *[add_merge] * 3, add_spread_merge, add_concatenation,
+    add_concatenation, add_dot, add_recurrent,
 )  # fmt: skip
 
-INPUT_SHAPES = ((5,), (8,), (66,), (3, 4), (4, 3), (2, 3, 4), (1,))
+INPUT_SHAPES = (
+    *((5,), (8,), (66,), (3, 4), (4, 3), (2, 3, 4), (1,)),
+    *((9, 2), (5, 6, 2), (6, 5, 1)),
+)
 
 
 def recipe_of(seed: int) -> Recipe:

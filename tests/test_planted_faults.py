@@ -44,6 +44,16 @@ BATCH, MEMBERS = "kernels/batch_norm.pxi", "kernels/members.pxi"
 EMBEDDING, ATTENTION = "kernels/embedding.pxi", "kernels/attention.pxi"
 POSITIONS = "kernels/positions.pxi"
 CELLS, RECURRENT, MASKS = "kernels/cells.pxi", "kernels/recurrent.pxi", "kernels/masks.pxi"
+SEGMENTED, CORRELATION, CONVOLUTION = (
+    "kernels/segmented.pxi",
+    "kernels/correlation.pxi",
+    "kernels/convolution.pxi",
+)
+DEPTHWISE, POOLING, FRAMING = (
+    "kernels/depthwise.pxi",
+    "kernels/pooling.pxi",
+    "kernels/framing.pxi",
+)
 COLUMNS, NORMALIZING, READERS = (
     "kernels/columns.pxi",
     "kernels/normalizing.pxi",
@@ -536,6 +546,106 @@ FAULTS = {
     Fault("wrong sign", LOSSES, "slope[0] = «vset1(1) - ratio»", "ratio - vset1(1)"): {
         "output": "softplus",
         "loss": "poisson",
+    },
+    # Convolutions and pooling
+    Fault("no skip of taps beside the image", SEGMENTED, "b += «p.skip» * ldb", "0"): {
+        "layer": "conv same 5x7x4"
+    },
+    Fault("segments of a row of taps apart", SEGMENTED, "+ «inner * p.inner_step») * <Py", "0"): {
+        "layer": "conv dilated 9x7x3"
+    },
+    Fault("last rows of a product not filled", SEGMENTED, "if rows - row > «FEW_ROWS»:", "9"): {
+        "layer": "conv from above a panel 3x3x70",
+        "rows": 1,
+    },
+    Fault("columns beyond the first panel", SEGMENTED, "p.b + «column * p.depth» + p.first", "0"): {
+        "layer": "conv above a panel 4x4x3"
+    },
+    Fault(
+        "taps of the first phase for all",
+        CORRELATION,
+        "tap * tap_step % stride != «phase»:",
+        "0",
+    ): {"layer": "conv strided 9x8x3"},
+    Fault("kernel not turned", CORRELATION, "axis.kernel_step = «-period»", "period"): {
+        "layer": "conv without bias 6x6x2"
+    },
+    Fault("merged pixels read one place", CORRELATION, "across + «pixel * c.apart»\n", "0"): {
+        "layer": "conv same merged 4x6x3"
+    },
+    Fault("tap above the image taken", CORRELATION, "begin[0] = 0 if «at >= 0» else", "at >= -1"): {
+        "layer": "conv same 5x7x4"
+    },
+    Fault(
+        "rows of images all at the top", CORRELATION, "c.down.begin + «row * c.down.stride»", "0"
+    ): {"layer": "conv without bias 6x6x2"},
+    Fault("first group's inputs for all", CORRELATION, "p.a = x + «group * c.inputs»", "0"): {
+        "layer": "conv grouped 6x5x4"
+    },
+    Fault("images behind the first ones", CORRELATION, "x += «now» * c.down.size", "0"): {
+        "layer": "conv of many steps 90x2",
+        "rows": 19,
+    },
+    Fault(
+        "kernel's gradient of the last images", CONVOLUTION, "p.goes_on = «done > 0» or", "False"
+    ): {
+        "layer": "conv from above a panel 3x3x70",
+        "rows": 99,
+    },
+    Fault(
+        "merged pixels not folded", CONVOLUTION, "in range(1, «merged»):\n            total", "1"
+    ): {"layer": "conv of one channel 12x12x1"},
+    Fault("padding left out of the kernel's gradient", CONVOLUTION, "+ «g.top») * padded", "0"): {
+        "layer": "conv same 5x7x4"
+    },
+    Fault(
+        "first group's gradient for all",
+        CONVOLUTION,
+        "+ row * p.inner_step + «group * channels»",
+        "0",
+    ): {"layer": "conv grouped 6x5x4"},
+    Fault(
+        "bias of a transposed convolution",
+        CONVOLUTION,
+        "if expands:\n            pixel_sums(dkernel + op.variables[0], large, «end - begin»,",
+        "1",
+    ): {"layer": "conv transposed 4x3x2"},
+    Fault(
+        "stride of dx forgotten",
+        DEPTHWISE,
+        "+ column * c.across.stride + «kx * c.across.tap_step») * n\n                    w",
+        "0",
+    ): {"layer": "conv by channel 6x5x9"},
+    Fault("columns beside the image", DEPTHWISE, "first = 0 if «at >= 0» else", "True"): {
+        "layer": "conv by channel same 5x4x17"
+    },
+    Fault(
+        "filters of a channel not added up", DEPTHWISE, "to[i] += «come[i * multiplier + m]»", "0"
+    ): {"layer": "conv by channel twice 4x5x3"},
+    Fault(
+        "gradient to all that are as large",
+        POOLING,
+        "left = «vselect(below, left, vzero())»",
+        "left",
+    ): {"layer": "Max pool of three 6x7x9"},
+    Fault(
+        "gradient of the last window alone",
+        POOLING,
+        "given = «given + load_part(ragged, dx + column * p.channels, tail)»",
+        "given",
+    ): {"layer": "Max pool that overlaps 6x5x8"},
+    Fault("what is in no window", POOLING, "if «not is_tiled»:", "False"): {
+        "layer": "Max pool with gaps 7x8x2",
+        "rows": 9,
+    },
+    Fault("mean of the whole window", POOLING, "vset1(<real>(«seen.rows» * seen.columns))", "2"): {
+        "layer": "Average pool same 5x4x3"
+    },
+    Fault("frame's left side", FRAMING, "(f.top * f.width + «f.left») * f.channels", "0"): {
+        "layer": "zeros around images"
+    },
+    Fault("first of the pixels alone", FRAMING, "dy + i * line + «j * channels» + k", "0"): {
+        "layer": "upsampled images"
     },
     Fault("huber's gradient not cut off", LOSSES, "slope[0] = vcopysign(«c», d)", "size"): {
         "loss": losses.Huber(0.3)

@@ -69,8 +69,15 @@ from fastweights.layers.positions import (
     SinePositionEncoding,
 )
 from fastweights.layers.recurrent import GRU, LSTM, SimpleRNN
+from fastweights.layers.separable import (
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    SeparableConv1D,
+    SeparableConv2D,
+)
 from fastweights.layers.shaping import Flatten, Identity, Permute, RepeatVector, Reshape
 from fastweights.layers.standardizing import BatchNormalization, Normalization
+from fastweights.layers.transposed import Conv1DTranspose, Conv2DTranspose
 from fastweights.layers.wrapping import Bidirectional, TimeDistributed
 
 __all__ = [
@@ -89,10 +96,14 @@ __all__ = [
     "Bidirectional",
     "Concatenate",
     "Conv1D",
+    "Conv1DTranspose",
     "Conv2D",
+    "Conv2DTranspose",
     "Cropping1D",
     "Cropping2D",
     "Dense",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
     "Dot",
     "Dropout",
     "Embedding",
@@ -129,6 +140,8 @@ __all__ = [
     "Rescaling",
     "Reshape",
     "RotaryEmbedding",
+    "SeparableConv1D",
+    "SeparableConv2D",
     "SimpleRNN",
     "SinePositionEncoding",
     "Softmax",

@@ -8,8 +8,8 @@ from typing import Any
 
 from fastweights import _check
 from fastweights.layers.base import Layer
-from fastweights.layers.convolution import Sizes, axes_of, per_axis, refuse_channels_first
 from fastweights.layers.ops import Shape, Value, op
+from fastweights.layers.windows import Sizes, axes_of, per_axis, refuse_channels_first
 
 #: What is before and behind along each axis; one pair, or one number, for all.
 Margins = int | Sequence[int] | Sequence[Sequence[int]]

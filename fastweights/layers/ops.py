@@ -168,7 +168,7 @@ KINDS: dict[str, Kind] = {
     "dropout": Kind(sizes=2, options=3),
     "gaussian_noise": Kind(sizes=1, options=1),
     "gaussian_dropout": Kind(sizes=1, options=1),
-    **dict.fromkeys(("conv", "conv_transpose"), Kind(sizes=15, activates=True)),
+    **dict.fromkeys(("conv", "conv_transpose", "depthwise"), Kind(sizes=15, activates=True)),
     **dict.fromkeys(("max_pool", "average_pool"), Kind(sizes=11)),
     **dict.fromkeys(("zero_pad", "crop"), Kind(sizes=7)),
     "upsample": Kind(sizes=5),

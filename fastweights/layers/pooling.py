@@ -6,7 +6,8 @@ from typing import Any
 
 from fastweights import _check
 from fastweights.layers.base import Layer
-from fastweights.layers.convolution import (
+from fastweights.layers.ops import Value, op
+from fastweights.layers.windows import (
     Sizes,
     Window,
     axes_of,
@@ -16,7 +17,6 @@ from fastweights.layers.convolution import (
     two,
     windows_over,
 )
-from fastweights.layers.ops import Value, op
 
 
 def _pooled(kind: str, x: Value, windows: list[Window]) -> Value:

@@ -6,6 +6,10 @@
 # (height, width, channels). Sizes as in Pool. The gradient of a maximum goes to the first number that is as large, row
 # by row; where there is a NaN, to the window's first number. Lanes run along channels.
 
+# How far a window may reach.
+cdef enum: FARTHEST = 1 << 30
+
+
 cdef struct Pool:
     Py_ssize_t height
     Py_ssize_t width
@@ -44,7 +48,7 @@ cdef inline Pool pool_of(const Op* op) noexcept nogil:
 # Whether each of `count` windows has something of the axis.
 cdef inline bint pools_axis(Py_ssize_t size, Py_ssize_t count, Py_ssize_t window, Py_ssize_t stride,
                             Py_ssize_t before) noexcept nogil:
-    return 0 <= before < window <= LONGEST_WINDOW and (count == 1 or stride <= (size - 1 + before) // (count - 1))
+    return 0 <= before < window <= FARTHEST and (count == 1 or stride <= (size - 1 + before) // (count - 1))
 
 
 cdef void pool_op_measure(Op* op) noexcept nogil:

@@ -93,7 +93,7 @@ cdef inline Group group_of(Py_ssize_t first, Py_ssize_t columns, Py_ssize_t at, 
     return Group(first, columns, at, reads_x, reads_h, h_at, bias, second_bias, 0)
 
 
-cdef inline Py_ssize_t depth_of(const Cell* cell, const Group* group) noexcept nogil:
+cdef inline Py_ssize_t group_depth(const Cell* cell, const Group* group) noexcept nogil:
     return (cell.inputs if group.reads_x else 0) + (cell.units if group.reads_h else 0)
 
 
@@ -146,7 +146,7 @@ cdef inline void set_cell(const int kind, Cell* cell, const Op* op) noexcept nog
         cell.slopes = 0
     for k in range(cell.groups):
         cell.group[k].panels = at
-        at += packed_reals(depth_of(cell, &cell.group[k]), cell.group[k].columns)
+        at += packed_reals(group_depth(cell, &cell.group[k]), cell.group[k].columns)
     cell.turned_kernel = at
     if op.reads[0].is_wanted:
         at += packed_reals(cell.columns, cell.inputs)
@@ -318,7 +318,7 @@ cdef inline void recurrent_prepare(const int kind, const Op* op, Py_ssize_t begi
     for k in range(cell.groups):
         group = &cell.group[k]
         panels = <real*>op.prepared + group.panels
-        depth = depth_of(&cell, group)
+        depth = group_depth(&cell, group)
         if group.reads_x:
             first = within(begin, 0, cell.inputs)
             last = within(end, 0, cell.inputs)
@@ -353,7 +353,7 @@ cdef inline void recurrent_prepare(const int kind, const Op* op, Py_ssize_t begi
 cdef inline void multiply_group(const Cell* cell, const Op* op, const Group* group, const Room* room,
                                 Py_ssize_t lines) noexcept nogil:
     cdef Product p
-    multiply_by(&p, <const real*>op.prepared + group.panels, NULL, depth_of(cell, group), group.columns)
+    multiply_by(&p, <const real*>op.prepared + group.panels, NULL, group_depth(cell, group), group.columns)
     p.c = room.z + group.at
     p.ldc = cell.gates
     p.a = room.lines + operand_at(cell, group)
