@@ -93,7 +93,7 @@ cdef inline Group group_of(Py_ssize_t first, Py_ssize_t columns, Py_ssize_t at, 
     return Group(first, columns, at, reads_x, reads_h, h_at, bias, second_bias, 0)
 
 
-cdef inline Py_ssize_t group_depth(const Cell* cell, const Group* group) noexcept nogil:
+cdef inline Py_ssize_t depth_of_group(const Cell* cell, const Group* group) noexcept nogil:
     return (cell.inputs if group.reads_x else 0) + (cell.units if group.reads_h else 0)
 
 
@@ -146,7 +146,7 @@ cdef inline void set_cell(const int kind, Cell* cell, const Op* op) noexcept nog
         cell.slopes = 0
     for k in range(cell.groups):
         cell.group[k].panels = at
-        at += packed_reals(group_depth(cell, &cell.group[k]), cell.group[k].columns)
+        at += packed_reals(depth_of_group(cell, &cell.group[k]), cell.group[k].columns)
     cell.turned_kernel = at
     if op.reads[0].is_wanted:
         at += packed_reals(cell.columns, cell.inputs)
@@ -243,7 +243,7 @@ cdef inline bint suits(const Op* op, Py_ssize_t gates, bint two_biases) noexcept
 
 # Rows of both kernels, one after the other, that are a piece of the parameters: whole register tiles, and four
 # pieces at least, which several threads share.
-cdef inline Py_ssize_t piece_rows(const Cell* cell) noexcept nogil:
+cdef inline Py_ssize_t rows_of_pieces(const Cell* cell) noexcept nogil:
     return min(<Py_ssize_t>PIECE_INPUTS, (cell.inputs + cell.units + 47) // 48 * 12)
 
 
@@ -266,8 +266,8 @@ cdef inline void recurrent_measure(const int kind, Op* op) noexcept nogil:
         op.workspace_reals = max(op.workspace_reals, <Py_ssize_t>TURNED_INPUTS * TURNED_STRIDE)
         op.workspace_reals = max(op.workspace_reals, cell.steps * cell.inputs)
     op.row_step = RECURRENT_ROW_STEP
-    op.pieces = (cell.inputs + cell.units + piece_rows(&cell) - 1) // piece_rows(&cell)
-    op.piece_parameters = piece_rows(&cell) * cell.columns
+    op.pieces = (cell.inputs + cell.units + rows_of_pieces(&cell) - 1) // rows_of_pieces(&cell)
+    op.piece_parameters = rows_of_pieces(&cell) * cell.columns
     op.work_per_row = <double>cell.steps * (cell.columns * <double>(cell.inputs + cell.units) + 20.0 * cell.columns)
 
 
@@ -312,13 +312,13 @@ cdef inline void recurrent_prepare(const int kind, const Op* op, Py_ssize_t begi
     cdef Py_ssize_t begin, end, first, last, depth, i
     cdef int k
     set_cell(kind, &cell, op)
-    begin = begin_piece * piece_rows(&cell)
-    end = end_piece * piece_rows(&cell)
+    begin = begin_piece * rows_of_pieces(&cell)
+    end = end_piece * rows_of_pieces(&cell)
     recurrent = kernel + cell.inputs * cell.columns
     for k in range(cell.groups):
         group = &cell.group[k]
         panels = <real*>op.prepared + group.panels
-        depth = group_depth(&cell, group)
+        depth = depth_of_group(&cell, group)
         if group.reads_x:
             first = within(begin, 0, cell.inputs)
             last = within(end, 0, cell.inputs)
@@ -353,7 +353,7 @@ cdef inline void recurrent_prepare(const int kind, const Op* op, Py_ssize_t begi
 cdef inline void multiply_group(const Cell* cell, const Op* op, const Group* group, const Room* room,
                                 Py_ssize_t lines) noexcept nogil:
     cdef Product p
-    multiply_by(&p, <const real*>op.prepared + group.panels, NULL, group_depth(cell, group), group.columns)
+    multiply_by(&p, <const real*>op.prepared + group.panels, NULL, depth_of_group(cell, group), group.columns)
     p.c = room.z + group.at
     p.ldc = cell.gates
     p.a = room.lines + operand_at(cell, group)
@@ -758,8 +758,8 @@ cdef inline void recurrent_gradient(const int kind, const Op* op, Py_ssize_t beg
     cdef Py_ssize_t first, last
     cdef int k
     set_cell(kind, &cell, op)
-    first = begin_piece * piece_rows(&cell)
-    last = end_piece * piece_rows(&cell)
+    first = begin_piece * rows_of_pieces(&cell)
+    last = end_piece * rows_of_pieces(&cell)
     if op.n_reads < 2:
         kernels_gradient(&cell, op, begin * cell.steps, (end - begin) * cell.steps, first, last, True)
     else:
