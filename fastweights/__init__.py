@@ -31,6 +31,7 @@ __all__ = [
     "check_gradients",
     "config",
     "constraints",
+    "generate",
     "get_num_threads",
     "initializers",
     "kernels",
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     )
     from fastweights._registry import register_layer
     from fastweights._tensors import Input
+    from fastweights.generating import generate
     from fastweights.gradient_check import check_gradients
     from fastweights.models import Model, Sequential
     from fastweights.plotting import plot_model
@@ -76,6 +78,7 @@ else:
         "Model": "models",
         "Sequential": "models",
         "check_gradients": "gradient_check",
+        "generate": "generating",
         "load": "saving",
         "plot_model": "plotting",
         "register_layer": "_registry",

@@ -38,6 +38,8 @@ class Stream:
     ----------
     steps : int
         How many have gone.
+    longest : int
+        How many there may be.
     """
 
     def __init__(self, model: Model, rows: int = 1, longest: int | None = None) -> None:
@@ -46,8 +48,8 @@ class Stream:
         built = self._built
         _refuse_unsuited(built)
         one, several = (_of_steps(built, steps) for steps in (1, 2))
-        bound = [layer.most_steps for layer in built.layers if layer.most_steps is not None]
-        most = min(bound, default=LONGEST)
+        bounds = [call.layer.most_steps(**dict(call.settings)) for call in built.topology.calls]
+        most = min([bound for bound in bounds if bound is not None], default=LONGEST)
         self._longest = most if longest is None else _check.whole("longest", longest, 1, most)
         self._plan = _plans.stream_plan(one, built, self._rows, self._longest)
         self._limit = one.limits[0]
@@ -56,6 +58,11 @@ class Stream:
         # Without the axis of steps, if there is one.
         has_steps = made != several.output_shapes[0]
         self._output_shape = (self._rows, *(made[1:] if has_steps else made))
+
+    @property
+    def longest(self) -> int:
+        """How many steps there may be."""
+        return self._longest
 
     @property
     def steps(self) -> int:
@@ -117,8 +124,8 @@ def _refuse_unsuited(built: Built) -> None:
     if len(shape) < 2 and built.limits[0] is None:
         got = f"a model of rows {shape}"
         raise ValueError(_check.refusal("stream", got, "rows of steps: (steps, features)"))
-    for layer, _, settings in built.topology.calls:
-        if not layer.goes_on(**dict(settings)):
+    for layer, reads, settings in built.topology.calls:
+        if not layer.goes_on(len(reads), **dict(settings)):
             got = f"the layer {layer.name!r} of the class {type(layer).__name__}"
             expected = "layers of which a step needs that step and those before it alone"
             raise ValueError(_check.refusal("stream", got, expected))

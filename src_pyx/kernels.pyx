@@ -25,6 +25,11 @@ STAMP = FW_KERNELS_STAMP.decode()
 include "kernels/simd.pxi"
 
 
+# How many steps of each row have gone before these.
+cdef inline Py_ssize_t gone_before(const Op* op) noexcept nogil:
+    return 0 if op.gone == NULL else op.gone[0]
+
+
 # Where a row of such width stands in a, which may be NULL.
 cdef inline real* rows_of(const void* a, Py_ssize_t row, Py_ssize_t width) noexcept nogil:
     return NULL if a == NULL else <real*>a + row * width

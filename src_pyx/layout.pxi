@@ -103,7 +103,8 @@ cdef class Layout(Weights):
             kind = self.kind_of(spec)
             self.knows_all_rows = self.knows_all_rows or (self.trains and kind.x_columns != NULL)
             self.is_trained[i] = self.trains and bool(spec.variables) and self.may_move(i)
-        self.is_kept = kept or self.knows_all_rows
+        # What a row carries from step to step has the row's own place.
+        self.is_kept = kept or self.knows_all_rows or self.longest > 0
         widths = self.weigh(specs, inputs)
         self.divide()
         self.expect_room(specs, widths)

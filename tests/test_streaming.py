@@ -59,6 +59,49 @@ def test_steps_are_those_of_all_at_once(name, rows, dtype):
             assert stream.steps == 0
 
 
+def transformer(steps, positions, attention):
+    x = fw.Input((steps, 4))
+    value = positions(layers.Dense(8)(x))
+    inner = layers.LayerNormalization()(value)
+    value = layers.Add()([value, attention()(inner, inner, use_causal_mask=True)])
+    return fw.Model(x, layers.Dense(3)(value), seed=0)
+
+
+def added(positions):
+    return lambda x: layers.Add()([x, positions(x)])
+
+
+@pytest.mark.parametrize("steps", [3, 150])
+@pytest.mark.parametrize(
+    ("positions", "attention"),
+    [
+        (added(layers.PositionEmbedding(150)), lambda: layers.MultiHeadAttention(2, 4)),
+        (added(layers.SinePositionEncoding()), lambda: layers.MultiHeadAttention(1, 3, 5)),
+        (layers.RotaryEmbedding(), lambda: layers.GroupQueryAttention(4, 4, 2)),
+    ],
+)
+def test_attention_goes_on_by_keys_and_values_of_all_steps(steps, positions, attention):
+    model = transformer(steps, positions, attention)
+    x = numbers(2, steps, 4)
+    np.testing.assert_array_equal(np.stack(steps_of(model.stream(2), x), 1), model.predict(x))
+
+
+def test_positions_bound_a_stream():
+    positions = layers.PositionEmbedding(5)
+    x = fw.Input((3, 4))
+    model = fw.Model(x, layers.Add()([x, positions(x, start_index=1)]))
+    assert model.stream().longest == 4
+    with pytest.raises(ValueError, match="longest: got 5, expected .* to 4"):
+        model.stream(longest=5)
+
+
+def test_attention_that_looks_ahead_is_refused():
+    x = fw.Input((3, 4))
+    model = fw.Model(x, layers.MultiHeadAttention(1, 2)(x, x))
+    with pytest.raises(ValueError, match="stream: got the layer 'multi_head_attention'"):
+        model.stream()
+
+
 def test_masked_steps_leave_the_state_alone():
     model = sequential(layers.Masking(), layers.GRU(4))
     x = numbers(2, STEPS, FEATURES)

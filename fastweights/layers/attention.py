@@ -101,6 +101,9 @@ class _Attention(Noise):
             tensors += _tensors.tensors_of("attention_mask", attention_mask)
         return super().__call__(tensors, **settings)
 
+    def goes_on(self, reads: int, **settings: Any) -> bool:
+        return reads <= 3 and bool(settings.get("use_causal_mask"))
+
     def variables(
         self,
         query_shape: Shape,

@@ -273,16 +273,17 @@ class Layer(Sealed, metaclass=_Making):
         """
         raise NotImplementedError(self._undescribed("ops"))
 
-    #: The most steps that a row may have; None: any number.
-    most_steps: int | None = None
-
-    def goes_on(self, **settings: Any) -> bool:
+    def goes_on(self, reads: int, **settings: Any) -> bool:
         """Whether each step that the layer makes needs that step and those before it alone.
 
-        `settings` are those of a call. By default where it `supports_masking`: then it keeps steps
-        apart.
+        Of a call on so many values, with these settings. By default where it `supports_masking`:
+        then it keeps steps apart.
         """
         return self.supports_masking
+
+    def most_steps(self, **settings: Any) -> int | None:
+        """The most steps that a row may have, in a call with these settings; None: any number."""
+        return None
 
     def mask_of(self, *values: Any) -> Value | None:
         """Which steps count of what the layer makes; None: all do.

@@ -75,7 +75,7 @@ class Embedding(Layer):
         )
         self.mask_zero = _check.flag("mask_zero", mask_zero)
 
-    def goes_on(self, **settings: Any) -> bool:
+    def goes_on(self, reads: int, **settings: Any) -> bool:
         return True
 
     def variables(self, input_shape: Shape) -> list[Variable]:

@@ -109,7 +109,7 @@ class Concatenate(Layer):
         super().__init__(name)
         self.axis = axis_setting("axis", axis)
 
-    def goes_on(self, **settings: Any) -> bool:
+    def goes_on(self, reads: int, **settings: Any) -> bool:
         return self.axis == -1 or self.axis > 1
 
     def ops(self, *values: Value) -> Value:

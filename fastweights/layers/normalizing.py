@@ -168,7 +168,7 @@ class GroupNormalization(GammaBeta):
 
     supports_masking = True
 
-    def goes_on(self, **settings: Any) -> bool:
+    def goes_on(self, reads: int, **settings: Any) -> bool:
         return False
 
     def __init__(

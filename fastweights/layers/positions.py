@@ -63,6 +63,12 @@ class PositionEmbedding(Layer):
         self.sequence_length = _check.whole("sequence_length", sequence_length, 1)
         self.initializer = initializers.get(initializer, argument="initializer")
 
+    def goes_on(self, reads: int, **settings: Any) -> bool:
+        return True
+
+    def most_steps(self, **settings: Any) -> int | None:
+        return self.sequence_length - int(settings.get("start_index", 0))
+
     def variables(self, input_shape: Shape) -> list[Variable]:
         shape = (self.sequence_length, input_shape[-1])
         return [Variable("position_embeddings", shape, self.initializer, *shape)]
@@ -114,6 +120,9 @@ class SinePositionEncoding(Layer):
     def __init__(self, max_wavelength: float = 10000, name: str | None = None) -> None:
         super().__init__(name)
         self.max_wavelength = _check.number("max_wavelength", max_wavelength, minimum=1)
+
+    def goes_on(self, reads: int, **settings: Any) -> bool:
+        return True
 
     def ops(self, x: Value, *, start_index: int = 0) -> Value:
         steps, features = _series(self, x)
@@ -170,6 +179,9 @@ class RotaryEmbedding(Layer):
         self.scaling_factor = _check.number("scaling_factor", scaling_factor, minimum=1e-6)
         self.sequence_axis = _only("sequence_axis", sequence_axis, 1)
         self.feature_axis = _only("feature_axis", feature_axis, -1)
+
+    def goes_on(self, reads: int, **settings: Any) -> bool:
+        return True
 
     def ops(self, x: Value, *, start_index: int = 0) -> Value:
         if len(x.shape) < 2 or x.features % 2:

@@ -60,7 +60,7 @@ class Recurrent(Layer):
 
     supports_masking = True
 
-    def goes_on(self, **settings: Any) -> bool:
+    def goes_on(self, reads: int, **settings: Any) -> bool:
         return not self.go_backwards
 
     def __init__(self, units: int, name: str | None, settings: dict[str, Any]) -> None:

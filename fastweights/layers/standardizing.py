@@ -86,7 +86,7 @@ class BatchNormalization(GammaBeta):
             moving_variance_initializer, argument="moving_variance_initializer"
         )
 
-    def goes_on(self, **settings: Any) -> bool:
+    def goes_on(self, reads: int, **settings: Any) -> bool:
         return True
 
     def states(self, input_shape: Shape) -> list[Variable]:
@@ -180,7 +180,7 @@ class Normalization(Layer):
             if min(self._figures[1]) < 0.0:
                 raise ValueError(_check.refusal("variance", "a negative number", "0 or more"))
 
-    def goes_on(self, **settings: Any) -> bool:
+    def goes_on(self, reads: int, **settings: Any) -> bool:
         return True
 
     def adapt(self, data: Any) -> None:

@@ -71,7 +71,7 @@ class Bidirectional(Layer):
 
     supports_masking = True
 
-    def goes_on(self, **settings: Any) -> bool:
+    def goes_on(self, reads: int, **settings: Any) -> bool:
         return False
 
     def __init__(

@@ -15,6 +15,8 @@
 #
 #     dv += p^T . dy     ds = p (dp - sum_j(p dp)) = p (dp - dy . y)     dq += scale ds . k     dk += scale ds^T . q
 #
+# A plan that goes on step by step carries keys and values of the steps before, which come first among the keys.
+#
 # Scores lie (keys, queries), so lanes are queries: their maxima and sums are vectors, and products read keys and
 # values, whose lines lie far apart, one real at a time.
 
@@ -33,6 +35,7 @@ cdef struct Head:
     Py_ssize_t queries
     Py_ssize_t keys
     Py_ssize_t seen              # keys from here on are masked for all
+    Py_ssize_t before            # keys of steps that went before: the place of the first query among them
     Py_ssize_t key_dim
     Py_ssize_t value_dim
     Py_ssize_t q_stride          # from line to line, also of dq and so on
@@ -99,6 +102,7 @@ cdef void attention_op_measure(Op* op) noexcept nogil:
     key_dim = op.inputs // heads
     value_dim = op.outputs // heads
     op.saved_per_row = 2 * heads * op.lines
+    op.carried_per_row = op.longest * ((op.reads[1].width + op.reads[2].width) // op.sizes[4])
     op.workspace_reals = QUERIES * (key_dim + 2 * value_dim + (3 if has_wide_mask(op) else 2) * KEYS)
     op.work_per_row = (<double>heads * op.lines * op.sizes[4] * (key_dim + value_dim + 16)
                        * (0.5 if op.sizes[5] else 1.0))
@@ -178,8 +182,8 @@ cdef void score_block(Head* h, Py_ssize_t query, Py_ssize_t queries, Py_ssize_t 
                    (queries + VL - 1) // VL * VL, h.key_dim, False)
     for k in range(3, h.op.n_reads):
         hide_by_mask(h, k, query, queries, key, keys)
-    if h.op.sizes[5] and key + keys > query + 1:
-        hide_future(h.scores, query, key, keys)
+    if h.op.sizes[5] and key + keys > h.before + query + 1:
+        hide_future(h.scores, h.before + query, key, keys)
     for k in range(keys, (keys + KEY_PARTS - 1) // KEY_PARTS * KEY_PARTS):
         hide_key(h.scores + k * QUERIES)
 
@@ -210,7 +214,22 @@ cdef inline vreal power_of(vreal score, vreal top) noexcept nogil:
 
 # Keys of the head that this query and those before it see.
 cdef inline Py_ssize_t keys_seen(const Head* h, Py_ssize_t upto) noexcept nogil:
-    return min(h.seen, upto) if h.op.sizes[5] else h.seen
+    return min(h.seen, h.before + upto) if h.op.sizes[5] else h.seen
+
+
+# Of a series that goes on step by step: keys of all its steps, then values.
+cdef inline real* keys_carried(const Op* op, Py_ssize_t row) noexcept nogil:
+    return rows_of(op.carried, row, op.carried_per_row)
+
+
+cdef inline real* values_carried(const Head* h, const Op* op, Py_ssize_t row) noexcept nogil:
+    return keys_carried(op, row) + op.longest * h.k_stride
+
+
+# Puts keys and values of these steps behind those before.
+cdef void carry_on(const Head* h, const Op* op, Py_ssize_t row) noexcept nogil:
+    copy_reals(keys_carried(op, row) + h.before * h.k_stride, read_of(op, 1, row), op.reads[1].width)
+    copy_reals(values_carried(h, op, row) + h.before * h.v_stride, read_of(op, 2, row), op.reads[2].width)
 
 
 cdef void start_head(Head* h, const Op* op, Py_ssize_t row, Py_ssize_t number) noexcept nogil:
@@ -219,8 +238,8 @@ cdef void start_head(Head* h, const Op* op, Py_ssize_t row, Py_ssize_t number) n
     h.row = row
     h.number = number
     h.q = read_of(op, 0, row) + number * h.key_dim
-    h.k = read_of(op, 1, row) + kv_head * h.key_dim
-    h.v = read_of(op, 2, row) + kv_head * h.value_dim
+    h.k = (read_of(op, 1, row) if op.carried == NULL else keys_carried(op, row)) + kv_head * h.key_dim
+    h.v = (read_of(op, 2, row) if op.carried == NULL else values_carried(h, op, row)) + kv_head * h.value_dim
     h.y = y_of(op, row) + number * h.value_dim
     h.top = NULL if saved == NULL else saved + 2 * number * h.queries
     h.share = NULL if saved == NULL else h.top + h.queries
@@ -231,7 +250,8 @@ cdef void start_heads(Head* h, const Op* op) noexcept nogil:
     cdef real* room = <real*>op.workspace
     h.op = op
     h.queries = op.lines
-    h.keys = op.sizes[4]
+    h.before = gone_before(op)
+    h.keys = h.before + op.sizes[4]
     h.key_dim = op.inputs // op.sizes[2]
     h.value_dim = op.outputs // op.sizes[2]
     h.q_stride = op.inputs
@@ -369,6 +389,9 @@ cdef void attention_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) n
     start_heads(&h, op)
     for row in range(begin, end):
         h.seen = count_seen(op, row)
+        if op.carried != NULL:
+            carry_on(&h, op, row)
+            h.seen = h.keys
         for number in range(op.sizes[2]):
             start_head(&h, op, row, number)
             query = 0

@@ -1,6 +1,6 @@
 # Ops that know where in a series a line is: learned_positions, sine_positions, rotate.
 #
-# A row is `steps` vectors, and the first of them is at place `first`. Angles grow evenly with the place: pair i of n
+# A row is `steps` vectors, and the first of them is at place `first`, or behind it by the steps that have gone. Angles grow evenly with the place: pair i of n
 # columns turns by factor * ratio^i with each step, made by turning on from step to step in double, so that no angle
 # is ever large.
 
@@ -21,7 +21,7 @@ cdef void learned_positions_op_measure(Op* op) noexcept nogil:
 
 
 cdef void learned_positions_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef const real* table = <const real*>op.parameters + op.sizes[0] * op.outputs
+    cdef const real* table = <const real*>op.parameters + (op.sizes[0] + gone_before(op)) * op.outputs
     cdef Py_ssize_t row
     for row in range(begin, end):
         memcpy(y_of(op, row), table, row_reals(op) * sizeof(real))
@@ -124,7 +124,7 @@ cdef void sine_positions_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t e
     cdef real* y = y_of(op, begin)
     if begin == end:
         return
-    fill_angles(cosines, sines, op.lines, pairs, op.sizes[0], op.options[0], op.options[1])
+    fill_angles(cosines, sines, op.lines, pairs, op.sizes[0] + gone_before(op), op.options[0], op.options[1])
     for step in range(op.lines):
         for i in range(op.outputs):
             y[step * op.outputs + i] = (cosines if i % 2 else sines)[step * pairs + i // 2]
@@ -152,7 +152,7 @@ cdef void rotate_rows(const bint back, real* to, const real* come, const Op* op,
     cdef real* cosines = <real*>op.workspace
     cdef real* sines = cosines + steps * pairs
     cdef vreal first, second, cosine, sine
-    fill_angles(cosines, sines, steps, pairs, op.sizes[1], op.options[0], op.options[1])
+    fill_angles(cosines, sines, steps, pairs, op.sizes[1] + gone_before(op), op.options[0], op.options[1])
     for row in range(rows):
         for step in range(steps):
             for line in range(op.sizes[0]):
