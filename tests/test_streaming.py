@@ -91,7 +91,7 @@ def test_positions_bound_a_stream():
     x = fw.Input((3, 4))
     model = fw.Model(x, layers.Add()([x, positions(x, start_index=1)]))
     assert model.stream().longest == 4
-    with pytest.raises(ValueError, match="longest: got 5, expected .* to 4"):
+    with pytest.raises(ValueError, match="longest: got 5, expected at most 4"):
         model.stream(longest=5)
 
 
