@@ -483,5 +483,5 @@ def test_sizes_that_do_not_add_up_are_refused(sizes, shapes):
             return layers.op("attention", *reads, lines=4, sizes=sizes, options=(1.0, 1.0))
 
     tensors = [fw.Input(shape) for shape in shapes]
-    with pytest.raises(ValueError, match="'attention'.*expected"):
+    with pytest.raises(ValueError, match=r"'attention'.*expected"):
         fw.Model(tensors, Wrong()(tensors))

@@ -148,7 +148,8 @@ cdef void sine_positions_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t e
 cdef void rotate_op_measure(Op* op) noexcept nogil:
     cdef Py_ssize_t together = op.sizes[0]
     op.parameter_reals = -1
-    if not (keeps_size(op) and has_angles(op)) or op.outputs % 2 or together < 1 or op.lines % together or op.sizes[1] < 0:
+    if (not (keeps_size(op) and has_angles(op)) or op.outputs % 2 or together < 1 or op.lines % together
+            or op.sizes[1] < 0):
         return
     op.parameter_reals = 0
     op.workspace_reals = op.lines // together * op.outputs
