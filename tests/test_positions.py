@@ -92,7 +92,19 @@ def test_what_makes_no_sense(make, shape, message):
         make()(fw.Input(shape))
 
 
-@pytest.mark.parametrize("first", [-1, 0.5, "1"])
+@pytest.mark.parametrize("options", [(np.inf, 1.0), (1.0, np.inf), (2.0, 1.0), (1.0, -1.0)])
+@pytest.mark.parametrize("kind", ["rotate", "sine_positions"])
+def test_angles_that_do_not_end_are_refused(kind, options):
+    class Endless(layers.Layer):
+        def ops(self, x):
+            sizes = (1, 0) if kind == "rotate" else (0,)
+            return layers.op(kind, x, lines=4, sizes=sizes, options=options)
+
+    with pytest.raises(ValueError, match=f"'{kind}'.*expected"):
+        fw.Sequential([Endless()], (4, 6))
+
+
+@pytest.mark.parametrize("first", [-1, 0.5, "1", 2**40])
 def test_a_place_is_a_whole_number(first):
     with pytest.raises((ValueError, TypeError), match="start_index: got"):
         layers.RotaryEmbedding()(fw.Input((4, 6)), start_index=first)

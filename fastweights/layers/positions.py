@@ -20,6 +20,14 @@ def _series(layer: Layer, x: Value) -> tuple[int, int]:
     return x.shape[0], x.shape[1]
 
 
+#: Places are counted in 32 bits.
+MOST = 2**31 - 1
+
+
+def _place(start_index: int) -> int:
+    return _check.whole("start_index", start_index, 0, maximum=MOST)
+
+
 def _ratio(max_wavelength: float, columns: int) -> float:
     """``max_wavelength ** (-2 / columns)``, the same number on every machine."""
     return float(Decimal(max_wavelength) ** (Decimal(-2) / Decimal(columns)))
@@ -75,7 +83,7 @@ class PositionEmbedding(Layer):
 
     def ops(self, x: Value, *, start_index: int = 0) -> Value:
         steps, _ = _series(self, x)
-        first = _check.whole("start_index", start_index, 0)
+        first = _place(start_index)
         if first + steps > self.sequence_length:
             got = f"{steps} steps from place {first} on"
             expected = f"at most {self.sequence_length} places, the sequence_length"
@@ -126,7 +134,7 @@ class SinePositionEncoding(Layer):
 
     def ops(self, x: Value, *, start_index: int = 0) -> Value:
         steps, features = _series(self, x)
-        first = _check.whole("start_index", start_index, 0)
+        first = _place(start_index)
         options = (_ratio(self.max_wavelength, features), 1.0)
         return op("sine_positions", x, lines=steps, sizes=(first,), options=options)
 
@@ -190,7 +198,7 @@ class RotaryEmbedding(Layer):
                 _check.refusal("input of RotaryEmbedding", f"rows {x.shape}", expected)
             )
         together = x.lines // x.shape[0]
-        first = _check.whole("start_index", start_index, 0)
+        first = _place(start_index)
         options = (_ratio(self.max_wavelength, x.features), 1.0 / self.scaling_factor)
         return op("rotate", x, lines=x.lines, sizes=(together, first), options=options)
 

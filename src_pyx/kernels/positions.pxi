@@ -48,6 +48,15 @@ cdef void learned_positions_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize
 
 # ---- angles ------------------------------------------------------------------------------------------
 
+# The largest factor: what is left of an angle is no use beyond it.
+cdef enum: LARGEST_TURN = 1000000
+
+
+# Whether an op's options, ratio and factor, are such numbers.
+cdef inline bint has_angles(const Op* op) noexcept nogil:
+    return 0 <= op.options[0] <= 1 and 0 <= op.options[1] <= LARGEST_TURN
+
+
 cdef struct Turn:
     double cosine
     double sine
@@ -112,7 +121,7 @@ cdef void fill_angles(real* cosines, real* sines, Py_ssize_t steps, Py_ssize_t p
 # sizes: first; options: ratio, factor.
 
 cdef void sine_positions_op_measure(Op* op) noexcept nogil:
-    op.parameter_reals = 0 if keeps_size(op) and op.sizes[0] >= 0 else -1
+    op.parameter_reals = 0 if keeps_size(op) and has_angles(op) and op.sizes[0] >= 0 else -1
     op.workspace_reals = op.lines * (op.outputs + 1)
     op.work_per_row = <double>row_reals(op)
 
@@ -139,7 +148,8 @@ cdef void sine_positions_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t e
 cdef void rotate_op_measure(Op* op) noexcept nogil:
     cdef Py_ssize_t together = op.sizes[0]
     op.parameter_reals = -1
-    if not keeps_size(op) or op.outputs % 2 or together < 1 or op.lines % together or op.sizes[1] < 0:
+    if (not (keeps_size(op) and has_angles(op)) or op.outputs % 2 or together < 1 or op.lines % together
+            or op.sizes[1] < 0):
         return
     op.parameter_reals = 0
     op.workspace_reals = op.lines // together * op.outputs
