@@ -710,7 +710,7 @@ CASES |= {
             spread(9, 3, (5, 17), ((0, 0),), dilation_rate=2),
         ),
         ("by channel", by_channel(3, (6, 5, 9))),
-        ("by channel same", by_channel((3, 2), (5, 4, 17), padding="same", strides=2)),
+        ("by channel same", by_channel((2, 3), (4, 5, 17), padding="same", strides=2)),
         ("by channel twice", by_channel(2, (4, 5, 3), depth_multiplier=2, dilation_rate=2)),
         ("by channel of many", by_channel(2, (3, 3, 70))),
         ("by channel of steps", by_channel(3, (7, 2), depth_multiplier=3, use_bias=False)),

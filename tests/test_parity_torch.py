@@ -229,7 +229,7 @@ def placed(layer: Any, x: Any, sizes: tuple[int, ...], fill: float = 0.0) -> tup
 
 def convolution(layer: Any, w: Any, training: bool, x: Any) -> Any:
     image, (rows, columns) = placed(layer, x, layer.kernel_size)
-    kernel = (w["kernel"] if x.ndim == 4 else w["kernel"][None]).permute(3, 2, 0, 1)
+    kernel = (w["kernel"] if x.ndim == 4 else w["kernel"][None]).permute(3, 2, 0, 1).contiguous()
     settings = two_axes(layer.strides), 0, two_axes(layer.dilation_rate), layer.groups
     y = functional.conv2d(image, kernel, w.get("bias"), *settings)
     return activated(layer, as_before(y[:, :, :rows, :columns], x))
@@ -237,7 +237,8 @@ def convolution(layer: Any, w: Any, training: bool, x: Any) -> Any:
 
 def by_channel(layer: Any, kernel: Any, bias: Any, x: Any) -> Any:
     image, (rows, columns) = placed(layer, x, layer.kernel_size)
-    filters = (kernel if x.ndim == 4 else kernel[None]).permute(2, 3, 0, 1).flatten(0, 1)[:, None]
+    turned = (kernel if x.ndim == 4 else kernel[None]).permute(2, 3, 0, 1).contiguous()
+    filters = turned.flatten(0, 1)[:, None]
     settings = two_axes(layer.strides), 0, two_axes(layer.dilation_rate), x.shape[-1]
     y = functional.conv2d(image, filters, bias, *settings)
     return as_before(y[:, :, :rows, :columns], x)
@@ -254,7 +255,7 @@ def separable(layer: Any, w: Any, training: bool, x: Any) -> Any:
 
 
 def transposed(layer: Any, w: Any, training: bool, x: Any) -> Any:
-    kernel = (w["kernel"] if x.ndim == 4 else w["kernel"][None]).permute(3, 2, 0, 1)
+    kernel = (w["kernel"] if x.ndim == 4 else w["kernel"][None]).permute(3, 2, 0, 1).contiguous()
     strides, dilation = two_axes(layer.strides), two_axes(layer.dilation_rate)
     y = functional.conv_transpose2d(images(x), kernel, None, strides, dilation=dilation)
     made = layer.output_shape(tuple(x.shape[1:]))[:-1]

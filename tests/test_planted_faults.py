@@ -555,8 +555,7 @@ FAULTS = {
         "layer": "conv dilated 9x7x3"
     },
     Fault("last rows of a product not filled", SEGMENTED, "if rows - row > «FEW_ROWS»:", "9"): {
-        "layer": "conv from above a panel 3x3x70",
-        "rows": 1,
+        "layer": "conv same 5x7x4"
     },
     Fault("columns beyond the first panel", SEGMENTED, "p.b + «column * p.depth» + p.first", "0"): {
         "layer": "conv above a panel 4x4x3"
@@ -583,8 +582,8 @@ FAULTS = {
         "layer": "conv grouped 6x5x4"
     },
     Fault("images behind the first ones", CORRELATION, "x += «now» * c.down.size", "0"): {
-        "layer": "conv of many steps 90x2",
-        "rows": 19,
+        "layer": "conv of one channel 12x12x1",
+        "rows": 14,
     },
     Fault(
         "kernel's gradient of the last images", CONVOLUTION, "p.goes_on = «done > 0» or", "False"
@@ -617,30 +616,26 @@ FAULTS = {
         "0",
     ): {"layer": "conv by channel 6x5x9"},
     Fault("columns beside the image", DEPTHWISE, "first = 0 if «at >= 0» else", "True"): {
-        "layer": "conv by channel same 5x4x17"
+        "layer": "conv by channel same 4x5x17"
     },
     Fault(
         "filters of a channel not added up", DEPTHWISE, "to[i] += «come[i * multiplier + m]»", "0"
     ): {"layer": "conv by channel twice 4x5x3"},
-    Fault(
-        "gradient to all that are as large",
-        POOLING,
-        "left = «vselect(below, left, vzero())»",
-        "left",
-    ): {"layer": "Max pool of three 6x7x9"},
+    Fault("gradient to the first number", POOLING, "below = vlt(here, «largest»)", "here"): {
+        "layer": "Max pool of three 6x7x9"
+    },
     Fault(
         "gradient of the last window alone",
         POOLING,
         "given = «given + load_part(ragged, dx + column * p.channels, tail)»",
         "given",
     ): {"layer": "Max pool that overlaps 6x5x8"},
-    Fault("what is in no window", POOLING, "if «not is_tiled»:", "False"): {
-        "layer": "Max pool with gaps 7x8x2",
-        "rows": 9,
-    },
-    Fault("mean of the whole window", POOLING, "vset1(<real>(«seen.rows» * seen.columns))", "2"): {
-        "layer": "Average pool same 5x4x3"
-    },
+    Fault(
+        "share of a mean not divided",
+        POOLING,
+        "share = without_traces(load_part(ragged, dy, tail) / «seen_count(seen)»)",
+        "vset1(2)",
+    ): {"layer": "Average pool same 5x4x3"},
     Fault("frame's left side", FRAMING, "(f.top * f.width + «f.left») * f.channels", "0"): {
         "layer": "zeros around images"
     },
