@@ -14,6 +14,7 @@ from ops cimport (
 )
 
 from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
+from philox cimport philox_block
 
 cdef extern from *:
     const char* FW_LEVEL
@@ -89,6 +90,7 @@ include "kernels/columns.pxi"
 include "kernels/normalizing.pxi"
 include "kernels/batch_norm.pxi"
 include "kernels/shaping.pxi"
+include "kernels/augmentation.pxi"
 include "kernels/embedding.pxi"
 include "kernels/losses.pxi"
 include "kernels/crossentropy.pxi"
@@ -110,7 +112,7 @@ cdef inline OpKind gradient_op(const char* name, op_measure measure, op_rows for
     return OpKind(name, measure, NULL, forward, NULL, backward, gradient, NULL, NULL, NULL, NULL, False)
 
 
-cdef OpKind[33] OPS = [
+cdef OpKind[40] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient, NULL, NULL, NULL, NULL, False),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -147,6 +149,13 @@ cdef OpKind[33] OPS = [
     rows_op("dropout", dropout_op_measure, dropout_op_forward, dropout_op_backward),
     rows_op("gaussian_noise", gaussian_noise_op_measure, gaussian_noise_op_forward, gaussian_noise_op_backward),
     rows_op("gaussian_dropout", gaussian_op_measure, gaussian_dropout_op_forward, gaussian_dropout_op_backward),
+    rows_op("flip", warp_op_measure, flip_op_forward, flip_op_backward),
+    rows_op("translate", warp_op_measure, translate_op_forward, translate_op_backward),
+    rows_op("rotate", warp_op_measure, rotate_op_forward, rotate_op_backward),
+    rows_op("zoom", warp_op_measure, zoom_op_forward, zoom_op_backward),
+    rows_op("contrast", contrast_op_measure, contrast_op_forward, contrast_op_backward),
+    rows_op("brightness", brightness_op_measure, brightness_op_forward, brightness_op_backward),
+    rows_op("erase", erase_op_measure, erase_op_forward, erase_op_backward),
     gradient_op("layer_normalize", normalize_op_measure, layer_normalize_op_forward, layer_normalize_op_backward,
                 normalize_op_gradient),
     gradient_op("rms_normalize", normalize_op_measure, rms_normalize_op_forward, rms_normalize_op_backward,

@@ -12,6 +12,15 @@ from fastweights.layers.activating import (
     ReLU,
     Softmax,
 )
+from fastweights.layers.augmenting import (
+    RandomBrightness,
+    RandomContrast,
+    RandomErasing,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+)
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.dense import Dense
 from fastweights.layers.embedding import Embedding
@@ -77,6 +86,13 @@ __all__ = [
     "PReLU",
     "Permute",
     "RMSNormalization",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
     "RepeatVector",
     "Rescaling",

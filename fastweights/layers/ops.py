@@ -163,6 +163,12 @@ KINDS: dict[str, Kind] = {
     "dropout": Kind(sizes=2, options=3),
     "gaussian_noise": Kind(sizes=1, options=1),
     "gaussian_dropout": Kind(sizes=1, options=1),
+    "flip": Kind(sizes=6, options=1),
+    "translate": Kind(sizes=4, options=5),
+    "rotate": Kind(sizes=4, options=3),
+    "zoom": Kind(sizes=5, options=5),
+    **dict.fromkeys(("contrast", "brightness"), Kind(sizes=2, options=4)),
+    "erase": Kind(sizes=3, options=7),
 }
 
 
