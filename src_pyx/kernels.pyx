@@ -178,6 +178,7 @@ TABLE.metrics = &METRICS[0]
 TABLE.updates = &UPDATES[0]
 TABLE.sum_parts = sum_parts
 TABLE.add_part = add_part
+TABLE.widen = widen
 TABLE.penalise = penalise
 TABLE.penalty = penalty
 TABLE.finish_dx = finish_dx

@@ -103,9 +103,8 @@ cdef struct Warp:
     int fill
     bint is_nearest
     real value
-    Tap* across              # of each column of a line: along the line ...
-    Tap* down                # ... and across lines
-    real* blended            # room for a line
+    Tap* across              # room for one of each column ...
+    real* blended            # ... and for a line
 
 
 ctypedef void (*map_rule)(Map* map, const Op* op, Py_ssize_t row) noexcept nogil
@@ -141,55 +140,93 @@ cdef inline void tap_at(Tap* tap, double at, Py_ssize_t n, const Warp* warp) noe
     cdef double share = 0 if warp.is_nearest else at - low
     tap.first = <int32_t>low
     tap.second = <int32_t>(low + 1)
-    tap.first_share = <real>(1 - share)
     tap.second_share = <real>share
+    tap.first_share = 1 - tap.second_share
     tap.outside = 0
     if not 0 <= low < n - 1:
         tap_edge(tap, low, n, warp.fill)
 
 
-# Those of all columns of a line.
-cdef inline void tap_across(const Warp* warp, Py_ssize_t line) noexcept nogil:
+# What each column takes of a line, under a map by which lines stay lines.
+cdef inline void tap_columns(const Warp* warp) noexcept nogil:
     cdef Py_ssize_t column
-    cdef double first = warp.map.xy * line + warp.map.x
     for column in range(warp.columns):
-        tap_at(&warp.across[column], warp.map.xx * column + first, warp.columns, warp)
+        tap_at(&warp.across[column], warp.map.xx * column + warp.map.x, warp.columns, warp)
 
 
-cdef inline void tap_down(const Warp* warp, Py_ssize_t line) noexcept nogil:
-    cdef Py_ssize_t column
-    cdef double first = warp.map.yy * line + warp.map.y
-    for column in range(warp.columns):
-        tap_at(&warp.down[column], warp.map.yx * column + first, warp.lines, warp)
+# What a pixel takes along its line and across lines.
+cdef inline void tap_pixel(Tap* across, Tap* down, const Warp* warp, Py_ssize_t line, Py_ssize_t column) noexcept nogil:
+    tap_at(across, warp.map.xx * column + (warp.map.xy * line + warp.map.x), warp.columns, warp)
+    tap_at(down, warp.map.yx * column + (warp.map.yy * line + warp.map.y), warp.lines, warp)
 
 
 cdef inline real filled(const Warp* warp, const Tap* across, const Tap* down) noexcept nogil:
     return warp.value * (across.outside + down.outside - across.outside * down.outside)
 
 
-# Pixels [begin, end) of a line of y from x, each from where its taps say.
-cdef inline void warp_pixels(const Py_ssize_t channels, real* y, const real* x, const Warp* warp) noexcept nogil:
-    cdef Py_ssize_t stride = warp.columns * channels, column, k
-    cdef const Tap* across = warp.across
-    cdef const Tap* down = warp.down
+# Pixels [begin, end) of a line of y.
+cdef inline void warp_pixels(const Py_ssize_t channels, real* y, const real* x, const Warp* warp, Py_ssize_t line,
+                             Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t stride = warp.columns * channels, column, first, second, k
+    cdef Tap across, down
     cdef const real* above
     cdef const real* below
-    cdef const real* above_next
-    cdef const real* below_next
     cdef real fill
-    for column in range(warp.columns):
-        above = x + down.first * stride + across.first * channels
-        below = x + down.second * stride + across.first * channels
-        above_next = x + down.first * stride + across.second * channels
-        below_next = x + down.second * stride + across.second * channels
-        fill = filled(warp, across, down)
+    for column in range(begin, end):
+        tap_pixel(&across, &down, warp, line, column)
+        above = x + down.first * stride
+        below = x + down.second * stride
+        first, second = across.first * channels, across.second * channels
+        fill = filled(warp, &across, &down)
         for k in range(channels):
-            y[k] = (across.first_share * (down.first_share * above[k] + down.second_share * below[k])
-                    + across.second_share * (down.first_share * above_next[k] + down.second_share * below_next[k])
-                    + fill)
-        y += channels
-        across += 1
-        down += 1
+            y[column * channels + k] = (
+                across.first_share * (down.first_share * above[first + k] + down.second_share * below[first + k])
+                + across.second_share * (down.first_share * above[second + k] + down.second_share * below[second + k])
+                + fill)
+
+
+# Whether both places of a pixel have two neighbours each.
+cdef inline bint is_inside(const Warp* warp, Py_ssize_t line, Py_ssize_t column) noexcept nogil:
+    cdef double half = 0.5 if warp.is_nearest else 0.0
+    return 0 <= warp.map.xx * column + (warp.map.xy * line + warp.map.x) + half < warp.columns - 1 and (
+        0 <= warp.map.yx * column + (warp.map.yy * line + warp.map.y) + half < warp.lines - 1)
+
+
+# As warp_pixels, of pixels that are inside.
+cdef inline void warp_inside(const Py_ssize_t channels, real* y, const real* x, const Warp* warp, Py_ssize_t line,
+                             Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t stride = warp.columns * channels, column, k
+    cdef double half = 0.5 if warp.is_nearest else 0.0, sharing = 0.0 if warp.is_nearest else 1.0
+    cdef double first_x = warp.map.xy * line + warp.map.x, first_y = warp.map.yy * line + warp.map.y, at_x, at_y
+    cdef double share_x, share_y
+    cdef int32_t low_x, low_y
+    cdef real left, right, above, below
+    cdef const real* near
+    for column in range(begin, end):
+        at_x = warp.map.xx * column + first_x + half
+        at_y = warp.map.yx * column + first_y + half
+        low_x, low_y = <int32_t>at_x, <int32_t>at_y
+        share_x, share_y = sharing * (at_x - low_x), sharing * (at_y - low_y)
+        right, below = <real>share_x, <real>share_y
+        left, above = 1 - right, 1 - below
+        near = x + low_y * stride + low_x * channels
+        for k in range(channels):
+            y[column * channels + k] = (
+                left * (above * near[k] + below * near[stride + k])
+                + right * (above * near[channels + k] + below * near[stride + channels + k]))
+
+
+# A line of y; those of its pixels that are inside follow each other.
+cdef inline void warp_slanted(const Py_ssize_t channels, real* y, const real* x, const Warp* warp,
+                              Py_ssize_t line) noexcept nogil:
+    cdef Py_ssize_t begin = 0, end = warp.columns
+    while begin < end and not is_inside(warp, line, begin):
+        begin += 1
+    while begin < end and not is_inside(warp, line, end - 1):
+        end -= 1
+    warp_pixels(channels, y, x, warp, line, 0, begin)
+    warp_inside(channels, y, x, warp, line, begin, end)
+    warp_pixels(channels, y, x, warp, line, end, warp.columns)
 
 
 # Pixels [begin, end) of a line of y from one line, what is blended of two.
@@ -236,7 +273,7 @@ cdef inline void warp_straight(const Py_ssize_t channels, real* y, const real* x
     cdef const Tap* from_run
     cdef const real* source
     cdef Tap down
-    tap_across(warp, 0)
+    tap_columns(warp)
     find_run(&begin, &end, warp)
     from_run = &warp.across[begin]
     for line in range(warp.lines):
@@ -273,9 +310,7 @@ cdef inline void warp_channels(const Py_ssize_t channels, real* y, const real* x
         warp_straight(channels, y, x, warp)
         return
     for line in range(warp.lines):
-        tap_across(warp, line)
-        tap_down(warp, line)
-        warp_pixels(channels, y + line * warp.columns * channels, x, warp)
+        warp_slanted(channels, y + line * warp.columns * channels, x, warp, line)
 
 
 cdef inline bint stays(const Map* map) noexcept nogil:
@@ -296,8 +331,7 @@ cdef void warp_row(real* y, const real* x, const Warp* warp) noexcept nogil:
 # dx = what the shares that each pixel of y has in those of x make of dy.
 cdef void warp_row_back(real* dx, const real* dy, const Warp* warp) noexcept nogil:
     cdef Py_ssize_t channels = warp.channels, stride = warp.columns * channels, line, column, k
-    cdef const Tap* across
-    cdef const Tap* down
+    cdef Tap across, down
     cdef real* above
     cdef real* below
     if stays(&warp.map):
@@ -305,11 +339,8 @@ cdef void warp_row_back(real* dx, const real* dy, const Warp* warp) noexcept nog
         return
     memset(dx, 0, warp.lines * stride * sizeof(real))
     for line in range(warp.lines):
-        tap_across(warp, line)
-        tap_down(warp, line)
         for column in range(warp.columns):
-            across = &warp.across[column]
-            down = &warp.down[column]
+            tap_pixel(&across, &down, warp, line, column)
             above = dx + down.first * stride
             below = dx + down.second * stride
             for k in range(channels):
@@ -325,8 +356,7 @@ cdef inline Warp warp_of(const Op* op) noexcept nogil:
     warp.lines, warp.columns, warp.channels = op.lines, width_of_image(op), channels_of(op)
     warp.fill, warp.is_nearest, warp.value = <int>op.sizes[2], op.sizes[3] != 0, <real>op.options[0]
     warp.across = <Tap*>op.workspace
-    warp.down = warp.across + warp.columns
-    warp.blended = <real*>(warp.down + warp.columns)
+    warp.blended = <real*>(warp.across + warp.columns)
     return warp
 
 
@@ -357,7 +387,7 @@ cdef void warp_op_measure(Op* op) noexcept nogil:
     # Factors far beyond 1 would lead to places that are no whole numbers.
     op.parameter_reals = 0 if takes_images(op, 1, 5, 16.0) and 0 <= op.sizes[2] <= FILL_WRAP else -1
     if op.parameter_reals == 0:
-        op.workspace_reals = (2 * width_of_image(op) * <Py_ssize_t>sizeof(Tap)) // <Py_ssize_t>sizeof(real) + op.outputs
+        op.workspace_reals = width_of_image(op) * <Py_ssize_t>sizeof(Tap) // <Py_ssize_t>sizeof(real) + op.outputs
     op.work_per_row = 16.0 * row_reals(op)
 
 
