@@ -45,8 +45,8 @@ def test_all_that_takes_rows(shape, dtype, kind):
         results += [model.predict(given), model.predict(given[:1]), model(given[3:9])]
         results += [np.array(model.evaluate(given, y))]
         loss, gradient, dx = model.loss_and_gradients(given, y)
-        results += [np.array(loss), gradient, dx, model.forward(given)]
-        results += [model.backward(np.ones((37, 3))), np.array(model.train_on_batch(given, y))]
+        results += [np.array([loss]), gradient, dx, model.forward(given)]
+        results += [model.backward(np.ones((37, 3))), np.array([model.train_on_batch(given, y)])]
         results += [model.parameters.copy(), model.predict_on_batch(given)]
     for one, other in zip(found, expected, strict=True):
         same_bits(one, other)
