@@ -211,13 +211,23 @@ cdef inline void find_run(Py_ssize_t* begin, Py_ssize_t* end, const Warp* warp) 
         end[0] += 1
 
 
+# n pixels in the other order.
+cdef inline void reverse_pixels(const Py_ssize_t channels, real* y, const real* x, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t pixel, k
+    for pixel in range(n):
+        for k in range(channels):
+            y[pixel * channels + k] = x[(n - 1 - pixel) * channels + k]
+
+
 # A map under which lines stay lines: all of them take their pixels from the same columns.
 cdef inline void warp_straight(const Py_ssize_t channels, real* y, const real* x, const Warp* warp) noexcept nogil:
     cdef Py_ssize_t stride = warp.columns * channels, line, begin, end
     cdef const Tap* from_run
     cdef const real* source
     cdef Tap down
+    cdef bint is_reversed
     tap_columns(warp)
+    is_reversed = warp.map.xx == -1 and warp.across.first == warp.columns - 1 and warp.across.second_share == 0
     find_run(&begin, &end, warp)
     from_run = &warp.across[begin]
     for line in range(warp.lines):
@@ -226,11 +236,14 @@ cdef inline void warp_straight(const Py_ssize_t channels, real* y, const real* x
         if down.second_share != 0 or down.outside != 0:
             blend(warp.blended, source, down.first_share, x + down.second * stride, down.second_share, stride)
             source = warp.blended
-        warp_line_pixels(channels, y, source, &down, warp, 0, begin)
-        if begin < end:
-            warp_run(y + begin * channels, source + from_run.first * channels, from_run, &down, warp,
-                     (end - begin) * channels)
-        warp_line_pixels(channels, y, source, &down, warp, end, warp.columns)
+        if is_reversed and down.outside == 0:
+            reverse_pixels(channels, y, source, warp.columns)
+        else:
+            warp_line_pixels(channels, y, source, &down, warp, 0, begin)
+            if begin < end:
+                warp_run(y + begin * channels, source + from_run.first * channels, from_run, &down, warp,
+                         (end - begin) * channels)
+            warp_line_pixels(channels, y, source, &down, warp, end, warp.columns)
         y += stride
 
 
