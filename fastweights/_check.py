@@ -277,11 +277,36 @@ def rows(
     None any number of features of at least 1 is accepted, and 1-D input is taken as one feature a
     row. ``hint`` ends the refusal of one number a row.
     """
-    if shape is not None and len(shape) == 1 and type(got) is np.ndarray:
-        taken = arrays.taken(got.view(), real.itemsize, shape[0])
-        if taken is not None:
-            return taken
+    taken = _taken(got, real, shape)
+    if taken is not None:
+        return taken
     return reals(argument, shaped(argument, got, shape, hint), real, _frames.labels(got))
+
+
+def fed_rows(
+    argument: str, got: Any, real: np.dtype, shape: tuple[int, ...] | None = None
+) -> np.ndarray:
+    """As `rows`, but for whole numbers of 8 bits, which plans take as they are."""
+    taken = _taken(got, real, shape)
+    if taken is not None:
+        return taken
+    return fed(argument, shaped(argument, got, shape), real, _frames.labels(got))
+
+
+def fed(
+    argument: str, array: np.ndarray, real: np.dtype, labels: tuple[str, ...] | None = None
+) -> np.ndarray:
+    """As `reals`, but for numbers that take a byte each: as C-contiguous uint8."""
+    if array.dtype in (np.uint8, np.bool_):
+        return np.ascontiguousarray(array, np.uint8)
+    return reals(argument, array, real, labels)
+
+
+def _taken(got: Any, real: np.dtype, shape: tuple[int, ...] | None) -> np.ndarray | None:
+    """What kernels can take without a further look."""
+    if shape is not None and len(shape) == 1 and type(got) is np.ndarray:
+        return arrays.taken(got.view(), real.itemsize, shape[0])
+    return None
 
 
 def shaped(

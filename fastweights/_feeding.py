@@ -62,16 +62,19 @@ def rows(
 
 
 def _rows_of(model: Model, number: int, argument: str, x: Any, shape: Shape | None) -> np.ndarray:
-    """Checked rows of the input of this number: reals, or whole numbers if layers read such."""
+    """Checked rows of the input of this number: reals, or whole numbers if layers read such.
+
+    Reals that came as bytes are bytes still: a plan makes reals of the rows that it works on.
+    """
     built = model._built
     if built is not None and built.limits[number] is None:
-        return _check.rows(argument, x, model.dtype, shape)
+        return _check.fed_rows(argument, x, model.dtype, shape)
     array, labels = _check.shaped(argument, x, shape), _frames.labels(x)
     if built is None:
         built = Built(model._topology, [array.shape[1:]], model.dtype)
     limit = built.limits[number]
     if limit is None:
-        return _check.reals(argument, array, model.dtype, labels)
+        return _check.fed(argument, array, model.dtype, labels)
     return _check.integers(argument, array, limit, labels)
 
 

@@ -14,7 +14,10 @@ from typing import NamedTuple
 from fastweights.layers.ops import KINDS, LINEAR, OpSpec
 
 #: These act in training alone.
-_TRAINING_KINDS = ("dropout", "gaussian_noise", "gaussian_dropout")
+_TRAINING_KINDS = (
+    *("dropout", "gaussian_noise", "gaussian_dropout"),
+    *("flip", "translate", "rotate", "zoom", "contrast", "brightness", "erase"),
+)
 
 #: The op that makes the value of each number.
 _Makers = dict[int, OpSpec]

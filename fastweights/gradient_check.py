@@ -174,7 +174,7 @@ def check_gradients(
     float32_error = None
     if model.dtype == np.float32:
         float32_error = _distance(own, double.loss_and_gradients(rows, y)[1])
-    rows = tuple(array.copy() for array in rows) if isinstance(rows, tuple) else rows.copy()
+    rows = tuple(map(_own, rows)) if isinstance(rows, tuple) else _own(rows)
     # Where weights start at 0, a fault that is a product with them would not be seen.
     at_zero, draws = double.parameters == 0.0, np.empty(double.parameters.size)
     philox.normal(draws, _REDRAWS + 1, 0)
@@ -194,6 +194,11 @@ def check_gradients(
     states = {f"{layer.name}/{state.name}" for layer, state in built.states}
     still = (weight.name for weight in built.weights() if weight.name not in moving | states)
     return replace(report, redraws=redraws, float32_error=float32_error, frozen=tuple(still))
+
+
+def _own(array: np.ndarray) -> np.ndarray:
+    """A copy that can be moved: what is fed as bytes as the reals that it stands for."""
+    return array.astype(np.float64 if array.dtype == np.uint8 else array.dtype)
 
 
 def _check_here(

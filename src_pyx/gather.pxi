@@ -29,6 +29,17 @@ cdef void gather(char* to, const char* data, Py_ssize_t row_bytes, const int64_t
         to += row_bytes
 
 
+# The same of rows of `width` bytes, each of which becomes a real.
+cdef void gather_bytes(widen_function widen, char* to, Py_ssize_t row_bytes, const char* data, Py_ssize_t width,
+                       const int64_t* order, Py_ssize_t first, Py_ssize_t last, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(first, last):
+        if width >= LINE_BYTES:
+            prefetch_row(data + order[min(i + ROWS_AHEAD, end - 1)] * width, width)
+        widen(to, <const unsigned char*>(data + order[i] * width), width)
+        to += row_bytes
+
+
 # Has the beginning of a row fetched; what follows in a long one the hardware sees coming.
 cdef inline void prefetch_row(const char* row, Py_ssize_t size) noexcept nogil:
     cdef const char* end = row + min(size, <Py_ssize_t>PREFETCHED_BYTES)

@@ -14,6 +14,7 @@ from ops cimport (
 )
 
 from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
+from philox cimport philox_block
 
 cdef extern from *:
     const char* FW_LEVEL
@@ -105,6 +106,8 @@ include "kernels/batch_norm.pxi"
 include "kernels/shaping.pxi"
 include "kernels/attention.pxi"
 include "kernels/positions.pxi"
+include "kernels/augmentation.pxi"
+include "kernels/warping.pxi"
 include "kernels/embedding.pxi"
 include "kernels/losses.pxi"
 include "kernels/crossentropy.pxi"
@@ -126,7 +129,7 @@ cdef inline OpKind gradient_op(const char* name, op_measure measure, op_rows for
     return OpKind(name, measure, NULL, forward, NULL, backward, gradient, NULL, NULL, NULL, NULL, False)
 
 
-cdef OpKind[51] OPS = [
+cdef OpKind[58] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient, NULL, NULL, NULL, NULL, False),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -163,6 +166,13 @@ cdef OpKind[51] OPS = [
     rows_op("dropout", dropout_op_measure, dropout_op_forward, dropout_op_backward),
     rows_op("gaussian_noise", gaussian_noise_op_measure, gaussian_noise_op_forward, gaussian_noise_op_backward),
     rows_op("gaussian_dropout", gaussian_op_measure, gaussian_dropout_op_forward, gaussian_dropout_op_backward),
+    rows_op("flip", warp_op_measure, flip_op_forward, flip_op_backward),
+    rows_op("translate", warp_op_measure, translate_op_forward, translate_op_backward),
+    rows_op("rotate", warp_op_measure, rotate_op_forward, rotate_op_backward),
+    rows_op("zoom", warp_op_measure, zoom_op_forward, zoom_op_backward),
+    rows_op("contrast", contrast_op_measure, contrast_op_forward, contrast_op_backward),
+    rows_op("brightness", brightness_op_measure, brightness_op_forward, brightness_op_backward),
+    rows_op("erase", erase_op_measure, erase_op_forward, erase_op_backward),
     gradient_op("layer_normalize", normalize_op_measure, layer_normalize_op_forward, layer_normalize_op_backward,
                 normalize_op_gradient),
     gradient_op("rms_normalize", normalize_op_measure, rms_normalize_op_forward, rms_normalize_op_backward,
@@ -194,7 +204,7 @@ cdef OpKind[51] OPS = [
     gradient_op("learned_positions", learned_positions_op_measure, learned_positions_op_forward, positions_op_backward,
                 learned_positions_op_gradient),
     rows_op("sine_positions", sine_positions_op_measure, sine_positions_op_forward, positions_op_backward),
-    rows_op("rotate", rotate_op_measure, rotate_op_forward, rotate_op_backward),
+    rows_op("rotary", rotary_op_measure, rotary_op_forward, rotary_op_backward),
     rows_op(NULL, NULL, NULL, NULL),
 ]
 
@@ -211,6 +221,7 @@ TABLE.metrics = &METRICS[0]
 TABLE.updates = &UPDATES[0]
 TABLE.sum_parts = sum_parts
 TABLE.add_part = add_part
+TABLE.widen = widen
 TABLE.penalise = penalise
 TABLE.penalty = penalty
 TABLE.finish_dx = finish_dx

@@ -12,8 +12,13 @@ cdef struct Feed:
     Py_ssize_t width             # numbers of a row ...
     Py_ssize_t row_bytes         # ... and what they take
     bint is_integer              # whether they are int32
-    char* rows                   # room for those picked from the data
+    char* rows                   # room for those picked from the data, or made of bytes
     char* dx                     # the gradient by them; NULL: nobody wants it
+
+
+# Whether data whose numbers take so many bytes are whole numbers of 8 bits, of which reals are to be made.
+cdef inline bint comes_as_bytes(const Feed* feed, Py_ssize_t item_bytes) noexcept nogil:
+    return item_bytes == 1 and not feed.is_integer
 
 
 # A place in a member's part of the arena that a value has until its last reader has run.
@@ -124,6 +129,9 @@ cdef class Layout(Weights):
         self.arena_bytes = <Py_ssize_t>(<uintptr_t>self.place(NULL))
 
     def __dealloc__(self):
+        cdef Py_ssize_t i
+        for i in range(0 if self.trains or self.feeds == NULL else self.n_feeds):
+            free(self.feeds[i].rows)
         free(self.feeds)
         free(self.heads)
         free(self.ops)
@@ -444,7 +452,7 @@ cdef class Layout(Weights):
         cdef Op* op
         cdef Read* read
         for i in range(self.n_feeds):
-            # In inference they are read where they are.
+            # In inference they are read where they are, unless they come as bytes: see `widen_feeds`.
             self.feeds[i].rows = take(&at, self.capacity * self.feeds[i].row_bytes if self.trains else 0)
             if self.feed_reads[i] != NULL and self.feed_reads[i].is_wanted:
                 self.feeds[i].dx = take(&at, self.capacity * self.feeds[i].row_bytes)
@@ -504,6 +512,18 @@ cdef class Layout(Weights):
                 read.x = self.feeds[i].rows
                 read = <Read*>read.next
         return at
+
+    cdef int widen_feeds(self, Arrays given) except -1:
+        """Has room for the rows of feeds that come as bytes, in inference once some do."""
+        cdef Py_ssize_t i
+        cdef Feed* feed
+        for i in range(0 if self.trains else self.n_feeds):
+            feed = &self.feeds[i]
+            if feed.rows == NULL and comes_as_bytes(feed, given.item_bytes[i]):
+                feed.rows = <char*>calloc(self.capacity, feed.row_bytes)
+                if feed.rows == NULL:
+                    raise MemoryError(f"no {self.capacity * feed.row_bytes:,} bytes for rows of {feed.width} numbers")
+        return 0
 
     cdef Py_ssize_t arrange(self, Py_ssize_t rows) noexcept nogil:
         """Finds each y of so many rows a place for as long as it is read; returns the bytes that all take."""

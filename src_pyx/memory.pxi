@@ -50,24 +50,30 @@ cdef class Arrays:
     cdef tuple addresses
     cdef char* single
     cdef const char** at
+    cdef Py_ssize_t single_item
+    cdef Py_ssize_t* item_bytes  # of each
 
     def __cinit__(self, arrays, bint writable=False):
         cdef Py_ssize_t i
-        self.at = <const char**>&self.single
+        self.at, self.item_bytes = <const char**>&self.single, &self.single_item
         if type(arrays) is not tuple:
             self.addresses, self.count = (Address(arrays, writable),), 1
         else:
             self.addresses = tuple([Address(array, writable) for array in arrays])
             self.count = len(self.addresses)
             self.at = <const char**>calloc(self.count + 1, sizeof(char*))
-            if self.at == NULL:
+            self.item_bytes = <Py_ssize_t*>calloc(self.count + 1, sizeof(Py_ssize_t))
+            if self.at == NULL or self.item_bytes == NULL:
                 raise MemoryError()
         for i in range(self.count):
             self.at[i] = (<Address>self.addresses[i]).at
+            self.item_bytes[i] = 0 if self.at[i] == NULL else (<Address>self.addresses[i]).view.itemsize
 
     def __dealloc__(self):
         if self.at != <const char**>&self.single:
             free(self.at)
+        if self.item_bytes != &self.single_item:
+            free(self.item_bytes)
 
 
 cdef inline Py_ssize_t aligned(Py_ssize_t size) noexcept nogil:

@@ -215,6 +215,10 @@ ctypedef void (*add_part_function)(void* total, void* excess, const void* part, 
                                    Py_ssize_t end, bint last) noexcept nogil
 
 
+# to (n,) = whole numbers of 8 bits as reals.
+ctypedef void (*widen_function)(void* to, const unsigned char* bytes, Py_ssize_t n) noexcept nogil
+
+
 # gradients[i] += l1 sign(w) + 2 l2 w for parameters w in [begin, end).
 ctypedef void (*penalise_function)(void* gradients, const void* parameters, Py_ssize_t begin, Py_ssize_t end,
                                    double l1, double l2) noexcept nogil
@@ -285,6 +289,7 @@ cdef struct KernelTable:
     const Update* updates
     sum_parts_function sum_parts
     add_part_function add_part
+    widen_function widen
     penalise_function penalise
     penalty_function penalty
     op_finish finish_dx

@@ -33,7 +33,7 @@ from fastweights._core.arrays import taken
 
 from ops cimport (
     Activation, CONSTRAINT_NUMBERS, Constraint, KernelTable, Loss, METRIC_STATE, Matrix, Metric, OP_OPTIONS, OP_SIZES,
-    OP_VARIABLES, OPTION_NUMBERS, Op, op_columns, op_rows, OpKind, Pass, Read, Update,
+    OP_VARIABLES, OPTION_NUMBERS, Op, op_columns, op_rows, OpKind, Pass, Read, Update, widen_function,
 )
 
 cdef extern from *:
@@ -102,8 +102,8 @@ cdef class Plan(Runner):
     specs : sequence of OpSpec
         The network, op by op, in an order in which they can run.
     inputs : sequence of int
-        How wide rows are of each array that the network is given: reals, or int32 where ops read it
-        that take nothing else.
+        How wide rows are of each array that the network is given: reals, or whole numbers of 8 bits
+        that become reals, or int32 where ops read it that take nothing else.
     parameters, gradients : buffer
         The flat vectors; without `gradients` (None) the plan is for inference, and keeps nothing for a
         backward pass.
@@ -307,12 +307,15 @@ cdef class Plan(Runner):
                 return
 
     cdef int expect_inputs(self, str argument, Arrays given, Py_ssize_t rows) except -1:
-        """Raises ValueError unless there are so many rows for each input."""
-        cdef Py_ssize_t i
+        """Raises ValueError unless there are so many rows for each input; those of x may be bytes."""
+        cdef Py_ssize_t row_bytes, i
         if given.count != self.n_feeds:
             raise ValueError(f"{argument}: got {given.count} arrays, expected {self.n_feeds}")
         for i in range(self.n_feeds):
-            expect(argument, <Address>given.addresses[i], rows * self.feeds[i].row_bytes)
+            row_bytes = self.feeds[i].row_bytes
+            if argument == "x" and comes_as_bytes(&self.feeds[i], given.item_bytes[i]):
+                row_bytes = self.feeds[i].width
+            expect(argument, <Address>given.addresses[i], rows * row_bytes)
         return 0
 
     cdef int expect_outputs(self, str argument, Arrays given, Py_ssize_t rows) except -1:
@@ -362,6 +365,7 @@ cdef class Plan(Runner):
             raise ValueError(f"batch_size: got {batch_size}, expected 1 to {self.rows}, and set_update before")
         memset(&job, 0, sizeof(job))
         job.x, job.y, job.order = data.at, labels.at, <const int64_t*>indices.at
+        job.item_bytes = data.item_bytes
         job.first, job.last, job.batch_size = first, last, batch_size
         job.seed, job.stream = seed, stream
         job.sums = self.sums_of(tally)
@@ -404,6 +408,7 @@ cdef class Plan(Runner):
             raise ValueError(f"rows: got {rows}, expected 1 to {self.rows}")
         memset(&job, 0, sizeof(job))
         job.x, job.y, job.dx, job.last = data.at, labels.at, <char**>input_gradients.at, rows
+        job.item_bytes = data.item_bytes
         job.seed, job.stream = seed, stream
         self.lock.enter()
         with nogil:
@@ -461,14 +466,16 @@ cdef class Plan(Runner):
         else:
             self.expect_inputs("x", data, last)
             self.expect_outputs("out", results, last)
-        return self.infer_rows(data.at, NULL if y is None else labels.at, <char**>results.at, first, last, seconds,
-                               self.sums_of(tally))
+        self.widen_feeds(data)
+        return self.infer_rows(data.at, data.item_bytes, NULL if y is None else labels.at, <char**>results.at, first,
+                               last, seconds, self.sums_of(tally))
 
-    cdef Py_ssize_t infer_rows(self, const char** x, const char** y, char** out, Py_ssize_t first, Py_ssize_t last,
-                               double seconds, Sums* sums) except -1:
+    cdef Py_ssize_t infer_rows(self, const char** x, const Py_ssize_t* item_bytes, const char** y, char** out,
+                               Py_ssize_t first, Py_ssize_t last, double seconds, Sums* sums) except -1:
         cdef Job job
         memset(&job, 0, sizeof(job))
         job.x, job.y, job.out, job.first, job.last = x, y, out, first, last
+        job.item_bytes = item_bytes
         job.sums = sums
         # A look at the clock costs as much as a row of a small network.
         job.until = fw_seconds() + seconds if last - first > self.room else 0.0
@@ -501,7 +508,7 @@ cdef class Plan(Runner):
             return None
         out = empty((rows, outputs), "f" if self.table.real_bytes == 4 else "d")
         at, result = data.at, Address(out, True)
-        self.infer_rows(&at, NULL, &result.at, 0, rows, 0.0, NULL)
+        self.infer_rows(&at, &data.view.itemsize, NULL, &result.at, 0, rows, 0.0, NULL)
         return out
 
     def go_on(self, x):
@@ -545,6 +552,7 @@ cdef class Plan(Runner):
             raise ValueError(f"rows: got {rows}, expected at most {self.rows} of a plan that keeps them")
         memset(&job, 0, sizeof(job))
         job.x, job.out, job.last = data.at, <char**>results.at, rows
+        job.item_bytes = data.item_bytes
         job.seed, job.stream = seed, stream
         self.kept_rows = 0
         self.run_locked(forward_task, &job, rows)

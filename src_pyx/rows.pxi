@@ -2,7 +2,8 @@
 
 # One call's work, as all members see it.
 cdef struct Job:
-    const char** x               # each input's data
+    const char** x               # each input's data ...
+    const Py_ssize_t* item_bytes # ... and what a number of it takes
     const char** y               # each output's targets, or NULL
     const char** dy              # each output's gradient, from which a kept batch starts
     char** out                   # each output's predictions
@@ -122,7 +123,9 @@ cdef class Rows(Layout):
         self.passes[member] = Pass(job.seed, job.stream, first - begin)
         for i in range(self.n_feeds):
             row_bytes = self.feeds[i].row_bytes
-            if job.order == NULL:
+            if comes_as_bytes(&self.feeds[i], job.item_bytes[i]):
+                self.load_bytes(member, i, first, begin, end)
+            elif job.order == NULL:
                 self.give_x(member, i, <const char*>(<uintptr_t>job.x[i] + (first - begin) * row_bytes))
             else:
                 self.give_x(member, i, self.feeds[i].rows)
@@ -138,6 +141,20 @@ cdef class Rows(Layout):
             else:
                 memcpy(self.heads[i].targets + begin * row_bytes, job.y[i] + first * row_bytes,
                        (end - begin) * row_bytes)
+
+    @cython.final
+    cdef void load_bytes(self, int member, Py_ssize_t i, Py_ssize_t first, Py_ssize_t begin,
+                         Py_ssize_t end) noexcept nogil:
+        """The same of a feed of reals that comes as bytes."""
+        cdef const Job* job = &self.job
+        cdef const Feed* feed = &self.feeds[i]
+        cdef char* to = feed.rows + begin * feed.row_bytes
+        self.give_x(member, i, feed.rows)
+        if job.order == NULL:
+            self.table.widen(to, <const unsigned char*>job.x[i] + first * feed.width, (end - begin) * feed.width)
+        else:
+            gather_bytes(self.table.widen, to, feed.row_bytes, job.x[i], feed.width, job.order, first,
+                         first + end - begin, job.last)
 
     cdef inline void give_x(self, int member, Py_ssize_t feed, const char* x) noexcept nogil:
         """Has this member's ops read the feed at x."""

@@ -106,6 +106,9 @@ cdef class Runner(Batch):
         self.prepare(member, team, self.rows_at_a_time(rows))
         for i in range(self.n_feeds):
             row_bytes = self.feeds[i].row_bytes
+            if comes_as_bytes(&self.feeds[i], self.job.item_bytes[i]):
+                self.load_bytes(member, i, begin, begin, end)
+                continue
             memcpy(self.feeds[i].rows + begin * row_bytes, self.job.x[i] + begin * row_bytes,
                    (end - begin) * row_bytes)
             self.give_x(member, i, self.feeds[i].rows)

@@ -377,6 +377,24 @@ CASES |= {
         ("alpha dropout", lambda: layers.AlphaDropout(0.4), (9,)),
         ("gaussian dropout", lambda: layers.GaussianDropout(0.4), (9,)),
         ("gaussian noise", lambda: layers.GaussianNoise(0.4), (9,)),
+        ("flip", layers.RandomFlip, (5, 7, 1)),
+        ("flip of columns", lambda: layers.RandomFlip("horizontal"), (2, 1, 3)),
+        ("translation", lambda: layers.RandomTranslation(0.4, 0.6), (5, 20, 1)),
+        (
+            "nearest translation",
+            lambda: layers.RandomTranslation(0.4, 0.6, "wrap", "nearest"),
+            (3, 9, 2),
+        ),
+        ("translation of one", lambda: layers.RandomTranslation(1.0, 1.0, "constant"), (1, 1, 1)),
+        ("rotation", lambda: layers.RandomRotation(1.0, "nearest"), (9, 6, 3)),
+        ("rotation of a line", lambda: layers.RandomRotation(1.0), (1, 17, 1)),
+        ("zoom", lambda: layers.RandomZoom(0.6), (6, 9, 4)),
+        ("zoom of both", lambda: layers.RandomZoom(0.6, 0.9, "wrap"), (4, 18, 1)),
+        ("contrast", lambda: layers.RandomContrast((0.5, 0.5), (-0.5, 0.5)), (3, 5, 2)),
+        ("contrast of one channel", lambda: layers.RandomContrast(0.5), (6, 17, 1)),
+        ("brightness", lambda: layers.RandomBrightness(0.5, (-1, 1)), (3, 7, 1)),
+        ("erasing", lambda: layers.RandomErasing((1, 1)), (6, 30, 3)),
+        ("erasing by a value", lambda: layers.RandomErasing(fill_value=1.0), (5, 4, 2)),
     ]
 }
 

@@ -387,7 +387,11 @@ TWINS: dict[str, Callable[..., Any]] = {
 STATES = {"mean", "variance", "moving_mean", "moving_variance"}
 
 #: Those that draw random numbers, which no two libraries draw alike.
-RANDOM = {"AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D"}
+RANDOM = {
+    *("AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D"),
+    *("RandomBrightness", "RandomContrast", "RandomErasing", "RandomFlip"),
+    *("RandomRotation", "RandomTranslation", "RandomZoom"),
+}
 
 LOSSES: dict[str, Callable[[Any, Any], Any]] = {
     "mean_squared_error": functional.mse_loss,

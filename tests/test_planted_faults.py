@@ -54,6 +54,8 @@ DEPTHWISE, POOLING, FRAMING = (
     "kernels/pooling.pxi",
     "kernels/framing.pxi",
 )
+AUGMENTATION, WARPING = "kernels/augmentation.pxi", "kernels/warping.pxi"
+GATHER = "gather.pxi"
 COLUMNS, NORMALIZING, READERS = (
     "kernels/columns.pxi",
     "kernels/normalizing.pxi",
@@ -771,6 +773,44 @@ NOISY_FAULTS = {
     ): layers.GaussianDropout,
 }  # fmt: skip
 
+#: Likewise of layers that change images.
+IMAGE_FAULTS = {
+    Fault(
+        "shares of a pixel for its neighbour", WARPING, "channels + k] += «across.second_share» * (down.first_share", "across.first_share"
+    ): lambda: layers.RandomRotation(0.3),
+    Fault(
+        "pixels of one line in the place of the next", WARPING, "below = dx + «down.second» * stride\n            for k", "down.first"
+    ): lambda: layers.RandomRotation(0.3, "wrap"),
+    Fault(
+        "a line's share for the next", WARPING, "+ right[column] * («above» * near", "below[column]"
+    ): lambda: layers.RandomRotation(0.3),
+    Fault(
+        "lines blended by the other's shares", WARPING, "blend(warp.blended, source, «down.first_share»,", "down.second_share"
+    ): lambda: layers.RandomZoom(0.4),
+    Fault(
+        "a run from its own place", WARPING, "source + «from_run.first * channels», from_run", "begin * channels"
+    ): lambda: layers.RandomTranslation(0.0, 0.5, "constant"),
+    Fault(
+        "the map of the next row", WARPING, "rule(&warp.map, op, «row»)\n            warp_row_back", "row + 1"
+    ): layers.RandomFlip,
+    Fault(
+        "mean without a gradient", AUGMENTATION, "spread_means(means, dx, «<real>(1 - factor)», op)", "0"
+    ): lambda: layers.RandomContrast(0.5, (-9, 9)),
+    Fault(
+        "gradient beyond the bounds", AUGMENTATION, "vselect(«vand(vlt(least, value), vlt(value, most))», load_first(dy", "veq(value, value)"
+    ): lambda: layers.RandomBrightness(0.5, (-0.5, 0.5)),
+    Fault(
+        "gradient of what is erased", AUGMENTATION, "patch.first, 0, «(patch.end - patch.first) * sizeof(real)»)", "0"
+    ): lambda: layers.RandomErasing((1, 1), 0.5, 0.0),
+}  # fmt: skip
+
+#: Faults of rows that come as bytes.
+BYTE_FAULTS = [
+    Fault("the first bytes for all", PLAN_ROWS, "job.x[i] + «first * feed.width», (end", "0"),
+    Fault("bytes not in the order", GATHER, "(data + «order[i]» * width)", "i"),
+    Fault("tail of a row dropped", GATHER, "(data + order[i] * width), «width»)", "width - 1"),
+]
+
 #: Faults of steps on the rows of a table that a batch touches.
 STEP_FAULTS = [
     Fault(
@@ -845,7 +885,10 @@ UNKEPT_FAULTS = {
 
 
 #: All of them, in one build; each is switched on by its number, from 1 on.
-PLANTED = [*FAULTS, *NOISY_FAULTS, *STEP_FAULTS, *INFERENCE_FAULTS, *UNKEPT_FAULTS]
+PLANTED = [
+    *(*FAULTS, *NOISY_FAULTS, *IMAGE_FAULTS, *BYTE_FAULTS),
+    *(*STEP_FAULTS, *INFERENCE_FAULTS, *UNKEPT_FAULTS),
+]
 
 
 @pytest.fixture(scope="module")
@@ -919,6 +962,40 @@ def test_a_fault_of_a_layer_that_draws_is_caught(core, fault):
     assert error_with_noise(model, *batch) < 1e-8
     core(1 + PLANTED.index(fault))
     assert error_with_noise(model, *batch) > 1e-4
+
+
+@pytest.mark.parametrize("fault", IMAGE_FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_of_a_layer_of_images_is_caught(core, fault):
+    stack = [layers.Dense(2, "tanh"), IMAGE_FAULTS[fault](), layers.Flatten(), layers.Dense(2)]
+    model = fw.Sequential(stack, (4, 7, 2), dtype="float64", seed=3)
+    model.compile(loss="mse")
+    random = np.random.default_rng(5)
+    batch = random.standard_normal((20, 4, 7, 2)), random.standard_normal((20, 2))
+    core(0)
+    assert error_with_noise(model, *batch) < 1e-8
+    core(1 + PLANTED.index(fault))
+    assert error_with_noise(model, *batch) > 1e-4
+
+
+@pytest.mark.parametrize("fault", BYTE_FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_of_rows_of_bytes_is_caught(core, fault):
+    random = np.random.default_rng(5)
+    x, y = random.integers(0, 256, (70, 9), np.uint8), random.standard_normal((70, 2))
+
+    def distance():
+        found = []
+        for given in (x, x.astype(float)):
+            model = fw.Sequential([layers.Rescaling(1 / 255), layers.Dense(2)], 9, "float64", 3)
+            model.compile("sgd", "mse")
+            model.fit(given, y, 16, 1, verbose=0)
+            model.fit(given, y, 16, 1, verbose=0, shuffle=False)
+            found.append(np.concatenate([model.parameters, model.predict(given).ravel()]))
+        return np.abs(found[0] - found[1]).max()
+
+    core(0)
+    assert distance() == 0
+    core(1 + PLANTED.index(fault))
+    assert distance() > 1e-4
 
 
 @pytest.mark.parametrize("fault", INFERENCE_FAULTS, ids=lambda fault: fault.name)

@@ -93,11 +93,11 @@ def test_what_makes_no_sense(make, shape, message):
 
 
 @pytest.mark.parametrize("options", [(np.inf, 1.0), (1.0, np.inf), (2.0, 1.0), (1.0, -1.0)])
-@pytest.mark.parametrize("kind", ["rotate", "sine_positions"])
+@pytest.mark.parametrize("kind", ["rotary", "sine_positions"])
 def test_angles_that_do_not_end_are_refused(kind, options):
     class Endless(layers.Layer):
         def ops(self, x):
-            sizes = (1, 0) if kind == "rotate" else (0,)
+            sizes = (1, 0) if kind == "rotary" else (0,)
             return layers.op(kind, x, lines=4, sizes=sizes, options=options)
 
     with pytest.raises(ValueError, match=f"'{kind}'.*expected"):

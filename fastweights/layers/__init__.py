@@ -13,6 +13,15 @@ from fastweights.layers.activating import (
     Softmax,
 )
 from fastweights.layers.attention import GroupQueryAttention, MultiHeadAttention
+from fastweights.layers.augmenting import (
+    RandomBrightness,
+    RandomContrast,
+    RandomErasing,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+)
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.convolution import Conv1D, Conv2D
 from fastweights.layers.dense import Dense
@@ -135,6 +144,13 @@ __all__ = [
     "Permute",
     "PositionEmbedding",
     "RMSNormalization",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
     "RepeatVector",
     "Rescaling",

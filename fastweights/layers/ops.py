@@ -175,7 +175,13 @@ KINDS: dict[str, Kind] = {
     "attention": Kind(None, sizes=6, options=2),
     "learned_positions": Kind(sizes=1),
     "sine_positions": Kind(sizes=1, options=2),
-    "rotate": Kind(sizes=2, options=2),
+    "rotary": Kind(sizes=2, options=2),
+    "flip": Kind(sizes=6, options=1),
+    "translate": Kind(sizes=4, options=5),
+    "rotate": Kind(sizes=4, options=3),
+    "zoom": Kind(sizes=5, options=5),
+    **dict.fromkeys(("contrast", "brightness"), Kind(sizes=2, options=4)),
+    "erase": Kind(sizes=3, options=7),
 }
 
 

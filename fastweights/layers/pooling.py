@@ -38,7 +38,7 @@ class _Pooling(Layer):
 
     def __init__(
         self,
-        pool_size: Sizes,
+        pool_size: Sizes = 2,
         strides: Sizes | None = None,
         padding: str = "valid",
         data_format: str | None = None,

@@ -200,7 +200,7 @@ class RotaryEmbedding(Layer):
         together = x.lines // x.shape[0]
         first = _place(start_index)
         options = (_ratio(self.max_wavelength, x.features), 1.0 / self.scaling_factor)
-        return op("rotate", x, lines=x.lines, sizes=(together, first), options=options)
+        return op("rotary", x, lines=x.lines, sizes=(together, first), options=options)
 
     def config(self) -> dict[str, Any]:
         return {

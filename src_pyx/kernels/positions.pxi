@@ -1,4 +1,4 @@
-# Ops that know where in a series a line is: learned_positions, sine_positions, rotate.
+# Ops that know where in a series a line is: learned_positions, sine_positions, rotary.
 #
 # A row is `steps` vectors, and the first of them is at place `first`, or behind it by the steps that have gone. Angles grow evenly with the place: pair i of n
 # columns turns by factor * ratio^i with each step, made by turning on from step to step in double, so that no angle
@@ -141,11 +141,11 @@ cdef void sine_positions_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t e
         memcpy(y_of(op, row), y, row_reals(op) * sizeof(real))
 
 
-# ---- rotate: each pair of columns i and i + n / 2 of a line is turned by angle_i of its step ----------------
+# ---- rotary: each pair of columns i and i + n / 2 of a line is turned by angle_i of its step ----------------
 #
 # sizes: lines of a step, first; options: ratio, factor.
 
-cdef void rotate_op_measure(Op* op) noexcept nogil:
+cdef void rotary_op_measure(Op* op) noexcept nogil:
     cdef Py_ssize_t together = op.sizes[0]
     op.parameter_reals = -1
     if (not (keeps_size(op) and has_angles(op)) or op.outputs % 2 or together < 1 or op.lines % together
@@ -182,10 +182,10 @@ cdef void rotate_rows(const bint back, real* to, const real* come, const Op* op,
                 come += op.outputs
 
 
-cdef void rotate_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+cdef void rotary_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     rotate_rows(False, y_of(op, begin), x_of(op, begin), op, end - begin)
 
 
-cdef void rotate_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+cdef void rotary_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     rotate_rows(True, dx_of(op, begin), dy_of(op, begin), op, end - begin)
     finish_dx(op, 0, begin, end)

@@ -1,4 +1,10 @@
-# Ops that move numbers and change none: swap, repeat.
+# Ops that move numbers and change none: swap, repeat; and what is fed as bytes.
+
+cdef void widen(void* to, const unsigned char* bytes, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        (<real*>to)[i] = bytes[i]
+
 
 # ---- swap: each line (rows, columns, inner) becomes (columns, rows, inner); these are its sizes --------
 
