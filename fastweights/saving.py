@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,7 @@ def _stored_shape(variable: Variable) -> tuple[int, ...]:
 
 def _torch_names(built: Built) -> list[str]:
     """The tensor name of each variable and state, by its number: as in the equal torch module."""
-    modules = _modules(built)
+    modules = modules_of(built)
     return [f"{modules[id(owner)]}.{_torch_name(owner, part)}" for owner, part in built.owned]
 
 
@@ -69,7 +69,7 @@ def _torch_name(layer: Layer, part: Variable) -> str:
     return _TORCH_NAMES[part.name] if _registry.is_of_library(layer) else part.name
 
 
-def _modules(built: Built) -> dict[int, str]:
+def modules_of(built: Built) -> dict[int, str]:
     """What each layer is called in the equal torch module, by the layer's identity."""
     topology = built.topology
     if not topology.is_chain or len(built.layers) < len(topology.calls):
@@ -81,6 +81,34 @@ def _modules(built: Built) -> dict[int, str]:
         follows = getattr(layer, "activation", LINEAR) != LINEAR
         module += own_module + follows
     return names
+
+
+class Stored:
+    """A network's numbers as files have them: the tensors of the equal torch module.
+
+    Attributes
+    ----------
+    shapes : dict of str to tuple
+        By the tensors' names.
+    """
+
+    def __init__(self, built: Built) -> None:
+        self._built, self._names = built, _torch_names(built)
+        self.shapes = {
+            name: _stored_shape(part)
+            for name, (_, part) in zip(self._names, built.owned, strict=True)
+        }
+
+    def array(self, number: int, read: Callable[[str], np.ndarray]) -> np.ndarray:
+        """The variable or state of this number, of tensors that `read` gives by their names."""
+        return _turned(self._built.owned[number][1], read(self._names[number]))
+
+    def tensors(self, vectors: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """All of them, of vectors like parameters and state."""
+        return {
+            name: _turned(self._built.owned[number][1], self._built.part(number, vectors))
+            for number, name in enumerate(self._names)
+        }
 
 
 def save(
@@ -103,9 +131,7 @@ def save(
         columns["features"] = names.features if len(names.features) > 1 else names.features[0]
     if columns:
         description["names"] = columns
-    tensors = {}
-    for number, name in enumerate(_torch_names(built)):
-        tensors[name] = _turned(built.owned[number][1], built.part(number, vectors))
+    tensors = Stored(built).tensors(vectors)
     if compiled.optimizer is not None:
         description["compile"] = _described_training(compiled)
         if include_optimizer:
@@ -124,6 +150,16 @@ def save(
         if key in _OWN_KEYS:
             raise ValueError(_check.refusal("metadata", f"the key {key!r}", "a key of your own"))
     serialization.write(path, tensors, {**metadata, **own})
+
+
+def save_weights(model: Model, path: str | os.PathLike[str]) -> None:
+    """What `Model.save_weights` does."""
+    refuse_other_formats("filepath", path)
+    built = model._built_or_refused()
+    vectors = built.lock.room_for(built.vectors).keep()
+    for what, vector in zip(("parameters", "state"), vectors, strict=True):
+        _check.finite(what, vector)
+    serialization.write(path, Stored(built).tensors(vectors), {_OWN_KEYS[0]: "pt"})
 
 
 def _described_training(compiled: Compiled) -> dict[str, Any]:
@@ -228,20 +264,20 @@ def read(
         ) as error:  # fmt: skip
             why = " ".join(str(error).split())[:400]
             raise ValueError(f"{name}: the description of the model is damaged: {why}") from error
-        stored = _torch_names(built)
-        wanted = {
-            tensor: (_stored_shape(variable), model.dtype)
-            for tensor, (_, variable) in zip(stored, built.owned, strict=True)
-        }
+        stored = Stored(built)
+        wanted = {tensor: (shape, model.dtype) for tensor, shape in stored.shapes.items()}
         state = _state_shape(model, built, numbers)
         if state is not None:
             wanted[STATE] = (state, model.dtype)
         _refuse_others(name, file.tensors, wanted)
 
+        def finite(tensor: str) -> np.ndarray:
+            array = file.read(tensor)
+            _check.finite(f"{name}: tensor {tensor!r}", array)
+            return array
+
         def fill(index: int, variable: Variable, view: np.ndarray) -> None:
-            tensor = file.read(stored[index])
-            _check.finite(f"{name}: tensor {stored[index]!r}", tensor)
-            np.copyto(view, _turned(variable, tensor))
+            np.copyto(view, stored.array(index, finite))
 
         built.allocate(fill)
         if numbers is not None:
