@@ -12,12 +12,14 @@ import math
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from fastweights import _check, _files, serialization
+from fastweights._network import snake_case
+from fastweights.layers import LAYERS
 from fastweights.layers.ops import Shape
 
 _HDF5, _ZIP, _PICKLE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
@@ -68,6 +70,8 @@ class WeightFile(NamedTuple):
         Whether parts of layers are ``"0"``, ``"1"``, ... behind what begins their names.
     titles : dict of str to str
         What layers are called, where files say it besides their paths.
+    kinds : dict of str to str
+        The class of each layer in small letters; of none where it is not known of all.
     """
 
     shapes: dict[str, Shape]
@@ -77,6 +81,7 @@ class WeightFile(NamedTuple):
     parts: dict[str, Part] | None = None
     are_numbered: bool = False
     titles: Mapping[str, str] = {}
+    kinds: Mapping[str, str] = {}
 
 
 @contextlib.contextmanager
@@ -249,6 +254,7 @@ class _Hdf5:
             parts,
             not is_legacy,
             titles,
+            {} if is_legacy else _kinds({part.layer for part in parts.values()}),
         )
 
     def _is_here(self, held: Any, name: str, kind: type) -> bool:
@@ -338,6 +344,13 @@ def _part(path: str) -> Part:
         begin = _INNER[inner] + begin
         steps.pop()
     return Part("/".join(steps), begin + number)
+
+
+def _kinds(layers: Iterable[str]) -> dict[str, str]:
+    """Of paths such as ``layers/dense_1``, which are made of the names of classes."""
+    found = {path: re.sub(r"_[0-9]+$", "", path.rpartition("/")[2]) for path in layers}
+    known = {snake_case(name) for name in LAYERS}
+    return found if known.issuperset(found.values()) else {}
 
 
 #: What begins the names of variables that Keras's layer has within another one.

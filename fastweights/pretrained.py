@@ -14,7 +14,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -125,15 +125,19 @@ class _Group(NamedTuple):
         By which it may be known: of ours those that somebody gave it.
     tensors : dict of str to _Tensor
         By their names within the layer.
+    kind : str
+        Of layer, where the file says it.
     """
 
     path: str
     names: frozenset[str]
     tensors: dict[str, _Tensor]
+    kind: str = ""
 
     @property
-    def made_of(self) -> frozenset[tuple[str, Shape]]:
-        return frozenset((part, tensor.shape) for part, tensor in self.tensors.items())
+    def made_of(self) -> frozenset[tuple[str, Any]]:
+        shapes = ((part, tensor.shape) for part, tensor in self.tensors.items())
+        return frozenset([*shapes, ("", self.kind)])
 
 
 def load_weights(
@@ -287,7 +291,8 @@ class _Ours:
                 parts = _weight_files.numbered(parts)
             for number, part, variable in zip(numbers, parts, variables, strict=True):
                 tensors[part] = _Tensor(self._name(number), variable.shape)
-            return _Group(str(layer.name), _given_names(layer), tensors)
+            kind = snake_case(type(layer).__name__) if self._file.kinds else ""
+            return _Group(str(layer.name), _given_names(layer), tensors, kind)
         path = self._paths[id(layer)]
         for tensor in itertools.chain.from_iterable(self._tensors[number] for number in numbers):
             part = tensor.removeprefix(f"{path}.")
@@ -326,28 +331,32 @@ def _given_names(layer: Layer) -> frozenset[str]:
 def keras_order(built: Built) -> list[Layer]:
     """The layers in the order in which Keras lists those of such a model.
 
-    The farthest from an output first, by calls; those that are equally far as they are met on the
-    way from the outputs to the inputs, along the first of what each reads.
+    The farthest from an output first; those that are equally far as they are met on the way from
+    the outputs to the inputs, along the first of what each call reads. A call of a layer is as far
+    as those of the same layer that come before it in the way back: Keras's order depends on it.
     """
     topology = built.topology
     met: dict[int, int] = {}
-    waiting = list(reversed(topology.outputs))
-    seen: set[int] = set()
+    left: dict[int, None] = {}
+    entered: set[int] = set()
+    waiting = [*reversed(topology.outputs)]
     while waiting:
-        number = waiting.pop()
-        if number < topology.inputs or number in seen:
+        number = waiting[-1]
+        if number < topology.inputs or number in entered:
+            waiting.pop()
+            if number >= topology.inputs:
+                left.setdefault(number)
             continue
-        seen.add(number)
+        entered.add(number)
         layer, reads = topology.calls[number - topology.inputs]
         met.setdefault(id(layer), len(met))
         waiting += reversed(reads)
-    far = [0] * (topology.inputs + len(topology.calls))
-    farthest: dict[int, int] = {}
-    for number in range(len(far) - 1, topology.inputs - 1, -1):
+    far, farthest = Counter[int](), Counter[int]()
+    for number in reversed(left):
         layer, reads = topology.calls[number - topology.inputs]
-        depth = farthest[id(layer)] = max(far[number], farthest.get(id(layer), 0))
+        farthest[id(layer)] = max(far[number], farthest[id(layer)])
         for read in reads:
-            far[read] = max(far[read], depth + 1)
+            far[read] = max(far[read], farthest[id(layer)] + 1)
     return sorted(built.layers, key=lambda layer: (-farthest[id(layer)], met[id(layer)]))
 
 
@@ -367,7 +376,10 @@ def _groups_of(file: WeightFile, parts: Sequence[str]) -> list[_Group]:
         if part in found.get(path, {}):
             path = name
         found.setdefault(path, {})[part] = _Tensor(name, shape)
-    return [_Group(path, _names_in(file, path), tensors) for path, tensors in found.items()]
+    return [
+        _Group(path, _names_in(file, path), tensors, file.kinds.get(path, ""))
+        for path, tensors in found.items()
+    ]
 
 
 def _split(name: str, parts: Sequence[str]) -> tuple[str, str]:
@@ -406,7 +418,7 @@ def _paired(
     its = [number for number in range(len(theirs)) if number not in taken]
     in_line = file.is_ordered and len(mine) == len(its)
     aligned = dict(zip(mine, its, strict=True)) if in_line else {}
-    alike: dict[frozenset[tuple[str, Shape]], tuple[list[int], list[int]]] = {}
+    alike: dict[frozenset[tuple[str, Any]], tuple[list[int], list[int]]] = {}
     for side, groups, numbers in ((0, ours, mine), (1, theirs, its)):
         for number in numbers:
             alike.setdefault(groups[number].made_of, ([], []))[side].append(number)
@@ -418,7 +430,7 @@ def _paired(
         others = set(other)
         found = [(one, aligned[one]) for one in own if aligned.get(one) in others]
         if len(own) == len(other):
-            order = _in_order(other, theirs, file.is_ordered)
+            order = _in_order(other, theirs, file)
             found = [] if order is None else list(zip(own, order, strict=True))
         if len(found) < min(len(own), len(other)):
             choices.append(([ours[n].path for n in own], [theirs[n].path for n in other]))
@@ -465,16 +477,18 @@ def _by_names(ours: Sequence[_Group], theirs: Sequence[_Group]) -> dict[int, int
     return {mine: its for mine, its in found.items() if times[its] == 1}
 
 
-def _in_order(numbers: list[int], groups: Sequence[_Group], is_ordered: bool) -> list[int] | None:
-    """Layers of one kind, first to last: as their paths are numbered, and as the file has them.
+def _in_order(numbers: list[int], groups: Sequence[_Group], file: WeightFile) -> list[int] | None:
+    """Layers that are alike, first to last: as their paths are numbered, and as the file has them.
 
-    None where neither says it, or one contradicts the other.
+    None where neither says it, or one contradicts the other. Keras's order is always the layers'.
     """
+    if file.is_ordered and file.parts is not None:
+        return numbers
     runs = {number: _runs(groups[number].path) for number in numbers}
     counted: list[int] | None = sorted(numbers, key=runs.__getitem__)
     if not all(_are_counted(runs[a], runs[b]) for a, b in itertools.pairwise(counted or ())):
         counted = None
-    if not is_ordered:
+    if not file.is_ordered:
         return counted
     return numbers if counted in (None, numbers) else None
 
