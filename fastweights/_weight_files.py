@@ -1,19 +1,23 @@
 """Files of weights: safetensors, what `torch.save` wrote, and Keras's HDF5 and archives.
 
-Which of them a file is its first bytes say. None of them runs code, what lies in a file is bounded
-by its size or by what it is wanted for, and only what it holds itself is read.
+Which of them a file is its first bytes say. None of them runs code, what is made of a file is
+bounded by its size or by what it is wanted for, and only what it holds itself is read.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
+import importlib.util
+import json
 import math
 import os
 import re
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, NamedTuple
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
@@ -27,8 +31,8 @@ _HDF5, _ZIP, _PICKLE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
 _KERAS_WEIGHTS = "model.weights.h5"
 #: How much larger than its archive what is packed there may be; Keras packs nothing.
 _MOST_PACKED = 16
-#: Of a file in HDF5: groups and arrays, levels of them, bytes of lists of names, of one piece.
-_MOST_OBJECTS, _MOST_LEVELS, _MOST_NAMES, _MOST_PIECE = 200_000, 16, 2**28, 2**20
+#: The longest line that the reader of HDF5 says.
+_MOST_TOLD = 100_000_000
 #: Where a dict that was saved with other things keeps the weights.
 _STATE_DICTS = ("state_dict", "model_state_dict", "model")
 
@@ -99,19 +103,20 @@ def opened(path: _files.FilePath) -> Iterator[WeightFile]:
     """
     text = _files.path_text(path)
     with _files.opened(text) as file, _files.naming(text):
-        start = file.read(len(_HDF5))
+        start, after = file.read(8), file.read(1)
         file.seek(0)
-        if start == _HDF5:
-            with _of_keras(text, file) as found:
-                yield found
-        elif start.startswith(_ZIP) and (archived := _archived(text, file)) is not None:
-            with _of_keras(text, io.BytesIO(archived)) as found:
+        if after == b"{":
+            with serialization.opened(text) as tensors:
+                yield _of_safetensors(tensors)
+        elif start == _HDF5 or (start.startswith(_ZIP) and _is_of_keras(text, file)):
+            with _of_keras(text) as found:
                 yield found
         elif start.startswith((_ZIP, _PICKLE)):
             yield _of_torch(text, file)
         else:
-            with serialization.opened(text) as tensors:
-                yield _of_safetensors(tensors)
+            got = f"{text}, which begins with {start!r}"
+            expected = "safetensors, what torch.save wrote, or a file of Keras's"
+            raise ValueError(_check.refusal("filepath", got, expected))
 
 
 def _of_safetensors(file: serialization.File) -> WeightFile:
@@ -176,174 +181,93 @@ def _state_dict(found: Any, kind: type) -> dict[str, Any] | None:
 # ---- Keras's -------------------------------------------------------------------------------------
 
 
-def _archived(path: str, file: BinaryIO) -> bytes | None:
-    """The weights in an archive of Keras's; None where it is none."""
+def _is_of_keras(path: str, file: BinaryIO) -> bool:
+    """Whether an archive is one of Keras's; no numbers of it are read."""
     size = os.fstat(file.fileno()).st_size
     try:
         with zipfile.ZipFile(file) as archive:
-            if _KERAS_WEIGHTS not in archive.namelist():
-                file.seek(0)
-                return None
-            packed = archive.getinfo(_KERAS_WEIGHTS)
-            if packed.file_size > _MOST_PACKED * size:
-                got = f"{packed.file_size} bytes packed in {size}"
-                expected = f"at most {_MOST_PACKED} times as many"
-                raise ValueError(_check.refusal(path, got, expected))
-            return archive.read(packed)
-    except ValueError:
-        raise
-    except OSError:
-        raise
+            packed = {entry.filename: entry.file_size for entry in archive.infolist()}
     except Exception as error:  # whatever comes of a damaged one
         raise ValueError(f"{path}: not a whole archive: {_told(error)}") from None
+    file.seek(0)
+    unpacked = packed.get(_KERAS_WEIGHTS)
+    if unpacked is not None and unpacked > _MOST_PACKED * size:
+        got, expected = (
+            f"{unpacked} bytes packed in {size}",
+            f"at most {_MOST_PACKED} times as many",
+        )
+        raise ValueError(_check.refusal(path, got, expected))
+    return unpacked is not None
 
 
 @contextlib.contextmanager
-def _of_keras(path: str, file: BinaryIO) -> Iterator[WeightFile]:
-    try:
-        import h5py
-    except ImportError:
+def _of_keras(path: str) -> Iterator[WeightFile]:
+    if importlib.util.find_spec("h5py") is None:
         raise ModuleNotFoundError(
             f"load_weights: {path} is read by h5py, which is not installed: "
             "pip install 'fastweights[keras-files]'"
-        ) from None
-    with _refused(path):
-        held = h5py.File(file, "r")
-    try:
-        with _refused(path):
-            found = _Hdf5(held, h5py).weights(path)
-        yield found
-    finally:
-        with contextlib.suppress(Exception):
-            held.close()
-
-
-class _Hdf5:
-    """An HDF5 file of Keras's that is open."""
-
-    def __init__(self, file: Any, h5py: Any) -> None:
-        self._file, self._h5py = file, h5py
-        self._size = file.id.get_filesize()
-
-    def weights(self, path: str) -> WeightFile:
-        """In whichever of Keras's ways they lie there."""
-        root = self._file
-        if self._has_group(root, "model_weights"):
-            root = root["model_weights"]
-        is_legacy = root is not self._file or "layer_names" in root.attrs
-        arrays = dict(self._arrays(root))
-        reals = {name: array for name, array in arrays.items() if _is_real(array)}
-        parts = {name: _legacy_part(name) if is_legacy else _part(name) for name in reals}
-        titles: dict[str, str] = {}
-        order = self._legacy_order(root, reals) if is_legacy else None
-        if order is not None:
-            reals = {name: reals[name] for name in order}
-        if not is_legacy:
-            parts = _counted(parts)
-            titles = self._titles(parts)
-
-        def read(name: str) -> np.ndarray:
-            with _refused(path):
-                return _numbers(reals[name])
-
-        return WeightFile(
-            {name: tuple(array.shape) for name, array in reals.items()},
-            (),
-            read,
-            order is not None,
-            parts,
-            not is_legacy,
-            titles,
-            {} if is_legacy else _kinds({part.layer for part in parts.values()}),
         )
-
-    def _is_here(self, held: Any, name: str, kind: type) -> bool:
-        # A soft link may lead anywhere, an external one to another file.
-        link = held.get(name, getlink=True)
-        return isinstance(link, self._h5py.HardLink) and isinstance(held[name], kind)
-
-    def _has_group(self, held: Any, name: str) -> bool:
-        return self._is_here(held, name, self._h5py.Group)
-
-    def _arrays(self, root: Any) -> Iterator[tuple[str, Any]]:
-        """All below, by their paths, but for what an optimizer remembers."""
-        waiting, count = [("", root, 0)], 0
-        while waiting:
-            path, group, level = waiting.pop()
-            for name in sorted(group):
-                count += 1
-                if count > _MOST_OBJECTS or level > _MOST_LEVELS:
-                    expected = f"at most {_MOST_OBJECTS} objects, {_MOST_LEVELS} deep"
-                    raise ValueError(_check.refusal("groups", "more", expected))
-                if level == 0 and name in ("optimizer", "optimizer_weights"):
-                    continue
-                below = f"{path}/{name}" if path else name
-                if self._has_group(group, name):
-                    waiting.append((below, group[name], level + 1))
-                elif self._is_here(group, name, self._h5py.Dataset):
-                    yield below, group[name]
-
-    def _titles(self, parts: Mapping[str, Part]) -> dict[str, str]:
-        found = {}
-        for layer in {part.layer for part in parts.values()}:
-            group = self._file[layer] if layer else self._file
-            title = group["vars"].attrs.get("name") if self._has_group(group, "vars") else None
-            if isinstance(title, str):
-                found[layer] = title
-        return found
-
-    def _legacy_order(self, root: Any, arrays: Mapping[str, Any]) -> list[str] | None:
-        """The arrays by the lists of names that the file has; None where it has not all."""
-        layers = self._names(root, "layer_names")
-        if layers is None:
-            return None
-        order = []
-        for layer in layers:
-            if self._has_group(root, layer):
-                names = self._names(root[layer], "weight_names") or ()
-                order += [f"{layer}/{name}" for name in names]
-        return order if sorted(order) == sorted(arrays) else None
-
-    def _names(self, held: Any, key: str) -> list[str] | None:
-        """A list of names, unless so many might be too long."""
-        if key not in held.attrs:
-            return None
-        count = math.prod(held.attrs.get_id(key).shape)
-        if count * self._size > _MOST_NAMES:
-            return None
-        names = np.ravel(held.attrs[key]).tolist()
-        return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+    command = [sys.executable, str(Path(__file__).with_name("_hdf5_process.py"))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    process = subprocess.Popen(
+        [*command, os.path.abspath(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+    )
+    try:
+        yield _told_by(process, path)
+    finally:
+        process.kill()
+        process.communicate()
 
 
-def _is_real(array: Any) -> bool:
-    is_bfloat16 = array.attrs.get("dtype") == "bfloat16" and array.dtype.itemsize == 2
-    return array.dtype.kind == "f" or is_bfloat16
+def _answer(process: subprocess.Popen[bytes], path: str) -> dict[str, Any]:
+    """The next line that the reader says."""
+    line = cast("BinaryIO", process.stdout).readline(_MOST_TOLD)
+    if not line.endswith(b"\n"):
+        raise ValueError(f"{path}: not a whole file of weights: HDF5's library ended at it")
+    told = json.loads(line)
+    if "error" in told:
+        why = _check.shown(told["error"])
+        raise ValueError(f"{path}: not a whole file of weights: {why}")
+    return told
 
 
-def _numbers(array: Any) -> np.ndarray:
-    """What an array in HDF5 has, which is in this file and in pieces of no more than it needs."""
-    if array.external or array.is_virtual:
-        raise ValueError(_check.refusal("an array", "one in another file", "numbers of its own"))
-    piece = math.prod(array.chunks or ()) * array.dtype.itemsize
-    if piece > max(array.size * array.dtype.itemsize, _MOST_PIECE):
-        raise ValueError(_check.refusal("an array", "pieces larger than it", "smaller ones"))
-    found = array[()]
-    if array.dtype.kind == "f":
-        return np.asarray(found, np.float64 if array.dtype.itemsize > 4 else np.float32)
-    return serialization.widened(np.asarray(found).view("<u2"))
+def _told_by(process: subprocess.Popen[bytes], path: str) -> WeightFile:
+    """What is in a file of Keras's, in whichever of its ways."""
+    requests, answers = cast("BinaryIO", process.stdin), cast("BinaryIO", process.stdout)
+    told = _answer(process, path)
+    root, is_old = told["root"], told["is_old"]
+    found = {name: (tuple(shape), np.dtype(dtype)) for name, shape, dtype in told["arrays"]}
+    order = [name for name in told["order"] or () if name in found]
+    is_ordered = sorted(order) == sorted(found)
+    names = order if is_ordered else list(found)
+    parts = {name: (_old_part if is_old else _part)(name.removeprefix(root)) for name in names}
+    titles = {_part(f"{path}/0").layer: title for path, title in told["titles"].items()}
 
+    def read(name: str) -> np.ndarray:
+        shape, dtype = found[name]
+        with contextlib.suppress(BrokenPipeError):
+            requests.write(json.dumps(name).encode() + b"\n")
+            requests.flush()
+        size = _answer(process, path)["bytes"]
+        content = answers.read(size)
+        if size != math.prod(shape) * dtype.itemsize or len(content) != size:
+            raise ValueError(f"{path}: array {_check.shown(name)}: got {size} bytes of it")
+        return np.frombuffer(content, dtype).reshape(shape)
 
-def _part(path: str) -> Part:
-    """Of ``layers/lstm/cell/vars/0``."""
-    steps = path.split("/")
-    number = steps.pop()
-    if steps and steps[-1] == "vars":
-        steps.pop()
-    begin = ""
-    while len(steps) > 1 and (inner := steps[-1].lstrip("_")) in _INNER:
-        begin = _INNER[inner] + begin
-        steps.pop()
-    return Part("/".join(steps), begin + number)
+    return WeightFile(
+        {name: found[name][0] for name in names},
+        (),
+        read,
+        is_ordered,
+        parts if is_old else _counted(parts),
+        not is_old,
+        titles,
+        {} if is_old else _kinds({part.layer for part in parts.values()}),
+    )
 
 
 def _kinds(layers: Iterable[str]) -> dict[str, str]:
@@ -368,6 +292,19 @@ def numbered(variables: Sequence[str]) -> list[str]:
     return found
 
 
+def _part(path: str) -> Part:
+    """Of ``layers/lstm/cell/vars/0``."""
+    steps = path.split("/")
+    number = steps.pop()
+    if steps and steps[-1] == "vars":
+        steps.pop()
+    begin = ""
+    while len(steps) > 1 and (inner := steps[-1].lstrip("_")) in _INNER:
+        begin = _INNER[inner] + begin
+        steps.pop()
+    return Part("/".join(steps), begin + number)
+
+
 def _counted(parts: Mapping[str, Part]) -> dict[str, Part]:
     """The same, numbered as if there were none that are no reals."""
     counts: dict[tuple[str, str], int] = {}
@@ -380,7 +317,7 @@ def _counted(parts: Mapping[str, Part]) -> dict[str, Part]:
     return found
 
 
-def _legacy_part(path: str) -> Part:
+def _old_part(path: str) -> Part:
     """Of ``lstm/lstm_1/lstm_cell/kernel:0``."""
     steps = path.split("/")
     name, begin = re.sub(r":\d+$", "", steps.pop()), ""

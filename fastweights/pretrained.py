@@ -120,19 +120,22 @@ class _Group(NamedTuple):
     Attributes
     ----------
     path : str
-        Where the file has it; of ours where the file of an equal network would have it.
+        Where the file has it; of ours where torch's file of an equal network would have it.
     names : frozenset of str
         By which it may be known: of ours those that somebody gave it.
     tensors : dict of str to _Tensor
         By their names within the layer.
     kind : str
         Of layer, where the file says it.
+    title : str
+        Of ours: the layer's name.
     """
 
     path: str
     names: frozenset[str]
     tensors: dict[str, _Tensor]
     kind: str = ""
+    title: str = ""
 
     @property
     def made_of(self) -> frozenset[tuple[str, Any]]:
@@ -292,12 +295,12 @@ class _Ours:
             for number, part, variable in zip(numbers, parts, variables, strict=True):
                 tensors[part] = _Tensor(self._name(number), variable.shape)
             kind = snake_case(type(layer).__name__) if self._file.kinds else ""
-            return _Group(str(layer.name), _given_names(layer), tensors, kind)
+            return _Group("", _given_names(layer), tensors, kind, str(layer.name))
         path = self._paths[id(layer)]
         for tensor in itertools.chain.from_iterable(self._tensors[number] for number in numbers):
             part = tensor.removeprefix(f"{path}.")
             tensors[part] = _Tensor(tensor, self._stored.shapes[tensor])
-        return _Group(path, _given_names(layer), tensors)
+        return _Group(path, _given_names(layer), tensors, title=str(layer.name))
 
     def title(self, tensor: str) -> str:
         """What it is in the model: a variable, or several of which each has a part of it."""
@@ -402,7 +405,7 @@ def _names_in(file: WeightFile, path: str) -> frozenset[str]:
     return frozenset(".".join(steps[first:]) for first in range(len(steps)))
 
 
-#: Paths of layers of the model, and of those in the file of which each might be any of them.
+#: Layers of the model, and paths of those in the file of which each might be any of them.
 _Choice = tuple[list[str], list[str]]
 
 
@@ -433,7 +436,7 @@ def _paired(
             order = _in_order(other, theirs, file)
             found = [] if order is None else list(zip(own, order, strict=True))
         if len(found) < min(len(own), len(other)):
-            choices.append(([ours[n].path for n in own], [theirs[n].path for n in other]))
+            choices.append(([ours[n].title for n in own], [theirs[n].path for n in other]))
             undecided.update(own)
             continue
         pairs.update(found)
@@ -532,11 +535,12 @@ def _pair_rest(
     theirs: Sequence[_Group],
     is_ordered: bool,
 ) -> None:
-    """Brings those together that have the same parts but in other shapes, to be told as such."""
+    """Brings those together that have parts in common but do not fit, to be told as such."""
     taken = set(pairs.values())
     mine = [n for n in range(len(ours)) if n not in pairs and n not in undecided]
-    its = [n for n in range(len(theirs)) if n not in taken]
+    parts = {part for own in mine for part in ours[own].tensors}
+    its = [n for n, group in enumerate(theirs) if n not in taken and parts & group.tensors.keys()]
     if len(mine) == len(its) and (is_ordered or len(mine) == 1):
         for own, other in zip(mine, its, strict=True):
-            if ours[own].tensors.keys() == theirs[other].tensors.keys():
+            if ours[own].tensors.keys() & theirs[other].tensors.keys():
                 pairs[own] = other
