@@ -26,8 +26,6 @@ from fastweights.layers import Layer
 from fastweights.layers.ops import Shape
 from fastweights.models import Model
 
-#: Tensors that torch's modules have besides, or files of this library.
-_IGNORED = re.compile(r"(.*\.)?num_batches_tracked|" + re.escape(saving.STATE))
 #: How many lines of a kind a table has.
 _MOST_LINES = 40
 
@@ -188,7 +186,7 @@ def _report(
     fitting: Mapping[int, int],
     others: Sequence[str],
 ) -> LoadReport:
-    unused = [name for name in others if not _IGNORED.fullmatch(name)]
+    unused = [name for name in others if not _is_left_aside(name)]
     loaded, missing, mismatched = [], [], []
     for mine, group in enumerate(ours.groups):
         found = theirs[pairs[mine]].tensors if mine in pairs else {}
@@ -372,7 +370,7 @@ def _groups_of(file: WeightFile, parts: Sequence[str]) -> list[_Group]:
     for name, shape in file.shapes.items():
         if file.parts is not None:
             path, part = file.parts[name]
-        elif _IGNORED.fullmatch(name):
+        elif _is_left_aside(name):
             continue
         else:
             path, part = _split(name, parts)
@@ -383,6 +381,11 @@ def _groups_of(file: WeightFile, parts: Sequence[str]) -> list[_Group]:
         _Group(path, _names_in(file, path), tensors, file.kinds.get(path, ""))
         for path, tensors in found.items()
     ]
+
+
+def _is_left_aside(name: str) -> bool:
+    """Whether it is what modules of torch, or files of this library, have beside weights."""
+    return name == saving.STATE or name.rpartition(".")[2] == "num_batches_tracked"
 
 
 def _split(name: str, parts: Sequence[str]) -> tuple[str, str]:
