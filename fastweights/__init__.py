@@ -39,6 +39,7 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "plot_filters",
     "plot_model",
     "register_layer",
     "regularizers",
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
     from fastweights._tensors import Input
     from fastweights.gradient_check import check_gradients
     from fastweights.models import Model, Sequential
-    from fastweights.plotting import plot_model
+    from fastweights.plotting import plot_filters, plot_model
     from fastweights.saving import load
     from fastweights.training import DivergenceError
 else:
@@ -77,6 +78,7 @@ else:
         "Sequential": "models",
         "check_gradients": "gradient_check",
         "load": "saving",
+        "plot_filters": "plotting",
         "plot_model": "plotting",
         "register_layer": "_registry",
     }

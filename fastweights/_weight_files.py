@@ -12,12 +12,10 @@ import json
 import math
 import os
 import re
-import subprocess
 import sys
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
@@ -25,6 +23,9 @@ from fastweights import _check, _files, serialization
 from fastweights._network import snake_case
 from fastweights.layers import LAYERS
 from fastweights.layers.ops import Shape
+
+if TYPE_CHECKING:
+    import subprocess
 
 _HDF5, _ZIP, _PICKLE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
 #: In an archive of Keras's.
@@ -183,6 +184,8 @@ def _state_dict(found: Any, kind: type) -> dict[str, Any] | None:
 
 def _is_of_keras(path: str, file: BinaryIO) -> bool:
     """Whether an archive is one of Keras's; no numbers of it are read."""
+    import zipfile  # here, as those who only predict need not wait for it
+
     size = os.fstat(file.fileno()).st_size
     try:
         with zipfile.ZipFile(file) as archive:
@@ -202,6 +205,8 @@ def _is_of_keras(path: str, file: BinaryIO) -> bool:
 
 @contextlib.contextmanager
 def _of_keras(path: str) -> Iterator[WeightFile]:
+    import subprocess
+
     if importlib.util.find_spec("h5py") is None:
         raise ModuleNotFoundError(
             f"load_weights: {path} is read by h5py, which is not installed: "
