@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
-from fastweights import _check, _files, serialization
+from fastweights import _apart, _check, _files, serialization
 from fastweights._network import snake_case
 from fastweights.layers import LAYERS
 from fastweights.layers.ops import Shape
@@ -212,8 +212,9 @@ def _of_keras(path: str) -> Iterator[WeightFile]:
             f"load_weights: {path} is read by h5py, which is not installed: "
             "pip install 'fastweights[keras-files]'"
         )
-    command = [sys.executable, str(Path(__file__).with_name("_hdf5_process.py"))]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, str(Path(_apart.__file__).with_name("read_hdf5.py"))]
+    places = os.pathsep.join(os.path.abspath(place) for place in sys.path)
+    environment = {**os.environ, "PYTHONPATH": places}
     process = subprocess.Popen(
         [*command, os.path.abspath(path)],
         stdin=subprocess.PIPE,

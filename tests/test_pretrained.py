@@ -790,7 +790,8 @@ def random_graph(inputs, layers, model, seed):
     return model(inputs, layers.Dense(2)(joined))
 
 
-@pytest.mark.parametrize("seed", range(cases(6, 100)))
+# In 33 and 60 it matters in which order the calls of one layer are met.
+@pytest.mark.parametrize("seed", sorted({33, 60, *range(cases(3, 100))}))
 def test_graphs_of_keras(keras, tmp_path, seed):
     """Whose layers are listed in an order of Keras's own; all but one have the same shapes."""
     twin = random_graph(keras.Input((4,)), keras.layers, keras.Model, seed)

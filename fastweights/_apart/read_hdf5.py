@@ -19,9 +19,6 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-# The folder of this program, whose modules are no modules of the top level.
-sys.path.pop(0)
-
 import h5py
 import numpy as np
 
