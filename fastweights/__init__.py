@@ -40,6 +40,7 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "plot_filters",
     "plot_model",
     "register_layer",
     "regularizers",
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
     from fastweights.generating import generate
     from fastweights.gradient_check import check_gradients
     from fastweights.models import Model, Sequential
-    from fastweights.plotting import plot_model
+    from fastweights.plotting import plot_filters, plot_model
     from fastweights.saving import load
     from fastweights.training import DivergenceError
 else:
@@ -80,6 +81,7 @@ else:
         "check_gradients": "gradient_check",
         "generate": "generating",
         "load": "saving",
+        "plot_filters": "plotting",
         "plot_model": "plotting",
         "register_layer": "_registry",
     }

@@ -21,8 +21,6 @@ INSTEAD: dict[str, str] = {
     "models": "use fw.Model and fw.Sequential",
     "add_loss": "use model.forward, model.backward and model.apply_gradients",
     "add_weight": "declare it in variables: docs/own-layers.md",
-    "save_weights": "use save",
-    "load_weights": "use fw.load, and set_weights",
     "get_config": "use config()",
     "test_on_batch": "use evaluate",
     "GroupedQueryAttention": "the layer is GroupQueryAttention",

@@ -453,6 +453,10 @@ class Built:
         numbers = self.in_order() if layer is None else self.numbers_of(layer)
         if len(weights) != len(numbers):
             raise ValueError(_check.refusal("weights", f"{len(weights)} arrays", f"{len(numbers)}"))
+        self.write_some(numbers, weights)
+
+    def write_some(self, numbers: Sequence[int], weights: Sequence[Any]) -> None:
+        """Writes the variables and states of these numbers; none unless all of them fit."""
         checked = []
         for number, weight in zip(numbers, weights, strict=True):
             owner, variable = self.owned[number]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fastweights.models import Model
 
 
-def _snake_case(name: str) -> str:
+def snake_case(name: str) -> str:
     """As Keras names layers after their classes: ``LeakyReLU`` is ``leaky_re_lu``."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
@@ -49,7 +49,7 @@ def name_layers(layers: Sequence[Layer], home: Home) -> None:
         raise ValueError(_check.refusal("layers", got, "different names"))
     unnamed = [layer for layer in new if layer._given_name is None]
     kept = told_apart([str(layer.name) for layer in known], given)
-    stems = [_snake_case(type(layer).__name__) for layer in unnamed]
+    stems = [snake_case(type(layer).__name__) for layer in unnamed]
     found = told_apart(stems, (*given, *kept))
     named = zip((*known, *unnamed), (*kept, *found), strict=True)
     assign((layer, "_name", name) for layer, name in named)

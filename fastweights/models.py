@@ -702,6 +702,54 @@ class Model(Network):
             raise TypeError(_check.refusal("metadata", _check.shown(metadata), expected))
         saving.save(self, path, {**self._metadata, **(metadata or {})}, include_optimizer)
 
+    def save_weights(self, filepath: str | os.PathLike[str]) -> None:
+        """Writes the weights alone to a safetensors file, named and laid out as `save` does.
+
+        There is no architecture in it: `load_weights` reads it into a model of the same layers.
+        """
+        saving.save_weights(self, filepath)
+
+    def load_weights(
+        self, filepath: str | os.PathLike[str], skip_mismatch: bool = False
+    ) -> pretrained.LoadReport:
+        """Takes the weights of a file, of the same layers under whatever names.
+
+        Read are safetensors files, of this library or of a PyTorch `state_dict`; what `torch.save`
+        wrote of one (``.pt``, by torch); Keras's ``.weights.h5``, ``.keras`` and ``.h5`` (by h5py:
+        ``pip install 'fastweights[keras-files]'``). Layouts are turned into those of this library,
+        float16, bfloat16 and float64 into the model's dtype; what optimizers remember is left
+        aside, here and there.
+
+        Layers belong together where the file has the modules that `save_weights` would write, where
+        somebody gave them the same name, and else where they have tensors of the same names and
+        shapes: of several such layers the first is the first. Which one that is the file's order
+        says (``.pt``, ``.h5``) or numbers in names; where both are silent, or disagree, nothing is
+        loaded: give your layers the file's names.
+
+        Parameters
+        ----------
+        filepath : path
+        skip_mismatch : bool
+            Whether to load the layers that fit, whole layers, and warn of the rest: all but the
+            head, for fine-tuning. Otherwise all must fit, or nothing is loaded.
+
+        Returns
+        -------
+        LoadReport
+            Which tensor went where; as text a table.
+
+        Raises
+        ------
+        ValueError
+            Something does not fit, with a table of what; or the file is damaged, or has numbers
+            that are not finite. No weight has changed.
+        ModuleNotFoundError
+            The library that reads such a file is not there.
+        OSError
+            The file cannot be read.
+        """
+        return pretrained.load_weights(self, filepath, skip_mismatch)
+
 
 def _named_tensors(argument: str, given: Any) -> tuple[list[Tensor], list[str] | None]:
     """The tensors of an argument that takes one, a list or a dict, and the keys of a dict."""
@@ -714,6 +762,6 @@ def _named_tensors(argument: str, given: Any) -> tuple[list[Tensor], list[str] |
 
 # Here, as these need the model, in this order: imported within a method a fork could come between.
 from fastweights._sequential import Sequential, unbuilt  # noqa: E402, I001
-from fastweights import _copying, saving  # noqa: E402
+from fastweights import _copying, pretrained, saving  # noqa: E402
 
 __all__ = ["Model", "Sequential", "unbuilt"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ _OWN_KEYS = ("format", "fastweights.format", "fastweights.model")
 
 def _forms(built: Built) -> list[Form]:
     """The tensors of each variable and state, by its number: as in the equal torch module."""
-    modules, forms = _modules(built), []
+    modules, forms = modules_of(built), []
     for owner, part in built.owned:
         beside = [built.owned[number][1] for number in built.numbers_of(owner)]
         form = form_of(owner, part, beside)
@@ -43,7 +43,7 @@ def _forms(built: Built) -> list[Form]:
     return forms
 
 
-def _modules(built: Built) -> dict[int, str]:
+def modules_of(built: Built) -> dict[int, str]:
     """What each layer is called in the equal torch module, by the layer's identity."""
     topology = built.topology
     if not topology.is_chain or len(built.layers) < len(topology.calls):
@@ -54,6 +54,46 @@ def _modules(built: Built) -> dict[int, str]:
         own_module = bool(built.numbers_of(layer)) or not hasattr(layer, "activation")
         module += own_module + activation_modules(layer)
     return names
+
+
+class Stored:
+    """A network's numbers as files have them: the tensors of the equal torch module.
+
+    Attributes
+    ----------
+    shapes : dict of str to tuple
+        By the tensors' names.
+    """
+
+    def __init__(self, built: Built) -> None:
+        self._built, self._forms = built, _forms(built)
+        # One that several variables are pieces of is as long as the last of them says.
+        self.shapes: dict[str, Shape] = {
+            tensor: (form.begin + shape[0], *shape[1:])
+            for form in sorted(self._forms, key=lambda form: form.begin)
+            for tensor, shape in zip(form.names, form.shapes, strict=True)
+        }
+
+    def array(self, number: int, read: Callable[[str], np.ndarray]) -> np.ndarray:
+        """The variable or state of this number, of tensors that `read` gives by their names."""
+        form = self._forms[number]
+        tensors = [
+            read(tensor)[form.begin : form.begin + shape[0]]
+            for tensor, shape in zip(form.names, form.shapes, strict=True)
+        ]
+        return form.read(tensors)
+
+    def tensors(self, vectors: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """All of them, of vectors like parameters and state."""
+        pieces: dict[str, dict[int, np.ndarray]] = {}
+        for number, form in enumerate(self._forms):
+            arrays = form.stored(self._built.part(number, vectors))
+            for tensor, array in zip(form.names, arrays, strict=True):
+                pieces.setdefault(tensor, {})[form.begin] = array
+        return {
+            tensor: one[0] if len(one) == 1 else np.concatenate([one[key] for key in sorted(one)])
+            for tensor, one in pieces.items()
+        }
 
 
 def save(
@@ -76,15 +116,7 @@ def save(
         columns["features"] = names.features if len(names.features) > 1 else names.features[0]
     if columns:
         description["names"] = columns
-    pieces: dict[str, dict[int, np.ndarray]] = {}
-    for number, form in enumerate(_forms(built)):
-        arrays = form.stored(built.part(number, vectors))
-        for tensor, array in zip(form.names, arrays, strict=True):
-            pieces.setdefault(tensor, {})[form.begin] = array
-    tensors = {
-        tensor: one[0] if len(one) == 1 else np.concatenate([one[begin] for begin in sorted(one)])
-        for tensor, one in pieces.items()
-    }
+    tensors = Stored(built).tensors(vectors)
     if compiled.optimizer is not None:
         description["compile"] = _described_training(compiled)
         if include_optimizer:
@@ -103,6 +135,16 @@ def save(
         if key in _OWN_KEYS:
             raise ValueError(_check.refusal("metadata", f"the key {key!r}", "a key of your own"))
     serialization.write(path, tensors, {**metadata, **own})
+
+
+def save_weights(model: Model, path: str | os.PathLike[str]) -> None:
+    """What `Model.save_weights` does."""
+    refuse_other_formats("filepath", path)
+    built = model._built_or_refused()
+    vectors = built.lock.room_for(built.vectors).keep()
+    for what, vector in zip(("parameters", "state"), vectors, strict=True):
+        _check.finite(what, vector)
+    serialization.write(path, Stored(built).tensors(vectors), {_OWN_KEYS[0]: "pt"})
 
 
 def _described_training(compiled: Compiled) -> dict[str, Any]:
@@ -207,24 +249,20 @@ def read(
         ) as error:  # fmt: skip
             why = " ".join(str(error).split())[:400]
             raise ValueError(f"{name}: the description of the model is damaged: {why}") from error
-        forms = _forms(built)
-        # Those that several variables are pieces of are as long as the last one says.
-        wanted = {
-            tensor: ((form.begin + shape[0], *shape[1:]), model.dtype)
-            for form in sorted(forms, key=lambda form: form.begin)
-            for tensor, shape in zip(form.names, form.shapes, strict=True)
-        }
+        stored = Stored(built)
+        wanted = {tensor: (shape, model.dtype) for tensor, shape in stored.shapes.items()}
         state = _state_shape(model, built, numbers)
         if state is not None:
             wanted[STATE] = (state, model.dtype)
         _refuse_others(name, file.tensors, wanted)
 
+        def finite(tensor: str) -> np.ndarray:
+            array = file.read(tensor)
+            _check.finite(f"{name}: tensor {tensor!r}", array)
+            return array
+
         def fill(index: int, variable: Variable, view: np.ndarray) -> None:
-            form, arrays = forms[index], []
-            for tensor, shape in zip(form.names, form.shapes, strict=True):
-                arrays.append(file.read(tensor)[form.begin : form.begin + shape[0]])
-                _check.finite(f"{name}: tensor {tensor!r}", arrays[-1])
-            np.copyto(view, form.read(arrays))
+            np.copyto(view, stored.array(index, finite))
 
         built.allocate(fill)
         if numbers is not None:

@@ -40,6 +40,10 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype("?"),
 }
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
+#: Read as float32, of which it is the upper half; NumPy has no such dtype, and none is written.
+BFLOAT16 = "BF16"
+#: What numbers take in a file.
+_STORED = {**DTYPES, BFLOAT16: np.dtype("<u2")}
 
 #: A longer header is refused, as by the format's other readers.
 MAX_HEADER_BYTES = 100_000_000
@@ -142,13 +146,14 @@ def _strings(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 class Entry(NamedTuple):
-    """What the header says about one tensor: where it lies, and what it is."""
+    """What the header says about one tensor: where it lies, and what is read."""
 
     begin: int
     end: int
     name: str
     dtype: np.dtype
     shape: tuple[int, ...]
+    code: str
 
 
 class File:
@@ -268,10 +273,10 @@ def _entry(name: str, description: Any) -> Entry:
     if not isinstance(description, dict):
         raise ValueError(_check.refusal(tensor, _json.shown(description), "a JSON object"))
     code, shape, offsets = (description.get(key) for key in ("dtype", "shape", "data_offsets"))
-    if not isinstance(code, str) or code not in DTYPES:
-        got, expected = f"dtype {_json.shown(code)}", f"one of {', '.join(DTYPES)}"
+    if not isinstance(code, str) or code not in _STORED:
+        got, expected = f"dtype {_json.shown(code)}", f"one of {', '.join(_STORED)}"
         raise ValueError(_check.refusal(tensor, got, expected))
-    dtype = DTYPES[code]
+    dtype = DTYPES["F32" if code == BFLOAT16 else code]
     if not _are_sizes(shape) or len(shape) > _check.MAX_AXES:
         got, expected = f"shape {_json.shown(shape)}", f"a list of at most {_check.MAX_AXES} sizes"
         raise ValueError(_check.refusal(tensor, got, expected))
@@ -282,11 +287,11 @@ def _entry(name: str, description: Any) -> Entry:
         got, expected = f"data_offsets {_json.shown(offsets)}", "its begin and its end"
         raise ValueError(_check.refusal(tensor, got, expected))
     begin, end = offsets
-    nbytes = math.prod(shape) * dtype.itemsize
+    nbytes = math.prod(shape) * _STORED[code].itemsize
     if end - begin != nbytes:
         expected = f"{nbytes} as dtype and shape say"
         raise ValueError(_check.refusal(tensor, f"{end - begin} bytes", expected))
-    return Entry(begin, end, name, dtype.newbyteorder("="), tuple(shape))
+    return Entry(begin, end, name, dtype.newbyteorder("="), tuple(shape), code)
 
 
 def _are_sizes(values: Any) -> TypeGuard[list[int]]:
@@ -297,11 +302,18 @@ def _are_sizes(values: Any) -> TypeGuard[list[int]]:
 
 def _read_tensor(file: io.BufferedReader, entry: Entry) -> np.ndarray:
     """The tensor at the file's position."""
-    array = np.empty(entry.shape, entry.dtype.newbyteorder("<"))
+    array = np.empty(entry.shape, _STORED[entry.code])
     data = array.reshape(-1).view(np.uint8)
     tensor = f"tensor {_json.shown(entry.name)}"
     if file.readinto(data.data) != data.nbytes:
         raise ValueError(_check.refusal(tensor, "a part of it", "all of it"))
     if entry.dtype.kind == "b" and (data > 1).any():
         raise ValueError(_check.refusal(tensor, "other bytes", "bytes 0 and 1"))
-    return array.astype(entry.dtype, copy=False)
+    return widened(array) if entry.code == BFLOAT16 else array.astype(entry.dtype, copy=False)
+
+
+def widened(halves: np.ndarray) -> np.ndarray:
+    """The float32 numbers that bfloat16 ones, given as uint16, are."""
+    numbers = halves.astype(np.uint32)
+    numbers <<= 16
+    return numbers.view(np.float32)

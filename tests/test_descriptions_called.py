@@ -164,7 +164,7 @@ def test_subclasses_with_settings_of_their_own_are_taken():
         (layers, "concatenate", r"layers.Concatenate\(\)"),
         (fw, "utils", "np.eye"),
         (fw.callbacks, "ModelCheckpoint", "self.model.save"),
-        (fw.Sequential([layers.Dense(1)], 2), "save_weights", "use save"),
+        (fw.Sequential([layers.Dense(1)], 2), "test_on_batch", "use evaluate"),
         (layers.Dense(1), "get_config", r"config\(\)"),
     ],
 )

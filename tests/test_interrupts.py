@@ -252,6 +252,29 @@ def test_saving_and_loading(tmp_path):
     )
 
 
+# As above; and a process that reads may have no one to wait for it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("kind", ["safetensors", "keras"])
+def test_loading_weights(tmp_path, kind):
+    """All of a file's weights are there afterwards, or none."""
+    path, new = tmp_path / "weights", trained()
+    new.parameters[:] = np.linspace(-1.0, 1.0, new.parameters.size)
+    if kind == "safetensors":
+        new.save_weights(path)
+    else:
+        h5py = pytest.importorskip("h5py")
+        with h5py.File(path, "w") as file:
+            for name, layer in zip(("dense", "dense_1"), new.layers, strict=True):
+                for number, weight in enumerate((layer.kernel, layer.bias)):
+                    file[f"layers/{name}/vars/{number}"] = weight
+
+    def check(model, finished):
+        assert any(np.array_equal(model.parameters, m.parameters) for m in (trained(), new))
+        works(model)
+
+    interrupted_everywhere(trained, lambda model: model.load_weights(path), check)
+
+
 def test_a_fit_that_is_interrupted_keeps_what_the_optimizer_remembers():
     """The next fit goes on: no step is half made, no epoch is counted twice."""
     x, y = data(64)

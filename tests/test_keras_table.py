@@ -542,6 +542,8 @@ ELSEWHERE = {
     "frames are taken": "test_frames.py",
     "`Dropout(rate)` drops": "test_noise.py",
     '`verbose="auto"`': "test_callbacks.py",
+    "`save_weights(": "test_pretrained.py",
+    "`load_weights(": "test_pretrained.py",
     "a callback object": "test_callbacks.py",
 }
 

@@ -140,3 +140,98 @@ def test_plotting_is_imported_when_it_is_used():
     )
     done = run_python(code)
     assert done.returncode == 0, done.stderr
+
+
+# ---- filters -------------------------------------------------------------------------------------
+
+
+class Kernel(layers.Layer):
+    """A layer with a kernel as convolutions have it."""
+
+    def __init__(self, shape, name=None):
+        super().__init__(name)
+        self.shape = shape
+
+    def variables(self, input_shape):
+        return [layers.Variable("kernel", self.shape, "random_normal")]
+
+    def ops(self, x):
+        return layers.op("activation", x)
+
+
+def on_images(row=(3, 2), units=20):
+    return fw.Sequential([layers.Flatten(), layers.Dense(units), layers.Dense(2)], row, seed=0)
+
+
+@pytest.fixture
+def matplotlib():
+    return pytest.importorskip("matplotlib")
+
+
+def test_units_on_flat_images(matplotlib):
+    model = on_images()
+    axes = fw.plot_filters(model)
+    assert len(axes) == 20
+    largest = np.abs(model.layers[1].kernel).max()
+    for unit, one in enumerate(axes):
+        (image,) = one.images
+        drawn = model.layers[1].kernel[:, unit].reshape(3, 2)
+        np.testing.assert_allclose(image.get_array(), drawn)
+        assert image.get_clim() == (-largest, largest)
+    assert len(fw.plot_filters(model.layers[2], (4, 5))) == 2
+
+
+def test_three_channels_are_colours(matplotlib):
+    model = on_images((3, 2, 3))
+    kernel = model.layers[1].kernel.astype(float)
+    for unit, one in enumerate(fw.plot_filters(model)):
+        expected = 0.5 + kernel[:, unit].reshape(3, 2, 3) / (2 * np.abs(kernel).max())
+        np.testing.assert_allclose(one.images[0].get_array(), expected)
+
+
+@pytest.mark.parametrize(("channels", "pictures"), [(1, 5), (2, 10), (3, 5), (100, 256)])
+def test_kernels_of_convolutions(matplotlib, channels, pictures):
+    layer = unbuilt = Kernel((3, 4, channels, 5))
+    with pytest.raises(ValueError, match="layer: got one that is not built"):
+        fw.plot_filters(unbuilt)
+    fw.Sequential([layer], (9, 9), seed=0)
+    axes = fw.plot_filters(layer)
+    assert len(axes) == pictures
+    if channels == 2:
+        np.testing.assert_allclose(axes[3].images[0].get_array(), layer.kernel[:, :, 1, 1])
+
+
+@pytest.mark.parametrize("ending", MAGIC)
+def test_filters_are_written(matplotlib, tmp_path, ending):
+    path = tmp_path / f"f.{ending}"
+    fw.plot_filters(on_images(), to_file=path)
+    assert path.read_bytes().startswith(MAGIC[ending])
+
+
+def test_filters_of_zeros(matplotlib):
+    model = on_images()
+    model.parameters[:] = 0.0
+    assert fw.plot_filters(model)[0].images[0].get_clim() == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: fw.plot_filters(3), TypeError, "layer: got int, expected a layer or a model"),
+        (lambda: fw.plot_filters(fw.Sequential()), ValueError, "layer: got one that is not built"),
+        (lambda: fw.plot_filters(on_images((6,))), ValueError, "layer: got no kernel on images, "),
+        (lambda: fw.plot_filters(on_images(), (4, 4)), ValueError, "layer: got no kernel on imag"),
+        (lambda: fw.plot_filters(on_images(), (6,)), ValueError, "shape: got (6,), expected (heig"),
+        (lambda: fw.plot_filters(on_images(), to_file="f.bmp"), ValueError, "to_file: got 'f.bmp"),
+    ],
+)  # fmt: skip
+def test_refusals_of_filters(call, error, message):
+    with pytest.raises(error) as caught:
+        call()
+    assert str(caught.value).startswith(message)
+
+
+def test_filters_without_matplotlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ModuleNotFoundError, match="plot_filters: needs matplotlib"):
+        fw.plot_filters(on_images())

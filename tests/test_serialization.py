@@ -219,7 +219,7 @@ WHOLE = {"a": tensor(0, 4), "b": tensor(4, 12, shape=(2,))}
         (file_of(b'{"a":{"dtype":"F32","dtype":"F32"}}'), "'dtype' twice"),
         (file_of({"a": 3}), "tensor 'a': got 3"),
         (file_of({"a": {}}), "tensor 'a': got dtype None"),
-        (file_of({"a": tensor(0, 2, "BF16")}, b"xx"), "tensor 'a': got dtype 'BF16'"),
+        (file_of({"a": tensor(0, 1, "F8_E4M3")}, b"x"), "tensor 'a': got dtype 'F8_E4M3'"),
         (file_of({"a": tensor(0, 4, [1])}, b"x" * 4), "tensor 'a': got dtype"),
         (file_of({"a": tensor(0, 4, shape=(2,))}, b"x" * 4), "got 4 bytes, expected 8"),
         (file_of({"a": tensor(4, 0)}, b"x" * 4), "got -4 bytes, expected 4"),
