@@ -207,7 +207,7 @@ class Language(Network):
     def model(self) -> fw.Model:
         x = fw.Input(self.places)
         value = layers.Embedding(self.characters, self.width)(x)
-        value = layers.PositionEmbedding(self.places)(value)
+        value = layers.Add()([value, layers.PositionEmbedding(self.places)(value)])
         for _ in range(self.blocks):
             inner = layers.LayerNormalization(epsilon=EPSILON)(value)
             attention = layers.MultiHeadAttention(self.heads, self.width // self.heads)
