@@ -363,9 +363,8 @@ cdef class Plan(Runner):
         self.expect_batch(data, labels, indices, last)
         if not 0 < batch_size <= self.rows or self.update == NULL:
             raise ValueError(f"batch_size: got {batch_size}, expected 1 to {self.rows}, and set_update before")
-        memset(&job, 0, sizeof(job))
-        job.x, job.y, job.order = data.at, labels.at, <const int64_t*>indices.at
-        job.item_bytes = data.item_bytes
+        begin_job(&job, data.at, data.item_bytes)
+        job.y, job.order = labels.at, <const int64_t*>indices.at
         job.first, job.last, job.batch_size = first, last, batch_size
         job.seed, job.stream = seed, stream
         job.sums = self.sums_of(tally)
@@ -406,9 +405,8 @@ cdef class Plan(Runner):
         self.expect_dx(input_gradients, rows)
         if not 0 < rows <= self.rows:
             raise ValueError(f"rows: got {rows}, expected 1 to {self.rows}")
-        memset(&job, 0, sizeof(job))
-        job.x, job.y, job.dx, job.last = data.at, labels.at, <char**>input_gradients.at, rows
-        job.item_bytes = data.item_bytes
+        begin_job(&job, data.at, data.item_bytes)
+        job.y, job.dx, job.last = labels.at, <char**>input_gradients.at, rows
         job.seed, job.stream = seed, stream
         self.lock.enter()
         with nogil:
@@ -473,9 +471,8 @@ cdef class Plan(Runner):
     cdef Py_ssize_t infer_rows(self, const char** x, const Py_ssize_t* item_bytes, const char** y, char** out,
                                Py_ssize_t first, Py_ssize_t last, double seconds, Sums* sums) except -1:
         cdef Job job
-        memset(&job, 0, sizeof(job))
-        job.x, job.y, job.out, job.first, job.last = x, y, out, first, last
-        job.item_bytes = item_bytes
+        begin_job(&job, x, item_bytes)
+        job.y, job.out, job.first, job.last = y, out, first, last
         job.sums = sums
         # A look at the clock costs as much as a row of a small network.
         job.until = fw_seconds() + seconds if last - first > self.room else 0.0
@@ -520,8 +517,9 @@ cdef class Plan(Runner):
         self.expect_inputs("x", data, self.rows)
         out = empty((self.rows, outputs), "f" if self.table.real_bytes == 4 else "d")
         result = Address(out, True)
-        memset(&job, 0, sizeof(job))
-        job.x, job.out, job.last = data.at, &result.at, self.rows
+        self.widen_feeds(data)
+        begin_job(&job, data.at, data.item_bytes)
+        job.out, job.last = &result.at, self.rows
         self.lock.enter()
         if self.gone >= self.longest:
             self.lock.leave()
@@ -550,9 +548,8 @@ cdef class Plan(Runner):
         self.expect_outputs("out", results, rows)
         if rows > self.rows or not self.is_kept:
             raise ValueError(f"rows: got {rows}, expected at most {self.rows} of a plan that keeps them")
-        memset(&job, 0, sizeof(job))
-        job.x, job.out, job.last = data.at, <char**>results.at, rows
-        job.item_bytes = data.item_bytes
+        begin_job(&job, data.at, data.item_bytes)
+        job.out, job.last = <char**>results.at, rows
         job.seed, job.stream = seed, stream
         self.kept_rows = 0
         self.run_locked(forward_task, &job, rows)
@@ -568,13 +565,19 @@ cdef class Plan(Runner):
             raise ValueError(f"rows: got {rows}, expected {self.kept_rows}, as forward had")
         self.expect_outputs("dy", given, rows)
         self.expect_dx(input_gradients, rows)
-        memset(&job, 0, sizeof(job))
+        begin_job(&job, NULL, NULL)
         job.dy, job.dx, job.last = given.at, <char**>input_gradients.at, rows
         job.seed, job.stream = self.kept_seed, self.kept_stream
         if self.digest() != self.kept_weights:
             raise ValueError("backward: got weights that were changed since model.forward(x), expected "
                              "model.forward(x) again")
         self.run_locked(backward_task, &job, rows)
+
+
+# A job on these rows, of which nothing else is wanted yet.
+cdef inline void begin_job(Job* job, const char** x, const Py_ssize_t* item_bytes) noexcept nogil:
+    memset(job, 0, sizeof(Job))
+    job.x, job.item_bytes = x, item_bytes
 
 
 # Raises what a signal's handler raised, or what the op called, which is pending already.
