@@ -21,22 +21,23 @@ def recurrent() -> list[layers.Layer]:
     return [
         layers.Masking(),
         layers.GaussianNoise(0.1),
+        layers.Bidirectional(layers.LSTM(64, return_sequences=True)),
+        layers.Dropout(0.3),
         layers.Bidirectional(layers.LSTM(64)),
         layers.Dropout(0.5),
     ]
 
 
 def convolutions() -> list[layers.Layer]:
-    """Looks at a few steps at a time, and at the largest answer of all."""
-    return [
-        layers.GaussianNoise(0.1),
-        layers.Conv1D(64, 3, padding="same", activation="relu"),
-        layers.BatchNormalization(momentum=0.9),
-        layers.Conv1D(64, 3, padding="same", activation="relu"),
-        layers.BatchNormalization(momentum=0.9),
-        layers.GlobalMaxPooling1D(),
-        layers.Dropout(0.5),
-    ]
+    """Looks at a few steps at a time, and at the mean of all answers."""
+    stack: list[layers.Layer] = [layers.GaussianNoise(0.1)]
+    for _ in range(3):
+        stack += [
+            layers.Conv1D(64, 5, padding="same", activation="relu"),
+            layers.BatchNormalization(momentum=0.9),
+            layers.SpatialDropout1D(0.25),
+        ]
+    return [*stack, layers.GlobalAveragePooling1D(), layers.Dropout(0.5)]
 
 
 def train(seed: int = 0, by: str = "recurrent") -> float:
