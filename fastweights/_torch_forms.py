@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -35,6 +36,8 @@ _TORCH_NAMES = {
 _ALIKE = ("embeddings", "position_embeddings")
 
 Shape = tuple[int, ...]
+Stored = Callable[[np.ndarray], Sequence[np.ndarray]]
+Read = Callable[[Sequence[np.ndarray]], np.ndarray]
 
 
 class Form(NamedTuple):
@@ -44,8 +47,8 @@ class Form(NamedTuple):
     names: tuple[str, ...]
     #: ... and shapes.
     shapes: tuple[Shape, ...]
-    stored: Callable[[np.ndarray], Sequence[np.ndarray]]
-    read: Callable[[Sequence[np.ndarray]], np.ndarray]
+    stored: Stored
+    read: Read
     #: From which of their rows on, if those before are other variables.
     begin: int = 0
 
@@ -78,7 +81,7 @@ def form_of(layer: Layer, variable: Variable, beside: Sequence[Variable]) -> For
 
 
 def _as_it_is(name: str, shape: Shape) -> Form:
-    return Form((name,), (shape,), lambda array: [array], lambda tensors: tensors[0])
+    return _transposed(name, shape, tuple(range(len(shape))))
 
 
 def _turned(name: str, shape: Shape) -> Form:
@@ -89,13 +92,15 @@ def _turned(name: str, shape: Shape) -> Form:
 
 def _transposed(name: str, shape: Shape, axes: tuple[int, ...]) -> Form:
     """The axes of the module's array, by where they stand in ours."""
-    back = np.argsort(axes)
-    return Form(
-        (name,),
-        (tuple(shape[axis] for axis in axes),),
-        lambda array: [array.transpose(axes)],
-        lambda tensors: tensors[0].transpose(back),
-    )
+    turned = shape if len(shape) == 1 else tuple(shape[axis] for axis in axes)
+    return Form((name,), (turned,), *_ways(axes))
+
+
+@functools.cache
+def _ways(axes: tuple[int, ...]) -> tuple[Stored, Read]:
+    """There and back; the same two for all variables, of which a network may have many."""
+    back = tuple(int(axis) for axis in np.argsort(axes))
+    return lambda array: [array.transpose(axes)], lambda tensors: tensors[0].transpose(back)
 
 
 def _by_channel(variable: Variable) -> Form:

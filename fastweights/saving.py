@@ -69,7 +69,7 @@ class Stored:
         self._built, self._forms = built, _forms(built)
         # One that several variables are pieces of is as long as the last of them says.
         self.shapes: dict[str, Shape] = {
-            tensor: (form.begin + shape[0], *shape[1:])
+            tensor: (form.begin + shape[0], *shape[1:]) if form.begin else shape
             for form in sorted(self._forms, key=lambda form: form.begin)
             for tensor, shape in zip(form.names, form.shapes, strict=True)
         }
