@@ -157,6 +157,8 @@ def refuse_foreign(call: str, layer: Layer) -> None:
             if isinstance(setting, Description) and type(setting) not in _KINDS_OF_SETTINGS:
                 got = f"{name.lstrip('_')} of the class {type(setting).__qualname__} for {title}"
                 raise TypeError(_check.refusal(call, got, "one of this library"))
+            if isinstance(setting, Layer):
+                refuse_foreign(call, setting)
         return
     why = _difference(layer)
     if why is not None:

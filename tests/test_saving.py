@@ -171,6 +171,14 @@ def test_what_would_come_back_as_something_else_is_refused(
     assert not path.exists()
 
 
+def test_a_layer_within_a_layer_comes_back_too(path):
+    inner = layers.Dense(2, kernel_initializer=MyOnes())
+    model = fw.Sequential([layers.TimeDistributed(inner)], (3, 4))
+    with pytest.raises(TypeError, match="save: got kernel_initializer of the class MyOnes"):
+        model.save(path)
+    assert not path.exists()
+
+
 @pytest.mark.parametrize("name", ["m.h5", "m.keras", "m.PT", "m.pkl"])
 def test_names_of_other_formats_are_refused(tmp_path, name):
     with pytest.raises(
