@@ -1,8 +1,9 @@
-"""Fine-tuning: what a network learned on the digits 0 to 4 helps it with 5 to 9, of few images.
+"""Fine-tuning: a network that knows the digits 0 to 4 goes on to 5 to 9, of few images.
 
 Trains on the images of 0 to 4 and keeps what it learned in a file; a second network loads all of
-that but the head, and learns 5 to 9 from 20 images each. Takes about ten seconds and should print
-an accuracy on unseen images that is about ten points above that of training from nothing.
+that but the head, and learns 5 to 9 from 20 images each. Takes about ten seconds and prints its
+accuracy on unseen images beside that of training from nothing. Both are about 92 %: what these
+layers learn of 2,500 digits they learn of a hundred too, so take it for the way, not for the gain.
 """
 
 import tempfile
