@@ -8,6 +8,7 @@ import numpy as np
 
 from fastweights import _check
 from fastweights.models import Model
+from fastweights.streaming import most_steps
 
 
 def generate(
@@ -75,7 +76,8 @@ def generate(
     first = np.atleast_2d(_check.integers("prompt", known, built.limits[0]))
     told = np.empty((len(first), first.shape[1] + length), np.int64)
     told[:, : first.shape[1]] = first
-    stream, done = model.stream(len(first)), 0
+    # Attention takes room for all steps of a stream: no more of them than there will be.
+    stream, done = model.stream(len(first), min(most_steps(built), told.shape[1])), 0
     for end in range(first.shape[1], told.shape[1]):
         if stream.steps == stream.longest or end - done > stream.longest:
             stream.reset()

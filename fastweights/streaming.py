@@ -48,8 +48,7 @@ class Stream:
         built = self._built
         _refuse_unsuited(built)
         one, several = (_of_steps(built, steps) for steps in (1, 2))
-        bounds = [call.layer.most_steps(**dict(call.settings)) for call in built.topology.calls]
-        most = min([bound for bound in bounds if bound is not None], default=LONGEST)
+        most = most_steps(built)
         self._longest = most if longest is None else _check.whole("longest", longest, 1, most)
         self._plan = _plans.stream_plan(one, built, self._rows, self._longest)
         self._limit = one.limits[0]
@@ -113,6 +112,12 @@ class Stream:
     def reset(self) -> None:
         """Forgets all steps: the next one is the first of new series."""
         self._plan.begin_again()
+
+
+def most_steps(built: Built) -> int:
+    """How many steps a stream of the network may have."""
+    bounds = [call.layer.most_steps(**dict(call.settings)) for call in built.topology.calls]
+    return min([bound for bound in bounds if bound is not None], default=LONGEST)
 
 
 def _refuse_unsuited(built: Built) -> None:

@@ -7,6 +7,7 @@ import mmap
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,31 @@ def run_python(
         timeout=timeout,
         check=False,
     )
+
+
+def expect_one_answer(code: str, levels: Sequence[str]) -> None:
+    """Fails unless code prints the same on all these levels, each in an interpreter of its own."""
+    found = set()
+    for level in levels:
+        result = run_python(code, FASTWEIGHTS_ISA=level)
+        assert result.returncode == 0, result.stderr
+        found.add(result.stdout)
+    assert len(found) == 1
+
+
+def expect_one_training(
+    make: Callable[[], fw.Model], x: Any, y: Any, batch: int, most: int
+) -> None:
+    """Fails unless 1 to `most` threads train a network to the same bits, with the same losses."""
+    found = []
+    for threads in range(1, most + 1):
+        model = make()
+        with fw.threads(threads):
+            history = model.fit(x, y, batch, 2, verbose=0).history["loss"]
+        found.append((model.parameters.copy(), history))
+    for parameters, history in found[1:]:
+        same_bits(parameters, found[0][0])
+        assert history == found[0][1]
 
 
 def guarded(shape: Any, dtype: Any = "float32", at_the_end: bool = True) -> np.ndarray:

@@ -7,7 +7,7 @@ import mpmath
 import numpy as np
 import pytest
 import truth
-from helpers import error_with_noise, run_python, same_bits
+from helpers import error_with_noise, expect_one_answer, expect_one_training, same_bits
 from scipy import stats
 
 import fastweights as fw
@@ -345,15 +345,7 @@ def test_the_same_bits_for_any_team_and_any_cut(dtype, monkeypatch):
     """Whole batches, slices of them and chunks: the numbers go by a row's place in the pass."""
     monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
     for batch in (40, 700, 1500):
-        found = []
-        for threads in (1, 2, 3, 4):
-            model = network(dtype=dtype)
-            with fw.threads(threads):
-                history = model.fit(*data(1500), batch, 2, verbose=0).history["loss"]
-            found.append((model.parameters.copy(), history))
-        for parameters, history in found[1:]:
-            same_bits(parameters, found[0][0])
-            assert history == found[0][1]
+        expect_one_training(lambda: network(dtype=dtype), *data(1500), batch, 4)
 
 
 TRAIN = """
@@ -366,12 +358,7 @@ print(hashlib.sha256(model.parameters.tobytes()).hexdigest())
 
 @every_dtype
 def test_the_same_bits_on_every_level_that_fuses(dtype):
-    found = set()
-    for level in truth.FUSED:
-        result = run_python(TRAIN.format(dtype=dtype), FASTWEIGHTS_ISA=level)
-        assert result.returncode == 0, result.stderr
-        found.add(result.stdout)
-    assert len(found) == 1
+    expect_one_answer(TRAIN.format(dtype=dtype), truth.FUSED)
 
 
 @pytest.mark.parametrize("units", [7, 300])
