@@ -88,6 +88,7 @@ include "kernels/members.pxi"
 include "kernels/merging.pxi"
 include "kernels/segmented.pxi"
 include "kernels/correlation.pxi"
+include "kernels/minimal.pxi"
 include "kernels/convolution.pxi"
 include "kernels/depthwise.pxi"
 include "kernels/pooling.pxi"
@@ -123,6 +124,11 @@ cdef inline OpKind rows_op(const char* name, op_measure measure, op_rows forward
     return OpKind(name, measure, NULL, forward, NULL, backward, NULL, NULL, NULL, NULL, NULL, False)
 
 
+cdef inline OpKind merge_op(const char* name, op_measure measure, op_rows forward, op_rows backward) noexcept:
+    """One that applies an activation besides."""
+    return OpKind(name, measure, NULL, forward, activation_op_to_dz, backward, NULL, NULL, NULL, NULL, NULL, False)
+
+
 cdef inline OpKind gradient_op(const char* name, op_measure measure, op_rows forward, op_rows backward,
                                op_gradient gradient) noexcept:
     """One that has parameters besides."""
@@ -149,12 +155,12 @@ cdef OpKind[58] OPS = [
     rows_op("log_softmax", softmax_op_measure, log_softmax_op_forward, log_softmax_op_backward),
     rows_op("softmin", softmax_op_measure, softmin_op_forward, softmin_op_backward),
     rows_op("sparsemax", sparsemax_op_measure, sparsemax_op_forward, sparsemax_op_backward),
-    rows_op("add", add_op_measure, add_op_forward, add_op_backward),
-    rows_op("subtract", subtract_op_measure, subtract_op_forward, subtract_op_backward),
-    rows_op("average", average_op_measure, average_op_forward, average_op_backward),
-    rows_op("multiply", merge_op_measure, multiply_op_forward, multiply_op_backward),
-    rows_op("maximum", merge_op_measure, maximum_op_forward, maximum_op_backward),
-    rows_op("minimum", merge_op_measure, minimum_op_forward, minimum_op_backward),
+    merge_op("add", add_op_measure, add_op_forward, add_op_backward),
+    merge_op("subtract", subtract_op_measure, subtract_op_forward, subtract_op_backward),
+    merge_op("average", merge_op_measure, average_op_forward, average_op_backward),
+    merge_op("multiply", merge_op_measure, multiply_op_forward, multiply_op_backward),
+    merge_op("maximum", merge_op_measure, maximum_op_forward, maximum_op_backward),
+    merge_op("minimum", merge_op_measure, minimum_op_forward, minimum_op_backward),
     rows_op("concatenate", concatenate_op_measure, concatenate_op_forward, concatenate_op_backward),
     rows_op("dot", dot_op_measure, dot_op_forward, dot_op_backward),
     rows_op("unit_normalize", unit_normalize_op_measure, unit_normalize_op_forward, unit_normalize_op_backward),

@@ -62,6 +62,9 @@ cdef class Layout(Weights):
     cdef Py_ssize_t* earlier_user       # of each op's parameters: the op before it that has the same; -1: none
     cdef bint* is_last_user             # whether no op after it has the same
     cdef bint* is_trained               # whether they are to move
+    cdef double* work_before            # what `renew` has to do for all parameters of the ops before each, ...
+    cdef double* piece_work             # ... and for a piece of its own, in multiply-adds
+    cdef double work                    # likewise for all there are
     cdef bint is_kept                   # whether all rows of a batch must be in the arena
     cdef Py_ssize_t* last_readers       # of each op's y: an op; n_ops: someone after all ops
     cdef Py_ssize_t* places             # in inference: where each op's y begins in its member's part ...
@@ -98,6 +101,8 @@ cdef class Layout(Weights):
         self.earlier_user = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
         self.is_last_user = <bint*>room_for(self.n_ops, sizeof(bint))
         self.is_trained = <bint*>room_for(self.n_ops, sizeof(bint))
+        self.work_before = <double*>room_for(self.n_ops, sizeof(double))
+        self.piece_work = <double*>room_for(self.n_ops, sizeof(double))
         self.last_readers = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
         self.places = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
         self.held = <Place*>room_for(self.n_ops, sizeof(Place))
@@ -121,6 +126,7 @@ cdef class Layout(Weights):
         self.set_heads(heads)
         self.limit_rows()
         self.measure()
+        self.weigh_pieces()
         self.touch_kept()
         for i, spec in enumerate(specs):
             wanted = wanted_of(&self.ops[i], spec)
@@ -142,6 +148,8 @@ cdef class Layout(Weights):
         free(self.earlier_user)
         free(self.is_last_user)
         free(self.is_trained)
+        free(self.work_before)
+        free(self.piece_work)
         free(self.last_readers)
         free(self.places)
         free(self.held)
@@ -413,6 +421,24 @@ cdef class Layout(Weights):
                 return
             self.room += self.row_step - self.room % self.row_step
 
+    cdef void weigh_pieces(self) noexcept nogil:
+        """How much work there is between forward passes, by which members divide the parameters."""
+        cdef double rows = <double>self.rows if self.slices == 1 else 0.0, work
+        cdef Py_ssize_t i, user
+        for i in range(self.n_ops):
+            if not self.is_last_user[i] or self.ops[i].pieces == 0:
+                continue
+            work, user = PARAMETER_WORK * self.ops[i].parameter_reals, i
+            while user >= 0 and self.is_trained[i]:
+                work += rows * self.ops[user].work_per_row
+                user = self.earlier_user[user]
+            # Users of the same parameters have the same pieces.
+            user = i
+            while user >= 0:
+                self.work_before[user], self.piece_work[user] = self.work, work / self.ops[i].pieces
+                user = self.earlier_user[user]
+            self.work += work
+
     cdef Py_ssize_t unsliced_rows(self) noexcept nogil:
         """Up to how many rows of a batch may be too few for slices where there are some."""
         return min(self.rows, 2 * self.slice_rows)
@@ -477,10 +503,8 @@ cdef class Layout(Weights):
             op.prepared = take(&at, op.prepared_reals * bytes)
             op.workspace = self.workspaces
             if op.trains:
-                # As the value's first reader it has the maker's dy for its dx.
-                if op.dx_over_dy and op.reads[0].is_first and op.wants_dx and op.reads[0].maker != NULL:
-                    op.dy = op.reads[0].maker.dy
-                else:
+                op.dy = dy_of_maker(op)
+                if op.dy == NULL:
                     op.dy = take(&at, row_bytes * width_of(op))
                 op.saved = take(&at, row_bytes * op.saved_per_row)
                 op.scratch = take(&at, op.scratch_reals * bytes)
@@ -624,8 +648,28 @@ cdef int set_kind(Op* op, const KernelTable* table, spec) except -1:
     copy_sizes(op.sizes, OP_SIZES, spec, spec.sizes)
     copy_numbers(op.options, OP_OPTIONS, spec.kind, spec.options)
     op.activation = <const Activation*>find(table.activations, sizeof(Activation), spec.activation.name)
+    if spec.activation.name == "linear" and (
+            op.to_dz == (<const OpKind*>find(table.ops, sizeof(OpKind), "activation")).to_dz):
+        op.to_dz = NULL
     copy_numbers(op.activation_options, OPTION_NUMBERS, spec.activation.name, spec.activation.options)
     return 0
+
+
+cdef void* dy_of_maker(const Op* op) noexcept nogil:
+    """What an op can have for its dy: that of one whose value it is the first to read, where dx is dy; or NULL."""
+    cdef const Read* read
+    cdef Py_ssize_t k
+    for k in range(op.n_reads):
+        read = &op.reads[k]
+        if read.maker == NULL or not (read.is_first and read.is_wanted):
+            continue
+        if op.dx_over_dy:
+            return <void*>read.maker.dy
+        # The other readers of what op reads still want it as it is: nobody may write there.
+        if (read.place_in_dy == 0 and read.width == width_of(op) and read.next == NULL and read.maker.to_dz == NULL
+                and not read.maker.dx_over_dy):
+            return <void*>read.maker.dy
+    return NULL
 
 
 cdef str wanted_of(const Op* op, spec):

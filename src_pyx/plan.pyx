@@ -60,6 +60,8 @@ cdef enum:
     # A network with more parameters than this runs whole: the slices' gradients would leave the cache.
     SLICED_PARAMETERS = 65536
     MIN_SLICE_ROWS = 128
+    # What the update of a parameter takes, in multiply-adds.
+    PARAMETER_WORK = 16
     MAX_SLICES = 16
     # Rows of a whole batch in the arena at a time, and of a slice or in inference.
     WHOLE_ROWS = 1024

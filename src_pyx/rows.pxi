@@ -77,14 +77,14 @@ cdef class Rows(Layout):
     @cython.final
     cdef Py_ssize_t first_piece(self, Py_ssize_t i, int member, int members) noexcept nogil:
         cdef const Op* op = &self.ops[i]
-        cdef Py_ssize_t share
+        cdef double share
         # Without a division at both ends, which a step of one row would notice.
         if member == 0 or op.pieces == 0:
             return 0
         if member == members:
             return op.pieces
-        share = max(<Py_ssize_t>0, self.n_parameters * member // members - self.offsets[i])
-        return min((share + op.piece_parameters - 1) // op.piece_parameters, op.pieces)
+        share = self.work * member / members - self.work_before[i]
+        return 0 if share <= 0.0 else <Py_ssize_t>min(share / self.piece_work[i] + 0.5, <double>op.pieces)
 
     @cython.final
     cdef Total total_of(self, char* gradients, Py_ssize_t share) noexcept nogil:

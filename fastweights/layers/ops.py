@@ -145,9 +145,10 @@ KINDS: dict[str, Kind] = {
     "activation": Kind(activates=True),
     **dict.fromkeys(("softmax", "log_softmax", "softmin", "sparsemax"), Kind()),
     **dict.fromkeys(
-        ("add", "average", "multiply", "maximum", "minimum", "concatenate"), Kind(None)
+        ("add", "average", "multiply", "maximum", "minimum"), Kind(None, activates=True)
     ),
-    "subtract": Kind(2),
+    "subtract": Kind(2, activates=True),
+    "concatenate": Kind(None),
     "dot": Kind(2, sizes=3),
     "batch_norm": Kind(sizes=2, options=2, activates=True),
     "standardize": Kind(sizes=2, options=2),

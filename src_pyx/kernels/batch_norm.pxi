@@ -12,9 +12,6 @@
 # that there are. state: moving mean, moving variance. prepared: mean, scale, shift of the moving ones.
 # batch: mean, scale, 1 / deviation, sum of dz, sum of dz xhat, variance; each (columns,), and how many lines.
 
-cdef enum:
-    # Reals that are normalised before the activation, while they are in the first cache.
-    ACTIVATED_REALS = 2048
 
 cdef struct Normalizer:
     const real* mean
@@ -76,12 +73,10 @@ cdef void batch_norm_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) 
     while line < lines:
         block = min(max(<Py_ssize_t>1, ACTIVATED_REALS // n), lines - line)
         normalize_lines(y, x, &by, block, n)
-        op.activation.forward(y, slope, block * n, op.activation_options)
+        slope = activate(op, y, slope, block * n)
         line += block
         x += block * n
         y += block * n
-        if slope != NULL:
-            slope += block * n
 
 
 # y = (x - mean) scale + shift.

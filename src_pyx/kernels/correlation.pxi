@@ -324,7 +324,7 @@ cdef inline Py_ssize_t reals_for_places(Py_ssize_t count) noexcept nogil:
 
 
 # Tables of places; start, scale and shift of merged pixels.
-cdef Py_ssize_t correlation_workspace(const Correlation* c, Py_ssize_t images) noexcept nogil:
+cdef Py_ssize_t taps_workspace(const Correlation* c, Py_ssize_t images) noexcept nogil:
     return reals_for_places(2 * table_pixels(c, images_at_once(c, images))) + 3 * c.outputs
 
 
@@ -397,8 +397,8 @@ cdef void correlate_alike(Segmented* p, real* y, const real* x, const Correlatio
         row += rows
 
 
-# y of `images` images x; start, scale and shift (columns,), each of which may be NULL, and relu as in a Product.
-cdef void correlate(real* y, const real* x, const Correlation* c, const real* panels, const real* start,
+# `correlate` tap by tap.
+cdef void correlate_taps(real* y, const real* x, const Correlation* c, const real* panels, const real* start,
                     const real* scale, const real* shift, bint relu, Py_ssize_t images, real* workspace) noexcept nogil:
     cdef Segmented p
     cdef Alike some

@@ -1,5 +1,8 @@
 # The op "activation": y = f(x) element by element, for an activation that stands on its own.
 
+# Reals that are made before the activation, while they are in the first cache.
+cdef enum: ACTIVATED_REALS = 2048
+
 # How many reals a row is, for ops that change no size.
 cdef inline Py_ssize_t row_reals(const Op* op) noexcept nogil:
     return op.lines * op.outputs
@@ -24,6 +27,12 @@ cdef inline bint is_product(Py_ssize_t whole, Py_ssize_t a, Py_ssize_t b) noexce
     return a > 0 and b > 0 and whole % a == 0 and whole // a == b
 
 
+# The op's activation of n reals; returns where the slopes of the next ones are, or NULL where none are kept.
+cdef inline real* activate(const Op* op, real* y, real* slope, Py_ssize_t n) noexcept nogil:
+    op.activation.forward(y, slope, n, op.activation_options)
+    return NULL if slope == NULL else slope + n
+
+
 cdef void activation_op_measure(Op* op) noexcept nogil:
     op.parameter_reals = 0 if keeps_size(op) else -1
     op.saved_per_row = row_reals(op) if op.activation.keeps_slope else 0
@@ -32,9 +41,17 @@ cdef void activation_op_measure(Op* op) noexcept nogil:
 
 
 cdef void activation_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t n = (end - begin) * row_reals(op)
-    memcpy(y_of(op, begin), x_of(op, begin), n * sizeof(real))
-    op.activation.forward(y_of(op, begin), saved_of(op, begin), n, op.activation_options)
+    cdef Py_ssize_t left = (end - begin) * row_reals(op), n
+    cdef const real* x = x_of(op, begin)
+    cdef real* y = y_of(op, begin)
+    cdef real* slope = saved_of(op, begin)
+    while left > 0:
+        n = min(left, <Py_ssize_t>ACTIVATED_REALS)
+        memcpy(y, x, n * sizeof(real))
+        slope = activate(op, y, slope, n)
+        x += n
+        y += n
+        left -= n
 
 
 cdef void activation_op_to_dz(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:

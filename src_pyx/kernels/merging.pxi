@@ -1,5 +1,5 @@
-# Ops that make one value of several, element by element: add, subtract, average, multiply, maximum, minimum; and
-# concatenate. A backward goes through what was read from the last to the first, since a value may be read twice.
+# Ops that make one value of several, element by element, before the op's activation: add, subtract, average, multiply,
+# maximum, minimum; and concatenate. A backward goes through what was read from the last to the first, since a value may be read twice.
 
 ctypedef vreal (*pair_rule)(vreal a, vreal b) noexcept nogil
 
@@ -15,27 +15,54 @@ cdef inline real* dx_to_write(const Op* op, Py_ssize_t k, Py_ssize_t row) noexce
     return rows_of(op.reads[k].dx, row, op.reads[k].width)
 
 
-# Whether all that is read has the size of the result, and there are no variables.
-cdef inline bint reads_one_size(const Op* op) noexcept nogil:
+# Of ops that read values of the size of the result and have no variables.
+cdef inline void measure_merge(Op* op, bint suits) noexcept nogil:
     cdef Py_ssize_t k
+    op.parameter_reals = 0 if suits and op.n_variables == 0 else -1
     for k in range(op.n_reads):
         if op.reads[k].width != row_reals(op):
-            return False
-    return op.n_variables == 0
+            op.parameter_reals = -1
+    op.saved_per_row = row_reals(op) if op.activation.keeps_slope else 0
+    op.work_per_row = <double>(op.n_reads * row_reals(op))
 
 
-# y = rule(... rule(x_0, x_1) ..., x_n)
-cdef inline void fold_reads(const pair_rule rule, const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t n = (end - begin) * row_reals(op), i, k
+# y = f(rule(... rule(x_0, x_1) ..., x_n) / count)
+cdef inline void fold_reads(const pair_rule rule, const Op* op, Py_ssize_t begin, Py_ssize_t end,
+                            real count) noexcept nogil:
+    cdef Py_ssize_t left = (end - begin) * row_reals(op), done = 0, n, k
     cdef real* y = y_of(op, begin)
-    cdef const real* x
-    memcpy(y, read_of(op, 0, begin), n * sizeof(real))
-    for k in range(1, op.n_reads):
-        x = read_of(op, k, begin)
-        i = 0
-        while i < n:
-            store_first(y + i, rule(load_first(y + i, n - i), load_first(x + i, n - i)), n - i)
-            i += VL
+    cdef real* slope = saved_of(op, begin)
+    while left > 0:
+        n = min(left, <Py_ssize_t>ACTIVATED_REALS)
+        if op.n_reads == 1:
+            memcpy(y, read_of(op, 0, begin) + done, n * sizeof(real))
+        else:
+            fold_pair(rule, y, read_of(op, 0, begin) + done, read_of(op, 1, begin) + done, n)
+        for k in range(2, op.n_reads):
+            fold_pair(rule, y, y, read_of(op, k, begin) + done, n)
+        if count != 1:
+            divide_by(y, count, n)
+        slope = activate(op, y, slope, n)
+        y += n
+        done += n
+        left -= n
+
+
+# y = rule(a, b), of n reals.
+cdef inline void fold_pair(const pair_rule rule, real* y, const real* a, const real* b, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i = 0
+    while i + VL <= n:
+        vstore(y + i, rule(vload(a + i), vload(b + i)))
+        i += VL
+    if i < n:
+        store_first(y + i, rule(load_first(a + i, n - i), load_first(b + i, n - i)), n - i)
+
+
+cdef inline void divide_by(real* y, real count, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i = 0
+    while i < n:
+        store_first(y + i, load_first(y + i, n - i) / vset1(count), n - i)
+        i += VL
 
 
 # dx = factor * dy
@@ -64,16 +91,19 @@ cdef inline vreal difference_of_pair(vreal a, vreal b) noexcept nogil:
     return a - b
 
 
+cdef void merge_op_measure(Op* op) noexcept nogil:
+    measure_merge(op, True)
+
+
 cdef void add_op_measure(Op* op) noexcept nogil:
     cdef Py_ssize_t k
-    op.parameter_reals = 0 if reads_one_size(op) else -1
-    op.work_per_row = <double>(op.n_reads * row_reals(op))
+    measure_merge(op, True)
     for k in range(op.n_reads):
         op.reads[k].place_in_dy = 0
 
 
 cdef void add_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    fold_reads(sum_of_pair, op, begin, end)
+    fold_reads(sum_of_pair, op, begin, end, 1)
 
 
 cdef void add_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -84,13 +114,12 @@ cdef void add_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexce
 
 
 cdef void subtract_op_measure(Op* op) noexcept nogil:
-    op.parameter_reals = 0 if reads_one_size(op) and op.n_reads == 2 else -1
-    op.work_per_row = <double>(2 * row_reals(op))
+    measure_merge(op, op.n_reads == 2)
     op.reads[0].place_in_dy = 0
 
 
 cdef void subtract_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    fold_reads(difference_of_pair, op, begin, end)
+    fold_reads(difference_of_pair, op, begin, end, 1)
 
 
 cdef void subtract_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -100,19 +129,8 @@ cdef void subtract_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) n
     finish_dx(op, 0, begin, end)
 
 
-cdef void average_op_measure(Op* op) noexcept nogil:
-    op.parameter_reals = 0 if reads_one_size(op) else -1
-    op.work_per_row = <double>(op.n_reads * row_reals(op))
-
-
 cdef void average_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t n = (end - begin) * row_reals(op), i = 0
-    cdef real* y = y_of(op, begin)
-    cdef vreal count = vset1(<real>op.n_reads)
-    fold_reads(sum_of_pair, op, begin, end)
-    while i < n:
-        store_first(y + i, load_first(y + i, n - i) / count, n - i)
-        i += VL
+    fold_reads(sum_of_pair, op, begin, end, <real>op.n_reads)
 
 
 cdef void average_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -128,13 +146,8 @@ cdef inline vreal product_of_pair(vreal a, vreal b) noexcept nogil:
     return a * b
 
 
-cdef void merge_op_measure(Op* op) noexcept nogil:
-    op.parameter_reals = 0 if reads_one_size(op) else -1
-    op.work_per_row = <double>(op.n_reads * row_reals(op))
-
-
 cdef void multiply_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    fold_reads(product_of_pair, op, begin, end)
+    fold_reads(product_of_pair, op, begin, end, 1)
 
 
 # dx_k = dy times all that is read but x_k: no division, which a 0 would spoil.
@@ -167,11 +180,11 @@ cdef inline vreal smaller_of_pair(vreal a, vreal b) noexcept nogil:
 
 
 cdef void maximum_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    fold_reads(larger_of_pair, op, begin, end)
+    fold_reads(larger_of_pair, op, begin, end, 1)
 
 
 cdef void minimum_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    fold_reads(smaller_of_pair, op, begin, end)
+    fold_reads(smaller_of_pair, op, begin, end, 1)
 
 
 # Of two that are equal each has half of the gradient, pair by pair from the first on, as in Keras.

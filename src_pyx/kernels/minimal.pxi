@@ -1,0 +1,347 @@
+# Correlations with 3 x 3 taps by minimal filtering, F(2 x 2, 3 x 3): 16 multiplications for four outputs instead of 36
+# (Winograd 1980, "Arithmetic complexity of computations"; as products: Lavin & Gray 2016, arXiv:1509.09308).
+#
+#     y (2, 2) = A [(G g G') * (B d B')] A'      for each 4 x 4 of the image, d, with the kernel g
+#
+# The 16 numbers of d, for all channels of some tiles, and those of g are the two sides of 16 products (tiles, inputs) .
+# (inputs, outputs). Rounding is about twice that of a sum of nine products; what is infinite becomes NaN in its tile.
+#
+#     B = 1  0 -1  0      G = 1    0    0       A = 1  1  1  0
+#         0  1  1  0          1/2  1/2  1/2         0  1 -1 -1
+#         0 -1  1  0          1/2 -1/2  1/2
+#         0  1  0 -1          0    0    1
+
+# The products of a tile.
+cdef enum: TILE_PRODUCTS = 16
+# Channels of both sides for which one register tile's rows at a time are enough work with a spread kernel.
+cdef enum: STEP_CHANNELS = 32
+# From so many channels on, on both sides, a tile's products outweigh its sums.
+cdef enum: MINIMAL_CHANNELS = 8
+
+
+# Multiplications across an axis, taps beside the image left out.
+cdef Py_ssize_t taps_seen(const Axis* axis) noexcept nogil:
+    cdef Py_ssize_t t, begin, end, found = 0
+    for t in range(axis.count):
+        taps_within(axis, t, &begin, &end)
+        found += end - begin
+    return found
+
+
+cdef inline bint is_minimal_axis(const Axis* axis) noexcept nogil:
+    return axis.taps == 3 and axis.stride == 1 and axis.step == 1 and axis.tap_step == 1
+
+
+cdef inline Py_ssize_t tiles_across(const Axis* axis) noexcept nogil:
+    return (axis.count + 1) // 2
+
+
+# Whether it goes this way: what is saved must be more than what tiles that stand out of the image, and sums, take.
+cdef bint is_minimal(const Correlation* c) noexcept nogil:
+    if c.groups > 1 or c.merged > 1 or c.inputs < MINIMAL_CHANNELS or c.outputs < MINIMAL_CHANNELS:
+        return False
+    if not is_minimal_axis(&c.down) or not is_minimal_axis(&c.across):
+        return False
+    return (<double>(tiles_across(&c.down) * tiles_across(&c.across)) * TILE_PRODUCTS * 1.4
+            < <double>taps_seen(&c.down) * <double>taps_seen(&c.across))
+
+
+# So few that both sides of the products stay in the first cache, if they are not too wide.
+cdef inline Py_ssize_t tiles_at_once(const Correlation* c) noexcept nogil:
+    cdef int vectors = <int>min(<Py_ssize_t>TILE_VECTORS, panels_width(c.outputs) // VL)
+    return max(<Py_ssize_t>1, (c.inputs + c.outputs) // STEP_CHANNELS) * TILE_ROWS(vectors, False)
+
+
+# From one product's numbers to the next one's: an odd number of lines, so they do not fall on the same places.
+cdef inline Py_ssize_t spread_apart(Py_ssize_t reals) noexcept nogil:
+    return ((reals + LANES - 1) // LANES | 1) * LANES
+
+
+cdef inline Py_ssize_t spread_kernel_reals(const Correlation* c) noexcept nogil:
+    return TILE_PRODUCTS * spread_apart(c.inputs * panels_width(c.outputs))
+
+
+# The spread kernel, a pixel of zeros, one that nobody reads, and both sides of the products.
+cdef Py_ssize_t minimal_workspace(const Correlation* c) noexcept nogil:
+    return (spread_kernel_reals(c) + spread_apart(c.inputs) + spread_apart(c.outputs)
+            + TILE_PRODUCTS * (spread_apart(tiles_at_once(c) * c.inputs) + spread_apart(tiles_at_once(c) * c.outputs)))
+
+
+# ---- the kernel --------------------------------------------------------------------------------------------------
+
+cdef inline void spread_taps(vreal* to, vreal first, vreal middle, vreal last) noexcept nogil:
+    cdef vreal half = vset1(<real>0.5), ends = half * (first + last)
+    middle = half * middle
+    to[0] = first
+    to[1] = ends + middle
+    to[2] = ends - middle
+    to[3] = last
+
+
+# G g G' of all channels and filters, from panels: the 16 matrices of the products, (inputs, outputs) with rows of whole
+# vectors.
+cdef void spread_kernel(real* to, const Correlation* c, const real* panels) noexcept nogil:
+    cdef Py_ssize_t width = panels_width(c.outputs), apart = spread_apart(c.inputs * width), row, column, stride, tap, at
+    cdef vreal[12] down
+    cdef vreal[4] line
+    cdef int i, j
+    for row in range(c.inputs):
+        column = 0
+        while column < width:
+            at = place_in_panels(correlation_depth(c), c.outputs, row, column, &stride)
+            tap = c.inputs * stride
+            for j in range(3):
+                spread_taps(line, vload(panels + at + j * tap), vload(panels + at + (3 + j) * tap),
+                            vload(panels + at + (6 + j) * tap))
+                for i in range(4):
+                    down[3 * i + j] = line[i]
+            for i in range(4):
+                spread_taps(line, down[3 * i], down[3 * i + 1], down[3 * i + 2])
+                for j in range(4):
+                    vstore(to + (4 * i + j) * apart + row * width + column, line[j])
+            column += VL
+
+
+# ---- tiles -------------------------------------------------------------------------------------------------------
+
+# Where a walk through the tiles of images stands.
+cdef struct Walk:
+    Py_ssize_t image
+    Py_ssize_t row
+    Py_ssize_t column
+
+
+cdef inline void walk_on(Walk* walk, const Correlation* c) noexcept nogil:
+    walk.column += 1
+    if walk.column == tiles_across(&c.across):
+        walk.column = 0
+        walk.row += 1
+        if walk.row == tiles_across(&c.down):
+            walk.row = 0
+            walk.image += 1
+
+
+cdef inline void spread_numbers(vreal* to, vreal a, vreal b, vreal c, vreal d) noexcept nogil:
+    to[0] = a - c
+    to[1] = b + c
+    to[2] = c - b
+    to[3] = b - d
+
+
+# B d B' of some channels of the 16 pixels.
+cdef inline void spread_pixels(const bint ragged, real* to, Py_ssize_t apart, const real** pixels, Py_ssize_t channel,
+                               vtail tail) noexcept nogil:
+    cdef vreal[16] down
+    cdef vreal[4] line
+    cdef int i, j
+    for j in range(4):
+        spread_numbers(line, load_part(ragged, pixels[j] + channel, tail), load_part(ragged, pixels[4 + j] + channel, tail),
+                       load_part(ragged, pixels[8 + j] + channel, tail), load_part(ragged, pixels[12 + j] + channel, tail))
+        for i in range(4):
+            down[4 * i + j] = line[i]
+    for i in range(4):
+        spread_numbers(line, down[4 * i], down[4 * i + 1], down[4 * i + 2], down[4 * i + 3])
+        for j in range(4):
+            store_part(ragged, to + (4 * i + j) * apart + channel, line[j], tail)
+
+
+# The pixels of a tile; those beside the image are `zeros`.
+cdef inline void find_pixels(const real** pixels, const Correlation* c, const real* x, Walk walk,
+                             const real* zeros) noexcept nogil:
+    cdef Py_ssize_t y = c.down.begin + 2 * walk.row, left = c.across.begin + 2 * walk.column
+    cdef const real* at = x + ((walk.image * c.down.size + y) * c.across.size + left) * c.inputs
+    cdef Py_ssize_t row_reals = c.across.size * c.inputs
+    cdef int i, j
+    for i in range(4):
+        for j in range(4):
+            pixels[4 * i + j] = at + i * row_reals + j * c.inputs
+    if y >= 0 and y + 4 <= c.down.size and left >= 0 and left + 4 <= c.across.size:
+        return
+    for i in range(4):
+        for j in range(4):
+            if not (0 <= y + i < c.down.size and 0 <= left + j < c.across.size):
+                pixels[4 * i + j] = zeros
+
+
+cdef void spread_tiles(real* to, Py_ssize_t apart, const Correlation* c, const real* x, Walk walk, Py_ssize_t tiles,
+                       const real* zeros) noexcept nogil:
+    cdef Py_ssize_t tile, channel
+    cdef vtail tail = vtail_of(c.inputs % VL)
+    cdef const real* pixels[16]
+    for tile in range(tiles):
+        find_pixels(pixels, c, x, walk, zeros)
+        channel = 0
+        while channel + VL <= c.inputs:
+            spread_pixels(False, to, apart, pixels, channel, tail)
+            channel += VL
+        if channel < c.inputs:
+            spread_pixels(True, to, apart, pixels, channel, tail)
+        to += c.inputs
+        walk_on(&walk, c)
+
+
+cdef inline void gather_numbers(vreal* to, vreal a, vreal b, vreal c, vreal d) noexcept nogil:
+    to[0] = a + b + c
+    to[1] = b - c - d
+
+
+# What becomes of a product: as in `correlate`.
+cdef struct Ending:
+    const real* start
+    const real* scale
+    const real* shift
+    bint relu
+
+
+# A m A' of some filters of a tile, to its four pixels.
+cdef inline void gather_pixels(const bint ragged, real** pixels, const real* m, Py_ssize_t apart, const Ending* ending,
+                               Py_ssize_t filter, vtail tail) noexcept nogil:
+    cdef vreal[8] down
+    cdef vreal[2] line
+    cdef vreal value
+    cdef int i, j
+    for j in range(4):
+        gather_numbers(line, load_part(ragged, m + j * apart + filter, tail),
+                       load_part(ragged, m + (4 + j) * apart + filter, tail),
+                       load_part(ragged, m + (8 + j) * apart + filter, tail),
+                       load_part(ragged, m + (12 + j) * apart + filter, tail))
+        down[j] = line[0]
+        down[4 + j] = line[1]
+    for i in range(2):
+        gather_numbers(line, down[4 * i], down[4 * i + 1], down[4 * i + 2], down[4 * i + 3])
+        for j in range(2):
+            value = line[j]
+            if ending.start != NULL:
+                value = value + load_part(ragged, ending.start + filter, tail)
+            if ending.scale != NULL:
+                value = vfma(value, load_part(ragged, ending.scale + filter, tail),
+                             load_part(ragged, ending.shift + filter, tail))
+            if ending.relu:
+                value = vmax(vzero(), value)
+            store_part(ragged, pixels[2 * i + j] + filter, value, tail)
+
+
+cdef void gather_tiles(real* y, const Correlation* c, const real* m, Py_ssize_t apart, Walk walk, Py_ssize_t tiles,
+                       const Ending* ending, real* nowhere) noexcept nogil:
+    cdef Py_ssize_t tile, filter
+    cdef vtail tail = vtail_of(c.outputs % VL)
+    cdef real* pixels[4]
+    cdef real* at
+    cdef bint below, beside
+    for tile in range(tiles):
+        at = y + walk.image * c.out_image + 2 * walk.row * c.out_row + 2 * walk.column * c.out_pixel
+        below = 2 * walk.row + 1 < c.down.count
+        beside = 2 * walk.column + 1 < c.across.count
+        pixels[0] = at
+        pixels[1] = at + c.out_pixel if beside else nowhere
+        pixels[2] = at + c.out_row if below else nowhere
+        pixels[3] = at + c.out_row + c.out_pixel if below and beside else nowhere
+        filter = 0
+        while filter + VL <= c.outputs:
+            gather_pixels(False, pixels, m, apart, ending, filter, tail)
+            filter += VL
+        if filter < c.outputs:
+            gather_pixels(True, pixels, m, apart, ending, filter, tail)
+        m += c.outputs
+        walk_on(&walk, c)
+
+
+# ---- products ------------------------------------------------------------------------------------------------------
+
+# The 16 products of so many tiles: v (tiles, inputs), m (tiles, outputs) and the spread kernel (inputs, width).
+cdef struct Products:
+    Product each
+    real* m
+    Py_ssize_t m_apart
+    const real* v
+    Py_ssize_t v_apart
+    const real* kernel
+    Py_ssize_t kernel_apart
+
+
+# nv vectors of filters from this one on; whole register tiles, since there is room.
+cdef inline void multiply_tiles(const int nv, const bint ragged, const Products* p, Py_ssize_t tiles,
+                                Py_ssize_t filter, vtail tail) noexcept nogil:
+    cdef Py_ssize_t i, done
+    for i in range(TILE_PRODUCTS):
+        done = 0
+        while done < tiles:
+            tile(TILE_ROWS(nv, False), nv, False, ragged, &p.each, p.m + i * p.m_apart + done * p.each.ldc + filter,
+                 p.v + i * p.v_apart + done * p.each.a_row, p.kernel + i * p.kernel_apart + filter, ZEROS, 0, filter,
+                 tail, NULL)
+            done += TILE_ROWS(nv, False)
+
+
+cdef inline void multiply_panel(const int nv, const Products* p, Py_ssize_t tiles, Py_ssize_t filter,
+                                Py_ssize_t filters) noexcept nogil:
+    if filters - filter >= nv * VL:
+        multiply_tiles(nv, False, p, tiles, filter, vtail_of(0))
+    else:
+        multiply_tiles(nv, True, p, tiles, filter, vtail_of(filters - filter - (nv - 1) * VL))
+
+
+cdef void multiply_all_tiles(const Products* p, Py_ssize_t tiles, Py_ssize_t filters) noexcept nogil:
+    cdef Py_ssize_t filter = 0, vectors
+    while filter < filters:
+        vectors = (filters - filter + VL - 1) // VL
+        if vectors >= TILE_VECTORS:
+            multiply_panel(TILE_VECTORS, p, tiles, filter, filters)
+        elif vectors == 3:
+            multiply_panel(min(3, TILE_VECTORS), p, tiles, filter, filters)
+        elif vectors == 2:
+            multiply_panel(2, p, tiles, filter, filters)
+        else:
+            multiply_panel(1, p, tiles, filter, filters)
+        filter += PANEL
+
+
+# As `correlate`, for what `is_minimal`.
+cdef void correlate_minimal(real* y, const real* x, const Correlation* c, const real* panels, const Ending* ending,
+                            Py_ssize_t images, real* workspace) noexcept nogil:
+    cdef Products p
+    cdef Walk walk = Walk(0, 0, 0)
+    cdef Py_ssize_t at_once = tiles_at_once(c), left = images * tiles_across(&c.down) * tiles_across(&c.across), now, i
+    cdef real* zeros = workspace + spread_kernel_reals(c)
+    cdef real* nowhere = zeros + spread_apart(c.inputs)
+    cdef real* v = nowhere + spread_apart(c.outputs)
+    p.each.a_row = p.each.depth = c.inputs
+    p.each.a_k = 1
+    p.each.ldb = panels_width(c.outputs)
+    p.each.ldc = c.outputs
+    p.each.scale = NULL
+    p.each.relu = False
+    p.kernel = workspace
+    p.kernel_apart = spread_apart(c.inputs * p.each.ldb)
+    p.v = v
+    p.v_apart = spread_apart(at_once * c.inputs)
+    p.m = v + TILE_PRODUCTS * p.v_apart
+    p.m_apart = spread_apart(at_once * c.outputs)
+    spread_kernel(workspace, c, panels)
+    memset(zeros, 0, c.inputs * sizeof(real))
+    # Rows of v that no tile has may hold anything; nobody reads what comes of them.
+    memset(v, 0, TILE_PRODUCTS * p.v_apart * sizeof(real))
+    while left > 0:
+        now = min(left, at_once)
+        spread_tiles(v, p.v_apart, c, x, walk, now, zeros)
+        multiply_all_tiles(&p, now, c.outputs)
+        gather_tiles(y, c, p.m, p.m_apart, walk, now, ending, nowhere)
+        for i in range(now):
+            walk_on(&walk, c)
+        left -= now
+
+
+# ---- a correlation, either way -------------------------------------------------------------------------------------
+
+cdef inline Py_ssize_t correlation_workspace(const Correlation* c, Py_ssize_t images) noexcept nogil:
+    return minimal_workspace(c) if is_minimal(c) else taps_workspace(c, images)
+
+
+# y of `images` images x; start, scale and shift (columns,), each of which may be NULL, and relu as in a Product.
+cdef void correlate(real* y, const real* x, const Correlation* c, const real* panels, const real* start,
+                    const real* scale, const real* shift, bint relu, Py_ssize_t images, real* workspace) noexcept nogil:
+    cdef Ending ending
+    if is_minimal(c):
+        ending = Ending(start, scale, shift, relu)
+        correlate_minimal(y, x, c, panels, &ending, images, workspace)
+    else:
+        correlate_taps(y, x, c, panels, start, scale, shift, relu, images, workspace)
