@@ -237,7 +237,7 @@ cdef class Layout(Weights):
     cdef void limit_rows(self) noexcept nogil:
         """How many rows go through at a time, fewer where they are long: the network alone decides."""
         cdef Py_ssize_t bytes = self.bytes_of_row(), step = TILED_ROW_STEP if self.matmul_parts > 0 else ROW_STEP
-        self.chunk_limit = rows_within(CHUNK_BYTES, bytes, step, CHUNK_ROWS)
+        self.chunk_limit = rows_within(SLICE_BYTES if self.trains else CHUNK_BYTES, bytes, step, CHUNK_ROWS)
         self.whole_limit = rows_within(WHOLE_BYTES, bytes, step, WHOLE_ROWS)
         if self.is_kept:
             self.room = self.rows

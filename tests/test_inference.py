@@ -570,6 +570,42 @@ def test_long_rows_go_through_a_few_at_a_time():
         assert plan.chunk_limit == 256
 
 
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_images_are_trained_on_a_few_at_a_time(threads):
+    """However many threads work on a batch, each on images of its own."""
+    stack = [
+        layers.Conv2D(16, 3, activation="relu"),
+        layers.MaxPooling2D(),
+        layers.Conv2D(32, 3, activation="relu"),
+        layers.MaxPooling2D(),
+        layers.Flatten(),
+        layers.Dense(64, activation="relu"),
+        layers.Dense(10),
+    ]
+    with fw.threads(threads):
+        for purpose in ("fit", "infer"):
+            most = 64 << 20 if purpose == "fit" else (14 << 20) * threads
+            assert arena(stack, (28, 28, 1), 1024, purpose) < most
+
+
+@pytest.mark.parametrize("purpose", ["fit", "infer"])
+@pytest.mark.parametrize("settings", [{}, {"use_causal_mask": True}])
+def test_attention_makes_no_matrix_of_steps(settings, purpose):
+    def needed(steps):
+        x = fw.Input((steps, 64))
+        y = layers.MultiHeadAttention(4, 16, dropout=0.1)(x, x, **settings)
+        model = fw.Model(x, y, seed=0)
+        if purpose == "infer":
+            return plan_for(model, "infer", 1).arena_bytes
+        model.compile("sgd", "mse")
+        return model.memory(1)["arena"]
+
+    with fw.threads(1):
+        # Of one head, in float32.
+        assert needed(2048) < 2048 * 2048 * 4
+        assert needed(4096) - needed(2048) < 2.2 * (needed(2048) - needed(1024))
+
+
 def test_long_rows_are_predicted_and_trained_as_others():
     width, rows = 1 << 17, 70
     model = fw.Sequential(
