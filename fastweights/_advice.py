@@ -56,8 +56,8 @@ def about_layers(topology: Topology, shapes: Sequence[Shape]) -> None:
     """Warns of layers that hardly do what is meant with values of these shapes."""
     _about_single_units(topology, shapes)
     for layer, reads, _ in topology.calls:
-        sizes, shape = getattr(layer, "kernel_size", ()), shapes[reads[0]]
-        if reads[0] < topology.inputs and len(sizes) == 2 and _looks_channels_first(shape, sizes):
+        shape = shapes[reads[0]]
+        if reads[0] < topology.inputs and _looks_channels_first(layer, shape):
             warnings.warn(
                 f"x: rows of shape {shape} are images {shape[0]} high of {shape[2]} channels for "
                 f"{layer.name!r}; if their channels come first, {bring_channels_last(shape)}",
@@ -65,10 +65,12 @@ def about_layers(topology: Topology, shapes: Sequence[Shape]) -> None:
             )
 
 
-def _looks_channels_first(shape: Shape, kernel_size: Sequence[int]) -> bool:
+def _looks_channels_first(layer: Layer, shape: Shape) -> bool:
     """Whether rows seem to be (channels, height, width): of a square image, grey or in colours."""
+    if not isinstance(layer, Convolution) or layer.rank != 2 or min(layer.kernel_size) == 1:
+        return False
     channels, height, width = shape
-    return channels in (1, 3) and height == width >= 16 and min(kernel_size) > 1
+    return channels in (1, 3) and height == width >= 16
 
 
 def about_bytes(topology: Topology, rows: Rows) -> None:

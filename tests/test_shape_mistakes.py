@@ -204,8 +204,8 @@ MISTAKES = {
         "less than there is",
     ),
     "padding misspelt": (
-        lambda: layers.Conv2D(4, 3, padding="smae"),
-        "padding: got 'smae'",
+        lambda: layers.Conv2D(4, 3, padding="samee"),
+        "padding: got 'samee'",
         "did you mean 'same'?",
     ),
     "causal misspelt": (lambda: layers.Conv1D(4, 3, padding="casual"), "did you mean 'causal'?"),

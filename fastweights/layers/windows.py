@@ -12,8 +12,6 @@ from fastweights.layers.ops import Shape
 Sizes = int | Sequence[int]
 
 AXES = {1: "(steps, channels)", 2: "(height, width, channels)"}
-
-
 KINDS_OF_ROWS = {1: "series", 2: "images"}
 
 #: Channels that images and series have where they come from.
