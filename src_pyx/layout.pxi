@@ -408,7 +408,9 @@ cdef class Layout(Weights):
                 self.work_per_row += op.work_per_row
                 self.row_step = max(self.row_step, op.row_step)
                 self.costs_something = self.costs_something or op.costs_something
-                self.workspace_bytes = max(self.workspace_bytes, op.workspace_reals * self.table.real_bytes)
+                # Each member's begins on a line of its own: some ops have places of 8 bytes there.
+                self.workspace_bytes = max(self.workspace_bytes,
+                                           aligned(op.workspace_reals * self.table.real_bytes))
             if self.row_step == ROW_STEP or self.room % self.row_step == 0:
                 return
             self.room += self.row_step - self.room % self.row_step
