@@ -17,7 +17,7 @@ import numpy as np
 
 from fastweights import _frames, _objects
 from fastweights._core import arrays, float_mode
-from fastweights._refusal import LONGEST_REPR, refusal, shown
+from fastweights._refusal import LONGEST_REPR, hint_for_rows, refusal, shown
 
 T = TypeVar("T")
 
@@ -319,10 +319,9 @@ def shaped(
         array = array[:, np.newaxis]
     if array.ndim < 2 or (shape is not None and array.shape[1:] != shape):
         is_column = array.ndim == 1 or array.shape[1:] == (1,)
-        raise ValueError(
-            refusal(argument, f"shape {array.shape}", f"shape {expected}")
-            + (hint if is_column else "")
-        )
+        if not (hint and is_column):
+            hint = "" if shape is None else hint_for_rows(argument, array.shape, shape)
+        raise ValueError(refusal(argument, f"shape {array.shape}", f"shape {expected}") + hint)
     if 0 in array.shape:
         raise ValueError(
             refusal(argument, f"shape {array.shape}", f"shape {expected}, none of it 0")
@@ -330,7 +329,7 @@ def shaped(
     return array
 
 
-def integers(
+def tokens(
     argument: str, array: np.ndarray, below: int, labels: tuple[str, ...] | None = None
 ) -> np.ndarray:
     """Whole numbers of at least 0 and less than ``below`` as kernels take them, in whatever dtype.
@@ -346,7 +345,10 @@ def integers(
     if is_bad.any():
         first = numbers[np.unravel_index(is_bad.argmax(), is_bad.shape)]
         expected = f"whole numbers from 0 to {below - 1}"
-        raise ValueError(refusal(argument, f"{first}{_first(is_bad, labels)}", expected))
+        hint = "; an Embedding reads places in its table"
+        if first == np.floor(first):
+            hint = "; the input_dim of the Embedding that reads them is one more than the largest"
+        raise ValueError(refusal(argument, f"{first}{_first(is_bad, labels)}", expected) + hint)
     return numbers.astype(np.int32)
 
 

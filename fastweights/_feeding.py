@@ -75,7 +75,7 @@ def _rows_of(model: Model, number: int, argument: str, x: Any, shape: Shape | No
     limit = built.limits[number]
     if limit is None:
         return _check.fed(argument, array, model.dtype, labels)
-    return _check.integers(argument, array, limit, labels)
+    return _check.tokens(argument, array, limit, labels)
 
 
 def _apart(

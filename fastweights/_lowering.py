@@ -19,6 +19,9 @@ _TRAINING_KINDS = (
     *("flip", "translate", "rotate", "zoom", "contrast", "brightness", "erase"),
 )
 
+#: Which of the sizes of a convolution says how many channels its images have.
+_CHANNELS = {"conv": 5, "depthwise": 5, "conv_transpose": 2}
+
 #: The op that makes the value of each number.
 _Makers = dict[int, OpSpec]
 
@@ -56,13 +59,14 @@ def inference_ops(ops: Sequence[OpSpec], inputs: int, wanted: Collection[int]) -
 
     * An op that does nothing in inference is left out, and one whose value nobody wants.
     * An op does the activation that alone reads it.
-    * A dense op does the batch normalisation that alone reads it, with its activation: columns
-      are scaled and shifted as they leave its registers, by the numbers of the moment.
+    * A dense layer or a convolution does the batch normalisation that alone reads it, with its
+      activation: columns are scaled and shifted as they leave its registers, by the numbers of
+      the moment.
     """
     makers, numbers = _without_idle(ops, inputs, wanted)
     makers = _without_unread(makers, set(numbers.values()))
     makers, numbers = _with_activations(makers, numbers)
-    makers = _with_dense_normalizing(makers, set(numbers.values()))
+    makers = _with_normalizing(makers, set(numbers.values()))
     return _in_order(makers, numbers, inputs)
 
 
@@ -138,19 +142,27 @@ def _with_activations(makers: _Makers, numbers: dict[int, int]) -> tuple[_Makers
     return found, {number: merged.get(became, became) for number, became in numbers.items()}
 
 
-def _with_dense_normalizing(makers: _Makers, wanted: Collection[int]) -> _Makers:
+def _scaled_columns(op: OpSpec) -> int | None:
+    """The columns that it can scale and shift as they leave its registers, if it can."""
+    if op.kind == "dense":
+        return op.outputs
+    channels = _CHANNELS.get(op.kind)
+    return None if channels is None else op.sizes[channels]
+
+
+def _with_normalizing(makers: _Makers, wanted: Collection[int]) -> _Makers:
     readers, found = _readers(makers), dict(makers)
     for number, op in makers.items():
         source = op.reads[0]
-        dense = found.get(source)
+        maker = found.get(source)
         if (
             op.kind == "batch_norm"
-            and dense is not None
-            and (dense.kind, dense.activation) == ("dense", LINEAR)
-            and (dense.lines, dense.outputs) == (op.lines, op.outputs)
+            and maker is not None
+            and maker.activation == LINEAR
+            and _scaled_columns(maker) == op.outputs
             and readers[source] == 1
             and source not in wanted
         ):
-            found[source] = dense._replace(activation=op.activation)
-            found[number] = op._replace(kind="dense_batch_norm", activation=LINEAR)
+            found[source] = maker._replace(activation=op.activation)
+            found[number] = op._replace(kind="batch_norm_within", activation=LINEAR)
     return found

@@ -178,11 +178,11 @@ class Network(Sealed):
             built.allocate(fill)
             self._take_on(built)
             return
-        _advice.about_single_units(built.topology, built.shapes)
+        _advice.about_layers(built.topology, built.shapes)
         share(built, self._home, families, fill)
 
     def _take_on(self, built: Built) -> None:
-        _advice.about_single_units(built.topology, built.shapes)
+        _advice.about_layers(built.topology, built.shapes)
         self._home.take_on(built)
 
     @property

@@ -50,19 +50,39 @@ class Objective(NamedTuple):
     def _as_lines(self, argument: str, y: Any, shape: Shape, lines: int) -> np.ndarray:
         """Targets with as many axes as the output, or one less for labels, line by line."""
         y = _check.numeric_array(argument, y)
+        labelled, outputs = self.loss.takes_labels, math.prod(shape) // lines
         lead = shape[:-1] if lines > 1 else ()
-        if y.shape[1:] in (shape, (*lead, 1)):
+        if y.shape[1:] == shape and not (labelled and outputs > 1):
             return y.reshape(len(y) * lines, -1)
-        if lines > 1 and y.shape[1:] == lead and self.loss.takes_labels:
+        if labelled and y.ndim > 0 and y.shape[1:] in (lead, (*lead, 1)):
             return y.reshape(-1)
-        if lines > 1:
-            wanted = lead if self.loss.takes_labels else shape
-            expected = f"shape (rows, {', '.join(map(str, wanted))})"
-            raise ValueError(_check.refusal(argument, f"shape {y.shape}", expected))
-        if y.shape[1:] != (math.prod(shape),):
-            expected = f"shape (rows, {', '.join(map(str, shape))})"
-            raise ValueError(_check.refusal(argument, f"shape {y.shape}", expected))
-        return y
+        if lines == 1 and y.shape[1:] == (outputs,):
+            return y
+        wanted = lead if labelled else shape
+        expected = f"shape (rows{''.join(f', {size}' for size in wanted)})"
+        raise ValueError(
+            _check.refusal(argument, f"shape {y.shape}", expected)
+            + _hint_for_targets(argument, y.shape, shape, wanted, self.loss)
+        )
+
+
+def _hint_for_targets(argument: str, got: Shape, shape: Shape, wanted: Shape, loss: Loss) -> str:
+    """What to change about targets of shape `got`, where rows of outputs have that shape."""
+    if got[1:] in ((), (1,), shape[-1:]):
+        pooling = f"layers.GlobalAveragePooling{len(shape) - 1}D()" if len(shape) < 4 else "pooling"
+        steps = ", or return_sequences=False" if len(shape) == 2 else ""
+        return (
+            f"; the output has rows of shape {shape}: layers.Flatten() or {pooling} before the "
+            f"last layer{steps} makes one prediction of each"
+        )
+    if got[1:] == shape:
+        return "; for one-hot rows use the loss categorical_crossentropy"
+    if got[1:] == shape[:-1] and shape[-1] > 1:
+        return loss._hint_for_labels
+    larger = [one >= other for one, other in zip(got[1:], shape, strict=False)]
+    if len(got) == len(shape) + 1 and got[-1] == shape[-1] and all(larger):
+        return "; padding='same' keeps the size that rows have"
+    return _check.hint_for_rows(argument, got, wanted) if wanted else ""
 
 
 def _for_all(kind: str, names: Sequence[str]) -> str:

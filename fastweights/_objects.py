@@ -113,7 +113,8 @@ def _asarray(argument: str, got: Any) -> np.ndarray:
     except Exception as error:
         if isinstance(got, (list, tuple)) and isinstance(error, (ValueError, Warning)):
             what = f"rows of unequal length ({error})"
-            raise ValueError(refusal(argument, what, EXPECTED)) from None
+            hint = "; cut or pad them to one length, or resize them, before they are one array"
+            raise ValueError(refusal(argument, what, EXPECTED) + hint) from None
         what = f"a {kind} that does not become an array ({type(error).__name__}: {error})"
         raise TypeError(refusal(argument, what, EXPECTED)) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import reprlib
 
@@ -31,6 +32,33 @@ def shown(value: object) -> str:
 def refusal(argument: str, got: object, expected: str) -> str:
     """The message of every refusal."""
     return f"{argument}: got {_clipped(str(got), LONGEST)}, expected {expected}"
+
+
+def hint_for_rows(argument: str, got: tuple[int, ...], row: tuple[int, ...]) -> str:
+    """What to change about an array of shape `got` where rows of shape `row` are expected."""
+    grey, turned = row[:-1] if row[-1] == 1 else None, (row[-1], *row[:-1])
+    if got == row:
+        return f"; {argument}[None] makes a batch of one row"
+    if got[1:] == grey:
+        return f"; {argument}[..., None] gives rows their last axis"
+    if got == grey:
+        return f"; {argument}[None, ..., None] makes a batch of one row, with its last axis"
+    if got[1:] == turned:
+        return f"; np.moveaxis({argument}, 1, -1) brings channels last"
+    if got == turned:
+        return f"; np.moveaxis({argument}, 0, -1)[None] makes a batch of one row, channels last"
+    if 1 in (len(row), len(got) - 1) and math.prod(got[1:]) == math.prod(row):
+        return f"; {argument}.reshape{(-1, *row)} has such rows"
+    if len(got) != len(row) + 1 or len(row) == 1:
+        return ""
+    if got[1:-1] == row[:-1] and {got[-1], row[-1]} == {1, 3}:
+        makes = f"{argument}.mean(axis=-1, keepdims=True)", "grey"
+        if row[-1] == 3:
+            makes = f"np.repeat({argument}, 3, axis=-1)", "images of three channels"
+        return "; {} makes them {}".format(*makes)
+    if got[-1] == row[-1]:
+        return "; all rows have the shape that the model was built for: cut, pad or resize them"
+    return ""
 
 
 def refuse_uncalled(cls: type) -> None:

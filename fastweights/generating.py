@@ -73,7 +73,7 @@ def generate(
     random = np.random.default_rng(_check.whole("seed", seed, 0))
     is_softmax = built.ops[built.output_ops[0]].kind == "softmax"
 
-    first = np.atleast_2d(_check.integers("prompt", known, built.limits[0]))
+    first = np.atleast_2d(_check.tokens("prompt", known, built.limits[0]))
     told = np.empty((len(first), first.shape[1] + length), np.int64)
     told[:, : first.shape[1]] = first
     # Attention takes room for all steps of a stream: no more of them than there will be.

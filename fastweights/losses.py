@@ -279,6 +279,10 @@ class BinaryCrossentropy(_SmoothedCrossentropy):
 
     name = "binary_crossentropy"
     activation = "sigmoid"
+    _hint_for_labels = (
+        "; one unit with sigmoid takes labels 0 and 1, or two with softmax and the loss "
+        "sparse_categorical_crossentropy"
+    )
 
     def suitable(self, argument: str, targets: np.ndarray) -> np.ndarray:
         _refuse(
@@ -325,6 +329,10 @@ class CategoricalCrossentropy(_SmoothedCrossentropy):
         self, y: Any, rows: int, outputs: int, real: np.dtype, argument: str = "y"
     ) -> np.ndarray:
         _check_classes(self, outputs)
+        if type(y) is np.ndarray and y.ndim == 2 and y.shape[1] not in (1, outputs):
+            got, expected = f"shape {y.shape}", f"shape (rows, {outputs})"
+            hint = "; the last layer has as many units as there are classes"
+            raise ValueError(_check.refusal(argument, got, expected) + hint)
         return super().prepare_targets(y, rows, outputs, real, argument)
 
     def suitable(self, argument: str, targets: np.ndarray) -> np.ndarray:
@@ -372,7 +380,10 @@ class SparseCategoricalCrossentropy(_Crossentropy):
         # A copy, and checked after it was made: kernels read memory at what a label says.
         labels = given.reshape(rows).copy()
         is_bad = (labels < 0) | (labels >= outputs) | (labels != np.floor(labels))
-        _refuse(argument, labels, is_bad, f"whole numbers from 0 to {outputs - 1}")
+        expected = f"whole numbers from 0 to {outputs - 1}, one for each unit of the last layer"
+        if is_bad.any() and (labels != np.floor(labels)).any():
+            expected += "; for other numbers use a loss such as mean_squared_error"
+        _refuse(argument, labels, is_bad, expected)
         return labels.astype(np.int32)
 
 

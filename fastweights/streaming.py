@@ -106,7 +106,7 @@ class Stream:
             got, expected = f"shape {array.shape}", f"shape {self._input_shape}, a step of each row"
             raise ValueError(_check.refusal("x", got, expected))
         if self._limit is not None:
-            return _check.integers("x", array, self._limit)
+            return _check.tokens("x", array, self._limit)
         return _check.reals("x", array, self._built.dtype)
 
     def reset(self) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastweights import _check, _feeding, _plans
+from fastweights import _advice, _check, _feeding, _plans
 from fastweights._core import arrays, philox
 from fastweights._core.float_mode import in_default_float_mode
 from fastweights._rows import Gradients, Rows, count, each, picked
@@ -198,6 +198,7 @@ def _split(
     share = _check.number("validation_split", share, minimum=0.0, below=1.0)
     rows = _feeding.rows(model, x)
     targets = _feeding.targets(model, y, rows)
+    _advice.about_bytes(model._topology, rows)
     if data is not None:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise ValueError(

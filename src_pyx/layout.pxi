@@ -245,7 +245,7 @@ cdef class Layout(Weights):
     cdef void limit_rows(self) noexcept nogil:
         """How many rows go through at a time, fewer where they are long: the network alone decides."""
         cdef Py_ssize_t bytes = self.bytes_of_row(), step = TILED_ROW_STEP if self.matmul_parts > 0 else ROW_STEP
-        self.chunk_limit = rows_within(CHUNK_BYTES, bytes, step, CHUNK_ROWS)
+        self.chunk_limit = rows_within(SLICE_BYTES if self.trains else CHUNK_BYTES, bytes, step, CHUNK_ROWS)
         self.whole_limit = rows_within(WHOLE_BYTES, bytes, step, WHOLE_ROWS)
         if self.is_kept:
             self.room = self.rows
@@ -416,7 +416,9 @@ cdef class Layout(Weights):
                 self.work_per_row += op.work_per_row
                 self.row_step = max(self.row_step, op.row_step)
                 self.costs_something = self.costs_something or op.costs_something
-                self.workspace_bytes = max(self.workspace_bytes, op.workspace_reals * self.table.real_bytes)
+                # Each member's begins on a line of its own: some ops have places of 8 bytes there.
+                self.workspace_bytes = max(self.workspace_bytes,
+                                           aligned(op.workspace_reals * self.table.real_bytes))
             if self.row_step == ROW_STEP or self.room % self.row_step == 0:
                 return
             self.room += self.row_step - self.room % self.row_step

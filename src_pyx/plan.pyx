@@ -66,9 +66,11 @@ cdef enum:
     # Rows of a whole batch in the arena at a time, and of a slice or in inference.
     WHOLE_ROWS = 1024
     CHUNK_ROWS = 256
-    # Bytes that they may take, unless that is too few for a step from one member's rows to the next.
+    # Bytes that they may take, unless that is too few for a step from one member's rows to the next: each member
+    # has as many of a slice.
     WHOLE_BYTES = 1 << 28
     CHUNK_BYTES = 1 << 26
+    SLICE_BYTES = 6 << 20
     # Rows of a kept batch between two looks for signals.
     LOOK_ROWS = 1024
     # Parameters whose gradient, update and preparation follow each other while they are in the cache.

@@ -374,7 +374,7 @@ def test_labels_that_change_in_a_fit():
 def test_labels_beyond_any_class(labels):
     loss = losses.get("sparse_categorical_crossentropy")
     with pytest.raises(
-        ValueError, match=r"^y: got \S+ in row 1, expected whole numbers from 0 to 99$"
+        ValueError, match=r"^y: got \S+ in row 1, expected whole numbers from 0 to 99, one for each"
     ):
         loss.prepare_targets(labels, 3, 100, Y.dtype)
 

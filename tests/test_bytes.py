@@ -118,6 +118,7 @@ def test_any_layout(layout):
     same_bits(model.predict(layout(x)), model.predict(layout(reals)))
 
 
+@pytest.mark.filterwarnings("ignore:x. bytes up to 255")
 def test_a_model_that_is_not_built_yet():
     x, reals, y = data(40, (6, 6, 1))
     found = []

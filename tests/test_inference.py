@@ -22,6 +22,8 @@ NORM = OpSpec("batch_norm", (1,), 4, offset=16, variables=(4, 4), sizes=(1, 1), 
 ACTIVATION = OpSpec("activation", (1,), 4, activation=RELU)
 SAME = OpSpec("activation", (1,), 4)
 SQUARE = OpSpec("dense", (1,), 4, variables=(16, 4))
+#: Of a series of 3 steps of 4 channels, in windows of 1.
+CONV = OpSpec("conv", (0,), 12, variables=(16, 4), sizes=(1, 3, 4, 1, 3, 4, *(1,) * 6, 0, 0, 1))
 
 
 def reading(*chain):
@@ -63,7 +65,7 @@ def test_a_value_that_nobody_wants_is_not_made():
 
 def test_dense_does_the_normalisation_and_the_activation_that_alone_read_it():
     fused = DENSE._replace(activation=RELU)
-    within = NORM._replace(kind="dense_batch_norm")
+    within = NORM._replace(kind="batch_norm_within")
     for chain, expected in [
         ((DENSE, ACTIVATION), (fused,)),
         ((DENSE, NORM), (DENSE, within)),
@@ -78,6 +80,26 @@ def test_dense_does_the_normalisation_and_the_activation_that_alone_read_it():
         ops, numbers, _ = inference_ops(reading(*chain), 1, {len(chain)})
         assert ops == reading(*expected)
         assert numbers == {len(chain): len(expected)}
+
+
+@pytest.mark.parametrize("kind", ["conv", "depthwise", "conv_transpose"])
+def test_a_convolution_does_the_normalisation_of_its_channels(kind):
+    conv = CONV._replace(kind=kind)
+    norm = NORM._replace(lines=3, offset=20)
+    ops, _, _ = inference_ops(reading(conv, norm, ACTIVATION), 1, {3})
+    within = norm._replace(kind="batch_norm_within")
+    assert ops == reading(conv._replace(activation=RELU), within)
+    # Of numbers that are no channels, or of what is activated already.
+    for chain in [
+        (conv, norm._replace(lines=6, outputs=2)),
+        (conv, norm._replace(lines=1, outputs=12)),
+        (conv._replace(activation=RELU), norm),
+    ]:
+        ops, _, _ = inference_ops(reading(*chain), 1, {2})
+        assert ops == reading(*chain)
+    merge = OpSpec("add", (1, 2), 12)
+    assert inference_ops([conv, norm, merge], 1, {3}).ops == [conv, norm, merge]
+    assert inference_ops([conv, norm], 1, {1, 2}).ops == [conv, norm]
 
 
 def test_in_training_an_op_does_the_activation_that_alone_reads_it():
@@ -140,11 +162,15 @@ def test_what_others_look_at_as_well_stays_apart():
 @pytest.mark.parametrize(
     ("specs", "inputs"),
     [
-        ([NORM._replace(kind="dense_batch_norm", reads=(0,))], (4,)),
-        (reading(ACTIVATION, NORM._replace(kind="dense_batch_norm")), (4,)),
-        ([DENSE, NORM._replace(kind="dense_batch_norm"), OpSpec("add", (1, 2), 4)], (3,)),
-        ([DENSE, NORM._replace(kind="dense_batch_norm", lines=2, outputs=2, variables=(2, 2),
+        ([NORM._replace(kind="batch_norm_within", reads=(0,))], (4,)),
+        (reading(ACTIVATION, NORM._replace(kind="batch_norm_within")), (4,)),
+        ([DENSE, NORM._replace(kind="batch_norm_within"), OpSpec("add", (1, 2), 4)], (3,)),
+        ([DENSE, NORM._replace(kind="batch_norm_within", lines=2, outputs=2, variables=(2, 2),
                                states=4)], (3,)),
+        ([CONV, NORM._replace(kind="batch_norm_within", lines=6, outputs=2, offset=20,
+                              variables=(2, 2), states=4)], (12,)),
+        ([OpSpec("max_pool", (0,), 12, sizes=(1, 3, 4, 1, 3, 4, 1, 1, 1, 1, 0)),
+          NORM._replace(kind="batch_norm_within", lines=3)], (12,)),
     ],
 )  # fmt: skip
 def test_an_op_within_another_is_refused_where_it_cannot_be(specs, inputs):
@@ -152,7 +178,7 @@ def test_an_op_within_another_is_refused_where_it_cannot_be(specs, inputs):
     zeros = np.zeros(40, np.float32)
     with pytest.raises(ValueError, match=r"specs: got OpSpec.*expected"):
         Plan(table, specs, inputs, zeros, None, ModelLock(), 1, budget(), states=zeros)
-    specs = [DENSE, NORM._replace(kind="dense_batch_norm")]
+    specs = [DENSE, NORM._replace(kind="batch_norm_within")]
     with pytest.raises(ValueError, match="expected to read, in inference"):
         Plan(table, specs, (3,), zeros, zeros.copy(), ModelLock(), 1, budget(), states=zeros)
 
@@ -210,7 +236,7 @@ def test_a_normalised_dense_layer_is_as_exact_as_one_after_the_other(
     expected, size = by_hand(model, x)
     for found in (model.predict(x), model.forward(x)):
         assert np.max(np.abs(found - expected) / size) <= 4 * np.finfo(dtype).eps
-    assert kinds_of(model) == ["dense", "dense_batch_norm"]
+    assert kinds_of(model) == ["dense", "batch_norm_within"]
 
 
 def kinds_of(model):
@@ -253,10 +279,152 @@ def test_a_row_is_the_same_among_any_rows(threads, monkeypatch):
             np.testing.assert_array_equal(model.predict(x[:40]), alone)
 
 
+# ---- convolutions --------------------------------------------------------------------------------
+
+CONVOLUTIONS = {
+    "steps": (lambda **s: layers.Conv1D(5, 3, padding="causal", **s), (9, 4)),
+    "above a panel": (lambda **s: layers.Conv2D(70, 2, **s), (4, 4, 3)),
+    "merged": (lambda **s: layers.Conv2D(2, 3, padding="same", **s), (4, 6, 3)),
+    "grouped": (lambda **s: layers.Conv2D(6, 3, groups=2, padding="same", **s), (6, 5, 4)),
+    "strided": (lambda **s: layers.Conv2D(17, 3, 2, **s), (9, 8, 3)),
+    "one by one": (lambda **s: layers.Conv2D(5, 1, **s), (3, 4, 6)),
+    "depthwise": (lambda **s: layers.DepthwiseConv2D(3, padding="same", **s), (5, 6, 11)),
+    "depthwise steps": (lambda **s: layers.DepthwiseConv1D(3, **s), (9, 70)),
+    "depthwise of several": (
+        lambda **s: layers.DepthwiseConv2D(2, strides=2, depth_multiplier=3, **s), (6, 6, 7),
+    ),
+    "separable": (lambda **s: layers.SeparableConv2D(9, 3, depth_multiplier=2, **s), (5, 5, 3)),
+    "transposed": (lambda **s: layers.Conv2DTranspose(5, 3, 2, padding="same", **s), (4, 3, 6)),
+    "transposed apart": (lambda **s: layers.Conv1DTranspose(2, 2, 3, **s), (5, 3)),
+}  # fmt: skip
+
+
+def drawn(stack, shape, dtype):
+    """A model whose weights and state are drawn."""
+    model = fw.Sequential(stack, shape, dtype, seed=1)
+    random = np.random.default_rng(3)
+    for layer in model.layers:
+        for name, weight in layer.weights.items():
+            weight[...] = random.standard_normal(weight.shape)
+            if name == "moving_variance":
+                weight[...] = weight**2 + 0.1
+    return model
+
+
+def convolved(name, activation="relu", dtype="float64", use_bias=True, **settings):
+    """The same as `normalized` of a convolution."""
+    make, shape = CONVOLUTIONS[name]
+    stack = [
+        make(use_bias=use_bias),
+        layers.Dropout(0.5),
+        layers.BatchNormalization(**settings),
+        layers.Activation(activation),
+    ]
+    return drawn(stack, shape, dtype)
+
+
+def apart_by_hand(model, name, x):
+    """What `by_hand` says, of what the convolution alone makes in double."""
+    conv, _, norm, activation = model.layers
+
+    def alone(turn):
+        """What it makes of numbers and weights that are turned."""
+        make, shape = CONVOLUTIONS[name]
+        same = fw.Sequential([make(use_bias=conv.use_bias)], shape, "float64")
+        for weight, own in conv.weights.items():
+            same.layers[0].weights[weight][...] = turn(own.astype(float))
+        return same.predict(turn(x.astype(float)))
+
+    then = {weight: own.astype(float) for weight, own in norm.weights.items()}
+    scale = then.get("gamma", 1.0) / np.sqrt(then["moving_variance"] + norm.epsilon)
+    shift, mean = then.get("beta", 0.0), then["moving_mean"]
+    size = (alone(np.abs) + np.abs(mean)) * np.abs(scale) + np.abs(shift)
+    z = (alone(np.array) - mean) * scale + shift
+    return FUNCTIONS[activation.activation.name](z), size
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("activation", FUNCTIONS)
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_a_normalised_convolution_is_as_exact_as_one_after_the_other(name, activation, dtype):
+    model = convolved(name, activation, dtype)
+    x = np.random.default_rng(0).standard_normal((5, *model.input_shape)).astype(dtype)
+    expected, size = apart_by_hand(model, name, x)
+    for found in (model.predict(x), model.forward(x)):
+        assert np.max(np.abs(found - expected) / size) <= 4 * np.finfo(dtype).eps
+    assert kinds_of(model)[-1] == "batch_norm_within"
+    assert "batch_norm" not in kinds_of(model)
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize(("center", "scale"), [(True, False), (False, True), (False, False)])
+@pytest.mark.parametrize("name", ["merged", "depthwise", "transposed", "separable"])
+def test_a_normalised_convolution_without_some_of_its_numbers(name, center, scale, use_bias):
+    model = convolved(name, center=center, scale=scale, use_bias=use_bias)
+    x = np.random.default_rng(0).standard_normal((3, *model.input_shape))
+    expected, _ = apart_by_hand(model, name, x)
+    np.testing.assert_allclose(model.predict(x), expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_a_convolution_s_weights_and_state_are_those_of_the_moment(name, trainable):
+    model = convolved(name, "tanh")
+    model.layers[0].trainable = trainable
+    x = np.random.default_rng(0).standard_normal((2, *model.input_shape))
+    for layer in model.layers:
+        for weight, own in layer.weights.items():
+            before = model.predict(x)
+            own *= 1.5
+            after = model.predict(x)
+            assert not np.array_equal(before, after), weight
+            expected, _ = apart_by_hand(model, name, x)
+            np.testing.assert_allclose(after, expected, rtol=1e-11, atol=1e-11)
+
+
+def test_a_shared_convolution_has_the_normalisation_of_each_call():
+    """Its own kernel each time; a third call's value is read by others too."""
+    first, second = fw.Input((6, 5, 3)), fw.Input((6, 5, 3))
+    conv, norms = layers.Conv2D(4, 3), [layers.BatchNormalization() for _ in range(3)]
+    values = [conv(x) for x in (first, second, first)]
+    read = [norm(value) for norm, value in zip(norms, values, strict=True)]
+    model = fw.Model([first, second], [*read, layers.Add()([values[2], read[0]])], dtype="float64")
+    random = np.random.default_rng(0)
+    for weight in model.weights:
+        weight[...] = random.uniform(0.1, 1.0, weight.shape)
+    ops = model._built.ops
+    wanted = {number for number, op in enumerate(ops, 2) if op.kind in ("batch_norm", "add")}
+    assert kinds(inference_ops(ops, 2, wanted)[0]).count("batch_norm_within") == 2
+    alone = fw.Sequential([layers.Conv2D(4, 3)], (6, 5, 3), "float64")
+    alone.set_weights(conv.get_weights())
+    x = [random.standard_normal((2, 6, 5, 3)) for _ in range(2)]
+    made = [alone.predict(x[which]) for which in (0, 1, 0)]
+    expected = [
+        (y - norm.moving_mean) * norm.gamma / np.sqrt(norm.moving_variance + norm.epsilon)
+        + norm.beta
+        for norm, y in zip(norms, made, strict=True)
+    ]
+    expected.append(made[2] + expected[0])
+    for found, value in zip(model.predict(x), expected, strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_a_normalised_image_is_the_same_among_any(name, threads, monkeypatch):
+    monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
+    model = convolved(name, "relu", "float32")
+    x = np.random.default_rng(0).standard_normal((300, *model.input_shape)).astype("float32")
+    alone = np.concatenate([model.predict(row[None]) for row in x[:9]])
+    with fw.threads(threads):
+        np.testing.assert_array_equal(model.predict(x)[:9], alone)
+        np.testing.assert_array_equal(model.predict(x[:9]), alone)
+
+
 HASHES = """
 import hashlib
 import fastweights as fw
-from test_inference import SHAPES, normalized, np
+from test_inference import CONVOLUTIONS, SHAPES, convolved, normalized, np
 
 found = hashlib.sha256()
 for dtype in ("float32", "float64"):
@@ -266,6 +434,10 @@ for dtype in ("float32", "float64"):
         for threads in (1, 3):
             with fw.threads(threads):
                 found.update(model.predict(x).tobytes())
+    for name in CONVOLUTIONS:
+        model = convolved(name, "tanh", dtype)
+        x = np.random.default_rng(0).standard_normal((9, *model.input_shape)).astype(dtype)
+        found.update(model.predict(x).tobytes())
 print(found.hexdigest())
 """
 
@@ -396,6 +568,42 @@ def test_long_rows_go_through_a_few_at_a_time():
         # Where rows are short nothing has changed.
         plan = plan_for(fw.Sequential([layers.Dense(9)], 8000, seed=0), "infer", 10_000)
         assert plan.chunk_limit == 256
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_images_are_trained_on_a_few_at_a_time(threads):
+    """However many threads work on a batch, each on images of its own."""
+    stack = [
+        layers.Conv2D(16, 3, activation="relu"),
+        layers.MaxPooling2D(),
+        layers.Conv2D(32, 3, activation="relu"),
+        layers.MaxPooling2D(),
+        layers.Flatten(),
+        layers.Dense(64, activation="relu"),
+        layers.Dense(10),
+    ]
+    with fw.threads(threads):
+        for purpose in ("fit", "infer"):
+            most = 64 << 20 if purpose == "fit" else (14 << 20) * threads
+            assert arena(stack, (28, 28, 1), 1024, purpose) < most
+
+
+@pytest.mark.parametrize("purpose", ["fit", "infer"])
+@pytest.mark.parametrize("settings", [{}, {"use_causal_mask": True}])
+def test_attention_makes_no_matrix_of_steps(settings, purpose):
+    def needed(steps):
+        x = fw.Input((steps, 64))
+        y = layers.MultiHeadAttention(4, 16, dropout=0.1)(x, x, **settings)
+        model = fw.Model(x, y, seed=0)
+        if purpose == "infer":
+            return plan_for(model, "infer", 1).arena_bytes
+        model.compile("sgd", "mse")
+        return model.memory(1)["arena"]
+
+    with fw.threads(1):
+        # Of one head, in float32.
+        assert needed(2048) < 2048 * 2048 * 4
+        assert needed(4096) - needed(2048) < 2.2 * (needed(2048) - needed(1024))
 
 
 def test_long_rows_are_predicted_and_trained_as_others():

@@ -990,7 +990,7 @@ REFUSED_OPS = {
     "no kind": (lambda x: layers.op(None, x), "kind: got None, expected a name"),
     "number": (lambda x: layers.op(3, x), "kind: got 3, expected a name"),
     "functions": (lambda x: layers.op("numpy", x), "kind: got 'numpy', expected one of"),
-    "merged": (lambda x: layers.op("dense_batch_norm", x), "kind: got 'dense_batch_norm'"),
+    "merged": (lambda x: layers.op("batch_norm_within", x), "kind: got 'batch_norm_within'"),
     "nothing": (lambda x: layers.op("add"), "reads: got 0 values for 'add', expected at least 1"),
     "no value": (lambda x: layers.op("add", 3), "reads: got int, expected Values"),
     "one": (lambda x: layers.op("subtract", x), "reads: got 1 values for 'subtract', expected 2"),

@@ -863,6 +863,24 @@ INFERENCE_FAULTS = [
     Fault("scales of the first panel", MATMUL, "p.scale + «column»", "0"),
     Fault("scaled at each cut of the depth", MATMUL, "product.scale if «left == 0»", "True"),
     Fault("first row scaled", DENSE, "scale_lines(y, k.scale, k.shift, «rows»", "1"),
+    Fault(
+        "scale for a convolution's shift",
+        CONVOLUTION,
+        "else «scale + channels», by_product",
+        "scale",
+    ),
+    Fault(
+        "scale for shift by channel",
+        DEPTHWISE,
+        "ends.shift = «ends.scale + g.filters»",
+        "ends.scale",
+    ),
+    Fault(
+        "bias for scale by channel",
+        DEPTHWISE,
+        "vfma(acc[j], load_part(ragged and j == nv - 1, «ends.scale» +",
+        "ends.start",
+    ),
     Fault("places given up too early", "layout.pxi", "last_reader >= «i»", "i + 1"),
 ]
 #: Faults of steps, and the constraint that must notice.
@@ -1014,9 +1032,12 @@ def test_a_fault_of_rows_of_bytes_is_caught(core, fault):
 def test_a_fault_of_inference_is_caught(core, fault):
     def off():
         """How far a network's prediction is from the same with all values kept."""
+        images = layers.Conv2D(3, 2), layers.DepthwiseConv2D(2)
         stack = []
-        for units in (70, 3, 5):
-            stack += [layers.Dense(units), layers.BatchNormalization(), layers.Activation("relu")]
+        for layer in (layers.Dense(70), *images, layers.Dense(3), layers.Dense(5)):
+            stack += [layer, layers.BatchNormalization(), layers.Activation("relu")]
+        stack.insert(3, layers.Reshape((5, 7, 2)))
+        stack.insert(10, layers.Flatten())
         model = fw.Sequential(stack, 600, "float64", seed=3)
         random = np.random.default_rng(5)
         x = random.standard_normal((40, 600))

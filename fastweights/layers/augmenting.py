@@ -64,7 +64,7 @@ class _Augmentation(Noise):
         if len(x.shape) != 3:
             hint = ""
             if len(x.shape) == 2:
-                hint = f"; layers.Reshape({(*x.shape, 1)}) gives them a channel"
+                hint = f"; x[..., None] or layers.Reshape({(*x.shape, 1)}) gives them a channel"
             got, expected = f"rows {x.shape}", "rows (height, width, channels)"
             raise ValueError(_check.refusal(type(self).__name__, got, expected) + hint)
         height, _, channels = x.shape

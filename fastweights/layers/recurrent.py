@@ -136,7 +136,12 @@ class Recurrent(Layer):
     def _features(self, shape: Shape) -> int:
         if len(shape) != 2:
             got, kind = f"rows of shape {shape}", type(self).__name__
-            expected = "rows (steps, features); layers.Reshape makes such rows"
+            expected = "rows (steps, features); layers.TimeDistributed(layers.Flatten()) makes them"
+            if len(shape) == 1:
+                expected = (
+                    f"rows (steps, features); x[..., None] or layers.Reshape({(*shape, 1)}) makes "
+                    "steps of one feature, return_sequences=True has a layer before keep all steps"
+                )
             raise ValueError(_check.refusal(f"input of {kind}", got, expected))
         return shape[1]
 

@@ -12,6 +12,10 @@ from fastweights.layers.ops import Shape
 Sizes = int | Sequence[int]
 
 AXES = {1: "(steps, channels)", 2: "(height, width, channels)"}
+KINDS_OF_ROWS = {1: "series", 2: "images"}
+
+#: Channels that images and series have where they come from.
+USUAL_CHANNELS = (1, 2, 3, 4)
 
 
 class Window(NamedTuple):
@@ -54,6 +58,9 @@ def per_axis(argument: str, got: Any, rank: int, minimum: int = 1) -> tuple[int,
 
 
 def padding_setting(got: Any, choices: Sequence[str] = ("valid", "same")) -> str:
+    if isinstance(got, (int, tuple, list)):
+        expected = f"one of {', '.join(choices)}; layers.ZeroPadding1D or 2D adds so many zeros"
+        raise TypeError(_check.refusal("padding", _check.shown(got), expected))
     return _check.choice("padding", got, {name: name for name in choices}, ignore_case=True)
 
 
@@ -61,7 +68,8 @@ def refuse_channels_first(got: Any) -> None:
     """Raises ValueError for a `data_format` other than Keras's default."""
     if got not in (None, "channels_last"):
         expected = (
-            "'channels_last': rows of (..., channels); layers.Permute brings others into that order"
+            "'channels_last': rows of (..., channels); np.moveaxis(x, 1, -1) or layers.Permute "
+            "brings others into that order"
         )
         raise ValueError(_check.refusal("data_format", _check.shown(got), expected))
 
@@ -69,12 +77,37 @@ def refuse_channels_first(got: Any) -> None:
 def axes_of(layer: str, shape: Shape, rank: int) -> tuple[int, ...]:
     """The axes of a row that windows move along, without that of the channels."""
     if len(shape) != rank + 1:
-        hint = ""
-        if len(shape) == rank:
-            hint = f"; layers.Reshape({(*shape, 1)}) gives rows {shape} a channel"
-        got, expected = f"rows of shape {shape}", f"rows of {AXES[rank]}{hint}"
-        raise ValueError(_check.refusal(f"input of {layer}", got, expected))
+        got, expected = f"rows of shape {shape}", f"rows of {AXES[rank]}"
+        raise ValueError(
+            _check.refusal(f"input of {layer}", got, expected) + _hint_for_axes(layer, shape, rank)
+        )
     return shape[:-1]
+
+
+def _hint_for_axes(layer: str, shape: Shape, rank: int) -> str:
+    """What to change about rows that have too few axes, or too many."""
+    other = f"{layer.replace(f'{rank}D', f'{3 - rank}D')} is for {KINDS_OF_ROWS[3 - rank]}"
+    if len(shape) == rank:
+        channel = f"; x[..., None] or layers.Reshape({(*shape, 1)}) gives them a channel"
+        return channel if rank == 1 else f"{channel}; x[None] makes a batch of one; {other}"
+    if len(shape) == 1:
+        return f"; layers.Reshape({AXES[rank]}) makes {KINDS_OF_ROWS[rank]} of them"
+    if len(shape) == 3:
+        return f"; {other}"
+    return "; a shape is that of one row, without the rows; TimeDistributed goes along an axis more"
+
+
+def looks_turned(shape: Shape, reach: Sequence[int]) -> bool:
+    """Whether channels seem to come first: as few as they are, before what the window fits into."""
+    rest = shape[1:]
+    fits = all(size >= most for size, most in zip(rest, reach, strict=True))
+    return shape[0] in USUAL_CHANNELS and fits and min(rest) > 4 * shape[0]
+
+
+def bring_channels_last(shape: Shape) -> str:
+    """What does, where they come first."""
+    axes = (*range(2, len(shape) + 1), 1)
+    return f"np.moveaxis(x, 1, -1) or layers.Permute({axes}) brings channels last"
 
 
 def windows_over(
@@ -91,9 +124,10 @@ def windows_over(
     if min(axis.stops for axis in found) < 1:
         reach = tuple(extent(axis.taps, axis.dilation) for axis in found)
         got = f"rows of shape {shape} for a window of {reach}"
-        expected = "rows that the window fits into, or padding='same'"
-        if shape[-1] > shape[0]:
-            expected += f"; rows are {AXES[len(taps)]}, channels last"
+        expected = "rows that the window fits into: larger ones, fewer pools before it, "
+        expected += "a smaller window or padding='same'"
+        if looks_turned(shape, reach):
+            expected += f"; rows are {AXES[len(taps)]}: {bring_channels_last(shape)}"
         raise ValueError(_check.refusal(f"input of {layer}", got, expected))
     return found
 

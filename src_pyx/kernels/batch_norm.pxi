@@ -4,9 +4,9 @@
 #
 # The op "standardize" is the same for ever by its state, which no batch moves.
 #
-# The op "dense_batch_norm" is batch_norm in inference alone, and has no forward of its own: the dense op before it
-# does it as its lines leave the registers, ((x . kernel + (bias - mean)) scale + shift). prepared: bias - mean, scale,
-# shift, each (columns,).
+# The op "batch_norm_within" is batch_norm in inference alone, and has no forward of its own: the op before it, a dense
+# layer or a convolution, does it as its lines leave the registers, ((x . kernel + (bias - mean)) scale + shift).
+# prepared: bias - mean, scale, shift, each (columns,).
 #
 # sizes: whether there is a gamma, a beta. options: epsilon, momentum. variables: gamma, beta (columns,), those
 # that there are. state: moving mean, moving variance. prepared: mean, scale, shift of the moving ones.
@@ -217,20 +217,30 @@ cdef void batch_norm_op_settle(const Op* op, Py_ssize_t rows, Py_ssize_t begin, 
         i += VL
 
 
-# ---- dense_batch_norm ------------------------------------------------------------------------------
+# ---- batch_norm_within -----------------------------------------------------------------------------
 
-cdef void dense_batch_norm_op_measure(Op* op) noexcept nogil:
-    cdef const Op* dense = op.reads[0].maker
+# Columns that an op of those that scale and shift what they make has a bias, a scale and a shift for; 0: not one of them.
+cdef inline Py_ssize_t scaled_columns(const Op* op) noexcept nogil:
+    if op.forward == dense_op_forward:
+        return op.outputs
+    if op.forward == conv_op_forward or op.forward == depthwise_op_forward:
+        return op.sizes[5]
+    return op.sizes[2] if op.forward == conv_transpose_op_forward else 0
+
+
+cdef void batch_norm_within_op_measure(Op* op) noexcept nogil:
+    cdef const Op* maker = op.reads[0].maker
     batch_norm_op_measure(op)
     op.prepared_reals = 3 * op.outputs
-    if dense == NULL or dense.forward != dense_op_forward or dense.lines != op.lines:
+    if maker == NULL or scaled_columns(maker) != op.outputs:
         op.parameter_reals = -1
 
 
-cdef void dense_batch_norm_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece,
-                                      Py_ssize_t end_piece) noexcept nogil:
+cdef void batch_norm_within_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece,
+                                       Py_ssize_t end_piece) noexcept nogil:
     cdef real* start = <real*>op.prepared
-    cdef const real* bias = bias_of(op.reads[0].maker)
+    cdef const Op* maker = op.reads[0].maker
+    cdef const real* bias = <const real*>maker.parameters + maker.variables[0] if maker.n_variables == 2 else NULL
     cdef const real* beta = beta_of(op)
     cdef Py_ssize_t i = 0, n = op.outputs, left
     while i < n:

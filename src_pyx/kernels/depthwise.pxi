@@ -65,9 +65,17 @@ cdef inline const real* wide_image(const Op* op, const Geometry* g, Py_ssize_t r
     return <const real*>op.workspace
 
 
-# nv vectors of one pixel's filters, the last of which is a tail where ragged: acc += the taps of the window at x.
+# What a sum of taps begins with, and what it is scaled and shifted by then: each of one number a filter, or NULL.
+cdef struct Ends:
+    const real* start
+    const real* scale
+    const real* shift
+
+
+# nv vectors of one pixel's filters from number i on, the last of which is a tail where ragged: the taps of the window
+# at x are added up.
 cdef inline void depthwise_pixel(const int nv, const bint ragged, real* y, const real* x, const real* kernel,
-                                 const real* bias, const Geometry* g, Py_ssize_t down, Py_ssize_t last_down,
+                                 const Ends* ends, Py_ssize_t i, const Geometry* g, Py_ssize_t down, Py_ssize_t last_down,
                                  Py_ssize_t across, Py_ssize_t last_across, vtail tail) noexcept nogil:
     cdef vreal[DEPTH_VECTORS] acc
     cdef Py_ssize_t ky, kx
@@ -75,7 +83,7 @@ cdef inline void depthwise_pixel(const int nv, const bint ragged, real* y, const
     cdef const real* w
     cdef int j
     for j in range(nv):
-        acc[j] = vzero() if bias == NULL else load_part(ragged and j == nv - 1, bias + j * VL, tail)
+        acc[j] = vzero() if ends.start == NULL else load_part(ragged and j == nv - 1, ends.start + i + j * VL, tail)
     for ky in range(down, last_down):
         a = x + (ky - down) * g.dilation_down * g.width * g.filters
         w = kernel + (ky * g.kernel_width + across) * g.filters
@@ -85,15 +93,18 @@ cdef inline void depthwise_pixel(const int nv, const bint ragged, real* y, const
                               load_part(ragged and j == nv - 1, w + j * VL, tail), acc[j])
             a += g.dilation_across * g.filters
             w += g.filters
+    if ends.scale != NULL:
+        for j in range(nv):
+            acc[j] = vfma(acc[j], load_part(ragged and j == nv - 1, ends.scale + i + j * VL, tail),
+                          load_part(ragged and j == nv - 1, ends.shift + i + j * VL, tail))
     for j in range(nv):
         store_part(ragged and j == nv - 1, y + j * VL, acc[j], tail)
 
 
-cdef void depthwise_image(real* y, const real* x, const real* kernel, const real* bias, const Geometry* g,
+cdef void depthwise_image(real* y, const real* x, const real* kernel, const Ends* ends, const Geometry* g,
                           const Correlation* c) noexcept nogil:
     cdef Py_ssize_t row, column, i, down, last_down, across, last_across, n = g.filters
     cdef const real* at
-    cdef const real* start
     cdef vtail tail = vtail_of(n % VL)
     for row in range(g.out_height):
         taps_within(&c.down, row, &down, &last_down)
@@ -103,18 +114,17 @@ cdef void depthwise_image(real* y, const real* x, const real* kernel, const real
                       + c.across.begin + column * c.across.stride + across * c.across.tap_step) * n
             i = 0
             while i < n:
-                start = NULL if bias == NULL else bias + i
                 if i + DEPTH_VECTORS * VL <= n:
-                    depthwise_pixel(DEPTH_VECTORS, False, y + i, at + i, kernel + i, start, g, down, last_down, across,
+                    depthwise_pixel(DEPTH_VECTORS, False, y + i, at + i, kernel + i, ends, i, g, down, last_down, across,
                                     last_across, tail)
                     i += DEPTH_VECTORS * VL
                 elif i + VL <= n:
-                    depthwise_pixel(1, False, y + i, at + i, kernel + i, start, g, down, last_down, across, last_across,
-                                    tail)
+                    depthwise_pixel(1, False, y + i, at + i, kernel + i, ends, i, g, down, last_down, across,
+                                    last_across, tail)
                     i += VL
                 else:
-                    depthwise_pixel(1, True, y + i, at + i, kernel + i, start, g, down, last_down, across, last_across,
-                                    tail)
+                    depthwise_pixel(1, True, y + i, at + i, kernel + i, ends, i, g, down, last_down, across,
+                                    last_across, tail)
                     i += VL
             y += n
 
@@ -131,10 +141,16 @@ cdef void depthwise_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) n
     cdef Geometry g = geometry_of(op)
     cdef Correlation c = plain_reduction(&g)
     cdef const real* kernel = <const real*>op.parameters
+    cdef Ends ends = Ends(NULL, NULL, NULL)
     cdef Py_ssize_t row
+    if op.n_variables == 2:
+        ends.start = kernel + op.variables[0]
+    if op.within != NULL:
+        ends.start = <const real*>op.within.prepared
+        ends.scale = ends.start + g.filters
+        ends.shift = ends.scale + g.filters
     for row in range(begin, end):
-        depthwise_image(y_of(op, row), wide_image(op, &g, row), kernel,
-                        kernel + op.variables[0] if op.n_variables == 2 else NULL, &g, &c)
+        depthwise_image(y_of(op, row), wide_image(op, &g, row), kernel, &ends, &g, &c)
         op.activation.forward(y_of(op, row), saved_of(op, row), op.outputs, op.activation_options)
 
 

@@ -39,11 +39,12 @@ cdef void learned_positions_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize
     cdef Py_ssize_t first = begin_piece * op.piece_parameters
     cdef Py_ssize_t last = min(op.parameter_reals, end_piece * op.piece_parameters)
     cdef Py_ssize_t used = max(first, before), upto = min(last, before + n)
-    cdef const real* dy = dy_of(op, begin) - before
+    cdef const real* dy
     cdef real* total = <real*>op.gradients
     memset(total + first, 0, (last - first) * sizeof(real))
     if used < upto:
-        sum_lines(add_element, total + used, dy + used, dy, dy, n, end - begin, upto - used)
+        dy = dy_of(op, begin) + used - before
+        sum_lines(add_element, total + used, dy, dy, dy, n, end - begin, upto - used)
 
 
 # ---- angles ------------------------------------------------------------------------------------------
