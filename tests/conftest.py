@@ -6,6 +6,25 @@ from layer_cases import Masked, Merged
 
 from fastweights import _building, _plans, layers, optimizers
 
+#: What tests of random networks beside PyTorch are called, and what they compare.
+COMPARED = {
+    "test_a_network_of_all_kinds_of_layers": "of all kinds of layers",
+    "test_a_convolutional_network": "convolutional",
+    "test_a_random_network_is_as_in_pytorch": "recurrent",
+    "test_a_network_with_attention": "with attention",
+}
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many networks were the same in PyTorch, by family."""
+    names = [
+        report.nodeid.split("::")[-1].split("[")[0]
+        for report in terminalreporter.stats.get("passed", [])
+    ]
+    found = [f"{names.count(test)} {kind}" for test, kind in COMPARED.items() if test in names]
+    if found:
+        terminalreporter.write_line(f"networks as in PyTorch: {', '.join(found)}")
+
 
 @pytest.fixture
 def merged_is_known(monkeypatch):
