@@ -83,7 +83,8 @@ def convolutional(seed: int) -> Recipe:
     rank, channels = int(random.integers(1, 3)), int(random.integers(1, 5))
     sizes = random.integers(9, 25, 1) if rank == 1 else random.integers(4, 10, 2)
     recipe = Recipe(random, [(*map(int, sizes), channels)], {})
-    # A bias that a normalisation takes off again has no gradient but what rounding leaves of it.
+    # A bias that a normalisation takes off again has no gradient but what rounding leaves of it,
+    # which Adam makes much of: there is none before a normalisation, and what it adds is bent.
     normalized = recipe.chance(0.6)
     blocks, tries = int(random.integers(2, 6)), 0
     while len(recipe.steps) < blocks or tries < blocks:
@@ -92,8 +93,8 @@ def convolutional(seed: int) -> Recipe:
         x = len(recipe.shapes) - 1
         if normalized and recipe.chance(0.6):
             x = add_normalization(recipe, x)
-        if recipe.chance(0.3):
-            recipe.call(layers.ReLU(), [x], recipe.bounds[x])
+            activation = recipe.any_of(("tanh", "relu", "gelu", "silu"))
+            recipe.call(layers.Activation(activation), [x], recipe.bounds[x])
     x = len(recipe.shapes) - 1
     if recipe.chance(0.3):
         kind = recipe.any_of(("Max", "Average"))
