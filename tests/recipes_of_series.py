@@ -65,7 +65,8 @@ def add_recurrent(recipe: Recipe, x: int) -> None:
 
 
 def attention_of(recipe: Recipe) -> layers.Layer:
-    size, settings = recipe.any_of((1, 2, 5, 8)), {"use_bias": recipe.chance(0.5)}
+    """Without biases, as above."""
+    size, settings = recipe.any_of((1, 2, 5, 8)), {"use_bias": False}
     if recipe.chance(0.3):
         return layers.GroupQueryAttention(size, 4, recipe.any_of((1, 2, 4)), **settings)
     return layers.MultiHeadAttention(
@@ -101,7 +102,7 @@ def add_block(recipe: Recipe, x: int, other: int) -> int:
 def attentive(seed: int) -> Recipe:
     """One to three blocks, of tokens or of reals whose places are told apart, and a head."""
     random = np.random.default_rng((2, seed))
-    columns, of_tokens = int(random.choice((2, 4, 6, 7))), bool(random.random() < 0.5)
+    columns, of_tokens = int(random.choice((4, 6, 7))), bool(random.random() < 0.5)
     inputs: list[tuple[int, ...]] = [(int(random.integers(2, 12)), columns) for _ in range(2)]
     categories = {}
     if of_tokens:
