@@ -84,8 +84,9 @@ else:
         # Vectors that are worked on side by side are interleaved before registers are given out.
         FLAGS += ["-fschedule-insns", "-fsched-pressure"]
 
-#: Compiler flags of each CPU level that this machine's architecture has.
-LEVELS = {"baseline": []}
+#: Compiler flags of each CPU level that this machine's architecture has. The baseline is for CPUs
+#: that have none of the others: its last bit of speed is not worth the time that it takes to build.
+LEVELS = {"baseline": ["-O2"] if "-O3" in FLAGS else []}
 if not MSVC and platform.machine().lower() in ("x86_64", "amd64", "i686"):
     LEVELS["avx2"] = ["-mavx2", "-mfma", "-mbmi2"]
     LEVELS["avx512"] = [

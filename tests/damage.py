@@ -10,11 +10,13 @@ import copy
 import json
 import os
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
+
+Cases = TypeVar("Cases")
 
 
-def cases(short: int, long: int) -> int:
-    """How many cases a test tries: few, unless the long form is asked for."""
+def cases(short: Cases, long: Cases) -> Cases:
+    """What a test tries, or how much of it: little, unless the long form is asked for."""
     return long if os.environ.get("FASTWEIGHTS_LONG") == "1" else short
 
 

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from Cython.Build import cythonize
 from setuptools import Distribution, Extension
@@ -127,6 +128,45 @@ def replace(path: Path, changes: Mapping[str, str]) -> None:
     path.write_text(text)
 
 
+def translated(
+    sources: Path,
+    names: tuple[str, ...],
+    macros: Mapping[str, str],
+    flags: tuple[str, ...],
+) -> list[Extension]:
+    """The modules of these names, translated to C."""
+    return cythonize(
+        [extension(name, sources / f"{name}.pyx", macros, flags) for name in names],
+        include_path=[str(sources)],
+        compiler_directives={"language_level": 3, "cdivision": True, "boundscheck": False},
+        quiet=True,
+    )
+
+
+def extension(
+    name: str, source: Path, macros: Mapping[str, str], flags: tuple[str, ...]
+) -> Extension:
+    flags = () if sys.platform == "win32" else (*flags, "-g0", "-ffp-contract=off", "-w")
+    return Extension(
+        name,
+        [str(source)],
+        include_dirs=[str(source.parent)],
+        define_macros=[*STAMPS.items(), *macros.items()],
+        extra_compile_args=list(flags),
+    )
+
+
+def compiled(folder: Path, extensions: list[Extension]) -> tuple[object, ...]:
+    """The modules, built side by side into the folder."""
+    command = Distribution({"ext_modules": extensions}).get_command_obj("build_ext")
+    command.build_lib = str(folder)
+    command.build_temp = str(folder / "objects")
+    command.parallel = 2
+    command.ensure_finalized()
+    command.run()
+    return tuple(load(one.name, Path(command.get_ext_fullpath(one.name))) for one in extensions)
+
+
 def compile_modules(
     folder: Path,
     sources: Path,
@@ -135,58 +175,49 @@ def compile_modules(
     flags: tuple[str, ...],
 ) -> tuple[object, ...]:
     """The modules of these names, built from the sources into the folder."""
-    flags = () if sys.platform == "win32" else (*flags, "-ffp-contract=off", "-w")
-    extensions = cythonize(
-        [
-            Extension(
-                name,
-                [str(sources / f"{name}.pyx")],
-                include_dirs=[str(sources)],
-                define_macros=[*STAMPS.items(), *macros.items()],
-                extra_compile_args=list(flags),
-            )
-            for name in names
-        ],
-        include_path=[str(sources)],
-        compiler_directives={"language_level": 3, "cdivision": True, "boundscheck": False},
-        quiet=True,
-    )
-    command = Distribution({"ext_modules": extensions}).get_command_obj("build_ext")
-    command.build_lib = str(folder)
-    command.build_temp = str(folder / "objects")
-    command.parallel = 2
-    command.ensure_finalized()
-    command.run()
-    return tuple(load(name, Path(command.get_ext_fullpath(name))) for name in names)
+    return compiled(folder, translated(sources, names, macros, flags))
 
 
 def emulated_tiles() -> tuple[dict[str, str], tuple[str, ...]]:
     """Macros and flags of float32 kernels for this CPU, but on tiles emulated in C."""
     level = EMULATED_LEVEL
     macros = {f"FW_LEVEL_{level.upper()}": "1", "FW_LEVEL": f'"{level}"', "FW_F64": "0"}
-    return {**macros, "FW_EMULATE_TILES": "1"}, ("-O2", *FLAGS[level].split())
+    return {**macros, "FW_EMULATE_TILES": "1"}, ("-O1", *FLAGS[level].split())
 
 
-def build(
-    folder: Path,
-    faults: list[Fault],
-    macros: Mapping[str, str] = BASELINE,
-    flags: tuple[str, ...] = ("-O1",),
-    edits: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
-) -> tuple[object, ...]:
-    """The faulty kernels and the faulty plan, all faults switched off.
+#: Whether tiles are worth it is decided by time unless a test wants them everywhere; with this
+#: number switched on it is.
+HONEST = -1
+TILES_EVERYWHERE = {
+    "return saved > splitting_costs": f"return FAULT != {HONEST} or saved > splitting_costs"
+}
 
-    `edits` are other changes: by file, what stands there once and what is to stand there instead.
-    """
+
+@dataclass(frozen=True)
+class FaultyCore:
+    """The faulty plan, and the faulty kernels: for every CPU in float64, on tiles in float32."""
+
+    plan: Any
+    kernels: Any
+    tiled: Any
+
+
+def build(folder: Path, faults: list[Fault]) -> FaultyCore:
+    """All faults are switched off; the kernels are translated once, and compiled twice."""
     sources = plant(folder, faults)
-    for file, changes in edits.items():
-        replace(sources / file, changes)
+    replace(sources / "kernels/tiled.pxi", TILES_EVERYWHERE)
     for module, before in (
         ("kernels.pyx", 'include "kernels/simd.pxi"'),
         ("plan.pyx", 'include "memory.pxi"'),
     ):
         replace(sources / module, {before: SWITCH + before})
-    return compile_modules(folder, sources, ("kernels", "plan"), macros, flags)
+    extensions = translated(sources, ("plan", "kernels"), BASELINE, ("-O1",))
+    if sys.platform == "win32":  # which has no tiles
+        return FaultyCore(*compiled(folder, extensions), tiled=None)
+    again = sources / "kernels_tiled.c"
+    again.write_text('#define PyInit_kernels PyInit_kernels_tiled\n#include "kernels.c"\n')
+    extensions.append(extension(again.stem, again, *emulated_tiles()))
+    return FaultyCore(*compiled(folder, extensions))
 
 
 def load(name: str, path: Path) -> object:

@@ -1,5 +1,6 @@
 """Activations: values and derivatives against true values, on every CPU level; the descriptions."""
 
+import functools
 import json
 import math
 
@@ -56,10 +57,18 @@ def apply_row_gradient(level, name, dy, y):
 
 def row_errors(name, z, got):
     """The distance of each row's results from the true ones in ULP."""
-    true = truth.ROW_ACTIVATIONS[name]
     return np.array(
-        [truth.Truth.of(true(row), z.dtype.name).errors(y) for row, y in zip(z, got, strict=True)]
+        [
+            true_row(name, row.tobytes(), row.dtype.name).errors(y)
+            for row, y in zip(z, got, strict=True)
+        ]
     )
+
+
+@functools.cache
+def true_row(name, row, dtype):
+    """The same for every level."""
+    return truth.Truth.of(truth.ROW_ACTIVATIONS[name](np.frombuffer(row, dtype)), dtype)
 
 
 # ---- element by element --------------------------------------------------------------------------

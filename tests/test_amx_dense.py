@@ -9,9 +9,11 @@ import sys
 
 import numpy as np
 import pytest
+from faults import number_of
+from faults.tiles import TILES
+from guarding import exercise
 from helpers import data, network, same_bits
-from planted import EMULATED_LEVEL, Fault, build, emulated_tiles
-from test_guard_pages import exercise, guarded_plan, library  # noqa: F401
+from planted import EMULATED_LEVEL, HONEST
 
 import fastweights as fw
 from fastweights import _building, _dispatch, _plans, layers, optimizers
@@ -33,39 +35,11 @@ SHAPES = {
     "deep": ((300, 530, 11), (33, 600)),
 }
 
-DENSE = "kernels/dense.pxi"
-TILED = "kernels/tiled.pxi"
-FAULTS = [
-    Fault("pieces all split to the first", TILED, "split_from(&whole, 0, «begin»)", "0"),
-    Fault("transposed pieces to the first", TILED, "split_from(&whole, «begin», 0)", "0"),
-    Fault("dz's blocks all to the first", DENSE, "finish_dx(op, 0, first + «row», first", "0"),
-    Fault("bias forgotten", DENSE, "multiply_by_tiles(p.c, «k.bias», p.a", "NULL"),
-    Fault("dz of another member", DENSE, "<real*>op.scratch + line_reals(«line», parts)", "0"),
-    Fault("blocks of the depth overwrite", "kernels/amx.pxi", "p.start = «p.c»", "product.start"),
-    Fault("workspaces shared", "layout.pxi", "self.workspaces + «member» * self", "0"),
-    Fault(
-        "members' rows begin within a tile",
-        "layout.pxi",
-        "max(self.row_step, «op.row_step»)",
-        "0",
-    ),
-]
-
-#: Decides by time unless a test wants tiles everywhere; FAULT -1 is the real thing.
-EDITS = {TILED: {"return saved > splitting_costs": "return FAULT != -1 or saved > splitting_costs"}}
-HONEST = -1
-
-
-@pytest.fixture(scope="module")
-def tiled_core(tmp_path_factory):
-    macros, flags = emulated_tiles()
-    return build(tmp_path_factory.mktemp("tiled"), FAULTS, macros, flags, EDITS)
-
 
 @pytest.fixture
-def core(tiled_core, monkeypatch):
+def core(faulty_core, monkeypatch):
     """The library on emulated tiles for float32; `core(n)` switches fault n on."""
-    kernels, plan = tiled_core
+    kernels, plan = faulty_core.tiled, faulty_core.plan
     usual = _dispatch.kernels
 
     def switch(number):
@@ -257,7 +231,7 @@ def test_tiles_are_for_large_products(core):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="maps pages as Linux does")
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.usefixtures("core", "library", "every_thread")
+@pytest.mark.usefixtures("core", "guarded_library", "every_thread")
 def test_nothing_is_touched_beyond_any_buffer(threads):
     with fw.threads(threads):
         for n in (1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 65):
@@ -269,15 +243,15 @@ def test_nothing_is_touched_beyond_any_buffer(threads):
             exercise((100, n, 33), "relu", None, "mse", 70, "float32")
 
 
-@pytest.mark.parametrize("number", range(1, len(FAULTS) + 1), ids=lambda n: FAULTS[n - 1].name)
-def test_a_planted_fault_is_caught(core, every_thread, number):
+@pytest.mark.parametrize("fault", TILES, ids=lambda fault: fault.name)
+def test_a_planted_fault_is_caught(core, every_thread, fault):
     def check():
         with fw.threads(2):
             for widths, rows in (((200, 97, 8), 100), ((300, 20, 20), 600), ((10, 40, 9), 300)):
                 check_gradients(widths, rows)
 
     check()
-    core(number)
+    core(number_of(fault))
     for _ in range(20):  # members that share what they should not must meet there
         try:
             check()

@@ -170,7 +170,7 @@ def test_weights_are_read_and_written_whole_during_a_fit():
     shapes = [weight.shape for weight in model.weights]
 
     def train():
-        model.fit(x, y, 20, 20, verbose=0)
+        model.fit(x, y, 20, 6, verbose=0)
         done.set()
 
     def write(value):

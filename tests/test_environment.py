@@ -4,6 +4,7 @@ import sys
 import threading
 
 import pytest
+from damage import cases
 from helpers import data, network, run_python
 
 import fastweights as fw
@@ -84,7 +85,7 @@ def test_more_threads_than_any_machine_has(nothing_set, monkeypatch, grain):
 
 
 @pytest.mark.parametrize("variable", ["ISA", "GRAIN", "NUM_THREADS"])
-@pytest.mark.parametrize("text", [text for text in JUNK if len(text) < 10])
+@pytest.mark.parametrize("text", cases(("abc", "1\n2"), [text for text in JUNK if len(text) < 10]))
 def test_the_command_line_says_it_in_one_line(variable, text):
     name = f"FASTWEIGHTS_{variable}"
     done = run_python(

@@ -1,0 +1,25 @@
+"""What is planted in the compiled core, by family; all of it stands in one build.
+
+A fault is switched on by its number: its place in `PLANTED`, from 1 on.
+"""
+
+from faults import dense, functions, images, plain_layers, series, tiles, weights
+
+GRADIENTS = {
+    **dense.GRADIENTS,
+    **plain_layers.GRADIENTS,
+    **functions.GRADIENTS,
+    **weights.GRADIENTS,
+    **images.GRADIENTS,
+    **series.GRADIENTS,
+}
+DRAWS = {**plain_layers.DRAWS, **series.DRAWS}
+
+PLANTED = [
+    *(*GRADIENTS, *DRAWS, *images.CHANGES, *dense.BYTES, *weights.STEPS),
+    *(*plain_layers.INFERENCE, *weights.KEPT, *tiles.TILES),
+]
+
+
+def number_of(fault):
+    return 1 + PLANTED.index(fault)

@@ -1,0 +1,158 @@
+"""Faults of activations and of losses."""
+
+from planted import Fault
+
+from fastweights import losses
+
+ACTIVATIONS = "kernels/activations.pxi"
+SOFTMAX = "kernels/softmax.pxi"
+SPARSEMAX = "kernels/sparsemax.pxi"
+ROWS = "kernels/rows.pxi"
+LOSSES = "kernels/losses.pxi"
+CROSSENTROPY = "kernels/crossentropy.pxi"
+
+#: With the network whose gradients must show it: what `net` of the test is told.
+GRADIENTS = {
+    Fault("relu does not mask", ACTIVATIONS, "return «vselect(vlt(vzero(), y), dy, y)»", "dy"): {
+        "hidden": "relu"
+    },
+    Fault("leaky_relu forgets its slope", ACTIVATIONS, "«negative_slope * dy», y))", "dy"): {
+        "hidden": "leaky_relu"
+    },
+    Fault(
+        "tanh's slope loses a factor",
+        ACTIVATIONS,
+        "slope[0] = «decay * above * above»",
+        "decay * above",
+    ): {},
+    Fault(
+        "sigmoid's slope is its value",
+        ACTIVATIONS,
+        "slope[0] = «decay * share * share»",
+        "value[0]",
+    ): {"hidden": "sigmoid"},
+    Fault(
+        "softsign's slope not squared", ACTIVATIONS, "slope[0] = «inverse * inverse»", "inverse"
+    ): {"hidden": "softsign"},
+    Fault(
+        "relu6 does not mask above",
+        ACTIVATIONS,
+        "vlt(vzero(), y), «vlt(y, vset1(6.0))»)",
+        "vle(y, y)",
+    ): {"hidden": "relu6", "scale": 9},
+    Fault(
+        "hard_sigmoid's slope not divided",
+        ACTIVATIONS,
+        "vselect(vlt(vabs(z), vset1(3.0)), «sixth», zero",
+        "vset1(1.0)",
+    ): {"hidden": "hard_sigmoid"},
+    Fault(
+        "hard_silu's slope is its gate",
+        ACTIVATIONS,
+        "vselect(vlt(vabs(z), three), «(z + z + three) * inner», share)",
+        "share",
+    ): {"hidden": "hard_silu"},
+    Fault(
+        "mish's slope below zero lacks a term",
+        ACTIVATIONS,
+        "vset1(6.0) - «four_a»), four - four_a",
+        "four",
+    ): {"hidden": "mish"},
+    Fault(
+        "mish's slope above zero is its gate",
+        ACTIVATIONS,
+        "vfma(«four_a * (e * e)», above, part * total)",
+        "vzero()",
+    ): {"hidden": "mish"},
+    Fault("exponential's slope is 1", ACTIVATIONS, "slope_backward(dy, y, y, «n», o", "0"): {
+        "hidden": "exponential"
+    },
+    Fault(
+        "tail of the derivatives dropped",
+        ACTIVATIONS,
+        "if «i < n»:\n        dz = rule(",
+        "False",
+    ): {},
+    Fault("slope of the layer ignored", ACTIVATIONS, "return «dy * slope»", "dy"): {},
+    Fault(
+        "softmax's mean forgotten",
+        SOFTMAX,
+        "-(share * «mean»)",
+        "vzero()",
+    ): {"output": "softmax"},
+    Fault(
+        "softmin's gradient is softmax's",
+        SOFTMAX,
+        "softmax_row_gradient(across, dx, «dx», y, n)",
+        "<real*>dy",
+    ): {"output": "softmin"},
+    Fault(
+        "sparsemax's mean forgotten", SPARSEMAX, "load_first(dy + i, left) - «mean»", "vzero()"
+    ): {"output": "sparsemax"},
+    Fault(
+        "sparsemax's mean over the whole row",
+        SPARSEMAX,
+        "count = count + «vselect(vlt(vzero(), share), vset1(1), share)»",
+        "vset1(1)",
+    ): {"output": "sparsemax"},
+    Fault(
+        "sparsemax's gradient outside of the support",
+        SPARSEMAX,
+        "- mean, «share»)",
+        "load_first(dy + i, left) - mean",
+    ): {"output": "sparsemax"},
+    Fault(
+        "sparsemax's support not cut down",
+        SPARSEMAX,
+        "while «vany(vlt(found.count, before.count))»",
+        "False",
+    ): {"output": "sparsemax"},
+    Fault(
+        "log_softmax's total forgotten",
+        SOFTMAX,
+        "vfnma(vexp(load_first(y + i, left)), «total»",
+        "vzero()",
+    ): {"output": "log_softmax"},
+    Fault("half of a long row's sum dropped", ROWS, "lanes[k] += «lanes[k + half]»", "0"): {
+        "outputs": 70,
+        "output": "softmax",
+        "loss": "sparse_categorical_crossentropy",
+    },
+    Fault(
+        "only the first rows laid across vectors",
+        ROWS,
+        "lay_across(first, rows_of(a, «row», columns), count, columns)",
+        "0",
+    ): {"output": "softmax"},
+    Fault("missing 2 of the square", LOSSES, "slope[0] = «d + d»", "d"): {},
+    Fault("missing 1/columns", LOSSES, "«(scale / columns)»", "scale"): {},
+    Fault("wrong sign", LOSSES, "slope[0] = «vset1(1) - ratio»", "ratio - vset1(1)"): {
+        "output": "softplus",
+        "loss": "poisson",
+    },
+    Fault("huber's gradient not cut off", LOSSES, "slope[0] = vcopysign(«c», d)", "size"): {
+        "loss": losses.Huber(0.3)
+    },
+    Fault(
+        "tail of a loss's gradient dropped",
+        LOSSES,
+        "store_first(dy, «factor * slope», n)",
+        "(vzero() if n < VL else factor * slope)",
+    ): {},
+    Fault("label not taken off", CROSSENTROPY, "-(factor * rest), «q - scale»)", "q"): {
+        "output": "softmax",
+        "loss": "sparse_categorical_crossentropy",
+    },
+    Fault(
+        "targets' sum taken for 1", CROSSENTROPY, "ratio = «sum_t» / (vset1(1) + rest)", "vset1(1)"
+    ): {
+        "output": "softmax",
+        "loss": "categorical_crossentropy",
+    },
+    Fault(
+        "clipping's gradient everywhere",
+        LOSSES,
+        "difference = «vfma(e, share, -w)»",
+        "vfma(e, share, w)",
+    ): {"output": "sigmoid", "loss": "binary_crossentropy"},
+}

@@ -1,0 +1,141 @@
+"""Faults of recurrent layers, attention and positions."""
+
+from layer_cases import SAME, Merged
+from planted import Fault
+
+from fastweights import layers
+
+ATTENTION = "kernels/attention.pxi"
+POSITIONS = "kernels/positions.pxi"
+CELLS = "kernels/cells.pxi"
+RECURRENT = "kernels/recurrent.pxi"
+
+
+def noisy_attention(dropout):
+    return Merged(layers.MultiHeadAttention(2, 3, dropout=dropout), (SAME, SAME))
+
+
+#: With the network whose gradients must show it: what `net` of the test is told.
+GRADIENTS = {
+    Fault("scale forgotten", ATTENTION, "without_traces(«scale» * vfma(p, dp", "vset1(1)"): {
+        "layer": "attention"
+    },
+    Fault("softmax's mean not taken off", ATTENTION, "-(p * «mean»)))", "vzero()"): {
+        "layer": "attention"
+    },
+    Fault("y taken for dy", ATTENTION, "vload(«h.dy_turned» + k * QUERIES", "h.y_turned"): {
+        "layer": "attention"
+    },
+    Fault(
+        "first block's sums for all", ATTENTION, "load_first(h.share + «query + i», queries", "i"
+    ): {"layer": "attention over blocks", "rows": 2},
+    Fault("first block's queries for all", ATTENTION, "1, «h.q + query * h.q_stride»,", "h.q"): {
+        "layer": "causal attention over blocks",
+        "rows": 2,
+    },
+    Fault("last query alone", ATTENTION, "h.key_dim, queries, «True»)", "False"): {
+        "layer": "causal attention over blocks",
+        "rows": 2,
+    },
+    Fault("last block of keys alone", ATTENTION, "h.key_dim, keys, «True»)", "False"): {
+        "layer": "attention over blocks",
+        "rows": 2,
+    },
+    Fault("keys of the first head for all", ATTENTION, "dk + «kv_head» * h.key_dim", "0"): {
+        "layer": "attention of groups"
+    },
+    Fault("values of the first head for all", ATTENTION, "dv + «kv_head» * h.value_dim", "0"): {
+        "layer": "attention of groups"
+    },
+    Fault("turned forth, not back", POSITIONS, "rotate_rows(«True», dx_of", "False"): {
+        "layer": "rotary of heads"
+    },
+    Fault("gradient of the first places", POSITIONS, "add_element, total + «used», dy", "0"): {
+        "layer": "learned positions in pieces"
+    },
+    Fault("gradient of one row alone", POSITIONS, "dy, dy, n, «end - begin», upto", "1"): {
+        "layer": "learned positions"
+    },
+    Fault("forget gate forgotten", CELLS, "without_traces(«down * f»), left)", "down"): {
+        "layer": "LSTM 5 4x3 sequences"
+    },
+    Fault("c of this step", CELLS, "down * load_first(«c_before + k», left)", "c + k"): {
+        "layer": "LSTM 5 4x3 sequences"
+    },
+    Fault(
+        "gradient by c of this step alone", CELLS, "left), «load_first(dc + k, left)»)", "vzero()"
+    ): {"layer": "LSTM 5 4x3 sequences"},
+    Fault(
+        "slope of tanh for that of sigmoid",
+        CELLS,
+        "vfnma(value, value, «value») if fast",
+        "vset1(1)",
+    ): {"layer": "LSTM 1 1x1"},
+    Fault(
+        "what is kept gets no gradient",
+        CELLS,
+        "store_first(pass_on + k, «up * keep», left)",
+        "vzero()",
+    ): {"layer": "GRU 5 4x3 sequences"},
+    Fault("reset outside of its gradient", CELLS, "without_traces(«dg * r»), left)", "dg"): {
+        "layer": "GRU 5 4x3 sequences"
+    },
+    Fault("reset lost on its way back", CELLS, "vfma(«up», r, load_first(pass_on", "vzero()"): {
+        "layer": "GRU before 5 4x3 sequences"
+    },
+    Fault(
+        "first step's line", RECURRENT, "lines_saved(cell, op, 0) + «place * cell.line», line", "0"
+    ): {"layer": "SimpleRNN 5 4x3 sequences"},
+    Fault(
+        "one step's gradient alone",
+        RECURRENT,
+        "copy_times(room.h + row * n, «room.back + j * n»,",
+        "zeros",
+    ): {"layer": "SimpleRNN 5 4x3 sequences"},
+    Fault(
+        "gradient of another step's h",
+        RECURRENT,
+        "dy + (row * cell.steps + «place_in_y(op, number)»)",
+        "number",
+    ): {"layer": "both ways added"},
+    Fault(
+        "dx in the order of steps done", RECURRENT, "copy_reals(dx + «step» * cell.inputs", "number"
+    ): {"layer": "LSTM 17 3x20 sequences backwards"},
+    Fault(
+        "mask that is not seen",
+        RECURRENT,
+        "mask == NULL or «mask[row * steps + step] != 0»",
+        "True",
+    ): {"layer": "LSTM 5 6x2 masked"},
+    Fault(
+        "second bias forgotten",
+        RECURRENT,
+        "if «group.second_bias > 0»:\n            copy_reals",
+        "False",
+    ): {"layer": "GRU 5 4x3 sequences"},
+    Fault(
+        "panel of the first columns",
+        RECURRENT,
+        "p.b += («cell.group[k].first + column») * PANEL",
+        "0",
+    ): {"layer": "LSTM 17 3x20 sequences backwards"},
+}
+
+#: That show with random numbers alone, with the kind of layer whose gradients must show it.
+DRAWS = {
+    Fault(
+        "attention's draws not those of forward",
+        ATTENTION,
+        "p, vzero()))\n            dp = vselect(kept_of(h, «k», query)",
+        "0",
+    ): noisy_attention,
+    Fault(
+        "gradient of draws not scaled", ATTENTION, "query), «factor * dp», vzero())", "dp"
+    ): noisy_attention,
+    Fault(
+        "h of all units goes back",
+        RECURRENT,
+        "room.back + j * n, «room.kept + row * n if dropping else NULL», n)",
+        "NULL",
+    ): lambda rate: layers.GRU(4, recurrent_dropout=rate, return_sequences=True),
+}
