@@ -43,7 +43,10 @@ WEIGHTS, PENALTIES, ORTHOGONAL, CONSTRAINTS = (
 BATCH, MEMBERS = "kernels/batch_norm.pxi", "kernels/members.pxi"
 EMBEDDING, ATTENTION = "kernels/embedding.pxi", "kernels/attention.pxi"
 POSITIONS = "kernels/positions.pxi"
-CELLS, RECURRENT, MASKS = "kernels/cells.pxi", "kernels/recurrent.pxi", "kernels/masks.pxi"
+CELLS, MASKS = "kernels/cells.pxi", "kernels/masks.pxi"
+STEPS_THERE, STEPS_BACK, STEPS_GRADIENT = (
+    f"kernels/recurrent_{way}.pxi" for way in ("forward", "back", "gradient")
+)
 SEGMENTED, CORRELATION, CONVOLUTION = (
     "kernels/segmented.pxi",
     "kernels/correlation.pxi",
@@ -700,38 +703,44 @@ FAULTS = {
         "layer": "GRU before 5 4x3 sequences"
     },
     Fault(
-        "first step's line", RECURRENT, "lines_saved(cell, op, 0) + «place * cell.line», line", "0"
+        "first step's line",
+        STEPS_THERE,
+        "lines_saved(cell, op, 0) + «place * cell.line», line",
+        "0",
     ): {"layer": "SimpleRNN 5 4x3 sequences"},
     Fault(
         "one step's gradient alone",
-        RECURRENT,
+        STEPS_BACK,
         "copy_times(room.h + row * n, «room.back + j * n»,",
         "zeros",
     ): {"layer": "SimpleRNN 5 4x3 sequences"},
     Fault(
         "gradient of another step's h",
-        RECURRENT,
+        STEPS_BACK,
         "dy + (row * cell.steps + «place_in_y(op, number)»)",
         "number",
     ): {"layer": "both ways added"},
     Fault(
-        "dx in the order of steps done", RECURRENT, "copy_reals(dx + «step» * cell.inputs", "number"
+        "dx in the order of steps done",
+        STEPS_BACK,
+        "copy_reals(dx + «step» * cell.inputs",
+        "number",
     ): {"layer": "LSTM 17 3x20 sequences backwards"},
     Fault(
         "mask that is not seen",
-        RECURRENT,
+        STEPS_THERE,
         "mask == NULL or «mask[row * steps + step] != 0»",
         "True",
     ): {"layer": "LSTM 5 6x2 masked"},
     Fault(
         "second bias forgotten",
-        RECURRENT,
+        STEPS_GRADIENT,
         "if «group.second_bias > 0»:\n            copy_reals",
         "False",
     ): {"layer": "GRU 5 4x3 sequences"},
     Fault(
         "panel of the first columns",
-        RECURRENT,
+        STEPS_BACK,
         "p.b += («cell.group[k].first + column») * PANEL",
         "0",
     ): {"layer": "LSTM 17 3x20 sequences backwards"},
@@ -752,7 +761,7 @@ NOISY_FAULTS = {
     ): noisy_attention,
     Fault(
         "h of all units goes back",
-        RECURRENT,
+        STEPS_BACK,
         "room.back + j * n, «room.kept + row * n if dropping else NULL», n)",
         "NULL",
     ): lambda rate: layers.GRU(4, recurrent_dropout=rate, return_sequences=True),
