@@ -1,13 +1,18 @@
 # Ops that go through the steps of a row one after the other: lstm, gru, simple_rnn. What one step does to a row stands
-# in cells.pxi.
+# in cells.pxi; how rows go forward, back, and what gradients come of it, in recurrent_*.pxi.
 #
-# sizes: the seed of what is dropped, steps, units, what y is: h of the last step (0), of all in the order in which they
-# are done (1), or the other way round (2); whether the last step goes first, the numbers of activation and recurrent activation in ACTIVATIONS, how many draws of 16 bits drop
-# an element of h on its way into the next step's product, whether r stands behind the product (gru), and whether h of masked steps is 0 in y, instead of that before. options:
-# two numbers of each activation, and what elements that are kept are multiplied by.
+# sizes: the seed of what is dropped; steps; units; which h y begins with: none but that of the last step (0), those of
+# all steps in the order in which they are done (1), or the other way round (2); whether the last step goes first; the
+# numbers of activation and recurrent activation in ACTIVATIONS; how many draws of 16 bits drop an element of h on its
+# way into the next step's product; whether r stands behind the product (gru); whether h of masked steps is 0 in y,
+# instead of that before; how many states a row begins with that are read (0: they are 0); and whether y ends with the
+# states that the last step leaves. options: two numbers of each activation, and what elements that are kept are
+# multiplied by.
+# States are h and, of lstm, c. y (lines, units): h of all steps, if it has them, then h of the last one, if there is
+# nothing else or y ends with the states, then its c, if so.
 # variables: kernel (inputs, columns), recurrent_kernel (units, columns) and, if there is one, the bias; gates follow
-# each other as in Keras: i f g o; z r g. reads: x (steps, inputs) and, if there is one, the mask (steps,): where it is
-# 0 nothing is done, and h stays as it is.
+# each other as in Keras: i f g o; z r g. reads: x (steps, inputs), the states (units,) to begin with, if there are
+# some, and, if there is one, the mask (steps,): where it is 0 nothing is done, and h stays as it is.
 #
 # Design: a block of rows goes through all steps. A step puts what the products read, h' and x, together in a *line* of
 # each row that is not masked, multiplies all lines at once, and makes the gates of each. Masked steps of a row cost
@@ -21,7 +26,8 @@
 #
 # saved, of all rows one after the other: lines, gates, c and activation(c) (lstm), slopes (where they are kept); those
 # of a row's masked steps are left out, so that what is there stands together. scratch: dz of all groups in panels, made
-# by `to_dz` from the last step to the first; `backward` and `gradient` are products of all lines at once.
+# by `to_dz` from the last step to the first, and the gradients by states that are read; `backward` and `gradient` are
+# products of all lines at once.
 
 # Rows that go through the steps together, and of which a reader should hand back as many.
 cdef enum: RECURRENT_ROWS = 64
@@ -50,6 +56,10 @@ cdef struct Cell:
     Py_ssize_t inputs
     Py_ssize_t columns           # of the kernels
     Py_ssize_t biases
+    Py_ssize_t told              # reals of a row of y, ...
+    Py_ssize_t states_told       # ... of which the last so many lines are states of the last step, ...
+    Py_ssize_t states_at         # ... from here on
+    Py_ssize_t states_read       # how many a row begins with
     Py_ssize_t line              # reals of a line, ...
     Py_ssize_t gates             # ... of a row of z, ...
     Py_ssize_t held              # ... of what a row remembers beside h ...
@@ -64,6 +74,11 @@ cdef struct Cell:
     const Activation* recurrent
     const double* options
     const double* recurrent_options
+
+
+# Columns of the kernels for each unit.
+cdef inline Py_ssize_t gates_of(const int kind) noexcept nogil:
+    return 4 if kind == LSTM else 1 if kind == SIMPLE_RNN else 3
 
 
 cdef inline bint is_sequence(const Op* op) noexcept nogil:
@@ -84,8 +99,31 @@ cdef inline bint goes_backwards(const Op* op) noexcept nogil:
     return op.sizes[4] != 0
 
 
+# How many states a row has.
+cdef inline Py_ssize_t states_of(const int kind) noexcept nogil:
+    return 2 if kind == LSTM else 1
+
+
+cdef inline Py_ssize_t states_read(const Op* op) noexcept nogil:
+    return op.sizes[10]
+
+
+# How many of the states that the last step leaves are in y.
+cdef inline Py_ssize_t states_told(const int kind, const Op* op) noexcept nogil:
+    return states_of(kind) if op.sizes[11] != 0 else 0 if is_sequence(op) else 1
+
+
+# A state that this row begins with.
+cdef inline const real* state_read(const Op* op, Py_ssize_t number, Py_ssize_t row) noexcept nogil:
+    return <const real*>op.reads[1 + number].x + row * op.sizes[2]
+
+
+cdef inline bint is_masked(const Op* op) noexcept nogil:
+    return op.n_reads > 1 + states_read(op)
+
+
 cdef inline const real* mask_of(const Op* op, Py_ssize_t row) noexcept nogil:
-    return NULL if op.n_reads < 2 else <const real*>op.reads[1].x + row * op.sizes[1]
+    return <const real*>op.reads[1 + states_read(op)].x + row * op.sizes[1] if is_masked(op) else NULL
 
 
 cdef inline Group group_of(Py_ssize_t first, Py_ssize_t columns, Py_ssize_t at, bint reads_x, bint reads_h,
@@ -110,6 +148,10 @@ cdef inline void set_cell(const int kind, Cell* cell, const Op* op) noexcept nog
     cell.steps = op.sizes[1]
     cell.units = n
     cell.inputs = op.inputs // cell.steps
+    cell.states_at = cell.steps * n if is_sequence(op) else 0
+    cell.states_told = states_told(kind, op)
+    cell.told = cell.states_at + cell.states_told * n
+    cell.states_read = states_read(op)
     cell.activation = &ACTIVATIONS[op.sizes[5]]
     cell.recurrent = &ACTIVATIONS[op.sizes[6]]
     cell.options = op.options
@@ -189,6 +231,11 @@ cdef inline real* dz_panels(const Cell* cell, const Op* op, int group) noexcept 
     return at
 
 
+# The gradient by a state that this row begins with.
+cdef inline real* state_gradient(const Cell* cell, const Op* op, Py_ssize_t number, Py_ssize_t row) noexcept nogil:
+    return dz_panels(cell, op, cell.groups) + (number * op.rows + row) * cell.units
+
+
 # ---- workspace --------------------------------------------------------------------------------------------
 
 # What a block of rows works with. Forward: line, z, h, held. Back: dz, dh, dc, what h' gets, the gradient by r h'.
@@ -224,21 +271,26 @@ cdef inline void clear_reals(real* to, Py_ssize_t n) noexcept nogil:
 
 # ---- measure and prepare ------------------------------------------------------------------------------------
 
-cdef inline bint suits(const Op* op, Py_ssize_t gates, bint two_biases) noexcept nogil:
-    cdef Py_ssize_t steps = op.sizes[1], units = op.sizes[2], columns = gates * units
-    if steps < 1 or units < 1 or op.lines != 1 or op.n_reads not in (1, 2) or op.n_variables not in (2, 3):
+cdef inline bint suits(const int kind, const Op* op) noexcept nogil:
+    cdef Py_ssize_t steps = op.sizes[1], units = op.sizes[2], columns = gates_of(kind) * units, k
+    if steps < 1 or units < 1 or op.lines != 1 or op.n_variables not in (2, 3):
         return False
-    if op.outputs != units and not is_product(op.outputs, steps, units):
+    if op.inputs % steps or not is_product(op.outputs, (steps if is_sequence(op) else 0) + states_told(kind, op), units):
         return False
-    if (op.outputs != units) != is_sequence(op) and steps > 1:
+    if not 0 <= op.sizes[5] < COUNT_ACTIVATIONS or not 0 <= op.sizes[6] < COUNT_ACTIVATIONS:
         return False
-    if op.inputs % steps or not 0 <= op.sizes[5] < COUNT_ACTIVATIONS or not 0 <= op.sizes[6] < COUNT_ACTIVATIONS:
+    if not 0 <= op.sizes[7] < 65536 or states_read(op) not in (0, states_of(kind)):
         return False
-    if not 0 <= op.sizes[7] < 65536 or (op.n_reads == 2 and op.reads[1].width != steps):
+    if op.n_reads not in (1 + states_read(op), 2 + states_read(op)):
+        return False
+    for k in range(states_read(op)):
+        if op.reads[1 + k].width != units:
+            return False
+    if is_masked(op) and op.reads[op.n_reads - 1].width != steps:
         return False
     if not is_product(op.variables[0], op.inputs // steps, columns) or not is_product(op.variables[1], units, columns):
         return False
-    return op.n_variables == 2 or op.variables[2] == (2 if two_biases else 1) * columns
+    return op.n_variables == 2 or op.variables[2] == (2 if kind == GRU else 1) * columns
 
 
 # Rows of both kernels, one after the other, that are a piece of the parameters: whole register tiles, and four
@@ -250,17 +302,17 @@ cdef inline Py_ssize_t rows_of_pieces(const Cell* cell) noexcept nogil:
 cdef inline void recurrent_measure(const int kind, Op* op) noexcept nogil:
     cdef Cell cell
     cdef Room room
-    cdef int k
     op.parameter_reals = -1
-    if not suits(op, 4 if kind == LSTM else 1 if kind == SIMPLE_RNN else 3, kind == GRU):
+    if not suits(kind, op):
         return
     set_cell(kind, &cell, op)
     op.parameter_reals = op.variables[0] + op.variables[1] + (op.variables[2] if op.n_variables == 3 else 0)
     op.saved_per_row = cell.steps * (cell.line + cell.gates + cell.held + cell.slopes)
     op.prepared_reals = cell.prepared
     op.carried_per_row = cell.units + cell.held if op.longest > 0 else 0
-    for k in range(cell.groups if op.trains else 0):
-        op.scratch_reals += packed_reals(all_lines(&cell, op), cell.group[k].columns)
+    op.scratch_reals = 0
+    if op.trains:
+        op.scratch_reals = state_gradient(&cell, op, cell.states_read, 0) - <real*>op.scratch
     op.workspace_reals = set_room(&room, &cell, NULL, RECURRENT_ROWS)
     if op.trains:
         op.workspace_reals = max(op.workspace_reals, <Py_ssize_t>TURNED_INPUTS * TURNED_STRIDE)

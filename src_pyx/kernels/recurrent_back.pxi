@@ -18,7 +18,7 @@ cdef inline void multiply_back(const Cell* cell, const Op* op, real* c, const re
 
 
 cdef inline void step_line_back(const int kind, const bint fast, const Cell* cell, const Op* op, real* dz, real* back,
-                                const real* dh, real* dheld, const real* zeros, Py_ssize_t row,
+                                const real* dh, real* dheld, const real* held_first, Py_ssize_t row,
                                 Py_ssize_t done) noexcept nogil:
     cdef Py_ssize_t place = row * cell.steps + done
     cdef const real* gates = gates_saved(cell, op, 0) + place * cell.gates
@@ -26,7 +26,7 @@ cdef inline void step_line_back(const int kind, const bint fast, const Cell* cel
     cdef const real* held = held_saved(cell, op, 0) + place * cell.held
     cdef const real* h_before = lines_saved(cell, op, 0) + place * cell.line
     if kind == LSTM:
-        lstm_step_back(fast, cell, dz, dheld, dh, held, gates, slopes, zeros if done == 0 else held - cell.held)
+        lstm_step_back(fast, cell, dz, dheld, dh, held, gates, slopes, held_first if done == 0 else held - cell.held)
     elif kind == SIMPLE_RNN:
         simple_step_back(fast, cell, dz, dh, gates, slopes)
     else:
@@ -41,6 +41,7 @@ cdef inline void back_block(const int kind, const bint fast, const Cell* cell, c
     cdef const real* dy = dy_of(op, first)
     cdef const real* mask = mask_of(op, first)
     cdef const real* slopes
+    cdef const real* last
     cdef real* zeros
     cdef bint dropping = drops(op)
     cdef int k
@@ -48,10 +49,14 @@ cdef inline void back_block(const int kind, const bint fast, const Cell* cell, c
     # What is held beside h has room for two: the gradient by c, and 0 for the c before all steps.
     zeros = room.held + rows * n
     clear_reals(room.held, rows * cell.held)
-    if is_sequence(op):
-        clear_reals(room.h, rows * n)
-    else:
-        copy_reals(room.h, dy, rows * n)
+    for row in range(rows):
+        last = dy + row * cell.told + cell.states_at
+        if cell.states_told > 0:
+            copy_reals(room.h + row * n, last, n)
+        else:
+            clear_reals(room.h + row * n, n)
+        if cell.states_told > 1:
+            copy_reals(room.held + row * n, last + n, n)
     if dropping:
         draw_factors(room.kept, op, first, rows)
     for row in range(rows):
@@ -70,13 +75,14 @@ cdef inline void back_block(const int kind, const bint fast, const Cell* cell, c
             for row in range(rows):
                 if not is_told(op, mask, row, step):
                     continue
-                add_reals(room.h + row * n, dy + (row * cell.steps + place_in_y(op, number)) * n, n)
+                add_reals(room.h + row * n, dy + row * cell.told + place_in_y(op, number) * n, n)
         count = find_active(active, mask, rows, cell.steps, step)
         for j in range(count):
             row = active[j]
             done[row] -= 1
             step_line_back(kind, fast, cell, op, room.z + j * cell.gates, room.back + j * n, room.h + row * n,
-                           room.held + row * n, zeros, first + row, done[row])
+                           room.held + row * n,
+                           state_read(op, 1, first + row) if cell.states_read > 1 else zeros, first + row, done[row])
         if kind == GRU_BEFORE and count > 0:
             multiply_back(cell, op, room.reset, NULL, room.z, 2 * n, n, count)
             for j in range(count):
@@ -100,6 +106,10 @@ cdef inline void back_block(const int kind, const bint fast, const Cell* cell, c
                 pack_lines(dz_panels(cell, op, k), all_lines(cell, op), place,
                            room.z + j * cell.gates + cell.group[k].at, 0, 1, cell.group[k].columns)
         number -= 1
+    if cell.states_read > 0:
+        copy_reals(state_gradient(cell, op, 0, first), room.h, rows * n)
+    if cell.states_read > 1:
+        copy_reals(state_gradient(cell, op, 1, first), room.held, rows * n)
 
 
 cdef inline void add_reals(real* to, const real* of, Py_ssize_t n) noexcept nogil:
@@ -163,8 +173,13 @@ cdef inline void recurrent_backward(const int kind, const Op* op, Py_ssize_t beg
     cdef real* together = <real*>op.workspace
     cdef Py_ssize_t row, number, step, done, line, lines
     set_cell(kind, &cell, op)
-    if op.n_reads == 2:
-        give_no_gradient(op, 1, begin, end)
+    if is_masked(op):
+        give_no_gradient(op, op.n_reads - 1, begin, end)
+    for number in range(cell.states_read, 0, -1):
+        if op.reads[number].is_wanted:
+            copy_reals(rows_of(op.reads[number].dx, begin, cell.units), state_gradient(&cell, op, number - 1, begin),
+                       (end - begin) * cell.units)
+        finish_dx(op, number, begin, end)
     if not op.reads[0].is_wanted:
         return
     for row in range(begin, end):

@@ -92,8 +92,7 @@ cdef inline void forward_block(const int kind, const bint fast, const Cell* cell
     cdef bint dropping = drops(op)
     set_room(&room, cell, <real*>op.workspace, RECURRENT_ROWS)
     if op.carried == NULL:
-        clear_reals(room.h, rows * n)
-        clear_reals(room.held, rows * cell.held)
+        begin_rows(cell, op, &room, first, rows)
     else:
         carry(cell, op, &room, first, rows, False)
     if dropping:
@@ -127,13 +126,37 @@ cdef inline void forward_block(const int kind, const bint fast, const Cell* cell
         if is_sequence(op):
             for row in range(rows):
                 if not is_told(op, mask_of(op, first), row, step):
-                    clear_reals(y + (row * cell.steps + place_in_y(op, number)) * n, n)
+                    clear_reals(y + row * cell.told + place_in_y(op, number) * n, n)
                     continue
-                copy_reals(y + (row * cell.steps + place_in_y(op, number)) * n, room.h + row * n, n)
-    if not is_sequence(op):
-        copy_reals(y, room.h, rows * n)
+                copy_reals(y + row * cell.told + place_in_y(op, number) * n, room.h + row * n, n)
+    for row in range(rows):
+        tell_states(cell, op, y + row * cell.told + cell.states_at, &room, first, row, done[row])
     if op.carried != NULL:
         carry(cell, op, &room, first, rows, True)
+
+
+# h and what is held of some rows, before their first step.
+cdef inline void begin_rows(const Cell* cell, const Op* op, Room* room, Py_ssize_t first, Py_ssize_t rows) noexcept nogil:
+    cdef Py_ssize_t row
+    if cell.states_read == 0:
+        clear_reals(room.h, rows * cell.units)
+        clear_reals(room.held, rows * cell.held)
+        return
+    copy_reals(room.h, state_read(op, 0, first), rows * cell.units)
+    for row in range(rows if cell.states_read > 1 else 0):
+        copy_reals(room.held + row * cell.held, state_read(op, 1, first + row), cell.units)
+
+
+# What y is to have of the states of a row that has done so many steps.
+cdef inline void tell_states(const Cell* cell, const Op* op, real* y, const Room* room, Py_ssize_t first, Py_ssize_t row,
+                             Py_ssize_t done) noexcept nogil:
+    cdef const real* held = room.held + row * cell.held
+    if cell.states_told > 0:
+        copy_reals(y, room.h + row * cell.units, cell.units)
+    if cell.states_told > 1:
+        if op.saved != NULL and done > 0:
+            held = held_saved(cell, op, 0) + ((first + row) * cell.steps + done - 1) * cell.held
+        copy_reals(y + cell.units, held, cell.units)
 
 
 # h and what is held of some rows, from what they carry, or to it.

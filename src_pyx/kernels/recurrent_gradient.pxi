@@ -50,7 +50,7 @@ cdef inline void recurrent_gradient(const int kind, const Op* op, Py_ssize_t beg
     set_cell(kind, &cell, op)
     first = begin_piece * rows_of_pieces(&cell)
     last = end_piece * rows_of_pieces(&cell)
-    if op.n_reads < 2:
+    if not is_masked(op):
         kernels_gradient(&cell, op, begin * cell.steps, (end - begin) * cell.steps, first, last, True)
     else:
         for row in range(begin, end):
