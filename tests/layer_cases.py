@@ -13,7 +13,7 @@ import reference_recurrent as steps_oracle
 
 import fastweights as fw
 from fastweights import activations, layers, regularizers
-from fastweights.layers.ops import op
+from fastweights.layers.ops import lines_of, op
 
 
 class Merged(layers.Layer):
@@ -54,6 +54,38 @@ class Masked(Merged):
 
     def config(self):
         return {"layer": self.merge, "name": self.name}
+
+
+class Begun(Merged):
+    """A recurrent layer whose states begin as the first steps of x, and all that it makes.
+
+    The steps behind these are its series, masked where all numbers are below 0.
+    """
+
+    def __init__(self, layer, begins, masked=False, name=None):
+        super().__init__(layer, (), name=name)
+        self.begins, self.masked = begins, masked
+
+    def variables(self, shape):
+        return self.merge.variables((shape[0] - self.begins, shape[1]))
+
+    def ops(self, x):
+        states = [lines_of(x, k, k + 1).reshaped(x.features) for k in range(self.begins)]
+        series = lines_of(x, self.begins, x.lines)
+        if self.masked:
+            above = op("activation", series, activation="relu")
+            mask = op("mask_steps", above, shape=series.lines, lines=series.lines, options=(0.0,))
+            series = series._replace(mask=mask)
+        made = self.merge.results_of(series, *states)
+        return op("concatenate", *made, shape=sum(math.prod(value.shape) for value in made))
+
+    def config(self):
+        return {
+            "layer": self.merge,
+            "begins": self.begins,
+            "masked": self.masked,
+            "name": self.name,
+        }
 
 
 @dataclass(frozen=True)
@@ -467,6 +499,48 @@ CASES |= {
         ("SimpleRNN", {"sequences": True}, "linear", None, False, True),
         ("SimpleRNN", {}, "mish", None, True, True),
     )
+}
+
+
+def begun(kinds, units, steps, masked=False, **settings):
+    """Of one kind, or of two that go both ways: states that are given, and those that are told."""
+    names = {"sequences": "return_sequences", "backwards": "go_backwards"}
+    given = {names.get(name, name): value for name, value in settings.items() if name != "merge"}
+    count = sum(2 if kind == "LSTM" else 1 for kind in kinds)
+
+    def made():
+        first, *second = (
+            getattr(layers, kind)(units, return_state=True, **given) for kind in kinds
+        )
+        if second:
+            back = type(second[0])(**{**second[0].config(), "go_backwards": True})
+            first = layers.Bidirectional(first, settings["merge"], back)
+        return Begun(first, count, masked)
+
+    def told(x, *weights):
+        begin, series = tuple(x[:, :count].swapaxes(0, 1)), x[:, count:]
+        chosen = {"mask": (series > 0).any(axis=-1) if masked else None, **settings}
+        if "activation" in chosen:
+            chosen["activation"] = activations.get(chosen["activation"])
+        if len(kinds) > 1:
+            parts = steps_oracle.bidirectional(kinds, series, *weights, begin=begin, **chosen)
+        else:
+            parts = steps_oracle.recurrent(*kinds, series, *weights, begin=begin, **chosen)
+        return np.concatenate([part.reshape(len(x), -1) for part in parts], axis=1)
+
+    return Case(made, (steps + count, units), told, not masked, around=0.0)
+
+
+CASES |= {
+    "LSTM begun": begun(["LSTM"], 5, 3),
+    "LSTM begun, sequences": begun(["LSTM"], 17, 4, sequences=True),
+    "LSTM begun, masked": begun(["LSTM"], 2, 4, True, sequences=True, backwards=True),
+    "GRU begun, masked": begun(["GRU"], 3, 4, True),
+    "GRU before begun": begun(["GRU"], 9, 2, sequences=True, reset_after=False),
+    "SimpleRNN begun": begun(["SimpleRNN"], 1, 3, backwards=True, activation="softsign"),
+    "LSTM of gelu begun": begun(["LSTM"], 4, 2, activation="gelu"),
+    "both ways begun": begun(["LSTM", "GRU"], 3, 3, merge="concat", sequences=True),
+    "both ways begun, apart": begun(["GRU", "SimpleRNN"], 2, 4, True, merge=None, sequences=True),
 }
 
 

@@ -137,6 +137,11 @@ class Bidirectional(Layer):
     def ops(self, x: Value, *initial_state: Value) -> tuple[Value, ...]:
         there, back = self.forward_layer, self.backward_layer
         all_steps, half = there.return_sequences, there._states if initial_state else 0
+        if initial_state and len(initial_state) != half + back._states:
+            count = len(initial_state)
+            got = f"{count} value{'s' * (count != 1)}"
+            expected = f"{half + back._states}, as many as the two layers have"
+            raise ValueError(_check.refusal("initial_state", got, expected))
         first, *states = there.through(
             x, initial_state[:half], "forward_", AS_DONE if all_steps else LAST, all_steps
         )
