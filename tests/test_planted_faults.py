@@ -739,6 +739,33 @@ FAULTS = {
         "False",
     ): {"layer": "GRU 5 4x3 sequences"},
     Fault(
+        "first c taken for 0", STEPS_BACK, "«held_first» if done == 0 else held - cell.held", "held"
+    ): {"layer": "LSTM begun"},
+    Fault(
+        "gradient by the first h lost",
+        STEPS_BACK,
+        "copy_reals(state_gradient(cell, op, 0, first), «room.h», rows * n)",
+        "room.held",
+    ): {"layer": "LSTM begun, sequences"},
+    Fault(
+        "gradient by the first h for that by c",
+        STEPS_BACK,
+        "state_gradient(&cell, op, «number - 1», begin)",
+        "0",
+    ): {"layer": "LSTM begun"},
+    Fault("gradient by the last c lost", STEPS_BACK, "if «cell.states_told > 1»:", "False"): {
+        "layer": "LSTM begun"
+    },
+    Fault(
+        "c of the first step told",
+        STEPS_THERE,
+        "((first + row) * cell.steps + «done - 1») * cell.held",
+        "0",
+    ): {"layer": "LSTM begun, sequences"},
+    Fault("h begins as c", STEPS_THERE, "copy_reals(room.h, state_read(op, «0», first)", "1"): {
+        "layer": "LSTM begun"
+    },
+    Fault(
         "panel of the first columns",
         STEPS_BACK,
         "p.b += («cell.group[k].first + column») * PANEL",
