@@ -717,7 +717,7 @@ FAULTS = {
     Fault(
         "gradient of another step's h",
         STEPS_BACK,
-        "dy + (row * cell.steps + «place_in_y(op, number)»)",
+        "dy + row * cell.told + «place_in_y(op, number)» * n",
         "number",
     ): {"layer": "both ways added"},
     Fault(

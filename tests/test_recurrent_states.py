@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from damage import cases
 from helpers import error_with_noise, same_bits
 
 import fastweights as fw
 from fastweights import layers, plotting, serialization
+from fastweights.layers import recurrent
 from fastweights.layers.ops import lines_of
 
 RANDOM = np.random.default_rng(11)
@@ -432,3 +434,86 @@ def test_states_are_those_of_torch(tmp_path):
         np.testing.assert_allclose(value, loss.item(), rtol=1e-13)
         for one, other in zip(gradients, given, strict=True):
             np.testing.assert_allclose(one, other.grad.numpy(), rtol=1e-9, atol=1e-14)
+
+
+# ---- random encoders and decoders beside PyTorch -------------------------------------------------
+
+
+def random_pair(seed):
+    """A model of an encoder and a decoder of one kind and of random settings."""
+    random = np.random.default_rng(seed)
+    kind = [layers.LSTM, layers.GRU, layers.SimpleRNN][seed % 3]
+    units = int(random.integers(1, 9))
+    inputs = [fw.Input((int(random.integers(1, 7)), 3)), fw.Input((int(random.integers(1, 7)), 2))]
+    masked = [layers.Masking()(x) if random.random() < 0.6 else x for x in inputs]
+
+    def settings():
+        own = {"return_state": True, "go_backwards": bool(random.random() < 0.4)}
+        own["use_bias"] = bool(random.random() < 0.7)
+        if kind is layers.GRU:
+            own["reset_after"] = bool(random.random() < 0.5)
+        return {**own, "return_sequences": bool(random.random() < 0.6)}
+
+    _, *states = kind(units, **settings())(masked[0])
+    told, *ends = kind(units, **settings())(masked[1], initial_state=states)
+    flat = layers.Flatten()(told) if len(told.shape) > 2 else told
+    model = fw.Model(inputs, layers.Dense(2)(layers.Concatenate()([flat, *ends])), "float64", seed)
+    for weight in model.weights:
+        weight += random.normal(0, 0.2, weight.shape)
+    return model
+
+
+@pytest.mark.parametrize("seed", range(cases(12, 100)))
+def test_random_pairs_are_as_in_torch(seed):
+    torch = pytest.importorskip("torch")
+    from torch_recurrent import one_way
+
+    model, random = random_pair(seed), np.random.default_rng(seed)
+    encoder, decoder = (layer for layer in model.layers if isinstance(layer, recurrent.Recurrent))
+    dense = model.layers[-1]
+    x = []
+    for shape in model.input_shape:
+        x.append(random.standard_normal((7, *shape)))
+        x[-1][np.arange(shape[0]) >= random.integers(0, shape[0] + 1, (7, 1))] = 0.0
+    y = random.standard_normal((7, 2))
+    masks = [None, None]
+    for call in model._topology.calls:
+        if isinstance(call.layer, layers.Masking):
+            masks[call.reads[0]] = torch.tensor((x[call.reads[0]] != 0).any(-1))
+    weights = {
+        id(layer): {name: torch.tensor(w, requires_grad=True) for name, w in layer.weights.items()}
+        for layer in (encoder, decoder, dense)
+    }
+    rows = [torch.tensor(array, requires_grad=True) for array in x]
+
+    def apply(activation, z):
+        return getattr(torch, activation.name)(z)
+
+    def output():
+        states, _ = one_way(encoder, weights[id(encoder)], rows[0], masks[0], apply)
+        own = weights[id(decoder)]
+        ends, told = one_way(decoder, own, rows[1], masks[1], apply, begin=states)
+        told = told if decoder.return_sequences else ends[0]
+        last = torch.cat([told.reshape(7, -1), *ends], 1)
+        return last @ weights[id(dense)]["kernel"] + weights[id(dense)]["bias"]
+
+    def agree(found, expected):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+
+    parameters = [array for own in weights.values() for array in own.values()]
+    optimizer = torch.optim.Adam(parameters, 0.001, (0.9, 0.999), eps=1e-7)
+    model.compile("adam", "mse")
+    agree(model.predict(x), output().detach().numpy())
+    for step in range(20):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.mse_loss(output(), torch.tensor(y))
+        loss.backward()
+        if step == 0:
+            value, gradient, dx = model.loss_and_gradients(x, y)
+            agree(value, loss.item())
+            agree(gradient, np.concatenate([p.grad.numpy().ravel() for p in parameters]))
+            for one, other in zip(dx, rows, strict=True):
+                agree(one, other.grad.numpy())
+        optimizer.step()
+    model.fit(x, y, 7, 20, verbose=0, shuffle=False)
+    agree(model.parameters, np.concatenate([p.detach().numpy().ravel() for p in parameters]))

@@ -118,7 +118,10 @@ class Recurrent(Layer):
         self.return_state = _check.flag("return_state", settings["return_state"])
         self.go_backwards = _check.flag("go_backwards", settings["go_backwards"])
         if _check.flag("stateful", settings["stateful"]):
-            expected = "False; return_state=True tells states, which initial_state takes on"
+            expected = (
+                "False; return_state=True tells the states that initial_state takes on, and "
+                "model.stream() goes on step by step"
+            )
             raise ValueError(_check.refusal("stateful", True, expected))
         _check.flag("unroll", settings["unroll"])
 
@@ -323,7 +326,8 @@ class SimpleRNN(Recurrent):
     return_state : bool
         Whether the layer makes more values: h of the last step and, of an `LSTM`, its c.
     stateful : bool
-        For code written for Keras: False.
+        For code written for Keras: False. States go on from batch to batch where a call tells them
+        and the next one is given them, and from step to step in `fastweights.Model.stream`.
     unroll : bool
         For code written for Keras; changes nothing.
     name : str, optional
