@@ -177,8 +177,9 @@ class Recurrent(Layer):
             raise ValueError(_check.refusal(f"input of {kind}", got, expected))
         return shape[1]
 
-    def ops(self, x: Value, *initial_state: Value) -> tuple[Value, ...]:
-        return self.through(x, initial_state, "", AS_DONE if self.return_sequences else LAST)
+    def ops(self, x: Value, *initial_state: Value) -> Value | tuple[Value, ...]:
+        made = self.through(x, initial_state, "", AS_DONE if self.return_sequences else LAST)
+        return made if self.return_state else made[0]
 
     def through(
         self,

@@ -134,7 +134,7 @@ class Bidirectional(Layer):
             *self.backward_layer.own_variables("backward_", input_shape),
         ]
 
-    def ops(self, x: Value, *initial_state: Value) -> tuple[Value, ...]:
+    def ops(self, x: Value, *initial_state: Value) -> Value | tuple[Value, ...]:
         there, back = self.forward_layer, self.backward_layer
         all_steps, half = there.return_sequences, there._states if initial_state else 0
         if initial_state and len(initial_state) != half + back._states:
@@ -148,7 +148,8 @@ class Bidirectional(Layer):
         second, *states_back = back.through(
             x, initial_state[half:], "backward_", TURNED if all_steps else LAST, all_steps
         )
-        return (*self._merged(first, second), *states, *states_back)
+        made = (*self._merged(first, second), *states, *states_back)
+        return made if len(made) > 1 else made[0]
 
     def _merged(self, first: Value, second: Value) -> tuple[Value, ...]:
         if self.merge_mode is None:

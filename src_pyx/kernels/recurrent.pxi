@@ -275,7 +275,10 @@ cdef inline bint suits(const int kind, const Op* op) noexcept nogil:
     cdef Py_ssize_t steps = op.sizes[1], units = op.sizes[2], columns = gates_of(kind) * units, k
     if steps < 1 or units < 1 or op.lines != 1 or op.n_variables not in (2, 3):
         return False
-    if op.inputs % steps or not is_product(op.outputs, (steps if is_sequence(op) else 0) + states_told(kind, op), units):
+    # One that does not divide the inputs may be too large to be added to.
+    if op.inputs % steps:
+        return False
+    if not is_product(op.outputs, (steps if is_sequence(op) else 0) + states_told(kind, op), units):
         return False
     if not 0 <= op.sizes[5] < COUNT_ACTIVATIONS or not 0 <= op.sizes[6] < COUNT_ACTIVATIONS:
         return False

@@ -1,4 +1,5 @@
-# Back through the steps of a recurrent op (`to_dz`), which makes dz of all of them, and dx from that. See recurrent.pxi.
+# Back through the steps of a recurrent op (`to_dz`), which makes dz of all of them, and dx from that: see
+# recurrent.pxi.
 
 # c (lines, units) = start + dz . rows [first, first + depth) of the transposed recurrent kernel
 cdef inline void multiply_back(const Cell* cell, const Op* op, real* c, const real* start, const real* dz,
@@ -142,7 +143,8 @@ cdef inline void recurrent_to_dz(const int kind, const Op* op, Py_ssize_t begin,
 
 
 # dx of lines of dz that stand together: panel by panel, in the order of the kernel's columns.
-cdef inline void multiply_dx(const Cell* cell, const Op* op, real* dx, Py_ssize_t line, Py_ssize_t lines) noexcept nogil:
+cdef inline void multiply_dx(const Cell* cell, const Op* op, real* dx, Py_ssize_t line,
+                             Py_ssize_t lines) noexcept nogil:
     cdef Product p
     cdef Py_ssize_t column
     cdef int k

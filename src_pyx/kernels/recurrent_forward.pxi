@@ -136,7 +136,8 @@ cdef inline void forward_block(const int kind, const bint fast, const Cell* cell
 
 
 # h and what is held of some rows, before their first step.
-cdef inline void begin_rows(const Cell* cell, const Op* op, Room* room, Py_ssize_t first, Py_ssize_t rows) noexcept nogil:
+cdef inline void begin_rows(const Cell* cell, const Op* op, Room* room, Py_ssize_t first,
+                            Py_ssize_t rows) noexcept nogil:
     cdef Py_ssize_t row
     if cell.states_read == 0:
         clear_reals(room.h, rows * cell.units)
@@ -148,8 +149,8 @@ cdef inline void begin_rows(const Cell* cell, const Op* op, Room* room, Py_ssize
 
 
 # What y is to have of the states of a row that has done so many steps.
-cdef inline void tell_states(const Cell* cell, const Op* op, real* y, const Room* room, Py_ssize_t first, Py_ssize_t row,
-                             Py_ssize_t done) noexcept nogil:
+cdef inline void tell_states(const Cell* cell, const Op* op, real* y, const Room* room, Py_ssize_t first,
+                             Py_ssize_t row, Py_ssize_t done) noexcept nogil:
     cdef const real* held = room.held + row * cell.held
     if cell.states_told > 0:
         copy_reals(y, room.h + row * cell.units, cell.units)
