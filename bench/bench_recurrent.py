@@ -16,7 +16,16 @@ SIZES = {
 }
 
 
-@pytest.fixture(params=[*SIZES, "lstm_masked", "lstm_both_ways"])
+def translator(kind, steps, features, units, dtype):
+    """An encoder whose states a decoder begins with; both read the same series."""
+    x = fw.Input((steps, features))
+    _, *states = kind(units, return_state=True)(x)
+    told = kind(units, return_sequences=True)(x, initial_state=states)
+    last = layers.Cropping1D((steps - 1, 0))(told)
+    return fw.Model(x, layers.Dense(9)(layers.Flatten()(last)), dtype, seed=0)
+
+
+@pytest.fixture(params=[*SIZES, "lstm_masked", "lstm_both_ways", "lstm_begun"])
 def contest(benchmark, request, dtype):
     """A compiled model and rows for it."""
     name, _, form = request.param.partition("_")
@@ -31,7 +40,10 @@ def contest(benchmark, request, dtype):
         # Half of all steps fill up short rows.
         x[np.arange(steps) >= random.integers(1, steps + 1, (rows, 1))] = 0.0
         stack.insert(0, layers.Masking())
-    model = fw.Sequential([*stack, layers.Dense(9)], (steps, features), dtype, seed=0)
+    if form == "begun":
+        model = translator(kind, steps, features, units, dtype)
+    else:
+        model = fw.Sequential([*stack, layers.Dense(9)], (steps, features), dtype, seed=0)
     model.compile("adam", fw.losses.SparseCategoricalCrossentropy(from_logits=True))
     return model, x, random.integers(0, 9, rows)
 

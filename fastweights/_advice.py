@@ -92,7 +92,8 @@ def about_bytes(topology: Topology, rows: Rows) -> None:
 
 def _about_single_units(topology: Topology, shapes: Sequence[Shape]) -> None:
     """Warns of a softmax or its kin over one unit, which is 1 whatever goes in."""
-    for (layer, *_), shape in zip(topology.calls, shapes[topology.inputs :], strict=True):
+    for (layer, *_), made in zip(topology.calls, topology.made(), strict=True):
+        shape = shapes[made[0]]
         if (activation := _activation_of(layer)) in _SHARES and shape[-1] == 1:
             warnings.warn(
                 f"layers: the {activation} of {layer.name!r} is over one unit and always 1; for "

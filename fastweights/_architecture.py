@@ -54,15 +54,16 @@ def topology_of(
     if not inputs:
         raise ValueError(_check.refusal("inputs", "none", "at least one"))
     calls = []
-    for number, entry in enumerate(_entries("calls", config["calls"]), start=len(inputs)):
+    count = len(inputs)
+    for entry in _entries("calls", config["calls"]):
         told = _entries("calls", entry)[2:] or [{}]
         if len(entry) < 2 or len(told) > 1 or not isinstance(told[0], Mapping):
             expected = "a layer's number, those of what it reads and, if there are any, settings"
             raise ValueError(_check.refusal("calls", _check.shown(entry), expected))
         layer = stack[_check.whole("calls", entry[0], 0, maximum=len(stack) - 1)]
         settings = layer._told(told[0])
-        calls.append(Call(layer, _numbers("calls", entry[1], number), tuple(settings.items())))
-    count = len(inputs) + len(calls)
+        calls.append(Call(layer, _numbers("calls", entry[1], count), tuple(settings.items())))
+        count += calls[-1].results
     given = config["outputs"]
     for key in given if isinstance(given, Mapping) else ():
         _check.name("key of outputs", key)
@@ -73,9 +74,10 @@ def topology_of(
     if len(topology.layers) < len(stack):
         raise ValueError(_check.refusal("calls", "none of some layers", "one of each at least"))
     needed = set(outputs).union(*(call.reads for call in calls))
-    if len(needed) < count:
-        unread = next(number for number in range(count) if number not in needed)
-        got = f"nothing that reads value {unread}"
+    # Of what a call makes one value is enough.
+    parts = [range(number, number + 1) for number in range(len(inputs))] + topology.made()
+    if unread := [part[0] for part in parts if needed.isdisjoint(part)]:
+        got = f"nothing that reads value {unread[0]}"
         raise ValueError(_check.refusal("calls", got, "calls of which the outputs are made"))
     return topology, inputs
 

@@ -205,8 +205,11 @@ class Built:
         numbers = {id(value.op): number for number, value in enumerate(inputs)}
         ops: list[OpSpec] = []
 
-        for call, value in zip(self.topology.calls, values[len(inputs) :], strict=True):
-            waiting = [value.op]
+        needed = {read for call in self.topology.calls for read in call.reads}
+        needed.update(self.topology.outputs)
+        made_by = zip(self.topology.calls, self.topology.made(), strict=True)
+        for call, value in ((call, number) for call, made in made_by for number in made):
+            waiting = [values[value].op] if value in needed else []
             while waiting:
                 unlinked = waiting[-1]
                 first = [read for read in unlinked.reads if id(read) not in numbers]

@@ -264,13 +264,14 @@ class Network(Sealed):
         lines: list[tuple[str, ...]] = []
         seen: set[int] = set()
         calls = built.topology.calls
-        for (layer, *_), shape in zip(calls, built.shapes[built.topology.inputs :], strict=True):
+        for (layer, *_), made in zip(calls, built.topology.made(), strict=True):
             biases = sum(w.size for name, w in layer.weights.items() if name.endswith("bias"))
             weights = sum(w.size for w in layer.weights.values()) - biases
             figures = ("shared", "") if id(layer) in seen else (f"{weights:,}", f"{biases:,}")
             seen.add(id(layer))
             title = f"{layer.name} ({type(layer).__name__})"
-            lines.append((title, str((None, *shape)), *figures))
+            shapes = ", ".join(str((None, *built.shapes[number])) for number in made)
+            lines.append((title, shapes, *figures))
         if not built.topology.is_chain:
             header = (*header, "Reads")
             read = self._reads()
@@ -297,5 +298,8 @@ class Network(Sealed):
     def _reads(self) -> list[tuple[str, ...]]:
         """By name what each call of a layer reads."""
         topology = self._topology
-        names = [*self.input_names, *(str(call.layer.name) for call in topology.calls)]
+        names = [*self.input_names]
+        for call, made in zip(topology.calls, topology.made(), strict=True):
+            name = str(call.layer.name)
+            names += [name, *(f"{name}[{place}]" for place in range(1, len(made)))]
         return [tuple(names[number] for number in call.reads) for call in topology.calls]

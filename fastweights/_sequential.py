@@ -64,7 +64,7 @@ class Sequential(Model):
     @staticmethod
     def _row_of(tensor: Tensor, row: Shape | None) -> Shape:
         """The shape of rows that an Input at the begin of a stack says."""
-        if tensor._layer is not None:
+        if tensor._made_by is not None:
             raise ValueError(_check.refusal("layers", repr(tensor), "an fw.Input, and layers"))
         if row is not None and row != tensor._row:
             raise ValueError(
@@ -186,6 +186,11 @@ def _stacked(chain: tuple[Layer, ...]) -> Topology:
         raise ValueError(
             _check.refusal("layers", f"{repeated!r} twice", "a layer of its own in each place")
         )
+    for layer in chain:
+        if (count := layer.results()) > 1:
+            got = f"{layer!r}, which makes {count} values"
+            expected = "layers that make one; an fw.Model has any"
+            raise ValueError(_check.refusal("layers", got, expected))
     return Topology.chain(chain)
 
 

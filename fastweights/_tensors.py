@@ -18,6 +18,19 @@ _NUMBERS = itertools.count()
 MAX_ROW_AXES = _check.MAX_AXES - 1
 
 
+class Making:
+    """One call of a layer on tensors: what it reads, and what it alone is told."""
+
+    __slots__ = ("layer", "number", "reads", "settings")
+
+    def __init__(
+        self, layer: Layer, reads: Sequence[Tensor], settings: Mapping[str, Any] | None = None
+    ) -> None:
+        self.layer, self.reads, self.settings = layer, tuple(reads), dict(settings or {})
+        #: Calls are in the order of their numbers.
+        self.number = next(_NUMBERS)
+
+
 class Tensor:
     """One value of a network that is being put together; it has a shape and no numbers.
 
@@ -31,21 +44,13 @@ class Tensor:
         Of an input.
     """
 
-    __slots__ = ("_layer", "_name", "_number", "_reads", "_row", "_settings")
+    __slots__ = ("_made_by", "_name", "_place", "_row")
 
     def __init__(
-        self,
-        row: Shape,
-        layer: Layer | None = None,
-        reads: Sequence[Tensor] = (),
-        name: str | None = None,
-        settings: Mapping[str, Any] | None = None,
+        self, row: Shape, made_by: Making | None = None, place: int = 0, name: str | None = None
     ) -> None:
-        self._row, self._layer, self._reads, self._name = row, layer, tuple(reads), name
-        #: Of the call that made it.
-        self._settings = dict(settings or {})
-        #: Values are made in the order of their numbers.
-        self._number = next(_NUMBERS)
+        #: Which call made it, None for an input, and its place among what that made.
+        self._row, self._made_by, self._place, self._name = row, made_by, place, name
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -56,8 +61,8 @@ class Tensor:
         return self._name
 
     def __repr__(self) -> str:
-        if self._layer is not None:
-            maker = f"made by {type(self._layer).__name__}"
+        if self._made_by is not None:
+            maker = f"made by {type(self._made_by.layer).__name__}"
         else:
             maker = "an input" if self._name is None else f"the input {self._name!r}"
         return f"<Tensor of shape {self.shape}, {maker}>"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from fastweights import _check
-from fastweights._tensors import MAX_ROW_AXES, Tensor
+from fastweights._tensors import MAX_ROW_AXES, Making, Tensor
 from fastweights.layers import Layer
 from fastweights.layers.ops import Shape, Value, given
 
@@ -41,6 +41,12 @@ class Call(NamedTuple):
     #: Names and values of what this call alone is told.
     settings: tuple[tuple[str, Any], ...] = ()
 
+    @property
+    def results(self) -> int:
+        """How many values it makes."""
+        got = self.layer.results(**dict(self.settings))
+        return _check.whole(f"results of {type(self.layer).__name__}", got, 1, MAX_READS)
+
 
 class Topology(NamedTuple):
     """Which layer reads what."""
@@ -58,30 +64,52 @@ class Topology(NamedTuple):
     @classmethod
     def between(cls, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Topology:
         """All that makes the outputs of the inputs, in the order in which it was called."""
-        numbers = {id(tensor): number for number, tensor in enumerate(inputs)}
-        found: dict[int, Tensor] = {}
+        given = {id(tensor): number for number, tensor in enumerate(inputs)}
+        found: dict[int, Making] = {}
         waiting = list(outputs)
         while waiting:
             tensor = waiting.pop()
-            if id(tensor) in numbers or id(tensor) in found:
+            made_by = tensor._made_by
+            if id(tensor) in given or (made_by is not None and id(made_by) in found):
                 continue
-            if tensor._layer is None:
+            if made_by is None:
                 got = f"outputs that need {tensor!r}"
                 raise ValueError(_check.refusal("inputs", got, "all inputs that they need"))
-            found[id(tensor)] = tensor
-            waiting += tensor._reads
+            found[id(made_by)] = made_by
+            waiting += made_by.reads
+        first: dict[int, int] = {}
         calls: list[Call] = []
-        for tensor in sorted(found.values(), key=lambda tensor: tensor._number):
-            numbers[id(tensor)] = len(inputs) + len(calls)
-            reads = tuple(numbers[id(read)] for read in tensor._reads)
-            settings = tuple(tensor._settings.items())
-            calls.append(Call(cast("Layer", tensor._layer), reads, settings))
-        return cls(len(inputs), tuple(calls), tuple(numbers[id(tensor)] for tensor in outputs))
+        count = len(inputs)
+
+        def number(tensor: Tensor) -> int:
+            if id(tensor) in given:
+                return given[id(tensor)]
+            return first[id(tensor._made_by)] + tensor._place
+
+        for making in sorted(found.values(), key=lambda making: making.number):
+            reads = tuple(map(number, making.reads))
+            calls.append(Call(making.layer, reads, tuple(making.settings.items())))
+            first[id(making)] = count
+            count += calls[-1].results
+        return cls(len(inputs), tuple(calls), tuple(map(number, outputs)))
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         """Each once, in the order of their first calls."""
         return tuple({id(call.layer): call.layer for call in self.calls}.values())
+
+    def made(self) -> list[range]:
+        """The numbers of the values that each call makes."""
+        found, first = [], self.inputs
+        for call in self.calls:
+            found.append(range(first, first + call.results))
+            first = found[-1].stop
+        return found
+
+    def makers(self) -> list[int | None]:
+        """By which call each value is made; None for inputs."""
+        made = enumerate(self.made())
+        return [None] * self.inputs + [call for call, values in made for _ in values]
 
     @property
     def is_chain(self) -> bool:
@@ -91,8 +119,9 @@ class Topology(NamedTuple):
     @property
     def last_layers(self) -> tuple[Layer | None, ...]:
         """Which make the outputs; None for those that are inputs."""
-        made = (number - self.inputs for number in self.outputs)
-        return tuple(self.calls[number].layer if number >= 0 else None for number in made)
+        makers = self.makers()
+        made = (makers[number] for number in self.outputs)
+        return tuple(None if call is None else self.calls[call].layer for call in made)
 
     def unread_inputs(self) -> list[int]:
         """The numbers of those that no layer reads and that are no outputs."""
@@ -122,8 +151,10 @@ class Topology(NamedTuple):
         for value in values:
             _refuse_huge(value)
         for layer, reads, settings in self.calls:
-            values.append(layer.made_of(*(values[number] for number in reads), **dict(settings)))
-            _refuse_huge(values[-1])
+            made = layer.results_of(*(values[number] for number in reads), **dict(settings))
+            for value in made:
+                _refuse_huge(value)
+            values += made
         return values
 
 

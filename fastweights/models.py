@@ -113,7 +113,7 @@ class Model(Network):
         )
         made, output_keys = _named_tensors("outputs", outputs)
         for tensor in tensors:
-            if tensor._layer is not None:
+            if tensor._made_by is not None:
                 expected = "what fw.Input made"
                 raise ValueError(_check.refusal("inputs", repr(tensor), expected))
         if len({id(tensor) for tensor in tensors}) < len(tensors):
@@ -217,7 +217,7 @@ class Model(Network):
         """What the network makes of these."""
         values = list(tensors)
         for layer, reads, settings in self._topology.calls:
-            values.append(layer(*(values[number] for number in reads), **dict(settings)))
+            values += layer._called([values[number] for number in reads], dict(settings))
         return [values[number] for number in self._topology.outputs]
 
     @property

@@ -111,15 +111,22 @@ def _boxes(model: Network, show_shapes: bool, show_names: bool) -> list[Box]:
     for name, shape in zip(model.input_names, shapes, strict=False):
         lines = ("Input", *([name] if show_names else ()), *([shape] if show_shapes else ()))
         boxes.append(Box(lines, (), False))
+    # Which box has each value.
+    places = [
+        number if call is None else topology.inputs + call
+        for number, call in enumerate(topology.makers())
+    ]
     callers = [call.layer for call in topology.calls]
     times = {id(layer): 0 for layer in callers}
     for layer in callers:
         times[id(layer)] += 1
-    for number, (layer, reads, _) in enumerate(topology.calls, start=topology.inputs):
-        change = f"{', '.join(shapes[read] for read in reads)} → {shapes[number]}"
+    for (layer, reads, _), made in zip(topology.calls, topology.made(), strict=True):
+        come, go = (", ".join(shapes[value] for value in values) for values in (reads, made))
+        change = f"{come} → {go}"
         names, changes = [str(layer.name)] if show_names else [], [change] if show_shapes else []
         lines = (type(layer).__name__, *names, *changes)
-        boxes.append(Box(lines, reads, times[id(layer)] > 1))
+        read = tuple({places[number]: None for number in reads})
+        boxes.append(Box(lines, read, times[id(layer)] > 1))
     return boxes
 
 

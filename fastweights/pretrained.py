@@ -336,28 +336,29 @@ def keras_order(built: Built) -> list[Layer]:
     the outputs to the inputs, along the first of what each call reads. A call of a layer is as far
     as those of the same layer that come before it in the way back: Keras's order depends on it.
     """
-    topology = built.topology
+    topology, makers = built.topology, built.topology.makers()
     met: dict[int, int] = {}
     left: dict[int, None] = {}
     entered: set[int] = set()
-    waiting = [*reversed(topology.outputs)]
+    waiting = [makers[number] for number in reversed(topology.outputs)]
     while waiting:
         number = waiting[-1]
-        if number < topology.inputs or number in entered:
+        if number is None or number in entered:
             waiting.pop()
-            if number >= topology.inputs:
+            if number is not None:
                 left.setdefault(number)
             continue
         entered.add(number)
-        layer, reads, _ = topology.calls[number - topology.inputs]
+        layer, reads, _ = topology.calls[number]
         met.setdefault(id(layer), len(met))
-        waiting += reversed(reads)
-    far, farthest = Counter[int](), Counter[int]()
+        waiting += [makers[read] for read in reversed(reads)]
+    # How far calls are, and inputs, whose figure nobody asks for.
+    far, farthest = Counter[int | None](), Counter[int]()
     for number in reversed(left):
-        layer, reads, _ = topology.calls[number - topology.inputs]
+        layer, reads, _ = topology.calls[number]
         farthest[id(layer)] = max(far[number], farthest[id(layer)])
         for read in reads:
-            far[read] = max(far[read], farthest[id(layer)] + 1)
+            far[makers[read]] = max(far[makers[read]], farthest[id(layer)] + 1)
     return sorted(built.layers, key=lambda layer: (-farthest[id(layer)], met[id(layer)]))
 
 

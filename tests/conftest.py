@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from layer_cases import Masked, Merged
+from layer_cases import Begun, Masked, Merged
 
 from fastweights import _building, _plans, layers, optimizers
 
@@ -31,6 +31,7 @@ def merged_is_known(monkeypatch):
     """The tests' layers of other layers are as some of the library's own: it can be copied."""
     monkeypatch.setitem(layers.LAYERS, "Merged", Merged)
     monkeypatch.setitem(layers.LAYERS, "Masked", Masked)
+    monkeypatch.setitem(layers.LAYERS, "Begun", Begun)
 
 
 @pytest.fixture(scope="session")

@@ -114,9 +114,9 @@ def guarded(shape: Any, dtype: Any = "float32", at_the_end: bool = True) -> np.n
     return np.frombuffer(memory, real, count, offset).reshape(shape)
 
 
-def error_with_noise(model: fw.Sequential, x: np.ndarray, y: np.ndarray) -> float:
+def error_with_noise(model: fw.Model, x: np.ndarray, y: np.ndarray, step: float = 1e-4) -> float:
     """How far gradients are from differences, in norm, with the random numbers held fixed."""
-    plan, dx, step = plan_for(model, "check", len(x)), np.empty_like(x), 1e-4
+    plan, dx = plan_for(model, "check", len(x)), np.empty_like(x)
     drawn = (model.seed, philox.STREAM_PASS)
     plan.gradients_of(x, y, dx, len(x), *drawn)
     found = np.concatenate([dx.ravel(), model.gradients])

@@ -56,16 +56,22 @@ def recurrent(
     masked_is_zero: bool = False,
     activation: Function = np.tanh,
     gate: Function = sigmoid,
-) -> Array:
-    """h of the last step, or of all in the order in which they are done."""
+    begin: tuple[Array, ...] | None = None,
+) -> Array | tuple[Array, ...]:
+    """h of the last step, or of all in the order in which they are done.
+
+    Where states are given to begin with, h and c of an LSTM, those of the end come behind it.
+    """
     rows, steps, _ = x.shape
     units = len(recurrent_kernel)
     if bias is None:
         columns = kernel.shape[1]
         bias = np.zeros((2, columns) if kind == "GRU" and reset_after else columns)
-    told = np.zeros((rows, steps, units))
+    told, states = np.zeros((rows, steps, units)), np.zeros((2, rows, units))
+    if begin is not None:
+        states[: len(begin)] = begin
     for row in range(rows):
-        h, c = np.zeros(units), np.zeros(units)
+        h, c = (ends[row] for ends in states)
         for number in range(steps):
             step = steps - 1 - number if backwards else number
             counts = mask is None or mask[row, step]
@@ -74,23 +80,35 @@ def recurrent(
                     x[row, step], h, c, kernel, recurrent_kernel, bias, activation, gate
                 )
             told[row, number] = h if counts or not masked_is_zero else 0
-    if not sequences:
-        return told[:, -1]
-    return told
+        states[0][row], states[1][row] = h, c
+    made = told if sequences else told[:, -1]
+    return made if begin is None else (made, *states[: 2 if kind == "LSTM" else 1])
 
 
 def bidirectional(
-    kinds: tuple[str, str], x: Array, *weights: Array, merge: str = "concat", **settings
-) -> Array:
-    """Of the weights of the layer that goes there, then of that which comes back."""
-    half = len(weights) // 2
-    sequences = settings.get("sequences", False)
-    there = recurrent(kinds[0], x, *weights[:half], masked_is_zero=sequences, **settings)
-    back = recurrent(
-        kinds[1], x, *weights[half:], masked_is_zero=sequences, backwards=True, **settings
-    )
+    kinds: tuple[str, str],
+    x: Array,
+    *weights: Array,
+    merge: str | None = "concat",
+    begin: tuple[Array, ...] | None = None,
+    **settings,
+) -> Array | tuple[Array, ...]:
+    """Of the weights of the layer that goes there, then of that which comes back; states too."""
+    half, sequences = len(weights) // 2, settings.get("sequences", False)
+    of_first = 2 if kinds[0] == "LSTM" else 1
+    begins = (None, None) if begin is None else (begin[:of_first], begin[of_first:])
+    settings["masked_is_zero"] = sequences
+    there = recurrent(kinds[0], x, *weights[:half], begin=begins[0], **settings)
+    back = recurrent(kinds[1], x, *weights[half:], begin=begins[1], backwards=True, **settings)
+    ends = () if begin is None else (*there[1:], *back[1:])
+    if begin is not None:
+        there, back = there[0], back[0]
     if sequences:
         back = back[:, ::-1]
     if merge == "concat":
-        return np.concatenate([there, back], axis=-1)
-    return {"sum": there + back, "ave": (there + back) / 2, "mul": there * back}[merge]
+        made = (np.concatenate([there, back], axis=-1),)
+    elif merge is None:
+        made = there, back
+    else:
+        made = ({"sum": there + back, "ave": (there + back) / 2, "mul": there * back}[merge],)
+    return made[0] if len(made) == 1 and not ends else (*made, *ends)

@@ -802,6 +802,21 @@ def test_graphs_of_keras(keras, tmp_path, seed):
     as_keras_predicts(keras, twin, make, tmp_path / "m")
 
 
+def test_an_encoder_and_a_decoder_of_keras(keras, tmp_path):
+    def model(library):
+        x, y = library.Input((4, 3)), library.Input((3, 3))
+        _, *states = library.layers.LSTM(4, return_state=True)(x)
+        told, h, _ = library.layers.LSTM(4, return_sequences=True, return_state=True)(
+            y, initial_state=states
+        )
+        more = library.layers.Dense(4)(h)
+        told = library.layers.Dense(4)(library.layers.Flatten()(told))
+        return library.Model([x, y], library.layers.Add()([told, more]))
+
+    x = [np.random.default_rng(1).standard_normal((5, steps, 3)) for steps in (4, 3)]
+    as_keras_predicts(keras, model(keras), lambda: model(fw), tmp_path / "m", x)
+
+
 def test_names_that_were_given_in_keras(keras, tmp_path):
     kl = keras.layers
     inner = keras.Sequential([keras.Input((4,)), kl.Dense(4, name="a"), kl.Dense(4, name="b")])

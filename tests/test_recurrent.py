@@ -268,15 +268,10 @@ def test_how_weights_start():
         (lambda: layers.GRU(3, "tanh", "sparsemax"), ValueError, "recurrent_activation"),
         (lambda: layers.GRU(3, dropout=1.0), ValueError, "dropout: got 1.0, expected"),
         (lambda: layers.GRU(3, recurrent_dropout=-0.1), ValueError, "recurrent_dropout: got -0.1"),
-        (lambda: layers.LSTM(3, return_state=True), ValueError, "return_state: got True, expected"),
         (lambda: layers.LSTM(3, stateful=True), ValueError, "stateful: got True, expected False"),
         (lambda: layers.Masking("0"), TypeError, "mask_value"),
         (lambda: layers.Bidirectional(layers.Dense(3)), TypeError, "layer: got Dense, expected an"),
-        (
-            lambda: layers.Bidirectional(layers.LSTM(3), None),
-            ValueError,
-            "merge_mode: got None, expected one of concat, sum, ave, mul; for two values",
-        ),
+        (lambda: layers.Bidirectional(layers.LSTM(3), "max"), ValueError, "merge_mode: got 'max'"),
         (
             lambda: layers.Bidirectional(layers.LSTM(3), backward_layer=layers.LSTM(3)),
             ValueError,
@@ -361,7 +356,8 @@ class Mistaken(layers.Layer):
 
     def ops(self, x):
         sizes = dict.fromkeys(
-            ("seed", "steps", "units", "put", "back", "f", "g", "drop", "v", "z"), 0
+            ("seed", "steps", "units", "put", "back", "f", "g", "drop", "v", "z", "begun", "told"),
+            0,
         )
         sizes |= {"steps": 4, "units": 3, **self.changed}
         return layers.op(
@@ -390,6 +386,10 @@ class Mistaken(layers.Layer):
         {"drop": 2**16},
         {"shape": (4, 3)},
         {"shape": (6,)},
+        {"begun": 1},
+        {"begun": 2},
+        {"begun": 2**62},
+        {"told": 1},
         {"kind": "gru"},
         {"kind": "simple_rnn"},
     ],

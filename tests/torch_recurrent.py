@@ -10,15 +10,24 @@ import torch
 Apply = Callable[[Any, Any], Any]
 
 
-def one_way(layer: Any, w: Mapping[str, Any], x: Any, mask: Any, apply: Apply, zero: bool = False):
-    """h of the last step, and of all of them in the order in which they are done.
+def one_way(
+    layer: Any,
+    w: Mapping[str, Any],
+    x: Any,
+    mask: Any,
+    apply: Apply,
+    zero: bool = False,
+    begin: Any = None,
+):
+    """The states of the last step, and h of all of them in the order in which they are done.
 
-    `apply` is an activation of a description; `zero` says that masked steps tell 0.
+    `apply` is an activation of a description; `zero` says that masked steps tell 0; `begin` are
+    the states before the first step.
     """
     rows, steps, _ = x.shape
     kind, n = type(layer).__name__, layer.units
     recurrent, bias = w["recurrent_kernel"], w.get("bias")
-    h = c = x.new_zeros((rows, n))
+    h, c = ((*begin, None)[:2]) if begin else (x.new_zeros((rows, n)),) * 2
     told = []
     for number in range(steps):
         step = steps - 1 - number if layer.go_backwards else number
@@ -46,14 +55,15 @@ def one_way(layer: Any, w: Mapping[str, Any], x: Any, mask: Any, apply: Apply, z
             told.append(h)
             continue
         counts = mask[:, step, None]
-        h, c = torch.where(counts, new_h, h), torch.where(counts, new_c, c)
+        h = torch.where(counts, new_h, h)
+        c = torch.where(counts, new_c, c) if kind == "LSTM" else c
         told.append(torch.where(counts, h, torch.zeros_like(h)) if zero else h)
-    return h, torch.stack(told, 1)
+    return (h, c) if kind == "LSTM" else (h,), torch.stack(told, 1)
 
 
 def recurrent(layer: Any, w: Mapping[str, Any], x: Any, mask: Any, apply: Apply):
     last, told = one_way(layer, w, x, mask, apply)
-    return told if layer.return_sequences else last
+    return told if layer.return_sequences else last[0]
 
 
 def bidirectional(layer: Any, w: Mapping[str, Any], x: Any, mask: Any, apply: Apply):
@@ -63,7 +73,7 @@ def bidirectional(layer: Any, w: Mapping[str, Any], x: Any, mask: Any, apply: Ap
         last, told = one_way(one, own, x, mask, apply, one.return_sequences)
         if way == "backward_":
             told = told.flip(1)
-        found.append(told if one.return_sequences else last)
+        found.append(told if one.return_sequences else last[0])
     if layer.merge_mode == "concat":
         return torch.cat(found, -1)
     one, other = found

@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, cast
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from fastweights.regularizers import Regularizer
 if TYPE_CHECKING:
     from fastweights._building import Built
     from fastweights._homes import Home
-    from fastweights._tensors import Tensor
+    from fastweights._tensors import Making, Tensor
 
 
 def takes(
@@ -188,8 +188,8 @@ class Layer(Sealed, metaclass=_Making):
         self._given_name = self._name = _check.name_or_none("name", name)
         self._home: Home | None = None
         self._input_row: Shape | None = None
-        #: What calls of this layer made.
-        self._first_made: Tensor | None = None
+        #: What the first call of this layer made.
+        self._first_made: tuple[Tensor, ...] | None = None
         self._trainable = True
         #: Of a frame that the layer has learnt from.
         self._columns: tuple[str, ...] | None = None
@@ -266,12 +266,17 @@ class Layer(Sealed, metaclass=_Making):
                 raise ValueError(_check.refusal(argument, got, "none: no step moves it"))
         return checked
 
-    def ops(self, *values: Any, **settings: Any) -> Value:
+    def ops(self, *values: Any, **settings: Any) -> Value | tuple[Value, ...]:
         """What the layer makes of what it reads, by ops: see :mod:`fastweights.layers.ops`.
 
-        What it takes by name only are settings of a call.
+        What it takes by name only are settings of a call. Several values come in a tuple, of as
+        many as `results` says.
         """
         raise NotImplementedError(self._undescribed("ops"))
+
+    def results(self, **settings: Any) -> int:
+        """How many values the layer makes in a call with these settings."""
+        return 1
 
     def goes_on(self, reads: int, **settings: Any) -> bool:
         """Whether each step that the layer makes needs that step and those before it alone.
@@ -285,10 +290,11 @@ class Layer(Sealed, metaclass=_Making):
         """The most steps that a row may have, in a call with these settings; None: any number."""
         return None
 
-    def mask_of(self, *values: Any) -> Value | None:
+    def mask_of(self, *values: Any) -> Value | tuple[Value | None, ...] | None:
         """Which steps count of what the layer makes; None: all do.
 
-        By default those that count in all that it reads, where it `supports_masking`.
+        Of several values it is the first one's, unless a tuple says each one's. By default those
+        that count in all that it reads, where it `supports_masking`.
         """
         masks = [value.mask for value in values if value.mask is not None]
         if not self.supports_masking or not masks:
@@ -316,8 +322,8 @@ class Layer(Sealed, metaclass=_Making):
                 raise TypeError(_check.refusal(name, _check.shown(value), expected))
         return {name: value for name, value in settings.items() if value != taken[name]}
 
-    def made_of(self, *values: Value, **settings: Any) -> Value:
-        """`ops`, of as many values as it takes."""
+    def results_of(self, *values: Value, **settings: Any) -> tuple[Value, ...]:
+        """`ops`, of as many values as it takes: all that the layer makes."""
         kind = type(self).__name__
         try:
             made = self.ops(*values, **settings)
@@ -327,24 +333,45 @@ class Layer(Sealed, metaclass=_Making):
             got = f"{len(values)} values"
             expected = f"as many as {kind} reads"
             raise ValueError(_check.refusal(f"inputs of {kind}", got, expected)) from None
-        if not isinstance(made, Value):
-            expected = "a Value, which layers.op makes"
-            raise TypeError(_check.refusal(f"ops of {kind}", _check.kind_of(made), expected))
-        _refuse_foreign(kind, made, values)
-        reals = made.op.lines * made.op.outputs
-        if math.prod(made.shape) != reals:
-            got = f"a value of shape {made.shape} that an op of {reals} numbers makes"
-            raise ValueError(_check.refusal(f"ops of {kind}", got, "as many numbers"))
+        results = (made,) if isinstance(made, Value) else made
+        for value in results if isinstance(results, tuple) else (results,):
+            if not isinstance(value, Value):
+                expected = "a Value, which layers.op makes, or several in a tuple"
+                raise TypeError(_check.refusal(f"ops of {kind}", _check.kind_of(value), expected))
+            _refuse_foreign(kind, value, values)
+            reals = value.op.lines * value.op.outputs
+            if math.prod(value.shape) != reals:
+                got = f"a value of shape {value.shape} that an op of {reals} numbers makes"
+                raise ValueError(_check.refusal(f"ops of {kind}", got, "as many numbers"))
+        if len(results) != (count := self.results(**settings)):
+            got, expected = f"{len(results)} values", f"{count}, as its results says"
+            raise ValueError(_check.refusal(f"ops of {kind}", got, expected))
         regularizer = self._activity_regularizer
         if regularizer is not None:
-            made = with_cost(made, regularizer.l1, regularizer.l2)
-        return made._replace(mask=self.mask_of(*values))
+            if len(results) > 1:
+                got = f"one for {kind}, which makes {len(results)} values"
+                expected = "none; layers.ActivityRegularization costs what of them is meant"
+                raise ValueError(_check.refusal("activity_regularizer", got, expected))
+            results = (with_cost(results[0], regularizer.l1, regularizer.l2),)
+        masks = self.mask_of(*values)
+        if masks is None or isinstance(masks, Value):
+            masks = (masks, *[None] * (len(results) - 1))
+        return tuple(value._replace(mask=mask) for value, mask in zip(results, masks, strict=True))
 
-    def output_shape(self, *input_shapes: Shape) -> Shape:
-        """Shape of one row of output for one row of each input."""
-        return self.made_of(*(given(shape) for shape in input_shapes)).shape
+    def made_of(self, *values: Value, **settings: Any) -> Value:
+        """The one value that the layer makes."""
+        results = self.results_of(*values, **settings)
+        if len(results) > 1:
+            got = f"{type(self).__name__}, which makes {len(results)} values"
+            raise ValueError(_check.refusal("layer", got, "one that makes one"))
+        return results[0]
 
-    def __call__(self, *inputs: Tensor | Sequence[Tensor], **settings: Any) -> Tensor:
+    def output_shape(self, *input_shapes: Shape) -> Shape | tuple[Shape, ...]:
+        """Shape of one row of output for one row of each input; of several values that of each."""
+        made = self.results_of(*(given(shape) for shape in input_shapes))
+        return made[0].shape if len(made) == 1 else tuple(value.shape for value in made)
+
+    def __call__(self, *inputs: Tensor | Sequence[Tensor], **settings: Any) -> Any:
         """What the layer makes of what `fastweights.Input` or other layers made.
 
         Parameters
@@ -353,12 +380,26 @@ class Layer(Sealed, metaclass=_Making):
             One by one, or in a list.
         **settings
             What this call alone is told: what the layer's `ops` takes by name only.
+
+        Returns
+        -------
+        Tensor or tuple of Tensor
+            A tuple where the layer makes several values.
         """
-        settings = self._told(settings)
         several = inputs[0] if len(inputs) == 1 else inputs
-        tensors = _tensors.tensors_of(f"inputs of {type(self).__name__}", several)
-        row = self.made_of(*(given(tensor._row) for tensor in tensors), **settings).shape
-        made = _tensors.Tensor(row, self, tensors, settings=settings)
+        made = self._called(self._tensors_of(several), self._told(settings))
+        return made if len(made) > 1 else made[0]
+
+    def _tensors_of(self, given: Any) -> list[Tensor]:
+        return _tensors.tensors_of(f"inputs of {type(self).__name__}", given)
+
+    def _called(self, tensors: Sequence[Tensor], settings: Mapping[str, Any]) -> tuple[Tensor, ...]:
+        """All that the layer makes of these, told that."""
+        results = self.results_of(*(given(tensor._row) for tensor in tensors), **settings)
+        making = _tensors.Making(self, tensors, settings)
+        made = tuple(
+            _tensors.Tensor(value.shape, making, place) for place, value in enumerate(results)
+        )
         if self._first_made is None:
             self._first_made = made
         return made
@@ -366,15 +407,16 @@ class Layer(Sealed, metaclass=_Making):
     @property
     def input(self) -> Tensor | list[Tensor]:
         """What the layer was called on first, a list where it reads several."""
-        reads = self._first_call("input")._reads
+        reads = cast("Making", self._first_call("input")[0]._made_by).reads
         return list(reads) if len(reads) > 1 else reads[0]
 
     @property
-    def output(self) -> Tensor:
-        """What the layer made when it was called first."""
-        return self._first_call("output")
+    def output(self) -> Tensor | list[Tensor]:
+        """What the layer made when it was called first, a list where that is several values."""
+        made = self._first_call("output")
+        return list(made) if len(made) > 1 else made[0]
 
-    def _first_call(self, wanted: str) -> Tensor:
+    def _first_call(self, wanted: str) -> tuple[Tensor, ...]:
         owner = None if self._built is None or self._home is None else self._home.owner()
         if self._first_made is None and owner is not None:
             owner._known_ends()  # calls the layers of a model that was not made of tensors

@@ -123,7 +123,7 @@ class Concatenate(Layer):
         length = sum(shape[axis] for shape in shapes)
         return op("concatenate", *values, shape=(*before, length, *after), lines=math.prod(before))
 
-    def mask_of(self, *values: Any) -> Value | None:
+    def mask_of(self, *values: Any) -> Any:
         axis = axis_in(values[0].shape, "axis", self.axis)
         if axis == len(values[0].shape) - 1:
             return super().mask_of(*values)

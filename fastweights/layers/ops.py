@@ -122,6 +122,13 @@ class Value(NamedTuple):
         return Value(self.op, shape)
 
 
+def lines_of(value: Value, begin: int, end: int) -> Value:
+    """Lines [begin, end) of a value of shape (lines, features)."""
+    lines, features = value.shape
+    sizes = (1, lines, features, 1, end - begin, 0, begin)
+    return op("crop", value, shape=(end - begin, features), sizes=sizes)
+
+
 def given(shape: Shape) -> Value:
     """A value that comes from outside: a row of a network's input."""
     return Value(Op(None, (), 1, math.prod(shape)), shape)
@@ -165,7 +172,7 @@ KINDS: dict[str, Kind] = {
     "embedding": Kind(sizes=1),
     **dict.fromkeys(("mask_steps", "masking"), Kind(options=1)),
     "mask_zeros": Kind(sizes=1),
-    **dict.fromkeys(("lstm", "gru", "simple_rnn"), Kind(None, sizes=10, options=5)),
+    **dict.fromkeys(("lstm", "gru", "simple_rnn"), Kind(None, sizes=12, options=5)),
     "dropout": Kind(sizes=2, options=3),
     "gaussian_noise": Kind(sizes=1, options=1),
     "gaussian_dropout": Kind(sizes=1, options=1),

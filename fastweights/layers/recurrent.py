@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from fastweights import _check, activations, constraints, initializers, regularizers
+from fastweights import _check, _tensors, activations, constraints, initializers, regularizers
 from fastweights._core import philox
 from fastweights._description import config_of
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.noise import dropped_draws, own_seed, scale_of
-from fastweights.layers.ops import Shape, Value, op
+from fastweights.layers.ops import Shape, Value, lines_of, op
+
+if TYPE_CHECKING:
+    from fastweights._tensors import Tensor
 
 #: Activations by the numbers that kernels know them by (``kernels/activations.pxi``).
 _NUMBERED = (
@@ -32,11 +36,15 @@ def _elementwise(argument: str, given: Any) -> activations.Activation:
     return activation
 
 
-#: Settings of Keras's that cannot be True, and what to do instead.
-_REFUSED = {
-    "return_state": "False: a layer makes one value; return_sequences=True makes h of all steps",
-    "stateful": "False: each row begins with zeros; give it whole series",
-}
+def state_tensors(layer: Layer, inputs: Sequence[Any], states: Any) -> list[Tensor]:
+    """What a call of a recurrent layer reads: the series, then the states that it begins with."""
+    if len(inputs) == 2 and states is None:
+        inputs, states = inputs[:1], inputs[1]
+    tensors = layer._tensors_of(inputs[0] if len(inputs) == 1 else inputs)
+    if len(tensors) > 1:
+        got, expected = f"{len(tensors)} tensors", "one; states are given as initial_state=[...]"
+        raise ValueError(_check.refusal(f"inputs of {type(layer).__name__}", got, expected))
+    return tensors if states is None else tensors + _tensors.tensors_of("initial_state", states)
 
 
 class Recurrent(Layer):
@@ -60,8 +68,33 @@ class Recurrent(Layer):
 
     supports_masking = True
 
+    #: How many states a row has: h, and what some kinds hold beside it.
+    _states: ClassVar[int] = 1
+
+    def results(self, **settings: Any) -> int:
+        return 1 + self._states if self.return_state else 1
+
     def goes_on(self, reads: int, **settings: Any) -> bool:
-        return not self.go_backwards
+        return not self.go_backwards and reads == 1
+
+    def __call__(
+        self, *inputs: Tensor | Sequence[Tensor], initial_state: Any = None, **settings: Any
+    ) -> Any:
+        """What the layer makes of a series.
+
+        Parameters
+        ----------
+        *inputs : Tensor (rows, steps, features)
+            Also two of them, of which the second one is `initial_state`.
+        initial_state : Tensor or list of Tensor (rows, units), optional
+            What each row begins with in place of zeros: h and, of an LSTM, c.
+
+        Returns
+        -------
+        Tensor or tuple of Tensor
+            With `return_state` h as without it, then h of the last step and, of an LSTM, its c.
+        """
+        return super().__call__(state_tensors(self, inputs, initial_state), **settings)
 
     def __init__(self, units: int, name: str | None, settings: dict[str, Any]) -> None:
         super().__init__(name)
@@ -82,13 +115,17 @@ class Recurrent(Layer):
         seed = settings["seed"]
         self.seed = None if seed is None else _check.whole("seed", seed, 0, philox.MAX_SEED)
         self.return_sequences = _check.flag("return_sequences", settings["return_sequences"])
+        self.return_state = _check.flag("return_state", settings["return_state"])
         self.go_backwards = _check.flag("go_backwards", settings["go_backwards"])
-        for refused, instead in _REFUSED.items():
-            if _check.flag(refused, settings[refused]):
-                raise ValueError(_check.refusal(refused, True, instead))
+        if _check.flag("stateful", settings["stateful"]):
+            expected = (
+                "False; return_state=True tells the states that initial_state takes on, and "
+                "model.stream() goes on step by step"
+            )
+            raise ValueError(_check.refusal("stateful", True, expected))
         _check.flag("unroll", settings["unroll"])
 
-    def variables(self, input_shape: Shape) -> list[Variable]:
+    def variables(self, input_shape: Shape, *states: Shape) -> list[Variable]:
         return self.own_variables("", input_shape)
 
     def own_variables(self, prefix: str, input_shape: Shape) -> list[Variable]:
@@ -145,15 +182,24 @@ class Recurrent(Layer):
             raise ValueError(_check.refusal(f"input of {kind}", got, expected))
         return shape[1]
 
-    def ops(self, x: Value) -> Value:
-        return self.through(x, "", AS_DONE if self.return_sequences else LAST)
+    def ops(self, x: Value, *initial_state: Value) -> Value | tuple[Value, ...]:
+        made = self.through(x, initial_state, "", AS_DONE if self.return_sequences else LAST)
+        return made if self.return_state else made[0]
 
-    def through(self, x: Value, prefix: str, put: int, masked_is_zero: bool = False) -> Value:
-        """What it makes of x with variables of that prefix, and h put as said.
+    def through(
+        self,
+        x: Value,
+        states: Sequence[Value],
+        prefix: str,
+        put: int,
+        masked_is_zero: bool = False,
+    ) -> tuple[Value, ...]:
+        """What it makes of x and states with variables of that prefix, and h put as said.
 
         Where a step is masked h is that of the step before, or 0.
         """
         self._features(x.shape)
+        self._refuse_states(states)
         steps, _ = x.shape
         drawn, seed = dropped_draws(self.dropout), own_seed(self.seed)
         if drawn:
@@ -165,10 +211,15 @@ class Recurrent(Layer):
                 options=(scale_of(drawn), 0.0, 0.0),
             )._replace(mask=x.mask)
         drawn = dropped_draws(self.recurrent_dropout)
-        return op(
+        # Lines of what the op makes: of h in its place, and of all.
+        lines = 1 if put == LAST else steps
+        all_lines = lines + (self._states - (put == LAST) if self.return_state else 0)
+        made = op(
             self._kind,
-            *((x,) if x.mask is None else (x, x.mask)),
-            shape=(self.units,) if put == LAST else (steps, self.units),
+            x,
+            *states,
+            *(() if x.mask is None else (x.mask,)),
+            shape=(all_lines, self.units),
             variables=[f"{prefix}{name}" for name in self._names()],
             sizes=(
                 seed,
@@ -181,6 +232,8 @@ class Recurrent(Layer):
                 drawn,
                 self._variant(),
                 int(masked_is_zero),
+                len(states),
+                int(self.return_state),
             ),
             options=(
                 *self.activation.options,
@@ -188,6 +241,25 @@ class Recurrent(Layer):
                 scale_of(drawn),
             ),
         )
+        parts = [made if all_lines == lines else lines_of(made, 0, lines)]
+        if put == LAST:
+            parts = [parts[0].reshaped(self.units)]
+        if self.return_state:
+            # Of the last step alone h is the state.
+            parts += parts if put == LAST else []
+            parts += [
+                lines_of(made, line, line + 1).reshaped(self.units)
+                for line in range(lines, all_lines)
+            ]
+        return tuple(parts)
+
+    def _refuse_states(self, states: Sequence[Value]) -> None:
+        """Raises ValueError where these are not what a row begins with."""
+        shapes = [value.shape for value in states]
+        if shapes not in ([], [(self.units,)] * self._states):
+            got = f"rows of {', '.join(map(str, shapes))}"
+            what = f"{self._states} of ({self.units},)" if self._states > 1 else f"({self.units},)"
+            raise ValueError(_check.refusal("initial_state", got, f"rows of {what}"))
 
     def _names(self) -> tuple[str, ...]:
         return ("kernel", "recurrent_kernel", "bias")[: 3 if self.use_bias else 2]
@@ -199,7 +271,7 @@ class Recurrent(Layer):
         """Which of several definitions of its kind the layer follows."""
         return 0
 
-    def mask_of(self, x: Value) -> Value | None:
+    def mask_of(self, x: Value, *initial_state: Value) -> Value | None:
         return x.mask if self.return_sequences else None
 
     def config(self) -> dict[str, Any]:
@@ -221,6 +293,7 @@ class Recurrent(Layer):
             "recurrent_dropout": self.recurrent_dropout,
             "seed": self.seed,
             "return_sequences": self.return_sequences,
+            "return_state": self.return_state,
             "go_backwards": self.go_backwards,
             "name": self.name,
         }
@@ -256,8 +329,11 @@ class SimpleRNN(Recurrent):
         Whether h of all steps is returned; otherwise that of the last one.
     go_backwards : bool
         Whether the last step goes first; h of all steps is then in the order in which they went.
-    return_state, stateful : bool
-        For code written for Keras: False.
+    return_state : bool
+        Whether the layer makes more values: h of the last step and, of an `LSTM`, its c.
+    stateful : bool
+        For code written for Keras: False. States go on from batch to batch where a call tells them
+        and the next one is given them, and from step to step in `fastweights.Model.stream`.
     unroll : bool
         For code written for Keras; changes nothing.
     name : str, optional
@@ -275,8 +351,15 @@ class SimpleRNN(Recurrent):
     Notes
     -----
     Input ``(rows, steps, features)``, output ``(rows, units)``, or ``(rows, steps, units)`` with
-    `return_sequences`. ``h[-1]`` is 0. A step that is masked (see `Masking`) leaves h as it is, and
-    takes no time.
+    `return_sequences`. ``h[-1]`` is 0, or what a call gives as ``initial_state``. A step that is
+    masked (see `Masking`) leaves h as it is, and takes no time.
+
+    Examples
+    --------
+    What one layer has read is where another one begins:
+
+    >>> told = layers.GRU(32, return_state=True)(questions)
+    >>> answers = layers.GRU(32, return_sequences=True)(begun, initial_state=told[1])
     """
 
     _kind = "simple_rnn"
@@ -344,7 +427,7 @@ class LSTM(_Gated):
 
     With ``z = x[t] @ kernel + h[t - 1] @ recurrent_kernel + bias``, whose columns are those of i,
     f, g and o: ``i, f, o = recurrent_activation(z)``, ``g = activation(z)``,
-    ``c[t] = f c[t - 1] + i g``, ``h[t] = o activation(c[t])``.
+    ``c[t] = f c[t - 1] + i g``, ``h[t] = o activation(c[t])``. Its states are h and c.
 
     Parameters
     ----------
@@ -379,6 +462,7 @@ class LSTM(_Gated):
 
     _kind = "lstm"
     _gates = 4
+    _states = 2
 
     def __init__(
         self,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from fastweights import _check
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.ops import Op, Shape, Value, given, op
-from fastweights.layers.recurrent import AS_DONE, LAST, TURNED, Recurrent
+from fastweights.layers.recurrent import AS_DONE, LAST, TURNED, Recurrent, state_tensors
+
+if TYPE_CHECKING:
+    from fastweights._tensors import Tensor
 
 
 def _layer(argument: str, got: Any, kind: type[Layer], expected: str) -> Any:
@@ -41,9 +44,9 @@ class Bidirectional(Layer):
     Parameters
     ----------
     layer : LSTM, GRU or SimpleRNN
-    merge_mode : str
+    merge_mode : str or None
         What becomes of the two values: ``"concat"``, one after the other along the last axis,
-        ``"sum"``, ``"ave"``, their mean, or ``"mul"``, their product.
+        ``"sum"``, ``"ave"``, their mean, ``"mul"``, their product, or None: they stay two.
     backward_layer : LSTM, GRU or SimpleRNN, optional
         The one that goes back: by default one like `layer` with the other `go_backwards`.
     name : str, optional
@@ -60,8 +63,8 @@ class Bidirectional(Layer):
     Notes
     -----
     With `return_sequences` both values are in the order of the steps, and 0 in masked ones, as in
-    Keras. Its ``merge_mode=None``,
-    two values, is refused: call two layers, of which one has ``go_backwards=True``.
+    Keras. With `return_state` the states of `layer` follow, then those of the layer that goes back;
+    in this order they are also an ``initial_state``.
 
     References
     ----------
@@ -71,22 +74,43 @@ class Bidirectional(Layer):
 
     supports_masking = True
 
+    def results(self, **settings: Any) -> int:
+        of_states = self.forward_layer.results() + self.backward_layer.results() - 2
+        return (2 if self.merge_mode is None else 1) + of_states
+
     def goes_on(self, reads: int, **settings: Any) -> bool:
         return False
+
+    def __call__(
+        self, *inputs: Tensor | Sequence[Tensor], initial_state: Any = None, **settings: Any
+    ) -> Any:
+        """What both layers make of a series.
+
+        Parameters
+        ----------
+        *inputs : Tensor (rows, steps, features)
+            Also two of them, of which the second one is `initial_state`.
+        initial_state : list of Tensor (rows, units), optional
+            What each row begins with: the states of `layer`, then those of the one that goes back.
+
+        Returns
+        -------
+        Tensor or tuple of Tensor
+            What is merged, or both values, then the states that both end with, if they are told.
+        """
+        return super().__call__(state_tensors(self, inputs, initial_state), **settings)
 
     def __init__(
         self,
         layer: Any,
-        merge_mode: str = "concat",
+        merge_mode: str | None = "concat",
         backward_layer: Any = None,
         name: str | None = None,
     ) -> None:
         super().__init__(name)
         self.forward_layer = _layer("layer", layer, Recurrent, "an LSTM, GRU or SimpleRNN")
-        if merge_mode is None:
-            expected = f"one of {', '.join(_MERGES)}; for two values call two layers"
-            raise ValueError(_check.refusal("merge_mode", None, expected))
-        _check.choice("merge_mode", merge_mode, _MERGES)
+        if merge_mode is not None:
+            _check.choice("merge_mode", merge_mode, _MERGES)
         self.merge_mode = merge_mode
         if backward_layer is None:
             config = self.forward_layer.config()
@@ -99,30 +123,45 @@ class Bidirectional(Layer):
         if there.go_backwards == back.go_backwards:
             expected = f"one with go_backwards={not there.go_backwards}, as layer has it not"
             raise ValueError(_check.refusal("backward_layer", repr(back), expected))
-        if there.return_sequences != back.return_sequences:
-            expected = f"one with return_sequences={there.return_sequences}, as layer has it"
-            raise ValueError(_check.refusal("backward_layer", repr(back), expected))
+        for same in ("return_sequences", "return_state"):
+            if getattr(there, same) != getattr(back, same):
+                expected = f"one with {same}={getattr(there, same)}, as layer has it"
+                raise ValueError(_check.refusal("backward_layer", repr(back), expected))
 
-    def variables(self, input_shape: Shape) -> list[Variable]:
+    def variables(self, input_shape: Shape, *states: Shape) -> list[Variable]:
         return [
             *self.forward_layer.own_variables("forward_", input_shape),
             *self.backward_layer.own_variables("backward_", input_shape),
         ]
 
-    def ops(self, x: Value) -> Value:
+    def ops(self, x: Value, *initial_state: Value) -> Value | tuple[Value, ...]:
         there, back = self.forward_layer, self.backward_layer
-        all_steps = there.return_sequences
-        values = (
-            there.through(x, "forward_", AS_DONE if all_steps else LAST, all_steps),
-            back.through(x, "backward_", TURNED if all_steps else LAST, all_steps),
+        all_steps, half = there.return_sequences, there._states if initial_state else 0
+        if initial_state and len(initial_state) != half + back._states:
+            count = len(initial_state)
+            got = f"{count} value{'s' * (count != 1)}"
+            expected = f"{half + back._states}, as many as the two layers have"
+            raise ValueError(_check.refusal("initial_state", got, expected))
+        first, *states = there.through(
+            x, initial_state[:half], "forward_", AS_DONE if all_steps else LAST, all_steps
         )
-        if self.merge_mode != "concat":
-            return op(_MERGES[self.merge_mode], *values)
-        lines, units = values[0].lines, there.units + back.units
-        return op("concatenate", *values, shape=(*values[0].shape[:-1], units), lines=lines)
+        second, *states_back = back.through(
+            x, initial_state[half:], "backward_", TURNED if all_steps else LAST, all_steps
+        )
+        made = (*self._merged(first, second), *states, *states_back)
+        return made if len(made) > 1 else made[0]
 
-    def mask_of(self, x: Value) -> Value | None:
-        return self.forward_layer.mask_of(x)
+    def _merged(self, first: Value, second: Value) -> tuple[Value, ...]:
+        if self.merge_mode is None:
+            return first, second
+        if self.merge_mode != "concat":
+            return (op(_MERGES[self.merge_mode], first, second),)
+        shape = (*first.shape[:-1], first.features + second.features)
+        return (op("concatenate", first, second, shape=shape, lines=first.lines),)
+
+    def mask_of(self, x: Value, *initial_state: Value) -> tuple[Value | None, ...]:
+        merged = 2 if self.merge_mode is None else 1
+        return (self.forward_layer.mask_of(x),) * merged + (None,) * (self.results() - merged)
 
     def config(self) -> dict[str, Any]:
         return {

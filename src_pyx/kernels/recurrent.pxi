@@ -1,13 +1,18 @@
 # Ops that go through the steps of a row one after the other: lstm, gru, simple_rnn. What one step does to a row stands
-# in cells.pxi.
+# in cells.pxi; how rows go forward, back, and what gradients come of it, in recurrent_*.pxi.
 #
-# sizes: the seed of what is dropped, steps, units, what y is: h of the last step (0), of all in the order in which they
-# are done (1), or the other way round (2); whether the last step goes first, the numbers of activation and recurrent activation in ACTIVATIONS, how many draws of 16 bits drop
-# an element of h on its way into the next step's product, whether r stands behind the product (gru), and whether h of masked steps is 0 in y, instead of that before. options:
-# two numbers of each activation, and what elements that are kept are multiplied by.
+# sizes: the seed of what is dropped; steps; units; which h y begins with: none but that of the last step (0), those of
+# all steps in the order in which they are done (1), or the other way round (2); whether the last step goes first; the
+# numbers of activation and recurrent activation in ACTIVATIONS; how many draws of 16 bits drop an element of h on its
+# way into the next step's product; whether r stands behind the product (gru); whether h of masked steps is 0 in y,
+# instead of that before; how many states a row begins with that are read (0: they are 0); and whether y ends with the
+# states that the last step leaves. options: two numbers of each activation, and what elements that are kept are
+# multiplied by.
+# States are h and, of lstm, c. y (lines, units): h of all steps, if it has them, then h of the last one, if there is
+# nothing else or y ends with the states, then its c, if so.
 # variables: kernel (inputs, columns), recurrent_kernel (units, columns) and, if there is one, the bias; gates follow
-# each other as in Keras: i f g o; z r g. reads: x (steps, inputs) and, if there is one, the mask (steps,): where it is
-# 0 nothing is done, and h stays as it is.
+# each other as in Keras: i f g o; z r g. reads: x (steps, inputs), the states (units,) to begin with, if there are
+# some, and, if there is one, the mask (steps,): where it is 0 nothing is done, and h stays as it is.
 #
 # Design: a block of rows goes through all steps. A step puts what the products read, h' and x, together in a *line* of
 # each row that is not masked, multiplies all lines at once, and makes the gates of each. Masked steps of a row cost
@@ -21,7 +26,8 @@
 #
 # saved, of all rows one after the other: lines, gates, c and activation(c) (lstm), slopes (where they are kept); those
 # of a row's masked steps are left out, so that what is there stands together. scratch: dz of all groups in panels, made
-# by `to_dz` from the last step to the first; `backward` and `gradient` are products of all lines at once.
+# by `to_dz` from the last step to the first, and the gradients by states that are read; `backward` and `gradient` are
+# products of all lines at once.
 
 # Rows that go through the steps together, and of which a reader should hand back as many.
 cdef enum: RECURRENT_ROWS = 64
@@ -50,6 +56,10 @@ cdef struct Cell:
     Py_ssize_t inputs
     Py_ssize_t columns           # of the kernels
     Py_ssize_t biases
+    Py_ssize_t told              # reals of a row of y, ...
+    Py_ssize_t states_told       # ... of which the last so many lines are states of the last step, ...
+    Py_ssize_t states_at         # ... from here on
+    Py_ssize_t states_read       # how many a row begins with
     Py_ssize_t line              # reals of a line, ...
     Py_ssize_t gates             # ... of a row of z, ...
     Py_ssize_t held              # ... of what a row remembers beside h ...
@@ -64,6 +74,11 @@ cdef struct Cell:
     const Activation* recurrent
     const double* options
     const double* recurrent_options
+
+
+# Columns of the kernels for each unit.
+cdef inline Py_ssize_t gates_of(const int kind) noexcept nogil:
+    return 4 if kind == LSTM else 1 if kind == SIMPLE_RNN else 3
 
 
 cdef inline bint is_sequence(const Op* op) noexcept nogil:
@@ -84,8 +99,31 @@ cdef inline bint goes_backwards(const Op* op) noexcept nogil:
     return op.sizes[4] != 0
 
 
+# How many states a row has.
+cdef inline Py_ssize_t states_of(const int kind) noexcept nogil:
+    return 2 if kind == LSTM else 1
+
+
+cdef inline Py_ssize_t states_read(const Op* op) noexcept nogil:
+    return op.sizes[10]
+
+
+# How many of the states that the last step leaves are in y.
+cdef inline Py_ssize_t states_told(const int kind, const Op* op) noexcept nogil:
+    return states_of(kind) if op.sizes[11] != 0 else 0 if is_sequence(op) else 1
+
+
+# A state that this row begins with.
+cdef inline const real* state_read(const Op* op, Py_ssize_t number, Py_ssize_t row) noexcept nogil:
+    return <const real*>op.reads[1 + number].x + row * op.sizes[2]
+
+
+cdef inline bint is_masked(const Op* op) noexcept nogil:
+    return op.n_reads > 1 + states_read(op)
+
+
 cdef inline const real* mask_of(const Op* op, Py_ssize_t row) noexcept nogil:
-    return NULL if op.n_reads < 2 else <const real*>op.reads[1].x + row * op.sizes[1]
+    return <const real*>op.reads[1 + states_read(op)].x + row * op.sizes[1] if is_masked(op) else NULL
 
 
 cdef inline Group group_of(Py_ssize_t first, Py_ssize_t columns, Py_ssize_t at, bint reads_x, bint reads_h,
@@ -110,6 +148,10 @@ cdef inline void set_cell(const int kind, Cell* cell, const Op* op) noexcept nog
     cell.steps = op.sizes[1]
     cell.units = n
     cell.inputs = op.inputs // cell.steps
+    cell.states_at = cell.steps * n if is_sequence(op) else 0
+    cell.states_told = states_told(kind, op)
+    cell.told = cell.states_at + cell.states_told * n
+    cell.states_read = states_read(op)
     cell.activation = &ACTIVATIONS[op.sizes[5]]
     cell.recurrent = &ACTIVATIONS[op.sizes[6]]
     cell.options = op.options
@@ -189,6 +231,11 @@ cdef inline real* dz_panels(const Cell* cell, const Op* op, int group) noexcept 
     return at
 
 
+# The gradient by a state that this row begins with.
+cdef inline real* state_gradient(const Cell* cell, const Op* op, Py_ssize_t number, Py_ssize_t row) noexcept nogil:
+    return dz_panels(cell, op, cell.groups) + (number * op.rows + row) * cell.units
+
+
 # ---- workspace --------------------------------------------------------------------------------------------
 
 # What a block of rows works with. Forward: line, z, h, held. Back: dz, dh, dc, what h' gets, the gradient by r h'.
@@ -224,21 +271,29 @@ cdef inline void clear_reals(real* to, Py_ssize_t n) noexcept nogil:
 
 # ---- measure and prepare ------------------------------------------------------------------------------------
 
-cdef inline bint suits(const Op* op, Py_ssize_t gates, bint two_biases) noexcept nogil:
-    cdef Py_ssize_t steps = op.sizes[1], units = op.sizes[2], columns = gates * units
-    if steps < 1 or units < 1 or op.lines != 1 or op.n_reads not in (1, 2) or op.n_variables not in (2, 3):
+cdef inline bint suits(const int kind, const Op* op) noexcept nogil:
+    cdef Py_ssize_t steps = op.sizes[1], units = op.sizes[2], columns = gates_of(kind) * units, k
+    if steps < 1 or units < 1 or op.lines != 1 or op.n_variables not in (2, 3):
         return False
-    if op.outputs != units and not is_product(op.outputs, steps, units):
+    # One that does not divide the inputs may be too large to be added to.
+    if op.inputs % steps:
         return False
-    if (op.outputs != units) != is_sequence(op) and steps > 1:
+    if not is_product(op.outputs, (steps if is_sequence(op) else 0) + states_told(kind, op), units):
         return False
-    if op.inputs % steps or not 0 <= op.sizes[5] < COUNT_ACTIVATIONS or not 0 <= op.sizes[6] < COUNT_ACTIVATIONS:
+    if not 0 <= op.sizes[5] < COUNT_ACTIVATIONS or not 0 <= op.sizes[6] < COUNT_ACTIVATIONS:
         return False
-    if not 0 <= op.sizes[7] < 65536 or (op.n_reads == 2 and op.reads[1].width != steps):
+    if not 0 <= op.sizes[7] < 65536 or states_read(op) not in (0, states_of(kind)):
+        return False
+    if op.n_reads not in (1 + states_read(op), 2 + states_read(op)):
+        return False
+    for k in range(states_read(op)):
+        if op.reads[1 + k].width != units:
+            return False
+    if is_masked(op) and op.reads[op.n_reads - 1].width != steps:
         return False
     if not is_product(op.variables[0], op.inputs // steps, columns) or not is_product(op.variables[1], units, columns):
         return False
-    return op.n_variables == 2 or op.variables[2] == (2 if two_biases else 1) * columns
+    return op.n_variables == 2 or op.variables[2] == (2 if kind == GRU else 1) * columns
 
 
 # Rows of both kernels, one after the other, that are a piece of the parameters: whole register tiles, and four
@@ -250,17 +305,17 @@ cdef inline Py_ssize_t rows_of_pieces(const Cell* cell) noexcept nogil:
 cdef inline void recurrent_measure(const int kind, Op* op) noexcept nogil:
     cdef Cell cell
     cdef Room room
-    cdef int k
     op.parameter_reals = -1
-    if not suits(op, 4 if kind == LSTM else 1 if kind == SIMPLE_RNN else 3, kind == GRU):
+    if not suits(kind, op):
         return
     set_cell(kind, &cell, op)
     op.parameter_reals = op.variables[0] + op.variables[1] + (op.variables[2] if op.n_variables == 3 else 0)
     op.saved_per_row = cell.steps * (cell.line + cell.gates + cell.held + cell.slopes)
     op.prepared_reals = cell.prepared
     op.carried_per_row = cell.units + cell.held if op.longest > 0 else 0
-    for k in range(cell.groups if op.trains else 0):
-        op.scratch_reals += packed_reals(all_lines(&cell, op), cell.group[k].columns)
+    op.scratch_reals = 0
+    if op.trains:
+        op.scratch_reals = state_gradient(&cell, op, cell.states_read, 0) - <real*>op.scratch
     op.workspace_reals = set_room(&room, &cell, NULL, RECURRENT_ROWS)
     if op.trains:
         op.workspace_reals = max(op.workspace_reals, <Py_ssize_t>TURNED_INPUTS * TURNED_STRIDE)
@@ -345,542 +400,3 @@ cdef inline void recurrent_prepare(const int kind, const Op* op, Py_ssize_t begi
             start[i] = bias[group.bias + i]
             if group.second_bias > 0:
                 start[i] += bias[group.second_bias + i]
-
-
-# ---- forward --------------------------------------------------------------------------------------------------
-
-# The columns of a group for so many lines.
-cdef inline void multiply_group(const Cell* cell, const Op* op, const Group* group, const Room* room,
-                                Py_ssize_t lines) noexcept nogil:
-    cdef Product p
-    multiply_by(&p, <const real*>op.prepared + group.panels, NULL, depth_of_group(cell, group), group.columns)
-    p.c = room.z + group.at
-    p.ldc = cell.gates
-    p.a = room.lines + operand_at(cell, group)
-    p.a_row = cell.line
-    p.a_k = 1
-    p.start = NULL if op.n_variables < 3 else <const real*>op.prepared + cell.start + group.at
-    p.start_row = 0
-    matmul(&p, lines, group.columns)
-
-
-# What elements of h' are multiplied by, the same in all steps of a row.
-cdef void draw_factors(real* kept, const Op* op, Py_ssize_t row, Py_ssize_t rows) noexcept nogil:
-    cdef uint64_t[STRETCH_BITS] bits
-    cdef Py_ssize_t n = rows * op.sizes[2], done = 0, count, i
-    cdef Generator generator
-    cdef Keeping rule
-    start_drawing(&generator, op)
-    rule.scale = vset1(<real>op.options[4])
-    for i in range(n):
-        kept[i] = 1
-    while done < n:
-        count = min(n - done, <Py_ssize_t>STRETCH)
-        draw_kept(bits, &generator, <uint16_t>(op.sizes[7] - 1), place_of(op, row, op.sizes[2]) + <uint64_t>done, count)
-        keep_some(False, kept + done, kept + done, bits, count, &rule)
-        done += count
-
-
-cdef inline bint drops(const Op* op) noexcept nogil:
-    return op.sizes[7] > 0 and draws(op)
-
-
-# Which of so many rows do a step, and how many do.
-cdef inline Py_ssize_t find_active(Py_ssize_t* active, const real* mask, Py_ssize_t rows, Py_ssize_t steps,
-                                   Py_ssize_t step) noexcept nogil:
-    cdef Py_ssize_t row, count = 0
-    for row in range(rows):
-        if mask == NULL or mask[row * steps + step] != 0:
-            active[count] = row
-            count += 1
-    return count
-
-
-# to (n,) = a b, or a where b is NULL
-cdef inline void copy_times(real* to, const real* a, const real* b, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i = 0
-    if b == NULL:
-        copy_reals(to, a, n)
-        return
-    while i < n:
-        store_first(to + i, load_first(a + i, n - i) * load_first(b + i, n - i), n - i)
-        i += VL
-
-
-# The gates of a line, and with them h and what is held beside it.
-cdef inline void step_line(const int kind, const bint fast, const Cell* cell, const Op* op, real* h, real* held,
-                           real* line, real* z, Py_ssize_t row, Py_ssize_t done) noexcept nogil:
-    cdef Py_ssize_t place = row * cell.steps + done
-    cdef real* gates = z
-    cdef real* slopes = NULL
-    cdef real* before = held
-    if op.saved != NULL:
-        gates = gates_saved(cell, op, 0) + place * cell.gates
-        slopes = slopes_saved(cell, op, 0)
-        slopes = NULL if slopes == NULL else slopes + place * cell.slopes
-        copy_reals(lines_saved(cell, op, 0) + place * cell.line, line, cell.line)
-        if kind == LSTM:
-            before = held if done == 0 else held_saved(cell, op, 0) + (place - 1) * cell.held
-            held = held_saved(cell, op, 0) + place * cell.held
-    if kind == LSTM:
-        lstm_step(fast, cell, h, held, gates, slopes, z, before)
-    elif kind == SIMPLE_RNN:
-        simple_step(fast, cell, h, gates, slopes, z)
-    else:
-        gru_step(kind == GRU, fast, cell, h, gates, slopes, z, line)
-
-
-cdef inline void forward_block(const int kind, const bint fast, const Cell* cell, const Op* op, Py_ssize_t first,
-                               Py_ssize_t rows) noexcept nogil:
-    cdef Py_ssize_t[RECURRENT_ROWS] active, done
-    cdef Room room
-    cdef Py_ssize_t n = cell.units, number, step, count, j, row
-    cdef const real* x = x_of(op, first)
-    cdef real* y = y_of(op, first)
-    cdef real* slopes
-    cdef bint dropping = drops(op)
-    set_room(&room, cell, <real*>op.workspace, RECURRENT_ROWS)
-    if op.carried == NULL:
-        clear_reals(room.h, rows * n)
-        clear_reals(room.held, rows * cell.held)
-    else:
-        carry(cell, op, &room, first, rows, False)
-    if dropping:
-        draw_factors(room.kept, op, first, rows)
-    for row in range(rows):
-        done[row] = 0
-    for number in range(cell.steps):
-        step = cell.steps - 1 - number if goes_backwards(op) else number
-        count = find_active(active, mask_of(op, first), rows, cell.steps, step)
-        for j in range(count):
-            row = active[j]
-            copy_times(room.lines + j * cell.line, room.h + row * n, room.kept + row * n if dropping else NULL, n)
-            copy_reals(room.lines + j * cell.line + n, x + (row * cell.steps + step) * cell.inputs, cell.inputs)
-        if count > 0:
-            multiply_group(cell, op, &cell.group[0], &room, count)
-        if kind == GRU_BEFORE:
-            for j in range(count):
-                row = active[j]
-                slopes = slopes_saved(cell, op, first + row)
-                gru_reset(fast, cell, room.lines + j * cell.line + n + cell.inputs, room.z + j * cell.gates,
-                          NULL if slopes == NULL else slopes + done[row] * cell.slopes, room.lines + j * cell.line)
-        if count > 0 and cell.groups > 1:
-            multiply_group(cell, op, &cell.group[1], &room, count)
-        if count > 0 and cell.groups > 2:
-            multiply_group(cell, op, &cell.group[2], &room, count)
-        for j in range(count):
-            row = active[j]
-            step_line(kind, fast, cell, op, room.h + row * n, room.held + row * cell.held, room.lines + j * cell.line,
-                      room.z + j * cell.gates, first + row, done[row])
-            done[row] += 1
-        if is_sequence(op):
-            for row in range(rows):
-                if not is_told(op, mask_of(op, first), row, step):
-                    clear_reals(y + (row * cell.steps + place_in_y(op, number)) * n, n)
-                    continue
-                copy_reals(y + (row * cell.steps + place_in_y(op, number)) * n, room.h + row * n, n)
-    if not is_sequence(op):
-        copy_reals(y, room.h, rows * n)
-    if op.carried != NULL:
-        carry(cell, op, &room, first, rows, True)
-
-
-# h and what is held of some rows, from what they carry, or to it.
-cdef inline void carry(const Cell* cell, const Op* op, Room* room, Py_ssize_t first, Py_ssize_t rows,
-                       bint away) noexcept nogil:
-    cdef Py_ssize_t row, n = cell.units
-    cdef real* carried
-    for row in range(rows):
-        carried = rows_of(op.carried, first + row, op.carried_per_row)
-        if away:
-            copy_reals(carried, room.h + row * n, n)
-            copy_reals(carried + n, room.held + row * cell.held, cell.held)
-        else:
-            copy_reals(room.h + row * n, carried, n)
-            copy_reals(room.held + row * cell.held, carried + n, cell.held)
-
-
-cdef inline void recurrent_forward(const int kind, const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Cell cell
-    cdef Py_ssize_t rows
-    set_cell(kind, &cell, op)
-    while begin < end:
-        rows = min(end - begin, <Py_ssize_t>RECURRENT_ROWS)
-        if cell.fast:
-            forward_block(kind, True, &cell, op, begin, rows)
-        else:
-            forward_block(kind, False, &cell, op, begin, rows)
-        begin += rows
-
-
-# ---- back through the steps -----------------------------------------------------------------------------------
-
-# c (lines, units) = start + dz . rows [first, first + depth) of the transposed recurrent kernel
-cdef inline void multiply_back(const Cell* cell, const Op* op, real* c, const real* start, const real* dz,
-                               Py_ssize_t first, Py_ssize_t depth, Py_ssize_t lines) noexcept nogil:
-    cdef Product p
-    multiply_by(&p, <const real*>op.prepared + cell.turned_recurrent, NULL, depth, cell.units)
-    p.b += first * PANEL
-    p.b_panel = cell.columns * PANEL
-    p.c = c
-    p.ldc = cell.units
-    p.a = dz
-    p.a_row = cell.gates
-    p.a_k = 1
-    p.start = start
-    p.start_row = cell.units
-    matmul(&p, lines, cell.units)
-
-
-cdef inline void step_line_back(const int kind, const bint fast, const Cell* cell, const Op* op, real* dz, real* back,
-                                const real* dh, real* dheld, const real* zeros, Py_ssize_t row,
-                                Py_ssize_t done) noexcept nogil:
-    cdef Py_ssize_t place = row * cell.steps + done
-    cdef const real* gates = gates_saved(cell, op, 0) + place * cell.gates
-    cdef const real* slopes = NULL if cell.slopes == 0 else slopes_saved(cell, op, 0) + place * cell.slopes
-    cdef const real* held = held_saved(cell, op, 0) + place * cell.held
-    cdef const real* h_before = lines_saved(cell, op, 0) + place * cell.line
-    if kind == LSTM:
-        lstm_step_back(fast, cell, dz, dheld, dh, held, gates, slopes, zeros if done == 0 else held - cell.held)
-    elif kind == SIMPLE_RNN:
-        simple_step_back(fast, cell, dz, dh, gates, slopes)
-    else:
-        gru_step_back(kind == GRU, fast, cell, dz, back, dh, gates, slopes, h_before)
-
-
-cdef inline void back_block(const int kind, const bint fast, const Cell* cell, const Op* op, Py_ssize_t first,
-                            Py_ssize_t rows) noexcept nogil:
-    cdef Py_ssize_t[RECURRENT_ROWS] active, done
-    cdef Room room
-    cdef Py_ssize_t n = cell.units, number, step, count, j, row, place
-    cdef const real* dy = dy_of(op, first)
-    cdef const real* mask = mask_of(op, first)
-    cdef const real* slopes
-    cdef real* zeros
-    cdef bint dropping = drops(op)
-    cdef int k
-    set_room(&room, cell, <real*>op.workspace, RECURRENT_ROWS)
-    # What is held beside h has room for two: the gradient by c, and 0 for the c before all steps.
-    zeros = room.held + rows * n
-    clear_reals(room.held, rows * cell.held)
-    if is_sequence(op):
-        clear_reals(room.h, rows * n)
-    else:
-        copy_reals(room.h, dy, rows * n)
-    if dropping:
-        draw_factors(room.kept, op, first, rows)
-    for row in range(rows):
-        done[row] = cell.steps
-        if mask != NULL:
-            done[row] = 0
-            for step in range(cell.steps):
-                done[row] += mask[row * cell.steps + step] != 0
-            for k in range(cell.groups):
-                clear_lines(dz_panels(cell, op, k), all_lines(cell, op), cell.group[k].columns,
-                            (first + row) * cell.steps + done[row], cell.steps - done[row])
-    number = cell.steps - 1
-    while number >= 0:
-        step = cell.steps - 1 - number if goes_backwards(op) else number
-        if is_sequence(op):
-            for row in range(rows):
-                if not is_told(op, mask, row, step):
-                    continue
-                add_reals(room.h + row * n, dy + (row * cell.steps + place_in_y(op, number)) * n, n)
-        count = find_active(active, mask, rows, cell.steps, step)
-        for j in range(count):
-            row = active[j]
-            done[row] -= 1
-            step_line_back(kind, fast, cell, op, room.z + j * cell.gates, room.back + j * n, room.h + row * n,
-                           room.held + row * n, zeros, first + row, done[row])
-        if kind == GRU_BEFORE and count > 0:
-            multiply_back(cell, op, room.reset, NULL, room.z, 2 * n, n, count)
-            for j in range(count):
-                place = (first + active[j]) * cell.steps + done[active[j]]
-                slopes = NULL if cell.slopes == 0 else slopes_saved(cell, op, 0) + place * cell.slopes
-                gru_reset_back(fast, cell, room.z + j * cell.gates, room.back + j * n, room.reset + j * n,
-                               gates_saved(cell, op, 0) + place * cell.gates, slopes,
-                               lines_saved(cell, op, 0) + place * cell.line)
-        if count > 0:
-            if kind == GRU_BEFORE:
-                multiply_back(cell, op, room.back, room.back, room.z + n, 0, 2 * n, count)
-            elif kind == GRU:
-                multiply_back(cell, op, room.back, room.back, room.z + n, 0, 3 * n, count)
-            else:
-                multiply_back(cell, op, room.back, NULL, room.z, 0, cell.columns, count)
-        for j in range(count):
-            row = active[j]
-            place = (first + row) * cell.steps + done[row]
-            copy_times(room.h + row * n, room.back + j * n, room.kept + row * n if dropping else NULL, n)
-            for k in range(cell.groups):
-                pack_lines(dz_panels(cell, op, k), all_lines(cell, op), place,
-                           room.z + j * cell.gates + cell.group[k].at, 0, 1, cell.group[k].columns)
-        number -= 1
-
-
-cdef inline void add_reals(real* to, const real* of, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i = 0
-    while i < n:
-        store_first(to + i, load_first(to + i, n - i) + load_first(of + i, n - i), n - i)
-        i += VL
-
-
-# Sets lines of panels to 0.
-cdef inline void clear_lines(real* panels, Py_ssize_t depth, Py_ssize_t columns, Py_ssize_t line,
-                             Py_ssize_t lines) noexcept nogil:
-    cdef Py_ssize_t column = 0
-    while column < columns:
-        clear_reals(panels + column * depth + line * PANEL, lines * PANEL)
-        column += PANEL
-
-
-cdef inline void recurrent_to_dz(const int kind, const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Cell cell
-    cdef Py_ssize_t rows
-    set_cell(kind, &cell, op)
-    while begin < end:
-        rows = min(end - begin, <Py_ssize_t>RECURRENT_ROWS)
-        if cell.fast:
-            back_block(kind, True, &cell, op, begin, rows)
-        else:
-            back_block(kind, False, &cell, op, begin, rows)
-        begin += rows
-
-
-# dx of lines of dz that stand together: panel by panel, in the order of the kernel's columns.
-cdef inline void multiply_dx(const Cell* cell, const Op* op, real* dx, Py_ssize_t line, Py_ssize_t lines) noexcept nogil:
-    cdef Product p
-    cdef Py_ssize_t column
-    cdef int k
-    p.start = NULL
-    for k in range(cell.groups):
-        if not cell.group[k].reads_x:
-            continue
-        column = 0
-        while column < cell.group[k].columns:
-            multiply_by(&p, <const real*>op.prepared + cell.turned_kernel, NULL,
-                        min(cell.group[k].columns - column, PANEL), cell.inputs)
-            p.b += (cell.group[k].first + column) * PANEL
-            p.b_panel = cell.columns * PANEL
-            p.c = dx
-            p.ldc = p.start_row = cell.inputs
-            p.a = dz_panels(cell, op, k) + column * all_lines(cell, op) + line * PANEL
-            p.a_row = PANEL
-            p.a_k = 1
-            matmul(&p, lines, cell.inputs)
-            p.start = dx
-            column += PANEL
-
-
-cdef inline void recurrent_backward(const int kind, const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Cell cell
-    cdef const real* mask
-    cdef real* dx
-    cdef real* together = <real*>op.workspace
-    cdef Py_ssize_t row, number, step, done, line, lines
-    set_cell(kind, &cell, op)
-    if op.n_reads == 2:
-        give_no_gradient(op, 1, begin, end)
-    if not op.reads[0].is_wanted:
-        return
-    for row in range(begin, end):
-        dx = dx_of(op, row)
-        mask = mask_of(op, row)
-        if mask == NULL and not goes_backwards(op):
-            if row == begin:
-                line = begin * cell.steps
-                while line < end * cell.steps:
-                    lines = min(end * cell.steps - line, <Py_ssize_t>DENSE_BLOCK)
-                    multiply_dx(&cell, op, <real*>op.reads[0].dx + line * cell.inputs, line, lines)
-                    line += lines
-            continue
-        done = 0
-        for step in range(cell.steps):
-            done += mask == NULL or mask[step] != 0
-        multiply_dx(&cell, op, together, row * cell.steps, done)
-        done = 0
-        for number in range(cell.steps):
-            step = cell.steps - 1 - number if goes_backwards(op) else number
-            if mask == NULL or mask[step] != 0:
-                copy_reals(dx + step * cell.inputs, together + done * cell.inputs, cell.inputs)
-                done += 1
-            else:
-                clear_reals(dx + step * cell.inputs, cell.inputs)
-    finish_dx(op, 0, begin, end)
-
-
-# ---- gradients ------------------------------------------------------------------------------------------------
-
-# Rows of the gradient of one kernel, whose left-hand operand begins there in a line, by one group: begun where
-# `first`, else added to.
-cdef inline void multiply_gradient(const Cell* cell, const Op* op, real* gradient, int group, Py_ssize_t at,
-                                   Py_ssize_t line, Py_ssize_t lines, Py_ssize_t rows, bint first) noexcept nogil:
-    cdef Product p
-    cdef const real* a = lines_saved(cell, op, 0) + line * cell.line + at
-    multiply_by(&p, dz_panels(cell, op, group) + line * PANEL, NULL, lines, cell.group[group].columns)
-    p.b_panel = all_lines(cell, op) * PANEL
-    p.c = gradient + cell.group[group].first
-    p.ldc = p.start_row = cell.columns
-    p.start = NULL if first else p.c
-    if cell.group[group].columns >= TURNED_OUTPUTS and cell.group[group].columns == cell.columns:
-        turned_gradient(&p, a, <real*>op.workspace, lines, cell.line, rows, cell.columns)
-        return
-    p.a = a
-    p.a_row = 1
-    p.a_k = cell.line
-    matmul(&p, rows, cell.group[group].columns)
-
-
-cdef inline void kernels_gradient(const Cell* cell, const Op* op, Py_ssize_t line, Py_ssize_t lines,
-                                  Py_ssize_t begin, Py_ssize_t end, bint first) noexcept nogil:
-    cdef real* gradient = <real*>op.gradients
-    cdef const Group* group
-    cdef Py_ssize_t from_x = within(begin, 0, cell.inputs), to_x = within(end, 0, cell.inputs)
-    cdef Py_ssize_t from_h = within(begin, cell.inputs, cell.units), to_h = within(end, cell.inputs, cell.units)
-    cdef int k
-    for k in range(cell.groups):
-        group = &cell.group[k]
-        if group.reads_x and from_x < to_x:
-            multiply_gradient(cell, op, gradient + from_x * cell.columns, k, cell.units + from_x, line, lines,
-                              to_x - from_x, first)
-        if group.reads_h and from_h < to_h:
-            multiply_gradient(cell, op, gradient + (cell.inputs + from_h) * cell.columns, k, group.h_at + from_h, line,
-                              lines, to_h - from_h, first)
-
-
-cdef inline void recurrent_gradient(const int kind, const Op* op, Py_ssize_t begin, Py_ssize_t end,
-                                    Py_ssize_t begin_piece, Py_ssize_t end_piece) noexcept nogil:
-    cdef Cell cell
-    cdef const Group* group
-    cdef const real* mask
-    cdef const real* panels
-    cdef real* bias
-    cdef Py_ssize_t row, step, done, column, columns
-    cdef Py_ssize_t first, last
-    cdef int k
-    set_cell(kind, &cell, op)
-    first = begin_piece * rows_of_pieces(&cell)
-    last = end_piece * rows_of_pieces(&cell)
-    if op.n_reads < 2:
-        kernels_gradient(&cell, op, begin * cell.steps, (end - begin) * cell.steps, first, last, True)
-    else:
-        for row in range(begin, end):
-            mask = mask_of(op, row)
-            done = 0
-            for step in range(cell.steps):
-                done += mask[step] != 0
-            if done > 0 or row == begin:
-                kernels_gradient(&cell, op, row * cell.steps, done, first, last, row == begin)
-    if op.n_variables < 3 or end_piece < op.pieces:
-        return
-    bias = <real*>op.gradients + (cell.inputs + cell.units) * cell.columns
-    for k in range(cell.groups):
-        group = &cell.group[k]
-        column = 0
-        while column < group.columns:
-            columns = min(group.columns - column, PANEL)
-            panels = dz_panels(&cell, op, k) + column * all_lines(&cell, op) + begin * cell.steps * PANEL
-            sum_lines(add_element, bias + group.bias + column, panels, panels, panels, PANEL,
-                      (end - begin) * cell.steps, columns)
-            column += PANEL
-        if group.second_bias > 0:
-            copy_reals(bias + group.second_bias, bias + group.bias, group.columns)
-
-
-# ---- the ops ----------------------------------------------------------------------------------------------------
-
-cdef void lstm_op_measure(Op* op) noexcept nogil:
-    recurrent_measure(LSTM, op)
-
-
-cdef void lstm_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece, Py_ssize_t end_piece) noexcept nogil:
-    recurrent_prepare(LSTM, op, begin_piece, end_piece)
-
-
-cdef void lstm_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    recurrent_forward(LSTM, op, begin, end)
-
-
-cdef void lstm_op_to_dz(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    recurrent_to_dz(LSTM, op, begin, end)
-
-
-cdef void lstm_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    recurrent_backward(LSTM, op, begin, end)
-
-
-cdef void lstm_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
-                           Py_ssize_t end_piece) noexcept nogil:
-    recurrent_gradient(LSTM, op, begin, end, begin_piece, end_piece)
-
-
-cdef inline bint resets_after(const Op* op) noexcept nogil:
-    return op.sizes[8] != 0
-
-
-cdef void gru_op_measure(Op* op) noexcept nogil:
-    if resets_after(op):
-        recurrent_measure(GRU, op)
-    else:
-        recurrent_measure(GRU_BEFORE, op)
-
-
-cdef void gru_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece, Py_ssize_t end_piece) noexcept nogil:
-    if resets_after(op):
-        recurrent_prepare(GRU, op, begin_piece, end_piece)
-    else:
-        recurrent_prepare(GRU_BEFORE, op, begin_piece, end_piece)
-
-
-cdef void gru_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    if resets_after(op):
-        recurrent_forward(GRU, op, begin, end)
-    else:
-        recurrent_forward(GRU_BEFORE, op, begin, end)
-
-
-cdef void gru_op_to_dz(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    if resets_after(op):
-        recurrent_to_dz(GRU, op, begin, end)
-    else:
-        recurrent_to_dz(GRU_BEFORE, op, begin, end)
-
-
-cdef void gru_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    if resets_after(op):
-        recurrent_backward(GRU, op, begin, end)
-    else:
-        recurrent_backward(GRU_BEFORE, op, begin, end)
-
-
-cdef void gru_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
-                          Py_ssize_t end_piece) noexcept nogil:
-    if resets_after(op):
-        recurrent_gradient(GRU, op, begin, end, begin_piece, end_piece)
-    else:
-        recurrent_gradient(GRU_BEFORE, op, begin, end, begin_piece, end_piece)
-
-
-cdef void simple_rnn_op_measure(Op* op) noexcept nogil:
-    recurrent_measure(SIMPLE_RNN, op)
-
-
-cdef void simple_rnn_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece,
-                                Py_ssize_t end_piece) noexcept nogil:
-    recurrent_prepare(SIMPLE_RNN, op, begin_piece, end_piece)
-
-
-cdef void simple_rnn_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    recurrent_forward(SIMPLE_RNN, op, begin, end)
-
-
-cdef void simple_rnn_op_to_dz(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    recurrent_to_dz(SIMPLE_RNN, op, begin, end)
-
-
-cdef void simple_rnn_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    recurrent_backward(SIMPLE_RNN, op, begin, end)
-
-
-cdef void simple_rnn_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
-                                 Py_ssize_t end_piece) noexcept nogil:
-    recurrent_gradient(SIMPLE_RNN, op, begin, end, begin_piece, end_piece)

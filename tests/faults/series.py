@@ -8,7 +8,9 @@ from fastweights import layers
 ATTENTION = "kernels/attention.pxi"
 POSITIONS = "kernels/positions.pxi"
 CELLS = "kernels/cells.pxi"
-RECURRENT = "kernels/recurrent.pxi"
+STEPS_THERE = "kernels/recurrent_forward.pxi"
+STEPS_BACK = "kernels/recurrent_back.pxi"
+STEPS_GRADIENT = "kernels/recurrent_gradient.pxi"
 
 
 def noisy_attention(dropout):
@@ -84,38 +86,71 @@ GRADIENTS = {
         "layer": "GRU before 5 4x3 sequences"
     },
     Fault(
-        "first step's line", RECURRENT, "lines_saved(cell, op, 0) + «place * cell.line», line", "0"
+        "first step's line",
+        STEPS_THERE,
+        "lines_saved(cell, op, 0) + «place * cell.line», line",
+        "0",
     ): {"layer": "SimpleRNN 5 4x3 sequences"},
     Fault(
         "one step's gradient alone",
-        RECURRENT,
+        STEPS_BACK,
         "copy_times(room.h + row * n, «room.back + j * n»,",
         "zeros",
     ): {"layer": "SimpleRNN 5 4x3 sequences"},
     Fault(
         "gradient of another step's h",
-        RECURRENT,
-        "dy + (row * cell.steps + «place_in_y(op, number)»)",
+        STEPS_BACK,
+        "dy + row * cell.told + «place_in_y(op, number)» * n",
         "number",
     ): {"layer": "both ways added"},
     Fault(
-        "dx in the order of steps done", RECURRENT, "copy_reals(dx + «step» * cell.inputs", "number"
+        "dx in the order of steps done",
+        STEPS_BACK,
+        "copy_reals(dx + «step» * cell.inputs",
+        "number",
     ): {"layer": "LSTM 17 3x20 sequences backwards"},
     Fault(
         "mask that is not seen",
-        RECURRENT,
+        STEPS_THERE,
         "mask == NULL or «mask[row * steps + step] != 0»",
         "True",
     ): {"layer": "LSTM 5 6x2 masked"},
     Fault(
         "second bias forgotten",
-        RECURRENT,
+        STEPS_GRADIENT,
         "if «group.second_bias > 0»:\n            copy_reals",
         "False",
     ): {"layer": "GRU 5 4x3 sequences"},
     Fault(
+        "first c taken for 0", STEPS_BACK, "«held_first» if done == 0 else held - cell.held", "held"
+    ): {"layer": "LSTM begun"},
+    Fault(
+        "gradient by the first h lost",
+        STEPS_BACK,
+        "copy_reals(state_gradient(cell, op, 0, first), «room.h», rows * n)",
+        "room.held",
+    ): {"layer": "LSTM begun, sequences"},
+    Fault(
+        "gradient by the first h for that by c",
+        STEPS_BACK,
+        "state_gradient(&cell, op, «number - 1», begin)",
+        "0",
+    ): {"layer": "LSTM begun"},
+    Fault("gradient by the last c lost", STEPS_BACK, "if «cell.states_told > 1»:", "False"): {
+        "layer": "LSTM begun"
+    },
+    Fault(
+        "c of the first step told",
+        STEPS_THERE,
+        "((first + row) * cell.steps + «done - 1») * cell.held",
+        "0",
+    ): {"layer": "LSTM begun, sequences"},
+    Fault("h begins as c", STEPS_THERE, "copy_reals(room.h, state_read(op, «0», first)", "1"): {
+        "layer": "LSTM begun"
+    },
+    Fault(
         "panel of the first columns",
-        RECURRENT,
+        STEPS_BACK,
         "p.b += («cell.group[k].first + column») * PANEL",
         "0",
     ): {"layer": "LSTM 17 3x20 sequences backwards"},
@@ -134,7 +169,7 @@ DRAWS = {
     ): noisy_attention,
     Fault(
         "h of all units goes back",
-        RECURRENT,
+        STEPS_BACK,
         "room.back + j * n, «room.kept + row * n if dropping else NULL», n)",
         "NULL",
     ): lambda rate: layers.GRU(4, recurrent_dropout=rate, return_sequences=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 
 import fastweights as fw
 from fastweights import layers
-from fastweights.layers.ops import op
+from fastweights.layers.ops import lines_of, op
 
 
 class Merged(layers.Layer):
@@ -50,6 +51,38 @@ class Masked(Merged):
 
     def config(self):
         return {"layer": self.merge, "name": self.name}
+
+
+class Begun(Merged):
+    """A recurrent layer whose states begin as the first steps of x, and all that it makes.
+
+    The steps behind these are its series, masked where all numbers are below 0.
+    """
+
+    def __init__(self, layer, begins, masked=False, name=None):
+        super().__init__(layer, (), name=name)
+        self.begins, self.masked = begins, masked
+
+    def variables(self, shape):
+        return self.merge.variables((shape[0] - self.begins, shape[1]))
+
+    def ops(self, x):
+        states = [lines_of(x, k, k + 1).reshaped(x.features) for k in range(self.begins)]
+        series = lines_of(x, self.begins, x.lines)
+        if self.masked:
+            above = op("activation", series, activation="relu")
+            mask = op("mask_steps", above, shape=series.lines, lines=series.lines, options=(0.0,))
+            series = series._replace(mask=mask)
+        made = self.merge.results_of(series, *states)
+        return op("concatenate", *made, shape=sum(math.prod(value.shape) for value in made))
+
+    def config(self):
+        return {
+            "layer": self.merge,
+            "begins": self.begins,
+            "masked": self.masked,
+            "name": self.name,
+        }
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import reference_layers as oracle
 import reference_recurrent as steps_oracle
 
 from fastweights import activations, layers
-from layer_cases.base import Case, Masked, Merged
+from layer_cases.base import Begun, Case, Masked, Merged
 from layer_cases.plain import SAME, TANH, tanh_dense
 
 CASES: dict[str, Case] = {}
@@ -81,6 +81,48 @@ CASES |= {
         ("SimpleRNN", {"sequences": True}, "linear", None, False, True),
         ("SimpleRNN", {}, "mish", None, True, True),
     )
+}
+
+
+def begun(kinds, units, steps, masked=False, **settings):
+    """Of one kind, or of two that go both ways: states that are given, and those that are told."""
+    names = {"sequences": "return_sequences", "backwards": "go_backwards"}
+    given = {names.get(name, name): value for name, value in settings.items() if name != "merge"}
+    count = sum(2 if kind == "LSTM" else 1 for kind in kinds)
+
+    def made():
+        first, *second = (
+            getattr(layers, kind)(units, return_state=True, **given) for kind in kinds
+        )
+        if second:
+            back = type(second[0])(**{**second[0].config(), "go_backwards": True})
+            first = layers.Bidirectional(first, settings["merge"], back)
+        return Begun(first, count, masked)
+
+    def told(x, *weights):
+        begin, series = tuple(x[:, :count].swapaxes(0, 1)), x[:, count:]
+        chosen = {"mask": (series > 0).any(axis=-1) if masked else None, **settings}
+        if "activation" in chosen:
+            chosen["activation"] = activations.get(chosen["activation"])
+        if len(kinds) > 1:
+            parts = steps_oracle.bidirectional(kinds, series, *weights, begin=begin, **chosen)
+        else:
+            parts = steps_oracle.recurrent(*kinds, series, *weights, begin=begin, **chosen)
+        return np.concatenate([part.reshape(len(x), -1) for part in parts], axis=1)
+
+    return Case(made, (steps + count, units), told, not masked, around=0.0)
+
+
+CASES |= {
+    "LSTM begun": begun(["LSTM"], 5, 3),
+    "LSTM begun, sequences": begun(["LSTM"], 17, 4, sequences=True),
+    "LSTM begun, masked": begun(["LSTM"], 2, 4, True, sequences=True, backwards=True),
+    "GRU begun, masked": begun(["GRU"], 3, 4, True),
+    "GRU before begun": begun(["GRU"], 9, 2, sequences=True, reset_after=False),
+    "SimpleRNN begun": begun(["SimpleRNN"], 1, 3, backwards=True, activation="softsign"),
+    "LSTM of gelu begun": begun(["LSTM"], 4, 2, activation="gelu"),
+    "both ways begun": begun(["LSTM", "GRU"], 3, 3, merge="concat", sequences=True),
+    "both ways begun, apart": begun(["GRU", "SimpleRNN"], 2, 4, True, merge=None, sequences=True),
 }
 
 
