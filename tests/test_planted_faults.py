@@ -522,17 +522,11 @@ FAULTS = {
         "rows": 2,
     },
     Fault(
-        "mask of queries that is not seen",
+        "nothing seen, divided by nothing",
         ATTENTION,
-        "h.query_mask[query + k] if «k < queries»",
-        "False",
+        "vload(sum + i), vzero()), «vzero()», share)",
+        "share",
     ): {"layer": "attention of masked queries"},
-    Fault("mask of keys that is not seen", ATTENTION, "if «mask[i] == 0»:", "False"): {
-        "layer": "attention to masked keys"
-    },
-    Fault(
-        "mask of the first keys for all", ATTENTION, "read_of(op, k, h.row) + «key», keys)", "0"
-    ): {"layer": "attention over blocks of masked keys", "rows": 2},
     Fault("last query alone", ATTENTION, "h.key_dim, queries, «True»)", "False"): {
         "layer": "causal attention over blocks",
         "rows": 2,
