@@ -520,7 +520,7 @@ ALIKE = Merged(layers.ReLU(), (Merged(layers.Dot(2), (SAME, SAME)),))
 
 
 def attention(layer, shape, branches=(SAME, SAME), told=None, masked=False, **what):
-    """Of values that branches make of x, which may have a mask; `what` the oracle is told besides."""
+    """Of values that branches make of x, `masked` or not; `what` the oracle is told besides."""
     names = ("query", "value", "key", "mask")
 
     def made(x, *weights):

@@ -177,7 +177,10 @@ FAULTS = {
     },
     # The plan
     Fault(
-        "missing 1/n", PLAN_BATCH, "begin, end, «1.0 / rows», True)\n                for", "1.0"
+        "missing 1/n",
+        PLAN_BATCH,
+        "begin, end, «rows», True, team.members)\n                for",
+        "1.0",
     ): {},
     Fault(
         "missing 1/n in slices",
