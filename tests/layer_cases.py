@@ -604,6 +604,26 @@ CASES |= {
 }
 
 
+def masked_mean(shape, keepdims=False):
+    """Of steps some of which have no number above 0."""
+
+    def told(x):
+        is_told = (x > 0).any(axis=-1, keepdims=True)
+        counts = np.maximum(is_told.sum(axis=1, keepdims=True), 1)
+        means = np.where(is_told, x, 0.0).sum(axis=1, keepdims=True) / counts
+        return means if keepdims else means[:, 0]
+
+    layer = layers.GlobalAveragePooling1D(keepdims=keepdims)
+    return Case(lambda: Masked(layer), shape, told, smooth=False)
+
+
+CASES |= {
+    "mean of steps that count": masked_mean((5, 2)),
+    "mean of steps that count, kept": masked_mean((3, 1), True),
+    "mean of many steps that count": masked_mean((9, 35)),
+}
+
+
 CASES |= {
     "learned positions": Case(
         lambda: layers.PositionEmbedding(7),

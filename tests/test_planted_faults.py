@@ -525,6 +525,15 @@ FAULTS = {
         "rows": 2,
     },
     Fault(
+        "dy of the first row for all",
+        MASKS,
+        "share * load_first(«dy_of(op, row)» + i",
+        "dy_of(op, 0)",
+    ): {"layer": "mean of steps that count"},
+    Fault("gradient by masked steps", MASKS, "vzero() if «mask[step] == 0»", "False"): {
+        "layer": "mean of steps that count"
+    },
+    Fault(
         "nothing seen, divided by nothing",
         ATTENTION,
         "vload(sum + i), vzero()), «vzero()», share)",

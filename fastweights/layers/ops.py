@@ -149,7 +149,7 @@ KINDS: dict[str, Kind] = {
     ),
     "subtract": Kind(2),
     "dot": Kind(2, sizes=3),
-    "batch_norm": Kind(sizes=2, options=2, activates=True),
+    "batch_norm": Kind(None, sizes=2, options=2, activates=True),
     "standardize": Kind(sizes=2, options=2),
     **dict.fromkeys(
         ("layer_normalize", "rms_normalize", "unit_normalize"), Kind(sizes=2, options=1)
@@ -164,6 +164,7 @@ KINDS: dict[str, Kind] = {
     "embedding": Kind(sizes=1),
     **dict.fromkeys(("mask_steps", "masking"), Kind(options=1)),
     "mask_zeros": Kind(sizes=1),
+    "masked_mean": Kind(2, sizes=1),
     **dict.fromkeys(("lstm", "gru", "simple_rnn"), Kind(None, sizes=10, options=5)),
     "dropout": Kind(sizes=2, options=3),
     "gaussian_noise": Kind(sizes=1, options=1),
