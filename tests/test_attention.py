@@ -247,6 +247,35 @@ def test_torch_takes_what_is_saved(tmp_path, use_bias):
     np.testing.assert_allclose(model.predict(x), found.detach().numpy(), rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("is_causal", [False, True])
+def test_masked_steps_are_the_padding_of_torch(tmp_path, is_causal):
+    torch = pytest.importorskip("torch")
+    x = fw.Input((9, 6))
+    inner = layers.Masking()(x)
+    layer = layers.MultiHeadAttention(2, 3, name="at")
+    model = fw.Model(x, layer(inner, inner, use_causal_mask=is_causal), "float64", seed=3)
+    model.compile(fw.optimizers.SGD(1.0), "mse")
+    model.save(tmp_path / "m.safetensors", include_optimizer=False)
+    tensors = tensors_of(tmp_path / "m.safetensors")
+    twin = torch.nn.MultiheadAttention(6, 2, batch_first=True, dtype=torch.float64)
+    twin.load_state_dict(
+        {name.removeprefix("at."): torch.tensor(tensor) for name, tensor in tensors.items()}
+    )
+    rows, y = RANDOM.standard_normal((2, 5, 9, 6))
+    is_told = np.arange(9) < np.array([[9], [1], [4], [8], [6]])
+    rows[~is_told] = 0.0
+    inputs, told = torch.tensor(rows, requires_grad=True), torch.tensor(is_told)
+    hidden = torch.ones(9, 9, dtype=bool).triu(1) if is_causal else None
+    found, _ = twin(*[inputs] * 3, key_padding_mask=~told, attn_mask=hidden, need_weights=False)
+    loss = ((found - torch.tensor(y)) ** 2).mean(-1)[told].mean()
+    loss.backward()
+    own, _, dx = model.loss_and_gradients(rows, y)
+    np.testing.assert_allclose(own, loss.item(), rtol=1e-12)
+    np.testing.assert_allclose(dx, inputs.grad.numpy(), rtol=1e-9, atol=1e-14)
+    predicted = model.predict(rows)[is_told]
+    np.testing.assert_allclose(predicted, found.detach().numpy()[is_told], rtol=1e-11, atol=1e-14)
+
+
 # ---- what a query sees ---------------------------------------------------------------------------
 
 

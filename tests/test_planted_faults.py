@@ -73,6 +73,7 @@ def net(
     units=5,
     scale=1,
     layer=None,
+    masked=False,
 ):
     """The network that must notice a fault, with data for it."""
     rng = np.random.default_rng(5)
@@ -80,6 +81,13 @@ def net(
         model = model_between(CASES[layer])
         model.compile(loss="mse")
         return model, rows_for(model, rows, rng), rng.standard_normal((rows, 2))
+    if masked:
+        stack = [layers.Masking(), layers.Dense(units, hidden), layers.Dense(outputs)]
+        model = fw.Sequential(stack, (4, inputs), dtype="float64", seed=3)
+        model.compile(loss=loss)
+        x = rng.standard_normal((rows, 4, inputs))
+        x[rng.random((rows, 4)) < 0.3] = 0.0
+        return model, x, rng.standard_normal((rows, 4, outputs))
     stack = [
         layers.Dense(units, hidden),
         layers.Dense(units, hidden),
@@ -530,6 +538,12 @@ FAULTS = {
         "share * load_first(«dy_of(op, row)» + i",
         "dy_of(op, 0)",
     ): {"layer": "mean of steps that count"},
+    Fault("masked steps counted", PLAN_ROWS, "return rows / «told» if told", "(4 * rows)"): {
+        "masked": True
+    },
+    Fault("gradient of other steps", PLAN_ROWS, "else dy + «told.begin * line_bytes»,", "0"): {
+        "masked": True
+    },
     Fault("gradient by masked steps", MASKS, "vzero() if «mask[step] == 0»", "False"): {
         "layer": "mean of steps that count"
     },
