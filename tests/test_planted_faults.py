@@ -193,7 +193,7 @@ FAULTS = {
     Fault(
         "missing 1/n in slices",
         PLAN_BATCH,
-        "begin, end, «1.0 / rows», True)\n            total",
+        "begin, end, «rows», True, 1)\n            total",
         "1.0",
     ): {"rows": 260},
     Fault(
