@@ -150,6 +150,8 @@ class Built:
         self._op_layers: list[Layer] = []
         #: Which make the outputs.
         self.output_ops: list[int] = []
+        #: Which say what steps of them count, and for rows of what shape; None: all do.
+        self.output_masks: list[tuple[int, Shape] | None] = []
         #: The kind of op that works with each variable and state, and all that this one works with.
         self._users: dict[tuple[str, int], tuple[str | None, range]] = {}
         self.ops = self._linked(values)
@@ -208,8 +210,11 @@ class Built:
         needed = {read for call in self.topology.calls for read in call.reads}
         needed.update(self.topology.outputs)
         made_by = zip(self.topology.calls, self.topology.made(), strict=True)
-        for call, value in ((call, number) for call, made in made_by for number in made):
-            waiting = [values[value].op] if value in needed else []
+        for call, place in ((call, number) for call, made in made_by for number in made):
+            value = values[place]
+            waiting = [value.op] if place in needed else []
+            if value.mask is not None and place in self.topology.outputs:
+                waiting.append(value.mask.op)
             while waiting:
                 unlinked = waiting[-1]
                 first = [read for read in unlinked.reads if id(read) not in numbers]
@@ -227,14 +232,26 @@ class Built:
             number = numbers[id(values[place].op)]
             if number in taken:
                 # An input, or a value that others read: an op that nobody reads is to make it.
-                same = op("activation", values[place])
-                ops.append(self._spec(self.layers[0], same.op, (number,)))
-                self._op_layers.append(self.layers[0])
-                number = len(inputs) + len(ops) - 1
+                number = self._given_on(ops, values[place], number)
             taken.add(number)
             self.output_ops.append(number - len(inputs))
+        for place in self.topology.outputs:
+            mask = values[place].mask
+            if mask is None:
+                self.output_masks.append(None)
+                continue
+            number = numbers[id(mask.op)]
+            if number < len(inputs):
+                number = self._given_on(ops, mask, number)
+            self.output_masks.append((number - len(inputs), mask.shape))
         self._refuse_unread(ops)
         return ops
+
+    def _given_on(self, ops: list[OpSpec], value: Value, number: int) -> int:
+        """The number of one more op, which makes the same value."""
+        ops.append(self._spec(self.layers[0], op("activation", value).op, (number,)))
+        self._op_layers.append(self.layers[0])
+        return self.topology.inputs + len(ops) - 1
 
     def _refuse_unread(self, ops: Sequence[OpSpec]) -> None:
         """Raises ValueError where no op reads an input, though a layer is called on it."""

@@ -62,7 +62,9 @@ def inference_ops(ops: Sequence[OpSpec], inputs: int, wanted: Collection[int]) -
     * A dense layer or a convolution does the batch normalisation that alone reads it, with its
       activation: columns are scaled and shifted as they leave its registers, by the numbers of
       the moment.
+    * What a batch normalisation reads besides, a mask, is for batches alone.
     """
+    ops = [op._replace(reads=op.reads[:1]) if op.kind == "batch_norm" else op for op in ops]
     makers, numbers = _without_idle(ops, inputs, wanted)
     makers = _without_unread(makers, set(numbers.values()))
     makers, numbers = _with_activations(makers, numbers)

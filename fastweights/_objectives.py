@@ -28,8 +28,21 @@ class Objective(NamedTuple):
         """How many targets a row has: one for each line where loss or metrics are of classes."""
         if len(shape) == 1:
             return 1
-        of_classes = self.loss.of_classes or any(metric.of_classes for metric in self.metrics)
-        return math.prod(shape[:-1]) if of_classes else 1
+        return math.prod(shape[:-1]) if self.is_of_classes else 1
+
+    @property
+    def is_of_classes(self) -> bool:
+        """Whether the last axis are classes, to loss or metrics."""
+        return self.loss.of_classes or any(metric.of_classes for metric in self.metrics)
+
+    def lines_told(self, shape: Shape, mask: Shape) -> int:
+        """How many lines a row has that a mask of this shape says of whether they count."""
+        lines = self.lines(shape)
+        told = math.prod(mask)
+        if mask != shape[: len(mask)] or (self.is_of_classes and len(mask) == len(shape)):
+            got = f"a mask of rows {mask} for {self.output!r}, of rows {shape}"
+            raise ValueError(_check.refusal("loss", got, "one of its first axes"))
+        return max(lines, told)
 
     def target_bytes(self, shape: Shape, real: np.dtype) -> int:
         """Of the targets of one row."""

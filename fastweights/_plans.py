@@ -184,18 +184,25 @@ class _Ended(NamedTuple):
 
     ops: list[OpSpec]
     trained: tuple[bool, ...]
-    #: Of each output the op that makes it, the op that its loss looks at, and lines of a row.
-    heads: list[tuple[int, int, int]]
+    #: Of each output the op that makes it, the op that its loss looks at, lines of a row, and the
+    #: op that says which of these count; -1: all do.
+    heads: list[tuple[int, int, int, int]]
     #: How many ops, the last ones, no loss needs.
     late: int
 
     def for_inference(self, feeds: int) -> _Ended:
         """The same values by as few ops as they need."""
-        wanted = {feeds + number for op, loss_op, _ in self.heads for number in (op, loss_op)}
+        wanted = {
+            feeds + number
+            for op, loss_op, _, mask in self.heads
+            for number in (op, loss_op, mask)
+            if number >= 0
+        }
         ops, numbers, _ = inference_ops(self.ops, feeds, wanted)
+        places = {number - feeds: became - feeds for number, became in numbers.items()}
         heads = [
-            (numbers[feeds + op] - feeds, numbers[feeds + loss_op] - feeds, lines)
-            for op, loss_op, lines in self.heads
+            (places[op], places[loss_op], lines, places.get(mask, -1))
+            for op, loss_op, lines, mask in self.heads
         ]
         return self._replace(ops=ops, heads=heads)
 
@@ -204,7 +211,8 @@ def _ended(built: Built, compiled: Compiled) -> _Ended:
     """The ops of a network; activations that losses take into themselves stand alone, last."""
     feeds = len(built.input_shapes)
     outputs = [feeds + op for op in built.output_ops]
-    ops, numbers, sources = training_ops(built.ops, feeds, outputs)
+    masks = [feeds + mask[0] for mask in built.output_masks if mask is not None]
+    ops, numbers, sources = training_ops(built.ops, feeds, [*outputs, *masks])
     trained = [built.trained[source] for source in sources]
     readers = Counter(read for spec in ops for read in spec.reads)
     objectives = compiled.objectives or (None,) * len(outputs)
@@ -232,12 +240,18 @@ def _ended(built: Built, compiled: Compiled) -> _Ended:
         for old in sorted(kept)
     ]
     heads = []
-    for (made, late), shape, objective in zip(ends, built.output_shapes, objectives, strict=True):
+    for (made, late), shape, mask, objective in zip(
+        ends, built.output_shapes, built.output_masks, objectives, strict=True
+    ):
         loss_op = op = places[feeds + made] - feeds
         if late is not None:
             op = len(ordered)
             ordered.append(late._replace(reads=(feeds + loss_op,)))
-        heads.append((op, loss_op, 1 if objective is None else objective.lines(shape)))
+        lines, mask_op = 1 if objective is None else objective.lines(shape), -1
+        if objective is not None and mask is not None:
+            mask_op = places[numbers[feeds + mask[0]]] - feeds
+            lines = objective.lines_told(shape, mask[1])
+        heads.append((op, loss_op, lines, mask_op))
     return _Ended(
         ordered, tuple(trained[op] for op in sorted(kept)), heads, len(ordered) - len(kept)
     )
@@ -262,7 +276,7 @@ def _attach(built: Built, compiled: Compiled, plan: _plan.Plan, ends: _Ended, tr
                 one.target_bytes(shape, built.dtype),
                 one.weight,
             )
-            for one, shape, (op, loss_op, _) in zip(
+            for one, shape, (op, loss_op, *_) in zip(
                 compiled.objectives, built.output_shapes, ends.heads, strict=True
             )
         ]

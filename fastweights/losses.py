@@ -1,7 +1,8 @@
 """Losses: descriptions of what training makes small. Names and definitions are Keras 3's.
 
 The value of a row is the mean over its outputs (for the categorical crossentropies the sum over the
-classes), the loss of a batch the mean over its rows. The arithmetic is compiled
+classes), the loss of a batch the mean over its rows; of an output with a mask (see
+:class:`fastweights.layers.Masking`) over its steps that count. The arithmetic is compiled
 (``src_pyx/kernels/losses.pxi``); what is here are the settings, and the checks of the targets.
 """
 

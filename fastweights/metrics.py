@@ -67,7 +67,7 @@ class Metric(Description):
 
     def result(self, state: Sequence[float]) -> float:
         """The metric from the kernel's sums, SUMS_PER_OUTPUT for each output."""
-        return state[0] / state[1]
+        return state[0] / state[1] if state[1] else 0.0
 
     def config(self) -> dict[str, Any]:
         """Kind and settings, as JSON can hold them; :func:`get` turns them back."""

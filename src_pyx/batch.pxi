@@ -40,13 +40,15 @@ cdef class Batch(Rows):
             self.load(member, first + done + begin, begin, end)
             if self.knows_all_rows:
                 self.run_stages(ops, member, team, self.n_loss_ops, chunk, begin, end)
+                if self.is_masked:
+                    self.share_told(ops, member, team, begin, end)
                 if begin < end:
-                    self.measure_loss(ops, begin, end, 1.0 / rows, True)
+                    self.measure_loss(ops, begin, end, rows, True, team.members)
                 self.run_stages_back(ops, member, team, self.n_loss_ops, chunk, begin, end)
                 self.give_dx(first + done + begin, begin, end)
             elif begin < end:
                 self.run_forward(ops, 0, self.n_loss_ops, begin, end)
-                self.measure_loss(ops, begin, end, 1.0 / rows, True)
+                self.measure_loss(ops, begin, end, rows, True, team.members)
                 for i in range(self.n_loss_ops - 1, -1, -1):
                     self.run_backward(ops, i, begin, end)
                 self.give_dx(first + done + begin, begin, end)
@@ -57,9 +59,9 @@ cdef class Batch(Rows):
             meet(team)
             if self.is_interrupted():
                 return 0.0
-            total += self.loss_of(0, chunk) + self.cost_of(0, chunk)
+            total += self.loss_of(0, chunk, team.members) + self.cost_of(0, chunk)
             if member == 0 and self.job.sums != NULL:
-                self.measure_metrics(ops, self.job.sums.apart, 0, chunk)
+                self.measure_metrics(ops, self.job.sums.apart, 0, chunk, team.members)
             done += chunk
             if done == rows:
                 left[0] = chunk
@@ -102,9 +104,9 @@ cdef class Batch(Rows):
             is_last = done + end - begin == last
             self.load(member, first + done, begin, end)
             self.run_forward(ops, 0, self.n_loss_ops, begin, end)
-            self.measure_loss(ops, begin, end, 1.0 / rows, True)
-            total += self.loss_of(begin, end) + self.cost_of(begin, end)
-            self.measure_metrics(ops, part_of(&self.meter, part), begin, end)
+            self.measure_loss(ops, begin, end, rows, True, 1)
+            total += self.loss_of(begin, end, 1) + self.cost_of(begin, end)
+            self.measure_metrics(ops, part_of(&self.meter, part), begin, end, 1)
             for i in range(self.n_loss_ops - 1, -1, -1):
                 self.run_backward(ops, i, begin, end)
                 if self.is_trained[i]:

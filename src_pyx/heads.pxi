@@ -8,6 +8,8 @@ cdef struct Head:
     Py_ssize_t loss_op           # whose y the loss looks at: another one where it takes an activation into itself
     Py_ssize_t lines             # of a row, each with a target of its own ...
     Py_ssize_t columns           # ... and of so many columns
+    Py_ssize_t mask_op           # whose y says which lines count; -1: all do
+    Py_ssize_t lines_told        # lines that one number of that says it of
     double share                 # what a line's loss counts in that of its row, which is the mean over them
     const Loss* loss
     double[OPTION_NUMBERS] options
@@ -27,7 +29,7 @@ cdef struct Measure:
 
 
 cdef struct Meter:
-    Py_ssize_t heads             # whose losses are added up apart, in front of all else: 0 where there is but one
+    Py_ssize_t heads             # whose losses are added up apart, in front of all else: 0 where there is no need
     Py_ssize_t count
     Measure* measures
     Py_ssize_t sums              # doubles of all together
@@ -41,11 +43,16 @@ cdef struct Sums:
     double* apart
 
 
+# In front of the sums of metrics, of each head whose losses are added up apart.
+cdef enum: HEAD_SUMS = 2         # its losses, and how much they count: what their sum is divided by
+
+
 cdef class Tally:
     """Sums over the rows of one call; made by `Plan.tally`."""
 
     cdef Sums sums
     cdef Py_ssize_t heads
+    cdef tuple weights           # of heads whose losses are not in that of the rows
     cdef tuple ends              # of each metric's sums
     cdef Py_ssize_t width
 
@@ -62,22 +69,27 @@ cdef class Tally:
 
     def mean_losses(self):
         """Of a row: the loss and, where there are several heads, that of each."""
-        cdef double rows = self.sums.rows
-        return [self.sums.loss / rows] + [self.sums.apart[i] / rows for i in range(self.heads)]
+        cdef double* apart = self.sums.apart
+        losses = [apart[HEAD_SUMS * i] / apart[HEAD_SUMS * i + 1] if apart[HEAD_SUMS * i + 1] > 0 else 0.0
+                  for i in range(self.heads)]
+        total = self.sums.loss / self.sums.rows
+        for i, weight in self.weights:
+            total += weight * losses[i]
+        return [total] + (losses if self.heads > 1 else [])
 
     def metric_states(self):
         """A tuple for each metric: METRIC_STATE sums for each column, one column after the other."""
-        begins = (self.heads, *self.ends)
+        begins = (HEAD_SUMS * self.heads, *self.ends)
         return [tuple([self.sums.apart[k] for k in range(begin, end)])
                 for begin, end in zip(begins, self.ends)]
 
 
-cdef Tally empty_tally(const Meter* m):
+cdef Tally empty_tally(const Meter* m, tuple weights):
     cdef Tally tally = Tally()
     tally.sums.apart = <double*>calloc(m.sums + 1, sizeof(double))
     if tally.sums.apart == NULL:
         raise MemoryError()
-    tally.heads, tally.width = m.heads, m.sums
+    tally.heads, tally.width, tally.weights = m.heads, m.sums, weights
     tally.ends = tuple([m.measures[i].at + METRIC_STATE * m.measures[i].columns for i in range(m.count)])
     return tally
 
@@ -85,11 +97,15 @@ cdef Tally empty_tally(const Meter* m):
 cdef set_meter(Meter* m, const KernelTable* table, const Head* heads, Py_ssize_t n_heads, metrics, Py_ssize_t parts):
     """For (head, name, options) of each metric, and so many parts."""
     cdef Measure* measure
+    cdef Py_ssize_t i
     free_meter(m)
     m.measures = <Measure*>calloc(len(metrics) + 1, sizeof(Measure))
     if m.measures == NULL:
         raise MemoryError()
-    m.heads = m.sums = n_heads if n_heads > 1 else 0
+    for i in range(n_heads):
+        if n_heads > 1 or heads[i].mask_op >= 0:
+            m.heads = n_heads
+    m.sums = HEAD_SUMS * m.heads
     for head, name, options in metrics:
         if not 0 <= head < n_heads:
             raise ValueError(f"metrics: got one of output {head}, expected one of {n_heads} outputs")
@@ -123,7 +139,7 @@ cdef inline void forget_part(Meter* m, Py_ssize_t part) noexcept nogil:
 cdef inline void merge_part(const Meter* m, double* total, Py_ssize_t part) noexcept nogil:
     cdef const double* later = part_of(m, part)
     cdef Py_ssize_t i
-    for i in range(m.heads):
+    for i in range(HEAD_SUMS * m.heads):
         total[i] += later[i]
     for i in range(m.count):
         m.measures[i].metric.merge(total + m.measures[i].at, later + m.measures[i].at, m.measures[i].columns)
@@ -138,6 +154,25 @@ cdef inline double sum_of(const double* values, Py_ssize_t n) noexcept nogil:
     return (sums[0] + sums[1]) + (sums[2] + sums[3])
 
 
-# The sum over rows [begin, end) of a head's losses, each the mean over its lines.
-cdef inline double losses_of(const Head* head, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    return sum_of(head.values + begin * head.lines, (end - begin) * head.lines) * head.share
+# Lines [begin, end) of some rows.
+cdef struct Lines:
+    Py_ssize_t begin
+    Py_ssize_t end
+
+
+# Whether a line counts, of those whose mask this is.
+cdef inline bint is_told(const Head* head, const char* mask, int real_bytes, Py_ssize_t line) noexcept nogil:
+    line //= head.lines_told
+    return (<const float*>mask)[line] != 0 if real_bytes == 4 else (<const double*>mask)[line] != 0
+
+
+# The first lines from `begin` on that count and follow each other; from `end` on there are none.
+cdef inline Lines next_told(const Head* head, const char* mask, int real_bytes, Py_ssize_t begin,
+                            Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t last
+    while begin < end and not is_told(head, mask, real_bytes, begin):
+        begin += 1
+    last = begin
+    while last < end and is_told(head, mask, real_bytes, last):
+        last += 1
+    return Lines(begin, last)

@@ -139,7 +139,7 @@ cdef inline OpKind gradient_op(const char* name, op_measure measure, op_rows for
     return OpKind(name, measure, NULL, forward, NULL, backward, gradient, NULL, NULL, NULL, NULL, False)
 
 
-cdef OpKind[58] OPS = [
+cdef OpKind[59] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient, NULL, NULL, NULL, NULL, False),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -204,6 +204,7 @@ cdef OpKind[58] OPS = [
     OpKind("mask_zeros", mask_zeros_op_measure, NULL, mask_zeros_op_forward, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
            True),
     rows_op("masking", masking_op_measure, masking_op_forward, masking_op_backward),
+    rows_op("masked_mean", masked_mean_op_measure, masked_mean_op_forward, masked_mean_op_backward),
     OpKind("lstm", lstm_op_measure, lstm_op_prepare, lstm_op_forward, lstm_op_to_dz, lstm_op_backward, lstm_op_gradient,
            NULL, NULL, NULL, NULL, False),
     OpKind("gru", gru_op_measure, gru_op_prepare, gru_op_forward, gru_op_to_dz, gru_op_backward, gru_op_gradient, NULL,

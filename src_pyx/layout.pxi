@@ -73,7 +73,9 @@ cdef class Layout(Weights):
     cdef Py_ssize_t values_bytes        # ... of so many bytes each
     cdef readonly tuple trained         # likewise, as it came
     cdef bint costs_something           # whether some op's rows do, beside the loss
-    cdef bint knows_all_rows            # whether some op must, in training
+    cdef bint knows_all_rows            # whether some op, or a loss, must, in training
+    cdef bint is_masked                 # whether some lines of some head may not count
+    cdef Py_ssize_t* told               # by each member, for each head: how many lines of its rows do
     cdef tuple python_ops               # of the ops that are not compiled
     cdef Py_ssize_t workspace_bytes     # of each member
     cdef char* workspaces
@@ -108,7 +110,8 @@ cdef class Layout(Weights):
         self.held = <Place*>room_for(self.n_ops, sizeof(Place))
         self.trained = trained
         self.python_ops = tuple([PythonOp(spec.calls) for spec in specs if spec.calls is not None])
-        self.knows_all_rows = self.trains and len(self.python_ops) > 0
+        # What a line counts depends on how many of a batch do.
+        self.knows_all_rows = self.trains and (len(self.python_ops) > 0 or any([head[3] >= 0 for head in heads]))
         for i, spec in enumerate(specs):
             kind = self.kind_of(spec)
             self.knows_all_rows = self.knows_all_rows or (self.trains and kind.x_columns != NULL)
@@ -121,6 +124,7 @@ cdef class Layout(Weights):
         self.ops = <Op*>room_for(self.members * self.n_ops, sizeof(Op))
         self.reads = <Read*>room_for(self.members * self.n_reads, sizeof(Read))
         self.passes = <Pass*>room_for(self.members, sizeof(Pass))
+        self.told = <Py_ssize_t*>room_for(self.members * self.n_heads, sizeof(Py_ssize_t))
         self.feed_reads = <Read**>room_for(self.members * self.n_feeds, sizeof(Read*))
         self.describe(specs, input_gradient)
         self.set_heads(heads)
@@ -144,6 +148,7 @@ cdef class Layout(Weights):
         free(self.reads)
         free(self.feed_reads)
         free(self.passes)
+        free(self.told)
         free(self.offsets)
         free(self.earlier_user)
         free(self.is_last_user)
@@ -361,12 +366,12 @@ cdef class Layout(Weights):
         self.ops[read.maker - self.ops].within = &self.ops[i]
 
     cdef set_heads(self, heads):
-        """(op, loss_op, lines) of each; in training nobody else reads an op that a loss looks at."""
-        cdef Py_ssize_t op, loss_op, lines, i
+        """(op, loss_op, lines, mask_op) of each; in training nobody else reads an op that a loss looks at."""
+        cdef Py_ssize_t op, loss_op, lines, mask_op, i
         cdef Read* read
         if not heads:
             raise ValueError("heads: got none, expected at least one output")
-        for i, (op, loss_op, lines) in enumerate(heads):
+        for i, (op, loss_op, lines, mask_op) in enumerate(heads):
             if not (0 <= loss_op < self.n_ops and 0 <= op < self.n_ops) or lines < 1 or (
                     width_of(&self.ops[op]) != width_of(&self.ops[loss_op]) or width_of(&self.ops[op]) % lines):
                 raise ValueError(f"heads: got {heads[i]}, expected two of {self.n_ops} ops of one width, and lines "
@@ -374,6 +379,13 @@ cdef class Layout(Weights):
             self.heads[i].op, self.heads[i].loss_op, self.heads[i].lines = op, loss_op, lines
             self.heads[i].columns, self.heads[i].share = width_of(&self.ops[op]) // lines, 1.0 / lines
             self.last_readers[self.holder_of(op)] = self.last_readers[self.holder_of(loss_op)] = self.n_ops
+            self.heads[i].mask_op = mask_op
+            if mask_op >= 0:
+                if mask_op >= self.n_ops or lines % width_of(&self.ops[mask_op]):
+                    raise ValueError(f"heads: got {heads[i]}, expected a mask whose numbers make up the lines")
+                self.heads[i].lines_told = lines // width_of(&self.ops[mask_op])
+                self.last_readers[self.holder_of(mask_op)] = self.n_ops
+                self.is_masked = True
         for i in range(self.n_reads if self.trains else 0):
             read = &self.reads[i]
             for head in heads:

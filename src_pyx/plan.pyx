@@ -135,9 +135,11 @@ cdef class Plan(Runner):
         Those whose rows or columns cost factor |cos| for each pair of them.
     bounds : sequence of (begin, groups, along, inner, constraint, options)
         What a step leaves of variables: each is groups of `along` parameters, `inner` apart.
-    heads : sequence of (int, int, int), optional
-        Of each output the op that makes it, the op that its loss looks at, and into how many lines loss and
-        metrics cut a row, each with a target of its own; the row's loss is their mean. The last op by default.
+    heads : sequence of (int, int, int, int), optional
+        Of each output the op that makes it, the op that its loss looks at, into how many lines loss and metrics
+        cut a row, each with a target of its own, and the op that says which of these count, -1 where all do.
+        The row's loss is the mean of its lines; with a mask a batch's is that of all its lines that count.
+        The last op by default.
     late_ops : int
         How many ops, the last ones, only predictions and metrics need.
     longest : int
@@ -168,7 +170,7 @@ cdef class Plan(Runner):
         self.matmul_parts = matmul_parts if self.table.has_tiles else 0
         self.set_penalties(penalties, matrices)
         self.set_bounds(bounds)
-        self.build(specs, inputs, heads or [(len(specs) - 1, len(specs) - 1, 1)], trained, input_gradient, kept)
+        self.build(specs, inputs, heads or [(len(specs) - 1, len(specs) - 1, 1, -1)], trained, input_gradient, kept)
         for python_op in self.python_ops:
             (<PythonOp>python_op).callee.interrupted = &self.job.interrupted[0]
         self.n_loss_ops = self.n_ops - late_ops
@@ -262,7 +264,10 @@ cdef class Plan(Runner):
 
     def tally(self):
         """Empty sums of loss and metrics, for one call or many."""
-        return empty_tally(&self.meter)
+        cdef Py_ssize_t i
+        weights = [(i, self.heads[i].weight) for i in range(self.n_heads)
+                   if self.heads[i].mask_op >= 0 and not self.trains]
+        return empty_tally(&self.meter, tuple(weights))
 
     # ---- whole stretches of work -------------------------------------------------------------------
 

@@ -173,32 +173,102 @@ cdef class Rows(Layout):
                 ops[i].forward(&ops[i], begin, end)
 
     @cython.final
-    cdef void measure_loss(self, Op* ops, Py_ssize_t begin, Py_ssize_t end, double scale,
-                           bint with_gradient) noexcept nogil:
-        """The loss of each line and, times scale, its gradient by what backward starts from."""
+    cdef const char* mask_of(self, const Op* ops, const Head* head, Py_ssize_t row) noexcept nogil:
+        """What says which lines of a head count, from this row on."""
+        cdef const Op* op = &ops[head.mask_op]
+        return <const char*>op.y + row * width_of(op) * self.table.real_bytes
+
+    @cython.final
+    cdef Py_ssize_t count_told(self, const Op* ops, const Head* head, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """How many lines of these rows count."""
+        cdef const char* mask = self.mask_of(ops, head, begin)
+        cdef Py_ssize_t line, told = 0
+        for line in range((end - begin) * head.lines):
+            told += is_told(head, mask, self.table.real_bytes, line)
+        return told
+
+    @cython.final
+    cdef void share_told(self, const Op* ops, int member, Team* team, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """Counts lines of this member's rows, so that all members know those of the batch."""
+        cdef Py_ssize_t i
+        for i in range(self.n_heads):
+            if self.heads[i].mask_op >= 0:
+                self.told[member * self.n_heads + i] = self.count_told(ops, &self.heads[i], begin, end)
+        meet(team)
+
+    @cython.final
+    cdef double share_of_line(self, Py_ssize_t head, int members, double rows) noexcept nogil:
+        """What a line that counts has in the mean loss of a batch, times its rows."""
+        cdef Py_ssize_t told = 0
+        cdef int member
+        if self.heads[head].mask_op < 0:
+            return self.heads[head].share
+        for member in range(members):
+            told += self.told[member * self.n_heads + head]
+        return rows / told if told > 0 else 0.0
+
+    @cython.final
+    cdef void measure_told(self, const Op* ops, const Head* head, char* dy, Py_ssize_t begin, Py_ssize_t end,
+                           double scale) noexcept nogil:
+        """`measure_loss` of a head of which some lines do not count, and cost nothing."""
+        cdef Py_ssize_t line_bytes = head.columns * self.table.real_bytes, lines = (end - begin) * head.lines
+        cdef Py_ssize_t target_bytes = head.target_bytes // head.lines
+        cdef const char* mask = self.mask_of(ops, head, begin)
+        cdef const char* y = <const char*>ops[head.loss_op].y + begin * head.lines * line_bytes
+        cdef const char* targets = head.targets + begin * head.target_bytes
+        cdef double* values = head.values + begin * head.lines
+        cdef Lines told = next_told(head, mask, self.table.real_bytes, 0, lines)
+        memset(values, 0, lines * sizeof(double))
+        if dy != NULL:
+            memset(dy, 0, lines * line_bytes)
+        while told.begin < lines:
+            head.loss.compute(values + told.begin, NULL if dy == NULL else dy + told.begin * line_bytes,
+                              y + told.begin * line_bytes, targets + told.begin * target_bytes, told.end - told.begin,
+                              head.columns, head.options, scale)
+            told = next_told(head, mask, self.table.real_bytes, told.end, lines)
+
+    @cython.final
+    cdef void measure_loss(self, Op* ops, Py_ssize_t begin, Py_ssize_t end, double rows, bint with_gradient,
+                           int members) noexcept nogil:
+        """The loss of each line and its gradient, in the mean of so many rows, by what backward starts from."""
         cdef const Head* head
         cdef Op* op
         cdef Py_ssize_t row_bytes, i
+        cdef double scale
         cdef char* dy
         for i in range(self.n_heads):
             head = &self.heads[i]
             op = &ops[head.loss_op]
+            scale = 1.0 / rows * head.weight * self.share_of_line(i, members, rows)
             row_bytes = width_of(op) * self.table.real_bytes
             dy = <char*>op.dy + begin * row_bytes if with_gradient and op.dy != NULL else NULL
-            head.loss.compute(head.values + begin * head.lines, dy, <char*>op.y + begin * row_bytes,
-                              head.targets + begin * head.target_bytes, (end - begin) * head.lines,
-                              head.columns, head.options, scale * head.weight * head.share)
+            if head.mask_op >= 0:
+                self.measure_told(ops, head, dy, begin, end, scale)
+            else:
+                head.loss.compute(head.values + begin * head.lines, dy, <char*>op.y + begin * row_bytes,
+                                  head.targets + begin * head.target_bytes, (end - begin) * head.lines,
+                                  head.columns, head.options, scale)
             if dy != NULL and op.to_dz != NULL:
                 op.to_dz(op, begin, end)
 
     @cython.final
-    cdef double loss_of(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-        """The sum of these rows' losses, with the weights of the heads."""
+    cdef double loss_of(self, Py_ssize_t begin, Py_ssize_t end, int members) noexcept nogil:
+        """The sum of these rows' losses, with the weights of the heads.
+
+        What lines count of a head that has a mask is known of batches alone: in inference they are added up apart.
+        """
         cdef double total = 0.0
         cdef Py_ssize_t i
         for i in range(self.n_heads):
-            total += self.heads[i].weight * losses_of(&self.heads[i], begin, end)
+            if self.trains or self.heads[i].mask_op < 0:
+                total += self.heads[i].weight * self.losses_of(i, begin, end, members)
         return total
+
+    cdef inline double losses_of(self, Py_ssize_t i, Py_ssize_t begin, Py_ssize_t end, int members) noexcept nogil:
+        """The sum over rows [begin, end) of a head's losses, each the mean over its lines."""
+        cdef const Head* head = &self.heads[i]
+        cdef double total = sum_of(head.values + begin * head.lines, (end - begin) * head.lines)
+        return total * self.share_of_line(i, members, <double>(end - begin))
 
     cdef inline double cost_of(self, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         """What ops say that these rows cost beside the loss, added up."""
@@ -223,26 +293,47 @@ cdef class Rows(Layout):
             ops[i].backward(&ops[i], begin, end)
 
     @cython.final
-    cdef void measure_metrics(self, Op* ops, double* state, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef void measure_metrics(self, Op* ops, double* state, Py_ssize_t begin, Py_ssize_t end,
+                              int members) noexcept nogil:
         """Adds up in `state`, which is a tally's or a part's, what the meter is to know of these rows."""
-        cdef const Measure* measure
         cdef const Head* head
-        cdef const Op* op
         cdef Py_ssize_t i
         if self.job.sums == NULL or self.meter.sums == 0:
             return
         for i in range(self.meter.heads):
-            state[i] += losses_of(&self.heads[i], begin, end)
+            head = &self.heads[i]
+            if self.trains or head.mask_op < 0:
+                state[HEAD_SUMS * i] += self.losses_of(i, begin, end, members)
+                state[HEAD_SUMS * i + 1] += end - begin
+            else:
+                state[HEAD_SUMS * i] += sum_of(head.values + begin * head.lines, (end - begin) * head.lines)
+                state[HEAD_SUMS * i + 1] += self.count_told(ops, head, begin, end)
         if self.meter.count > 0:
             self.run_forward(ops, self.n_loss_ops, self.n_ops, begin, end)
         for i in range(self.meter.count):
-            measure = &self.meter.measures[i]
-            head = &self.heads[measure.head]
-            op = &ops[head.op]
-            measure.metric.update(state + measure.at,
-                                  <char*>op.y + begin * width_of(op) * self.table.real_bytes,
-                                  head.targets + begin * head.target_bytes, (end - begin) * head.lines,
-                                  head.columns, measure.options)
+            self.update_metric(ops, &self.meter.measures[i], state + self.meter.measures[i].at, begin, end)
+
+    @cython.final
+    cdef void update_metric(self, const Op* ops, const Measure* measure, double* state, Py_ssize_t begin,
+                            Py_ssize_t end) noexcept nogil:
+        """Adds up one metric of the lines of these rows that count."""
+        cdef const Head* head = &self.heads[measure.head]
+        cdef const Op* op = &ops[head.op]
+        cdef Py_ssize_t line_bytes = head.columns * self.table.real_bytes, lines = (end - begin) * head.lines
+        cdef Py_ssize_t target_bytes = head.target_bytes // head.lines
+        cdef const char* y = <const char*>op.y + begin * head.lines * line_bytes
+        cdef const char* targets = head.targets + begin * head.target_bytes
+        cdef const char* mask
+        cdef Lines told
+        if head.mask_op < 0:
+            measure.metric.update(state, y, targets, lines, head.columns, measure.options)
+            return
+        mask = self.mask_of(ops, head, begin)
+        told = next_told(head, mask, self.table.real_bytes, 0, lines)
+        while told.begin < lines:
+            measure.metric.update(state, y + told.begin * line_bytes, targets + told.begin * target_bytes,
+                                  told.end - told.begin, head.columns, measure.options)
+            told = next_told(head, mask, self.table.real_bytes, told.end, lines)
 
     @cython.final
     cdef void give_dx(self, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:

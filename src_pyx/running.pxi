@@ -80,12 +80,12 @@ cdef class Runner(Batch):
             self.load(member, first, begin, begin + rows)
             if job.y != NULL:
                 self.run_forward(ops, 0, self.n_loss_ops, begin, begin + rows)
-                self.measure_loss(ops, begin, begin + rows, 1.0, False)
+                self.measure_loss(ops, begin, begin + rows, 1.0, False, 1)
                 forget_part(&self.meter, member)
-                self.measure_metrics(ops, part_of(&self.meter, member), begin, begin + rows)
+                self.measure_metrics(ops, part_of(&self.meter, member), begin, begin + rows, 1)
                 wait_until(&job.merged[0], chunk, team.spins)
                 if job.sums != NULL:
-                    job.sums.loss += self.loss_of(begin, begin + rows) + self.cost_of(begin, begin + rows)
+                    job.sums.loss += self.loss_of(begin, begin + rows, 1) + self.cost_of(begin, begin + rows)
                     job.sums.rows += rows
                     merge_part(&self.meter, job.sums.apart, member)
                 fw_add(&job.merged[0], 1)

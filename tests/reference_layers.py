@@ -73,8 +73,11 @@ def attention(
     key: Array | None = None,
     mask: Array | None = None,
     is_causal: bool = False,
+    query_mask: Array | None = None,
+    key_mask: Array | None = None,
 ) -> Array:
-    """Attention with weights as layers have them; a mask is above 0 where a key is seen."""
+    """Attention with weights as layers have them; a mask is above 0 where a key is seen, that of
+    queries where one sees any."""
     kernels, biases = (weights, [0.0] * 4) if len(weights) == 4 else (weights[::2], weights[1::2])
     reads = query, value if key is None else key, value
     q, k, v = (
@@ -88,6 +91,10 @@ def attention(
         is_seen &= np.arange(q.shape[2])[:, np.newaxis] >= np.arange(k.shape[2])
     if mask is not None:
         is_seen &= mask.reshape(len(q), 1, -1, k.shape[2]) > 0
+    if query_mask is not None:
+        is_seen &= query_mask[:, np.newaxis, :, np.newaxis] > 0
+    if key_mask is not None:
+        is_seen &= key_mask[:, np.newaxis, np.newaxis] > 0
     y = attended(q, k, v, is_seen)
     return np.einsum("rhtd,hdf->rtf", y, kernels[3]) + biases[3]
 

@@ -25,7 +25,7 @@ class Attend(layers.Layer):
 
     def ops(self, query, key, value, *masks):
         heads, scale, is_causal = self.settings
-        sizes = (0, 0, heads, heads, key.shape[0], int(is_causal))
+        sizes = (0, 0, heads, heads, key.shape[0], int(is_causal), 0)
         return layers.op(
             "attention",
             query,
@@ -114,7 +114,10 @@ def test_what_is_as_by_default_is_not_written():
         (lambda at, x, y: at(x, x, attention_mask=y), r"attention_mask: got rows \(5, 4\)"),
         (lambda at, x, y: at(x, x, return_attention_scores=True), "scores: got a value, expected"),
         (lambda at, x, y: at(x, x, training=True), "training: got a value, expected none"),
-        (lambda at, x, y: at(x, x, key_mask=y), "key_mask: got a value, expected none: atten"),
+        (
+            lambda at, x, y: at(x, x, key_mask=y),
+            "key_mask: got a value, expected none: masks go with",
+        ),
         (lambda at, x, y: at(x, x, use_causal_mask=2), "use_causal_mask: got 2, expected True"),
         (lambda at, x, y: at(x, x, causal=True), "got causal=True, expected use_causal_mask"),
         (lambda at, x, y: at(x, x, use_causal_mask=x), "use_causal_mask: got .*, expected True"),
@@ -244,6 +247,35 @@ def test_torch_takes_what_is_saved(tmp_path, use_bias):
     np.testing.assert_allclose(model.predict(x), found.detach().numpy(), rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("is_causal", [False, True])
+def test_masked_steps_are_the_padding_of_torch(tmp_path, is_causal):
+    torch = pytest.importorskip("torch")
+    x = fw.Input((9, 6))
+    inner = layers.Masking()(x)
+    layer = layers.MultiHeadAttention(2, 3, name="at")
+    model = fw.Model(x, layer(inner, inner, use_causal_mask=is_causal), "float64", seed=3)
+    model.compile(fw.optimizers.SGD(1.0), "mse")
+    model.save(tmp_path / "m.safetensors", include_optimizer=False)
+    tensors = tensors_of(tmp_path / "m.safetensors")
+    twin = torch.nn.MultiheadAttention(6, 2, batch_first=True, dtype=torch.float64)
+    twin.load_state_dict(
+        {name.removeprefix("at."): torch.tensor(tensor) for name, tensor in tensors.items()}
+    )
+    rows, y = RANDOM.standard_normal((2, 5, 9, 6))
+    is_told = np.arange(9) < np.array([[9], [1], [4], [8], [6]])
+    rows[~is_told] = 0.0
+    inputs, told = torch.tensor(rows, requires_grad=True), torch.tensor(is_told)
+    hidden = torch.ones(9, 9, dtype=bool).triu(1) if is_causal else None
+    found, _ = twin(*[inputs] * 3, key_padding_mask=~told, attn_mask=hidden, need_weights=False)
+    loss = ((found - torch.tensor(y)) ** 2).mean(-1)[told].mean()
+    loss.backward()
+    own, _, dx = model.loss_and_gradients(rows, y)
+    np.testing.assert_allclose(own, loss.item(), rtol=1e-12)
+    np.testing.assert_allclose(dx, inputs.grad.numpy(), rtol=1e-9, atol=1e-14)
+    predicted = model.predict(rows)[is_told]
+    np.testing.assert_allclose(predicted, found.detach().numpy()[is_told], rtol=1e-11, atol=1e-14)
+
+
 # ---- what a query sees ---------------------------------------------------------------------------
 
 
@@ -280,6 +312,64 @@ def test_masks_go_together():
     is_seen = (one[:, None] * other * np.tri(40, 150)).astype(bool)
     expected = oracle.attended(reads[0] * 2, reads[1], reads[2], is_seen)  # sqrt(4) is in there
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+def test_steps_behind_the_last_that_counts_are_as_if_they_were_not_there(is_causal):
+    told = {"use_causal_mask": is_causal}
+    words = RANDOM.integers(1, 9, (3, 50))
+    words[:, 37:] = 0
+    found, part = [], []
+    for steps, to in ((50, found), (37, part)):
+        x = fw.Input((steps,))
+        inner = layers.Embedding(9, 4, mask_zero=True)(x)
+        model = fw.Model(x, layers.MultiHeadAttention(2, 3)(inner, inner, **told), seed=0)
+        to.append(model.predict(words[:, :steps]))
+    same_bits(found[0][:, :37], part[0])
+    bias = model.layers[-1].output_bias
+    same_bits(found[0][:, 37:], np.broadcast_to(bias, (3, 13, 4)).copy())
+
+
+def test_masks_go_with_what_is_read():
+    """Those of queries, keys and values; the output has that of the queries."""
+    words, others = fw.Input((5,)), fw.Input((7,))
+    query = layers.Embedding(6, 4, mask_zero=True)(words)
+    value = layers.Embedding(6, 3, mask_zero=True)(others)
+    seen = layers.MultiHeadAttention(2, 3)(query, value)
+    model = fw.Model([words, others], layers.GRU(2)(seen), "float64", seed=1)
+    rows = RANDOM.integers(0, 6, (8, 5)), RANDOM.integers(0, 6, (8, 7))
+    rows[0][0], rows[1][1] = 0, 0
+    first, second, attention, gru = model.layers
+    made = oracle.attention(
+        first.embeddings[rows[0]],
+        second.embeddings[rows[1]],
+        tuple(attention.get_weights()),
+        query_mask=rows[0],
+        key_mask=rows[1],
+    )
+    steps = fw.Input((5, 4))
+    alone = fw.Model(steps, layers.GRU(2)(layers.Masking(7.0)(steps)), "float64")
+    alone.set_weights(gru.get_weights())
+    made[rows[0] == 0] = 7.0
+    np.testing.assert_allclose(model.predict(rows), alone.predict(made), rtol=1e-12, atol=1e-14)
+    model.compile("sgd", "mse")
+    assert fw.check_gradients(model, rows, RANDOM.standard_normal((8, 2)), tolerance=1e-8).passed
+
+
+def test_masks_of_other_steps_are_refused():
+    class Odd(layers.Layer):
+        def ops(self, x):
+            return x
+
+        def mask_of(self, x):
+            return layers.op("mask_steps", x, shape=(3,), lines=3, options=(0.0,))
+
+    x = fw.Input((6, 4))
+    odd = Odd()(x)
+    with pytest.raises(
+        ValueError, match=r"inputs: got a mask of rows \(3,\), expected masks of \(6,\)"
+    ):
+        fw.Model(x, layers.MultiHeadAttention(1, 2)(odd, odd))
 
 
 def test_a_query_that_sees_nothing_gets_nothing():
@@ -463,18 +553,21 @@ def test_a_loss_may_look_at_every_step(activation):
 @pytest.mark.parametrize(
     ("sizes", "shapes"),
     [
-        ((0, 0, 2, 2, 5, 0), [(4, 6), (5, 6)]),
-        ((0, 0, 2, 2, 5, 0), [(4, 6), (5, 6), (5, 7)]),
-        ((0, 0, 2, 2, 3, 0), [(4, 6), (5, 6), (5, 6)]),
-        ((0, 0, 4, 4, 5, 0), [(4, 6), (5, 6), (5, 6)]),
-        ((0, 0, 2, 0, 5, 0), [(4, 6), (5, 6), (5, 6)]),
-        ((0, 0, 0, 0, 5, 0), [(4, 6), (5, 6), (5, 6)]),
-        ((0, 0, 2, 2, 0, 0), [(4, 6), (5, 6), (5, 6)]),
-        ((0, 0, 2, 2, 5, 2), [(4, 6), (5, 6), (5, 6)]),
-        ((0, 65537, 2, 2, 5, 0), [(4, 6), (5, 6), (5, 6)]),
-        ((0, 0, 2, 2, 5, 0), [(4, 6), (5, 6), (5, 6), (4, 4)]),
-        ((0, 0, 2**62, 2**62, 5, 0), [(4, 6), (5, 6), (5, 6)]),
-        ((0, 0, 2, 2, 2**62, 0), [(4, 6), (5, 6), (5, 6)]),
+        ((0, 0, 2, 2, 5, 0, 0), [(4, 6), (5, 6)]),
+        ((0, 0, 2, 2, 5, 0, 0), [(4, 6), (5, 6), (5, 7)]),
+        ((0, 0, 2, 2, 3, 0, 0), [(4, 6), (5, 6), (5, 6)]),
+        ((0, 0, 4, 4, 5, 0, 0), [(4, 6), (5, 6), (5, 6)]),
+        ((0, 0, 2, 0, 5, 0, 0), [(4, 6), (5, 6), (5, 6)]),
+        ((0, 0, 0, 0, 5, 0, 0), [(4, 6), (5, 6), (5, 6)]),
+        ((0, 0, 2, 2, 0, 0, 0), [(4, 6), (5, 6), (5, 6)]),
+        ((0, 0, 2, 2, 5, 2, 0), [(4, 6), (5, 6), (5, 6)]),
+        ((0, 65537, 2, 2, 5, 0, 0), [(4, 6), (5, 6), (5, 6)]),
+        ((0, 0, 2, 2, 5, 0, 0), [(4, 6), (5, 6), (5, 6), (4, 4)]),
+        ((0, 0, 2, 2, 5, 0, 2), [(4, 6), (5, 6), (5, 6), (4,)]),
+        ((0, 0, 2, 2, 5, 0, 1), [(4, 6), (5, 6), (5, 6)]),
+        ((0, 0, 2, 2, 5, 0, 1), [(4, 6), (5, 6), (5, 6), (5,)]),
+        ((0, 0, 2**62, 2**62, 5, 0, 0), [(4, 6), (5, 6), (5, 6)]),
+        ((0, 0, 2, 2, 2**62, 0, 0), [(4, 6), (5, 6), (5, 6)]),
     ],
 )
 def test_sizes_that_do_not_add_up_are_refused(sizes, shapes):

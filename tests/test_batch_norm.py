@@ -13,8 +13,9 @@ from fastweights._plans import plan_for
 STREAM = philox.STREAM_PASS
 
 
-def network(dtype="float64", shape=4, optimizer="sgd", seed=3, **settings):
+def network(dtype="float64", shape=4, optimizer="sgd", seed=3, masked=False, **settings):
     stack = [
+        *([layers.Masking()] if masked else []),
         layers.Dense(7, "tanh"),
         layers.BatchNormalization(**settings),
         layers.Dense(5, "relu"),
@@ -36,13 +37,15 @@ def data(rows=11, shape=(4,)):
     )
 
 
-def oracle(model, x, y, training):
-    """Loss, and what each normalisation saw, in NumPy."""
+def oracle(model, x, y, training, is_told=True):
+    """Loss, and what each normalisation saw, in NumPy, of lines that count."""
     seen = []
+    is_told = np.broadcast_to(is_told, x.shape[:-1])
     for layer in model.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            axes = tuple(range(x.ndim - 1))
-            mean, variance = x.mean(axes), x.var(axes)
+        if isinstance(layer, layers.Masking):
+            x = np.where(is_told[..., np.newaxis], x, 0.0)
+        elif isinstance(layer, layers.BatchNormalization):
+            mean, variance = x[is_told].mean(axis=0), x[is_told].var(axis=0)
             seen.append((mean, variance))
             if not (training and layer.trainable):
                 mean, variance = layer.moving_mean, layer.moving_variance
@@ -53,24 +56,32 @@ def oracle(model, x, y, training):
             x = {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0)}.get(
                 layer.activation.name, lambda z: z
             )(x)
-    return np.mean((x - y) ** 2), seen
+    return np.mean((x - y)[is_told] ** 2), seen
 
 
 SETTINGS = [{}, {"center": False}, {"scale": False}, {"center": False, "scale": False}]
 
 
+def some_masked(x):
+    """The same rows, of which some lines are 0; and which are not."""
+    is_told = np.random.default_rng(4).random(x.shape[:-1]) < 0.6
+    return np.where(is_told[..., np.newaxis], x, 0.0), is_told
+
+
 @pytest.mark.parametrize("shape", [(4,), (3, 4)])
-@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("settings", [*SETTINGS, {"masked": True}])
 def test_gradients_in_inference_and_in_training(settings, shape):
-    model = network(shape=shape, **settings)
-    x, y = data(shape=shape)
-    assert model.evaluate(x, y) == pytest.approx(oracle(model, x, y, False)[0], rel=1e-12)
+    model = network(shape=(1, *shape)[-2:] if settings.get("masked") else shape, **settings)
+    x, y = data(shape=model.input_shape)
+    x, is_told = some_masked(x) if settings.get("masked") else (x, True)
+    expected = oracle(model, x, y, False, is_told)[0]
+    assert model.evaluate(x, y) == pytest.approx(expected, rel=1e-12)
     report = fw.check_gradients(model, x, y, tolerance=1e-8)
     assert report, report
     # In training, by differences of NumPy's loss.
     plan, dx = plan_for(model, "check", len(x)), np.empty_like(x)
     loss = plan.gradients_of(x, y.reshape(len(y), -1), dx, len(x), 0, STREAM)
-    assert loss == pytest.approx(oracle(model, x, y, True)[0], rel=1e-12)
+    assert loss == pytest.approx(oracle(model, x, y, True, is_told)[0], rel=1e-12)
     found = [*model.gradients.copy(), *dx.ravel()]
     expected, step = [], 1e-6
     for values in (model.parameters, x.reshape(-1)):
@@ -78,7 +89,7 @@ def test_gradients_in_inference_and_in_training(settings, shape):
             sides = []
             for moved in (value + step, value - step):
                 values[i] = moved
-                sides.append(oracle(model, x, y, True)[0])
+                sides.append(oracle(model, x, y, True, is_told)[0])
             values[i] = value
             expected.append((sides[0] - sides[1]) / (2 * step))
     np.testing.assert_allclose(found, expected, rtol=2e-6, atol=2e-9)
@@ -121,6 +132,34 @@ def test_moving_figures_follow_those_of_accepted_steps():
     np.testing.assert_array_equal(model.state, state)
 
 
+def test_masked_steps_have_no_part_in_mean_and_variance():
+    """Of many columns, of offsets, and where none counts."""
+    x, is_told = some_masked(np.random.default_rng(0).standard_normal((300, 5, 67)) + 3.0)
+    stack = [layers.Masking(), layers.BatchNormalization(momentum=0.0, epsilon=1e-2)]
+    model = fw.Sequential(stack, (5, 67), "float64")
+    model.compile("sgd", "mse")
+    made = model.forward(x, training=True)
+    layer = model.layers[1]
+    mean, variance = x[is_told].mean(axis=0), x[is_told].var(axis=0)
+    np.testing.assert_allclose(layer.moving_mean, mean, rtol=1e-13)
+    np.testing.assert_allclose(layer.moving_variance, variance, rtol=1e-13)
+    np.testing.assert_allclose(made, (x - mean) / np.sqrt(variance + 1e-2), rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(model.predict(x), made, rtol=1e-12, atol=1e-13)
+    zeros = np.zeros((2, 5, 67))
+    np.testing.assert_array_equal(model.forward(zeros, training=True), zeros)
+    assert np.isfinite(model.backward(zeros + 1.0)).all()
+    assert not model.state.any()
+
+
+def test_a_mask_of_other_steps_is_refused():
+    class Odd(layers.Identity):
+        def mask_of(self, x):
+            return layers.op("mask_steps", x, shape=(2,), lines=2, options=(0.0,))
+
+    with pytest.raises(ValueError, match=r"input of BatchNormalization: got a mask of rows \(2,\)"):
+        fw.Sequential([Odd(), layers.BatchNormalization()], (6, 3))
+
+
 def test_forward_and_backward_in_two_calls():
     model, twin = network(), network()
     x, y = data()
@@ -144,14 +183,16 @@ def test_a_frozen_one_acts_as_in_inference():
     np.testing.assert_array_equal(model.state, state)
 
 
-@pytest.mark.parametrize("rows", [50, 1300])
+@pytest.mark.parametrize(("rows", "masked"), [(50, False), (1300, False), (1300, True)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_same_bits_for_any_number_of_threads(rows, dtype, monkeypatch):
+def test_the_same_bits_for_any_number_of_threads(rows, masked, dtype, monkeypatch):
     monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
-    x, y = data(2700)
+    shape = (3, 4) if masked else (4,)
+    x, y = data(2700, shape)
+    x = some_masked(x)[0] if masked else x
     found = []
     for threads in (1, 2, 3):
-        model = network(dtype, optimizer="adam")
+        model = network(dtype, shape, optimizer="adam", masked=masked)
         with fw.threads(threads):
             model.fit(x, y, rows, 2, verbose=0)
         found.append(np.concatenate([model.parameters, model.state]))

@@ -24,6 +24,7 @@ def net(
     units=5,
     scale=1,
     layer=None,
+    masked=False,
 ):
     """The network that must notice a fault, with data for it."""
     rng = np.random.default_rng(5)
@@ -31,6 +32,13 @@ def net(
         model = model_between(CASES[layer])
         model.compile(loss="mse")
         return model, rows_for(model, rows, rng), rng.standard_normal((rows, 2))
+    if masked:
+        stack = [layers.Masking(), layers.Dense(units, hidden), layers.Dense(outputs)]
+        model = fw.Sequential(stack, (4, inputs), dtype="float64", seed=3)
+        model.compile(loss=loss)
+        x = rng.standard_normal((rows, 4, inputs))
+        x[rng.random((rows, 4)) < 0.3] = 0.0
+        return model, x, rng.standard_normal((rows, 4, outputs))
     stack = [
         layers.Dense(units, hidden),
         layers.Dense(units, hidden),

@@ -82,6 +82,8 @@ THROUGH = {
         layers.PReLU(),
     ],
     "normalised": lambda: [layers.LayerNormalization(), layers.RMSNormalization()],
+    "by the batch": lambda: [layers.BatchNormalization(), layers.Normalization(-1, 1.0, 2.0)],
+    "positions": lambda: [layers.SinePositionEncoding(), layers.PositionEmbedding(6)],
     "recurrent": lambda: [layers.GRU(3, return_sequences=True)],
     "both ways": lambda: [layers.Bidirectional(layers.GRU(3, return_sequences=True), "sum")],
     "steps": lambda: [layers.TimeDistributed(layers.Dense(3, "tanh"))],
@@ -114,20 +116,28 @@ def test_a_mask_ends_where_steps_are_others(ending):
 
 
 def test_masks_of_several_values():
-    """What counts in all values counts in what is made of them; along steps masks are joined."""
+    """As in Keras what counts in any value counts in what is made of them, and all does where a
+    value has no mask; along steps masks are joined."""
     x, y = fw.Input((4, 2)), fw.Input((4, 2))
     one, other = layers.Masking()(x), layers.Masking()(y)
     last = layers.LSTM(3)
     added = last(layers.Add()([one, other]))
     beside = layers.LSTM(3)(layers.Concatenate()([one, y]))
+    both = layers.LSTM(3)(layers.Concatenate()([one, other]))
     behind = layers.LSTM(3)(layers.Concatenate(1)([one, other]))
-    model = fw.Model([x, y], [added, beside, behind], dtype="float64", seed=0)
+    last_free = layers.LSTM(3)(layers.Concatenate(1)([one, y]))
+    free = layers.LSTM(3)(layers.Multiply()([one, y]))
+    outputs = [added, beside, both, behind, last_free, free]
+    model = fw.Model([x, y], outputs, dtype="float64", seed=0)
     a, b = RANDOM.standard_normal((2, 5, 4, 2))
-    a[0, 2:] = b[1, :2] = b[0, 0] = 0.0
+    a[0, 2:] = b[1, :2] = b[0, 0] = b[0, 3] = 0.0
     of_a, of_b = (a != 0).any(-1), (b != 0).any(-1)
     found = model.predict([a, b])
-    inputs = (a + b, np.concatenate([a, b], -1), np.concatenate([a, b], 1))
-    masks = (of_a & of_b, of_a, np.concatenate([of_a, of_b], 1))
+    side, row = np.concatenate([a, b], -1), np.concatenate([a, b], 1)
+    inputs = (a + b, side, side, row, row, a * b)
+    any_of, every = of_a | of_b, np.ones_like(of_a)
+    joined = [np.concatenate([of_a, second], 1) for second in (of_b, every)]
+    masks = (any_of, every, any_of, *joined, every)
     recurrent = [layer for layer in model.layers if isinstance(layer, layers.LSTM)]
     for told, rows, mask, layer in zip(found, inputs, masks, recurrent, strict=True):
         expected = oracle.recurrent("LSTM", rows, *layer.get_weights(), mask=mask)
@@ -297,11 +307,6 @@ def test_how_weights_start():
             lambda: fw.Sequential([layers.TimeDistributed(layers.BatchNormalization())], (2, 3)),
             ValueError,
             "layer of TimeDistributed: got BatchNormalization",
-        ),
-        (
-            lambda: fw.Sequential([layers.Masking(), layers.BatchNormalization()], (2, 3)),
-            ValueError,
-            "input of BatchNormalization: got a mask",
         ),
     ],
 )  # fmt: skip

@@ -95,6 +95,19 @@ def test_positions_bound_a_stream():
         model.stream(longest=5)
 
 
+def test_attention_remembers_what_was_masked():
+    words = fw.Input((40,))
+    inner = layers.Embedding(5, 6, mask_zero=True)(words)
+    y = layers.MultiHeadAttention(2, 4)(inner, inner, use_causal_mask=True)
+    model = fw.Model(words, layers.Dense(2)(y), seed=0)
+    rows = np.random.default_rng(0).integers(0, 5, (3, 40))
+    rows[0, :7] = 0
+    stream = model.stream(3)
+    for _ in range(2):
+        np.testing.assert_array_equal(np.stack(steps_of(stream, rows), 1), model.predict(rows))
+        stream.reset()
+
+
 def test_attention_that_looks_ahead_is_refused():
     x = fw.Input((3, 4))
     model = fw.Model(x, layers.MultiHeadAttention(1, 2)(x, x))

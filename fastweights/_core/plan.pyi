@@ -58,7 +58,7 @@ class Plan:
         penalties: Sequence[tuple[int, int, float, float]] = (),
         matrices: Sequence[tuple[int, int, int, bool, float]] = (),
         bounds: Sequence[tuple[int, int, int, int, str, tuple[float, ...]]] = (),
-        heads: Sequence[tuple[int, int, int]] | None = None,
+        heads: Sequence[tuple[int, int, int, int]] | None = None,
         late_ops: int = 0,
         longest: int = 0,
     ) -> None: ...

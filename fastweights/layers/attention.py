@@ -17,7 +17,8 @@ _NOT_TOLD = {
     "return_attention_scores": "which are never all there; one value comes of a call",
     "training": "fit trains and predict does not",
     **dict.fromkeys(
-        ("query_mask", "value_mask", "key_mask"), "attention_mask=..., rows of (keys,) for these"
+        ("query_mask", "value_mask", "key_mask"),
+        "masks go with values (Masking, Embedding(mask_zero=True)), or attention_mask=...",
     ),
 }
 
@@ -173,11 +174,14 @@ class _Attention(Noise):
         if value.shape[0] != keys:
             got = f"{keys} keys and {value.shape[0]} values"
             raise ValueError(_check.refusal(f"inputs of {kind}", got, "as many of both"))
-        masks = [] if attention_mask is None else [attention_mask]
-        for mask in masks:
-            if mask.shape not in ((keys,), (1, keys), (steps, keys)):
-                expected = f"rows {(steps, keys)}, of queries and keys, or {(keys,)}"
-                raise ValueError(_check.refusal("attention_mask", f"rows {mask.shape}", expected))
+        query_masks = _masks_of(steps, query)
+        key_masks = _masks_of(keys, value, key)
+        if attention_mask is not None:
+            if attention_mask.shape not in ((keys,), (1, keys), (steps, keys)):
+                got = f"rows {attention_mask.shape}"
+                expected = f"rows {(steps, keys)}, of queries and keys, or {(keys,)}, for all heads"
+                raise ValueError(_check.refusal("attention_mask", got, expected))
+            key_masks.append(attention_mask)
         heads, kv_heads, key_dim, value_dim = self._heads()
         draws = dropped_draws(self.dropout)
         said = op(
@@ -185,13 +189,20 @@ class _Attention(Noise):
             self._projected("query", query, heads * key_dim),
             self._projected("key", key, kv_heads * key_dim),
             self._projected("value", value, kv_heads * value_dim),
-            *masks,
+            *query_masks,
+            *key_masks,
             shape=(steps, heads * value_dim),
             lines=steps,
-            sizes=(self._own_seed(), draws, heads, kv_heads, keys, int(is_causal)),
+            sizes=(
+                *(self._own_seed(), draws, heads, kv_heads, keys),
+                *(int(is_causal), len(query_masks)),
+            ),
             options=(1.0 / math.sqrt(key_dim), scale_of(draws)),
         )
         return self._projected("output", said, self._output_features(query.shape))
+
+    def mask_of(self, query: Value, *others: Value) -> Value | None:
+        return query.mask
 
     def config(self) -> dict[str, Any]:
         return {
@@ -255,6 +266,11 @@ class MultiHeadAttention(_Attention):
     -----
     It is called as ``layer(query, value, key=None, attention_mask=None, use_causal_mask=False)`` on
     tensors ``(rows, steps, features)``, self-attention as ``layer(x, x)``.
+
+    What is masked goes with the tensors (see `Masking`): nobody sees a key whose step is masked in
+    the keys or in the values, and a masked query sees no key; all that is said of a key holds at
+    once. The output has the mask of the queries. Steps at the end of a row that are masked cost
+    nothing.
 
     The matrix of all queries by all keys is never there: memory grows with the steps alone. A query
     that sees no key gets 0 of all heads, as in PyTorch; in Keras that depends on the backend.
@@ -411,6 +427,16 @@ class GroupQueryAttention(_Attention):
             "num_key_value_heads": self.num_key_value_heads,
             **super().config(),
         }
+
+
+def _masks_of(steps: int, *values: Value) -> list[Value]:
+    """The masks of values of so many steps, each once."""
+    masks = {id(value.mask.op): value.mask for value in values if value.mask is not None}
+    for mask in masks.values():
+        if mask.shape != (steps,):
+            expected = f"masks of {(steps,)}"
+            raise ValueError(_check.refusal("inputs", f"a mask of rows {mask.shape}", expected))
+    return list(masks.values())
 
 
 def _one_size(argument: str, got: Any) -> int | None:

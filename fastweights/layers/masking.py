@@ -23,8 +23,11 @@ class Masking(Layer):
     -----
     Input ``(rows, steps, features)``, output the same, with 0 in all masked steps. What is masked
     goes with a value from layer to layer, as long as these `supports_masking`: what they make of a
-    step belongs to that step. Recurrent layers leave out the masked steps. A loss looks at all
-    steps: with an output for each step, targets of masked ones count (Keras leaves them out).
+    step belongs to that step. Recurrent layers, attention, `GlobalAveragePooling1D` and the figures
+    of `BatchNormalization` leave out the masked steps, and so do loss and metrics of an output that
+    still has the mask: the loss of a batch is the mean over all its steps that count, 0 if none
+    does. A batch of such a model is in memory as a whole. Targets of masked steps are checked as
+    all others are, and have no part in anything.
     """
 
     supports_masking = True

@@ -17,12 +17,25 @@ def _listed(shapes: Sequence[Shape]) -> str:
     return f"shapes {', '.join(map(str, shapes))}"
 
 
+def _of_all(value: Value, steps: Shape) -> Value:
+    """A mask of these steps in which all of the value's count."""
+    # No number of a step that is as it should be is infinite.
+    lines = math.prod(steps)
+    return op("mask_steps", value, shape=steps, lines=lines, options=(math.inf,))
+
+
 class _Elementwise(Layer):
     """Base of those that work element by element; an axis of length 1 is repeated."""
 
     supports_masking = True
 
     _kind: ClassVar[str]
+
+    def mask_of(self, *values: Any) -> Value | None:
+        masks = [value.mask for value in values if value.mask is not None]
+        if len(masks) < len(values):
+            return None
+        return _any_of(type(self).__name__, masks)
 
     def ops(self, *values: Value) -> Value:
         shape = self._common_shape([value.shape for value in values])
@@ -42,11 +55,25 @@ class _Elementwise(Layer):
         return tuple(max(differing, default=1) for differing in sizes)
 
 
+def _any_of(kind: str, masks: Sequence[Value]) -> Value:
+    """The mask of what counts in any of these; one step may stand for all along an axis."""
+    shapes = [mask.shape for mask in masks]
+    if len({len(shape) for shape in shapes}) > 1:
+        got = f"masks of {', '.join(map(str, shapes))}"
+        raise ValueError(_check.refusal(f"inputs of {kind}", got, "masks of as many axes"))
+    for axis in range(len(shapes[0])):
+        size = max(shape[axis] for shape in shapes)
+        masks = [mask if mask.shape[axis] == size else repeated(mask, axis, size) for mask in masks]
+    different = list({id(mask.op): mask for mask in masks}.values())
+    return different[0] if len(different) == 1 else op("maximum", *different)
+
+
 class Add(_Elementwise):
     """The sum of several values of one shape ``(rows, ...)``.
 
     An input may have length 1 along an axis where the others have more: it is repeated. All have
-    the same number of axes.
+    the same number of axes. As in Keras a step of the result counts if it does in any of the
+    inputs, and all do unless each input has a mask.
     """
 
     _kind = "add"
@@ -101,6 +128,11 @@ class Concatenate(Layer):
         Counted as in the batch ``(rows, ...)``: not 0, which are the rows; -1 is the last one.
     name : str, optional
         Name in the model.
+
+    Notes
+    -----
+    Steps that are masked stay so, one after the other; along the features a step counts if it does
+    in any of the inputs. An input without a mask counts.
     """
 
     supports_masking = True
@@ -125,11 +157,18 @@ class Concatenate(Layer):
 
     def mask_of(self, *values: Any) -> Any:
         axis = axis_in(values[0].shape, "axis", self.axis)
-        if axis == len(values[0].shape) - 1:
-            return super().mask_of(*values)
-        masks = [value.mask for value in values if value.mask is not None]
-        if len(masks) < len(values):
+        given = [value.mask for value in values if value.mask is not None]
+        if not given:
             return None
+        if len({len(mask.shape) for mask in given}) > 1:
+            return super().mask_of(*values)
+        axes = len(given[0].shape)
+        if axis >= axes:
+            return _any_of("Concatenate", given) if len(given) == len(values) else None
+        masks = [
+            _of_all(value, value.shape[:axes]) if value.mask is None else value.mask
+            for value in values
+        ]
         before, after = masks[0].shape[:axis], masks[0].shape[axis + 1 :]
         shape = (*before, sum(mask.shape[axis] for mask in masks), *after)
         return op("concatenate", *masks, shape=shape, lines=math.prod(before))

@@ -157,7 +157,7 @@ KINDS: dict[str, Kind] = {
     "subtract": Kind(2, activates=True),
     "concatenate": Kind(None),
     "dot": Kind(2, sizes=3),
-    "batch_norm": Kind(sizes=2, options=2, activates=True),
+    "batch_norm": Kind(None, sizes=2, options=2, activates=True),
     "standardize": Kind(sizes=2, options=2),
     **dict.fromkeys(
         ("layer_normalize", "rms_normalize", "unit_normalize"), Kind(sizes=2, options=1)
@@ -172,6 +172,7 @@ KINDS: dict[str, Kind] = {
     "embedding": Kind(sizes=1),
     **dict.fromkeys(("mask_steps", "masking"), Kind(options=1)),
     "mask_zeros": Kind(sizes=1),
+    "masked_mean": Kind(2, sizes=1),
     **dict.fromkeys(("lstm", "gru", "simple_rnn"), Kind(None, sizes=12, options=5)),
     "dropout": Kind(sizes=2, options=3),
     "gaussian_noise": Kind(sizes=1, options=1),
@@ -180,7 +181,7 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("max_pool", "average_pool"), Kind(sizes=11)),
     **dict.fromkeys(("zero_pad", "crop"), Kind(sizes=7)),
     "upsample": Kind(sizes=5),
-    "attention": Kind(None, sizes=6, options=2),
+    "attention": Kind(None, sizes=7, options=2),
     "learned_positions": Kind(sizes=1),
     "sine_positions": Kind(sizes=1, options=2),
     "rotary": Kind(sizes=2, options=2),

@@ -212,9 +212,16 @@ class GlobalAveragePooling1D(_GlobalPooling):
     Notes
     -----
     Input ``(rows, steps, channels)``, output ``(rows, channels)`` or ``(rows, 1, channels)``.
+    Steps that are masked (see `Masking`) are left out; of a row without others the mean is 0.
     """
 
     rank, kind = 1, "average_pool"
+
+    def ops(self, x: Value) -> Value:
+        if x.mask is None or len(x.shape) != 2:
+            return super().ops(x)
+        y = op("masked_mean", x, x.mask, shape=(x.features,), sizes=(x.shape[0],))
+        return y.reshaped((1, x.features)) if self.keepdims else y
 
 
 class GlobalAveragePooling2D(_GlobalPooling):

@@ -61,6 +61,8 @@ class PositionEmbedding(Layer):
     >>> placed = layers.Add()([x, layers.PositionEmbedding(64)(x)])
     """
 
+    supports_masking = True
+
     def __init__(
         self,
         sequence_length: int,
@@ -70,9 +72,6 @@ class PositionEmbedding(Layer):
         super().__init__(name)
         self.sequence_length = _check.whole("sequence_length", sequence_length, 1)
         self.initializer = initializers.get(initializer, argument="initializer")
-
-    def goes_on(self, reads: int, **settings: Any) -> bool:
-        return True
 
     def most_steps(self, **settings: Any) -> int | None:
         return self.sequence_length - int(settings.get("start_index", 0))
@@ -125,12 +124,11 @@ class SinePositionEncoding(Layer):
     A. Vaswani et al., "Attention is all you need" (NeurIPS 2017), section 3.5.
     """
 
+    supports_masking = True
+
     def __init__(self, max_wavelength: float = 10000, name: str | None = None) -> None:
         super().__init__(name)
         self.max_wavelength = _check.number("max_wavelength", max_wavelength, minimum=1)
-
-    def goes_on(self, reads: int, **settings: Any) -> bool:
-        return True
 
     def ops(self, x: Value, *, start_index: int = 0) -> Value:
         steps, features = _series(self, x)
@@ -174,6 +172,8 @@ class RotaryEmbedding(Layer):
     568, 2024).
     """
 
+    supports_masking = True
+
     def __init__(
         self,
         max_wavelength: float = 10000,
@@ -187,9 +187,6 @@ class RotaryEmbedding(Layer):
         self.scaling_factor = _check.number("scaling_factor", scaling_factor, minimum=1e-6)
         self.sequence_axis = _only("sequence_axis", sequence_axis, 1)
         self.feature_axis = _only("feature_axis", feature_axis, -1)
-
-    def goes_on(self, reads: int, **settings: Any) -> bool:
-        return True
 
     def ops(self, x: Value, *, start_index: int = 0) -> Value:
         if len(x.shape) < 2 or x.features % 2:

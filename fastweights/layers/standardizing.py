@@ -25,7 +25,8 @@ class BatchNormalization(GammaBeta):
     and the moving ones follow them: ``moving = momentum * moving + (1 - momentum) * found``. In
     inference, and while the layer is not `trainable`, they are the moving ones (Ioffe and Szegedy,
     ICML 2015). As in Keras the moving variance is that of the batch itself, not n / (n - 1) times
-    that as in PyTorch.
+    that as in PyTorch. Steps that are masked (see `Masking`) are left out of mean and variance, and
+    normalised as all others are.
 
     Parameters
     ----------
@@ -55,6 +56,8 @@ class BatchNormalization(GammaBeta):
     moving_mean, moving_variance : ndarray (columns,)
         Views of the model's state.
     """
+
+    supports_masking = True
 
     def __init__(
         self,
@@ -86,9 +89,6 @@ class BatchNormalization(GammaBeta):
             moving_variance_initializer, argument="moving_variance_initializer"
         )
 
-    def goes_on(self, reads: int, **settings: Any) -> bool:
-        return True
-
     def states(self, input_shape: Shape) -> list[Variable]:
         columns = input_shape[-1]
         return [
@@ -104,21 +104,19 @@ class BatchNormalization(GammaBeta):
         ]
 
     def ops(self, x: Value) -> Value:
+        if x.mask is not None and x.mask.shape != x.shape[:-1]:
+            got = f"a mask of rows {x.mask.shape}"
+            expected = f"one of {x.shape[:-1]}"
+            raise ValueError(_check.refusal("input of BatchNormalization", got, expected))
         return op(
             "batch_norm",
-            x,
+            *((x,) if x.mask is None else (x, x.mask)),
             lines=x.lines,
             variables=self._names,
             sizes=(int(self.scale), int(self.center)),
             options=(self.epsilon, self.momentum),
             states=("moving_mean", "moving_variance"),
         )
-
-    def mask_of(self, x: Value) -> Value | None:
-        if x.mask is not None:
-            expected = "all steps, whose mean and variance it takes; put it before what masks them"
-            raise ValueError(_check.refusal("input of BatchNormalization", "a mask", expected))
-        return None
 
     def config(self) -> dict[str, Any]:
         return {
@@ -167,6 +165,8 @@ class Normalization(Layer):
     >>> model = fw.Sequential([normalize, layers.Dense(1)])
     """
 
+    supports_masking = True
+
     def __init__(
         self, axis: int = -1, mean: Any = None, variance: Any = None, name: str | None = None
     ) -> None:
@@ -179,9 +179,6 @@ class Normalization(Layer):
             self._figures = (_column_figures("mean", mean), _column_figures("variance", variance))
             if min(self._figures[1]) < 0.0:
                 raise ValueError(_check.refusal("variance", "a negative number", "0 or more"))
-
-    def goes_on(self, reads: int, **settings: Any) -> bool:
-        return True
 
     def adapt(self, data: Any) -> None:
         """Takes mean and variance of each column of these rows; what was known is forgotten.

@@ -3,11 +3,12 @@
 #     y_i = sum_j p_ij v_j,   p_i = softmax over j of scale q_i . k_j,
 #
 # in each head apart. Reads: queries (lines, heads * key_dim), keys (keys, kv_heads * key_dim), values
-# (keys, kv_heads * value_dim), of which heads / kv_heads heads that follow each other share one; then masks, any
-# number of them, (keys,) or (lines, keys): where one is 0 nobody sees the key. y is (lines, heads * value_dim), 0
-# for a query that sees no key.
-# sizes: the op's seed, how many of the 65536 draws drop a p, heads, kv_heads, keys, and whether query i sees keys
-# 0 to i alone. options: scale, and what a p that is not dropped is multiplied by.
+# (keys, kv_heads * value_dim), of which heads / kv_heads heads that follow each other share one; then, if there is one,
+# the mask of queries (lines,): where it is 0 a query sees nothing; then those of keys, any number of them, (keys,) or
+# (lines, keys): where one is 0 nobody sees the key. y is (lines, heads * value_dim), 0 for a query that sees no key.
+# sizes: the op's seed, how many of the 65536 draws drop a p, heads, kv_heads, keys, whether query i sees keys
+# 0 to i alone, and whether there is a mask of queries. options: scale, and what a p that is not dropped is
+# multiplied by.
 #
 # The p are never there all at once (T. Dao et al., "FlashAttention", NeurIPS 2022): blocks of QUERIES meet blocks of
 # KEYS, and what a query has of one block is brought to the largest score of all so far. `saved` has that and the
@@ -15,7 +16,10 @@
 #
 #     dv += p^T . dy     ds = p (dp - sum_j(p dp)) = p (dp - dy . y)     dq += scale ds . k     dk += scale ds^T . q
 #
-# A plan that goes on step by step carries keys and values of the steps before, which come first among the keys.
+# Queries behind the last that its mask leaves, and keys behind the last that theirs leave, cost nothing.
+#
+# A plan that goes on step by step carries keys and values of the steps before, which come first among the keys, and
+# which of these keys are seen.
 #
 # Scores lie (keys, queries), so lanes are queries: their maxima and sums are vectors, and products read keys and
 # values, whose lines lie far apart, one real at a time.
@@ -34,6 +38,7 @@ cdef struct Head:
     Py_ssize_t number
     Py_ssize_t queries
     Py_ssize_t keys
+    Py_ssize_t asking            # queries from here on are masked
     Py_ssize_t seen              # keys from here on are masked for all
     Py_ssize_t before            # keys of steps that went before: the place of the first query among them
     Py_ssize_t key_dim
@@ -45,6 +50,7 @@ cdef struct Head:
     const real* q
     const real* k
     const real* v
+    const real* query_mask       # (queries,); NULL
     real* y
     real* top                    # of each query its largest score and 1 / the sum of e^(score - top); NULL
     real* share
@@ -60,12 +66,26 @@ cdef struct Head:
     Generator generator
 
 
+# The first of the masks of keys.
+cdef inline Py_ssize_t key_masks(const Op* op) noexcept nogil:
+    return 4 if op.sizes[6] else 3
+
+
+# Whether a mask of keys is the same for all queries.
+cdef inline bint is_for_all(const Op* op, Py_ssize_t k) noexcept nogil:
+    return op.reads[k].width == op.sizes[4]
+
+
 cdef inline bint has_wide_mask(const Op* op) noexcept nogil:
     cdef Py_ssize_t k
-    for k in range(3, op.n_reads):
-        if op.reads[k].width != op.sizes[4]:
+    for k in range(key_masks(op), op.n_reads):
+        if not is_for_all(op, k):
             return True
     return False
+
+
+cdef inline bint has_key_mask(const Op* op) noexcept nogil:
+    return op.n_reads > key_masks(op)
 
 
 cdef inline Py_ssize_t query_blocks(const Op* op) noexcept nogil:
@@ -80,15 +100,17 @@ cdef inline Py_ssize_t keys_drawn(const Op* op) noexcept nogil:
 cdef inline bint suits_attention(const Op* op) noexcept nogil:
     cdef Py_ssize_t heads = op.sizes[2], kv_heads = op.sizes[3], keys = op.sizes[4], k
     if not (op.n_reads >= 3 and op.n_variables == 0 and 0 <= op.sizes[1] <= 65536 and 0 <= op.sizes[5] <= 1
-            and heads >= 1 and kv_heads >= 1 and keys >= 1):
+            and 0 <= op.sizes[6] <= 1 and heads >= 1 and kv_heads >= 1 and keys >= 1):
         return False
     if (heads % kv_heads or op.inputs % heads or op.outputs % heads or op.inputs == 0
             or not is_product(op.reads[0].width, op.lines, op.inputs)
             or not is_product(op.reads[1].width, keys, op.inputs // heads * kv_heads)
             or not is_product(op.reads[2].width, keys, op.outputs // heads * kv_heads)):
         return False
-    for k in range(3, op.n_reads):
-        if op.reads[k].width != keys and not is_product(op.reads[k].width, op.lines, keys):
+    if op.sizes[6] and (op.n_reads < 4 or op.reads[3].width != op.lines):
+        return False
+    for k in range(key_masks(op), op.n_reads):
+        if not is_for_all(op, k) and (op.longest > 0 or not is_product(op.reads[k].width, op.lines, keys)):
             return False
     return True
 
@@ -102,7 +124,7 @@ cdef void attention_op_measure(Op* op) noexcept nogil:
     key_dim = op.inputs // heads
     value_dim = op.outputs // heads
     op.saved_per_row = 2 * heads * op.lines
-    op.carried_per_row = op.longest * ((op.reads[1].width + op.reads[2].width) // op.sizes[4])
+    op.carried_per_row = op.longest * ((op.reads[1].width + op.reads[2].width) // op.sizes[4] + has_key_mask(op))
     op.workspace_reals = QUERIES * (key_dim + 2 * value_dim + (3 if has_wide_mask(op) else 2) * KEYS)
     op.work_per_row = (<double>heads * op.lines * op.sizes[4] * (key_dim + value_dim + 16)
                        * (0.5 if op.sizes[5] else 1.0))
@@ -136,6 +158,19 @@ cdef inline void multiply_apart(real* c, Py_ssize_t ldc, const real* a, Py_ssize
     matmul(&p, rows, columns)
 
 
+# Of a series that goes on step by step: keys of all its steps, then values, then which keys are seen.
+cdef inline real* keys_carried(const Op* op, Py_ssize_t row) noexcept nogil:
+    return rows_of(op.carried, row, op.carried_per_row)
+
+
+cdef inline real* values_carried(const Head* h, const Op* op, Py_ssize_t row) noexcept nogil:
+    return keys_carried(op, row) + op.longest * h.k_stride
+
+
+cdef inline real* mask_carried(const Head* h, const Op* op, Py_ssize_t row) noexcept nogil:
+    return values_carried(h, op, row) + op.longest * h.v_stride
+
+
 # A key of (keys, QUERIES) of which nobody sees anything.
 cdef inline void hide_key(real* scores) noexcept nogil:
     cdef Py_ssize_t i = 0
@@ -144,20 +179,45 @@ cdef inline void hide_key(real* scores) noexcept nogil:
         i += VL
 
 
-cdef void hide_by_mask(Head* h, Py_ssize_t read, Py_ssize_t query, Py_ssize_t queries, Py_ssize_t key,
-                       Py_ssize_t keys) noexcept nogil:
-    cdef const real* mask = read_of(h.op, read, h.row) + key
+# Of keys that are 0 in a mask of keys, from this one on.
+cdef inline void hide_keys(real* scores, const real* mask, Py_ssize_t keys) noexcept nogil:
     cdef Py_ssize_t i
-    if h.op.reads[read].width == h.keys:
-        for i in range(keys):
-            if mask[i] == 0:
-                hide_key(h.scores + i * QUERIES)
-        return
-    turn_lines(h.mask, mask + query * h.keys, h.keys, queries, keys)
-    i = 0
-    while i < keys * QUERIES:
-        vstore(h.scores + i, vselect(veq(vload(h.mask + i), vzero()), vset1(<real>-INFINITY), vload(h.scores + i)))
-        i += VL
+    for i in range(keys):
+        if mask[i] == 0:
+            hide_key(scores + i * QUERIES)
+
+
+# Where mask (keys, QUERIES), whose keys are `stride` apart, is 0.
+cdef inline void hide_pairs(real* scores, const real* mask, Py_ssize_t stride, Py_ssize_t keys) noexcept nogil:
+    cdef Py_ssize_t k, i
+    for k in range(keys):
+        i = 0
+        while i < QUERIES:
+            vstore(scores + k * QUERIES + i, vselect(veq(vload(mask + k * stride + i), vzero()),
+                                                     vset1(<real>-INFINITY), vload(scores + k * QUERIES + i)))
+            i += VL
+
+
+# What masks say of scores of some keys by a block of queries.
+cdef void hide_by_masks(Head* h, Py_ssize_t query, Py_ssize_t queries, Py_ssize_t key, Py_ssize_t keys) noexcept nogil:
+    cdef const Op* op = h.op
+    cdef real[QUERIES] asking
+    cdef bint is_hidden = False
+    cdef Py_ssize_t k
+    if op.carried != NULL and has_key_mask(op):
+        hide_keys(h.scores, mask_carried(h, op, h.row) + key, keys)
+    for k in range(key_masks(op), op.n_reads if op.carried == NULL else 0):
+        if is_for_all(op, k):
+            hide_keys(h.scores, read_of(op, k, h.row) + key, keys)
+        else:
+            turn_lines(h.mask, read_of(op, k, h.row) + query * h.keys + key, h.keys, queries, keys)
+            hide_pairs(h.scores, h.mask, QUERIES, keys)
+    if h.query_mask != NULL:
+        for k in range(QUERIES):
+            asking[k] = h.query_mask[query + k] if k < queries else 1
+            is_hidden = is_hidden or asking[k] == 0
+        if is_hidden:
+            hide_pairs(h.scores, asking, 0, keys)
 
 
 # Of a later key than each query's own.
@@ -180,8 +240,8 @@ cdef void score_block(Head* h, Py_ssize_t query, Py_ssize_t queries, Py_ssize_t 
     cdef Py_ssize_t k
     multiply_apart(h.scores, QUERIES, h.k + key * h.k_stride, h.k_stride, 1, h.q_turned, QUERIES, keys,
                    (queries + VL - 1) // VL * VL, h.key_dim, False)
-    for k in range(3, h.op.n_reads):
-        hide_by_mask(h, k, query, queries, key, keys)
+    if h.op.n_reads > 3:
+        hide_by_masks(h, query, queries, key, keys)
     if h.op.sizes[5] and key + keys > h.before + query + 1:
         hide_future(h.scores, h.before + query, key, keys)
     for k in range(keys, (keys + KEY_PARTS - 1) // KEY_PARTS * KEY_PARTS):
@@ -217,19 +277,17 @@ cdef inline Py_ssize_t keys_seen(const Head* h, Py_ssize_t upto) noexcept nogil:
     return min(h.seen, h.before + upto) if h.op.sizes[5] else h.seen
 
 
-# Of a series that goes on step by step: keys of all its steps, then values.
-cdef inline real* keys_carried(const Op* op, Py_ssize_t row) noexcept nogil:
-    return rows_of(op.carried, row, op.carried_per_row)
-
-
-cdef inline real* values_carried(const Head* h, const Op* op, Py_ssize_t row) noexcept nogil:
-    return keys_carried(op, row) + op.longest * h.k_stride
-
-
 # Puts keys and values of these steps behind those before.
 cdef void carry_on(const Head* h, const Op* op, Py_ssize_t row) noexcept nogil:
+    cdef real* mask = mask_carried(h, op, row) + h.before
+    cdef Py_ssize_t k, i
     copy_reals(keys_carried(op, row) + h.before * h.k_stride, read_of(op, 1, row), op.reads[1].width)
     copy_reals(values_carried(h, op, row) + h.before * h.v_stride, read_of(op, 2, row), op.reads[2].width)
+    for i in range(op.sizes[4] if has_key_mask(op) else 0):
+        mask[i] = 1
+        for k in range(key_masks(op), op.n_reads):
+            if read_of(op, k, row)[i] == 0:
+                mask[i] = 0
 
 
 cdef void start_head(Head* h, const Op* op, Py_ssize_t row, Py_ssize_t number) noexcept nogil:
@@ -245,7 +303,7 @@ cdef void start_head(Head* h, const Op* op, Py_ssize_t row, Py_ssize_t number) n
     h.share = NULL if saved == NULL else h.top + h.queries
 
 
-# What all heads of a call share, and the keys that masks leave of this row.
+# What all heads of a call share.
 cdef void start_heads(Head* h, const Op* op) noexcept nogil:
     cdef real* room = <real*>op.workspace
     h.op = op
@@ -269,16 +327,23 @@ cdef void start_heads(Head* h, const Op* op) noexcept nogil:
         start_drawing(&h.generator, op)
 
 
-# Keys that masks of one line leave: the last of them and all before it.
-cdef Py_ssize_t count_seen(const Op* op, Py_ssize_t row) noexcept nogil:
-    cdef Py_ssize_t seen = op.sizes[4], k
-    cdef const real* mask
-    for k in range(3, op.n_reads):
-        if op.reads[k].width == op.sizes[4]:
-            mask = read_of(op, k, row)
-            while seen > 0 and mask[seen - 1] == 0:
-                seen -= 1
-    return seen
+# How many there are up to the last that is not 0.
+cdef inline Py_ssize_t without_zeros(const real* mask, Py_ssize_t n) noexcept nogil:
+    while n > 0 and mask[n - 1] == 0:
+        n -= 1
+    return n
+
+
+# What masks leave of this row: up to the last query, and up to the last key.
+cdef void start_row(Head* h, Py_ssize_t row) noexcept nogil:
+    cdef const Op* op = h.op
+    cdef Py_ssize_t k
+    h.query_mask = read_of(op, 3, row) if op.sizes[6] else NULL
+    h.asking = h.queries if h.query_mask == NULL else without_zeros(h.query_mask, h.queries)
+    h.seen = h.keys
+    for k in range(key_masks(op), op.n_reads if op.carried == NULL else 0):
+        if is_for_all(op, k):
+            h.seen = without_zeros(read_of(op, k, row), h.seen)
 
 
 # q_turned of a block of queries.
@@ -388,16 +453,16 @@ cdef void attention_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) n
     cdef Py_ssize_t row, number, query
     start_heads(&h, op)
     for row in range(begin, end):
-        h.seen = count_seen(op, row)
+        start_row(&h, row)
         if op.carried != NULL:
             carry_on(&h, op, row)
-            h.seen = h.keys
         for number in range(op.sizes[2]):
             start_head(&h, op, row, number)
             query = 0
-            while query < h.queries:
-                attend(&h, query, min(<Py_ssize_t>QUERIES, h.queries - query))
+            while query < h.asking:
+                attend(&h, query, min(<Py_ssize_t>QUERIES, h.asking - query))
                 query += QUERIES
+        memset(y_of(op, row) + h.asking * h.y_stride, 0, (h.queries - h.asking) * h.y_stride * sizeof(real))
 
 
 # ---- backward --------------------------------------------------------------------------------------
@@ -482,16 +547,16 @@ cdef void attention_row_backward(Head* h, const Op* op, Py_ssize_t row) noexcept
         if op.reads[k].is_wanted:
             # By a mask there is none.
             memset(dx_to_write(op, k, row), 0, op.reads[k].width * sizeof(real))
-    h.seen = count_seen(op, row)
+    start_row(h, row)
     for number in range(op.sizes[2]):
         start_head(h, op, row, number)
         kv_head = number // (op.sizes[2] // op.sizes[3])
         query = 0
-        while query < h.queries:
+        while query < h.asking:
             attend_back(h, NULL if dq == NULL else dq + number * h.key_dim,
                         NULL if dk == NULL else dk + kv_head * h.key_dim,
                         NULL if dv == NULL else dv + kv_head * h.value_dim, dy_of(op, row) + number * h.value_dim,
-                        query, min(<Py_ssize_t>QUERIES, h.queries - query))
+                        query, min(<Py_ssize_t>QUERIES, h.asking - query))
             query += QUERIES
 
 

@@ -1,6 +1,7 @@
 # The op "batch_norm": each column of all lines of a batch gets mean 0 and variance 1, then y = xhat gamma + beta
 # (S. Ioffe and C. Szegedy, ICML 2015). In inference, and where it is not trained, by the moving mean and variance
-# of the batches that it was trained on. Then the op's activation.
+# of the batches that it was trained on. Then the op's activation. reads: x and, if there is one, the mask (lines,): mean
+# and variance are those of lines where it is not 0, and all lines are normalised by them.
 #
 # The op "standardize" is the same for ever by its state, which no batch moves.
 #
@@ -10,7 +11,10 @@
 #
 # sizes: whether there is a gamma, a beta. options: epsilon, momentum. variables: gamma, beta (columns,), those
 # that there are. state: moving mean, moving variance. prepared: mean, scale, shift of the moving ones.
-# batch: mean, scale, 1 / deviation, sum of dz, sum of dz xhat, variance; each (columns,), and how many lines.
+# batch: mean, scale, 1 / deviation, sum of dz, sum of dz xhat, variance; each (columns,), and how many lines count.
+
+# Columns whose sums over stretches of lines are added up at a time.
+cdef enum: TOLD_COLUMNS = 64
 
 
 cdef struct Normalizer:
@@ -28,8 +32,11 @@ cdef inline real* of_batch(const Op* op, int which) noexcept nogil:
 
 
 cdef void batch_norm_op_measure(Op* op) noexcept nogil:
-    cdef Py_ssize_t count = count_gamma_beta(op)
+    cdef Py_ssize_t count = count_gamma_beta(op), reads = op.n_reads
+    if op.x_columns != NULL and reads == 2 and op.reads[1].width == op.lines:
+        op.n_reads = 1
     measure_columns(op, count)
+    op.n_reads = reads
     op.state_reals = 2 * op.outputs
     op.batch_reals = 6 * op.outputs + 1 if op.x_columns != NULL else 0
     op.prepared_reals = 2 * op.outputs
@@ -107,21 +114,70 @@ cdef inline vreal add_centered_product(vreal sum, vreal x, vreal dz, vreal mean)
     return vfma(x - mean, dz, sum)
 
 
+# The mask of lines from this row on; NULL: all count.
+cdef inline const real* told_of(const Op* op, Py_ssize_t row) noexcept nogil:
+    return read_of(op, 1, row) if op.n_reads > 1 else NULL
+
+
+# `sum_lines` of lines that count: those of stretches of them, added up with their excess apart.
+cdef inline void sum_told(const term_rule rule, real* total, const real* a, const real* center, const real* mask,
+                          Py_ssize_t stride, Py_ssize_t lines, Py_ssize_t columns) noexcept nogil:
+    cdef real[TOLD_COLUMNS] part, sums, excess
+    cdef Py_ssize_t first = 0, count, line, last, i
+    cdef vreal sum, over
+    if mask == NULL:
+        sum_lines(rule, total, a, a, center, stride, lines, columns)
+        return
+    while first < columns:
+        count = min(<Py_ssize_t>TOLD_COLUMNS, columns - first)
+        memset(part, 0, sizeof(part))
+        memset(sums, 0, sizeof(sums))
+        memset(excess, 0, sizeof(excess))
+        line = 0
+        while line < lines:
+            last = line
+            while last < lines and mask[last] != 0:
+                last += 1
+            if last > line:
+                sum_lines(rule, part, a + line * stride + first, a + line * stride + first, center + first, stride,
+                          last - line, count)
+                i = 0
+                while i < TOLD_COLUMNS:
+                    sum = vload(sums + i)
+                    over = vload(excess + i)
+                    add_exactly(&sum, &over, vload(part + i))
+                    vstore(sums + i, sum)
+                    vstore(excess + i, over)
+                    i += VL
+            line = last + 1
+        i = 0
+        while i < count:
+            store_first(total + first + i, without_excess(vload(sums + i), vload(excess + i)), count - i)
+            i += VL
+        first += TOLD_COLUMNS
+
+
 cdef void batch_norm_op_x_columns(const Op* op, Py_ssize_t rows, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t n = op.outputs, lines = rows * op.lines, i
+    cdef Py_ssize_t n = op.outputs, lines = rows * op.lines, told = lines, i
+    cdef const real* mask = told_of(op, 0)
     cdef const real* x = x_of(op, 0) + begin
     cdef const real* gamma = gamma_of(op)
     cdef real* mean = of_batch(op, 0)
     cdef real* variance = of_batch(op, 5)
-    cdef vreal count = vset1(<real>lines), deviation, inverse
+    cdef vreal count, deviation, inverse
+    for i in range(0 if mask == NULL else lines):
+        told -= mask[i] == 0
+    # Of no lines mean and variance are 0.
+    told = max(<Py_ssize_t>1, told)
+    count = vset1(<real>told)
     if begin == 0:
-        of_batch(op, 6)[0] = <real>lines
-    sum_lines(add_element, mean + begin, x, x, x, n, lines, end - begin)
+        of_batch(op, 6)[0] = <real>told
+    sum_told(add_element, mean + begin, x, x, mask, n, lines, end - begin)
     i = begin
     while i < end:
         store_first(mean + i, load_first(mean + i, end - i) / count, end - i)
         i += VL
-    sum_lines(add_square, variance + begin, x, x, mean + begin, n, lines, end - begin)
+    sum_told(add_square, variance + begin, x, mean + begin, mask, n, lines, end - begin)
     i = begin
     while i < end:
         deviation = load_first(variance + i, end - i) / count
@@ -147,22 +203,28 @@ cdef void batch_norm_op_dz_columns(const Op* op, Py_ssize_t rows, Py_ssize_t beg
         i += VL
 
 
-# By the batch dx = scale (dz - (sum of dz + xhat (sum of dz xhat)) / lines), else dx = scale dz.
+# By the batch dx = scale (dz - (sum of dz + xhat (sum of dz xhat)) / lines), else dx = scale dz, as in lines that do
+# not count.
 cdef void batch_norm_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Normalizer by = normalizer_of(op)
     cdef Py_ssize_t n = op.outputs, line, i, left
     cdef const real* x = x_of(op, begin)
     cdef const real* dz = dy_of(op, begin)
+    cdef const real* mask = told_of(op, begin)
     cdef real* dx = dx_of(op, begin)
     cdef bint on_batch = acts_on_batch(op)
     cdef vreal share = vset1(1 / of_batch(op, 6)[0]) if on_batch else vzero()
     cdef vreal change, xhat
+    if mask != NULL:
+        give_no_gradient(op, 1, begin, end)
+    if not op.reads[0].is_wanted:
+        return
     for line in range((end - begin) * op.lines):
         i = 0
         while i < n:
             left = n - i
             change = load_first(dz + i, left)
-            if on_batch:
+            if on_batch and (mask == NULL or mask[line] != 0):
                 xhat = (load_first(x + i, left) - load_first(by.mean + i, left)) * load_first(of_batch(op, 2) + i, left)
                 change = vfnma(share, vfma(xhat, load_first(of_batch(op, 4) + i, left),
                                            load_first(of_batch(op, 3) + i, left)), change)

@@ -3,6 +3,8 @@
 #     mask_steps      y (lines,) = 0 where all of a line is the op's number, else 1
 #     mask_zeros      y = 0 where a whole number is 0, else 1
 #     masking         y = x in lines that count, 0 in the others; the op's number as for mask_steps
+#     masked_mean     y (outputs,) = the mean of those of x (steps, outputs) that count; 0 if none does. reads: x and the
+#                     mask (steps,); sizes: steps
 
 # Whether some number of a line is another one; NaN is.
 cdef inline bint differs(const real* x, Py_ssize_t n, real number) noexcept nogil:
@@ -78,4 +80,59 @@ cdef void masking_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noe
 
 cdef void masking_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     keep_lines(dx_of(op, begin), dy_of(op, begin), op, begin, end)
+    finish_dx(op, 0, begin, end)
+
+
+cdef void masked_mean_op_measure(Op* op) noexcept nogil:
+    op.parameter_reals = 0 if (
+        op.n_reads == 2 and op.n_variables == 0 and op.lines == 1 and op.sizes[0] == op.reads[1].width
+        and is_product(op.reads[0].width, op.sizes[0], op.outputs)) else -1
+    op.work_per_row = <double>op.reads[0].width
+
+
+# What each step that counts has in the mean.
+cdef inline real share_of_step(const real* mask, Py_ssize_t steps) noexcept nogil:
+    cdef Py_ssize_t told = 0, step
+    for step in range(steps):
+        told += mask[step] != 0
+    return <real>1 / <real>max(<Py_ssize_t>1, told)
+
+
+cdef void masked_mean_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t n = op.outputs, row, step, i
+    cdef const real* x
+    cdef const real* mask
+    cdef vreal sum, share
+    for row in range(begin, end):
+        x = read_of(op, 0, row)
+        mask = read_of(op, 1, row)
+        share = vset1(share_of_step(mask, op.sizes[0]))
+        i = 0
+        while i < n:
+            sum = vzero()
+            for step in range(op.sizes[0]):
+                if mask[step] != 0:
+                    sum = sum + load_first(x + step * n + i, n - i)
+            store_first(y_of(op, row) + i, share * sum, n - i)
+            i += VL
+
+
+cdef void masked_mean_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t n = op.outputs, row, step, i
+    cdef const real* mask
+    cdef real* dx
+    cdef vreal share
+    give_no_gradient(op, 1, begin, end)
+    if not op.reads[0].is_wanted:
+        return
+    for row in range(begin, end):
+        mask = read_of(op, 1, row)
+        share = vset1(share_of_step(mask, op.sizes[0]))
+        for step in range(op.sizes[0]):
+            dx = dx_to_write(op, 0, row) + step * n
+            i = 0
+            while i < n:
+                store_first(dx + i, vzero() if mask[step] == 0
+                            else without_traces(share * load_first(dy_of(op, row) + i, n - i)), n - i)
+                i += VL
     finish_dx(op, 0, begin, end)

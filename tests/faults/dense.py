@@ -89,12 +89,15 @@ GRADIENTS = {
         "rows": 260,
     },
     Fault(
-        "missing 1/n", PLAN_BATCH, "begin, end, «1.0 / rows», True)\n                for", "1.0"
+        "missing 1/n",
+        PLAN_BATCH,
+        "begin, end, «rows», True, team.members)\n                for",
+        "1.0",
     ): {},
     Fault(
         "missing 1/n in slices",
         PLAN_BATCH,
-        "begin, end, «1.0 / rows», True)\n            total",
+        "begin, end, «rows», True, 1)\n            total",
         "1.0",
     ): {"rows": 260},
     Fault(

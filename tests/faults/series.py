@@ -35,6 +35,27 @@ GRADIENTS = {
         "layer": "causal attention over blocks",
         "rows": 2,
     },
+    Fault(
+        "dy of the first row for all",
+        MASKS,
+        "share * load_first(«dy_of(op, row)» + i",
+        "dy_of(op, 0)",
+    ): {"layer": "mean of steps that count"},
+    Fault("masked steps counted", PLAN_ROWS, "return rows / «told» if told", "(4 * rows)"): {
+        "masked": True
+    },
+    Fault("gradient of other steps", PLAN_ROWS, "else dy + «told.begin * line_bytes»,", "0"): {
+        "masked": True
+    },
+    Fault("gradient by masked steps", MASKS, "vzero() if «mask[step] == 0»", "False"): {
+        "layer": "mean of steps that count"
+    },
+    Fault(
+        "nothing seen, divided by nothing",
+        ATTENTION,
+        "vload(sum + i), vzero()), «vzero()», share)",
+        "share",
+    ): {"layer": "attention of masked queries"},
     Fault("last query alone", ATTENTION, "h.key_dim, queries, «True»)", "False"): {
         "layer": "causal attention over blocks",
         "rows": 2,

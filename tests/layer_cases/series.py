@@ -175,19 +175,28 @@ ABOVE = Merged(layers.Flatten(), (layers.ReLU(),))
 ALIKE = Merged(layers.ReLU(), (Merged(layers.Dot(2), (SAME, SAME)),))
 
 
-def attention(layer, shape, branches=(SAME, SAME), told=None, **what):
-    """Of values that branches make of x; `what` the oracle is told besides."""
+def attention(layer, shape, branches=(SAME, SAME), told=None, masked=False, **what):
+    """Of values that branches make of x, `masked` or not; `what` the oracle is told besides."""
     names = ("query", "value", "key", "mask")
 
     def made(x, *weights):
         values = {SAME: x, TURNED: x.swapaxes(1, 2), TANH: np.tanh(x), ABOVE: x[..., 0]}
         values[ALIKE] = x @ values[TURNED]
         reads = dict(zip(names, (values[branch] for branch in branches), strict=False))
+        if masked:
+            # Of what branches make, x alone keeps it.
+            mask = (x > 0).any(axis=-1)
+            reads |= {"query_mask": mask} if branches[0] is SAME else {}
+            reads |= {"key_mask": mask} if SAME in branches[1:3] else {}
         return oracle.attention(**reads, weights=weights, is_causal=told is not None, **what)
 
+    def wrapped():
+        merged = Merged(layer(), branches, told)
+        return Masked(merged) if masked else merged
+
     # Which keys are seen jumps where a mask comes from x.
-    is_smooth = not {ABOVE, ALIKE} & set(branches)
-    return Case(lambda: Merged(layer(), branches, told), shape, made, is_smooth, around=0.3)
+    is_smooth = not masked and not {ABOVE, ALIKE} & set(branches)
+    return Case(wrapped, shape, made, is_smooth, around=0.3)
 
 
 CASES |= {
@@ -223,10 +232,51 @@ CASES |= {
     "attention by a mask of keys": attention(
         lambda: layers.MultiHeadAttention(2, 3), (4, 1), (SAME, SAME, SAME, ABOVE)
     ),
+    "attention of masked steps": attention(
+        lambda: layers.MultiHeadAttention(2, 3), (7, 2), masked=True
+    ),
+    "causal attention of masked steps": attention(
+        lambda: layers.MultiHeadAttention(1, 2), (35, 1), told=CAUSAL, masked=True
+    ),
+    "attention of masked queries": attention(
+        lambda: layers.MultiHeadAttention(2, 1), (33, 1), (SAME, TANH), masked=True
+    ),
+    "attention to masked keys": attention(
+        lambda: layers.MultiHeadAttention(1, 2), (5, 2), (TANH, TANH, SAME), masked=True
+    ),
+    "attention over blocks of masked keys": attention(
+        lambda: layers.MultiHeadAttention(1, 1), (135, 1), (TANH, SAME), masked=True
+    ),
+    "attention by masks": attention(
+        lambda: layers.MultiHeadAttention(2, 1), (6, 2), (SAME, SAME, SAME, ALIKE), masked=True
+    ),
+    "attention of groups, of masked steps": attention(
+        lambda: layers.GroupQueryAttention(2, 4, 2), (9, 1), masked=True
+    ),
     "attention of groups": attention(lambda: layers.GroupQueryAttention(3, 4, 2), (7, 5)),
     "causal attention of groups": attention(
         lambda: layers.GroupQueryAttention(2, 3, 1), (5, 3), told=CAUSAL
     ),
+}
+
+
+def masked_mean(shape, keepdims=False):
+    """Of steps some of which have no number above 0."""
+
+    def told(x):
+        is_told = (x > 0).any(axis=-1, keepdims=True)
+        counts = np.maximum(is_told.sum(axis=1, keepdims=True), 1)
+        means = np.where(is_told, x, 0.0).sum(axis=1, keepdims=True) / counts
+        return means if keepdims else means[:, 0]
+
+    layer = layers.GlobalAveragePooling1D(keepdims=keepdims)
+    return Case(lambda: Masked(layer), shape, told, smooth=False)
+
+
+CASES |= {
+    "mean of steps that count": masked_mean((5, 2)),
+    "mean of steps that count, kept": masked_mean((3, 1), True),
+    "mean of many steps that count": masked_mean((9, 35)),
 }
 
 
