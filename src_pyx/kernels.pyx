@@ -109,6 +109,7 @@ include "kernels/positions.pxi"
 include "kernels/augmentation.pxi"
 include "kernels/warping.pxi"
 include "kernels/embedding.pxi"
+include "kernels/reverse_embedding.pxi"
 include "kernels/losses.pxi"
 include "kernels/crossentropy.pxi"
 include "kernels/metrics.pxi"
@@ -129,7 +130,7 @@ cdef inline OpKind gradient_op(const char* name, op_measure measure, op_rows for
     return OpKind(name, measure, NULL, forward, NULL, backward, gradient, NULL, NULL, NULL, NULL, False)
 
 
-cdef OpKind[58] OPS = [
+cdef OpKind[59] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient, NULL, NULL, NULL, NULL, False),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -145,6 +146,9 @@ cdef OpKind[58] OPS = [
            batch_norm_op_backward, NULL, NULL, NULL, NULL, NULL, False),
     OpKind("embedding", embedding_op_measure, NULL, embedding_op_forward, NULL, NULL, embedding_op_gradient, NULL, NULL,
            NULL, embedding_op_step, True),
+    OpKind("reverse_embedding", reverse_embedding_op_measure, reverse_embedding_op_prepare, reverse_embedding_op_forward,
+           reverse_embedding_op_to_dz, reverse_embedding_op_backward, reverse_embedding_op_gradient, NULL, NULL, NULL, NULL,
+           False),
     rows_op("softmax", softmax_op_measure, softmax_op_forward, softmax_op_backward),
     rows_op("log_softmax", softmax_op_measure, log_softmax_op_forward, log_softmax_op_backward),
     rows_op("softmin", softmax_op_measure, softmin_op_forward, softmin_op_backward),

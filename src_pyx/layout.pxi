@@ -126,6 +126,7 @@ cdef class Layout(Weights):
             wanted = wanted_of(&self.ops[i], spec)
             if wanted is not None:
                 raise ValueError(f"specs: got {spec}, expected {wanted}")
+        self.expect_same_pieces(specs)
         self.arena_bytes = <Py_ssize_t>(<uintptr_t>self.place(NULL))
 
     def __dealloc__(self):
@@ -212,8 +213,7 @@ cdef class Layout(Weights):
                 continue
             earlier = users.get(spec.offset)
             if earlier is not None:
-                if specs[earlier].variables != spec.variables or specs[earlier].kind != spec.kind or (
-                        self.is_trained[earlier] != self.is_trained[i]):
+                if specs[earlier].variables != spec.variables or self.is_trained[earlier] != self.is_trained[i]:
                     raise ValueError(f"specs: got {spec}, expected parameters of its own or those of "
                                      f"{specs[earlier]}")
                 self.earlier_user[i] = earlier
@@ -224,6 +224,19 @@ cdef class Layout(Weights):
             if offset < end:
                 raise ValueError(f"specs: got {specs[i]}, expected parameters of its own or all of another's")
             end = offset + sum(specs[i].variables)
+
+    cdef expect_same_pieces(self, specs):
+        """Raises ValueError where ops have parameters in common that do not lie in the same pieces for both."""
+        cdef Py_ssize_t i
+        cdef const Op* op
+        cdef const Op* earlier
+        for i in range(self.n_ops if self.trains else 0):
+            if not specs[i].variables or self.earlier_user[i] < 0:
+                continue
+            op, earlier = &self.ops[i], &self.ops[self.earlier_user[i]]
+            if (op.pieces, op.piece_parameters) != (earlier.pieces, earlier.piece_parameters):
+                raise ValueError(f"specs: got {specs[i]}, expected parameters in the pieces of "
+                                 f"{specs[self.earlier_user[i]]}")
 
     cdef divide(self):
         """How many threads can be of use."""
