@@ -9,12 +9,41 @@ import numpy as np
 from fastweights import _check, _plans
 from fastweights._building import Built
 from fastweights._core import arrays
+from fastweights._registry import is_of_library
 
 if TYPE_CHECKING:
     from fastweights.models import Model
 
-#: Steps that a stream holds unless it is told otherwise.
-LONGEST = 1 << 20
+#: Steps that a stream may have unless it is told otherwise: up to here each place has its number.
+LONGEST = 1 << 53
+
+_ALL_STEPS = "predict of the last steps that you keep, or a recurrent layer, whose state says it all"
+_SEVERAL = "padding='causal' and strides=1 in the Conv1D"
+_ONE_STEP = "LayerNormalization or RMSNormalization, which look at a step alone"
+
+#: What to write instead of layers that do not go on step by step, or how to have them do so.
+_INSTEAD: dict[str, str] = {
+    "Conv1D": "padding='causal' and strides=1",
+    **dict.fromkeys(
+        ("DepthwiseConv1D", "SeparableConv1D"),
+        "Conv1D with padding='causal' and groups, one for each channel or as many as you like",
+    ),
+    **dict.fromkeys(("ZeroPadding1D", "Cropping1D"), f"{_SEVERAL} behind it"),
+    **dict.fromkeys(("MaxPooling1D", "AveragePooling1D"), f"{_SEVERAL} in its place"),
+    **dict.fromkeys(("UpSampling1D", "Conv1DTranspose"), "one that makes one step of each"),
+    **dict.fromkeys(
+        ("GlobalMaxPooling1D", "GlobalAveragePooling1D", "Flatten"),
+        _ALL_STEPS,
+    ),
+    **dict.fromkeys(("LSTM", "GRU", "SimpleRNN"), "go_backwards=False"),
+    "Bidirectional": "its forward_layer alone: the other one begins at the last step",
+    **dict.fromkeys(
+        ("MultiHeadAttention", "GroupQueryAttention"),
+        "use_causal_mask=True in the call, and no attention_mask",
+    ),
+    "GroupNormalization": _ONE_STEP,
+    "Concatenate": "axis=-1",
+}
 
 
 class Stream:
@@ -32,7 +61,7 @@ class Stream:
     rows : int
         How many series go on side by side.
     longest : int
-        How many steps there may be. Attention takes room for all of them.
+        How many steps there may be. Attention keeps keys and values of all that have gone.
 
     Attributes
     ----------
@@ -133,6 +162,9 @@ def _refuse_unsuited(built: Built) -> None:
         if not layer.goes_on(len(reads), **dict(settings)):
             got = f"the layer {layer.name!r} of the class {type(layer).__name__}"
             expected = "layers of which a step needs that step and those before it alone"
+            instead = _INSTEAD.get(type(layer).__name__) if is_of_library(layer) else None
+            if instead is not None:
+                expected += f"; write {instead}"
             raise ValueError(_check.refusal("stream", got, expected))
 
 

@@ -57,6 +57,11 @@ cdef inline real* saved_of(const Op* op, Py_ssize_t row) noexcept nogil:
     return rows_of(op.saved, row, op.saved_per_row)
 
 
+# Of a plan that goes on: what the steps before left of a row.
+cdef inline real* carried_of(const Op* op, Py_ssize_t row) noexcept nogil:
+    return rows_of(op.carried, row, op.carried_stride)
+
+
 include "kernels/readers.pxi"
 
 
@@ -89,6 +94,7 @@ include "kernels/merging.pxi"
 include "kernels/segmented.pxi"
 include "kernels/correlation.pxi"
 include "kernels/convolution.pxi"
+include "kernels/causal.pxi"
 include "kernels/depthwise.pxi"
 include "kernels/pooling.pxi"
 include "kernels/framing.pxi"

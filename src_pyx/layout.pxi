@@ -21,6 +21,10 @@ cdef inline bint comes_as_bytes(const Feed* feed, Py_ssize_t item_bytes) noexcep
     return item_bytes == 1 and not feed.is_integer
 
 
+# Steps of which there is room at first for what a plan carries from one to the next.
+cdef enum: FIRST_STEPS = 64
+
+
 # A place in a member's part of the arena that a value has until its last reader has run.
 cdef struct Place:
     Py_ssize_t begin
@@ -78,8 +82,8 @@ cdef class Layout(Weights):
     cdef Head* heads
     cdef Py_ssize_t longest             # of a plan that goes on step by step: how many steps there may be, ...
     cdef readonly Py_ssize_t gone       # ... how many have gone, ...
-    cdef char* carried                  # ... and what ops carry from one to the next ...
-    cdef Py_ssize_t carried_bytes       # ... so much of it
+    cdef char* carried                  # ... what ops carry from one to the next, ...
+    cdef Py_ssize_t carried_steps       # ... and of how many steps there is room for it
     cdef char* slice_gradients          # of each slice
     cdef char* chunks                   # for each member, or for all, the excess and one chunk of a Total
 
@@ -304,7 +308,7 @@ cdef class Layout(Weights):
             if spec.states:
                 op.state = self.states.at + <Py_ssize_t>spec.state_offset * self.table.real_bytes
             op.number = i
-            op.longest, op.gone = self.longest, &self.gone if self.longest > 0 else NULL
+            op.gone = &self.gone if self.longest > 0 else NULL
             op.drawn = self.passes
             op.matmul_parts = self.matmul_parts
             op.parameters = self.parameters.at + self.offsets[i] * self.table.real_bytes
@@ -433,7 +437,8 @@ cdef class Layout(Weights):
     cdef lay_out(self):
         """Allocates the arena, whose bytes `place` counted with no memory behind it, and hands it out."""
         cdef int member
-        self.lay_out_carried()
+        if self.longest > 0:
+            self.carry(min(self.longest, <Py_ssize_t>FIRST_STEPS))
         self.memory = <char*>calloc(self.arena_bytes + ALIGNMENT, 1)
         if self.memory == NULL:
             raise MemoryError(f"no {self.arena_bytes:,} bytes for batches of {self.rows} rows")
@@ -442,22 +447,33 @@ cdef class Layout(Weights):
         for member in range(1, self.members):
             self.copy_to(member)
 
-    cdef lay_out_carried(self):
-        """Allocates what ops carry from step to step."""
-        cdef Py_ssize_t i, bytes = self.rows * self.table.real_bytes
+    cdef carry(self, Py_ssize_t steps):
+        """Has room for what ops carry from step to step of so many of them; what they carry already moves there."""
+        cdef Py_ssize_t i, row, row_bytes, kept, bytes = self.table.real_bytes
+        cdef int member
+        cdef char* carried = NULL
         cdef char* at
-        carried = sum([int(self.ops[i].carried_per_row) for i in range(self.n_ops)]) * bytes + ALIGNMENT
-        if self.longest == 0:
-            return
-        if carried < 2**62:
-            self.carried = <char*>calloc(carried, 1)
-        if self.carried == NULL:
-            raise MemoryError(f"no {carried:,} bytes for {self.longest:,} steps of {self.rows:,} rows")
-        self.carried_bytes = carried
-        at = self.carried
+        cdef Op* op
+        wanted = ALIGNMENT + int(self.rows) * bytes * sum(
+            [int(self.ops[i].carried_per_row) + steps * int(self.ops[i].carried_per_step) for i in range(self.n_ops)])
+        if wanted < 2**62:
+            # Nobody reads what was not written before, and memory that nobody writes to is not there yet.
+            carried = <char*>malloc(wanted)
+        if carried == NULL:
+            raise MemoryError(f"no {wanted:,} bytes for {steps:,} steps of {self.rows:,} rows")
+        at = carried
         for i in range(self.n_ops):
-            self.ops[i].carried = at
-            at += self.ops[i].carried_per_row * bytes
+            op = &self.ops[i]
+            row_bytes = (op.carried_per_row + steps * op.carried_per_step) * bytes
+            kept = (op.carried_per_row + self.gone * op.carried_per_step) * bytes
+            for row in range(self.rows if self.gone > 0 else 0):
+                memcpy(at + row * row_bytes, <char*>op.carried + row * op.carried_stride * bytes, kept)
+            for member in range(self.members):
+                op = &self.ops[member * self.n_ops + i]
+                op.carried, op.carried_stride = at, row_bytes // bytes
+            at += self.rows * row_bytes
+        free(self.carried)
+        self.carried, self.carried_steps = carried, steps
 
     cdef char* place(self, char* at) noexcept nogil:
         cdef Py_ssize_t bytes = self.table.real_bytes, row_bytes = self.capacity * bytes, i, k

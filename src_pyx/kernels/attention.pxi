@@ -102,7 +102,7 @@ cdef void attention_op_measure(Op* op) noexcept nogil:
     key_dim = op.inputs // heads
     value_dim = op.outputs // heads
     op.saved_per_row = 2 * heads * op.lines
-    op.carried_per_row = op.longest * ((op.reads[1].width + op.reads[2].width) // op.sizes[4])
+    op.carried_per_step = (op.reads[1].width + op.reads[2].width) // op.sizes[4]
     op.workspace_reals = QUERIES * (key_dim + 2 * value_dim + (3 if has_wide_mask(op) else 2) * KEYS)
     op.work_per_row = (<double>heads * op.lines * op.sizes[4] * (key_dim + value_dim + 16)
                        * (0.5 if op.sizes[5] else 1.0))
@@ -217,19 +217,22 @@ cdef inline Py_ssize_t keys_seen(const Head* h, Py_ssize_t upto) noexcept nogil:
     return min(h.seen, h.before + upto) if h.op.sizes[5] else h.seen
 
 
-# Of a series that goes on step by step: keys of all its steps, then values.
+# Of a series that goes on step by step: the keys of each step, then its values.
 cdef inline real* keys_carried(const Op* op, Py_ssize_t row) noexcept nogil:
-    return rows_of(op.carried, row, op.carried_per_row)
+    return carried_of(op, row)
 
 
-cdef inline real* values_carried(const Head* h, const Op* op, Py_ssize_t row) noexcept nogil:
-    return keys_carried(op, row) + op.longest * h.k_stride
+cdef inline real* values_carried(const Op* op, Py_ssize_t row) noexcept nogil:
+    return carried_of(op, row) + op.reads[1].width // op.sizes[4]
 
 
 # Puts keys and values of these steps behind those before.
 cdef void carry_on(const Head* h, const Op* op, Py_ssize_t row) noexcept nogil:
-    copy_reals(keys_carried(op, row) + h.before * h.k_stride, read_of(op, 1, row), op.reads[1].width)
-    copy_reals(values_carried(h, op, row) + h.before * h.v_stride, read_of(op, 2, row), op.reads[2].width)
+    cdef Py_ssize_t step, k_reals = op.reads[1].width // op.sizes[4], v_reals = op.reads[2].width // op.sizes[4]
+    for step in range(op.sizes[4]):
+        copy_reals(keys_carried(op, row) + (h.before + step) * h.k_stride, read_of(op, 1, row) + step * k_reals, k_reals)
+        copy_reals(values_carried(op, row) + (h.before + step) * h.v_stride, read_of(op, 2, row) + step * v_reals,
+                   v_reals)
 
 
 cdef void start_head(Head* h, const Op* op, Py_ssize_t row, Py_ssize_t number) noexcept nogil:
@@ -239,7 +242,7 @@ cdef void start_head(Head* h, const Op* op, Py_ssize_t row, Py_ssize_t number) n
     h.number = number
     h.q = read_of(op, 0, row) + number * h.key_dim
     h.k = (read_of(op, 1, row) if op.carried == NULL else keys_carried(op, row)) + kv_head * h.key_dim
-    h.v = (read_of(op, 2, row) if op.carried == NULL else values_carried(h, op, row)) + kv_head * h.value_dim
+    h.v = (read_of(op, 2, row) if op.carried == NULL else values_carried(op, row)) + kv_head * h.value_dim
     h.y = y_of(op, row) + number * h.value_dim
     h.top = NULL if saved == NULL else saved + 2 * number * h.queries
     h.share = NULL if saved == NULL else h.top + h.queries
@@ -255,8 +258,8 @@ cdef void start_heads(Head* h, const Op* op) noexcept nogil:
     h.key_dim = op.inputs // op.sizes[2]
     h.value_dim = op.outputs // op.sizes[2]
     h.q_stride = op.inputs
-    h.k_stride = h.key_dim * op.sizes[3]
-    h.v_stride = h.value_dim * op.sizes[3]
+    h.k_stride = h.key_dim * op.sizes[3] if op.carried == NULL else op.carried_per_step
+    h.v_stride = h.value_dim * op.sizes[3] if op.carried == NULL else op.carried_per_step
     h.y_stride = op.outputs
     h.scores = room
     h.dscores = h.scores + KEYS * QUERIES

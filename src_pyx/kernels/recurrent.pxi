@@ -258,7 +258,7 @@ cdef inline void recurrent_measure(const int kind, Op* op) noexcept nogil:
     op.parameter_reals = op.variables[0] + op.variables[1] + (op.variables[2] if op.n_variables == 3 else 0)
     op.saved_per_row = cell.steps * (cell.line + cell.gates + cell.held + cell.slopes)
     op.prepared_reals = cell.prepared
-    op.carried_per_row = cell.units + cell.held if op.longest > 0 else 0
+    op.carried_per_row = cell.units + cell.held
     for k in range(cell.groups if op.trains else 0):
         op.scratch_reals += packed_reals(all_lines(&cell, op), cell.group[k].columns)
     op.workspace_reals = set_room(&room, &cell, NULL, RECURRENT_ROWS)
@@ -440,7 +440,7 @@ cdef inline void forward_block(const int kind, const bint fast, const Cell* cell
     cdef real* slopes
     cdef bint dropping = drops(op)
     set_room(&room, cell, <real*>op.workspace, RECURRENT_ROWS)
-    if op.carried == NULL:
+    if gone_before(op) == 0:
         clear_reals(room.h, rows * n)
         clear_reals(room.held, rows * cell.held)
     else:
@@ -491,7 +491,7 @@ cdef inline void carry(const Cell* cell, const Op* op, Room* room, Py_ssize_t fi
     cdef Py_ssize_t row, n = cell.units
     cdef real* carried
     for row in range(rows):
-        carried = rows_of(op.carried, first + row, op.carried_per_row)
+        carried = carried_of(op, first + row)
         if away:
             copy_reals(carried, room.h + row * n, n)
             copy_reals(carried + n, room.held + row * cell.held, cell.held)
