@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastweights import _check
+from fastweights._core import philox
 from fastweights.models import Model
 from fastweights.streaming import most_steps
 
@@ -38,8 +39,9 @@ def generate(
         to come next, ``(steps, numbers)``: by a softmax, or by logits where it ends with none. See
         `Model.stream` for the layers that it may have.
     prompt : array_like (n,) or (rows, n) of whole numbers, list of such (n,), str or list of str
-        What is there already, at least one number. Several prompts go on side by side, each as it
-        would be if it were there with those before it alone; texts need a `tokenizer`.
+        What is there already, at least one number. Several prompts go on side by side, of which none
+        has a part in what another becomes: its number among them decides what is drawn. Texts
+        need a `tokenizer`.
     length : int
         How many numbers are added to each prompt.
     temperature : float
@@ -169,7 +171,7 @@ class _Saying:
         self._top_p = (
             1.0 if top_p is None else _check.number("top_p", top_p, above=0.0, maximum=1.0)
         )
-        self._seed = _check.whole("seed", seed, 0)
+        self._seed = _check.whole("seed", seed, 0, maximum=philox.MAX_SEED)
         self._stop = () if stop is None else self._stops(stop)
         prompts = self._prompts(prompt)
         self._starts = np.array([len(one) for one in prompts])
@@ -243,12 +245,9 @@ class _Saying:
     def steps(self) -> Iterator[np.ndarray]:
         """Adds a number to rows whose prompt is over, and says which these are."""
         # Numbers of a row are those of its place among the rows, whatever the others do.
-        draws = np.stack(
-            [
-                np.random.default_rng([self._seed, row]).random(self._length)
-                for row in range(len(self.told))
-            ]
-        )
+        draws = np.empty((len(self.told), self._length))
+        for row, own in enumerate(draws):
+            philox.uniform(own, self._seed, philox.STREAM_GENERATE + row)
         rows, done = np.arange(len(self.told)), 0
         is_over = np.zeros(len(self.told), bool)
         stream = self._model.stream(len(self.told), min(self._most, self.told.shape[1]))

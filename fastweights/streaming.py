@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 #: Steps that a stream may have unless it is told otherwise: up to here each place has its number.
 LONGEST = 1 << 53
 
-_ALL_STEPS = "predict of the last steps that you keep, or a recurrent layer, whose state says it all"
-_SEVERAL = "padding='causal' and strides=1 in the Conv1D"
-_ONE_STEP = "LayerNormalization or RMSNormalization, which look at a step alone"
+_BY_STATE = "the last step of a recurrent layer, which has seen all of them"
+_BY_STEP = "it within layers.TimeDistributed, which takes each step alone"
+_CAUSAL = "Conv1D with padding='causal' and strides=1"
 
 #: What to write instead of layers that do not go on step by step, or how to have them do so.
 _INSTEAD: dict[str, str] = {
     "Conv1D": "padding='causal' and strides=1",
     **dict.fromkeys(
         ("DepthwiseConv1D", "SeparableConv1D"),
-        "Conv1D with padding='causal' and groups, one for each channel or as many as you like",
+        f"{_CAUSAL}, and groups for channels that are worked on apart",
     ),
-    **dict.fromkeys(("ZeroPadding1D", "Cropping1D"), f"{_SEVERAL} behind it"),
-    **dict.fromkeys(("MaxPooling1D", "AveragePooling1D"), f"{_SEVERAL} in its place"),
-    **dict.fromkeys(("UpSampling1D", "Conv1DTranspose"), "one that makes one step of each"),
+    **dict.fromkeys(("ZeroPadding1D", "Cropping1D"), f"{_CAUSAL} behind it, which needs none"),
+    **dict.fromkeys(("MaxPooling1D", "AveragePooling1D"), f"{_CAUSAL} in its place"),
     **dict.fromkeys(
-        ("GlobalMaxPooling1D", "GlobalAveragePooling1D", "Flatten"),
-        _ALL_STEPS,
+        ("UpSampling1D", "Conv1DTranspose"), f"{_CAUSAL}, which makes one step of each"
     ),
+    **dict.fromkeys(("GlobalMaxPooling1D", "GlobalAveragePooling1D", "RepeatVector"), _BY_STATE),
+    **dict.fromkeys(("Flatten", "Reshape", "Permute"), _BY_STEP),
     **dict.fromkeys(("LSTM", "GRU", "SimpleRNN"), "go_backwards=False"),
     "Bidirectional": "its forward_layer alone: the other one begins at the last step",
     **dict.fromkeys(
         ("MultiHeadAttention", "GroupQueryAttention"),
         "use_causal_mask=True in the call, and no attention_mask",
     ),
-    "GroupNormalization": _ONE_STEP,
+    "GroupNormalization": "LayerNormalization or RMSNormalization, which take each step alone",
     "Concatenate": "axis=-1",
 }
 

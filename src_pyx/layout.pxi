@@ -65,6 +65,7 @@ cdef class Layout(Weights):
     cdef Py_ssize_t* offsets            # where each op's parameters begin in the flat vector
     cdef Py_ssize_t* earlier_user       # of each op's parameters: the op before it that has the same; -1: none
     cdef bint* is_last_user             # whether no op after it has the same
+    cdef bint* is_uneven                # whether another op has them in other pieces: each works on all of them at once
     cdef bint* is_trained               # whether they are to move
     cdef bint is_kept                   # whether all rows of a batch must be in the arena
     cdef Py_ssize_t* last_readers       # of each op's y: an op; n_ops: someone after all ops
@@ -101,6 +102,7 @@ cdef class Layout(Weights):
         self.offsets = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
         self.earlier_user = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
         self.is_last_user = <bint*>room_for(self.n_ops, sizeof(bint))
+        self.is_uneven = <bint*>room_for(self.n_ops, sizeof(bint))
         self.is_trained = <bint*>room_for(self.n_ops, sizeof(bint))
         self.last_readers = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
         self.places = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
@@ -130,7 +132,8 @@ cdef class Layout(Weights):
             wanted = wanted_of(&self.ops[i], spec)
             if wanted is not None:
                 raise ValueError(f"specs: got {spec}, expected {wanted}")
-        self.expect_same_pieces(specs)
+        if self.trains:
+            self.compare_pieces()
         self.arena_bytes = <Py_ssize_t>(<uintptr_t>self.place(NULL))
 
     def __dealloc__(self):
@@ -146,6 +149,7 @@ cdef class Layout(Weights):
         free(self.offsets)
         free(self.earlier_user)
         free(self.is_last_user)
+        free(self.is_uneven)
         free(self.is_trained)
         free(self.last_readers)
         free(self.places)
@@ -229,18 +233,23 @@ cdef class Layout(Weights):
                 raise ValueError(f"specs: got {specs[i]}, expected parameters of its own or all of another's")
             end = offset + sum(specs[i].variables)
 
-    cdef expect_same_pieces(self, specs):
-        """Raises ValueError where ops have parameters in common that do not lie in the same pieces for both."""
-        cdef Py_ssize_t i
-        cdef const Op* op
-        cdef const Op* earlier
-        for i in range(self.n_ops if self.trains else 0):
-            if not specs[i].variables or self.earlier_user[i] < 0:
+    cdef void compare_pieces(self) noexcept nogil:
+        """Finds the parameters that do not come in the same pieces for all ops that have them."""
+        cdef Py_ssize_t i, user
+        cdef bint is_uneven
+        for i in range(self.n_ops):
+            if not self.is_last_user[i]:
                 continue
-            op, earlier = &self.ops[i], &self.ops[self.earlier_user[i]]
-            if (op.pieces, op.piece_parameters) != (earlier.pieces, earlier.piece_parameters):
-                raise ValueError(f"specs: got {specs[i]}, expected parameters in the pieces of "
-                                 f"{specs[self.earlier_user[i]]}")
+            is_uneven = False
+            user = self.earlier_user[i]
+            while user >= 0:
+                is_uneven = is_uneven or (self.ops[user].pieces != self.ops[i].pieces
+                                          or self.ops[user].piece_parameters != self.ops[i].piece_parameters)
+                user = self.earlier_user[user]
+            user = i
+            while user >= 0:
+                self.is_uneven[user] = is_uneven
+                user = self.earlier_user[user]
 
     cdef divide(self):
         """How many threads can be of use."""

@@ -81,7 +81,7 @@ cdef class Rows(Layout):
         # Without a division at both ends, which a step of one row would notice.
         if member == 0 or op.pieces == 0:
             return 0
-        if member == members:
+        if member == members or self.is_uneven[i]:
             return op.pieces
         share = max(<Py_ssize_t>0, self.n_parameters * member // members - self.offsets[i])
         return min((share + op.piece_parameters - 1) // op.piece_parameters, op.pieces)

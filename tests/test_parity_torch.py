@@ -172,6 +172,11 @@ def learned_positions(layer: Any, w: Any, training: bool, x: Any, start_index: i
     return table.expand(x.shape)
 
 
+def there_and_back(layer: Any, w: Any, training: bool, x: Any, reverse: bool = False) -> Any:
+    table = w["embeddings"]
+    return functional.linear(x, table) if reverse else functional.embedding(x, table)
+
+
 def angles(x: Any, longest: float, first: int) -> Any:
     """Of each step and pair of columns."""
     columns = torch.arange(0, x.shape[-1], 2, dtype=torch.float64) / x.shape[-1]
@@ -345,6 +350,7 @@ TWINS: dict[str, Callable[..., Any]] = {
     "Dot": dot,
     "Dropout": alone(lambda layer, x: functional.dropout(x, layer.rate)),
     "Embedding": lambda layer, w, training, x: functional.embedding(x, w["embeddings"]),
+    "ReversibleEmbedding": there_and_back,
     "ELU": alone(lambda layer, x: functional.elu(x, layer.alpha)),
     "Flatten": alone(lambda layer, x: x.flatten(1)),
     "GRU": going(torch_recurrent.recurrent),
@@ -448,8 +454,13 @@ class Recipe:
         for number, categories in self.categories.items():
             size = self.any_of((1, 3, 5))
             trainable = self.chance(0.85)
-            self.call(layers.Embedding(categories, size, trainable=trainable), [number], 1.0)
+            is_reversible = categories % 2 == 0
+            kind = layers.ReversibleEmbedding if is_reversible else layers.Embedding
+            table = kind(categories, size, trainable=trainable)
+            made = self.call(table, [number], 1.0)
             self.shapes[number] = ()  # for no other layer
+            if is_reversible:
+                self.call(table, [made], 1.0 * size, reverse=True)
 
     def call(self, layer: layers.Layer, reads: list[int], bound: float, **told: Any) -> int:
         """Adds a call, squashed where its numbers would grow; the number of what it makes."""

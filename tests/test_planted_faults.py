@@ -42,6 +42,7 @@ WEIGHTS, PENALTIES, ORTHOGONAL, CONSTRAINTS = (
 )
 BATCH, MEMBERS = "kernels/batch_norm.pxi", "kernels/members.pxi"
 EMBEDDING, ATTENTION = "kernels/embedding.pxi", "kernels/attention.pxi"
+REVERSE = "kernels/reverse_embedding.pxi"
 POSITIONS = "kernels/positions.pxi"
 CELLS, RECURRENT, MASKS = "kernels/cells.pxi", "kernels/recurrent.pxi", "kernels/masks.pxi"
 SEGMENTED, CORRELATION, CONVOLUTION = (
@@ -504,6 +505,21 @@ FAULTS = {
         "load_first(to + i, n - i) + load_first(line + i, «n - i»)",
         "n - i - 1",
     ): {"layer": "embedding 90x9 4"},
+    Fault(
+        "row of a table beside the one that scores",
+        REVERSE,
+        "<const real*>op.parameters + «first» * op.inputs",
+        "0",
+    ): {"layer": "reverse embedding 300x33 "},
+    Fault(
+        "transpose without the first rows",
+        REVERSE,
+        "begin = «begin_piece * rows_of_piece(op, op.inputs)»",
+        "16",
+    ): {"layer": "reverse embedding 90x9 4", "rows": 20},
+    Fault(
+        "first lines of x for all rows of the table", REVERSE, "x_of(op, «begin»), &right", "0"
+    ): {"layer": "reverse embedding 7x5 3"},
     # Attention
     Fault("scale forgotten", ATTENTION, "without_traces(«scale» * vfma(p, dp", "vset1(1)"): {
         "layer": "attention"
