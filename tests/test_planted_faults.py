@@ -518,8 +518,11 @@ FAULTS = {
         "16",
     ): {"layer": "reverse embedding 90x9 4", "rows": 20},
     Fault(
-        "first lines of x for all rows of the table", REVERSE, "x_of(op, «begin»), &right", "0"
-    ): {"layer": "reverse embedding 7x5 3"},
+        "gradient of a table's first rows alone",
+        REVERSE,
+        "piece = «rows_of_piece(op, op.inputs)»",
+        "1",
+    ): {"layer": "reverse embedding 90x9 4"},
     # Attention
     Fault("scale forgotten", ATTENTION, "without_traces(«scale» * vfma(p, dp", "vset1(1)"): {
         "layer": "attention"
@@ -904,9 +907,23 @@ UNKEPT_FAULTS = {
 
 
 #: All of them, in one build; each is switched on by its number, from 1 on.
+STREAM_FAULTS = [
+    Fault("taps before the first step", "kernels/causal.pxi", "if «step < 0»:", "step < 1 - gone"),
+    Fault("one place in the ring for all steps", "kernels/causal.pxi", "«gone» % ring_steps", "0"),
+    Fault("state of the series before", RECURRENT, "if «gone_before(op)» == 0", "1"),
+    Fault(
+        "values of another step",
+        ATTENTION,
+        "values_carried(op, row) + (h.before + step) * «h.v_stride»",
+        "(h.v_stride - 1)",
+    ),
+    Fault("keys left behind", "layout.pxi", "+ «self.gone» * op.carried_per_step", "0"),
+]
+
+
 PLANTED = [
     *(*FAULTS, *NOISY_FAULTS, *IMAGE_FAULTS, *BYTE_FAULTS),
-    *(*STEP_FAULTS, *INFERENCE_FAULTS, *UNKEPT_FAULTS),
+    *(*STEP_FAULTS, *INFERENCE_FAULTS, *UNKEPT_FAULTS, *STREAM_FAULTS),
 ]
 
 
@@ -1096,6 +1113,30 @@ def test_a_fault_of_a_step_is_caught(core, fault):
     assert step_error() < 1e-15
     core(1 + PLANTED.index(fault))
     assert step_error() > 1e-6
+
+
+def stream_error():
+    """How far a stream that has begun anew is from a prediction of all its steps."""
+    x = fw.Input((70, 3))
+    value = layers.Conv1D(4, 3, padding="causal", dilation_rate=2)(x)
+    value = layers.GRU(4, return_sequences=True)(value)
+    value = layers.MultiHeadAttention(1, 2)(value, value, use_causal_mask=True)
+    model = fw.Model(x, value, "float64", seed=0)
+    rows = np.random.default_rng(0).standard_normal((2, 70, 3))
+    stream = model.stream(2)
+    for step in range(5):
+        stream.step(rows[:, step])
+    stream.reset()
+    made = np.stack([stream.step(rows[:, step]) for step in range(70)], axis=1)
+    return np.abs(made - model.predict(rows)).max()
+
+
+@pytest.mark.parametrize("fault", STREAM_FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_of_a_stream_is_caught(core, fault):
+    core(0)
+    assert stream_error() == 0
+    core(1 + PLANTED.index(fault))
+    assert stream_error() > 1e-6
 
 
 def test_the_command_line_exits_1_for_a_wrong_gradient(core, capsys):
