@@ -39,9 +39,9 @@ def generate(
         to come next, ``(steps, numbers)``: by a softmax, or by logits where it ends with none. See
         `Model.stream` for the layers that it may have.
     prompt : array_like (n,) or (rows, n) of whole numbers, list of such (n,), str or list of str
-        What is there already, at least one number. Several prompts go on side by side, of which none
-        has a part in what another becomes: its number among them decides what is drawn. Texts
-        need a `tokenizer`.
+        What is there already, at least one number. Several prompts go on side by side, and none has
+        a part in what another becomes: its number among them decides what is drawn. Texts need a
+        `tokenizer`.
     length : int
         How many numbers are added to each prompt.
     temperature : float
@@ -134,12 +134,16 @@ class _Saying:
     Attributes
     ----------
     is_one : bool
-        Whether there is one prompt, and not a list of them.
+        Whether there is one prompt, and not several.
     told : ndarray (rows, steps)
         What is said so far, up to `ends`.
     ends : ndarray (rows,)
         How many numbers each row has.
     """
+
+    is_one: bool
+    #: Whether all rows end together, so that they are one array.
+    _is_even: bool
 
     def __init__(
         self,
@@ -175,7 +179,7 @@ class _Saying:
         self._stop = () if stop is None else self._stops(stop)
         prompts = self._prompts(prompt)
         self._starts = np.array([len(one) for one in prompts])
-        self._is_even = self._is_even and (self.is_one or not self._stop)
+        self._is_even &= self.is_one or not self._stop
         self.ends = self._starts.copy()
         self.told = np.zeros((len(prompts), int(self._starts.max()) + self._length), np.int64)
         for row, one in zip(self.told, prompts, strict=True):
@@ -184,7 +188,7 @@ class _Saying:
     # ---- what it is asked ------------------------------------------------------------------------
 
     def _prompts(self, prompt: Any) -> list[np.ndarray]:
-        """The numbers of each."""
+        """The numbers of each; says whether it is one, and whether all have as many."""
         are_several = isinstance(prompt, (list, tuple)) and any(
             isinstance(one, (str, list, tuple, np.ndarray)) for one in prompt
         )

@@ -303,7 +303,7 @@ class _Ours:
         return _Group(path, _given_names(layer), tensors, title=str(layer.name))
 
     def tied_shapes(self) -> set[Shape]:
-        """Of tables that are the first layer and the last one of a model (`ReversibleEmbedding`)."""
+        """Of tables that may be two modules in a file of torch (see `ReversibleEmbedding`)."""
         tied = (
             number
             for layer in self._built.layers
@@ -398,7 +398,7 @@ def _groups_of(file: WeightFile, parts: Sequence[str]) -> list[_Group]:
 def _without_twins(
     groups: Sequence[_Group], shapes: Collection[Shape], file: WeightFile
 ) -> tuple[list[_Group], dict[str, list[str]]]:
-    """The file's layers, of those that are one tensor of such a shape and the same numbers the first.
+    """The file's layers; of those that are one tensor of such a shape, all alike, the first one.
 
     In PyTorch two modules that have their weights in common both have them in a file. Also says by
     the name of a tensor those of its twins.

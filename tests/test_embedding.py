@@ -371,7 +371,7 @@ def test_files_hold_tables_as_torch_does(tmp_path):
         same_bits(file.read("0.weight"), model.layers[0].embeddings)
 
 
-# ---- both ways ------------------------------------------------------------------------------------
+# ---- both ways -----------------------------------------------------------------------------------
 
 
 def language(size=SIZE, width=WIDTH, dtype="float64", **settings):

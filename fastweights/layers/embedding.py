@@ -146,9 +146,9 @@ class ReversibleEmbedding(Embedding):
     Notes
     -----
     Call it on whole numbers as an `Embedding`; and on ``(rows, ..., output_dim)`` with
-    ``reverse=True``, which makes ``(rows, ..., input_dim)`` logits without a mask. There is no bias.
-    In PyTorch write ``head.weight = table.weight`` for it. A step moves all of a table that both
-    ways have.
+    ``reverse=True``, which makes logits ``(rows, ..., input_dim)`` without a mask and without a
+    bias. In PyTorch write ``head.weight = table.weight`` for it. A step moves all of a table that
+    both ways have.
 
     Examples
     --------
@@ -183,9 +183,7 @@ class ReversibleEmbedding(Embedding):
         self.tie_weights = _check.flag("tie_weights", tie_weights)
         if reverse_dtype is not None:
             expected = "None: all is in the model's dtype"
-            raise ValueError(
-                _check.refusal("reverse_dtype", _check.shown(reverse_dtype), expected)
-            )
+            raise ValueError(_check.refusal("reverse_dtype", _check.shown(reverse_dtype), expected))
         self.logit_soft_cap = (
             None
             if logit_soft_cap is None
