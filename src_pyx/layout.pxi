@@ -446,8 +446,8 @@ cdef class Layout(Weights):
     cdef lay_out(self):
         """Allocates the arena, whose bytes `place` counted with no memory behind it, and hands it out."""
         cdef int member
-        if self.longest > 0:
-            self.carry(min(self.longest, <Py_ssize_t>FIRST_STEPS))
+        if self.longest > 0 and not self.carry(min(self.longest, <Py_ssize_t>FIRST_STEPS)):
+            raise self.no_room(FIRST_STEPS)
         self.memory = <char*>calloc(self.arena_bytes + ALIGNMENT, 1)
         if self.memory == NULL:
             raise MemoryError(f"no {self.arena_bytes:,} bytes for batches of {self.rows} rows")
@@ -456,20 +456,24 @@ cdef class Layout(Weights):
         for member in range(1, self.members):
             self.copy_to(member)
 
-    cdef carry(self, Py_ssize_t steps):
-        """Has room for what ops carry from step to step of so many of them; what they carry already moves there."""
+    cdef bint carry(self, Py_ssize_t steps) noexcept nogil:
+        """Has room for what ops carry from step to step of so many of them; what they carry already moves there.
+
+        Returns whether there is so much memory; if not all is as it was.
+        """
         cdef Py_ssize_t i, row, row_bytes, kept, bytes = self.table.real_bytes
         cdef int member
-        cdef char* carried = NULL
+        cdef double wanted = ALIGNMENT
+        cdef char* carried
         cdef char* at
         cdef Op* op
-        wanted = ALIGNMENT + int(self.rows) * bytes * sum(
-            [int(self.ops[i].carried_per_row) + steps * int(self.ops[i].carried_per_step) for i in range(self.n_ops)])
-        if wanted < 2**62:
-            # Nobody reads what was not written before, and memory that nobody writes to is not there yet.
-            carried = <char*>malloc(wanted)
+        for i in range(self.n_ops):
+            op = &self.ops[i]
+            wanted += (op.carried_per_row + <double>steps * op.carried_per_step) * bytes * self.rows
+        # Nobody reads what was not written before, and memory that nobody writes to is not there yet.
+        carried = <char*>malloc(<size_t>wanted) if wanted < 2.0**62 else NULL
         if carried == NULL:
-            raise MemoryError(f"no {wanted:,} bytes for {steps:,} steps of {self.rows:,} rows")
+            return False
         at = carried
         for i in range(self.n_ops):
             op = &self.ops[i]
@@ -483,6 +487,10 @@ cdef class Layout(Weights):
             at += self.rows * row_bytes
         free(self.carried)
         self.carried, self.carried_steps = carried, steps
+        return True
+
+    cdef no_room(self, Py_ssize_t steps):
+        return MemoryError(f"no memory for what layers keep of {steps:,} steps of {self.rows:,} rows")
 
     cdef char* place(self, char* at) noexcept nogil:
         cdef Py_ssize_t bytes = self.table.real_bytes, row_bytes = self.capacity * bytes, i, k

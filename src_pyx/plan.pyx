@@ -525,12 +525,9 @@ cdef class Plan(Runner):
             self.lock.leave()
             raise ValueError(f"step: got one after {self.gone:,}, expected {self.longest:,} at most; stream.reset() "
                              "begins anew")
-        if self.gone == self.carried_steps:
-            try:
-                self.carry(min(self.longest, 2 * self.gone))
-            except MemoryError:
-                self.lock.leave()
-                raise
+        if self.gone == self.carried_steps and not self.carry(min(self.longest, 2 * self.gone)):
+            self.lock.leave()
+            raise self.no_room(2 * self.gone)
         with nogil:
             self.run(infer_task, &job, 1)
             job.interrupted[0] = self.job.interrupted[0]
