@@ -510,7 +510,7 @@ FAULTS = {
         REVERSE,
         "<const real*>op.parameters + «first» * op.inputs",
         "0",
-    ): {"layer": "reverse embedding 300x33 "},
+    ): {"layer": "reverse embedding 130x5 "},
     Fault(
         "transpose without the first rows",
         REVERSE,
