@@ -2,8 +2,8 @@
 
 Learns which bytes go together (byte-pair encoding, of the library tokenizers: ``pip install
 "fastweights[tokenizers]"``), then a language model of such tokens whose first and last layer are
-one table; saves both, loads them, and lets them write. Takes about four minutes on two cores and
-should print a loss of about 1.6 nats for each character of the last tenth, which is unseen.
+one table; saves both, loads them, and lets them write. Takes some minutes on two cores and should
+print a loss of about 1.6 nats for each character of the last tenth, which is unseen.
 """
 
 import tempfile
@@ -18,7 +18,7 @@ import fastweights as fw
 from fastweights import layers, losses, optimizers
 
 PLACES, WIDTH, BLOCKS, TOKENS = 64, 96, 3, 512
-EPOCHS = 8
+EPOCHS = 4
 
 
 def trained_tokenizer(text: str) -> Tokenizer:

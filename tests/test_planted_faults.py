@@ -910,7 +910,9 @@ UNKEPT_FAULTS = {
 STREAM_FAULTS = [
     Fault("taps before the first step", "kernels/causal.pxi", "if «step < 0»:", "step < 1 - gone"),
     Fault("one place in the ring for all steps", "kernels/causal.pxi", "«gone» % ring_steps", "0"),
-    Fault("state of the series before", RECURRENT, "if «gone_before(op)» == 0", "1"),
+    Fault(
+        "state of the series before", RECURRENT, "if «gone_before(op)» == 0", "(op.gone != NULL)"
+    ),
     Fault(
         "values of another step",
         ATTENTION,
@@ -1136,7 +1138,8 @@ def test_a_fault_of_a_stream_is_caught(core, fault):
     core(0)
     assert stream_error() == 0
     core(1 + PLANTED.index(fault))
-    assert stream_error() > 1e-6
+    # What a fault reads that nobody wrote may be no number.
+    assert not stream_error() <= 1e-6
 
 
 def test_the_command_line_exits_1_for_a_wrong_gradient(core, capsys):
