@@ -911,7 +911,10 @@ STREAM_FAULTS = [
     Fault("taps before the first step", "kernels/causal.pxi", "if «step < 0»:", "step < 1 - gone"),
     Fault("one place in the ring for all steps", "kernels/causal.pxi", "«gone» % ring_steps", "0"),
     Fault(
-        "state of the series before", RECURRENT, "if «gone_before(op)» == 0", "(op.gone != NULL)"
+        "state of the series before",
+        RECURRENT,
+        "if «gone_before(op)» == 0",
+        "<Py_ssize_t>(op.gone != NULL)",
     ),
     Fault(
         "values of another step",
