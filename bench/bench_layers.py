@@ -36,6 +36,20 @@ class Branches(layers.Layer):
         return self.merge.ops(x, *(scale.ops(x) for scale in self.scales))
 
 
+class Reversed(layers.Layer):
+    """The way back of a table."""
+
+    def __init__(self, table):
+        super().__init__()
+        self.table = table
+
+    def variables(self, shape):
+        return self.table.variables(shape)
+
+    def ops(self, x):
+        return self.table.ops(x, reverse=True)
+
+
 MERGES = {
     kind.__name__: kind
     for kind in (
@@ -52,6 +66,7 @@ SHAPED = {
     "SinePositionEncoding": (layers.SinePositionEncoding, (16, 8)),
     "RotaryEmbedding": (layers.RotaryEmbedding, (16, 8)),
     "Embedding": (lambda: layers.Embedding(1000, 16), (8,)),
+    "ReversibleEmbedding": (lambda: Reversed(layers.ReversibleEmbedding(500, 64)), (2, 64)),
 }
 
 

@@ -37,9 +37,9 @@ def language_model(characters: int, seed: int) -> fw.Model:
     return fw.Model(x, layers.Dense(characters)(layers.LayerNormalization()(value)), seed=seed)
 
 
-def windows(text: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+def windows(text: np.ndarray, step: int, places: int = PLACES) -> tuple[np.ndarray, np.ndarray]:
     """Stretches of text that begin `step` apart, and the characters that follow each of theirs."""
-    found = np.lib.stride_tricks.sliding_window_view(text, PLACES + 1)[::step]
+    found = np.lib.stride_tricks.sliding_window_view(text, places + 1)[::step]
     return found[:, :-1], found[:, 1:]
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "config",
     "constraints",
     "generate",
+    "generate_steps",
     "get_num_threads",
     "initializers",
     "kernels",
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
     )
     from fastweights._registry import register_layer
     from fastweights._tensors import Input
-    from fastweights.generating import generate
+    from fastweights.generating import generate, generate_steps
     from fastweights.gradient_check import check_gradients
     from fastweights.models import Model, Sequential
     from fastweights.plotting import plot_filters, plot_model
@@ -80,6 +81,7 @@ else:
         "Sequential": "models",
         "check_gradients": "gradient_check",
         "generate": "generating",
+        "generate_steps": "generating",
         "load": "saving",
         "plot_filters": "plotting",
         "plot_model": "plotting",

@@ -23,7 +23,7 @@ from fastweights.constraints import Constraint
 from fastweights.initializers import Initializer
 from fastweights.layers import Layer
 from fastweights.layers.base import Variable
-from fastweights.layers.ops import READ_INTEGERS, Op, OpSpec, Shape, Value, op
+from fastweights.layers.ops import READ_INTEGERS, Op, OpSpec, Shape, Value, may_share, op
 from fastweights.regularizers import Matrix, Penalty
 
 #: Writes a variable, the one of this number in the model, into its view.
@@ -332,7 +332,7 @@ class Built:
             )
         for place in run:
             kind, others = self._users.setdefault((which, place), (unlinked.kind, run))
-            if (kind, others) != (unlinked.kind, run):
+            if others != run or not may_share(kind, unlinked.kind):
                 before = [owned[other][1].name for other in others]
                 got = (
                     f"{which} {list(names)} of an op {unlinked.kind!r} beside {before} of {kind!r}"

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from fastweights import _dispatch, optimizers
 from fastweights._core import plan as _plan
 from fastweights._lowering import inference_ops, training_ops
 from fastweights._objectives import Objective, log_names
 from fastweights.config import Budget, budget, matmul_parts
-from fastweights.layers.ops import LINEAR, OpSpec
+from fastweights.layers.ops import LINEAR, OpSpec, Shape
 
 if TYPE_CHECKING:
     from fastweights._building import Built
@@ -137,13 +139,11 @@ def _new_plan(
         gradients = built.parameters if only_measured else built.gradients
     if purpose == "infer":
         ends = ends.for_inference(len(built.input_shapes))
-    return _plan.Plan(
-        _dispatch.kernels(built.dtype).table,
-        ends.ops,
-        [math.prod(shape) for shape in built.input_shapes],
-        built.parameters,
+    return _plan_of(
+        built,
+        ends,
+        built.input_shapes,
         gradients,
-        built.lock,
         rows,
         granted,
         input_gradient=purpose in ("check", "keep"),
@@ -151,8 +151,6 @@ def _new_plan(
         matmul_parts=matmul_parts[model.matmul_precision],
         only_measured=only_measured,
         trained=ends.trained,
-        states=built.state,
-        heads=ends.heads,
         late_ops=ends.late,
         **built.kept_in_check()._asdict(),
     )
@@ -163,19 +161,32 @@ def stream_plan(one: Built, built: Built, rows: int, longest: int) -> _plan.Plan
 
     `one` is its network for rows of one step.
     """
-    ends = _ended(one, Compiled()).for_inference(1)
+    ends, alone = _ended(one, Compiled()).for_inference(1), Budget(1, 1, math.inf)
+    return _plan_of(built, ends, one.input_shapes, None, rows, alone, longest=longest)
+
+
+def _plan_of(
+    built: Built,
+    ends: _Ended,
+    input_shapes: Sequence[Shape],
+    gradients: np.ndarray | None,
+    rows: int,
+    granted: Budget,
+    **settings: Any,
+) -> _plan.Plan:
+    """A plan of these ops, by the numbers of `built`; the settings are the plan's."""
     return _plan.Plan(
         _dispatch.kernels(built.dtype).table,
         ends.ops,
-        [math.prod(one.input_shapes[0])],
+        [math.prod(shape) for shape in input_shapes],
         built.parameters,
-        None,
+        gradients,
         built.lock,
         rows,
-        Budget(1, 1, math.inf),
+        granted,
         states=built.state,
         heads=ends.heads,
-        longest=longest,
+        **settings,
     )
 
 

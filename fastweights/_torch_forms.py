@@ -28,6 +28,7 @@ _TORCH_NAMES = {
     "alpha": "weight",
     "embeddings": "weight",
     "position_embeddings": "weight",
+    "reverse_embeddings": "reverse.weight",
     "depthwise_kernel": "depthwise.weight",
     "pointwise_kernel": "pointwise.weight",
 }

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from fastweights import _check
+from fastweights._core import philox
 from fastweights.models import Model
 from fastweights.streaming import most_steps
+
+#: Ops that make probabilities, of which logits are the logarithms.
+_PROBABILITIES = ("softmax", "softmin", "sparsemax")
+
+#: What decoders make of bytes that are no character yet.
+_UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 
 
 def generate(
@@ -19,7 +27,9 @@ def generate(
     top_k: int | None = None,
     top_p: float | None = None,
     seed: int = 0,
-) -> np.ndarray:
+    stop: Any = None,
+    tokenizer: Any = None,
+) -> Any:
     """Goes on from a prompt by what a model finds likely, one number after the other.
 
     Parameters
@@ -28,10 +38,12 @@ def generate(
         Reads rows of whole numbers ``(steps,)`` and tells of each step how likely every number is
         to come next, ``(steps, numbers)``: by a softmax, or by logits where it ends with none. See
         `Model.stream` for the layers that it may have.
-    prompt : array_like (n,) or (rows, n) of whole numbers
-        What is there already, at least one number.
+    prompt : array_like (n,) or (rows, n) of whole numbers, list of such (n,), str or list of str
+        What is there already, at least one number. Several prompts go on side by side, and none has
+        a part in what another becomes: its number among them decides what is drawn. Texts need a
+        `tokenizer`.
     length : int
-        How many numbers are added.
+        How many numbers are added to each prompt.
     temperature : float
         By which logits are divided: below 1 what is likely becomes likelier. At 0 the likeliest
         number is taken.
@@ -42,67 +54,286 @@ def generate(
         0 and up to 1 (Holtzman et al., "The curious case of neural text degeneration", ICLR 2020).
     seed : int
         Decides what is drawn; the same seed makes the same series.
+    stop : int or sequence of int, optional
+        Numbers after which a series ends; with a tokenizer also texts that are one token each.
+    tokenizer : object, optional
+        Makes whole numbers of a text and texts of numbers: a ``tokenizers.Tokenizer``, or whatever
+        has ``encode(text)``, which returns the numbers or has them as ``ids``, and
+        ``decode(numbers)``.
 
     Returns
     -------
     ndarray (n + length,) or (rows, n + length) of int
-        The prompt and what was added.
+        The prompt and what was added; a list of arrays ``(n + added,)`` for prompts in a list of
+        unequal lengths, and for several prompts with a `stop`. With a tokenizer the text of that,
+        or a list of texts.
 
     Notes
     -----
     Each number costs one step of `Model.stream`. Where a model knows no more places than have gone,
-    it goes on from the last half of them.
+    it goes on from the last half of them. `generate_steps` has each number as it is said.
     """
-    known = np.asarray(_check.numeric_array("prompt", prompt))
-    if known.ndim not in (1, 2) or 0 in known.shape:
-        got, expected = f"shape {known.shape}", "whole numbers (n,) or (rows, n), at least one"
-        raise ValueError(_check.refusal("prompt", got, expected))
-    length = _check.whole("length", length, 0)
-    temperature = _check.number("temperature", temperature, minimum=0.0)
-    built = model._built_or_refused()
-    if built.limits[0] is None or len(built.output_shapes[0]) != 2:
-        got = f"one that makes {built.output_shapes[0]} of rows {built.input_shapes[0]}"
-        expected = "one that reads whole numbers (steps,) and makes (steps, numbers)"
-        raise ValueError(_check.refusal("model", got, expected))
-    numbers = built.output_shapes[0][-1]
-    if numbers > built.limits[0]:
-        got = f"one that tells of {numbers} numbers and reads those below {built.limits[0]}"
-        raise ValueError(_check.refusal("model", got, "one that can read what it says"))
-    top_k = numbers if top_k is None else _check.whole("top_k", top_k, 1)
-    top_p = 1.0 if top_p is None else _check.number("top_p", top_p, above=0.0, maximum=1.0)
-    random = np.random.default_rng(_check.whole("seed", seed, 0))
-    is_softmax = built.ops[built.output_ops[0]].kind == "softmax"
+    saying = _Saying(
+        model, prompt, length, temperature, top_k, top_p, seed, stop, _known(tokenizer)
+    )
+    for _ in saying.steps():
+        pass
+    return saying.whole()
 
-    first = np.atleast_2d(_check.tokens("prompt", known, built.limits[0]))
-    told = np.empty((len(first), first.shape[1] + length), np.int64)
-    told[:, : first.shape[1]] = first
-    # Attention takes room for all steps of a stream: no more of them than there will be.
-    stream, done = model.stream(len(first), min(most_steps(built), told.shape[1])), 0
-    for end in range(first.shape[1], told.shape[1]):
-        if stream.steps == stream.longest or end - done > stream.longest:
-            stream.reset()
-            done = max(0, end - (stream.longest + 1) // 2)
-        for step in range(done, end):
-            made = stream.step(told[:, step])
-        done = end
-        with np.errstate(divide="ignore"):
-            logits = np.log(made) if is_softmax else made
-        told[:, end] = [_chosen(row, temperature, top_k, top_p, random) for row in logits]
-    return told if known.ndim == 2 else told[0]
+
+def generate_steps(
+    model: Model,
+    prompt: Any,
+    length: int,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int = 0,
+    stop: Any = None,
+    tokenizer: Any = None,
+) -> Iterator[Any]:
+    """What `generate` adds, as it comes: to show a text while it is made.
+
+    Parameters
+    ----------
+    model, prompt, length, temperature, top_k, top_p, seed, stop, tokenizer
+        As for `generate`; the prompt is one, not several.
+
+    Returns
+    -------
+    iterator of int, or of str with a tokenizer
+        Each number that is added to the prompt. Pieces of text may be empty, where a number is but
+        a part of a character.
+
+    Examples
+    --------
+    >>> for piece in fw.generate_steps(model, "HAMLET.", 200, tokenizer=tokenizer):
+    ...     print(piece, end="", flush=True)
+    """
+    saying = _Saying(
+        model, prompt, length, temperature, top_k, top_p, seed, stop, _known(tokenizer)
+    )
+    if not saying.is_one:
+        got, expected = f"{len(saying.told)} of them", "one; generate takes several"
+        raise ValueError(_check.refusal("prompt", got, expected))
+    return saying.numbers() if tokenizer is None else saying.pieces()
+
+
+def _known(tokenizer: Any) -> Any:
+    """The tokenizer, if it is one."""
+    for method in ("encode", "decode"):
+        if tokenizer is not None and not callable(getattr(tokenizer, method, None)):
+            expected = "an object that can encode(text) and decode(numbers)"
+            raise TypeError(_check.refusal("tokenizer", _check.kind_of(tokenizer), expected))
+    return tokenizer
+
+
+class _Saying:
+    """Series that go on side by side, each from a prompt of its own.
+
+    Attributes
+    ----------
+    is_one : bool
+        Whether there is one prompt, and not several.
+    told : ndarray (rows, steps)
+        What is said so far, up to `ends`.
+    ends : ndarray (rows,)
+        How many numbers each row has.
+    """
+
+    is_one: bool
+    #: Whether all rows end together, so that they are one array.
+    _is_even: bool
+
+    def __init__(
+        self,
+        model: Model,
+        prompt: Any,
+        length: Any,
+        temperature: Any,
+        top_k: Any,
+        top_p: Any,
+        seed: Any,
+        stop: Any,
+        tokenizer: Any,
+    ) -> None:
+        built = model._built_or_refused()
+        limit, made = built.limits[0], built.output_shapes[0]
+        if limit is None or len(made) != 2:
+            got = f"one that makes {made} of rows {built.input_shapes[0]}"
+            expected = "one that reads whole numbers (steps,) and makes (steps, numbers)"
+            raise ValueError(_check.refusal("model", got, expected))
+        if made[-1] > limit:
+            got = f"one that tells of {made[-1]} numbers and reads those below {limit}"
+            raise ValueError(_check.refusal("model", got, "one that can read what it says"))
+        self._model, self._tokenizer, self._limit = model, tokenizer, limit
+        self._most = most_steps(built)
+        self._are_probabilities = built.ops[built.output_ops[0]].kind in _PROBABILITIES
+        self._length = _check.whole("length", length, 0)
+        self._temperature = _check.number("temperature", temperature, minimum=0.0)
+        self._top_k = None if top_k is None else _check.whole("top_k", top_k, 1)
+        self._top_p = (
+            1.0 if top_p is None else _check.number("top_p", top_p, above=0.0, maximum=1.0)
+        )
+        self._seed = _check.whole("seed", seed, 0, maximum=philox.MAX_SEED)
+        self._stop = () if stop is None else self._stops(stop)
+        prompts = self._prompts(prompt)
+        self._starts = np.array([len(one) for one in prompts])
+        self._is_even &= self.is_one or not self._stop
+        self.ends = self._starts.copy()
+        self.told = np.zeros((len(prompts), int(self._starts.max()) + self._length), np.int64)
+        for row, one in zip(self.told, prompts, strict=True):
+            row[: len(one)] = one
+
+    # ---- what it is asked ------------------------------------------------------------------------
+
+    def _prompts(self, prompt: Any) -> list[np.ndarray]:
+        """The numbers of each; says whether it is one, and whether all have as many."""
+        are_several = isinstance(prompt, (list, tuple)) and any(
+            isinstance(one, (str, list, tuple, np.ndarray)) for one in prompt
+        )
+        if self._tokenizer is not None:
+            texts = list(prompt) if are_several else [prompt]
+            self.is_one, self._is_even = not are_several, False
+            return [self._encoded("prompt", text) for text in texts]
+        if isinstance(prompt, str) or (are_several and isinstance(prompt[0], str)):
+            expected = "whole numbers, or a tokenizer that makes them of a text"
+            raise TypeError(_check.refusal("prompt", "a text", expected))
+        if are_several and len({np.shape(one) for one in prompt}) > 1:
+            self.is_one = self._is_even = False
+            return [self._checked(np.asarray(one), 1) for one in prompt]
+        known = np.asarray(_check.numeric_array("prompt", prompt))
+        self.is_one, self._is_even = known.ndim == 1, True
+        return list(np.atleast_2d(self._checked(known, 2)))
+
+    def _checked(self, known: np.ndarray, axes: int) -> np.ndarray:
+        known = np.asarray(_check.numeric_array("prompt", known))
+        if not 1 <= known.ndim <= axes or 0 in known.shape:
+            expected = "whole numbers (n,) or (rows, n), at least one"
+            raise ValueError(_check.refusal("prompt", f"shape {known.shape}", expected))
+        return _check.tokens("prompt", known, self._limit)
+
+    def _encoded(self, argument: str, text: Any) -> np.ndarray:
+        if not isinstance(text, str):
+            expected = "a text, which the tokenizer makes numbers of"
+            raise TypeError(_check.refusal(argument, _check.kind_of(text), expected))
+        encoded = self._tokenizer.encode(text)
+        numbers = np.asarray(_check.numeric_array(argument, getattr(encoded, "ids", encoded)))
+        if numbers.ndim != 1 or not numbers.size:
+            got = f"{_check.shown(text)}, of which the tokenizer makes no tokens"
+            raise ValueError(_check.refusal(argument, got, "at least one token"))
+        if numbers.max() >= self._limit:
+            got = f"one whose tokens of {_check.shown(text)} go up to {numbers.max()}"
+            expected = f"that of the model, which reads numbers below {self._limit}"
+            raise ValueError(_check.refusal("tokenizer", got, expected))
+        return _check.tokens(argument, numbers, self._limit)
+
+    def _stops(self, stop: Any) -> tuple[int, ...]:
+        found = []
+        for one in stop if isinstance(stop, (list, tuple, set, np.ndarray)) else (stop,):
+            if not isinstance(one, str):
+                found.append(_check.whole("stop", one, 0, maximum=self._limit - 1))
+                continue
+            if self._tokenizer is None:
+                expected = "whole numbers, or a tokenizer that makes them of a text"
+                raise TypeError(_check.refusal("stop", "a text", expected))
+            tokens = self._encoded("stop", one)
+            if len(tokens) > 1:
+                got, expected = f"{_check.shown(one)}, {len(tokens)} tokens", "one token"
+                raise ValueError(_check.refusal("stop", got, expected))
+            found.append(int(tokens[0]))
+        return tuple(found)
+
+    # ---- what it says ----------------------------------------------------------------------------
+
+    def steps(self) -> Iterator[np.ndarray]:
+        """Adds a number to rows whose prompt is over, and says which these are."""
+        # Numbers of a row are those of its place among the rows, whatever the others do.
+        draws = np.empty((len(self.told), self._length))
+        for row, own in enumerate(draws):
+            philox.uniform(own, self._seed, philox.STREAM_GENERATE + row)
+        rows, done = np.arange(len(self.told)), 0
+        is_over = np.zeros(len(self.told), bool)
+        stream = self._model.stream(len(self.told), min(self._most, self.told.shape[1]))
+        for end in range(int(self._starts.min()), self.told.shape[1]):
+            is_over |= self._starts + self._length <= end
+            if is_over.all():
+                return
+            if stream.steps == stream.longest or end - done > stream.longest:
+                stream.reset()
+                done = max(0, end - (stream.longest + 1) // 2)
+            for step in range(done, end):
+                made = stream.step(self.told[:, step])
+            done = end
+            saying = rows[(self._starts <= end) & ~is_over]
+            if len(saying):
+                logits = self._logits(made[saying])
+                drawn = draws[saying, end - self._starts[saying]]
+                said = _chosen(logits, self._temperature, self._top_k, self._top_p, drawn)
+                self.told[saying, end], self.ends[saying] = said, end + 1
+                is_over[saying] = np.isin(said, self._stop)
+                yield saying
+
+    def _logits(self, made: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logits = np.log(made) if self._are_probabilities else made
+        # A number that cannot come has -inf.
+        if not np.isfinite(logits.max(axis=-1)).all():
+            expected = "finite numbers: its weights may be too large"
+            raise ValueError(_check.refusal("model", "logits that are NaN or infinite", expected))
+        return logits
+
+    def whole(self) -> Any:
+        """Prompts and what was added."""
+        if self._tokenizer is not None:
+            found: Sequence[Any] = [self._text(row) for row in range(len(self.told))]
+        elif self._is_even and not self.is_one:
+            return self.told
+        else:
+            found = [row[:end] for row, end in zip(self.told, self.ends, strict=True)]
+        return found[0] if self.is_one else found
+
+    def numbers(self) -> Iterator[int]:
+        """What is added to the one prompt."""
+        for _ in self.steps():
+            yield int(self.told[0, self.ends[0] - 1])
+
+    def pieces(self) -> Iterator[str]:
+        """The same as text, of which each piece is whole characters."""
+        shown = len(self._text(0))
+        for _ in self.steps():
+            text = self._text(0)
+            whole = len(text.rstrip(_UNFINISHED))
+            yield text[shown:whole]
+            shown = max(shown, whole)
+        yield self._text(0)[shown:]
+
+    def _text(self, row: int) -> str:
+        return str(self._tokenizer.decode(self.told[row, : self.ends[row]].tolist()))
 
 
 def _chosen(
-    logits: np.ndarray, temperature: float, top_k: int, top_p: float, random: np.random.Generator
-) -> int:
-    """A number drawn by its logit."""
+    logits: np.ndarray,
+    temperature: float,
+    top_k: int | None,
+    top_p: float,
+    drawn: np.ndarray,
+) -> np.ndarray:
+    """A number for each row of logits, by one that is drawn from [0, 1)."""
     if temperature == 0.0:
-        return int(logits.argmax())
-    likeliest = np.argsort(-logits, kind="stable")[:top_k]
+        return logits.argmax(axis=-1)
+    order = None
+    if top_p < 1.0 or (top_k is not None and top_k < logits.shape[1]):
+        order = np.argsort(-logits, axis=-1, kind="stable")[:, :top_k]
+        logits = np.take_along_axis(logits, order, -1)
     # The largest is 0: no temperature makes it overflow.
-    p = np.exp((logits[likeliest].astype(np.float64) - logits[likeliest[0]]) / temperature)
-    p /= p.sum()
+    apart = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    p = np.exp(apart / temperature)
+    total = p.cumsum(axis=-1)
     if top_p < 1.0:
-        kept = int(np.searchsorted(p.cumsum(), top_p)) + 1
-        likeliest, p = likeliest[:kept], p[:kept] / p[:kept].sum()
-    at = int(np.searchsorted(p.cumsum(), random.random(), side="right"))
-    return int(likeliest[min(at, len(likeliest) - 1)])
+        p[total - p >= top_p * total[:, -1:]] = 0.0
+        total = p.cumsum(axis=-1)
+    # Below the last sum, which rounding might make of it.
+    aim = np.minimum(drawn * total[:, -1], np.nextafter(total[:, -1], 0.0))
+    at = (total > aim[:, np.newaxis]).argmax(axis=-1)
+    return at if order is None else order[np.arange(len(at)), at]

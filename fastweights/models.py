@@ -500,8 +500,8 @@ class Model(Network):
         rows : int
             How many series go on side by side.
         longest : int, optional
-            How many steps there may be; attention takes room for all of them. By default as many as
-            the layers allow.
+            How many steps there may be; attention keeps keys and values of all that have gone. By
+            default as many as the layers allow.
 
         Returns
         -------

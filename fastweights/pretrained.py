@@ -13,7 +13,7 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ from fastweights import _check, _files, _weight_files, saving
 from fastweights._building import Built
 from fastweights._network import snake_case
 from fastweights._weight_files import WeightFile
-from fastweights.layers import Layer
+from fastweights.layers import Layer, ReversibleEmbedding
 from fastweights.layers.ops import Shape
 from fastweights.models import Model
 
@@ -149,14 +149,14 @@ def load_weights(
     built, path = model._built_or_refused(), _files.path_text(filepath)
     with _weight_files.opened(path) as file:
         ours = _Ours(built, file)
-        theirs = _groups_of(file, ours.parts)
+        theirs, twins = _without_twins(_groups_of(file, ours.parts), ours.tied_shapes(), file)
         pairs, choices = _paired(ours.groups, theirs, file)
         fitting = {
             mine: its
             for mine, its in pairs.items()
             if ours.groups[mine].made_of == theirs[its].made_of
         }
-        report = _report(ours, theirs, pairs, fitting, file.others)
+        report = _report(ours, theirs, pairs, fitting, file.others, twins)
         what = _figures(report)
         if choices or (what and not (skip_mismatch and report.loaded)):
             raise ValueError(f"{path}: {_why(choices, what, report)}\n{report}")
@@ -185,6 +185,7 @@ def _report(
     pairs: Mapping[int, int],
     fitting: Mapping[int, int],
     others: Sequence[str],
+    twins: Mapping[str, list[str]],
 ) -> LoadReport:
     unused = [name for name in others if not _is_left_aside(name)]
     loaded, missing, mismatched = [], [], []
@@ -195,7 +196,8 @@ def _report(
             if part not in found:
                 missing.append(title)
             elif mine in fitting:
-                loaded.append(Loaded(title, found[part].name, shape))
+                names = [found[part].name, *twins.get(found[part].name, ())]
+                loaded += [Loaded(title, name, shape) for name in names]
             else:
                 mismatched.append(Mismatched(title, found[part].name, shape, found[part].shape))
         unused += [tensor.name for part, tensor in found.items() if part not in group.tensors]
@@ -300,6 +302,16 @@ class _Ours:
             tensors[part] = _Tensor(tensor, self._stored.shapes[tensor])
         return _Group(path, _given_names(layer), tensors, title=str(layer.name))
 
+    def tied_shapes(self) -> set[Shape]:
+        """Of tables that may be two modules in a file of torch (see `ReversibleEmbedding`)."""
+        tied = (
+            number
+            for layer in self._built.layers
+            if isinstance(layer, ReversibleEmbedding) and layer.tie_weights
+            for number in self._built.numbers_of(layer)
+        )
+        return {self._built.owned[number][1].shape for number in tied}
+
     def title(self, tensor: str) -> str:
         """What it is in the model: a variable, or several of which each has a part of it."""
         return self._titles[tensor]
@@ -382,6 +394,32 @@ def _groups_of(file: WeightFile, parts: Sequence[str]) -> list[_Group]:
         _Group(path, _names_in(file, path), tensors, file.kinds.get(path, ""))
         for path, tensors in found.items()
     ]
+
+
+def _without_twins(
+    groups: Sequence[_Group], shapes: Collection[Shape], file: WeightFile
+) -> tuple[list[_Group], dict[str, list[str]]]:
+    """The file's layers; of those that are one tensor of such a shape, all alike, the first one.
+
+    In PyTorch two modules that have their weights in common both have them in a file. Also says by
+    the name of a tensor those of its twins.
+    """
+    kept: list[_Group] = []
+    twins: dict[str, list[str]] = {}
+    seen: list[tuple[str, np.ndarray]] = []
+    for group in groups:
+        name, shape = next(iter(group.tensors.values()))
+        if len(group.tensors) > 1 or shape not in shapes:
+            kept.append(group)
+            continue
+        numbers = np.asarray(file.read(name))
+        same = [first for first, known in seen if np.array_equal(known, numbers)]
+        if same:
+            twins.setdefault(same[0], []).append(name)
+        else:
+            seen.append((name, numbers))
+            kept.append(group)
+    return kept, twins
 
 
 def _is_left_aside(name: str) -> bool:

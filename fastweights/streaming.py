@@ -9,12 +9,41 @@ import numpy as np
 from fastweights import _check, _plans
 from fastweights._building import Built
 from fastweights._core import arrays
+from fastweights._registry import is_of_library
 
 if TYPE_CHECKING:
     from fastweights.models import Model
 
-#: Steps that a stream holds unless it is told otherwise.
-LONGEST = 1 << 20
+#: Steps that a stream may have unless it is told otherwise: up to here each place has its number.
+LONGEST = 1 << 53
+
+_BY_STATE = "the last step of a recurrent layer, which has seen all of them"
+_BY_STEP = "it within layers.TimeDistributed, which takes each step alone"
+_CAUSAL = "Conv1D with padding='causal' and strides=1"
+
+#: What to write instead of layers that do not go on step by step, or how to have them do so.
+_INSTEAD: dict[str, str] = {
+    "Conv1D": "padding='causal' and strides=1",
+    **dict.fromkeys(
+        ("DepthwiseConv1D", "SeparableConv1D"),
+        f"{_CAUSAL}, and groups for channels that are worked on apart",
+    ),
+    **dict.fromkeys(("ZeroPadding1D", "Cropping1D"), f"{_CAUSAL} behind it, which needs none"),
+    **dict.fromkeys(("MaxPooling1D", "AveragePooling1D"), f"{_CAUSAL} in its place"),
+    **dict.fromkeys(
+        ("UpSampling1D", "Conv1DTranspose"), f"{_CAUSAL}, which makes one step of each"
+    ),
+    **dict.fromkeys(("GlobalMaxPooling1D", "GlobalAveragePooling1D", "RepeatVector"), _BY_STATE),
+    **dict.fromkeys(("Flatten", "Reshape", "Permute"), _BY_STEP),
+    **dict.fromkeys(("LSTM", "GRU", "SimpleRNN"), "go_backwards=False"),
+    "Bidirectional": "its forward_layer alone: the other one begins at the last step",
+    **dict.fromkeys(
+        ("MultiHeadAttention", "GroupQueryAttention"),
+        "use_causal_mask=True in the call, and no attention_mask",
+    ),
+    "GroupNormalization": "LayerNormalization or RMSNormalization, which take each step alone",
+    "Concatenate": "axis=-1",
+}
 
 
 class Stream:
@@ -32,7 +61,7 @@ class Stream:
     rows : int
         How many series go on side by side.
     longest : int
-        How many steps there may be. Attention takes room for all of them.
+        How many steps there may be. Attention keeps keys and values of all that have gone.
 
     Attributes
     ----------
@@ -133,6 +162,9 @@ def _refuse_unsuited(built: Built) -> None:
         if not layer.goes_on(len(reads), **dict(settings)):
             got = f"the layer {layer.name!r} of the class {type(layer).__name__}"
             expected = "layers of which a step needs that step and those before it alone"
+            instead = _INSTEAD.get(type(layer).__name__) if is_of_library(layer) else None
+            if instead is not None:
+                expected += f"; write {instead}"
             raise ValueError(_check.refusal("stream", got, expected))
 
 

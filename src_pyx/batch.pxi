@@ -66,7 +66,7 @@ cdef class Batch(Rows):
             if done == rows:
                 left[0] = chunk
                 return total / rows + self.penalty_now
-            for i in range(self.n_loss_ops):
+            for i in range(self.n_loss_ops - 1, -1, -1):
                 own = self.pieces_of(i, member, team)
                 if own.begin < own.end and self.is_trained[i]:
                     self.add_gradient(&ops[i], i, &sums, 0, chunk, own, done == chunk, False)
@@ -175,7 +175,7 @@ cdef class Batch(Rows):
                     op.step(op, 0, left, own.begin, own.end, goes_on, self.update.apply, numbers)
                 continue
             while own.begin < own.end:
-                group = Pieces(own.begin, group_end(op, own))
+                group = Pieces(own.begin, own.end if self.is_uneven[i] else group_end(op, own))
                 places = self.places_of(i, group)
                 if left == rows and left <= WHOLE_ROWS and self.earlier_user[i] < 0:
                     op.gradients = self.gradients.at + self.offsets[i] * self.table.real_bytes
@@ -222,6 +222,7 @@ cdef class Batch(Rows):
         cdef Total sums = self.total_of(self.gradients.at, 0)
         cdef Py_ssize_t done, upto
         while user >= 0:
+            group = self.pieces_for(user, group)
             done = 0
             while done < left:
                 upto = min(left, done + WHOLE_ROWS)
@@ -230,9 +231,15 @@ cdef class Batch(Rows):
                 done = upto
             user = self.earlier_user[user]
 
+    cdef inline Pieces pieces_for(self, Py_ssize_t user, Pieces group) noexcept nogil:
+        """What pieces of parameters that another op has, too, are for this one."""
+        return Pieces(0, self.ops[user].pieces) if self.is_uneven[user] else group
+
     cdef inline void prepare_users(self, Op* ops, Py_ssize_t user, Py_ssize_t rows, Pieces group) noexcept nogil:
         """What all ops that have these pieces make of them."""
         while user >= 0:
+            if group.begin < group.end:
+                group = self.pieces_for(user, group)
             if ops[user].prepare != NULL and group.begin < group.end:
                 ops[user].prepare(&ops[user], rows, group.begin, group.end)
             user = self.earlier_user[user]

@@ -57,6 +57,11 @@ cdef inline real* saved_of(const Op* op, Py_ssize_t row) noexcept nogil:
     return rows_of(op.saved, row, op.saved_per_row)
 
 
+# Of a plan that goes on: what the steps before left of a row.
+cdef inline real* carried_of(const Op* op, Py_ssize_t row) noexcept nogil:
+    return rows_of(op.carried, row, op.carried_stride)
+
+
 include "kernels/readers.pxi"
 
 
@@ -90,6 +95,7 @@ include "kernels/segmented.pxi"
 include "kernels/correlation.pxi"
 include "kernels/minimal.pxi"
 include "kernels/convolution.pxi"
+include "kernels/causal.pxi"
 include "kernels/depthwise.pxi"
 include "kernels/pooling.pxi"
 include "kernels/framing.pxi"
@@ -114,6 +120,7 @@ include "kernels/positions.pxi"
 include "kernels/augmentation.pxi"
 include "kernels/warping.pxi"
 include "kernels/embedding.pxi"
+include "kernels/reverse_embedding.pxi"
 include "kernels/losses.pxi"
 include "kernels/crossentropy.pxi"
 include "kernels/metrics.pxi"
@@ -155,6 +162,9 @@ cdef OpKind[59] OPS = [
            batch_norm_op_backward, NULL, NULL, NULL, NULL, NULL, False),
     OpKind("embedding", embedding_op_measure, NULL, embedding_op_forward, NULL, NULL, embedding_op_gradient, NULL, NULL,
            NULL, embedding_op_step, True),
+    OpKind("reverse_embedding", reverse_embedding_op_measure, reverse_embedding_op_prepare, reverse_embedding_op_forward,
+           reverse_embedding_op_to_dz, reverse_embedding_op_backward, reverse_embedding_op_gradient, NULL, NULL, NULL, NULL,
+           False),
     rows_op("softmax", softmax_op_measure, softmax_op_forward, softmax_op_backward),
     rows_op("log_softmax", softmax_op_measure, log_softmax_op_forward, log_softmax_op_backward),
     rows_op("softmin", softmax_op_measure, softmin_op_forward, softmin_op_backward),

@@ -21,6 +21,10 @@ cdef inline bint comes_as_bytes(const Feed* feed, Py_ssize_t item_bytes) noexcep
     return item_bytes == 1 and not feed.is_integer
 
 
+# Steps of which there is room at first for what a plan carries from one to the next.
+cdef enum: FIRST_STEPS = 64
+
+
 # A place in a member's part of the arena that a value has until its last reader has run.
 cdef struct Place:
     Py_ssize_t begin
@@ -61,6 +65,7 @@ cdef class Layout(Weights):
     cdef Py_ssize_t* offsets            # where each op's parameters begin in the flat vector
     cdef Py_ssize_t* earlier_user       # of each op's parameters: the op before it that has the same; -1: none
     cdef bint* is_last_user             # whether no op after it has the same
+    cdef bint* is_uneven                # whether another op has them in other pieces: each works on all of them at once
     cdef bint* is_trained               # whether they are to move
     cdef double* work_before            # what `renew` has to do for all parameters of the ops before each, ...
     cdef double* piece_work             # ... and for a piece of its own, in multiply-adds
@@ -83,8 +88,8 @@ cdef class Layout(Weights):
     cdef Head* heads
     cdef Py_ssize_t longest             # of a plan that goes on step by step: how many steps there may be, ...
     cdef readonly Py_ssize_t gone       # ... how many have gone, ...
-    cdef char* carried                  # ... and what ops carry from one to the next ...
-    cdef Py_ssize_t carried_bytes       # ... so much of it
+    cdef char* carried                  # ... what ops carry from one to the next, ...
+    cdef Py_ssize_t carried_steps       # ... and of how many steps there is room for it
     cdef char* slice_gradients          # of each slice
     cdef char* chunks                   # for each member, or for all, the excess and one chunk of a Total
 
@@ -102,6 +107,7 @@ cdef class Layout(Weights):
         self.offsets = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
         self.earlier_user = <Py_ssize_t*>room_for(self.n_ops, sizeof(Py_ssize_t))
         self.is_last_user = <bint*>room_for(self.n_ops, sizeof(bint))
+        self.is_uneven = <bint*>room_for(self.n_ops, sizeof(bint))
         self.is_trained = <bint*>room_for(self.n_ops, sizeof(bint))
         self.work_before = <double*>room_for(self.n_ops, sizeof(double))
         self.piece_work = <double*>room_for(self.n_ops, sizeof(double))
@@ -136,6 +142,8 @@ cdef class Layout(Weights):
             wanted = wanted_of(&self.ops[i], spec)
             if wanted is not None:
                 raise ValueError(f"specs: got {spec}, expected {wanted}")
+        if self.trains:
+            self.compare_pieces()
         self.arena_bytes = <Py_ssize_t>(<uintptr_t>self.place(NULL))
 
     def __dealloc__(self):
@@ -152,6 +160,7 @@ cdef class Layout(Weights):
         free(self.offsets)
         free(self.earlier_user)
         free(self.is_last_user)
+        free(self.is_uneven)
         free(self.is_trained)
         free(self.work_before)
         free(self.piece_work)
@@ -225,8 +234,7 @@ cdef class Layout(Weights):
                 continue
             earlier = users.get(spec.offset)
             if earlier is not None:
-                if specs[earlier].variables != spec.variables or specs[earlier].kind != spec.kind or (
-                        self.is_trained[earlier] != self.is_trained[i]):
+                if specs[earlier].variables != spec.variables or self.is_trained[earlier] != self.is_trained[i]:
                     raise ValueError(f"specs: got {spec}, expected parameters of its own or those of "
                                      f"{specs[earlier]}")
                 self.earlier_user[i] = earlier
@@ -237,6 +245,24 @@ cdef class Layout(Weights):
             if offset < end:
                 raise ValueError(f"specs: got {specs[i]}, expected parameters of its own or all of another's")
             end = offset + sum(specs[i].variables)
+
+    cdef void compare_pieces(self) noexcept nogil:
+        """Finds the parameters that do not come in the same pieces for all ops that have them."""
+        cdef Py_ssize_t i, user
+        cdef bint is_uneven
+        for i in range(self.n_ops):
+            if not self.is_last_user[i]:
+                continue
+            is_uneven = False
+            user = self.earlier_user[i]
+            while user >= 0:
+                is_uneven = is_uneven or (self.ops[user].pieces != self.ops[i].pieces
+                                          or self.ops[user].piece_parameters != self.ops[i].piece_parameters)
+                user = self.earlier_user[user]
+            user = i
+            while user >= 0:
+                self.is_uneven[user] = is_uneven
+                user = self.earlier_user[user]
 
     cdef divide(self):
         """How many threads can be of use."""
@@ -304,7 +330,7 @@ cdef class Layout(Weights):
             if spec.states:
                 op.state = self.states.at + <Py_ssize_t>spec.state_offset * self.table.real_bytes
             op.number = i
-            op.longest, op.gone = self.longest, &self.gone if self.longest > 0 else NULL
+            op.gone = &self.gone if self.longest > 0 else NULL
             op.drawn = self.passes
             op.matmul_parts = self.matmul_parts
             op.parameters = self.parameters.at + self.offsets[i] * self.table.real_bytes
@@ -460,7 +486,8 @@ cdef class Layout(Weights):
     cdef lay_out(self):
         """Allocates the arena, whose bytes `place` counted with no memory behind it, and hands it out."""
         cdef int member
-        self.lay_out_carried()
+        if self.longest > 0 and not self.carry(min(self.longest, <Py_ssize_t>FIRST_STEPS)):
+            raise self.no_room(FIRST_STEPS)
         self.memory = <char*>calloc(self.arena_bytes + ALIGNMENT, 1)
         if self.memory == NULL:
             raise MemoryError(f"no {self.arena_bytes:,} bytes for batches of {self.rows} rows")
@@ -469,22 +496,41 @@ cdef class Layout(Weights):
         for member in range(1, self.members):
             self.copy_to(member)
 
-    cdef lay_out_carried(self):
-        """Allocates what ops carry from step to step."""
-        cdef Py_ssize_t i, bytes = self.rows * self.table.real_bytes
+    cdef bint carry(self, Py_ssize_t steps) noexcept nogil:
+        """Has room for what ops carry from step to step of so many of them; what they carry already moves there.
+
+        Returns whether there is so much memory; if not all is as it was.
+        """
+        cdef Py_ssize_t i, row, row_bytes, kept, bytes = self.table.real_bytes
+        cdef int member
+        cdef double wanted = ALIGNMENT
+        cdef char* carried
         cdef char* at
-        carried = sum([int(self.ops[i].carried_per_row) for i in range(self.n_ops)]) * bytes + ALIGNMENT
-        if self.longest == 0:
-            return
-        if carried < 2**62:
-            self.carried = <char*>calloc(carried, 1)
-        if self.carried == NULL:
-            raise MemoryError(f"no {carried:,} bytes for {self.longest:,} steps of {self.rows:,} rows")
-        self.carried_bytes = carried
-        at = self.carried
+        cdef Op* op
         for i in range(self.n_ops):
-            self.ops[i].carried = at
-            at += self.ops[i].carried_per_row * bytes
+            op = &self.ops[i]
+            wanted += (op.carried_per_row + <double>steps * op.carried_per_step) * bytes * self.rows
+        # Nobody reads what was not written before, and memory that nobody writes to is not there yet.
+        carried = <char*>malloc(<size_t>wanted) if wanted < 2.0**62 else NULL
+        if carried == NULL:
+            return False
+        at = carried
+        for i in range(self.n_ops):
+            op = &self.ops[i]
+            row_bytes = (op.carried_per_row + steps * op.carried_per_step) * bytes
+            kept = (op.carried_per_row + self.gone * op.carried_per_step) * bytes
+            for row in range(self.rows if self.gone > 0 else 0):
+                memcpy(at + row * row_bytes, <char*>op.carried + row * op.carried_stride * bytes, kept)
+            for member in range(self.members):
+                op = &self.ops[member * self.n_ops + i]
+                op.carried, op.carried_stride = at, row_bytes // bytes
+            at += self.rows * row_bytes
+        free(self.carried)
+        self.carried, self.carried_steps = carried, steps
+        return True
+
+    cdef no_room(self, Py_ssize_t steps):
+        return MemoryError(f"no memory for what layers keep of {steps:,} steps of {self.rows:,} rows")
 
     cdef char* place(self, char* at) noexcept nogil:
         cdef Py_ssize_t bytes = self.table.real_bytes, row_bytes = self.capacity * bytes, i, k

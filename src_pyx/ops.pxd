@@ -107,11 +107,14 @@ cdef struct Op:
     void* batch              # batch_reals: what `x_columns` and `dz_columns` found; NULL in inference
     void* touched            # touched_reals that only `step` looks at, all 0 at first; NULL in inference
     void* workspace          # workspace_reals that no other thread has and no call finds as it left them
-    # Of a plan that goes on where its rows ended before, some steps at a time; 0 and NULL in all others:
-    Py_ssize_t longest       # how many steps a row may come to, ...
-    const Py_ssize_t* gone   # ... how many have gone before these, ...
-    void* carried            # ... and carried_per_row reals of each row that these left, 0 at first
+    # Of a plan that goes on where its rows ended before, some steps at a time; NULL in all others:
+    const Py_ssize_t* gone   # how many steps have gone before these ...
+    # ... and what they left of each row, one row carried_stride reals behind the other: carried_per_row reals, which
+    # are anything before the first step, then carried_per_step of each step, likewise before that.
+    void* carried
+    Py_ssize_t carried_stride
     Py_ssize_t carried_per_row
+    Py_ssize_t carried_per_step
     Py_ssize_t prepared_reals
     Py_ssize_t saved_per_row
     Py_ssize_t scratch_reals

@@ -29,11 +29,12 @@ from philox cimport RUN, Source, next_below, next_pair, source_at
 MAX_SEED = 2**64 - 1
 
 # What a stream is for stands in its top byte, which leaves each purpose 2^56 streams of its own:
-# add the parameter's index; the epoch; the pass times PASS_OPS, and an op's number; the draw.
+# add the parameter's index; the epoch; the pass times PASS_OPS, and an op's number; the draw; the series.
 STREAM_INIT = 1 << 56
 STREAM_SHUFFLE = 2 << 56
 STREAM_PASS = 3 << 56
 STREAM_SPLIT = 4 << 56
+STREAM_GENERATE = 5 << 56
 
 # Ops of a network that may draw numbers of their own in one pass.
 PASS_OPS = 1 << 20

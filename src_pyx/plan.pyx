@@ -24,7 +24,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
 from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memmove, memset
 
 from numpy import empty, empty_like, ndarray
@@ -534,6 +534,9 @@ cdef class Plan(Runner):
             self.lock.leave()
             raise ValueError(f"step: got one after {self.gone:,}, expected {self.longest:,} at most; stream.reset() "
                              "begins anew")
+        if self.gone == self.carried_steps and not self.carry(min(self.longest, 2 * self.gone)):
+            self.lock.leave()
+            raise self.no_room(2 * self.gone)
         with nogil:
             self.run(infer_task, &job, 1)
             job.interrupted[0] = self.job.interrupted[0]
@@ -546,7 +549,6 @@ cdef class Plan(Runner):
         """Forgets all steps that have gone."""
         self.lock.enter()
         self.gone = 0
-        memset(self.carried, 0, self.carried_bytes)
         self.lock.leave()
 
     def forward(self, x, out, Py_ssize_t rows, uint64_t seed=0, uint64_t stream=0):

@@ -81,7 +81,7 @@ cdef class Rows(Layout):
         # Without a division at both ends, which a step of one row would notice.
         if member == 0 or op.pieces == 0:
             return 0
-        if member == members:
+        if member == members or self.is_uneven[i]:
             return op.pieces
         share = self.work * member / members - self.work_before[i]
         return 0 if share <= 0.0 else <Py_ssize_t>min(share / self.piece_work[i] + 0.5, <double>op.pieces)

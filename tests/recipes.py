@@ -53,8 +53,13 @@ class Recipe:
         for number, categories in self.categories.items():
             size = self.any_of((1, 3, 5))
             trainable = self.chance(0.85)
-            self.call(layers.Embedding(categories, size, trainable=trainable), [number], 1.0)
+            is_reversible = categories % 2 == 0
+            kind = layers.ReversibleEmbedding if is_reversible else layers.Embedding
+            table = kind(categories, size, trainable=trainable)
+            made = self.call(table, [number], 1.0)
             self.shapes[number] = ()  # for no other layer
+            if is_reversible:
+                self.call(table, [made], 1.0 * size, reverse=True)
 
     def call(self, layer: layers.Layer, reads: list[int], bound: float, **told: Any) -> int:
         """Adds a call, squashed where its numbers would grow; the number of what it makes."""

@@ -8,8 +8,8 @@ import pytest
 from helpers import same_bits
 
 import fastweights as fw
-from fastweights import callbacks, layers, optimizers
-from fastweights.layers.ops import OpSpec
+from fastweights import callbacks, constraints, layers, losses, optimizers
+from fastweights.layers.ops import OpSpec, given
 
 SIZE, WIDTH, POSITIONS = 50, 3, 4
 
@@ -369,6 +369,167 @@ def test_files_hold_tables_as_torch_does(tmp_path):
     model.save(tmp_path / "m.safetensors", include_optimizer=False)
     with fw.serialization.opened(tmp_path / "m.safetensors") as file:
         same_bits(file.read("0.weight"), model.layers[0].embeddings)
+
+
+# ---- both ways -----------------------------------------------------------------------------------
+
+
+def language(size=SIZE, width=WIDTH, dtype="float64", **settings):
+    """A table, something between, and the table again."""
+    x, table = fw.Input(POSITIONS), layers.ReversibleEmbedding(size, width, **settings)
+    hidden = layers.Dense(width, "tanh", name="hidden")(table(x))
+    model = fw.Model(x, table(hidden, reverse=True), dtype, seed=0)
+    model.compile("sgd", losses.SparseCategoricalCrossentropy(from_logits=True))
+    random = np.random.default_rng(0)
+    for weight in table.weights.values():
+        weight[...] = 0.3 * random.standard_normal(weight.shape)
+    return model
+
+
+def series(rows, size=SIZE, seed=0):
+    random = np.random.default_rng(seed)
+    return tuple(random.integers(0, size, (rows, POSITIONS)) for _ in range(2))
+
+
+@pytest.mark.parametrize("rows", [1, 7, 300, 1100])
+@pytest.mark.parametrize(("size", "width"), [(7, 3), (50, 12), (300, 9), (13, 260), (600, 40)])
+def test_steps_of_a_table_that_both_ways_have_are_those_of_numpy(size, width, rows):
+    """Gradients of both uses are added; a step moves all of it."""
+    if rows * size * width > 4e6:
+        rows = 64
+    model = language(size, width)
+    table, kernel, bias = model.get_weights()
+    x, y = series(rows, size)
+    for _ in range(2):
+        read = table[x].reshape(-1, width)
+        hidden = np.tanh(read @ kernel + bias)
+        p = np.exp(hidden @ table.T)
+        p /= p.sum(axis=1, keepdims=True)
+        p[np.arange(len(p)), y.reshape(-1)] -= 1
+        p /= len(p)
+        by_hidden = p @ table * (1 - hidden**2)
+        change = p.T @ hidden
+        np.add.at(change, x.reshape(-1), by_hidden @ kernel.T)
+        found = model.loss_and_gradients(x, y)[1][: table.size].reshape(table.shape)
+        np.testing.assert_allclose(found, change, rtol=1e-9, atol=1e-14)
+        table = table - 0.01 * change
+        kernel, bias = kernel - 0.01 * read.T @ by_hidden, bias - 0.01 * by_hidden.sum(axis=0)
+        model.train_on_batch(x, y)
+    for found, expected in zip(model.get_weights(), (table, kernel, bias), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("settings", [{}, {"logit_soft_cap": 0.5}, {"tie_weights": False}])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_gradients_of_both_ways_are_right(settings, optimizer):
+    model = language(9, 4, **settings)
+    model.compile(optimizer, model.loss)
+    x, y = series(5, 9)
+    assert fw.check_gradients(model, x, y, tolerance=1e-7)
+    model.fit(x, y, 5, 2, verbose=0)
+    logits = model.predict(x)
+    table = model.layers[0]
+    kernel = table.embeddings.T if table.tie_weights else table.reverse_embeddings
+    hidden = model.layers[1]
+    expected = np.tanh(table.embeddings[x] @ hidden.kernel + hidden.bias) @ kernel
+    if "logit_soft_cap" in settings:
+        expected = 0.5 * np.tanh(expected / 0.5)
+    np.testing.assert_allclose(logits, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_way_back_has_the_same_bits_for_any_rows_and_threads(dtype, monkeypatch):
+    """Few lines make the transpose of the table as they go; many have it made before."""
+    monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
+    model = language(200, 40, dtype)
+    x, y = series(150, 200)
+    whole = model.predict(x)
+    same_bits(np.stack([model.predict(x[i : i + 1])[0] for i in range(9)]), whole[:9])
+    stream = model.stream(3)
+    same_bits(np.stack([stream.step(x[:3, at]) for at in range(POSITIONS)], 1), whole[:3])
+    trained = []
+    for threads in (1, 2, 3):
+        twin = model.copy()
+        with fw.threads(threads):
+            twin.fit(x, y, 50, 2, verbose=0)
+        trained.append(twin.parameters.copy())
+    same_bits(trained[0], trained[1])
+    same_bits(trained[0], trained[2])
+
+
+def test_a_table_with_bounds_is_kept_within_them():
+    model = language(embeddings_constraint=constraints.MaxNorm(0.2, axis=1))
+    model.train_on_batch(*series(6))
+    norms = np.linalg.norm(model.layers[0].embeddings, axis=1)
+    assert norms.max() <= 0.2 + 1e-12
+    plain = network("sgd", embeddings_constraint="non_neg")
+    plain.train_on_batch(*data(4))
+    assert (plain.layers[0].embeddings >= 0).all()
+
+
+def test_a_table_of_both_ways_goes_on_from_files_and_copies(tmp_path):
+    for settings in ({}, {"tie_weights": False, "logit_soft_cap": 3.0, "mask_zero": True}):
+        model = language(**settings)
+        model.compile("adam", model.loss)
+        x, y = series(9)
+        model.train_on_batch(x, y)
+        model.save(tmp_path / "m.safetensors")
+        for twin in (model.copy(), fw.load(tmp_path / "m.safetensors")):
+            assert twin.layers[0].config() == model.layers[0].config()
+            before = model.copy()
+            before.train_on_batch(x, y)
+            twin.train_on_batch(x, y)
+            same_bits(twin.parameters, before.parameters)
+
+
+def test_files_of_torch_have_a_tied_table_once_or_twice(tmp_path):
+    from safetensors.numpy import save_file
+
+    model = language()
+    table, kernel, bias = (weight.copy() for weight in model.get_weights())
+    tensors = {"embed.weight": table, "fc.weight": kernel.T.copy(), "fc.bias": bias}
+    for more in ({}, {"lm_head.weight": table.copy()}):
+        path = tmp_path / "torch.safetensors"
+        save_file({**tensors, **more}, path)
+        model.parameters[:] = 0
+        report = model.load_weights(path)
+        for found, expected in zip(model.get_weights(), (table, kernel, bias), strict=True):
+            same_bits(found, expected)
+        names = {one.theirs for one in report.loaded if one.ours.endswith("/embeddings")}
+        assert names == {"embed.weight", *more}
+    save_file({**tensors, "lm_head.weight": table + 1}, path)
+    with pytest.raises(ValueError, match="more than one way"):
+        model.load_weights(path)
+
+
+def test_logits_have_no_mask_and_vectors_have_one():
+    x, table = fw.Input(POSITIONS), layers.ReversibleEmbedding(SIZE, WIDTH, mask_zero=True)
+    rows = given((POSITIONS,))
+    assert table.made_of(rows).mask is not None
+    assert table.made_of(table.made_of(rows), reverse=True).mask is None
+    model = fw.Model(x, layers.LSTM(3)(table(x)), seed=0)
+    made = model.predict([[3, 4, 0, 0], [3, 4, 3, 0], [3, 0, 4, 0]])
+    same_bits(made[0], made[2])
+    assert (made[0] != made[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: layers.ReversibleEmbedding(3, 2, reverse_dtype="float32"), "reverse_dtype: got"),
+        (lambda: layers.ReversibleEmbedding(3, 2, logit_soft_cap=0), "logit_soft_cap: got 0"),
+        (lambda: layers.ReversibleEmbedding(3, 2, tie_weights=1), "tie_weights: got 1"),
+        (
+            lambda: layers.ReversibleEmbedding(3, 2)(fw.Input((4, 5)), reverse=True),
+            r"rows of shape \(4, 5\), expected rows \(..., 2\)",
+        ),
+        (lambda: layers.ReversibleEmbedding(3, 2)(fw.Input((4, 2)), reverse="yes"), "reverse: got"),
+        (lambda: layers.Embedding(3, 2)(fw.Input(4), reverse=True), "reverse=True, expected"),
+    ],
+)
+def test_ways_back_that_are_refused(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
 
 
 def test_a_plan_refuses_integers_that_an_op_made():

@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -254,6 +255,47 @@ def test_a_shared_layer_has_its_weights_once():
     for _ in range(3):
         y = np.tanh(y @ layer.kernel + layer.bias)
     np.testing.assert_allclose(model.predict(rows), y, rtol=1e-13)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_gradients_of_a_layer_called_twice_are_those_of_all_chunks(threads, monkeypatch):
+    """Of a network too large for slices, and more rows than the arena has room for."""
+    monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
+    width, rows = 260, 1030
+    x, layer = fw.Input(width), layers.Dense(width, "tanh", use_bias=False)
+    model = fw.Model(x, layer(layer(x)), "float64", seed=0)
+    model.compile("sgd", "mse")
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((2, rows, width))
+    hidden = np.tanh(x @ layer.kernel)
+    made = np.tanh(hidden @ layer.kernel)
+    by_made = 2 / y.size * (made - y) * (1 - made**2)
+    by_hidden = by_made @ layer.kernel.T * (1 - hidden**2)
+    with fw.threads(threads):
+        found = model.loss_and_gradients(x, y)[1].reshape(width, width)
+    expected = hidden.T @ by_made + x.T @ by_hidden
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_layer_called_on_images_of_several_sizes_has_all_of_its_gradient(threads, monkeypatch):
+    """Whose op for one size goes through the kernel in other pieces than that for another."""
+    monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
+    shapes = [(6, 8, 2), (6, 3, 2)]
+    inputs = [fw.Input(shape) for shape in shapes]
+    layer, pool = layers.Conv2D(4, (3, 2)), layers.GlobalAveragePooling2D()
+    model = fw.Model(inputs, layers.Add()([pool(layer(x)) for x in inputs]), "float64", seed=0)
+    model.compile("adam", "mse")
+    random = np.random.default_rng(0)
+    x, y = [random.standard_normal((5, *shape)) for shape in shapes], random.standard_normal((5, 4))
+    with fw.threads(threads):
+        assert fw.check_gradients(model, x, y)
+        twin = model.copy()
+        for _ in range(3):
+            model.train_on_batch(x, y)
+            twin.loss_and_gradients(x, y)
+            twin.apply_gradients()
+    np.testing.assert_array_equal(model.parameters, twin.parameters)
 
 
 def test_one_shared_layer_on_rows_of_several_shapes():

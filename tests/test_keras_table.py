@@ -449,8 +449,10 @@ ROWS = {
     ),
     "a layer that is called twice": a_regularizer_of_what_is_made,
     "the slope of `l1`": no_slope_at_zero,
-    "`embeddings_constraint`": lambda: has(layers.Embedding.__init__, "embeddings_constraint")
-    or has(layers.BatchNormalization.__init__, "renorm", "synchronized"),
+    "`renorm` and `synchronized`": lambda: has(
+        layers.BatchNormalization.__init__, "renorm", "synchronized"
+    ),
+    "`reverse_dtype`": lambda: refused(layers.ReversibleEmbedding, 3, 2, reverse_dtype="float16"),
     "`call`, `build`, `get_config`": methods_that_nobody_calls,
     "`trainable` of a model": trainable_at_each_step,
     "`compile()` means": compile_alone,

@@ -5,7 +5,7 @@ With no fault switched on the same core passes, so it is the fault that is seen 
 
 import numpy as np
 import pytest
-from faults import DRAWS, GRADIENTS, dense, images, number_of, plain_layers, weights
+from faults import DRAWS, GRADIENTS, dense, images, number_of, plain_layers, series, weights
 from helpers import error_with_noise
 from layer_cases import CASES, model_between, rows_for
 from planted import Fault, planted
@@ -244,6 +244,31 @@ def test_a_fault_of_a_step_is_caught(core, fault):
     assert step_error() < 1e-15
     core(number_of(fault))
     assert step_error() > 1e-6
+
+
+def stream_error():
+    """How far a stream that has begun anew is from a prediction of all its steps."""
+    x = fw.Input((70, 3))
+    value = layers.Conv1D(4, 3, padding="causal", dilation_rate=2)(x)
+    value = layers.GRU(4, return_sequences=True)(value)
+    value = layers.MultiHeadAttention(1, 2)(value, value, use_causal_mask=True)
+    model = fw.Model(x, value, "float64", seed=0)
+    rows = np.random.default_rng(0).standard_normal((2, 70, 3))
+    stream = model.stream(2)
+    for step in range(5):
+        stream.step(rows[:, step])
+    stream.reset()
+    made = np.stack([stream.step(rows[:, step]) for step in range(70)], axis=1)
+    return np.abs(made - model.predict(rows)).max()
+
+
+@pytest.mark.parametrize("fault", series.STREAMS, ids=lambda fault: fault.name)
+def test_a_fault_of_a_stream_is_caught(core, fault):
+    core(0)
+    assert stream_error() == 0
+    core(number_of(fault))
+    # What a fault reads that nobody wrote may be no number.
+    assert not stream_error() <= 1e-6
 
 
 def test_the_command_line_exits_1_for_a_wrong_gradient(core, capsys):

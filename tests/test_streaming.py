@@ -37,6 +37,16 @@ NETWORKS = {
         layers.TimeDistributed(layers.Dense(3, "tanh")),
     ],
     "steps apart": lambda: [layers.Dense(4, "relu"), layers.Dense(3)],
+    "convolution": lambda: [layers.Conv1D(6, 3, padding="causal", activation="relu")],
+    "convolutions": lambda: [
+        layers.Conv1D(8, 2, padding="causal", dilation_rate=1, bias_initializer="random_normal"),
+        layers.BatchNormalization(beta_initializer="ones"),
+        layers.ReLU(),
+        layers.Conv1D(40, 2, padding="causal", dilation_rate=2, activation="tanh", groups=2),
+        layers.Conv1D(1, 4, padding="causal", dilation_rate=3, use_bias=False),
+    ],
+    "convolutions of a step": lambda: [layers.Conv1D(4, 1), layers.Conv1D(6, 1, groups=2)],
+    "convolution and state": lambda: [layers.Conv1D(7, 3, padding="causal"), layers.GRU(4)],
 }
 
 
@@ -84,6 +94,39 @@ def test_attention_goes_on_by_keys_and_values_of_all_steps(steps, positions, att
     model = transformer(steps, positions, attention)
     x = numbers(2, steps, 4)
     np.testing.assert_array_equal(np.stack(steps_of(model.stream(2), x), 1), model.predict(x))
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_keys_and_values_take_room_as_they_come(rows):
+    """Many times more than there is room for at first, in layers of different width."""
+    x = fw.Input((400, 4))
+    value = layers.Conv1D(4, 3, padding="causal")(x)
+    value = layers.MultiHeadAttention(1, 4)(value, value, use_causal_mask=True)
+    value = layers.LSTM(6, return_sequences=True)(value)
+    value = layers.GroupQueryAttention(3, 4, 2)(value, value, use_causal_mask=True)
+    model = fw.Model(x, value, seed=0)
+    stream, rows_of_steps = model.stream(rows), numbers(rows, 400, 4)
+    whole = model.predict(rows_of_steps)
+    for _ in range(2):
+        np.testing.assert_array_equal(np.stack(steps_of(stream, rows_of_steps), 1), whole)
+        stream.reset()
+    bounded = model.stream(rows, longest=70)
+    np.testing.assert_array_equal(
+        np.stack(steps_of(bounded, rows_of_steps[:, :70]), 1), whole[:, :70]
+    )
+    with pytest.raises(ValueError, match="step: got one after 70, expected 70 at most"):
+        bounded.step(rows_of_steps[:, 70])
+
+
+def test_a_stream_without_a_bound_takes_room_for_few_steps():
+    """And its reset looks at none of them: else this would take many gigabytes, and time."""
+    model = transformer(3, layers.SinePositionEncoding(), lambda: layers.MultiHeadAttention(8, 64))
+    stream, x = model.stream(512), numbers(512, 3, 4)
+    assert stream.longest >= 2**50
+    for _ in range(3):
+        made = np.stack(steps_of(stream, x), 1)
+        stream.reset()
+    np.testing.assert_array_equal(made, model.predict(x))
 
 
 def test_positions_bound_a_stream():
@@ -182,16 +225,45 @@ def test_no_more_steps_than_there_is_room_for():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: [layers.Bidirectional(layers.LSTM(2))], "the layer 'bidirectional'"),
-        (lambda: [layers.LSTM(2, go_backwards=True)], "the layer 'lstm'"),
-        (lambda: [layers.Flatten(), layers.Dense(2)], "the layer 'flatten'"),
-        (lambda: [layers.GroupNormalization(1)], "the layer 'group_normalization'"),
-        (lambda: [layers.Permute((2, 1))], "the layer 'permute'"),
+        (lambda: layers.Bidirectional(layers.LSTM(2)), "its forward_layer alone"),
+        (lambda: layers.LSTM(2, go_backwards=True), "go_backwards=False"),
+        (layers.Flatten, "it within layers.TimeDistributed"),
+        (lambda: layers.Reshape((FEATURES, STEPS)), "it within layers.TimeDistributed"),
+        (lambda: layers.Permute((2, 1)), "it within layers.TimeDistributed"),
+        (lambda: layers.GroupNormalization(1), "LayerNormalization or RMSNormalization"),
+        (lambda: layers.Conv1D(2, 2), "padding='causal' and strides=1"),
+        (lambda: layers.Conv1D(2, 2, padding="same"), "padding='causal' and strides=1"),
+        (lambda: layers.Conv1D(2, 2, 2, "causal"), "padding='causal' and strides=1"),
+        (lambda: layers.Conv1D(2, 1, 2), "padding='causal' and strides=1"),
+        (lambda: layers.SeparableConv1D(2, 2), "Conv1D with padding='causal'.*groups"),
+        (lambda: layers.DepthwiseConv1D(2), "Conv1D with padding='causal'.*groups"),
+        (lambda: layers.Conv1DTranspose(2, 2), "Conv1D with .*one step of each"),
+        (lambda: layers.ZeroPadding1D(1), "Conv1D with .* behind it"),
+        (lambda: layers.Cropping1D(1), "Conv1D with .* behind it"),
+        (lambda: layers.UpSampling1D(2), "Conv1D with .*one step of each"),
+        (lambda: layers.MaxPooling1D(2), "Conv1D with .* in its place"),
+        (lambda: layers.AveragePooling1D(2), "Conv1D with .* in its place"),
+        (layers.GlobalMaxPooling1D, "the last step of a recurrent layer"),
+        (layers.GlobalAveragePooling1D, "the last step of a recurrent layer"),
     ],
 )
-def test_layers_that_look_ahead_are_refused(make, message):
-    with pytest.raises(ValueError, match=f"stream: got {message}.*expected layers of which a step"):
-        sequential(*make()).stream()
+def test_layers_that_look_further_are_refused_and_say_what_to_write(make, message):
+    layer = make()
+    told = "expected layers of which a step needs that step and those before it alone; write "
+    with pytest.raises(ValueError, match=f"stream: got the layer '.*{told}{message}"):
+        sequential(layer).stream()
+
+
+@pytest.mark.parametrize("name", ["Flatten", "Reshape", "Permute"])
+def test_shapes_of_each_step_go_on(name):
+    inner = {
+        "Flatten": layers.Flatten(),
+        "Reshape": layers.Reshape((1, FEATURES)),
+        "Permute": layers.Permute((1,)),
+    }[name]
+    model = sequential(layers.TimeDistributed(inner))
+    x = numbers(2, STEPS, FEATURES)
+    np.testing.assert_array_equal(np.stack(steps_of(model.stream(2), x), 1), model.predict(x))
 
 
 def test_models_that_are_refused():

@@ -158,6 +158,11 @@ def learned_positions(layer: Any, w: Any, training: bool, x: Any, start_index: i
     return table.expand(x.shape)
 
 
+def there_and_back(layer: Any, w: Any, training: bool, x: Any, reverse: bool = False) -> Any:
+    table = w["embeddings"]
+    return functional.linear(x, table) if reverse else functional.embedding(x, table)
+
+
 def angles(x: Any, longest: float, first: int) -> Any:
     """Of each step and pair of columns."""
     columns = torch.arange(0, x.shape[-1], 2, dtype=torch.float64) / x.shape[-1]
@@ -331,6 +336,7 @@ TWINS: dict[str, Callable[..., Any]] = {
     "Dot": dot,
     "Dropout": alone(lambda layer, x: functional.dropout(x, layer.rate)),
     "Embedding": lambda layer, w, training, x: functional.embedding(x, w["embeddings"]),
+    "ReversibleEmbedding": there_and_back,
     "ELU": alone(lambda layer, x: functional.elu(x, layer.alpha)),
     "Flatten": alone(lambda layer, x: x.flatten(1)),
     "GRU": going(torch_recurrent.recurrent),

@@ -6,6 +6,7 @@ STREAM_SHUFFLE: int
 STREAM_PASS: int
 PASS_OPS: int
 STREAM_SPLIT: int
+STREAM_GENERATE: int
 
 def block(seed: int, stream: int, counter: int) -> tuple[int, int, int, int]: ...
 def below(bound: int, seed: int, stream: int, index: int = 0) -> int: ...

@@ -25,7 +25,7 @@ from fastweights.layers.augmenting import (
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.convolution import Conv1D, Conv2D
 from fastweights.layers.dense import Dense
-from fastweights.layers.embedding import Embedding
+from fastweights.layers.embedding import Embedding, ReversibleEmbedding
 from fastweights.layers.framing import (
     Cropping1D,
     Cropping2D,
@@ -155,6 +155,7 @@ __all__ = [
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "ReversibleEmbedding",
     "RotaryEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",

@@ -234,6 +234,10 @@ class Conv1D(_Conv):
     rank = 1
     paddings = ("valid", "same", "causal")
 
+    def goes_on(self, reads: int, **settings: Any) -> bool:
+        is_causal = self.padding == "causal" or self.kernel_size == (1,)
+        return is_causal and self.strides == (1,)
+
 
 class Conv2D(_Conv):
     """A convolution over images.

@@ -143,6 +143,8 @@ class Kind(NamedTuple):
     options: int = 0
     #: Whether it applies an activation.
     activates: bool = False
+    #: Another kind that may have variables in common with it, since they lie in the same pieces.
+    shares_with: str | None = None
 
 
 #: The kinds of ops that kernels make, by name.
@@ -170,6 +172,7 @@ KINDS: dict[str, Kind] = {
     "swap": Kind(sizes=3),
     "repeat": Kind(sizes=1),
     "embedding": Kind(sizes=1),
+    "reverse_embedding": Kind(sizes=1, shares_with="embedding"),
     **dict.fromkeys(("mask_steps", "masking"), Kind(options=1)),
     "mask_zeros": Kind(sizes=1),
     "masked_mean": Kind(2, sizes=1),
@@ -192,6 +195,12 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("contrast", "brightness"), Kind(sizes=2, options=4)),
     "erase": Kind(sizes=3, options=7),
 }
+
+
+def may_share(kind: str | None, other: str | None) -> bool:
+    """Whether ops of these kinds may have variables in common."""
+    kinds = (one if one not in KINDS else KINDS[one].shares_with or one for one in (kind, other))
+    return len(set(kinds)) == 1
 
 
 def op(

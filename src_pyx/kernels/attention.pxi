@@ -110,7 +110,7 @@ cdef inline bint suits_attention(const Op* op) noexcept nogil:
     if op.sizes[6] and (op.n_reads < 4 or op.reads[3].width != op.lines):
         return False
     for k in range(key_masks(op), op.n_reads):
-        if not is_for_all(op, k) and (op.longest > 0 or not is_product(op.reads[k].width, op.lines, keys)):
+        if not is_for_all(op, k) and (op.gone != NULL or not is_product(op.reads[k].width, op.lines, keys)):
             return False
     return True
 
@@ -124,7 +124,7 @@ cdef void attention_op_measure(Op* op) noexcept nogil:
     key_dim = op.inputs // heads
     value_dim = op.outputs // heads
     op.saved_per_row = 2 * heads * op.lines
-    op.carried_per_row = op.longest * ((op.reads[1].width + op.reads[2].width) // op.sizes[4] + has_key_mask(op))
+    op.carried_per_step = (op.reads[1].width + op.reads[2].width) // op.sizes[4] + has_key_mask(op)
     op.workspace_reals = QUERIES * (key_dim + 2 * value_dim + (3 if has_wide_mask(op) else 2) * KEYS)
     op.work_per_row = (<double>heads * op.lines * op.sizes[4] * (key_dim + value_dim + 16)
                        * (0.5 if op.sizes[5] else 1.0))
@@ -158,17 +158,17 @@ cdef inline void multiply_apart(real* c, Py_ssize_t ldc, const real* a, Py_ssize
     matmul(&p, rows, columns)
 
 
-# Of a series that goes on step by step: keys of all its steps, then values, then which keys are seen.
+# Of a series that goes on step by step: the keys of each step, its values, and, if there are masks, whether it is seen.
 cdef inline real* keys_carried(const Op* op, Py_ssize_t row) noexcept nogil:
-    return rows_of(op.carried, row, op.carried_per_row)
+    return carried_of(op, row)
 
 
-cdef inline real* values_carried(const Head* h, const Op* op, Py_ssize_t row) noexcept nogil:
-    return keys_carried(op, row) + op.longest * h.k_stride
+cdef inline real* values_carried(const Op* op, Py_ssize_t row) noexcept nogil:
+    return carried_of(op, row) + op.reads[1].width // op.sizes[4]
 
 
-cdef inline real* mask_carried(const Head* h, const Op* op, Py_ssize_t row) noexcept nogil:
-    return values_carried(h, op, row) + op.longest * h.v_stride
+cdef inline real* mask_carried(const Op* op, Py_ssize_t row) noexcept nogil:
+    return values_carried(op, row) + op.reads[2].width // op.sizes[4]
 
 
 # A key of (keys, QUERIES) of which nobody sees anything.
@@ -179,11 +179,11 @@ cdef inline void hide_key(real* scores) noexcept nogil:
         i += VL
 
 
-# Of keys that are 0 in a mask of keys, from this one on.
-cdef inline void hide_keys(real* scores, const real* mask, Py_ssize_t keys) noexcept nogil:
+# Of keys that are 0 in a mask of keys, which stand `stride` apart, from this one on.
+cdef inline void hide_keys(real* scores, const real* mask, Py_ssize_t stride, Py_ssize_t keys) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(keys):
-        if mask[i] == 0:
+        if mask[i * stride] == 0:
             hide_key(scores + i * QUERIES)
 
 
@@ -205,10 +205,10 @@ cdef void hide_by_masks(Head* h, Py_ssize_t query, Py_ssize_t queries, Py_ssize_
     cdef bint is_hidden = False
     cdef Py_ssize_t k
     if op.carried != NULL and has_key_mask(op):
-        hide_keys(h.scores, mask_carried(h, op, h.row) + key, keys)
+        hide_keys(h.scores, mask_carried(op, h.row) + key * op.carried_per_step, op.carried_per_step, keys)
     for k in range(key_masks(op), op.n_reads if op.carried == NULL else 0):
         if is_for_all(op, k):
-            hide_keys(h.scores, read_of(op, k, h.row) + key, keys)
+            hide_keys(h.scores, read_of(op, k, h.row) + key, 1, keys)
         else:
             turn_lines(h.mask, read_of(op, k, h.row) + query * h.keys + key, h.keys, queries, keys)
             hide_pairs(h.scores, h.mask, QUERIES, keys)
@@ -279,15 +279,16 @@ cdef inline Py_ssize_t keys_seen(const Head* h, Py_ssize_t upto) noexcept nogil:
 
 # Puts keys and values of these steps behind those before.
 cdef void carry_on(const Head* h, const Op* op, Py_ssize_t row) noexcept nogil:
-    cdef real* mask = mask_carried(h, op, row) + h.before
-    cdef Py_ssize_t k, i
-    copy_reals(keys_carried(op, row) + h.before * h.k_stride, read_of(op, 1, row), op.reads[1].width)
-    copy_reals(values_carried(h, op, row) + h.before * h.v_stride, read_of(op, 2, row), op.reads[2].width)
-    for i in range(op.sizes[4] if has_key_mask(op) else 0):
-        mask[i] = 1
-        for k in range(key_masks(op), op.n_reads):
-            if read_of(op, k, row)[i] == 0:
-                mask[i] = 0
+    cdef Py_ssize_t k_reals = op.reads[1].width // op.sizes[4], v_reals = op.reads[2].width // op.sizes[4], step, at, k
+    for step in range(op.sizes[4]):
+        at = (h.before + step) * op.carried_per_step
+        copy_reals(keys_carried(op, row) + at, read_of(op, 1, row) + step * k_reals, k_reals)
+        copy_reals(values_carried(op, row) + at, read_of(op, 2, row) + step * v_reals, v_reals)
+        if has_key_mask(op):
+            mask_carried(op, row)[at] = 1
+            for k in range(key_masks(op), op.n_reads):
+                if read_of(op, k, row)[step] == 0:
+                    mask_carried(op, row)[at] = 0
 
 
 cdef void start_head(Head* h, const Op* op, Py_ssize_t row, Py_ssize_t number) noexcept nogil:
@@ -297,7 +298,7 @@ cdef void start_head(Head* h, const Op* op, Py_ssize_t row, Py_ssize_t number) n
     h.number = number
     h.q = read_of(op, 0, row) + number * h.key_dim
     h.k = (read_of(op, 1, row) if op.carried == NULL else keys_carried(op, row)) + kv_head * h.key_dim
-    h.v = (read_of(op, 2, row) if op.carried == NULL else values_carried(h, op, row)) + kv_head * h.value_dim
+    h.v = (read_of(op, 2, row) if op.carried == NULL else values_carried(op, row)) + kv_head * h.value_dim
     h.y = y_of(op, row) + number * h.value_dim
     h.top = NULL if saved == NULL else saved + 2 * number * h.queries
     h.share = NULL if saved == NULL else h.top + h.queries
@@ -313,8 +314,8 @@ cdef void start_heads(Head* h, const Op* op) noexcept nogil:
     h.key_dim = op.inputs // op.sizes[2]
     h.value_dim = op.outputs // op.sizes[2]
     h.q_stride = op.inputs
-    h.k_stride = h.key_dim * op.sizes[3]
-    h.v_stride = h.value_dim * op.sizes[3]
+    h.k_stride = h.key_dim * op.sizes[3] if op.carried == NULL else op.carried_per_step
+    h.v_stride = h.value_dim * op.sizes[3] if op.carried == NULL else op.carried_per_step
     h.y_stride = op.outputs
     h.scores = room
     h.dscores = h.scores + KEYS * QUERIES

@@ -273,8 +273,11 @@ cdef void convolution_forward(const Op* op, bint expands, Py_ssize_t begin, Py_s
         scale = start + channels
     while begin < end:
         upto = min(end, begin + block_images(row_reals(op), 1))
-        apply_convolution(y_of(op, begin), x_of(op, begin), op, expands, False, start, scale,
-                          NULL if scale == NULL else scale + channels, by_product, upto - begin)
+        if op.gone != NULL:
+            causal_forward(op, start, scale, NULL if scale == NULL else scale + channels, by_product, begin, upto)
+        else:
+            apply_convolution(y_of(op, begin), x_of(op, begin), op, expands, False, start, scale,
+                              NULL if scale == NULL else scale + channels, by_product, upto - begin)
         slope = saved_of(op, begin)
         if not by_product:
             op.activation.forward(y_of(op, begin), slope, (upto - begin) * row_reals(op), op.activation_options)
@@ -310,10 +313,13 @@ cdef void convolution_gradient(const Op* op, bint expands, Py_ssize_t begin, Py_
 
 cdef void conv_op_measure(Op* op) noexcept nogil:
     measure_convolution(op, False)
+    if op.gone != NULL:
+        causal_measure(op)
 
 
 cdef void conv_op_prepare(const Op* op, Py_ssize_t rows, Py_ssize_t begin_piece, Py_ssize_t end_piece) noexcept nogil:
-    prepare_convolution(op, False, begin_piece, end_piece)
+    if op.gone == NULL:
+        prepare_convolution(op, False, begin_piece, end_piece)
 
 
 cdef void conv_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:

@@ -16,8 +16,19 @@ cdef enum:
     NO_ROW = -1
 
 
-cdef inline Py_ssize_t rows_of_piece(const Op* op) noexcept nogil:
-    return op.piece_parameters // op.outputs
+# Rows of n reals.
+cdef inline Py_ssize_t rows_of_piece(const Op* op, Py_ssize_t n) noexcept nogil:
+    return op.piece_parameters // n
+
+
+# Parameters and pieces of a table (sizes[0], n). All ops that may have it in common have the same pieces: whole vectors
+# of rows, since some transpose it.
+cdef void measure_table(Op* op, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t rows = max(<Py_ssize_t>1, TABLE_PIECE_LEAST // n,
+                               min(<Py_ssize_t>(TABLE_PIECE_MOST // n), op.sizes[0] // TABLE_PIECES))
+    op.parameter_reals = op.sizes[0] * n
+    op.piece_parameters = n * ((rows + LANES - 1) // LANES * LANES)
+    op.pieces = (op.parameter_reals + op.piece_parameters - 1) // op.piece_parameters
 
 
 cdef inline const int32_t* labels_of(const Op* op, Py_ssize_t row) noexcept nogil:
@@ -29,10 +40,7 @@ cdef void embedding_op_measure(Op* op) noexcept nogil:
     op.parameter_reals = -1
     if table_rows < 1 or op.inputs != 1 or op.n_reads != 1 or op.n_variables != 1 or op.variables[0] != table_rows * n:
         return
-    op.parameter_reals = table_rows * n
-    op.piece_parameters = n * max(<Py_ssize_t>1, TABLE_PIECE_LEAST // n,
-                                  min(<Py_ssize_t>(TABLE_PIECE_MOST // n), table_rows // TABLE_PIECES))
-    op.pieces = (op.parameter_reals + op.piece_parameters - 1) // op.piece_parameters
+    measure_table(op, n)
     op.touched_reals = ((op.pieces + table_rows) * <Py_ssize_t>sizeof(int32_t) + <Py_ssize_t>sizeof(real) - 1
                         ) // <Py_ssize_t>sizeof(real)
     op.work_per_row = <double>(op.lines * n)
@@ -61,7 +69,8 @@ cdef void embedding_op_gradient(const Op* op, Py_ssize_t begin, Py_ssize_t end, 
     cdef const real* dy = dy_of(op, begin)
     cdef real* dtable = <real*>op.gradients
     cdef Py_ssize_t n = op.outputs, line
-    cdef Py_ssize_t first = begin_piece * rows_of_piece(op), last = min(op.sizes[0], end_piece * rows_of_piece(op))
+    cdef Py_ssize_t piece_rows = rows_of_piece(op, n), first = begin_piece * piece_rows
+    cdef Py_ssize_t last = min(op.sizes[0], end_piece * piece_rows)
     memset(dtable + first * n, 0, (last - first) * n * sizeof(real))
     for line in range((end - begin) * op.lines):
         if first <= labels[line] < last:
@@ -82,7 +91,8 @@ cdef void embedding_op_step(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_s
     cdef int32_t* lasts = <int32_t*>op.touched
     cdef int32_t* previous = lasts + op.pieces
     cdef Py_ssize_t n = op.outputs, line, piece, row, before
-    cdef Py_ssize_t first = begin_piece * rows_of_piece(op), last = min(op.sizes[0], end_piece * rows_of_piece(op))
+    cdef Py_ssize_t piece_rows = rows_of_piece(op, n), first = begin_piece * piece_rows
+    cdef Py_ssize_t last = min(op.sizes[0], end_piece * piece_rows)
     if not goes_on:
         memset(dtable + first * n, 0, (last - first) * n * sizeof(real))
         memset(previous + first, 0, (last - first) * sizeof(int32_t))
@@ -100,7 +110,7 @@ cdef void embedding_op_step(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_s
         if not first <= row < last:
             continue
         if previous[row] == 0:
-            piece = row // rows_of_piece(op)
+            piece = row // piece_rows
             previous[row] = lasts[piece] if lasts[piece] > 0 else NO_ROW
             lasts[piece] = <int32_t>(row + 1)
         add_line(dtable + row * n, dy + line * n, n)

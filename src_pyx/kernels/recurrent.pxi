@@ -312,7 +312,7 @@ cdef inline void recurrent_measure(const int kind, Op* op) noexcept nogil:
     op.parameter_reals = op.variables[0] + op.variables[1] + (op.variables[2] if op.n_variables == 3 else 0)
     op.saved_per_row = cell.steps * (cell.line + cell.gates + cell.held + cell.slopes)
     op.prepared_reals = cell.prepared
-    op.carried_per_row = cell.units + cell.held if op.longest > 0 else 0
+    op.carried_per_row = cell.units + cell.held
     op.scratch_reals = 0
     if op.trains:
         op.scratch_reals = state_gradient(&cell, op, cell.states_read, 0) - <real*>op.scratch

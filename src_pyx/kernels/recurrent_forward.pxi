@@ -91,7 +91,7 @@ cdef inline void forward_block(const int kind, const bint fast, const Cell* cell
     cdef real* slopes
     cdef bint dropping = drops(op)
     set_room(&room, cell, <real*>op.workspace, RECURRENT_ROWS)
-    if op.carried == NULL:
+    if gone_before(op) == 0:
         begin_rows(cell, op, &room, first, rows)
     else:
         carry(cell, op, &room, first, rows, False)
@@ -166,7 +166,7 @@ cdef inline void carry(const Cell* cell, const Op* op, Room* room, Py_ssize_t fi
     cdef Py_ssize_t row, n = cell.units
     cdef real* carried
     for row in range(rows):
-        carried = rows_of(op.carried, first + row, op.carried_per_row)
+        carried = carried_of(op, first + row)
         if away:
             copy_reals(carried, room.h + row * n, n)
             copy_reals(carried + n, room.held + row * cell.held, cell.held)

@@ -6,7 +6,10 @@ from planted import Fault
 from fastweights import layers
 
 ATTENTION = "kernels/attention.pxi"
+REVERSE = "kernels/reverse_embedding.pxi"
 POSITIONS = "kernels/positions.pxi"
+MASKS = "kernels/masks.pxi"
+PLAN_ROWS = "rows.pxi"
 CELLS = "kernels/cells.pxi"
 STEPS_THERE = "kernels/recurrent_forward.pxi"
 STEPS_BACK = "kernels/recurrent_back.pxi"
@@ -19,6 +22,24 @@ def noisy_attention(dropout):
 
 #: With the network whose gradients must show it: what `net` of the test is told.
 GRADIENTS = {
+    Fault(
+        "row of a table beside the one that scores",
+        REVERSE,
+        "<const real*>op.parameters + «first» * op.inputs",
+        "0",
+    ): {"layer": "reverse embedding 130x5 "},
+    Fault(
+        "transpose without the first rows",
+        REVERSE,
+        "begin = «begin_piece * rows_of_piece(op, op.inputs)»",
+        "16",
+    ): {"layer": "reverse embedding 90x9 4", "rows": 20},
+    Fault(
+        "gradient of a table's first rows alone",
+        REVERSE,
+        "piece = «rows_of_piece(op, op.inputs)»",
+        "1",
+    ): {"layer": "reverse embedding 90x9 4"},
     Fault("scale forgotten", ATTENTION, "without_traces(«scale» * vfma(p, dp", "vset1(1)"): {
         "layer": "attention"
     },
@@ -195,3 +216,22 @@ DRAWS = {
         "NULL",
     ): lambda rate: layers.GRU(4, recurrent_dropout=rate, return_sequences=True),
 }
+
+#: Of series that go on step by step.
+STREAMS = [
+    Fault("taps before the first step", "kernels/causal.pxi", "if «step < 0»:", "step < 1 - gone"),
+    Fault("one place in the ring for all steps", "kernels/causal.pxi", "«gone» % ring_steps", "0"),
+    Fault(
+        "state of the series before",
+        STEPS_THERE,
+        "if «gone_before(op)» == 0",
+        "<Py_ssize_t>(op.gone != NULL)",
+    ),
+    Fault(
+        "values of another step",
+        ATTENTION,
+        "values_carried(op, row) + «at», read_of",
+        "at - 1",
+    ),
+    Fault("keys left behind", "layout.pxi", "+ «self.gone» * op.carried_per_step", "0"),
+]

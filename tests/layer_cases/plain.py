@@ -290,6 +290,39 @@ CASES |= {
     ]
 }
 
+CASES |= {
+    f"reverse embedding {size}x{width} {'x'.join(map(str, shape))}": Case(
+        lambda size=size, width=width: Merged(
+            layers.ReversibleEmbedding(size, width), (SAME,), {"reverse": True}
+        ),
+        (*shape, width),
+        lambda x, embeddings: x @ embeddings.T,
+        around=0.0,
+    )
+    for size, width, shape in [
+        (1, 1, ()),
+        (7, 5, (3,)),
+        (90, 9, (4,)),
+        (20, 70, ()),
+        (64, 33, (2,)),
+        (130, 5, ()),
+    ]
+}
+CASES |= {
+    "reverse embedding with a cap": Case(
+        lambda: Merged(
+            layers.ReversibleEmbedding(7, 5, logit_soft_cap=2.0), (SAME,), {"reverse": True}
+        ),
+        (3, 5),
+        lambda x, embeddings: 2.0 * np.tanh(x @ embeddings.T / 2.0),
+    ),
+    "reverse embedding of its own": Case(
+        lambda: Merged(layers.ReversibleEmbedding(7, 5, False), (SAME,), {"reverse": True}),
+        (3, 5),
+        lambda x, embeddings, reverse_embeddings: x @ reverse_embeddings,
+    ),
+}
+
 # Those that draw random numbers in training: in inference they give what they are given.
 CASES |= {
     name: Case(make, shape, lambda x: x)
