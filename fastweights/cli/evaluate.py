@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from fastweights._json import shown
-from fastweights.cli.modelfile import load_model
+from fastweights.cli.images import add_names
+from fastweights.cli.modelfile import model_meant
 from fastweights.cli.output import Output, add_json, count, note
 from fastweights.cli.report import report
 from fastweights.table import score
@@ -20,15 +21,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rows with the target in them: a CSV table, a folder of images with a subfolder for "
         "each class, or an .npz file of images and labels; of those that were split, the test's",
     )
+    add_names(parser)
+    parser.add_argument(
+        "--target",
+        metavar="NAME",
+        help="the array of labels in an .npz file, which is found unless told",
+    )
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs ``fastweights evaluate``."""
     output = Output(args)
-    kind, model, preprocessor = load_model(args.model, args.data)
+    kind, model, preprocessor = model_meant(args)
     target = preprocessor.target
-    source = kind.read_with_truth(args.data, preprocessor)
+    source = kind.read_with_truth(args, preprocessor)
     truth, known = preprocessor.truth(source)
     if not known.any():
         raise ValueError(

@@ -15,7 +15,7 @@ import fastweights as fw
 from fastweights import _check, callbacks, layers, saving
 from fastweights._json import shown
 from fastweights.cli.kinds import MIN_ROWS, Data, Kind, parts_of
-from fastweights.cli.output import Output, add_option, count, note
+from fastweights.cli.output import Group, Output, add_option, count, note
 from fastweights.cli.progress import counted
 from fastweights.images.archives import read_archive
 from fastweights.images.files import COLOR_MODES, MOST_PIXELS, Look
@@ -57,14 +57,7 @@ class ImageFiles(Kind):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         group = parser.add_argument_group("images")
-        group.add_argument(
-            "--images",
-            nargs="?",
-            const="",
-            metavar="NAME",
-            help="DATA holds images, in the array of this name if it is an .npz file; the array "
-            "is found unless named",
-        )
+        add_names(group)
         add_option(
             group,
             "--size",
@@ -95,10 +88,8 @@ class ImageFiles(Kind):
             if is_given and not in_files:
                 got, expected = f"it for {args.data}", "it for a folder: arrays stay as they are"
                 raise ValueError(_check.refusal(option, got, expected))
-        for option, is_given in (("--target", args.target is not None), ("--images", args.images)):
-            if is_given and in_files:
-                expected = "none: classes are subfolders"
-                raise ValueError(_check.refusal(option, f"a name for {args.data}", expected))
+        if in_files:
+            _refuse_names(args)
         _size(args.size)
 
     def prepare(self, args: argparse.Namespace, output: Output) -> Data:
@@ -155,24 +146,64 @@ class ImageFiles(Kind):
     def restored(self, text: str, file_size: int) -> ImagePreprocessor:
         return ImagePreprocessor.from_json(text, file_size)
 
-    def read(self, path: str, preprocessor: ImagePreprocessor) -> Pictures:
-        if _is_archive(path):
-            return read_archive(path).for_test()
-        listed = list_files(path)
+    def read(self, args: argparse.Namespace, preprocessor: ImagePreprocessor) -> Pictures:
+        if _is_archive(args.data):
+            return _for_test(args, by_class=False)
+        _refuse_names(args)
+        listed = list_files(args.data)
         return read_listed(listed, np.full(len(listed), ANY), preprocessor.look, counted)
 
-    def read_with_truth(self, path: str, preprocessor: ImagePreprocessor) -> Pictures:
-        if _is_archive(path):
-            return read_archive(path).for_test()
-        listed, uses, said = list_by_use(path)
+    def read_with_truth(
+        self, args: argparse.Namespace, preprocessor: ImagePreprocessor
+    ) -> Pictures:
+        if _is_archive(args.data):
+            return _for_test(args)
+        _refuse_names(args)
+        listed, uses, said = list_by_use(args.data)
         for remark in said:
             note(remark)
-        if "test" in uses:
-            listed, uses = listed.take(uses == "test"), uses[uses == "test"]
+        is_test = uses == "test"
+        if is_test.any():
+            _say_which(args, is_test)
+            listed, uses = listed.take(is_test), uses[is_test]
         return read_listed(listed, uses, preprocessor.look, counted)
 
     def row_names(self, source: Pictures) -> tuple[str, Sequence[str]] | None:
         return ("file", source.names) if source.names else None
+
+
+def add_names(group: Group) -> None:
+    """Adds the option that names an array of images."""
+    group.add_argument(
+        "--images",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="DATA holds images, in the array of this name if it is an .npz file; the array is "
+        "found unless named",
+    )
+
+
+def _refuse_names(args: argparse.Namespace) -> None:
+    for name in ("images", "target"):
+        if getattr(args, name, None):
+            got, expected = f"a name for {args.data}", "an .npz file beside it: there are no arrays"
+            raise ValueError(_check.refusal(f"--{name}", got, expected))
+
+
+def _for_test(args: argparse.Namespace, by_class: bool = True) -> Pictures:
+    """The images in an archive, or those for tests where it says which these are."""
+    labels = args.target if by_class else None
+    pictures = read_archive(args.data, args.images or None, labels, by_class)
+    is_test = pictures.uses == "test"
+    if is_test.any():
+        _say_which(args, is_test)
+        pictures = pictures.take(is_test)
+    return pictures
+
+
+def _say_which(args: argparse.Namespace, is_test: np.ndarray) -> None:
+    note(f"{args.data}: of {count(len(is_test), 'image')} those for tests, {is_test.sum():,}")
 
 
 def _is_folder(path: str) -> bool:

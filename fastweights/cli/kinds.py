@@ -134,12 +134,12 @@ class Kind(ABC):
         """The preparation that a model file keeps as `text`."""
 
     @abstractmethod
-    def read(self, path: str, preprocessor: Any) -> Source:
-        """Rows to predict."""
+    def read(self, args: argparse.Namespace, preprocessor: Any) -> Source:
+        """Rows for ``predict``."""
 
     @abstractmethod
-    def read_with_truth(self, path: str, preprocessor: Any) -> Source:
-        """Rows to be compared with the truth in them."""
+    def read_with_truth(self, args: argparse.Namespace, preprocessor: Any) -> Source:
+        """Rows for ``evaluate``, with the truth in them."""
 
     def row_names(self, source: Any) -> tuple[str, Sequence[str]] | None:
         """What rows are called, and what that is, where they have names."""
@@ -149,16 +149,13 @@ class Kind(ABC):
         """Gives options that were not given their defaults; ValueError for those of other kinds."""
         for other in others:
             for option in other.own_options if other is not self else ():
-                if getattr(args, option) not in (None, False) and option not in self.own_options:
+                if getattr(args, option, None) not in (None, False):
+                    spelt = f"--{option.replace('_', '-')}"
                     got = f"it for {args.data}, {self.name}"
-                    raise ValueError(_check.refusal(_spelt(option), got, f"{other.name} beside it"))
+                    raise ValueError(_check.refusal(spelt, got, f"{other.name} beside it"))
         for option, value in self.defaults.items():
-            if getattr(args, option) is None:
+            if getattr(args, option, value) is None:
                 setattr(args, option, value)
-
-
-def _spelt(option: str) -> str:
-    return f"--{option.replace('_', '-')}"
 
 
 def parts_of(

@@ -29,8 +29,18 @@ def save_model(path: str, model: Model, kind: Kind, preprocessor: Preparation) -
     model.save(path, metadata={kind.key: preprocessor.to_json()})
 
 
-def load_model(path: str, data: str) -> tuple[Kind, Model, Any]:
-    """What the model is about, the model, and its preparation.
+def model_meant(args: argparse.Namespace) -> tuple[Kind, Model, Any]:
+    """What the arguments of ``predict`` and ``evaluate`` are about, the model, its preparation.
+
+    ValueError for options of other kinds.
+    """
+    kind, model, preprocessor = load_model(args.model, args.data)
+    kind.settle(args, KINDS)
+    return kind, model, preprocessor
+
+
+def load_model(path: str, data: str = "") -> tuple[Kind, Model, Any]:
+    """What a model file is about, the model, and its preparation.
 
     `data` is what the command line gave beside it: a message says where they were swapped.
     ValueError where the file has no preparation or the two do not fit.

@@ -17,7 +17,8 @@ import numpy as np
 
 from fastweights import _check, _files
 from fastweights._json import shown
-from fastweights.cli.modelfile import load_model
+from fastweights.cli.images import add_names
+from fastweights.cli.modelfile import model_meant
 from fastweights.cli.output import check_writable, note, to_stream
 from fastweights.table.targets import ClassTarget, NumberTarget
 
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rows to predict: a CSV table, in which columns that the model ignores may be; a "
         "folder of images, or one; or an .npz file of images",
     )
+    add_names(parser)
     parser.add_argument(
         "--out", metavar="FILE", help="where the predictions go (default: standard output)"
     )
@@ -43,8 +45,8 @@ def run(args: argparse.Namespace) -> int:
     elif sys.stdout is None or sys.stdout.closed:
         got = "none, and a standard output that is closed"
         raise ValueError(_check.refusal("--out", got, "a file for the predictions"))
-    kind, model, preprocessor = load_model(args.model, args.data)
-    source = kind.read(args.data, preprocessor)
+    kind, model, preprocessor = model_meant(args)
+    source = kind.read(args, preprocessor)
     x = preprocessor.transform(source)
     for remark in preprocessor.remarks(source):
         note(remark)

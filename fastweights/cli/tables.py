@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -121,11 +121,14 @@ class Tables(Kind):
     def restored(self, text: str, file_size: int) -> Preprocessor:
         return Preprocessor.from_json(text, file_size)
 
-    def read(self, path: str, preprocessor: Any) -> Table:
-        return read_table(path)
+    def read(self, args: argparse.Namespace, preprocessor: Preprocessor) -> Table:
+        return read_table(args.data)
 
-    def read_with_truth(self, path: str, preprocessor: Any) -> Table:
-        return read_table(path)
+    def read_with_truth(self, args: argparse.Namespace, preprocessor: Preprocessor) -> Table:
+        if args.target not in (None, preprocessor.target.name):
+            got, expected = shown(args.target), f"{shown(preprocessor.target.name)} of the model"
+            raise ValueError(_check.refusal("--target", got, expected))
+        return read_table(args.data)
 
 
 def read_table(path: str) -> Table:

@@ -31,7 +31,9 @@ class _Part(NamedTuple):
     array: np.ndarray
 
 
-def read_archive(path: str, images: str | None = None, labels: str | None = None) -> Pictures:
+def read_archive(
+    path: str, images: str | None = None, labels: str | None = None, by_class: bool = True
+) -> Pictures:
     """The images in an `.npz` file, with the numbers of their classes where there are labels.
 
     Arrays ``(images, height, width)`` or ``(images, height, width, channels)``; labels are whole
@@ -43,10 +45,12 @@ def read_archive(path: str, images: str | None = None, labels: str | None = None
     path : str
     images, labels : str, optional
         What the arrays are called; found unless told.
+    by_class : bool
+        Whether labels are looked for.
     """
     parts = [_part(key, array) for key, array in _arrays(path).items()]
     chosen = _chosen(path, parts, images)
-    found = [_labels_of(path, parts, part, labels) for part in chosen]
+    found = [_labels_of(path, parts, part, labels) if by_class else None for part in chosen]
     numbers, names = _numbered(path, found, [len(part.array) for part in chosen], parts)
     shapes = {part.array.shape[1:] for part in chosen}
     if len(shapes) > 1:
@@ -62,11 +66,15 @@ def read_archive(path: str, images: str | None = None, labels: str | None = None
 
 def _arrays(path: str) -> dict[str, np.ndarray]:
     try:
-        with _files.naming(path), _files.opened(path) as file, np.load(file) as held:
-            if isinstance(held, np.ndarray):
-                raise ValueError("it is one array")
-            return {key: held[key] for key in held.files}
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        with _files.naming(path), _files.opened(path) as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("it is no archive")
+            file.seek(0)
+            with np.load(file) as held:
+                return {key: held[key] for key in held.files}
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # Damaged archives raise anything, from KeyError to zlib.error.
         got = f"what is none ({' '.join(str(error).split())[:200]})"
         raise ValueError(_check.refusal(path, got, "an .npz file of arrays")) from None
 

@@ -48,11 +48,6 @@ class Pictures:
             self.uses[places], names, self.remarks,
         )  # fmt: skip
 
-    def for_test(self) -> Pictures:
-        """Those that are for tests, where the source says of some that they are; else all."""
-        chosen = self.uses == "test"
-        return self.take(chosen) if chosen.any() else self
-
 
 def list_by_use(path: _files.FilePath) -> tuple[Listed, np.ndarray, list[str]]:
     """The images of a folder by class, what each is for, and what else there is to say.
