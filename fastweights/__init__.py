@@ -27,6 +27,7 @@ __all__ = [
     "Model",
     "Sequential",
     "activations",
+    "attention_scores",
     "callbacks",
     "check_gradients",
     "config",
@@ -41,6 +42,7 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "plot_attention",
     "plot_filters",
     "plot_model",
     "register_layer",
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     )
     from fastweights._registry import register_layer
     from fastweights._tensors import Input
+    from fastweights.attending import attention_scores, plot_attention
     from fastweights.generating import generate
     from fastweights.gradient_check import check_gradients
     from fastweights.models import Model, Sequential
@@ -80,9 +83,11 @@ else:
         "Input": "_tensors",
         "Model": "models",
         "Sequential": "models",
+        "attention_scores": "attending",
         "check_gradients": "gradient_check",
         "generate": "generating",
         "load": "saving",
+        "plot_attention": "attending",
         "plot_filters": "plotting",
         "plot_model": "plotting",
         "register_layer": "_registry",
