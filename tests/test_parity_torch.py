@@ -305,7 +305,21 @@ def framed(layer: Any, x: Any) -> Any:
     return functional.pad(x, (0, 0, *(size for pair in reversed(pairs) for size in pair)))
 
 
+def resized(layer: Any, x: Any) -> Any:
+    """With the channels behind, as `interpolate` has them in front."""
+    size = (layer.height, layer.width)
+    return functional.interpolate(x.movedim(-1, 1), size, mode="bilinear").movedim(1, -1)
+
+
+def middle(layer: Any, x: Any) -> Any:
+    top, left = (x.shape[1] - layer.height) // 2, (x.shape[2] - layer.width) // 2
+    return x[:, top : top + layer.height, left : left + layer.width]
+
+
 def upsampled(layer: Any, x: Any) -> Any:
+    if getattr(layer, "interpolation", "nearest") == "bilinear":
+        found = functional.interpolate(x.movedim(-1, 1), scale_factor=layer.size, mode="bilinear")
+        return found.movedim(1, -1)
     sizes = (layer.size,) if isinstance(layer.size, int) else layer.size
     for axis, size in enumerate(sizes, 1):
         x = x.repeat_interleave(size, dim=axis)
@@ -338,6 +352,8 @@ TWINS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("GlobalMaxPooling1D", "GlobalMaxPooling2D"), of_all(torch.amax)),
     **dict.fromkeys(("MaxPooling1D", "MaxPooling2D"), alone(largest)),
     **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), separable),
+    "CenterCrop": alone(middle),
+    "Resizing": alone(resized),
     **dict.fromkeys(("UpSampling1D", "UpSampling2D"), alone(upsampled)),
     **dict.fromkeys(("ZeroPadding1D", "ZeroPadding2D"), alone(framed)),
     "Concatenate": lambda layer, w, training, *values: torch.cat(values, layer.axis),
@@ -389,7 +405,7 @@ STATES = {"mean", "variance", "moving_mean", "moving_variance"}
 #: Those that draw random numbers, which no two libraries draw alike.
 RANDOM = {
     *("AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D"),
-    *("RandomBrightness", "RandomContrast", "RandomErasing", "RandomFlip"),
+    *("RandomBrightness", "RandomContrast", "RandomCrop", "RandomErasing", "RandomFlip"),
     *("RandomRotation", "RandomTranslation", "RandomZoom"),
 }
 
@@ -647,11 +663,19 @@ def add_convolution(recipe: Recipe, x: int) -> None:
         kind = recipe.any_of(("Max", "Average"))
         layer = getattr(layers, f"Global{kind}Pooling{rank}D")(keepdims=True)
     else:
-        kind = recipe.any_of(("ZeroPadding", "Cropping", "UpSampling"))
+        kinds = ("ZeroPadding", "Cropping", "UpSampling")
+        kind = recipe.any_of(kinds if one else (*kinds, "Resizing", "CenterCrop", "Between"))
         if kind == "Cropping" and min(shape[:-1]) < 2:
             return
         around: Any = (1, 0) if one else ((1, 0), (0, 1))
-        layer = getattr(layers, f"{kind}{rank}D")(2 if kind == "UpSampling" else around)
+        if kind == "Resizing":
+            layer = layers.Resizing(recipe.any_of((1, 2, 3, 5)), recipe.any_of((1, 2, 4)))
+        elif kind == "CenterCrop":
+            layer = layers.CenterCrop(*sizes(1, 2))
+        elif kind == "Between":
+            layer = layers.UpSampling2D((2, 3), interpolation="bilinear")
+        else:
+            layer = getattr(layers, f"{kind}{rank}D")(2 if kind == "UpSampling" else around)
     if math.prod(layer.output_shape(shape)) <= 2 * MANY:
         recipe.call(layer, [x], bound + (1 if name in ("Conv", "Transpose") else 0))
 

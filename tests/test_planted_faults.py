@@ -55,6 +55,7 @@ DEPTHWISE, POOLING, FRAMING = (
     "kernels/framing.pxi",
 )
 AUGMENTATION, WARPING = "kernels/augmentation.pxi", "kernels/warping.pxi"
+RESIZING = "kernels/resizing.pxi"
 GATHER = "gather.pxi"
 COLUMNS, NORMALIZING, READERS = (
     "kernels/columns.pxi",
@@ -647,6 +648,21 @@ FAULTS = {
     Fault("first of the pixels alone", FRAMING, "dy + i * line + «j * channels» + k", "0"): {
         "layer": "upsampled images"
     },
+    Fault(
+        "pixels begin at their edges", RESIZING, "max((2 * i + 1) * n - «m», <Py_ssize_t>0)", "0"
+    ): {"layer": "resized images"},
+    Fault(
+        "share of the other line",
+        RESIZING,
+        "mixed, «mix.share», width * channels)",
+        "1 - mix.share",
+    ): {"layer": "bilinearly upsampled images"},
+    Fault(
+        "part of the image from its corner",
+        RESIZING,
+        "f.top = «(f.height - f.inner_height) // 2»",
+        "0",
+    ): {"layer": "random part of images"},
     Fault("huber's gradient not cut off", LOSSES, "slope[0] = vcopysign(«c», d)", "size"): {
         "loss": losses.Huber(0.3)
     },
