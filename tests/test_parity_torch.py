@@ -640,7 +640,7 @@ def add_convolution(recipe: Recipe, x: int) -> None:
     name = recipe.any_of(
         (
             *("Conv", "Conv", "Conv", "DepthwiseConv", "SeparableConv"),
-            *("Transpose", "Pooling", "Global", "Frame"),
+            *("Transpose", "Pooling", "Global", "Frame", "Frame", "Frame"),
         )
     )
     if name == "Conv" and one and recipe.chance(0.3):
@@ -664,7 +664,7 @@ def add_convolution(recipe: Recipe, x: int) -> None:
         layer = getattr(layers, f"Global{kind}Pooling{rank}D")(keepdims=True)
     else:
         kinds = ("ZeroPadding", "Cropping", "UpSampling")
-        kind = recipe.any_of(kinds if one else (*kinds, "Resizing", "CenterCrop", "Between"))
+        kind = recipe.any_of(kinds if one else (*kinds, "Resizing", "CenterCrop"))
         if kind == "Cropping" and min(shape[:-1]) < 2:
             return
         around: Any = (1, 0) if one else ((1, 0), (0, 1))
@@ -672,8 +672,8 @@ def add_convolution(recipe: Recipe, x: int) -> None:
             layer = layers.Resizing(recipe.any_of((1, 2, 3, 5)), recipe.any_of((1, 2, 4)))
         elif kind == "CenterCrop":
             layer = layers.CenterCrop(*sizes(1, 2))
-        elif kind == "Between":
-            layer = layers.UpSampling2D((2, 3), interpolation="bilinear")
+        elif kind == "UpSampling" and not one:
+            layer = layers.UpSampling2D(2, interpolation=recipe.any_of(("bilinear", "nearest")))
         else:
             layer = getattr(layers, f"{kind}{rank}D")(2 if kind == "UpSampling" else around)
     if math.prod(layer.output_shape(shape)) <= 2 * MANY:

@@ -648,21 +648,18 @@ FAULTS = {
     Fault("first of the pixels alone", FRAMING, "dy + i * line + «j * channels» + k", "0"): {
         "layer": "upsampled images"
     },
-    Fault(
-        "pixels begin at their edges", RESIZING, "max((2 * i + 1) * n - «m», <Py_ssize_t>0)", "0"
-    ): {"layer": "resized images"},
+    Fault("share of the first line left out", RESIZING, "rest = vset1(«1 - share»)", "1"): {
+        "layer": "resized images"
+    },
     Fault(
         "share of the other line",
         RESIZING,
         "mixed, «mix.share», width * channels)",
         "1 - mix.share",
     ): {"layer": "bilinearly upsampled images"},
-    Fault(
-        "part of the image from its corner",
-        RESIZING,
-        "f.top = «(f.height - f.inner_height) // 2»",
-        "0",
-    ): {"layer": "random part of images"},
+    Fault("part of the first image", RESIZING, "x_of(op, «row»), &f, 1)", "begin"): {
+        "layer": "random part of images"
+    },
     Fault("huber's gradient not cut off", LOSSES, "slope[0] = vcopysign(«c», d)", "size"): {
         "loss": losses.Huber(0.3)
     },
