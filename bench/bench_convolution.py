@@ -115,6 +115,10 @@ LAYERS = {
     "GlobalAveragePooling2D": (layers.GlobalAveragePooling2D, (16, 16, 32)),
     "ZeroPadding2D": (lambda: layers.ZeroPadding2D(1), (16, 16, 32)),
     "UpSampling2D": (lambda: layers.UpSampling2D(2), (8, 8, 32)),
+    "UpSampling2D bilinear": (lambda: layers.UpSampling2D(2, None, "bilinear"), (8, 8, 32)),
+    "Resizing": (lambda: layers.Resizing(12, 12), (16, 16, 32)),
+    "CenterCrop": (lambda: layers.CenterCrop(12, 12), (16, 16, 32)),
+    "RandomCrop": (lambda: layers.RandomCrop(12, 12), (16, 16, 32)),
 }
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "Model",
     "Sequential",
     "activations",
+    "attention_scores",
     "callbacks",
     "check_gradients",
     "config",
@@ -34,6 +35,7 @@ __all__ = [
     "generate",
     "generate_steps",
     "get_num_threads",
+    "images",
     "initializers",
     "kernels",
     "layers",
@@ -41,6 +43,7 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "plot_attention",
     "plot_filters",
     "plot_model",
     "register_layer",
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
         activations,
         callbacks,
         constraints,
+        images,
         initializers,
         kernels,
         layers,
@@ -66,6 +70,7 @@ if TYPE_CHECKING:
     )
     from fastweights._registry import register_layer
     from fastweights._tensors import Input
+    from fastweights.attending import attention_scores, plot_attention
     from fastweights.generating import generate, generate_steps
     from fastweights.gradient_check import check_gradients
     from fastweights.models import Model, Sequential
@@ -79,10 +84,12 @@ else:
         "Input": "_tensors",
         "Model": "models",
         "Sequential": "models",
+        "attention_scores": "attending",
         "check_gradients": "gradient_check",
         "generate": "generating",
         "generate_steps": "generating",
         "load": "saving",
+        "plot_attention": "attending",
         "plot_filters": "plotting",
         "plot_model": "plotting",
         "register_layer": "_registry",

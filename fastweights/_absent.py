@@ -13,7 +13,6 @@ INSTEAD: dict[str, str] = {
     **dict.fromkeys(
         ("TextVectorization", "StringLookup", "IntegerLookup", "CategoryEncoding"), _NUMBERED
     ),
-    "RandomCrop": "layers.RandomTranslation moves images and keeps their size",
     "InputLayer": "use fw.Input",
     **{name: f"use layers.{name.capitalize()}()([a, b])" for name in _MERGING},
     "utils": "np.eye(n)[labels] is to_categorical; docs/keras.md has the rest",

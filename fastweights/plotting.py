@@ -84,7 +84,7 @@ def plot_model(
     if not isinstance(model, Network):
         raise TypeError(_check.refusal("model", _check.kind_of(model), "a model"))
     path = _files.path_text(to_file)
-    ending = _ending(path)
+    ending = picture_ending(path)
     _check.choice("rankdir", rankdir, RANKDIRS)
     shapes = _check.flag("show_shapes", show_shapes)
     boxes = _boxes(model, shapes, _check.flag("show_layer_names", show_layer_names))
@@ -95,7 +95,7 @@ def plot_model(
         _by_matplotlib(boxes, rankdir == "LR", path, ending)
 
 
-def _ending(path: str) -> str:
+def picture_ending(path: str) -> str:
     ending = PurePath(path).suffix.lstrip(".").lower()
     if ending not in FORMATS:
         expected = f"a name that ends in .{', .'.join(FORMATS)}"
@@ -320,7 +320,7 @@ def _by_matplotlib(boxes: Sequence[Box], is_turned: bool, path: str, ending: str
             at = y + h / 2 - MARGIN - LINE_HEIGHT * (line + 0.5)
             weight = "bold" if line == 0 else "normal"
             # A name may have dollar signs, which are no mathematics.
-            axes.text(x, at, _escaped_math(text), ha="center", va="center", color=INK,
+            axes.text(x, at, escaped_math(text), ha="center", va="center", color=INK,
                       fontsize=9, fontweight=weight)  # fmt: skip
     dpi = min(DPI, MAX_SIDE / max(width, height), math.sqrt(MAX_PIXELS / (width * height)))
 
@@ -330,7 +330,7 @@ def _by_matplotlib(boxes: Sequence[Box], is_turned: bool, path: str, ending: str
     _files.replace(path, write)
 
 
-def _escaped_math(text: str) -> str:
+def escaped_math(text: str) -> str:
     return " ".join(text.replace("$", r"\$").split())
 
 
@@ -369,7 +369,7 @@ def plot_filters(
     ModuleNotFoundError
         There is no matplotlib: ``pip install 'fastweights[plot]'``.
     """
-    ending = None if to_file is None else _ending(_files.path_text(to_file))
+    ending = None if to_file is None else picture_ending(_files.path_text(to_file))
     pictures = _pictures(*_kernel_of(layer, shape))
     pictures = pictures[:MOST_FILTERS]
     try:

@@ -29,6 +29,8 @@ FORMAT = "1"
 STATE = "optimizer.state"
 #: What the command line keeps beside its models: how a table becomes their features.
 TABLE = "fastweights.table"
+#: Or of which size its images are, and which classes there are.
+IMAGES = "fastweights.images"
 _OWN_KEYS = ("format", "fastweights.format", "fastweights.model")
 
 

@@ -118,6 +118,7 @@ include "kernels/shaping.pxi"
 include "kernels/attention.pxi"
 include "kernels/positions.pxi"
 include "kernels/augmentation.pxi"
+include "kernels/resizing.pxi"
 include "kernels/warping.pxi"
 include "kernels/embedding.pxi"
 include "kernels/reverse_embedding.pxi"
@@ -146,7 +147,7 @@ cdef inline OpKind gradient_op(const char* name, op_measure measure, op_rows for
     return OpKind(name, measure, NULL, forward, NULL, backward, gradient, NULL, NULL, NULL, NULL, False)
 
 
-cdef OpKind[59] OPS = [
+cdef OpKind[62] OPS = [
     OpKind("dense", dense_op_measure, dense_op_prepare, dense_op_forward, dense_op_to_dz,
            dense_op_backward, dense_op_gradient, NULL, NULL, NULL, NULL, False),
     OpKind("activation", activation_op_measure, NULL, activation_op_forward, activation_op_to_dz,
@@ -210,6 +211,8 @@ cdef OpKind[59] OPS = [
     rows_op("zero_pad", zero_pad_op_measure, zero_pad_op_forward, zero_pad_op_backward),
     rows_op("crop", crop_op_measure, crop_op_forward, crop_op_backward),
     rows_op("upsample", upsample_op_measure, upsample_op_forward, upsample_op_backward),
+    rows_op("resize", resize_op_measure, resize_op_forward, resize_op_backward),
+    rows_op("random_crop", random_crop_op_measure, random_crop_op_forward, random_crop_op_backward),
     rows_op("mask_steps", mask_steps_op_measure, mask_steps_op_forward, mask_op_backward),
     OpKind("mask_zeros", mask_zeros_op_measure, NULL, mask_zeros_op_forward, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
            True),

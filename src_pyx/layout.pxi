@@ -466,17 +466,17 @@ cdef class Layout(Weights):
         cdef double rows = <double>self.rows if self.slices == 1 else 0.0, work
         cdef Py_ssize_t i, user
         for i in range(self.n_ops):
-            if not self.is_last_user[i] or self.ops[i].pieces == 0:
+            if self.ops[i].pieces == 0 or (self.trains and not self.is_last_user[i]):
                 continue
             work, user = PARAMETER_WORK * self.ops[i].parameter_reals, i
-            while user >= 0 and self.is_trained[i]:
+            while self.is_trained[i] and user >= 0:
                 work += rows * self.ops[user].work_per_row
                 user = self.earlier_user[user]
             # Users of the same parameters have the same pieces.
             user = i
             while user >= 0:
                 self.work_before[user], self.piece_work[user] = self.work, work / self.ops[i].pieces
-                user = self.earlier_user[user]
+                user = self.earlier_user[user] if self.trains else -1
             self.work += work
 
     cdef Py_ssize_t unsliced_rows(self) noexcept nogil:
@@ -723,7 +723,7 @@ cdef void* dy_of_maker(const Op* op) noexcept nogil:
         read = &op.reads[k]
         if read.maker == NULL or not (read.is_first and read.is_wanted):
             continue
-        if op.dx_over_dy:
+        if op.dx_over_dy and k == 0:
             return <void*>read.maker.dy
         # The other readers of what op reads still want it as it is: nobody may write there.
         if (read.place_in_dy == 0 and read.width == width_of(op) and read.next == NULL and read.maker.to_dz == NULL

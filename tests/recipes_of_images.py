@@ -40,7 +40,7 @@ def add_convolution(recipe: Recipe, x: int, biased: float = 0.8) -> None:
     name = recipe.any_of(
         (
             *("Conv", "Conv", "Conv", "DepthwiseConv", "SeparableConv"),
-            *("Transpose", "Pooling", "Global", "Frame"),
+            *("Transpose", "Pooling", "Global", "Frame", "Frame", "Frame"),
         )
     )
     if name == "Conv" and one and recipe.chance(0.3):
@@ -63,11 +63,19 @@ def add_convolution(recipe: Recipe, x: int, biased: float = 0.8) -> None:
         kind = recipe.any_of(("Max", "Average"))
         layer = getattr(layers, f"Global{kind}Pooling{rank}D")(keepdims=True)
     else:
-        kind = recipe.any_of(("ZeroPadding", "Cropping", "UpSampling"))
+        kinds = ("ZeroPadding", "Cropping", "UpSampling")
+        kind = recipe.any_of(kinds if one else (*kinds, "Resizing", "CenterCrop"))
         if kind == "Cropping" and min(shape[:-1]) < 2:
             return
         around: Any = (1, 0) if one else ((1, 0), (0, 1))
-        layer = getattr(layers, f"{kind}{rank}D")(2 if kind == "UpSampling" else around)
+        if kind == "Resizing":
+            layer = layers.Resizing(recipe.any_of((1, 2, 3, 5)), recipe.any_of((1, 2, 4)))
+        elif kind == "CenterCrop":
+            layer = layers.CenterCrop(*sizes(1, 2))
+        elif kind == "UpSampling" and not one:
+            layer = layers.UpSampling2D(2, interpolation=recipe.any_of(("bilinear", "nearest")))
+        else:
+            layer = getattr(layers, f"{kind}{rank}D")(2 if kind == "UpSampling" else around)
     if math.prod(layer.output_shape(shape)) <= 2 * MANY:
         recipe.call(layer, [x], bound + (1 if name in ("Conv", "Transpose") else 0))
 

@@ -134,3 +134,16 @@ def average_pooling(x: Array, window: Pair, strides: Pair, padding: str = "valid
 
 def upsampled(x: Array, size: Pair) -> Array:
     return x.repeat(size[0], axis=1).repeat(size[1], axis=2)
+
+
+def resized(x: Array, size: Pair, interpolation: str = "bilinear") -> Array:
+    """By a matrix for each axis, of which each line says what a pixel is mixed of."""
+    by_axis = []
+    for n, m in zip(x.shape[1:3], size, strict=True):
+        middles = (np.arange(m) + 0.5) * n / m - 0.5
+        apart = np.abs(middles.clip(0, n - 1)[:, np.newaxis] - np.arange(n))
+        if interpolation == "nearest":
+            by_axis.append(np.eye(n)[np.floor(middles + 0.5 + 1e-9).astype(int)])
+        else:
+            by_axis.append(np.maximum(1 - apart, 0))
+    return np.einsum("ih,jw,rhwc->rijc", *by_axis, x)

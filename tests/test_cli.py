@@ -744,7 +744,8 @@ def test_what_is_no_file_is_refused_at_once(table, regression, tmp_path, capsys)
     os.mkfifo(pipe)
     for path, kind in ((pipe, "pipe"), ("/dev/zero", "device"), (tmp_path, "directory")):
         words = f"path: got {path}, which is a {kind}, expected a file"
-        assert words in refused(capsys, "train", str(path), "--target", "y")
+        if kind != "directory":  # where there may be images
+            assert words in refused(capsys, "train", str(path), "--target", "y")
         for command in ("predict", "evaluate"):
             assert words in refused(capsys, command, regression, str(path))
             assert words in refused(capsys, command, str(path), table)
@@ -755,7 +756,7 @@ def test_memory_that_is_not_there_is_one_line(table, monkeypatch, capsys):
     def take(size):
         return lambda *arguments: np.empty(size, np.uint8)
 
-    monkeypatch.setattr(cli.modelfile, "read_csv", take(2**62))
+    monkeypatch.setattr(cli.tables, "read_csv", take(2**62))
     assert "out of memory: Unable to allocate" in refused(capsys, "train", table, "--target", "y")
 
 

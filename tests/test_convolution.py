@@ -41,7 +41,14 @@ def refusal(make, shape):
         (lambda: layers.Cropping2D(3), (6, 9, 1), "less than there is"),
         (lambda: layers.ZeroPadding2D((1, 2, 3)), (6, 9, 1), "padding"),
         (lambda: layers.ZeroPadding1D(-1), (6, 9), "padding"),
-        (lambda: layers.UpSampling2D(2, interpolation="bicubic"), (6, 9, 1), "'nearest'"),
+        (lambda: layers.UpSampling2D(2, None, "bicubic"), (6, 9, 1), "nearest, bilinear"),
+        (lambda: layers.Resizing(2, 2, "area"), (6, 9, 1), "nearest, bilinear"),
+        (lambda: layers.Resizing(2, 2, antialias=True), (6, 9, 1), "AveragePooling2D before it"),
+        (lambda: layers.Resizing(2, 2, pad_to_aspect_ratio=True), (6, 9, 1), "ZeroPadding2D bef"),
+        (lambda: layers.Resizing(0, 2), (6, 9, 1), "height"),
+        (lambda: layers.Resizing(3, 2), (6, 9), "(height, width, channels)"),
+        (lambda: layers.RandomCrop(7, 2), (6, 9, 1), "layers.Resizing makes them larger"),
+        (lambda: layers.CenterCrop(2, 2, "channels_first"), (6, 9, 1), "layers.Permute"),
     ],
 )
 def test_what_does_not_suit_is_refused(make, shape, says):
@@ -100,6 +107,7 @@ def test_sizes_of_an_op_add_up(place, value):
         ("zero_pad", (3, 4, 2), (5, 6, 2), [5, 6, 2, 3, 4, 1, 2]),
         ("crop", (5, 6, 2), (3, 4, 2), [5, 6, 2, 3, 4, 1, 2]),
         ("upsample", (3, 4, 2), (6, 12, 2), [3, 4, 2, 2, 3]),
+        ("resize", (3, 4, 2), (5, 6, 2), [3, 4, 2, 5, 6, 1]),
     ],
 )
 def test_sizes_of_the_other_ops_add_up(kind, shape, row, sizes):

@@ -296,7 +296,21 @@ def framed(layer: Any, x: Any) -> Any:
     return functional.pad(x, (0, 0, *(size for pair in reversed(pairs) for size in pair)))
 
 
+def resized(layer: Any, x: Any) -> Any:
+    """With the channels behind, as `interpolate` has them in front."""
+    size = (layer.height, layer.width)
+    return functional.interpolate(x.movedim(-1, 1), size, mode="bilinear").movedim(1, -1)
+
+
+def middle(layer: Any, x: Any) -> Any:
+    top, left = (x.shape[1] - layer.height) // 2, (x.shape[2] - layer.width) // 2
+    return x[:, top : top + layer.height, left : left + layer.width]
+
+
 def upsampled(layer: Any, x: Any) -> Any:
+    if getattr(layer, "interpolation", "nearest") == "bilinear":
+        found = functional.interpolate(x.movedim(-1, 1), scale_factor=layer.size, mode="bilinear")
+        return found.movedim(1, -1)
     sizes = (layer.size,) if isinstance(layer.size, int) else layer.size
     for axis, size in enumerate(sizes, 1):
         x = x.repeat_interleave(size, dim=axis)
@@ -329,6 +343,8 @@ TWINS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("GlobalMaxPooling1D", "GlobalMaxPooling2D"), of_all(torch.amax)),
     **dict.fromkeys(("MaxPooling1D", "MaxPooling2D"), alone(largest)),
     **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), separable),
+    "CenterCrop": alone(middle),
+    "Resizing": alone(resized),
     **dict.fromkeys(("UpSampling1D", "UpSampling2D"), alone(upsampled)),
     **dict.fromkeys(("ZeroPadding1D", "ZeroPadding2D"), alone(framed)),
     "Concatenate": lambda layer, w, training, *values: torch.cat(values, layer.axis),
@@ -381,7 +397,7 @@ STATES = {"mean", "variance", "moving_mean", "moving_variance"}
 #: Those that draw random numbers, which no two libraries draw alike.
 RANDOM = {
     *("AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D"),
-    *("RandomBrightness", "RandomContrast", "RandomErasing", "RandomFlip"),
+    *("RandomBrightness", "RandomContrast", "RandomCrop", "RandomErasing", "RandomFlip"),
     *("RandomRotation", "RandomTranslation", "RandomZoom"),
 }
 

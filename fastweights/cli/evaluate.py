@@ -1,11 +1,12 @@
-"""Report how well a model predicts the rows of a CSV table, beside the trivial prediction."""
+"""Report how well a model predicts rows of a table, or images, beside the trivial prediction."""
 
 from __future__ import annotations
 
 import argparse
 
 from fastweights._json import shown
-from fastweights.cli.modelfile import load_model, read_table
+from fastweights.cli.images import add_names
+from fastweights.cli.modelfile import model_meant
 from fastweights.cli.output import Output, add_json, count, note
 from fastweights.cli.report import report
 from fastweights.table import score
@@ -14,27 +15,41 @@ from fastweights.table import score
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``fastweights evaluate``."""
     parser.add_argument("model", metavar="MODEL", help="a file that 'fastweights train' wrote")
-    parser.add_argument("table", metavar="TEST.csv", help="rows with the target in them")
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        help="rows with the target in them: a CSV table, a folder of images with a subfolder for "
+        "each class, or an .npz file of images and labels; of those that were split, the test's",
+    )
+    add_names(parser)
+    parser.add_argument(
+        "--target",
+        metavar="NAME",
+        help="the array of labels in an .npz file, which is found unless told",
+    )
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs ``fastweights evaluate``."""
     output = Output(args)
-    model, preprocessor = load_model(args.model, args.table)
+    kind, model, preprocessor = model_meant(args)
     target = preprocessor.target
-    table = read_table(args.table)
-    truth, known = preprocessor.truth(table)
+    source = kind.read_with_truth(args, preprocessor)
+    truth, known = preprocessor.truth(source)
     if not known.any():
-        raise ValueError(f"{args.table}: no row has a {shown(target.name)} that the model knows")
+        raise ValueError(
+            f"{args.data}: no {kind.row} has a {shown(target.name)} that the model knows"
+        )
     if not known.all():
-        note(f"left out for want of a known {shown(target.name)}: {count((~known).sum(), 'row')}")
-        table, truth = table.take(known), truth[known]
-    x = preprocessor.transform(table)
-    for remark in preprocessor.remarks(table):
+        left_out = count((~known).sum(), kind.row)
+        note(f"left out for want of a known {shown(target.name)}: {left_out}")
+        source, truth = source.take(known), truth[known]
+    x = preprocessor.transform(source)
+    for remark in preprocessor.remarks(source):
         note(remark)
     figures = score(target, truth, preprocessor.inverse_transform(model.predict(x)))
-    output.say(report(target, figures, count(len(truth), "row")))
+    output.say(report(target, figures, count(len(truth), kind.row)))
     output.result({"task": target.task, "target": target.name, "rows": len(truth), **figures})
     output.finish()
     return 0

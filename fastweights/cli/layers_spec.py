@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Sequence
 
 import numpy as np
 
 from fastweights import _check, activations
+from fastweights._memory import total_memory
 
 #: Units are written in fewer digits.
 MAX_DIGITS = 9
@@ -47,11 +47,3 @@ def refuse_huge_networks(widths: Sequence[int], dtype: str, rows: int = 1) -> No
             got = f"{what}, which take {size // 2**30:,} GiB"
             expected = f"what fits the {memory // 2**30:,} GiB of this machine"
             raise ValueError(_check.refusal(option, got, expected))
-
-
-def total_memory() -> int | None:
-    """The bytes of memory that this machine has, where the system tells."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None

@@ -1,61 +1,68 @@
-"""Model files of the command line: a model, and in its metadata what prepares a table for it."""
+"""Model files of the command line: a model, and in its metadata what prepares data for it."""
 
 from __future__ import annotations
 
+import argparse
 import os
+from typing import Any
 
 from fastweights import Model, saving, serialization
-from fastweights.table import Preprocessor, Table, read_csv
+from fastweights.cli.images import ImageFiles
+from fastweights.cli.kinds import Kind, Preparation, is_model
+from fastweights.cli.tables import Tables
+
+#: The first that is meant is taken.
+KINDS: tuple[Kind, ...] = (ImageFiles(), Tables())
 
 TABLE_KEY = saving.TABLE
 
 
-def save_model(path: str, model: Model, preprocessor: Preprocessor) -> None:
-    """Writes both into one safetensors file."""
-    model.save(path, metadata={TABLE_KEY: preprocessor.to_json()})
+def kind_meant(args: argparse.Namespace) -> Kind:
+    """What the arguments of ``train`` are about; options that were not given get its defaults."""
+    kind = next(kind for kind in KINDS if kind.is_meant(args))
+    kind.settle(args, KINDS)
+    return kind
 
 
-def load_model(path: str, table: str) -> tuple[Model, Preprocessor]:
-    """Reads both; ValueError where the file has no preprocessing or the two do not fit.
+def save_model(path: str, model: Model, kind: Kind, preprocessor: Preparation) -> None:
+    """Writes model and preparation into one safetensors file."""
+    model.save(path, metadata={kind.key: preprocessor.to_json()})
 
-    `table` is what the command line gave beside it: a message says where they were swapped.
+
+def model_meant(args: argparse.Namespace) -> tuple[Kind, Model, Any]:
+    """What the arguments of ``predict`` and ``evaluate`` are about, the model, its preparation.
+
+    ValueError for options of other kinds.
+    """
+    kind, model, preprocessor = load_model(args.model, args.data)
+    kind.settle(args, KINDS)
+    return kind, model, preprocessor
+
+
+def load_model(path: str, data: str = "") -> tuple[Kind, Model, Any]:
+    """What a model file is about, the model, and its preparation.
+
+    `data` is what the command line gave beside it: a message says where they were swapped.
+    ValueError where the file has no preparation or the two do not fit.
     """
     try:
-        text = serialization.read_metadata(path).get(TABLE_KEY)
+        metadata = serialization.read_metadata(path)
     except ValueError:
-        if is_model(table):
+        if is_model(data):
             raise ValueError(
-                f"MODEL: got {path}, which is none, and the model {table} after it, "
-                "expected the model first and then the table"
+                f"MODEL: got {path}, which is none, and the model {data} after it, "
+                "expected the model first and then the data"
             ) from None
         raise
-    if text is None:
+    kind = next((kind for kind in KINDS if kind.key in metadata), None)
+    if kind is None:
         raise ValueError(f"{path}: this model was not written by 'fastweights train'")
     try:
-        preprocessor = Preprocessor.from_json(text, os.path.getsize(path))
+        preprocessor = kind.restored(metadata[kind.key], os.path.getsize(path))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     model = saving.read(path)
-    inputs, outputs = (len(preprocessor.features),), (preprocessor.target.outputs,)
-    if model.input_shape != inputs or model.output_shape != outputs:
+    outputs = (preprocessor.target.outputs,)
+    if model.input_shape != preprocessor.input_shape or model.output_shape != outputs:
         raise ValueError(f"{path}: the network does not fit the preprocessing beside it")
-    return model, preprocessor
-
-
-def read_table(path: str) -> Table:
-    """The table; ValueError that says so where the file is a model."""
-    try:
-        return read_csv(path)
-    except ValueError:
-        if is_model(path):
-            raise ValueError(f"{path}: this is a model, expected a CSV table") from None
-        raise
-
-
-def is_model(path: str) -> bool:
-    """Whether the file holds tensors."""
-    try:
-        serialization.read_metadata(path)
-    except (ValueError, OSError):
-        return False
-    return True
+    return kind, model, preprocessor

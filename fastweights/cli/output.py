@@ -115,6 +115,15 @@ def add_json(parser: Group) -> None:
     )
 
 
+def add_option(
+    group: Group, name: str, words: str, default: Any = None, kind: type = str, **more: Any
+) -> None:
+    """Adds an option; its type is that of its default, which the help tells."""
+    if default is not None:
+        kind, words = type(default), f"{words} (default: {default})"
+    group.add_argument(name, default=default, type=kind, help=words, **more)
+
+
 def note(text: str) -> None:
     """Says something on standard error."""
     tell(f"fastweights: note: {text}", sys.stderr)

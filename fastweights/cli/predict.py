@@ -1,6 +1,7 @@
-"""Predict the target of the rows of a CSV table; the predictions are a CSV table too.
+"""Predict the target of the rows of a CSV table, or of images; the predictions are a CSV table too.
 
-Its first column has the target's name; for classes, the probability of each follows.
+It has a column of the target's name; for classes, the probability of each follows. Where images
+come from files, their paths stand in front.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ import argparse
 import csv
 import io
 import sys
-from collections.abc import Iterable
-from typing import BinaryIO, TextIO
+from collections.abc import Iterable, Sequence
+from typing import BinaryIO, NamedTuple, TextIO
 
 import numpy as np
 
 from fastweights import _check, _files
 from fastweights._json import shown
-from fastweights.cli.modelfile import load_model, read_table
+from fastweights.cli.images import add_names
+from fastweights.cli.modelfile import model_meant
 from fastweights.cli.output import check_writable, note, to_stream
 from fastweights.table.targets import ClassTarget, NumberTarget
 
@@ -25,10 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``fastweights predict``."""
     parser.add_argument("model", metavar="MODEL", help="a file that 'fastweights train' wrote")
     parser.add_argument(
-        "table",
-        metavar="NEW.csv",
-        help="rows to predict; columns that the model ignores may be there",
+        "data",
+        metavar="NEW",
+        help="rows to predict: a CSV table, in which columns that the model ignores may be; a "
+        "folder of images, or one; or an .npz file of images",
     )
+    add_names(parser)
     parser.add_argument(
         "--out", metavar="FILE", help="where the predictions go (default: standard output)"
     )
@@ -37,28 +41,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs ``fastweights predict``."""
     if args.out:
-        check_writable("--out", args.out, [args.model, args.table])
+        check_writable("--out", args.out, [args.model, args.data])
     elif sys.stdout is None or sys.stdout.closed:
         got = "none, and a standard output that is closed"
         raise ValueError(_check.refusal("--out", got, "a file for the predictions"))
-    model, preprocessor = load_model(args.model, args.table)
-    table = read_table(args.table)
-    x = preprocessor.transform(table)
-    for remark in preprocessor.remarks(table):
+    kind, model, preprocessor = model_meant(args)
+    source = kind.read(args, preprocessor)
+    x = preprocessor.transform(source)
+    for remark in preprocessor.remarks(source):
         note(remark)
     predictions = preprocessor.inverse_transform(model.predict(x))
+    result = Result(preprocessor.target, predictions, kind.row_names(source))
     if args.out:
-        _files.replace(args.out, lambda file: _write_utf8(file, preprocessor.target, predictions))
+        _files.replace(args.out, lambda file: _write_utf8(file, result))
     else:
-        _note_unknown_letters(_header(preprocessor.target))
+        _note_unknown_letters(result)
         with to_stream(sys.stdout):
-            _write(sys.stdout, preprocessor.target, predictions)
+            _write(sys.stdout, result)
     return 0
 
 
-def _note_unknown_letters(header: list[str]) -> None:
+class Result(NamedTuple):
+    """What is predicted of each row; what their names are, and these, where they have some."""
+
+    target: NumberTarget | ClassTarget
+    predictions: np.ndarray
+    names: tuple[str, Sequence[str]] | None
+
+
+def _note_unknown_letters(result: Result) -> None:
     encoding = sys.stdout.encoding or "utf-8"
-    lacking = [name for name in header if name.encode(encoding, "replace").decode(encoding) != name]
+    words = [*_header(result), *(result.names[1] if result.names else ())]
+    lacking = [name for name in words if name.encode(encoding, "replace").decode(encoding) != name]
     if lacking:
         note(
             f"standard output, in {encoding}, lacks letters of {shown(lacking[0])}, "
@@ -66,31 +80,38 @@ def _note_unknown_letters(header: list[str]) -> None:
         )
 
 
-def _write_utf8(
-    file: BinaryIO, target: NumberTarget | ClassTarget, predictions: np.ndarray
-) -> None:
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-    _write(text, target, predictions)
+def _write_utf8(file: BinaryIO, result: Result) -> None:
+    text = io.TextIOWrapper(
+        file, encoding="utf-8", errors="replace", newline="", write_through=True
+    )
+    _write(text, result)
     text.detach()
 
 
-def _write(file: TextIO, target: NumberTarget | ClassTarget, predictions: np.ndarray) -> None:
+def _write(file: TextIO, result: Result) -> None:
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(_header(target))
-    writer.writerows(_lines(target, predictions))
+    writer.writerow(_header(result))
+    if result.names is None:
+        writer.writerows(_lines(result))
+    else:
+        lines = zip(result.names[1], _lines(result), strict=True)
+        writer.writerows([name, *line] for name, line in lines)
 
 
-def _header(target: NumberTarget | ClassTarget) -> list[str]:
-    if isinstance(target, NumberTarget):
-        return [target.name]
-    return [target.name, *(f"{target.name}={label}" for label in target.classes)]
+def _header(result: Result) -> list[str]:
+    target, names = result.target, result.names
+    header = [] if names is None else [names[0]]
+    header.append(target.name)
+    if isinstance(target, ClassTarget):
+        header += [f"{target.name}={label}" for label in target.classes]
+    return header
 
 
-def _lines(target: NumberTarget | ClassTarget, predictions: np.ndarray) -> Iterable[list[str]]:
-    if isinstance(target, NumberTarget):
-        for value in predictions:
+def _lines(result: Result) -> Iterable[list[str]]:
+    if isinstance(result.target, NumberTarget):
+        for value in result.predictions:
             yield [f"{value:.7g}"]
     else:
-        for probabilities in predictions:
-            label = target.classes[probabilities.argmax()]
+        for probabilities in result.predictions:
+            label = result.target.classes[probabilities.argmax()]
             yield [label, *(f"{probability:.6g}" for probability in probabilities)]

@@ -1,10 +1,12 @@
-"""Progress of a fit on standard error."""
+"""Progress on standard error: of a fit, and of what goes through many files."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
 import time
+from collections.abc import Iterable
+from typing import Any
 
 from fastweights.callbacks import Callback, Logs, ProgressBar, format_logs
 from fastweights.cli.output import tell
@@ -15,9 +17,27 @@ SECONDS_A_LINE = 2.0
 
 def progress() -> Callback:
     """A bar, where tqdm is installed and standard error is a terminal; else a line now and then."""
-    if sys.stderr is not None and sys.stderr.isatty() and importlib.util.find_spec("tqdm"):
-        return ProgressBar(file=sys.stderr)
-    return Lines()
+    return ProgressBar(file=sys.stderr) if _has_bars() else Lines()
+
+
+def counted(items: Iterable[Any], total: int) -> Iterable[Any]:
+    """The items, as many as that; where they take long, how many have come is shown."""
+    if _has_bars():
+        from tqdm import tqdm
+
+        yield from tqdm(items, total=total, file=sys.stderr, unit=" files", delay=1, leave=False)
+        return
+    next_line = time.perf_counter() + SECONDS_A_LINE
+    for number, item in enumerate(items, start=1):
+        yield item
+        if time.perf_counter() > next_line:
+            next_line = time.perf_counter() + SECONDS_A_LINE
+            tell(f"read {number:,} of {total:,} files", sys.stderr)
+
+
+def _has_bars() -> bool:
+    is_seen = sys.stderr is not None and sys.stderr.isatty()
+    return is_seen and importlib.util.find_spec("tqdm") is not None
 
 
 class Lines(Callback):

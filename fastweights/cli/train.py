@@ -1,4 +1,5 @@
-"""Train a network on a CSV table, report on rows it has not seen, and write the model to a file.
+"""Train a network on a CSV table or on images by class, report on what it has not seen, and write
+the model to a file.
 
 Ctrl-C ends the training; the best epoch so far is reported and written all the same.
 """
@@ -9,123 +10,116 @@ import argparse
 import functools
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 import fastweights as fw
-from fastweights import _check, activations, callbacks, layers, losses, optimizers, saving
+from fastweights import _check, callbacks, optimizers, saving
 from fastweights._core import philox
 from fastweights.cli import INTERRUPTED
-from fastweights.cli.layers_spec import parse_layers, refuse_huge_networks
-from fastweights.cli.modelfile import save_model
+from fastweights.cli.kinds import Data, Kind
+from fastweights.cli.modelfile import KINDS, kind_meant, save_model
 from fastweights.cli.output import (
     Group,
     Output,
     add_json,
+    add_option,
     check_writable,
     count,
     naming_options,
     note,
 )
-from fastweights.cli.prepare import Data, prepare
 from fastweights.cli.progress import progress
 from fastweights.cli.report import report
 from fastweights.table import score
-from fastweights.table.preprocessing import TARGETS
-
-#: The losses for any numbers, which a regression may choose from.
-LOSSES = {
-    name: kind
-    for name, kind in losses.LOSSES.items()
-    if kind in (losses.MeanSquaredError, losses.MeanAbsoluteError, losses.Huber, losses.LogCosh)
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``fastweights train``."""
-    option = functools.partial(_add_option, parser)
-    parser.add_argument("table", metavar="TABLE.csv", help="a table whose first line names columns")
-    parser.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
-    option("--task", "what the target is; found from its cells unless given", choices=TARGETS)
     parser.add_argument(
-        "--log-target",
-        action="store_true",
-        help="learn the logarithm of the target, which must be above 0: for prices and the like",
+        "data",
+        metavar="DATA",
+        help="a CSV table whose first line names columns; a folder of images, with a subfolder for "
+        "each class, or with train, val and test and such subfolders in them; or an .npz file of "
+        "images and labels",
+    )
+    parser.add_argument(
+        "--target",
+        metavar="NAME",
+        help="the column of a table to predict; in an .npz file the array of labels, which is "
+        "found unless told",
     )
 
     results = parser.add_argument_group("results")
-    option = functools.partial(_add_option, results)
+    option = functools.partial(add_option, results)
     option("--out", "the model", "model.safetensors", metavar="FILE")
     option("--plot", "draw learning curves and predictions; needs matplotlib", metavar="FILE.png")
     results.add_argument("--quiet", action="store_true", help="show no progress")
     add_json(results)
 
-    option = functools.partial(_add_option, parser.add_argument_group("network"))
-    option("--layers", "hidden layers, each UNITS or UNITS:ACTIVATION", "64,32", metavar="SPEC")
-    option("--activation", "of layers that name none", "tanh", metavar="NAME")
-    option("--dtype", "of weights and arithmetic", "float32", choices=_check.FLOATS)
     _add_training_options(parser.add_argument_group("training"))
+    for kind in reversed(KINDS):
+        kind.add_options(parser)
 
 
 def _add_training_options(group: Group) -> None:
-    option = functools.partial(_add_option, group)
+    option = functools.partial(add_option, group)
     option(
-        "--loss",
-        "what a regression makes small (default: mean_absolute_error); classes always have the "
-        "crossentropy",
-        metavar="NAME",
+        "--epochs",
+        "passes over the rows, at most; default: 100, of images 40",
+        kind=int,
+        metavar="N",
     )
-    option("--epochs", "passes over the rows, at most", 100, metavar="N")
     option(
         "--patience",
         "stop when the validation loss has not improved for so many epochs, and go back to the "
-        "best; 0 never stops",
-        15,
+        "best; 0 never stops; default: 15, of images 0",
+        kind=int,
         metavar="N",
     )
     option("--batch-size", "rows a step", 32, metavar="ROWS")
     option("--optimizer", "how gradients move the weights", "adam", choices=("adam", "sgd"))
-    option("--learning-rate", "default: 0.001 for adam, 0.01 for sgd", kind=float, metavar="RATE")
+    option(
+        "--learning-rate",
+        "default: 0.001 for adam, 0.01 for sgd, of images twice as much, falling to 0",
+        kind=float,
+        metavar="RATE",
+    )
     option("--momentum", "of sgd; default: 0.9", kind=float, metavar="SHARE")
     option("--test-fraction", "share of the rows held out for the report", 0.2, metavar="SHARE")
     option(
         "--validation-fraction",
-        "share of the other rows that says when to stop; 0 trains on all of them",
-        0.1,
+        "share of the other rows that says when to stop; 0 trains on all of them; default: 0.1, "
+        "of images 0",
+        kind=float,
         metavar="SHARE",
     )
+    option("--dtype", "of weights and arithmetic", "float32", choices=_check.FLOATS)
     option("--seed", "fixes held-out rows, initial weights and shuffling", 0, metavar="N")
     option("--threads", "to use at most; default: as many as CPUs", kind=int, metavar="N")
-
-
-def _add_option(
-    group: Group, name: str, words: str, default: Any = None, kind: type = str, **more: Any
-) -> None:
-    """Adds an option; its type is that of its default, which the help tells."""
-    if default is not None:
-        kind, words = type(default), f"{words} (default: {default})"
-    group.add_argument(name, default=default, type=kind, help=words, **more)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs ``fastweights train``."""
     output = Output(args)
-    check_options(args)
+    kind = kind_meant(args)
+    check_options(args, kind)
     if args.threads is not None:
         fw.set_num_threads(args.threads)
-    data = prepare(args, output)
-    model = build(args, data)
-    training = fit(args, model, data)
-    save_model(args.out, model, data.preprocessor)
+    data = kind.prepare(args, output)
+    model = build(args, kind, data)
+    training = fit(args, model, data, kind.listeners(args))
+    save_model(args.out, model, kind, data.preprocessor)
     output.say(training.summary())
 
     target = data.preprocessor.target
     x, truth = data.rows(data.test)
     predictions = data.preprocessor.inverse_transform(model.predict(x))
     figures = score(target, truth, predictions)
-    output.say("\n" + report(target, figures, count(len(truth), "unseen row")))
+    output.say("\n" + report(target, figures, count(len(truth), f"unseen {kind.row}")))
     output.say(f"\nmodel: {args.out}")
     if args.plot:
         from fastweights.cli.plot import draw
@@ -146,24 +140,18 @@ def run(args: argparse.Namespace) -> int:
     return INTERRUPTED if training.interrupted else 0
 
 
-def check_options(args: argparse.Namespace) -> None:
-    """Refuses what is wrong with the options whatever the table holds, before it is read."""
-    check_writable("--out", args.out, [args.table])
+def check_options(args: argparse.Namespace, kind: Kind) -> None:
+    """Refuses what is wrong with the options whatever the data hold, before they are read."""
+    check_writable("--out", args.out, [args.data])
     saving.refuse_other_formats("--out", args.out)
     if args.plot:
         from fastweights.cli.plot import check_format
 
         check_format(args.plot)
-        check_writable("--plot", args.plot, [args.table, args.out])
-    with naming_options("activation", "learning_rate", "momentum"):
-        activations.get(args.activation)
-        _optimizer(args)
-    hidden = parse_layers(args.layers, args.activation)
-    refuse_huge_networks([1, *(units for units, _ in hidden)], args.dtype)
-    if args.loss is not None:
-        if args.task == "classification":
-            _refuse_a_loss(args)
-        _check.choice("--loss", args.loss.lower(), LOSSES)
+        check_writable("--plot", args.plot, [args.data, args.out])
+    with naming_options("learning_rate", "momentum"):
+        _optimizer(args, kind)
+    kind.check_options(args)
     _check.whole("--epochs", args.epochs, 1)
     _check.whole("--patience", args.patience, 0)
     _check.whole("--batch-size", args.batch_size, 1)
@@ -174,44 +162,31 @@ def check_options(args: argparse.Namespace) -> None:
         _check.whole("--threads", args.threads, 1)
 
 
-def _refuse_a_loss(args: argparse.Namespace) -> None:
-    got = f"{args.loss} for the classes of column {args.target!r}"
-    raise ValueError(_check.refusal("--loss", got, "none: classes always have the crossentropy"))
-
-
-def build(args: argparse.Namespace, data: Data) -> fw.Sequential:
+def build(args: argparse.Namespace, kind: Kind, data: Data) -> fw.Sequential:
     """The network that the arguments describe, ready to be fitted."""
-    classes = data.preprocessor.target.task == "classification"
-    if classes and args.loss is not None:
-        _refuse_a_loss(args)
-    hidden = parse_layers(args.layers, args.activation)
-    widths = [data.x.shape[1], *(units for units, _ in hidden), data.preprocessor.target.outputs]
-    refuse_huge_networks(widths, args.dtype)
-    stack = [layers.Dense(units, activation=activation) for units, activation in hidden]
-    stack.append(
-        layers.Dense(data.preprocessor.target.outputs, activation="softmax" if classes else None)
-    )
-    model = fw.Sequential(stack, input_shape=data.x.shape[1:], dtype=args.dtype, seed=args.seed)
+    model = kind.network(args, data)
+    is_regression = data.preprocessor.target.task == "regression"
     model.compile(
-        optimizer=_optimizer(args),
-        loss="sparse_categorical_crossentropy" if classes else args.loss or "mean_absolute_error",
+        optimizer=_optimizer(args, kind),
+        loss=(args.loss or "mean_absolute_error")
+        if is_regression
+        else "sparse_categorical_crossentropy",
     )
     return model
 
 
-def _optimizer(args: argparse.Namespace) -> optimizers.Optimizer:
-    if args.learning_rate is not None:
-        _check.number("--learning-rate", args.learning_rate, above=0.0)
+def _optimizer(args: argparse.Namespace, kind: Kind) -> optimizers.Optimizer:
+    rate = args.learning_rate
+    if rate is None:
+        rate = kind.learning_rates[args.optimizer]
+    _check.number("--learning-rate", rate, above=0.0)
     if args.optimizer == "adam":
         if args.momentum is not None:
             raise ValueError(
                 _check.refusal("--momentum", f"{args.momentum:g}", "--optimizer sgd beside it")
             )
-        return optimizers.Adam(0.001 if args.learning_rate is None else args.learning_rate)
-    return optimizers.SGD(
-        0.01 if args.learning_rate is None else args.learning_rate,
-        0.9 if args.momentum is None else args.momentum,
-    )
+        return optimizers.Adam(rate)
+    return optimizers.SGD(rate, 0.9 if args.momentum is None else args.momentum)
 
 
 @dataclass(frozen=True)
@@ -249,11 +224,16 @@ class Training:
         }
 
 
-def fit(args: argparse.Namespace, model: fw.Sequential, data: Data) -> Training:
+def fit(
+    args: argparse.Namespace,
+    model: fw.Sequential,
+    data: Data,
+    listeners: Sequence[callbacks.Callback],
+) -> Training:
     """Trains the model, stopping early where validation rows or Ctrl-C say so."""
     stops_early = bool(len(data.validation) and args.patience)
     best = Best("val_loss" if stops_early else None)
-    listeners: list[callbacks.Callback] = [best]
+    listeners = [*listeners, best]
     if not args.quiet:
         listeners.append(progress())
     if stops_early:
@@ -285,8 +265,9 @@ class Best(callbacks.Callback):
 
     def __init__(self, monitor: str | None) -> None:
         self.monitor = monitor
-        #: The figure, the epoch and its weights, in one value that an interrupt leaves whole.
-        self.kept: tuple[float, int, np.ndarray] | None = None
+        #: The figure, the epoch, its weights and what its layers remember, in one value that an
+        #: interrupt leaves whole.
+        self.kept: tuple[float, int, np.ndarray, np.ndarray] | None = None
         self._logs: list[callbacks.Logs] = []
 
     def on_epoch_end(self, epoch: int, logs: callbacks.Logs) -> None:
@@ -295,7 +276,8 @@ class Best(callbacks.Callback):
         if math.isnan(figure):
             figure = math.inf
         if self.kept is None or figure < self.kept[0]:
-            self.kept = figure, epoch, self.model.parameters.copy()
+            numbers = self.model.parameters.copy(), self.model.state.copy()
+            self.kept = (figure, epoch, *numbers)
 
     def history(self) -> dict[str, list[float]]:
         """Each figure, epoch by epoch."""
@@ -304,5 +286,5 @@ class Best(callbacks.Callback):
     def bring_back(self) -> int:
         """Gives the model the weights that were kept and returns their epoch, from 0."""
         assert self.kept is not None
-        _, epoch, self.model.parameters[:] = self.kept
+        _, epoch, self.model.parameters[:], self.model.state[:] = self.kept
         return epoch

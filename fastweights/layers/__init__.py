@@ -78,6 +78,7 @@ from fastweights.layers.positions import (
     SinePositionEncoding,
 )
 from fastweights.layers.recurrent import GRU, LSTM, SimpleRNN
+from fastweights.layers.resizing import CenterCrop, RandomCrop, Resizing
 from fastweights.layers.separable import (
     DepthwiseConv1D,
     DepthwiseConv2D,
@@ -103,6 +104,7 @@ __all__ = [
     "AveragePooling2D",
     "BatchNormalization",
     "Bidirectional",
+    "CenterCrop",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -146,6 +148,7 @@ __all__ = [
     "RMSNormalization",
     "RandomBrightness",
     "RandomContrast",
+    "RandomCrop",
     "RandomErasing",
     "RandomFlip",
     "RandomRotation",
@@ -155,6 +158,7 @@ __all__ = [
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "Resizing",
     "ReversibleEmbedding",
     "RotaryEmbedding",
     "SeparableConv1D",

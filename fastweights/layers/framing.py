@@ -1,4 +1,4 @@
-"""Layers that make images and series larger or smaller, and compute nothing."""
+"""Layers that make images and series larger or smaller."""
 
 from __future__ import annotations
 
@@ -184,6 +184,31 @@ class Cropping2D(_Cropping):
         super().__init__(cropping, data_format, name)
 
 
+#: Whether pixels are mixed, by what the kernels know it by.
+INTERPOLATIONS = {"nearest": 0, "bilinear": 1}
+
+
+def check_interpolation(got: Any) -> str:
+    """One of the interpolations that there are."""
+    _check.choice("interpolation", got, INTERPOLATIONS)
+    return str(got)
+
+
+def resized(x: Value, height: int, width: int, interpolation: str) -> Value:
+    """An image of that size."""
+    if x.shape[:2] == (height, width):
+        return x
+    sizes = (*x.shape, height, width, INTERPOLATIONS[interpolation])
+    return op("resize", x, shape=(height, width, x.shape[2]), sizes=sizes)
+
+
+def cropped(x: Value, margins: Pairs) -> Value:
+    """An image without so much of each side."""
+    large = x.shape[:2]
+    small = tuple(size - sum(pair) for size, pair in zip(large, margins, strict=True))
+    return _framed("crop", x, large, small, margins)
+
+
 def _upsampled(x: Value, size: Sequence[int]) -> Value:
     shape = tuple(length * times for length, times in zip(x.shape, (*size, 1), strict=True))
     if math.prod(size) == 1:
@@ -220,7 +245,7 @@ class UpSampling1D(Layer):
 
 
 class UpSampling2D(Layer):
-    """Each pixel of an image as often as that, down and across.
+    """Images that are that many times as high and wide.
 
     Parameters
     ----------
@@ -228,8 +253,9 @@ class UpSampling2D(Layer):
         At least 1.
     data_format : {"channels_last"}, optional
         As Keras has it; there is no other.
-    interpolation : {"nearest"}
-        As Keras has it; there is no other.
+    interpolation : {"nearest", "bilinear"}
+        Whether each pixel comes as often as that, or pixels between are mixed of the four around
+        them, as in Keras and, with ``align_corners=False``, in PyTorch.
     name : str, optional
         Name in the model.
 
@@ -249,13 +275,13 @@ class UpSampling2D(Layer):
         super().__init__(name)
         refuse_channels_first(data_format)
         self.size = per_axis("size", size, 2)
-        if interpolation != "nearest":
-            got, expected = _check.shown(interpolation), "'nearest', the only one there is"
-            raise ValueError(_check.refusal("interpolation", got, expected))
+        self.interpolation = check_interpolation(interpolation)
 
     def ops(self, x: Value) -> Value:
-        axes_of("UpSampling2D", x.shape, 2)
-        return _upsampled(x, self.size)
+        height, width = axes_of("UpSampling2D", x.shape, 2)
+        if self.interpolation == "nearest":
+            return _upsampled(x, self.size)
+        return resized(x, height * self.size[0], width * self.size[1], self.interpolation)
 
     def config(self) -> dict[str, Any]:
-        return {"size": self.size, "name": self.name}
+        return {"size": self.size, "interpolation": self.interpolation, "name": self.name}

@@ -184,6 +184,7 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("max_pool", "average_pool"), Kind(sizes=11)),
     **dict.fromkeys(("zero_pad", "crop"), Kind(sizes=7)),
     "upsample": Kind(sizes=5),
+    **dict.fromkeys(("resize", "random_crop"), Kind(sizes=6)),
     "attention": Kind(None, sizes=7, options=2),
     "learned_positions": Kind(sizes=1),
     "sine_positions": Kind(sizes=1, options=2),

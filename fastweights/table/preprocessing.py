@@ -112,6 +112,11 @@ class Preprocessor:
         """The names of the features, the columns of what `transform` returns."""
         return [feature for column in self.columns for feature in column.features]
 
+    @property
+    def input_shape(self) -> tuple[int]:
+        """The shape of a row of features."""
+        return (len(self.features),)
+
     def transform(self, table: Table) -> np.ndarray:
         """The features: float64 (rows, features). ValueError where the table lacks a column."""
         lacking = [column.name for column in self.columns if column.name not in table.columns]

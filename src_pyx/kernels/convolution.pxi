@@ -201,6 +201,7 @@ cdef void measure_convolution(Op* op, bint expands) noexcept nogil:
     if op.n_variables == 2 and op.variables[1] != (g.channels if expands else g.filters):
         op.parameter_reals = -1
     op.saved_per_row = row_reals(op) if op.activation.keeps_slope else 0
+    op.prepared_reals = 0
     if has_reduction(op, expands):
         c = reduction(&g)
         op.prepared_reals += reduction_reals(&g)

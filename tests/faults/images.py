@@ -13,6 +13,7 @@ POOLING = "kernels/pooling.pxi"
 FRAMING = "kernels/framing.pxi"
 WARPING = "kernels/warping.pxi"
 AUGMENTATION = "kernels/augmentation.pxi"
+RESIZING = "kernels/resizing.pxi"
 
 #: With the network whose gradients must show it: what `net` of the test is told.
 GRADIENTS = {

@@ -211,5 +211,35 @@ CASES |= {
     "upsampled images": Case(
         lambda: layers.UpSampling2D((2, 3)), (3, 2, 5), lambda x: convolutions.upsampled(x, (2, 3))
     ),
+    "bilinearly upsampled images": Case(
+        lambda: layers.UpSampling2D((3, 2), interpolation="bilinear"),
+        (4, 3, 5),
+        lambda x: convolutions.resized(x, (12, 6)),
+    ),
+    "resized images": Case(
+        lambda: layers.Resizing(3, 11), (7, 4, 18), lambda x: convolutions.resized(x, (3, 11))
+    ),
+    "resized images of one pixel": Case(
+        lambda: layers.Resizing(3, 2), (1, 1, 1), lambda x: convolutions.resized(x, (3, 2))
+    ),
+    "images resized by the nearest": Case(
+        lambda: layers.Resizing(5, 4, "nearest"),
+        (4, 7, 3),
+        lambda x: convolutions.resized(x, (5, 4), "nearest"),
+    ),
+    "resized images of the same proportions": Case(
+        lambda: layers.Resizing(4, 4, crop_to_aspect_ratio=True),
+        (6, 9, 2),
+        lambda x: convolutions.resized(x[:, :, 1:7], (4, 4)),
+    ),
+    "middle of images": Case(lambda: layers.CenterCrop(3, 4), (6, 9, 2), lambda x: x[:, 1:4, 2:6]),
+    "middle of small images": Case(
+        lambda: layers.CenterCrop(4, 8),
+        (3, 9, 2),
+        lambda x: convolutions.resized(x[:, :, 1:7], (4, 8)),
+    ),
+    "random part of images": Case(
+        lambda: layers.RandomCrop(3, 4), (6, 9, 2), lambda x: x[:, 1:4, 2:6]
+    ),
     "upsampled steps": Case(lambda: layers.UpSampling1D(3), (4, 9), lambda x: x.repeat(3, axis=1)),
 }

@@ -1,0 +1,178 @@
+"""What the commands learn from, of whatever kind: what they ask of it is a `Kind`.
+
+`train`, `predict` and `evaluate` are the same for tables and images: each kind says how its data
+are read, which network suits them, and what a model file keeps beside the network.
+"""
+
+from __future__ import annotations
+
+import argparse
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+import fastweights as fw
+from fastweights import _check, callbacks, serialization
+from fastweights.cli.output import Output
+from fastweights.table import split
+from fastweights.table.targets import ClassTarget, NumberTarget
+
+#: Of rows with a target; fewer teach and prove nothing.
+MIN_ROWS = 10
+
+
+class Source(Protocol):
+    """Rows as they were read."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, chosen: np.ndarray, /) -> Any:
+        """The same of these rows."""
+
+
+class Preparation(Protocol):
+    """What turns a source into a network's rows, and outputs into predictions."""
+
+    @property
+    def target(self) -> NumberTarget | ClassTarget: ...
+
+    @property
+    def input_shape(self) -> tuple[int, ...]: ...
+
+    def transform(self, source: Any, /) -> np.ndarray: ...
+
+    def truth(self, source: Any, /) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def remarks(self, source: Any, /) -> Sequence[str]: ...
+
+    def inverse_transform(self, outputs: np.ndarray) -> np.ndarray: ...
+
+    def to_json(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a network learns from: rows and target of all of it, and which serve for what.
+
+    ``about`` is what ``--json`` tells besides.
+    """
+
+    preprocessor: Preparation
+    x: np.ndarray
+    truth: np.ndarray
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    about: Mapping[str, Any]
+
+    def rows(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Features and truth of some rows."""
+        return self.x[chosen], self.truth[chosen]
+
+    def learnable(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Features of some rows, and what the network learns."""
+        return self.x[chosen], self.preprocessor.target.encode(self.truth[chosen])
+
+    def figures(self) -> dict[str, Any]:
+        """What ``--json`` tells about the data."""
+        target = self.preprocessor.target
+        return {
+            "task": target.task,
+            "target": target.name,
+            "rows": len(self.x),
+            "train_rows": len(self.train),
+            "validation_rows": len(self.validation),
+            "test_rows": len(self.test),
+            **self.about,
+        }
+
+
+class Kind(ABC):
+    """A kind of data."""
+
+    #: What it is called, and one row of it.
+    name: ClassVar[str]
+    row: ClassVar[str]
+    #: Under which key model files keep the preparation.
+    key: ClassVar[str]
+    #: Options that no other kind has, by their names in the arguments.
+    own_options: ClassVar[tuple[str, ...]]
+    #: What options are unless they are given.
+    defaults: ClassVar[Mapping[str, Any]]
+    #: By the optimizer.
+    learning_rates: ClassVar[Mapping[str, float]]
+
+    @abstractmethod
+    def is_meant(self, args: argparse.Namespace) -> bool:
+        """Whether the data and options of ``train`` are of this kind."""
+
+    @abstractmethod
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Adds its own options, as a group."""
+
+    @abstractmethod
+    def check_options(self, args: argparse.Namespace) -> None:
+        """Refuses what is wrong with its own options, before the data are read."""
+
+    @abstractmethod
+    def prepare(self, args: argparse.Namespace, output: Output) -> Data:
+        """Reads the data for ``train``, finds out what they hold, and says so."""
+
+    @abstractmethod
+    def network(self, args: argparse.Namespace, data: Data) -> fw.Sequential:
+        """The network that suits the data, not compiled."""
+
+    def listeners(self, args: argparse.Namespace) -> list[callbacks.Callback]:
+        """What else takes part in the fit."""
+        return []
+
+    @abstractmethod
+    def restored(self, text: str, file_size: int) -> Preparation:
+        """The preparation that a model file keeps as `text`."""
+
+    @abstractmethod
+    def read(self, args: argparse.Namespace, preprocessor: Any) -> Source:
+        """Rows for ``predict``."""
+
+    @abstractmethod
+    def read_with_truth(self, args: argparse.Namespace, preprocessor: Any) -> Source:
+        """Rows for ``evaluate``, with the truth in them."""
+
+    def row_names(self, source: Any) -> tuple[str, Sequence[str]] | None:
+        """What rows are called, and what that is, where they have names."""
+        return None
+
+    def settle(self, args: argparse.Namespace, others: Sequence[Kind]) -> None:
+        """Gives options that were not given their defaults; ValueError for those of other kinds."""
+        for other in others:
+            for option in other.own_options if other is not self else ():
+                if getattr(args, option, None) not in (None, False):
+                    spelt = f"--{option.replace('_', '-')}"
+                    got = f"it for {args.data}, {self.name}"
+                    raise ValueError(_check.refusal(spelt, got, f"{other.name} beside it"))
+        for option, value in self.defaults.items():
+            if getattr(args, option, value) is None:
+                setattr(args, option, value)
+
+
+def parts_of(
+    rows: int, test_fraction: float, validation_fraction: float, seed: int, what: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The numbers of the rows to train on, to validate on, and to keep unseen."""
+    rest, test = split(rows, test_fraction, seed)
+    train, validation = split(len(rest), validation_fraction, seed, draw=1)
+    if len(train) < 2:
+        raise ValueError(f"--test-fraction: leaves {len(train)} of {rows} {what}s to train on")
+    return rest[train], rest[validation], test
+
+
+def is_model(path: str) -> bool:
+    """Whether the file holds tensors."""
+    try:
+        serialization.read_metadata(path)
+    except (ValueError, OSError):
+        return False
+    return True

@@ -1,0 +1,173 @@
+"""Tables in CSV files: what becomes of their columns, and networks of dense layers on them."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from typing import ClassVar
+
+import numpy as np
+
+import fastweights as fw
+from fastweights import _check, activations, layers, losses, saving
+from fastweights._json import shown
+from fastweights.cli.kinds import MIN_ROWS, Data, Kind, is_model, parts_of
+from fastweights.cli.layers_spec import parse_layers, refuse_huge_networks
+from fastweights.cli.output import Output, add_option, count, naming_options
+from fastweights.table import Preprocessor, Table, find_task, has_target, read_csv
+from fastweights.table.columns import NumberColumn
+from fastweights.table.preprocessing import TARGETS
+
+#: The losses for any numbers, which a regression may choose from.
+LOSSES = {
+    name: kind
+    for name, kind in losses.LOSSES.items()
+    if kind in (losses.MeanSquaredError, losses.MeanAbsoluteError, losses.Huber, losses.LogCosh)
+}
+
+
+class Tables(Kind):
+    """Rows of columns, one of which is to be predicted."""
+
+    name, row, key = "a table", "row", saving.TABLE
+    own_options = ("task", "log_target", "layers", "activation", "loss")
+    defaults: ClassVar = {
+        "layers": "64,32",
+        "activation": "tanh",
+        "epochs": 100,
+        "patience": 15,
+        "validation_fraction": 0.1,
+    }
+    learning_rates: ClassVar = {"adam": 0.001, "sgd": 0.01}
+
+    def is_meant(self, args: argparse.Namespace) -> bool:
+        return True
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("tables")
+        add_option(
+            group, "--task", "what the target is; found from its cells unless given",
+            choices=TARGETS,
+        )  # fmt: skip
+        group.add_argument(
+            "--log-target",
+            action="store_true",
+            help="learn the logarithm of the target, which must be above 0: for prices and such",
+        )
+        add_option(
+            group, "--layers",
+            "hidden layers, each UNITS or UNITS:ACTIVATION (default: 64,32)", metavar="SPEC",
+        )  # fmt: skip
+        add_option(
+            group, "--activation", "of layers that name none (default: tanh)", metavar="NAME"
+        )
+        add_option(
+            group,
+            "--loss",
+            "what a regression makes small (default: mean_absolute_error); classes always have "
+            "the crossentropy",
+            metavar="NAME",
+        )
+
+    def check_options(self, args: argparse.Namespace) -> None:
+        if args.target is None:
+            raise ValueError("the following arguments are required: --target")
+        with naming_options("activation"):
+            activations.get(args.activation)
+        hidden = parse_layers(args.layers, args.activation)
+        refuse_huge_networks([1, *(units for units, _ in hidden)], args.dtype)
+        if args.loss is not None:
+            if args.task == "classification":
+                _refuse_a_loss(args)
+            _check.choice("--loss", args.loss.lower(), LOSSES)
+
+    def prepare(self, args: argparse.Namespace, output: Output) -> Data:
+        table = read_table(args.data)
+        output.say(
+            f"{args.data}: {count(len(table), 'row')}, {count(len(table.columns), 'column')}"
+        )
+        task, reason = find_task(table[args.target], table.decimal)
+        if args.task is not None:
+            task, reason = args.task, "as --task says"
+        output.say(f"target {shown(args.target)}: {task}, {reason}")
+        table = _with_target(table, args.target, task, output)
+        train, validation, test = parts_of(
+            len(table), args.test_fraction, args.validation_fraction, args.seed, self.row
+        )
+        with naming_options("target", "log_target"):
+            preprocessor = Preprocessor.fit(table, args.target, train, task, args.log_target)
+        for column, reason in preprocessor.dropped.items():
+            output.say(f"column {shown(column)} is not used: {reason}")
+        for remark in preprocessor.remarks(table.take(np.concatenate([validation, test]))):
+            output.say(f"held-out rows: {remark}")
+        x, truth = preprocessor.transform(table), preprocessor.truth(table)[0]
+        about = {"features": x.shape[1], "dropped_columns": preprocessor.dropped}
+        data = Data(preprocessor, x, truth, train, validation, test, about)
+        output.say(_columns_in_words(preprocessor, data))
+        return data
+
+    def network(self, args: argparse.Namespace, data: Data) -> fw.Sequential:
+        classes = data.preprocessor.target.task == "classification"
+        if classes and args.loss is not None:
+            _refuse_a_loss(args)
+        hidden = parse_layers(args.layers, args.activation)
+        outputs = data.preprocessor.target.outputs
+        widths = [data.x.shape[1], *(units for units, _ in hidden), outputs]
+        refuse_huge_networks(widths, args.dtype)
+        stack = [layers.Dense(units, activation=activation) for units, activation in hidden]
+        stack.append(layers.Dense(outputs, activation="softmax" if classes else None))
+        return fw.Sequential(stack, input_shape=data.x.shape[1:], dtype=args.dtype, seed=args.seed)
+
+    def restored(self, text: str, file_size: int) -> Preprocessor:
+        return Preprocessor.from_json(text, file_size)
+
+    def read(self, args: argparse.Namespace, preprocessor: Preprocessor) -> Table:
+        return read_table(args.data)
+
+    def read_with_truth(self, args: argparse.Namespace, preprocessor: Preprocessor) -> Table:
+        if args.target not in (None, preprocessor.target.name):
+            got, expected = shown(args.target), f"{shown(preprocessor.target.name)} of the model"
+            raise ValueError(_check.refusal("--target", got, expected))
+        return read_table(args.data)
+
+
+def read_table(path: str) -> Table:
+    """The table; ValueError that says so where the file is a model."""
+    try:
+        return read_csv(path)
+    except ValueError:
+        if is_model(path):
+            raise ValueError(f"{path}: this is a model, expected a CSV table") from None
+        raise
+
+
+def _refuse_a_loss(args: argparse.Namespace) -> None:
+    got = f"{args.loss} for the classes of column {args.target!r}"
+    raise ValueError(_check.refusal("--loss", got, "none: classes always have the crossentropy"))
+
+
+def _with_target(table: Table, target: str, task: str, output: Output) -> Table:
+    """The rows whose target is known; ValueError where they are too few."""
+    known = has_target(table[target], task, table.decimal)
+    if not known.all():
+        output.say(f"left out for want of a {shown(target)}: {count((~known).sum(), 'row')}")
+        table = table.take(known)
+    if len(table) < MIN_ROWS:
+        expected = f"at least {MIN_ROWS} to learn from and be tested on"
+        raise ValueError(
+            f"{table.source}: got {count(len(table), 'row')} with a target, expected {expected}"
+        )
+    return table
+
+
+def _columns_in_words(preprocessor: Preprocessor, data: Data) -> str:
+    columns = preprocessor.columns
+    counts = Counter(column.kind for column in columns)
+    filled = sum(isinstance(column, NumberColumn) and column.has_missing for column in columns)
+    gaps = f" ({filled} with missing cells)" if filled else ""
+    return (
+        f"{count(counts['number'], 'column')} of numbers{gaps} and {counts['category']} "
+        f"of categories give {count(data.x.shape[1], 'feature')}\n"
+        f"{count(len(data.train), 'row')} to train on, {len(data.validation):,} to say when "
+        f"to stop, {len(data.test):,} unseen"
+    )
