@@ -73,6 +73,8 @@ cdef enum:
     SLICE_BYTES = 6 << 20
     # Rows of a kept batch between two looks for signals.
     LOOK_ROWS = 1024
+    # Of what the ops between two that look at all rows make, so much at a time: it stays in the second cache.
+    NEAR_BYTES = 1 << 20
     # Parameters whose gradient, update and preparation follow each other while they are in the cache.
     GROUP_PARAMETERS = 32768
     # The members' rows begin at multiples of this, whole register tiles, or of an op's row_step.

@@ -379,19 +379,30 @@ cdef class Rows(Layout):
         meet(team)
 
     @cython.final
-    cdef void run_long(self, Op* ops, Py_ssize_t i, bint back, int member, Py_ssize_t begin,
-                       Py_ssize_t end) noexcept nogil:
-        """One op on any number of rows, between looks for signals."""
-        cdef Py_ssize_t done = begin, upto
-        while done < end and not self.is_interrupted():
-            upto = min(end, done + LOOK_ROWS)
+    cdef void run_stage(self, Op* ops, Py_ssize_t begin_op, Py_ssize_t end_op, bint back, int member, Py_ssize_t begin,
+                        Py_ssize_t end) noexcept nogil:
+        """Ops of which none looks at all rows, on a few rows at a time; now and then a look for signals."""
+        cdef Py_ssize_t near = self.near_rows(ops, begin_op, end_op), looked = begin, upto, i
+        while begin < end and not self.is_interrupted():
+            upto = min(end, begin + near)
             if back:
-                self.run_backward(ops, i, done, upto)
+                for i in range(end_op - 1, begin_op - 1, -1):
+                    self.run_backward(ops, i, begin, upto)
             else:
-                ops[i].forward(&ops[i], done, upto)
-            if member == 0 and done > begin:
+                self.run_forward(ops, begin_op, end_op, begin, upto)
+            if member == 0 and upto - looked > LOOK_ROWS:
                 self.look_for_signals()
-            done = upto
+                looked = upto
+            begin = upto
+
+    @cython.final
+    cdef Py_ssize_t near_rows(self, const Op* ops, Py_ssize_t begin_op, Py_ssize_t end_op) noexcept nogil:
+        """How many rows of what these ops make the cache has room for."""
+        cdef Py_ssize_t reals = 0, step = 1, i
+        for i in range(begin_op, end_op):
+            reals += width_of(&ops[i]) + ops[i].saved_per_row
+            step = max(step, ops[i].row_step)
+        return rows_within(NEAR_BYTES, reals * self.table.real_bytes, step, LOOK_ROWS)
 
     @cython.final
     cdef void run_stages(self, Op* ops, int member, Team* team, Py_ssize_t end_op, Py_ssize_t rows,
@@ -400,27 +411,35 @@ cdef class Rows(Layout):
 
         Where a signal ends the call members go on to meet, and do nothing else.
         """
-        cdef Py_ssize_t i
-        for i in range(end_op):
-            if ops[i].callee != NULL:
-                self.run_alone(ops[i].forward, &ops[i], rows, member, team)
+        cdef Py_ssize_t i = 0, first
+        while i < end_op:
+            first = i
+            i += 1
+            if ops[first].callee != NULL:
+                self.run_alone(ops[first].forward, &ops[first], rows, member, team)
                 continue
-            if self.looks_at_batch(&ops[i]):
-                self.run_columns(ops[i].x_columns, &ops[i], rows, member, team)
-            self.run_long(ops, i, False, member, begin, end)
+            if self.looks_at_batch(&ops[first]):
+                self.run_columns(ops[first].x_columns, &ops[first], rows, member, team)
+            while i < end_op and ops[i].callee == NULL and not self.looks_at_batch(&ops[i]):
+                i += 1
+            self.run_stage(ops, first, i, False, member, begin, end)
 
     @cython.final
     cdef void run_stages_back(self, Op* ops, int member, Team* team, Py_ssize_t end_op, Py_ssize_t rows,
                               Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-        cdef Py_ssize_t i
-        for i in range(end_op - 1, -1, -1):
-            if ops[i].callee != NULL:
-                if ops[i].trains:
-                    self.run_alone(ops[i].backward, &ops[i], rows, member, team)
+        cdef Py_ssize_t last
+        while end_op > 0:
+            last = end_op
+            end_op -= 1
+            if ops[end_op].callee != NULL:
+                if ops[end_op].trains:
+                    self.run_alone(ops[end_op].backward, &ops[end_op], rows, member, team)
                 continue
-            if self.looks_at_batch(&ops[i]) and ops[i].trains:
-                self.run_columns(ops[i].dz_columns, &ops[i], rows, member, team)
-            self.run_long(ops, i, True, member, begin, end)
+            if self.looks_at_batch(&ops[end_op]) and ops[end_op].trains:
+                self.run_columns(ops[end_op].dz_columns, &ops[end_op], rows, member, team)
+            while end_op > 0 and ops[end_op - 1].callee == NULL and not self.looks_at_batch(&ops[end_op - 1]):
+                end_op -= 1
+            self.run_stage(ops, end_op, last, True, member, begin, end)
 
     @cython.final
     cdef void settle(self, Op* ops, int member, Team* team) noexcept nogil:

@@ -61,9 +61,9 @@ cdef inline Py_ssize_t spread_kernel_reals(const Correlation* c) noexcept nogil:
     return TILE_PRODUCTS * spread_apart(c.inputs * panels_width(c.outputs))
 
 
-# The spread kernel, a pixel of zeros, one that nobody reads, and both sides of the products.
+# The spread kernel, a tile's pixels, a pixel that nobody reads, and both sides of the products.
 cdef Py_ssize_t minimal_workspace(const Correlation* c) noexcept nogil:
-    return (spread_kernel_reals(c) + spread_apart(c.inputs) + spread_apart(c.outputs)
+    return (spread_kernel_reals(c) + spread_apart(TILE_PRODUCTS * c.inputs) + spread_apart(c.outputs)
             + TILE_PRODUCTS * (spread_apart(tiles_at_once(c) * c.inputs) + spread_apart(tiles_at_once(c) * c.outputs)))
 
 
@@ -128,55 +128,59 @@ cdef inline void spread_numbers(vreal* to, vreal a, vreal b, vreal c, vreal d) n
     to[3] = b - d
 
 
-# B d B' of some channels of the 16 pixels.
-cdef inline void spread_pixels(const bint ragged, real* to, Py_ssize_t apart, const real** pixels, Py_ssize_t channel,
-                               vtail tail) noexcept nogil:
+# B d B' of some channels of the 4 x 4 pixels, whose rows are `row` and whose neighbours are `pixel` apart.
+cdef inline void spread_pixels(const bint ragged, real* to, Py_ssize_t apart, const real* d, Py_ssize_t row,
+                               Py_ssize_t pixel, vtail tail) noexcept nogil:
     cdef vreal[16] down
     cdef vreal[4] line
     cdef int i, j
     for j in range(4):
-        spread_numbers(line, load_part(ragged, pixels[j] + channel, tail), load_part(ragged, pixels[4 + j] + channel, tail),
-                       load_part(ragged, pixels[8 + j] + channel, tail), load_part(ragged, pixels[12 + j] + channel, tail))
+        spread_numbers(line, load_part(ragged, d, tail), load_part(ragged, d + row, tail),
+                       load_part(ragged, d + 2 * row, tail), load_part(ragged, d + 3 * row, tail))
         for i in range(4):
             down[4 * i + j] = line[i]
+        d += pixel
     for i in range(4):
         spread_numbers(line, down[4 * i], down[4 * i + 1], down[4 * i + 2], down[4 * i + 3])
         for j in range(4):
-            store_part(ragged, to + (4 * i + j) * apart + channel, line[j], tail)
+            store_part(ragged, to + j * apart, line[j], tail)
+        to += 4 * apart
 
 
-# The pixels of a tile; those beside the image are `zeros`.
-cdef inline void find_pixels(const real** pixels, const Correlation* c, const real* x, Walk walk,
-                             const real* zeros) noexcept nogil:
-    cdef Py_ssize_t y = c.down.begin + 2 * walk.row, left = c.across.begin + 2 * walk.column
-    cdef const real* at = x + ((walk.image * c.down.size + y) * c.across.size + left) * c.inputs
-    cdef Py_ssize_t row_reals = c.across.size * c.inputs
-    cdef int i, j
-    for i in range(4):
-        for j in range(4):
-            pixels[4 * i + j] = at + i * row_reals + j * c.inputs
-    if y >= 0 and y + 4 <= c.down.size and left >= 0 and left + 4 <= c.across.size:
-        return
-    for i in range(4):
-        for j in range(4):
-            if not (0 <= y + i < c.down.size and 0 <= left + j < c.across.size):
-                pixels[4 * i + j] = zeros
+# The pixels of a tile that stands out of the image, with zeros beside it.
+cdef void copy_edge(real* to, const Correlation* c, const real* image, Py_ssize_t top, Py_ssize_t left) noexcept nogil:
+    cdef Py_ssize_t n = c.inputs, y, x
+    for y in range(top, top + 4):
+        for x in range(left, left + 4):
+            if 0 <= y < c.down.size and 0 <= x < c.across.size:
+                copy_reals(to, image + (y * c.across.size + x) * n, n)
+            else:
+                clear_reals(to, n)
+            to += n
 
 
 cdef void spread_tiles(real* to, Py_ssize_t apart, const Correlation* c, const real* x, Walk walk, Py_ssize_t tiles,
-                       const real* zeros) noexcept nogil:
-    cdef Py_ssize_t tile, channel
-    cdef vtail tail = vtail_of(c.inputs % VL)
-    cdef const real* pixels[16]
+                       real* edge) noexcept nogil:
+    cdef Py_ssize_t n = c.inputs, image_reals = c.down.size * c.across.size * n, tile, top, left, row, channel
+    cdef vtail tail = vtail_of(n % VL)
+    cdef const real* d
     for tile in range(tiles):
-        find_pixels(pixels, c, x, walk, zeros)
+        top = c.down.begin + 2 * walk.row
+        left = c.across.begin + 2 * walk.column
+        d = x + walk.image * image_reals + (top * c.across.size + left) * n
+        row = c.across.size * n
+        if top < 0 or left < 0 or top + 4 > c.down.size or left + 4 > c.across.size:
+            copy_edge(edge, c, x + walk.image * image_reals, top, left)
+            d = edge
+            row = 4 * n
         channel = 0
-        while channel + VL <= c.inputs:
-            spread_pixels(False, to, apart, pixels, channel, tail)
+        while channel + VL <= n:
+            # Addresses that are not the loop's own would be more than there are registers.
+            spread_pixels(False, to + channel, unknown(apart), d + channel, unknown(row), unknown(n), tail)
             channel += VL
-        if channel < c.inputs:
-            spread_pixels(True, to, apart, pixels, channel, tail)
-        to += c.inputs
+        if channel < n:
+            spread_pixels(True, to + channel, apart, d + channel, row, n, tail)
+        to += n
         walk_on(&walk, c)
 
 
@@ -200,13 +204,13 @@ cdef inline void gather_pixels(const bint ragged, real** pixels, const real* m, 
     cdef vreal[2] line
     cdef vreal value
     cdef int i, j
+    m += filter
     for j in range(4):
-        gather_numbers(line, load_part(ragged, m + j * apart + filter, tail),
-                       load_part(ragged, m + (4 + j) * apart + filter, tail),
-                       load_part(ragged, m + (8 + j) * apart + filter, tail),
-                       load_part(ragged, m + (12 + j) * apart + filter, tail))
+        gather_numbers(line, load_part(ragged, m, tail), load_part(ragged, m + 4 * apart, tail),
+                       load_part(ragged, m + 8 * apart, tail), load_part(ragged, m + 12 * apart, tail))
         down[j] = line[0]
         down[4 + j] = line[1]
+        m += apart
     for i in range(2):
         gather_numbers(line, down[4 * i], down[4 * i + 1], down[4 * i + 2], down[4 * i + 3])
         for j in range(2):
@@ -238,7 +242,7 @@ cdef void gather_tiles(real* y, const Correlation* c, const real* m, Py_ssize_t 
         pixels[3] = at + c.out_row + c.out_pixel if below and beside else nowhere
         filter = 0
         while filter + VL <= c.outputs:
-            gather_pixels(False, pixels, m, apart, ending, filter, tail)
+            gather_pixels(False, pixels, m, unknown(apart), ending, filter, tail)
             filter += VL
         if filter < c.outputs:
             gather_pixels(True, pixels, m, apart, ending, filter, tail)
@@ -301,8 +305,8 @@ cdef void correlate_minimal(real* y, const real* x, const Correlation* c, const 
     cdef Products p
     cdef Walk walk = Walk(0, 0, 0)
     cdef Py_ssize_t at_once = tiles_at_once(c), left = images * tiles_across(&c.down) * tiles_across(&c.across), now, i
-    cdef real* zeros = workspace + spread_kernel_reals(c)
-    cdef real* nowhere = zeros + spread_apart(c.inputs)
+    cdef real* edge = workspace + spread_kernel_reals(c)
+    cdef real* nowhere = edge + spread_apart(TILE_PRODUCTS * c.inputs)
     cdef real* v = nowhere + spread_apart(c.outputs)
     p.each.a_row = p.each.depth = c.inputs
     p.each.a_k = 1
@@ -317,12 +321,11 @@ cdef void correlate_minimal(real* y, const real* x, const Correlation* c, const 
     p.m = v + TILE_PRODUCTS * p.v_apart
     p.m_apart = spread_apart(at_once * c.outputs)
     spread_kernel(workspace, c, panels)
-    memset(zeros, 0, c.inputs * sizeof(real))
     # Rows of v that no tile has may hold anything; nobody reads what comes of them.
     memset(v, 0, TILE_PRODUCTS * p.v_apart * sizeof(real))
     while left > 0:
         now = min(left, at_once)
-        spread_tiles(v, p.v_apart, c, x, walk, now, zeros)
+        spread_tiles(v, p.v_apart, c, x, walk, now, edge)
         multiply_all_tiles(&p, now, c.outputs)
         gather_tiles(y, c, p.m, p.m_apart, walk, now, ending, nowhere)
         for i in range(now):
