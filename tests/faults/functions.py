@@ -130,18 +130,6 @@ GRADIENTS = {
         "output": "softplus",
         "loss": "poisson",
     },
-    Fault("share of the first line left out", RESIZING, "rest = vset1(«1 - share»)", "1"): {
-        "layer": "resized images"
-    },
-    Fault(
-        "share of the other line",
-        RESIZING,
-        "mixed, «mix.share», width * channels)",
-        "1 - mix.share",
-    ): {"layer": "bilinearly upsampled images"},
-    Fault("part of the first image", RESIZING, "x_of(op, «row»), &f, 1)", "begin"): {
-        "layer": "random part of images"
-    },
     Fault("huber's gradient not cut off", LOSSES, "slope[0] = vcopysign(«c», d)", "size"): {
         "loss": losses.Huber(0.3)
     },

@@ -17,6 +17,18 @@ RESIZING = "kernels/resizing.pxi"
 
 #: With the network whose gradients must show it: what `net` of the test is told.
 GRADIENTS = {
+    Fault("share of the first line left out", RESIZING, "rest = vset1(«1 - share»)", "1"): {
+        "layer": "resized images"
+    },
+    Fault(
+        "share of the other line",
+        RESIZING,
+        "mixed, «mix.share», width * channels)",
+        "1 - mix.share",
+    ): {"layer": "bilinearly upsampled images"},
+    Fault("part of the first image", RESIZING, "x_of(op, «row»), &f, 1)", "begin"): {
+        "layer": "random part of images"
+    },
     Fault("no skip of taps beside the image", SEGMENTED, "b += «p.skip» * ldb", "0"): {
         "layer": "conv same 5x7x4"
     },
