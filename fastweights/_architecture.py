@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -75,7 +76,8 @@ def topology_of(
         raise ValueError(_check.refusal("calls", "none of some layers", "one of each at least"))
     needed = set(outputs).union(*(call.reads for call in calls))
     # Of what a call makes one value is enough.
-    parts = [range(number, number + 1) for number in range(len(inputs))] + topology.made()
+    given_alone = (range(number, number + 1) for number in range(len(inputs)))
+    parts = itertools.chain(given_alone, topology.made())
     if unread := [part[0] for part in parts if needed.isdisjoint(part)]:
         got = f"nothing that reads value {unread[0]}"
         raise ValueError(_check.refusal("calls", got, "calls of which the outputs are made"))

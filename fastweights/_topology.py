@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from fastweights import _check
@@ -98,13 +98,12 @@ class Topology(NamedTuple):
         """Each once, in the order of their first calls."""
         return tuple({id(call.layer): call.layer for call in self.calls}.values())
 
-    def made(self) -> list[range]:
+    def made(self) -> Iterator[range]:
         """The numbers of the values that each call makes."""
-        found, first = [], self.inputs
+        first = self.inputs
         for call in self.calls:
-            found.append(range(first, first + call.results))
-            first = found[-1].stop
-        return found
+            yield range(first, first + call.results)
+            first += call.results
 
     def makers(self) -> list[int | None]:
         """By which call each value is made; None for inputs."""

@@ -173,7 +173,8 @@ def test_gradients_with_dropout(kind, rates):
     model = fw.Sequential([*stack, layers.Dense(2)], (4, 2), "float64", seed=3)
     model.compile(loss="mse")
     batch = RANDOM.standard_normal((40, 4, 2)), RANDOM.standard_normal((40, 2))
-    assert error_with_noise(model, *batch) < 1e-8
+    # Its error falls with the square of the step.
+    assert error_with_noise(model, *batch, step=5e-5) < 1e-8
 
 
 def test_the_same_elements_are_dropped_in_all_steps():

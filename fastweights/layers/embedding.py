@@ -220,10 +220,10 @@ class ReversibleEmbedding(Embedding):
         bent = op("activation", small, activation="tanh")
         return op("rescale", bent, options=(self.logit_soft_cap, 0.0))
 
-    def made_of(self, *values: Value, **settings: Any) -> Value:
-        made = super().made_of(*values, **settings)
+    def results_of(self, *values: Value, **settings: Any) -> tuple[Value, ...]:
+        (made,) = super().results_of(*values, **settings)
         # As in Keras, logits have no mask.
-        return made._replace(mask=None) if settings.get("reverse") else made
+        return (made._replace(mask=None) if settings.get("reverse") else made,)
 
     def config(self) -> dict[str, Any]:
         return {

@@ -13,8 +13,10 @@
 
 # The products of a tile.
 cdef enum: TILE_PRODUCTS = 16
-# Channels of both sides for which one register tile's rows at a time are enough work with a spread kernel.
-cdef enum: STEP_CHANNELS = 32
+# Tiles at a time, a multiple of the rows that any register tile has; and channels of both sides for which so many are
+# enough work with a spread kernel.
+cdef enum: SPREAD_STEP = 24
+cdef enum: STEP_CHANNELS = 128
 # From so many channels on, on both sides, a tile's products outweigh its sums.
 cdef enum: MINIMAL_CHANNELS = 8
 
@@ -46,10 +48,9 @@ cdef bint is_minimal(const Correlation* c) noexcept nogil:
             < <double>taps_seen(&c.down) * <double>taps_seen(&c.across))
 
 
-# So few that both sides of the products stay in the first cache, if they are not too wide.
+# So few that both sides of the products stay near, if they are not too wide.
 cdef inline Py_ssize_t tiles_at_once(const Correlation* c) noexcept nogil:
-    cdef int vectors = <int>min(<Py_ssize_t>TILE_VECTORS, panels_width(c.outputs) // VL)
-    return max(<Py_ssize_t>1, (c.inputs + c.outputs) // STEP_CHANNELS) * TILE_ROWS(vectors, False)
+    return max(<Py_ssize_t>1, (c.inputs + c.outputs) // STEP_CHANNELS) * SPREAD_STEP
 
 
 # From one product's numbers to the next one's: an odd number of lines, so they do not fall on the same places.

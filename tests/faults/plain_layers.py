@@ -195,7 +195,7 @@ INFERENCE = [
     Fault(
         "scale for a convolution's shift",
         "kernels/convolution.pxi",
-        "else «scale + channels», by_product",
+        "NULL if scale == NULL else «scale + channels»",
         "scale",
     ),
     Fault(

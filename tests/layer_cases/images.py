@@ -15,8 +15,8 @@ def per_axis(setting, shape):
     return convolutions.pair(setting, len(shape) == 2)
 
 
-def convolved(filters, size, shape, activation="tanh", groups=1, **settings):
-    """Of rows of steps or of images, by their shape."""
+def convolved(filters, size, shape, activation="tanh", groups=1, around=1.0, **settings):
+    """Of rows of steps or of images, by their shape; sums of many terms are of weights around 0."""
     make = layers.Conv1D if len(shape) == 2 else layers.Conv2D
     found = {
         "strides": per_axis(settings.get("strides", 1), shape),
@@ -34,10 +34,11 @@ def convolved(filters, size, shape, activation="tanh", groups=1, **settings):
         shape,
         exact,
         activation == "tanh",
+        around,
     )
 
 
-def spread(filters, size, shape, cut, **settings):
+def spread(filters, size, shape, cut, around=1.0, **settings):
     make = layers.Conv1DTranspose if len(shape) == 2 else layers.Conv2DTranspose
     found = {
         "strides": per_axis(settings.get("strides", 1), shape),
@@ -48,6 +49,7 @@ def spread(filters, size, shape, cut, **settings):
         lambda: make(filters, size, **settings),
         shape,
         lambda x, *weights: convolutions.as_images(convolutions.transposed, x, *weights, **found),
+        around=around,
     )
 
 
@@ -80,10 +82,10 @@ CASES |= {
         ("alone", convolved(1, 1, (1, 1, 1), groups=1, strides=2)),
         ("same", convolved(9, 3, (5, 7, 4), padding="same")),
         ("same merged", convolved(2, 3, (4, 6, 3), padding="same")),
-        ("minimal", convolved(9, 3, (7, 6, 10), padding="same")),
-        ("minimal above a panel", convolved(70, 3, (6, 6, 17))),
-        ("minimal relu", convolved(9, 3, (6, 5, 9), "relu")),
-        ("transposed minimal", spread(10, 3, (5, 4, 9), ((0, 0), (0, 0)))),
+        ("minimal", convolved(9, 3, (7, 6, 10), around=0.0, padding="same")),
+        ("minimal above a panel", convolved(70, 3, (6, 6, 17), around=0.0)),
+        ("minimal relu", convolved(9, 3, (6, 5, 9), "relu", around=0.0)),
+        ("transposed minimal", spread(10, 3, (5, 4, 9), ((0, 0), (0, 0)), 0.0)),
         ("same larger than the image", convolved(5, (5, 7), (3, 2, 2), padding="same")),
         ("strided", convolved(17, 3, (9, 8, 3), strides=(2, 3), padding="same")),
         ("strided beyond the window", convolved(4, 2, (9, 9, 3), strides=3)),
