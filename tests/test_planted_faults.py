@@ -246,14 +246,14 @@ def test_a_fault_of_a_step_is_caught(core, fault):
     assert step_error() > 1e-6
 
 
-def stream_error():
+def stream_error(seed):
     """How far a stream that has begun anew is from a prediction of all its steps."""
     x = fw.Input((70, 3))
     value = layers.Conv1D(4, 3, padding="causal", dilation_rate=2)(x)
     value = layers.GRU(4, return_sequences=True)(value)
     value = layers.MultiHeadAttention(1, 2)(value, value, use_causal_mask=True)
-    model = fw.Model(x, value, "float64", seed=0)
-    rows = np.random.default_rng(0).standard_normal((2, 70, 3))
+    model = fw.Model(x, value, "float64", seed=seed)
+    rows = np.random.default_rng(seed).standard_normal((2, 70, 3))
     stream = model.stream(2)
     for step in range(5):
         stream.step(rows[:, step])
@@ -265,10 +265,10 @@ def stream_error():
 @pytest.mark.parametrize("fault", series.STREAMS, ids=lambda fault: fault.name)
 def test_a_fault_of_a_stream_is_caught(core, fault):
     core(0)
-    assert stream_error() == 0
+    assert stream_error(0) == 0
     core(number_of(fault))
-    # What a fault reads that nobody wrote may be no number.
-    assert not stream_error() <= 1e-6
+    # What a fault reads that nobody wrote may be no number, or left from the stream before.
+    assert not stream_error(1) <= 1e-6
 
 
 def test_the_command_line_exits_1_for_a_wrong_gradient(core, capsys):

@@ -66,7 +66,7 @@ GRADIENTS = {
         "layer": "conv of one channel 12x12x1",
         "rows": 14,
     },
-    Fault("a sum of taps for a difference", MINIMAL, "to[2] = ends «-» middle", "+"): {
+    Fault("a sum of taps for a difference", MINIMAL, "to[2] = «ends - middle»", "middle"): {
         "layer": "conv minimal 7x6x10"
     },
     Fault("numbers of a tile spread wrongly", MINIMAL, "to[3] = «b - d»", "b"): {
@@ -76,7 +76,7 @@ GRADIENTS = {
         "layer": "conv minimal 7x6x10"
     },
     Fault("tiles beyond the first panel", MINIMAL, "        filter += «PANEL»", "filters"): {
-        "layer": "conv minimal above a panel 6x6x17"
+        "layer": "conv minimal above a panel 6x6x9"
     },
     Fault("tiles beside each other", MINIMAL, "beside = 2 * walk.column + «1» < c", "2"): {
         "layer": "conv minimal 7x6x10"

@@ -195,7 +195,7 @@ INFERENCE = [
     Fault(
         "scale for a convolution's shift",
         "kernels/convolution.pxi",
-        "NULL if scale == NULL else «scale + channels»",
+        "else «scale + channels», by_product, upto",
         "scale",
     ),
     Fault(

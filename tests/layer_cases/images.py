@@ -83,7 +83,7 @@ CASES |= {
         ("same", convolved(9, 3, (5, 7, 4), padding="same")),
         ("same merged", convolved(2, 3, (4, 6, 3), padding="same")),
         ("minimal", convolved(9, 3, (7, 6, 10), around=0.0, padding="same")),
-        ("minimal above a panel", convolved(70, 3, (6, 6, 17), around=0.0)),
+        ("minimal above a panel", convolved(70, 3, (6, 6, 9), around=0.0)),
         ("minimal relu", convolved(9, 3, (6, 5, 9), "relu", around=0.0)),
         ("transposed minimal", spread(10, 3, (5, 4, 9), ((0, 0), (0, 0)), 0.0)),
         ("same larger than the image", convolved(5, (5, 7), (3, 2, 2), padding="same")),
