@@ -50,6 +50,31 @@ def two_headed(names=("b", "a")):
     return model
 
 
+def predicted(layer, shape):
+    """What a layer with weights of one seed makes of two rows."""
+    model = fw.Sequential([layer], shape, "float64", 0)
+    return model.predict(np.random.default_rng(0).standard_normal((2, *shape)))
+
+
+def masked_away(layer):
+    """What a layer makes of a row whose steps are all masked."""
+    x = fw.Input((3, 2))
+    steps = layers.Masking()(x)
+    attends = isinstance(layer, layers.MultiHeadAttention)
+    return fw.Model(x, layer(steps, steps) if attends else layer(steps)).predict(
+        np.zeros((1, 3, 2))
+    )
+
+
+def an_image_has_its_own_place():
+    model = fw.Sequential([layers.RandomCrop(2, 2)], (8, 8, 1), "float64", 0)
+    model.compile("sgd", "mse")
+    image = np.random.default_rng(0).standard_normal((1, 8, 8, 1))
+    made = model.forward(np.repeat(image, 9, axis=0), training=True)
+    assert len({one.tobytes() for one in made}) > 4
+    assert np.array_equal(model.predict(image), image[:, 3:5, 3:5])
+
+
 def a_model_without_a_shape():
     model = fw.Sequential([layers.Dense(1)])
     model.compile("sgd", "mse")
@@ -396,6 +421,37 @@ ROWS = {
         refused(fw.Input, (3, None)),
     ),
     "a model without a shape": a_model_without_a_shape,
+    '`data_format="channels_first"`': lambda: refused(
+        layers.Conv2D, 3, 2, data_format="channels_first"
+    ),
+    "`strides` and `dilation_rate`": lambda: predicted(
+        layers.Conv1D(2, 2, strides=2, dilation_rate=2), (9, 3)
+    ).shape
+    == (2, 4, 2),
+    "`Conv3D`, `ConvLSTM2D`": lambda: [
+        refused(lambda name=name: getattr(layers, name))
+        for name in ("Conv3D", "ConvLSTM2D", "MaxPooling3D")
+    ],
+    "`RandomCrop` takes one": an_image_has_its_own_place,
+    '`UpSampling2D(interpolation="bicubic")`': lambda: (
+        refused(layers.UpSampling2D, 2, interpolation="bicubic"),
+        refused(layers.Resizing, 2, 2, interpolation="bicubic"),
+    ),
+    "`LSTM(unroll=True)`": lambda: np.array_equal(
+        predicted(layers.LSTM(3, unroll=True), (4, 2)), predicted(layers.LSTM(3), (4, 2))
+    ),
+    "`MultiHeadAttention(..., return_attention_scores=True)`": lambda: refused(
+        layers.MultiHeadAttention(1, 2), fw.Input((3, 4)), return_attention_scores=True
+    ),
+    "`GlobalAveragePooling1D` of": lambda: not masked_away(layers.GlobalAveragePooling1D()).any(),
+    "a query of attention": lambda: not masked_away(layers.MultiHeadAttention(1, 2)).any(),
+    "`RMSNormalization` drops": lambda: layers.RMSNormalization().supports_masking,
+    "`PositionEmbedding`, `Sine": lambda: all(
+        kind(*given).supports_masking
+        for kind, *given in (
+            (layers.PositionEmbedding, 3), (layers.SinePositionEncoding,), (layers.RotaryEmbedding,)
+        )
+    ),
     "dtype by": lambda: str(model_of().dtype) == "float64",
     "names count": names_in_each_model,
     "`loss=None` for some": lambda: refused(two_headed().compile, "sgd", ["mse", None]),
@@ -547,6 +603,9 @@ ELSEWHERE = {
     "`save_weights(": "test_pretrained.py",
     "`load_weights(": "test_pretrained.py",
     "a callback object": "test_callbacks.py",
+    "a recurrent layer called with": "test_recurrent_states.py",
+    "`RootMeanSquaredError` and": "test_masks.py",
+    "`evaluate` of masked outputs": "test_masks.py",
 }
 
 
