@@ -76,7 +76,7 @@ cdef enum:
     # Of what the ops between two that look at all rows make, so much at a time: it stays in the second cache.
     NEAR_BYTES = 1 << 20
     # Parameters whose gradient, update and preparation follow each other while they are in the cache.
-    GROUP_PARAMETERS = 32768
+    GROUP_PARAMETERS = 36864
     # The members' rows begin at multiples of this, whole register tiles, or of an op's row_step.
     ROW_STEP = 8
     # The largest row_step there is, of ops that go by tiles.

@@ -8,7 +8,8 @@
 # the channels of y. Beyond an image all is 0. Sizes as in Geometry. A conv_transpose reads the small image and makes
 # the large one.
 #
-# dkernel is a segmented product, too: its rows are those of the kernel, and its depth runs over the pixels of dz.
+# dkernel is a segmented product, too: its rows are those of the kernel, and its depth runs over the pixels of dz. Or it
+# is made by minimal filtering, as dx and y are.
 
 # Bytes of images that are multiplied by each row of a kernel in turn: the first cache has room for them.
 cdef enum: NEAR_BYTES = 32768
@@ -53,6 +54,13 @@ cdef inline Py_ssize_t product_rows(const Geometry* g, Py_ssize_t rows) noexcept
 
 # Tables of places, the product if pixels are merged, padded images.
 cdef Py_ssize_t gradient_workspace(const Geometry* g, Py_ssize_t images) noexcept nogil:
+    cdef Correlation c = reduction(g)
+    if is_minimal(&c):
+        return minimal_gradient_workspace(&c)
+    return segmented_gradient_workspace(g, images)
+
+
+cdef Py_ssize_t segmented_gradient_workspace(const Geometry* g, Py_ssize_t images) noexcept nogil:
     cdef Py_ssize_t rows = product_rows(g, kernel_rows(g)), found = reals_for_places(2 * rows)
     if gradient_merged(g) > 1:
         found += rows * gradient_merged(g) * g.filters
@@ -184,8 +192,10 @@ cdef inline bint has_expansion(const Op* op, bint expands) noexcept nogil:
 
 
 cdef inline Py_ssize_t piece_rows(const Geometry* g) noexcept nogil:
+    cdef Correlation c = reduction(g)
     cdef Py_ssize_t rows = kernel_rows(g)
-    cdef Py_ssize_t unit = rows // g.kernel_height if gradient_merged(g) > 1 else <Py_ssize_t>PIECE_ROWS
+    cdef bint by_taps = gradient_merged(g) > 1 or is_minimal(&c)
+    cdef Py_ssize_t unit = rows // g.kernel_height if by_taps else <Py_ssize_t>PIECE_ROWS
     return ((rows + CONV_PIECES - 1) // CONV_PIECES + unit - 1) // unit * unit
 
 
@@ -301,8 +311,12 @@ cdef void convolution_gradient(const Op* op, bint expands, Py_ssize_t begin, Py_
     cdef const real* large = dy_of(op, begin) if expands else x_of(op, begin)
     cdef const real* small = x_of(op, begin) if expands else dy_of(op, begin)
     cdef real* dkernel = <real*>op.gradients
-    kernel_gradient(dkernel, large, small, &g, end - begin, min(kernel_rows(&g), begin_piece * piece_rows(&g)),
-                    min(kernel_rows(&g), end_piece * piece_rows(&g)), <real*>op.workspace)
+    cdef Correlation c = reduction(&g)
+    if is_minimal(&c):
+        minimal_gradient(dkernel, large, small, &c, end - begin, begin_piece, end_piece, <real*>op.workspace)
+    else:
+        kernel_gradient(dkernel, large, small, &g, end - begin, min(kernel_rows(&g), begin_piece * piece_rows(&g)),
+                        min(kernel_rows(&g), end_piece * piece_rows(&g)), <real*>op.workspace)
     if op.n_variables == 2 and end_piece == op.pieces:
         if expands:
             pixel_sums(dkernel + op.variables[0], large, end - begin, g.height * g.width, g.channels,

@@ -2,9 +2,10 @@
 # (Winograd 1980, "Arithmetic complexity of computations"; as products: Lavin & Gray 2016, arXiv:1509.09308).
 #
 #     y (2, 2) = A [(G g G') * (B d B')] A'      for each 4 x 4 of the image, d, with the kernel g
+#     dg (3, 3) = G' [sum of (B d B') * (A' dy A)] G
 #
 # The 16 numbers of d, for all channels of some tiles, and those of g are the two sides of 16 products (tiles, inputs) .
-# (inputs, outputs). Rounding is about twice that of a sum of nine products; what is infinite becomes NaN in its tile.
+# (inputs, outputs). Sums are of a ninth of the terms, so no more is rounded; what is infinite becomes NaN in its tile.
 #
 #     B = 1  0 -1  0      G = 1    0    0       A = 1  1  1  0
 #         0  1  1  0          1/2  1/2  1/2         0  1 -1 -1
@@ -13,12 +14,13 @@
 
 # The products of a tile.
 cdef enum: TILE_PRODUCTS = 16
-# Tiles at a time, a multiple of the rows that any register tile has; and channels of both sides for which so many are
-# enough work with a spread kernel.
+# Tiles at a time: a multiple of the rows that any register tile has, so many that both sides of the products stay near.
 cdef enum: SPREAD_STEP = 24
-cdef enum: STEP_CHANNELS = 128
-# From so many channels on, on both sides, a tile's products outweigh its sums.
+cdef enum: SPREAD_REALS = 32768
+# From so many channels on, on both sides, a tile's products outweigh its sums; up to so many pairs of them the spread
+# kernel stays in the second cache.
 cdef enum: MINIMAL_CHANNELS = 8
+cdef enum: MINIMAL_PAIRS = 16384
 
 
 # Multiplications across an axis, taps beside the image left out.
@@ -42,15 +44,16 @@ cdef inline Py_ssize_t tiles_across(const Axis* axis) noexcept nogil:
 cdef bint is_minimal(const Correlation* c) noexcept nogil:
     if c.groups > 1 or c.merged > 1 or c.inputs < MINIMAL_CHANNELS or c.outputs < MINIMAL_CHANNELS:
         return False
+    if c.inputs > MINIMAL_PAIRS // c.outputs:
+        return False
     if not is_minimal_axis(&c.down) or not is_minimal_axis(&c.across):
         return False
     return (<double>(tiles_across(&c.down) * tiles_across(&c.across)) * TILE_PRODUCTS * 1.4
             < <double>taps_seen(&c.down) * <double>taps_seen(&c.across))
 
 
-# So few that both sides of the products stay near, if they are not too wide.
 cdef inline Py_ssize_t tiles_at_once(const Correlation* c) noexcept nogil:
-    return max(<Py_ssize_t>1, (c.inputs + c.outputs) // STEP_CHANNELS) * SPREAD_STEP
+    return max(<Py_ssize_t>1, SPREAD_REALS // (TILE_PRODUCTS * SPREAD_STEP * (c.inputs + c.outputs))) * SPREAD_STEP
 
 
 # From one product's numbers to the next one's: an odd number of lines, so they do not fall on the same places.
@@ -332,6 +335,131 @@ cdef void correlate_minimal(real* y, const real* x, const Correlation* c, const 
         for i in range(now):
             walk_on(&walk, c)
         left -= now
+
+
+# ---- the kernel's gradient -----------------------------------------------------------------------------------------
+
+# The sums of products, a tile's pixels, and both sides of the products.
+cdef Py_ssize_t minimal_gradient_workspace(const Correlation* c) noexcept nogil:
+    return (TILE_PRODUCTS * (spread_apart(c.inputs * c.outputs) + spread_apart(tiles_at_once(c) * c.inputs)
+                             + spread_apart(tiles_at_once(c) * c.outputs)) + spread_apart(TILE_PRODUCTS * c.inputs))
+
+
+cdef inline void spread_pair(vreal* to, vreal first, vreal second) noexcept nogil:
+    to[0] = first
+    to[1] = first + second
+    to[2] = first - second
+    to[3] = vzero() - second
+
+
+# A' dy A of some filters of a tile; where a row or a column of it is beside the image it counts as 0.
+cdef inline void spread_gradient(const bint ragged, real* to, Py_ssize_t apart, const real* dy, Py_ssize_t row,
+                                 Py_ssize_t pixel, bint below, bint beside, vtail tail) noexcept nogil:
+    cdef vreal[8] down
+    cdef vreal[4] line
+    cdef int i, j
+    for j in range(2):
+        spread_pair(line, load_part(ragged, dy, tail) if j == 0 or beside else vzero(),
+                    load_part(ragged, dy + row, tail) if below and (j == 0 or beside) else vzero())
+        for i in range(4):
+            down[2 * i + j] = line[i]
+        dy += pixel
+    for i in range(4):
+        spread_pair(line, down[2 * i], down[2 * i + 1])
+        for j in range(4):
+            store_part(ragged, to + j * apart, line[j], tail)
+        to += 4 * apart
+
+
+cdef void spread_gradients(real* to, Py_ssize_t apart, const Correlation* c, const real* dy, Walk walk,
+                           Py_ssize_t tiles) noexcept nogil:
+    cdef Py_ssize_t n = c.outputs, tile, filter
+    cdef vtail tail = vtail_of(n % VL)
+    cdef const real* at
+    cdef bint below, beside
+    for tile in range(tiles):
+        at = dy + walk.image * c.out_image + 2 * walk.row * c.out_row + 2 * walk.column * n
+        below = 2 * walk.row + 1 < c.down.count
+        beside = 2 * walk.column + 1 < c.across.count
+        filter = 0
+        while filter + VL <= n:
+            spread_gradient(False, to + filter, unknown(apart), at + filter, c.out_row, n, below, beside, tail)
+            filter += VL
+        if filter < n:
+            spread_gradient(True, to + filter, apart, at + filter, c.out_row, n, below, beside, tail)
+        to += n
+        walk_on(&walk, c)
+
+
+# The three taps of four sums.
+cdef inline void gather_taps(vreal* to, vreal a, vreal b, vreal c, vreal d) noexcept nogil:
+    cdef vreal half = vset1(<real>0.5), ends = half * (b + c)
+    to[0] = a + ends
+    to[1] = half * (b - c)
+    to[2] = ends + d
+
+
+# G' u G: rows [first, last) of the kernel, of which `sums` has what they need.
+cdef void gather_kernel(real* dkernel, const Correlation* c, const real* sums, Py_ssize_t first,
+                        Py_ssize_t last) noexcept nogil:
+    cdef Py_ssize_t pairs = c.inputs * c.outputs, apart = spread_apart(pairs), at = 0, left
+    cdef vreal[12] across
+    cdef vreal[3] taps
+    cdef int i, j
+    while at < pairs:
+        left = pairs - at
+        for i in range(4):
+            # What no row of these needs is 0 times what it may be.
+            if (i == 0 and first > 0) or (i == 3 and last < 3):
+                taps[0] = taps[1] = taps[2] = vzero()
+            else:
+                gather_taps(taps, load_first(sums + (4 * i) * apart + at, left),
+                            load_first(sums + (4 * i + 1) * apart + at, left),
+                            load_first(sums + (4 * i + 2) * apart + at, left),
+                            load_first(sums + (4 * i + 3) * apart + at, left))
+            for j in range(3):
+                across[3 * i + j] = taps[j]
+        for j in range(3):
+            gather_taps(taps, across[j], across[3 + j], across[6 + j], across[9 + j])
+            for i in range(3):
+                if first <= i < last:
+                    store_first(dkernel + (3 * i + j) * pairs + at, taps[i], left)
+        at += VL
+
+
+# Rows [first, last) of the 3 x 3 kernel's gradient, from images x and the gradients dy by what is made of them.
+cdef void minimal_gradient(real* dkernel, const real* x, const real* dy, const Correlation* c, Py_ssize_t images,
+                           Py_ssize_t first, Py_ssize_t last, real* workspace) noexcept nogil:
+    cdef Product p
+    cdef Walk walk = Walk(0, 0, 0)
+    cdef Py_ssize_t at_once = tiles_at_once(c), left = images * tiles_across(&c.down) * tiles_across(&c.across), now, i
+    cdef Py_ssize_t sums_apart = spread_apart(c.inputs * c.outputs), v_apart = spread_apart(at_once * c.inputs)
+    cdef Py_ssize_t m_apart = spread_apart(at_once * c.outputs)
+    cdef real* v = workspace + TILE_PRODUCTS * sums_apart
+    cdef real* m = v + TILE_PRODUCTS * v_apart
+    cdef real* edge = m + TILE_PRODUCTS * m_apart
+    p.a_row = 1
+    p.a_k = c.inputs
+    p.ldb = p.ldc = p.start_row = c.outputs
+    p.b_panel = PANEL
+    p.start = p.scale = p.shift = p.left = NULL
+    p.relu = False
+    while left > 0:
+        now = min(left, at_once)
+        p.depth = now
+        spread_tiles(v, v_apart, c, x, walk, now, edge)
+        spread_gradients(m, m_apart, c, dy, walk, now)
+        for i in range(0 if first == 0 else 4, 16 if last == 3 else 12):
+            p.a = v + i * v_apart
+            p.b = m + i * m_apart
+            p.c = workspace + i * sums_apart
+            if walk.image > 0 or walk.row > 0 or walk.column > 0:
+                p.start = p.c
+            matmul(&p, c.inputs, c.outputs)
+        for i in range(now):
+            walk_on(&walk, c)
+        left -= now
+    gather_kernel(dkernel, c, workspace, first, last)
 
 
 # ---- a correlation, either way -------------------------------------------------------------------------------------
