@@ -401,6 +401,8 @@ cdef class Rows(Layout):
         cdef Py_ssize_t reals = 0, step = 1, i
         for i in range(begin_op, end_op):
             reals += width_of(&ops[i]) + ops[i].saved_per_row
+        # Rows may be handed back to any op.
+        for i in range(self.n_ops):
             step = max(step, ops[i].row_step)
         return rows_within(NEAR_BYTES, reals * self.table.real_bytes, step, LOOK_ROWS)
 

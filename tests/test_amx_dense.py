@@ -5,6 +5,7 @@ tiles does, however small. What emulated tiles cannot show is speed alone.
 """
 
 import hashlib
+import math
 import sys
 
 import numpy as np
@@ -13,6 +14,7 @@ from faults import number_of
 from faults.tiles import TILES
 from guarding import exercise
 from helpers import data, network, same_bits
+from layer_cases import CASES
 from planted import EMULATED_LEVEL, HONEST
 
 import fastweights as fw
@@ -258,3 +260,30 @@ def test_a_planted_fault_is_caught(core, every_thread, fault):
         except AssertionError:
             return
     pytest.fail("not noticed")
+
+
+def behind_a_dense_layer(name, dtype):
+    case = CASES[name]
+    before = [layers.Dense(math.prod(case.shape), "tanh"), layers.Reshape(case.shape)]
+    stack = [*before, case.make(), layers.Flatten(), layers.Dense(20)]
+    model = fw.Sequential(stack, 40, dtype, seed=0)
+    random = np.random.default_rng(0)
+    for weight in model.weights:
+        weight[...] = 0.2 * random.standard_normal(weight.shape)
+    model.compile("sgd", "mse")
+    x, y = random.standard_normal((70, 40)), random.standard_normal((70, 20))
+    return model.loss_and_gradients(x.astype(dtype), y.astype(dtype))[1]
+
+
+@pytest.mark.usefixtures("core", "merged_is_known")
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name, case in CASES.items()
+        if case.smooth and 8 <= math.prod(case.shape) <= 600 and "mbedding" not in name
+    ],
+)
+def test_every_layer_hands_back_whole_tiles(name):
+    found, exact = (behind_a_dense_layer(name, dtype) for dtype in ("float32", "float64"))
+    assert np.linalg.norm(found - exact) <= 1e-4 * np.linalg.norm(exact)

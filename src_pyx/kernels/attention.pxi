@@ -563,11 +563,8 @@ cdef void attention_row_backward(Head* h, const Op* op, Py_ssize_t row) noexcept
 
 cdef void attention_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Head h
-    cdef Py_ssize_t at_once = 1, row, upto, k
+    cdef Py_ssize_t at_once = rows_handed_back(op, 1), row, upto, k
     start_heads(&h, op)
-    for k in range(op.n_reads):
-        if op.reads[k].maker != NULL:
-            at_once = max(at_once, op.reads[k].maker.row_step)
     while begin < end:
         upto = min(end, begin + at_once)
         for row in range(begin, upto):

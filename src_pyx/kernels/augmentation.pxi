@@ -126,7 +126,7 @@ cdef void contrast_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) no
 
 
 cdef void contrast_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t n = op.outputs, row, line, i
+    cdef Py_ssize_t finished = begin, n = op.outputs, row, line, i
     cdef real* means = <real*>op.workspace
     cdef real* dx
     cdef vreal by
@@ -146,7 +146,7 @@ cdef void contrast_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) n
                 dx += n
         else:
             pass_on(dx, dy_of(op, row), row_reals(op))
-        finish_dx(op, 0, row, row + 1)
+        finish_rows(op, &finished, row + 1, end)
 
 
 cdef void brightness_op_measure(Op* op) noexcept nogil:
@@ -176,13 +176,13 @@ cdef void brightness_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) 
 
 
 cdef void brightness_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t row
+    cdef Py_ssize_t finished = begin, row
     for row in range(begin, end):
         if draws(op):
             keep_within_bounds(dx_of(op, row), dy_of(op, row), y_of(op, row), row_reals(op), op)
         else:
             pass_on(dx_of(op, row), dy_of(op, row), row_reals(op))
-        finish_dx(op, 0, row, row + 1)
+        finish_rows(op, &finished, row + 1, end)
 
 
 # ---- erase: a rectangle of some rows is something else, and has no gradient --------------------------
@@ -270,7 +270,7 @@ cdef void erase_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexc
 
 
 cdef void erase_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t row, line
+    cdef Py_ssize_t finished = begin, row, line
     cdef Patch patch
     for row in range(begin, end):
         pass_on(dx_of(op, row), dy_of(op, row), row_reals(op))
@@ -278,4 +278,4 @@ cdef void erase_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noex
             patch = patch_of(op, row)
             for line in range(patch.first_line, patch.end_line):
                 memset(dx_of(op, row) + line * op.outputs + patch.first, 0, (patch.end - patch.first) * sizeof(real))
-        finish_dx(op, 0, row, row + 1)
+        finish_rows(op, &finished, row + 1, end)

@@ -265,11 +265,6 @@ cdef void apply_convolution(real* to, const real* come, const Op* op, bint expan
         panels += c.groups * group_reals(&c)
 
 
-# Rows whose images are worked on at a time: a multiple of `step`.
-cdef inline Py_ssize_t block_images(Py_ssize_t reals, Py_ssize_t step) noexcept nogil:
-    return max(<Py_ssize_t>1, IMAGE_REALS // reals // step) * step
-
-
 cdef void convolution_forward(const Op* op, bint expands, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef const real* start = NULL
     cdef const real* scale = NULL
@@ -283,7 +278,7 @@ cdef void convolution_forward(const Op* op, bint expands, Py_ssize_t begin, Py_s
         start = <const real*>op.within.prepared
         scale = start + channels
     while begin < end:
-        upto = min(end, begin + block_images(row_reals(op), 1))
+        upto = min(end, begin + max(<Py_ssize_t>1, IMAGE_REALS // row_reals(op)))
         if op.gone != NULL:
             causal_forward(op, start, scale, NULL if scale == NULL else scale + channels, by_product, begin, upto)
         else:
@@ -296,10 +291,9 @@ cdef void convolution_forward(const Op* op, bint expands, Py_ssize_t begin, Py_s
 
 
 cdef void convolution_backward(const Op* op, bint expands, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef const Op* maker = op.reads[0].maker
-    cdef Py_ssize_t step = 1 if maker == NULL else max(<Py_ssize_t>1, maker.row_step), upto
+    cdef Py_ssize_t at_once = rows_handed_back(op, IMAGE_REALS // op.inputs), upto
     while begin < end:
-        upto = min(end, begin + block_images(op.inputs, step))
+        upto = min(end, begin + at_once)
         apply_convolution(dx_of(op, begin), dy_of(op, begin), op, expands, True, NULL, NULL, NULL, False, upto - begin)
         finish_dx(op, 0, begin, upto)
         begin = upto

@@ -182,11 +182,10 @@ cdef void depthwise_image_backward(real* dx, const real* dz, const real* kernel,
 cdef void depthwise_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Geometry g = geometry_of(op)
     cdef Correlation c = plain_reduction(&g)
-    cdef const Op* maker = op.reads[0].maker
-    cdef Py_ssize_t step = 1 if maker == NULL else max(<Py_ssize_t>1, maker.row_step), upto, row
+    cdef Py_ssize_t at_once = rows_handed_back(op, IMAGE_REALS // op.inputs), upto, row
     cdef real* dx
     while begin < end:
-        upto = min(end, begin + block_images(op.inputs, step))
+        upto = min(end, begin + at_once)
         for row in range(begin, upto):
             dx = dx_of(op, row) if g.groups == 1 else <real*>op.workspace
             memset(dx, 0, op.inputs * g.groups * sizeof(real))

@@ -130,10 +130,8 @@ cdef void member_dense_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end
 # Some rows at a time, which are finished while they are in the cache.
 cdef void member_dense_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Product p
-    cdef const Op* maker = op.reads[0].maker
     cdef Py_ssize_t inputs = member_inputs(op), outputs = member_outputs(op), member, upto
-    cdef Py_ssize_t step = 1 if maker == NULL else max(<Py_ssize_t>1, maker.row_step)
-    cdef Py_ssize_t at_once = (DENSE_BLOCK // op.lines + step) // step * step
+    cdef Py_ssize_t at_once = rows_handed_back(op, DENSE_BLOCK // op.lines + 1)
     cdef const real* transposed = <const real*>op.prepared + op.sizes[0] * member_panels(op)
     while begin < end:
         upto = min(end, begin + at_once)

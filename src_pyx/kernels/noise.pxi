@@ -82,12 +82,6 @@ cdef inline uint64_t place_of(const Op* op, Py_ssize_t row, Py_ssize_t numbers) 
     return <uint64_t>(op.drawn.first + row) * <uint64_t>numbers
 
 
-# The end of a block of rows from this one on that is handed on while it is in the first cache. Blocks begin at
-# multiples of 8 where the rows of all do.
-cdef inline Py_ssize_t block_end(const Op* op, Py_ssize_t row, Py_ssize_t end) noexcept nogil:
-    return min(end, row + max(<Py_ssize_t>1, BLOCK_REALS // (8 * row_reals(op))) * 8)
-
-
 # ---- dropout: y = scale x + shift where an element is kept, else `dropped`; dx = scale dy, else 0 -----
 #
 # options: scale, shift, dropped; sizes: the op's seed, and the largest draw of 16 bits that drops. With several
@@ -216,9 +210,10 @@ cdef void dropout_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noe
 
 
 cdef void dropout_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t upto
+    # Blocks that stay in the first cache begin at multiples of 8, where the rows of all do.
+    cdef Py_ssize_t at_once = rows_handed_back(op, max(<Py_ssize_t>1, BLOCK_REALS // (8 * row_reals(op))) * 8), upto
     while begin < end:
-        upto = block_end(op, begin, end)
+        upto = min(end, begin + at_once)
         if draws(op):
             drop_rows(False, dx_of(op, begin), dy_of(op, begin), NULL, op, begin, upto)
         else:

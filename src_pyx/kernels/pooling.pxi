@@ -145,10 +145,9 @@ cdef inline void pool_backward(const pool_gradient rule, const Op* op, Py_ssize_
                           and p.out_height * p.stride_down - p.top >= p.height
                           and p.out_width * p.stride_across - p.left >= p.width)
     # Some rows at a time, which are finished while they are in the cache.
-    cdef const Op* maker = op.reads[0].maker
-    cdef Py_ssize_t step = 1 if maker == NULL else max(<Py_ssize_t>1, maker.row_step), upto
+    cdef Py_ssize_t at_once = rows_handed_back(op, IMAGE_REALS // op.inputs), upto
     while begin < end:
-        upto = min(end, begin + block_images(op.inputs, step))
+        upto = min(end, begin + at_once)
         if not is_tiled:
             memset(dx_of(op, begin), 0, (upto - begin) * op.inputs * sizeof(real))
         if overlap:

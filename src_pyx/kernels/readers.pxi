@@ -39,3 +39,21 @@ cdef inline void finish_dx(const Op* op, Py_ssize_t k, Py_ssize_t begin, Py_ssiz
         other = other.next
     if read.maker != NULL and read.maker.to_dz != NULL:
         read.maker.to_dz(read.maker, begin, end)
+
+
+# Rows that a backward hands back at a time, about `wanted` of them: whole tiles of the ops that made what it read, whose
+# `to_dz` expects no less, but at the end.
+cdef inline Py_ssize_t rows_handed_back(const Op* op, Py_ssize_t wanted) noexcept nogil:
+    cdef Py_ssize_t step = 1, k
+    for k in range(op.n_reads):
+        if op.reads[k].maker != NULL:
+            step = max(step, op.reads[k].maker.row_step)
+    return max(<Py_ssize_t>1, wanted // step) * step
+
+
+# For a backward that makes one dx row by row: it is made up to `row` now, of rows up to `end`, and finished up to
+# `finished`.
+cdef inline void finish_rows(const Op* op, Py_ssize_t* finished, Py_ssize_t row, Py_ssize_t end) noexcept nogil:
+    if row == end or row - finished[0] >= rows_handed_back(op, 1):
+        finish_dx(op, 0, finished[0], row)
+        finished[0] = row

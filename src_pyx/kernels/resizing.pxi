@@ -84,7 +84,7 @@ cdef void resize_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noex
 
 
 cdef void resize_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t height = op.sizes[0], width = op.sizes[1], channels = op.sizes[2], row, line, column
+    cdef Py_ssize_t finished = begin, height = op.sizes[0], width = op.sizes[1], channels = op.sizes[2], row, line, column
     cdef bint mixes = op.sizes[5] != 0
     cdef real* mixed = <real*>op.workspace
     cdef const real* dy = dy_of(op, begin)
@@ -103,7 +103,7 @@ cdef void resize_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noe
             mix = mix_of(line, op.sizes[3], height, mixes)
             add_share(dx + mix.low * width * channels, mixed, 1 - mix.share, width * channels)
             add_share(dx + mix.high * width * channels, mixed, mix.share, width * channels)
-        finish_dx(op, 0, row, row + 1)
+        finish_rows(op, &finished, row + 1, end)
 
 
 # ---- random_crop: sizes are the op's seed, those of x (height, width, channels), height and width of y ---------------
@@ -142,9 +142,9 @@ cdef void random_crop_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end)
 
 
 cdef void random_crop_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t row
+    cdef Py_ssize_t finished = begin, row
     cdef Frame f
     for row in range(begin, end):
         f = part_of_image(op, row)
         put_in_frame(dx_of(op, row), dy_of(op, row), &f, 1)
-        finish_dx(op, 0, row, row + 1)
+        finish_rows(op, &finished, row + 1, end)

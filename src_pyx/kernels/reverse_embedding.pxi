@@ -99,7 +99,7 @@ cdef void reverse_embedding_op_to_dz(const Op* op, Py_ssize_t begin, Py_ssize_t 
 
 
 cdef void reverse_embedding_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t at_once = max(<Py_ssize_t>1, block_rows(op.outputs, 0) // op.lines), row = begin, some
+    cdef Py_ssize_t at_once = rows_handed_back(op, block_rows(op.outputs, 0) // op.lines), row = begin, some
     cdef const real* table = <const real*>op.parameters
     cdef const real* panels = <const real*>op.prepared + kept_transpose(op) if has_table_panels(op) else NULL
     cdef Product p
@@ -110,8 +110,6 @@ cdef void reverse_embedding_op_backward(const Op* op, Py_ssize_t begin, Py_ssize
     p.a_k = 1
     p.start = NULL
     p.start_row = 0
-    if op.reads[0].maker != NULL and op.reads[0].maker.row_step > 0:
-        at_once = (at_once + op.reads[0].maker.row_step - 1) // op.reads[0].maker.row_step * op.reads[0].maker.row_step
     while row < end:
         some = min(at_once, end - row)
         p.c = dx_of(op, row)

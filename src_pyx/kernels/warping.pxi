@@ -330,14 +330,14 @@ cdef inline void warp_rows(const map_rule rule, const Op* op, Py_ssize_t begin, 
 
 cdef inline void warp_rows_back(const map_rule rule, const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Warp warp = warp_of(op)
-    cdef Py_ssize_t row
+    cdef Py_ssize_t finished = begin, row
     for row in range(begin, end):
         if draws(op):
             rule(&warp.map, op, row)
             warp_row_back(dx_of(op, row), dy_of(op, row), &warp)
         else:
             pass_on(dx_of(op, row), dy_of(op, row), row_reals(op))
-        finish_dx(op, 0, row, row + 1)
+        finish_rows(op, &finished, row + 1, end)
 
 
 cdef void warp_op_measure(Op* op) noexcept nogil:

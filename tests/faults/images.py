@@ -78,8 +78,15 @@ GRADIENTS = {
     Fault("tiles beyond the first panel", MINIMAL, "        filter += «PANEL»", "filters"): {
         "layer": "conv minimal above a panel 6x6x9"
     },
-    Fault("tiles beside each other", MINIMAL, "beside = 2 * walk.column + «1» < c", "2"): {
+    Fault("pixels below each other", MINIMAL, "at + c.out_row if «below» else", "False"): {
         "layer": "conv minimal 7x6x10"
+    },
+    Fault(
+        "gradient of the first row of taps", MINIMAL, "range(«0 if first == 0 else 4», 16", "4"
+    ): {"layer": "conv minimal 7x6x10"},
+    Fault("sums begun anew with each tile", MINIMAL, "p.start = «p.c»", "NULL"): {
+        "layer": "conv minimal 7x6x10",
+        "rows": 40,
     },
     Fault(
         "kernel's gradient of the last images", CONVOLUTION, "p.goes_on = «done > 0» or", "False"
