@@ -268,8 +268,7 @@ def behind_a_dense_layer(name, dtype):
     stack = [*before, case.make(), layers.Flatten(), layers.Dense(20)]
     model = fw.Sequential(stack, 40, dtype, seed=0)
     random = np.random.default_rng(0)
-    for weight in model.weights:
-        weight[...] = 0.2 * random.standard_normal(weight.shape)
+    model.parameters[...] = 0.2 * random.standard_normal(model.parameters.shape)
     model.compile("sgd", "mse")
     x, y = random.standard_normal((70, 40)), random.standard_normal((70, 20))
     return model.loss_and_gradients(x.astype(dtype), y.astype(dtype))[1]

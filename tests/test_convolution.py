@@ -237,3 +237,17 @@ def test_filters_are_constrained_by_keras_axes():
     model.fit(random.standard_normal((8, 5, 5, 2)), random.standard_normal((8, 1)), verbose=0)
     norms = np.sqrt((layer.kernel.astype(float) ** 2).sum(axis=(0, 1, 2)))
     assert norms.max() <= 0.5 + 1e-6
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Conv1D(8, 3, padding="same"),
+        layers.Conv1D(9, 3, strides=2, dilation_rate=3),
+        layers.Conv1DTranspose(8, 2, strides=3),
+        layers.SeparableConv1D(8, 3),
+    ],
+)
+def test_a_long_series_is_measured_without_going_along_it(layer):
+    """Which took minutes that no Ctrl-C ended."""
+    assert fw.Sequential([layer], (1 << 35, 8)).output_shape[1] >= 8

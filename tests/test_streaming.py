@@ -313,3 +313,12 @@ def test_a_stream_of_weights_that_have_moved_is_refused():
     fw.Model(x, layers.Dense(2)(base(x)))
     with pytest.raises(ValueError, match="step: got a model whose weights have moved"):
         stream.step(numbers(1, FEATURES))
+
+
+@pytest.mark.parametrize("layer", [layers.SinePositionEncoding(), layers.RotaryEmbedding()])
+def test_the_angles_of_a_place_are_the_same_whoever_begins_where(layer):
+    model = fw.Sequential([layer], (100, 6), "float64")
+    x = np.random.default_rng(0).standard_normal((2, 100, 6))
+    stream = model.stream(2)
+    made = np.stack([stream.step(x[:, step]) for step in range(100)], axis=1)
+    same_bits(made, model.predict(x))

@@ -295,7 +295,12 @@ cdef inline void taps_within(const Axis* axis, Py_ssize_t t, Py_ssize_t* begin, 
 # Where the outputs from t on end that have the same taps.
 cdef inline Py_ssize_t alike_upto(const Axis* axis, Py_ssize_t t) noexcept nogil:
     cdef Py_ssize_t begin, end, other_begin, other_end
+    if axis.taps == 0:
+        return axis.count
     taps_within(axis, t, &begin, &end)
+    if end - begin == axis.taps:
+        # All of them, up to where the last tap leaves the image.
+        return min(axis.count, (axis.size - 1 - axis.begin - (axis.taps - 1) * axis.tap_step) // axis.stride + 1)
     while True:
         t += 1
         if t == axis.count:

@@ -23,12 +23,11 @@ cdef enum: MINIMAL_CHANNELS = 8
 cdef enum: MINIMAL_PAIRS = 16384
 
 
-# Multiplications across an axis, taps beside the image left out.
+# Multiplications across an axis that is minimal, taps beside the image left out.
 cdef Py_ssize_t taps_seen(const Axis* axis) noexcept nogil:
-    cdef Py_ssize_t t, begin, end, found = 0
-    for t in range(axis.count):
-        taps_within(axis, t, &begin, &end)
-        found += end - begin
+    cdef Py_ssize_t at, found = 0
+    for at in range(axis.begin, axis.begin + axis.taps):
+        found += max(<Py_ssize_t>0, min(axis.count, axis.size - at) - max(<Py_ssize_t>0, -at))
     return found
 
 

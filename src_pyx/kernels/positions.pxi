@@ -102,6 +102,18 @@ cdef Turn turn_times(Turn turn, Py_ssize_t times) noexcept nogil:
     return all
 
 
+# Places that follow each other by one more turn; the first of so many is found anew, whoever begins where.
+cdef enum: PLACES_TOGETHER = 16
+
+
+cdef Turn turn_at(Turn turn, Py_ssize_t place) noexcept nogil:
+    cdef Turn at = turn_times(turn, place // PLACES_TOGETHER * PLACES_TOGETHER)
+    cdef Py_ssize_t i
+    for i in range(place % PLACES_TOGETHER):
+        at = turned_by(at, turn)
+    return at
+
+
 # Cosines and sines (steps, pairs) of the angles of pairs at places from `first` on.
 cdef void fill_angles(real* cosines, real* sines, Py_ssize_t steps, Py_ssize_t pairs, Py_ssize_t first, double ratio,
                       double factor) noexcept nogil:
@@ -109,11 +121,11 @@ cdef void fill_angles(real* cosines, real* sines, Py_ssize_t steps, Py_ssize_t p
     cdef Turn turn, at
     for pair in range(pairs):
         turn = turn_of(factor)
-        at = turn_times(turn, first)
+        at = turn_at(turn, first)
         for step in range(steps):
             cosines[step * pairs + pair] = <real>at.cosine
             sines[step * pairs + pair] = <real>at.sine
-            at = turned_by(at, turn)
+            at = turned_by(at, turn) if (first + step + 1) % PLACES_TOGETHER else turn_at(turn, first + step + 1)
         factor *= ratio
 
 
