@@ -283,5 +283,6 @@ def _merged(layer: Layer, reads: Sequence[tuple[Order, Shape]], here: Shape) -> 
     if is_joined and any(order.pieces for order in orders):
         pieces = [piece for order, shape in reads for piece in order.pieces or (shape[-1:],)]
         return _of_pieces(_ALIKE, len(pieces), pieces)
-    found = {order for order, shape in reads if shape[-1:] == here[-1:]}
+    # Of axes of length 1, which are stretched, there is one order.
+    found = {order for order, shape in reads if is_joined or shape[-1:] == here[-1:]}
     return found.pop() if len(found) == 1 else _UNKNOWN
