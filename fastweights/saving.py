@@ -16,7 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from fastweights import _check, _copying, _files, _json, _registry, optimizers, serialization
+from fastweights import (
+    _check,
+    _copying,
+    _files,
+    _json,
+    _registry,
+    _weight_files,
+    optimizers,
+    serialization,
+)
 from fastweights._building import Built
 from fastweights._feeding import Names, known_names
 from fastweights._plans import Compiled
@@ -236,11 +245,14 @@ def read(
 ) -> Model:
     """As `load`, for those who know what else is in the file."""
     custom = _registry.custom_layers(custom_objects)
+    _weight_files.refuse_models_of_others(path)
     with serialization.opened(path) as file:
         name = _files.path_text(path)
         found = file.metadata.get("fastweights.format", "none")
         if found != FORMAT:
             expected = f"a fastweights model of format {FORMAT}"
+            if found == "none":
+                expected += "; model.load_weights reads files of weights alone"
             raise ValueError(_check.refusal(name, f"model format {found!r:.80}", expected))
         try:
             description = _described(file)
