@@ -110,7 +110,7 @@ class Orders:
         shapes: Sequence[Shape],
         owned: Mapping[int, Sequence[Variable]],
     ) -> None:
-        self._shapes, self._owned = shapes, owned
+        self._owned = owned
         self._axes: dict[tuple[int, str], list[tuple[int, Order]]] = {}
         self._seen: dict[int, tuple[Order, Order]] = {}
         self._unclear: dict[int, Layer] = {}
@@ -167,7 +167,9 @@ def _axes_of(
     layer: Layer, variable: Variable, read: Order, made: Order
 ) -> list[tuple[int, Order]] | None:
     """Which axes of a variable stand for what is read or made; None where that is not known."""
-    inner = layer.layer if isinstance(layer, layers.TimeDistributed) else layer
+    inner = layer
+    while isinstance(inner, layers.TimeDistributed):
+        inner = inner.layer
     if not _registry.is_of_library(inner):
         return None
     last = len(variable.shape) - 1
@@ -241,9 +243,10 @@ def _made(layer: Layer, reads: Sequence[tuple[Order, Shape]], here: Shape, want:
     if isinstance(layer, layers.Flatten | layers.Reshape):
         return _reshaped(order, shape, here)
     if isinstance(layer, layers.Permute):
-        first = (len(shape), *range(1, len(shape)))
-        is_plain = order == _ALIKE or (order.is_first and layer.dims == first)
-        return _ALIKE if is_plain else _UNKNOWN
+        if order.is_first and layer.dims[-1] == len(shape):
+            return _FIRST  # of places that changed theirs
+        is_done = order.is_first and layer.dims == (len(shape), *range(1, len(shape)))
+        return _ALIKE if is_done or order == _ALIKE else _UNKNOWN
     if isinstance(layer, _Elementwise | layers.Concatenate):
         return _merged(layer, reads, here)
     return _ALIKE

@@ -60,7 +60,13 @@ def of_an_input_of_two(x, is_turned):
     return layers.Dense(2, name="c")(layers.Concatenate()([layers.Dense(4, name="b")(y), z]))
 
 
+def of_places_that_change_theirs(x, is_turned):
+    y = layers.Permute((2, 1, 3))(layers.Conv2D(4, 2, name="a")(x))
+    return layers.Dense(3, name="b")(layers.Flatten()(first(y, is_turned)))
+
+
 MADE = {
+    "of places that change theirs": (of_places_that_change_theirs, IMAGES),
     "an encoder": (an_encoder, IMAGES),
     "of series": (of_series, SERIES),
     "a decoder": (a_decoder, SERIES),
@@ -128,7 +134,7 @@ def test_rows_that_lie_alike(tmp_path):
     "between",
     [
         lambda y: layers.LSTM(3, name="d")(layers.Reshape((4, 6))(y)),
-        lambda y: layers.Dense(3, name="d")(layers.Flatten()(layers.Permute((2, 1, 3))(y))),
+        lambda y: layers.Dense(3, name="d")(layers.Flatten()(layers.Permute((1, 3, 2))(y))),
         lambda y: layers.Dense(3, name="d")(
             layers.Add()([layers.Flatten()(y), layers.Dense(24)(layers.GlobalMaxPooling2D()(y))])
         ),
