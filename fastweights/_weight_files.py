@@ -27,7 +27,7 @@ from fastweights.layers.ops import Shape
 if TYPE_CHECKING:
     import subprocess
 
-_SAFETENSORS, _KERAS, _TORCH = "safetensors", "a file of Keras's", "what torch.save wrote"
+_SAFETENSORS, _KERAS, _TORCH = "safetensors", "a file of Keras's", "one such as torch.save writes"
 _HDF5, _ZIP, _PICKLE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
 #: In an archive of Keras's.
 _KERAS_WEIGHTS = "model.weights.h5"

@@ -947,8 +947,8 @@ def test_an_archive_that_unpacks_to_much_more_is_refused(path, entries):
     [
         (b"\x89HDF\r\n\x1a\n", "a file of Keras's"),
         ("model.weights.h5", "a file of Keras's"),
-        ("net/data.pkl", "what torch.save wrote"),
-        (b"\x80\x02", "what torch.save wrote"),
+        ("net/data.pkl", "one such as torch.save writes"),
+        (b"\x80\x02", "one such as torch.save writes"),
     ],
 )
 def test_models_of_other_libraries_are_no_models_here(path, start, whose):
