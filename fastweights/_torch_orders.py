@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +42,8 @@ class Order(NamedTuple):
 
 
 _ALIKE, _FIRST, _UNKNOWN = Order(), Order(is_first=True), Order(is_known=False)
+#: Of what is read and made; one for all layers, of which a network may have many.
+_PLAIN = (_ALIKE, _ALIKE)
 
 #: Layers of which torch's read and make rows with their channels first.
 _BY_PLACES = (
@@ -100,15 +102,15 @@ class Orders:
     ----------
     topology, shapes
         Of the network and of one row of each value.
-    owned : dict of int to sequence of Variable
-        What each layer has, by the layer's identity.
+    owned : callable
+        Gives what a layer has.
     """
 
     def __init__(
         self,
         topology: Topology,
         shapes: Sequence[Shape],
-        owned: Mapping[int, Sequence[Variable]],
+        owned: Callable[[Layer], Sequence[Variable]],
     ) -> None:
         self._owned = owned
         self._axes: dict[tuple[int, str], list[tuple[int, Order]]] = {}
@@ -132,10 +134,11 @@ class Orders:
 
     def _take(self, layer: Layer, read: Order, made: Order) -> None:
         """Notes what a call means for the layer's variables; another one must say the same."""
-        variables = self._owned.get(id(layer), ())
+        variables = self._owned(layer)
         if not variables:
             return
-        if self._seen.setdefault(id(layer), (read, made)) != (read, made):
+        ways = _PLAIN if read == made == _ALIKE else (read, made)
+        if self._seen.setdefault(id(layer), ways) != ways:
             self._doubt(layer)
             return
         if not read.is_known:
@@ -144,8 +147,8 @@ class Orders:
             axes = _axes_of(layer, variable, read, made)
             if axes is None and read.pieces:
                 self._doubt(layer)
-            found = [(axis, order) for axis, order in axes or () if order.pieces]
-            self._axes[id(layer), variable.name] = found
+            if found := [(axis, order) for axis, order in axes or () if order.pieces]:
+                self._axes[id(layer), variable.name] = found
 
     def _doubt(self, layer: Layer) -> None:
         self._unclear[id(layer)] = layer
@@ -203,11 +206,13 @@ def _places(order: Order) -> np.ndarray:
 def _wanted(topology: Topology, shapes: Sequence[Shape]) -> dict[int, Order]:
     """What readers say of the orders of values that have none of their own."""
     found: dict[int, Order] = {}
-    calls = list(zip(topology.calls, topology.made(), strict=True))
-    for (layer, reads, _), made in reversed(calls):
+    end = len(shapes)
+    for call in reversed(topology.calls):
+        end -= call.results
+        layer, reads = call.layer, call.reads
         if not _registry.is_of_library(layer):
             continue
-        here, want = shapes[made[0]], found.get(made[0], _ALIKE)
+        here, want = shapes[end], found.get(end, _ALIKE)
         for number in reads:
             order = _ALIKE
             by_channel = isinstance(layer, layers.BatchNormalization | layers.GroupNormalization)

@@ -45,10 +45,9 @@ _OWN_KEYS = ("format", "fastweights.format", "fastweights.model")
 
 
 def _orders(built: Built) -> Orders:
-    owned = {
-        id(layer): [built.owned[number][1] for number in built.numbers_of(layer)]
-        for layer in built.layers
-    }
+    def owned(layer: Layer) -> list[Variable]:
+        return [built.owned[number][1] for number in built.numbers_of(layer)]
+
     return Orders(built.topology, built.shapes, owned)
 
 
