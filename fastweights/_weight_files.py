@@ -27,10 +27,11 @@ from fastweights.layers.ops import Shape
 if TYPE_CHECKING:
     import subprocess
 
+_SAFETENSORS, _KERAS, _TORCH = "safetensors", "a file of Keras's", "one such as torch.save writes"
 _HDF5, _ZIP, _PICKLE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
 #: In an archive of Keras's.
 _KERAS_WEIGHTS = "model.weights.h5"
-#: How much larger than its archive what is packed there may be; Keras packs nothing.
+#: How much larger than its archive what is packed there may be; Keras and torch pack nothing.
 _MOST_PACKED = 16
 #: The longest line that the reader of HDF5 says.
 _MOST_TOLD = 100_000_000
@@ -104,20 +105,43 @@ def opened(path: _files.FilePath) -> Iterator[WeightFile]:
     """
     text = _files.path_text(path)
     with _files.opened(text) as file, _files.naming(text):
-        start, after = file.read(8), file.read(1)
-        file.seek(0)
-        if after == b"{":
+        whose = _whose(text, file)
+        if whose == _SAFETENSORS:
             with serialization.opened(text) as tensors:
                 yield _of_safetensors(tensors)
-        elif start == _HDF5 or (start.startswith(_ZIP) and _is_of_keras(text, file)):
+        elif whose == _KERAS:
             with _of_keras(text) as found:
                 yield found
-        elif start.startswith((_ZIP, _PICKLE)):
+        elif whose == _TORCH:
             yield _of_torch(text, file)
         else:
-            got = f"{text}, which begins with {start!r}"
+            got = f"{text}, which begins with {file.read(8)!r}"
             expected = "safetensors, what torch.save wrote, or a file of Keras's"
             raise ValueError(_check.refusal("filepath", got, expected))
+
+
+def _whose(path: str, file: BinaryIO) -> str | None:
+    """Which of these a file is, which is then at its begin; None where it is none."""
+    start, after = file.read(8), file.read(1)
+    file.seek(0)
+    if after == b"{":
+        return _SAFETENSORS
+    if start == _HDF5 or (start.startswith(_ZIP) and _is_of_keras(path, file)):
+        return _KERAS
+    return _TORCH if start.startswith((_ZIP, _PICKLE)) else None
+
+
+def refuse_models_of_others(path: _files.FilePath) -> None:
+    """Raises ValueError for a file of another library's, of which weights alone can be read."""
+    text = _files.path_text(path)
+    with _files.opened(text) as file, _files.naming(text):
+        whose = _whose(text, file)
+    if whose in (_KERAS, _TORCH):
+        expected = (
+            "a model that Model.save wrote; build the model of layers and call "
+            "model.load_weights, which reads the weights of such files"
+        )
+        raise ValueError(_check.refusal(text, whose, expected))
 
 
 def _of_safetensors(file: serialization.File) -> WeightFile:
@@ -147,13 +171,22 @@ def _of_torch(path: str, file: BinaryIO) -> WeightFile:
     if tensors is None:
         expected = "a state_dict, or a dict that has one as 'state_dict'"
         raise ValueError(_check.refusal(path, _check.kind_of(found), expected))
-    reals = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+    reals = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if tensor.is_floating_point() and not tensor.is_nested
+    }
 
     def read(name: str) -> np.ndarray:
         tensor = reals[name].detach()
+        kind = "meta" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
+        if kind != "strided":
+            argument = f"{path}: tensor {_check.shown(name)}"
+            got = "one without numbers" if kind == "meta" else f"a sparse tensor ({kind})"
+            raise ValueError(_check.refusal(argument, got, "a dense one"))
         real = torch.float64 if tensor.dtype == torch.float64 else torch.float32
         with _refused(path):
-            return tensor.to(real).contiguous().numpy()
+            return tensor.to(real).resolve_neg().contiguous().numpy()
 
     return WeightFile(
         {name: tuple(tensor.shape) for name, tensor in reals.items()},
@@ -189,18 +222,19 @@ def _is_of_keras(path: str, file: BinaryIO) -> bool:
     size = os.fstat(file.fileno()).st_size
     try:
         with zipfile.ZipFile(file) as archive:
-            packed = {entry.filename: entry.file_size for entry in archive.infolist()}
+            packed = [entry.file_size for entry in archive.infolist()]
+            is_of_keras = _KERAS_WEIGHTS in archive.namelist()
     except Exception as error:  # whatever comes of a damaged one
         raise ValueError(f"{path}: not a whole archive: {_told(error)}") from None
     file.seek(0)
-    unpacked = packed.get(_KERAS_WEIGHTS)
-    if unpacked is not None and unpacked > _MOST_PACKED * size:
+    unpacked = sum(packed)
+    if unpacked > _MOST_PACKED * size:
         got, expected = (
             f"{unpacked} bytes packed in {size}",
             f"at most {_MOST_PACKED} times as many",
         )
         raise ValueError(_check.refusal(path, got, expected))
-    return unpacked is not None
+    return is_of_keras
 
 
 @contextlib.contextmanager

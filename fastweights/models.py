@@ -684,6 +684,7 @@ class Model(Network):
 
         Tensors have the names and layout of the equal torch module: ``0.weight`` (out, in),
         ``0.bias``, ... of a ``torch.nn.Sequential``, by the layers' names in any other model.
+        Torch flattens images channels first: behind `Flatten` weights stand in that order there.
         The architecture is JSON in the file's metadata. The file is written whole or not at all.
 
         Parameters
@@ -705,7 +706,8 @@ class Model(Network):
     def save_weights(self, filepath: str | os.PathLike[str]) -> None:
         """Writes the weights alone to a safetensors file, named and laid out as `save` does.
 
-        There is no architecture in it: `load_weights` reads it into a model of the same layers.
+        There is no architecture in it: `load_weights` reads it into a model of the same layers, and
+        says where weights may stand in another order in PyTorch.
         """
         saving.save_weights(self, filepath)
 
@@ -719,6 +721,13 @@ class Model(Network):
         ``pip install 'fastweights[keras-files]'``). Layouts are turned into those of this library,
         float16, bfloat16 and float64 into the model's dtype; what optimizers remember is left
         aside, here and there.
+
+        PyTorch flattens what convolutions and pooling make, or read, channels first: weights
+        behind `Flatten`, and of a `Dense` whose units `Reshape` makes images of, are put in the
+        order of this library, which is Keras's. Where other layers stand between, so that their
+        order in PyTorch is not known, they are taken as they are, with a warning:
+        ``layers.Permute((3, 1, 2))`` before `Flatten` does here what PyTorch does, for series
+        ``(2, 1)``.
 
         Layers belong together where the file has the modules that `save_weights` would write, where
         somebody gave them the same name, and else where they have tensors of the same names and

@@ -170,6 +170,13 @@ def load_weights(
         model._built_or_refused().write_some(numbers, arrays)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+    if unclear := ours.unclear:
+        warnings.warn(
+            f"load_weights: {path}: PyTorch has the channels of images and series first: the "
+            f"weights of {_listed(unclear)} were taken as if what they read lay there as here; "
+            "layers.Permute((3, 1, 2)) behind images, (2, 1) behind series, makes it so",
+            stacklevel=3,
+        )
     if what:
         left_out = report._replace(loaded=())
         warnings.warn(f"load_weights: {path}: left out {what}\n{left_out}", stacklevel=3)
@@ -311,6 +318,11 @@ class _Ours:
             for number in self._built.numbers_of(layer)
         )
         return {self._built.owned[number][1].shape for number in tied}
+
+    @property
+    def unclear(self) -> list[str]:
+        """Names of layers whose weights may be in another order in the file."""
+        return [] if self._stored is None else [str(one.name) for one in self._stored.unclear]
 
     def title(self, tensor: str) -> str:
         """What it is in the model: a variable, or several of which each has a part of it."""

@@ -16,11 +16,21 @@ from typing import Any
 
 import numpy as np
 
-from fastweights import _check, _copying, _files, _json, _registry, optimizers, serialization
+from fastweights import (
+    _check,
+    _copying,
+    _files,
+    _json,
+    _registry,
+    _weight_files,
+    optimizers,
+    serialization,
+)
 from fastweights._building import Built
 from fastweights._feeding import Names, known_names
 from fastweights._plans import Compiled
 from fastweights._torch_forms import Form, activation_modules, form_of
+from fastweights._torch_orders import Orders
 from fastweights.layers import Layer, Variable
 from fastweights.layers.ops import Shape
 from fastweights.models import Model, unbuilt
@@ -34,12 +44,19 @@ IMAGES = "fastweights.images"
 _OWN_KEYS = ("format", "fastweights.format", "fastweights.model")
 
 
-def _forms(built: Built) -> list[Form]:
+def _orders(built: Built) -> Orders:
+    def owned(layer: Layer) -> list[Variable]:
+        return [built.owned[number][1] for number in built.numbers_of(layer)]
+
+    return Orders(built.topology, built.shapes, owned)
+
+
+def _forms(built: Built, orders: Orders) -> list[Form]:
     """The tensors of each variable and state, by its number: as in the equal torch module."""
     modules, forms = modules_of(built), []
     for owner, part in built.owned:
         beside = [built.owned[number][1] for number in built.numbers_of(owner)]
-        form = form_of(owner, part, beside)
+        form = orders.form(owner, part, form_of(owner, part, beside))
         names = tuple(f"{modules[id(owner)]}.{name}" for name in form.names)
         forms.append(form._replace(names=names))
     return forms
@@ -65,10 +82,13 @@ class Stored:
     ----------
     shapes : dict of str to tuple
         By the tensors' names.
+    unclear : list of Layer
+        Of which it cannot be said in which order torch has what they read.
     """
 
     def __init__(self, built: Built) -> None:
-        self._built, self._forms = built, _forms(built)
+        orders = _orders(built)
+        self._built, self._forms, self.unclear = built, _forms(built, orders), orders.unclear
         # One that several variables are pieces of is as long as the last of them says.
         self.shapes: dict[str, Shape] = {
             tensor: (form.begin + shape[0], *shape[1:]) if form.begin else shape
@@ -224,11 +244,14 @@ def read(
 ) -> Model:
     """As `load`, for those who know what else is in the file."""
     custom = _registry.custom_layers(custom_objects)
+    _weight_files.refuse_models_of_others(path)
     with serialization.opened(path) as file:
         name = _files.path_text(path)
         found = file.metadata.get("fastweights.format", "none")
         if found != FORMAT:
             expected = f"a fastweights model of format {FORMAT}"
+            if found == "none":
+                expected += "; model.load_weights reads files of weights alone"
             raise ValueError(_check.refusal(name, f"model format {found!r:.80}", expected))
         try:
             description = _described(file)

@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import random
+import re
 import sys
 import warnings
 import zipfile
@@ -18,6 +19,7 @@ from helpers import same_bits
 
 import fastweights as fw
 from fastweights import layers, serialization
+from fastweights.cli.modelfile import load_model
 
 X = np.random.default_rng(0).standard_normal((7, 4)).astype(np.float32)
 
@@ -577,6 +579,37 @@ def test_torchs_files_run_nothing(torch, tmp_path, monkeypatch):
     assert not (tmp_path / "harm").exists()
 
 
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda w: w.to_sparse(), r"a sparse tensor \(sparse_coo\), expected a dense one"),
+        (lambda w: w.to_sparse_csr(), r"a sparse tensor \(sparse_csr\), expected a dense one"),
+        (lambda w: w.to("meta"), "one without numbers, expected a dense one"),
+    ],
+)
+def test_tensors_of_torch_that_are_not_dense(torch, tmp_path, make, told):
+    state = {name: torch.as_tensor(array) for name, array in torchs().items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.save({**state, "fc1.weight": make(state["fc1.weight"])}, tmp_path / "net.pt")
+    assert re.search(rf"tensor 'fc1.weight': got {told}", refused(small(), tmp_path / "net.pt"))
+
+
+def test_tensors_of_torch_that_are_views_or_nested(torch, tmp_path):
+    state = {name: torch.as_tensor(array) for name, array in torchs().items()}
+    weight = state["fc1.weight"]
+    negative = torch.complex(torch.zeros_like(weight), -weight).conj().imag
+    assert negative.is_neg()
+    model, path = small(), tmp_path / "net.pt"
+    torch.save({**state, "fc1.weight": negative}, path)
+    model.load_weights(path)
+    np.testing.assert_array_equal(model.weights[0], weight.numpy().T)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.save({**state, "fc0.weight": torch.nested.nested_tensor([weight, weight])}, path)
+    assert "1 unused" in refused(small(), path)
+
+
 def test_a_tensor_that_is_one_number_stretched(torch, tmp_path):
     """A file of bytes may describe terabytes: nothing is made of what has another shape."""
     path = tmp_path / "net.pt"
@@ -898,10 +931,38 @@ def test_groups_without_end_are_refused(h5py, path):
     assert "more than 200000 objects, or 16 levels" in refused(small(), path)
 
 
-def test_an_archive_that_unpacks_to_much_more_is_refused(path):
+@pytest.mark.parametrize(
+    "entries", [["model.weights.h5"], ["net/data/0"], [f"net/data/{i}" for i in range(10)]]
+)
+def test_an_archive_that_unpacks_to_much_more_is_refused(path, entries):
+    """Of Keras's or of torch's, before any of it is unpacked."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("model.weights.h5", bytes(10_000_000))
+        for entry in entries:
+            archive.writestr(entry, bytes(10_000_000 // len(entries)))
     assert "10000000 bytes packed in" in refused(small(), path)
+
+
+@pytest.mark.parametrize(
+    ("start", "whose"),
+    [
+        (b"\x89HDF\r\n\x1a\n", "a file of Keras's"),
+        ("model.weights.h5", "a file of Keras's"),
+        ("net/data.pkl", "one such as torch.save writes"),
+        (b"\x80\x02", "one such as torch.save writes"),
+    ],
+)
+def test_models_of_other_libraries_are_no_models_here(path, start, whose):
+    if isinstance(start, bytes):
+        path.write_bytes(start + bytes(90))
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(start, b"")
+    for load in (fw.load, load_model):
+        with pytest.raises(ValueError, match=rf"got {whose}, expected .* model\.load_weights"):
+            load(path)
+    small().save_weights(path)
+    with pytest.raises(ValueError, match=r"format 'none', expected .* model\.load_weights"):
+        fw.load(path)
 
 
 @pytest.mark.promises

@@ -96,14 +96,15 @@ def _description(file: Any) -> dict[str, Any]:
     }
 
 
-def _is_here(held: Any, name: str, kind: type) -> bool:
+def _here(held: Any, name: str) -> Any:
+    """What a group has of this name; None where it has but a link."""
     # A soft link may lead anywhere, an external one to another file.
     link = held.get(name, getlink=True)
-    return isinstance(link, h5py.HardLink) and isinstance(held[name], kind)
+    return held[name] if isinstance(link, h5py.HardLink) else None
 
 
 def _has_group(held: Any, name: str) -> bool:
-    return _is_here(held, name, h5py.Group)
+    return isinstance(_here(held, name), h5py.Group)
 
 
 def _arrays(root: Any) -> Iterator[Any]:
@@ -117,10 +118,11 @@ def _arrays(root: Any) -> Iterator[Any]:
                 raise ValueError(f"more than {MOST_OBJECTS} objects, or {MOST_LEVELS} levels")
             if level == 0 and name in ("optimizer", "optimizer_weights"):
                 continue
-            if _has_group(group, name):
-                waiting.append((group[name], level + 1))
-            elif _is_here(group, name, h5py.Dataset):
-                yield group[name]
+            one = _here(group, name)
+            if isinstance(one, h5py.Group):
+                waiting.append((one, level + 1))
+            elif isinstance(one, h5py.Dataset):
+                yield one
 
 
 def _dtype(array: Any) -> str | None:

@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import Any
 
-from fastweights import Model, saving, serialization
+from fastweights import Model, _weight_files, saving, serialization
 from fastweights.cli.images import ImageFiles
 from fastweights.cli.kinds import Kind, Preparation, is_model
 from fastweights.cli.tables import Tables
@@ -46,6 +46,7 @@ def load_model(path: str, data: str = "") -> tuple[Kind, Model, Any]:
     ValueError where the file has no preparation or the two do not fit.
     """
     try:
+        _weight_files.refuse_models_of_others(path)
         metadata = serialization.read_metadata(path)
     except ValueError:
         if is_model(data):
