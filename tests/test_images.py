@@ -222,6 +222,31 @@ def test_classes_in_an_order_of_ones_own(photos):
     assert loaded.y.tolist() == [0] * 6 + [2] * 4
 
 
+def test_a_class_without_images_keeps_its_number(photos):
+    (photos / "blue").mkdir()
+    (photos / "orange").mkdir()
+    message = r": no images in 'blue', 'orange'; labels stay as if there were some$"
+    with pytest.warns(UserWarning, match=message) as warned:
+        loaded = fw.images.load_folder(photos, image_size=2)
+    assert warned[0].filename == __file__
+    assert loaded.class_names == ("blue", "green", "orange", "red")
+    assert loaded.y.tolist() == [1] * 4 + [3] * 6
+    more = {"class_names": loaded.class_names, "label_mode": "categorical", "image_size": 2}
+    with pytest.warns(UserWarning, match=message) as warned:
+        parts = fw.images.load_folder(photos, validation_split=0.3, subset="both", **more)
+    assert len(warned) == 1
+    assert {part.class_names for part in parts} == {loaded.class_names}
+    assert sum(part.y.sum(0) for part in parts).tolist() == [0, 4, 0, 6]
+
+
+def test_nothing_is_trained_for_a_class_without_images(photos):
+    (photos / "blue").mkdir()
+    listed, _, said = list_by_use(photos)
+    assert said == [f"{photos}: no images in 'blue'"]
+    assert listed.class_names == ("green", "red")
+    assert listed.labels.tolist() == [0] * 4 + [1] * 6
+
+
 def test_parts_are_parts(photos):
     more = {"image_size": 2, "validation_split": 0.3, "seed": 5}
     train, validation = fw.images.load_folder(photos, subset="both", **more)
@@ -320,6 +345,12 @@ def test_train_val_and_test(tmp_path):
         "test": 2,
     }
     assert listed.labels[uses == "test"].tolist() == [1, 1]
+    (tmp_path / "train" / "0").mkdir()
+    (tmp_path / "Test" / "0").mkdir()
+    again, _, said = list_by_use(tmp_path)
+    assert len(said) == 2
+    assert again.class_names == ("a", "b")
+    np.testing.assert_array_equal(again.labels, listed.labels)
     save(tmp_path / "valid" / "c" / "0.png", plain(RED))
     with pytest.raises(ValueError, match="got the class 'c', expected the classes of"):
         list_by_use(tmp_path)
