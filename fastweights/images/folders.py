@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ import numpy as np
 
 from fastweights import _check, _files
 from fastweights._json import shown
-from fastweights._memory import total_memory
+from fastweights._memory import refuse_what_fills_memory
 from fastweights.images.files import (
     ENDINGS,
     Head,
@@ -93,11 +92,7 @@ class Listed:
         Raises ValueError where none can be read.
         """
         shape = (len(self), look.height, look.width, look.channels)
-        memory = total_memory()
-        if memory is not None and math.prod(shape) > memory:
-            got = f"{len(self):,} of {shape[1:]}, which take {math.prod(shape) // 2**30:,} GiB"
-            expected = f"what fits the {memory // 2**30:,} GiB of this machine; make them smaller"
-            raise ValueError(_check.refusal("images", got, expected))
+        refuse_what_fills_memory("images", shape)
         broken: list[UnreadableImageError] = []
         x = np.empty(shape, np.uint8)
         fine: list[int] = []
