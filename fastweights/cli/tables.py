@@ -72,8 +72,10 @@ class Tables(Kind):
         )
 
     def check_options(self, args: argparse.Namespace) -> None:
-        os.stat(args.data)
-        if names_an_image(args.data):
+        is_image = names_an_image(args.data)
+        if is_image or args.target is None:
+            os.stat(args.data)
+        if is_image:
             got, expected = f"the image {args.data}", "a folder of images, with a subfolder a class"
             raise ValueError(_check.refusal("DATA", got, expected))
         if args.target is None:
