@@ -10,7 +10,21 @@ import numpy as np
 from fastweights import losses
 from fastweights._rows import Rows, each
 from fastweights._topology import Topology
-from fastweights.layers import Dense, Flatten, Identity, Layer, Permute, Reshape
+from fastweights.layers import (
+    CenterCrop,
+    Dense,
+    Flatten,
+    Identity,
+    Layer,
+    Permute,
+    RandomCrop,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+    Rescaling,
+    Reshape,
+)
 from fastweights.layers.convolution import Convolution
 from fastweights.layers.ops import Shape
 from fastweights.layers.windows import bring_channels_last
@@ -21,6 +35,10 @@ _PROBABILITIES = ("softmax", "softmin", "sparsemax", "sigmoid", "hard_sigmoid")
 _SHARES = ("softmax", "softmin", "sparsemax")
 #: Layers that make no other numbers.
 _AS_THEY_ARE = (Flatten, Identity, Permute, Reshape)
+#: Those whose numbers lie where they lay before.
+_MOVING = (CenterCrop, RandomCrop, RandomFlip, RandomRotation, RandomTranslation, RandomZoom)
+#: Rows that tell whether images are of whole numbers.
+_FEW = 64
 
 
 def _activation_of(layer: Layer) -> str:
@@ -73,21 +91,64 @@ def _looks_channels_first(layer: Layer, shape: Shape) -> bool:
     return channels in (1, 3) and height == width >= 16
 
 
-def about_bytes(topology: Topology, rows: Rows) -> None:
+def about_pixels(topology: Topology, rows: Rows) -> None:
+    """Warns where layers get pixels of another scale than theirs."""
+    _about_bytes(topology, each(rows))
+    _about_ranges(topology, each(rows))
+
+
+def _about_bytes(topology: Topology, given: Sequence[np.ndarray]) -> None:
     """Warns where whole numbers up to 255 are multiplied by weights as they are."""
-    given = each(rows)
-    raw = {i for i, x in enumerate(given) if x.dtype == np.uint8 and x.max() >= 128}
-    for number, (layer, reads, _) in enumerate(topology.calls if raw else (), topology.inputs):
+    raw = {i for i, x in enumerate(given) if _are_bytes(x)}
+    for (layer, reads, _), made in zip(topology.calls, topology.made(), strict=True):
         if not raw.intersection(reads):
             continue
         if isinstance(layer, _AS_THEY_ARE):
-            raw.add(number)
+            raw.update(made)
         elif isinstance(layer, (Dense, Convolution)):
+            most = max(given[i].max() for i in raw if i < len(given))
             warnings.warn(
-                f"x: bytes up to {max(given[i].max() for i in raw if i < len(given))} come to "
-                f"{layer.name!r} as they are, which trains badly; layers.Rescaling(1 / 255) first",
-                stacklevel=5,
+                f"x: bytes up to {most:g} come to {layer.name!r} as they are, which trains badly; "
+                "layers.Rescaling(1 / 255) first",
+                stacklevel=6,
             )
+
+
+def _are_bytes(x: np.ndarray) -> bool:
+    """Whether rows hold bytes beyond the half of them: of uint8, or images of whole numbers."""
+    if x.dtype == np.uint8:
+        return bool(x.max() >= 128)
+    few = x[:_FEW]
+    if x.ndim != 4 or not (few.min() >= 0 and 128 <= few.max() <= 255):
+        return False
+    return bool((few == np.rint(few)).all()) and bool(x.max() <= 255)
+
+
+def _about_ranges(topology: Topology, given: Sequence[np.ndarray]) -> None:
+    """Warns where a layer for pixels from 0 to 255 gets those that go to 1."""
+    if not any(_is_for_bytes(layer) for layer, *_ in topology.calls):
+        return
+    ranges = {i: (float(x.min()), float(x.max())) for i, x in enumerate(given)}
+    for (layer, reads, _), made in zip(topology.calls, topology.made(), strict=True):
+        if len(reads) != 1 or reads[0] not in ranges:
+            continue
+        least, most = ranges[reads[0]]
+        if isinstance(layer, Rescaling):
+            ends = [float(np.float32(one * layer.scale + layer.offset)) for one in (least, most)]
+            ranges[made[0]] = min(ends), max(ends)
+        elif isinstance(layer, (*_AS_THEY_ARE, *_MOVING)):
+            ranges[made[0]] = least, most
+        elif _is_for_bytes(layer) and -1 <= least < most <= 1:
+            expected = (-1, 1) if least < 0 else (0, 1)
+            warnings.warn(
+                f"x: pixels from {least:g} to {most:g} come to {layer.name!r}, which is for those "
+                f"from 0 to 255; value_range={expected}, or layers.Rescaling after it",
+                stacklevel=6,
+            )
+
+
+def _is_for_bytes(layer: Layer) -> bool:
+    return getattr(layer, "value_range", None) == (0, 255)
 
 
 def _about_single_units(topology: Topology, shapes: Sequence[Shape]) -> None:

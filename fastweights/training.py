@@ -198,7 +198,7 @@ def _split(
     share = _check.number("validation_split", share, minimum=0.0, below=1.0)
     rows = _feeding.rows(model, x)
     targets = _feeding.targets(model, y, rows)
-    _advice.about_bytes(model._topology, rows)
+    _advice.about_pixels(model._topology, rows)
     if data is not None:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise ValueError(

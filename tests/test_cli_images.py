@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
 
 import fastweights as fw
 from fastweights import cli
+from fastweights.cli.images import _figures
 from fastweights.cli.modelfile import load_model
 from fastweights.saving import IMAGES
 from fastweights.serialization import read_metadata
@@ -301,6 +303,44 @@ def test_train_refuses_what_there_is_too_little_of(tmp_path, capsys):
     np.savez(tmp_path / "a.npz", x=PIXELS)
     assert "expected labels of the images" in refused(capsys, "train", tmp_path / "a.npz", *argv)
     assert "--size: got it for" in refused(capsys, "train", tmp_path / "a.npz", "--size", 8, *argv)
+
+
+def test_train_on_what_is_no_folder(folder, tmp_path, capsys):
+    argv = ["--out", tmp_path / "m"]
+    for path in (tmp_path / "photos", tmp_path / "photo.png"):
+        assert f"{path}: No such file or directory" in refused(capsys, "train", path, *argv)
+    path = folder / "dark" / "00.png"
+    for more in ([], ["--target", "y"]):
+        message = refused(capsys, "train", path, *argv, *more)
+        assert f"DATA: got the image {path}, expected a folder of images, with a sub" in message
+
+
+def test_train_refuses_pixels_whose_variance_is_infinite(tmp_path, capsys):
+    np.savez(tmp_path / "a.npz", x=PIXELS.astype(np.float32) * np.float32(1e36), y=LABELS)
+    message = refused(capsys, "train", tmp_path / "a.npz", "--out", tmp_path / "m")
+    assert "a.npz: got pixels from 0 to 2.49e+38, expected smaller ones: their var" in message
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("at_once", [1, 1000, 2**20])
+def test_figures_of_channels(dtype, at_once, monkeypatch):
+    monkeypatch.setattr("fastweights.cli.images._NUMBERS_AT_ONCE", at_once)
+    x = RNG.integers(0, 256, (50, 3, 4, 2)).astype(dtype)
+    x[..., 1] = 7
+    train = RNG.permutation(50)[:40]
+    mean, variance = _figures(x, train)
+    lines = x[train].reshape(-1, 2).astype(np.float64)
+    np.testing.assert_allclose(mean, lines.mean(axis=0), rtol=1e-14)
+    np.testing.assert_allclose(variance, [lines[:, 0].var(), 1.0], rtol=1e-13)
+
+
+def test_figures_take_little_memory():
+    x = np.zeros((4000, 32, 32, 3), np.uint8)
+    tracemalloc.start()
+    _figures(x, np.arange(len(x)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * x.nbytes
 
 
 def test_options_of_images_for_tables_are_refused(model, folder, tmp_path, capsys):

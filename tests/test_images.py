@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -222,6 +224,31 @@ def test_classes_in_an_order_of_ones_own(photos):
     assert loaded.y.tolist() == [0] * 6 + [2] * 4
 
 
+def test_a_class_without_images_keeps_its_number(photos):
+    (photos / "blue").mkdir()
+    (photos / "orange").mkdir()
+    message = r": no images in 'blue', 'orange'; labels stay as if there were some$"
+    with pytest.warns(UserWarning, match=message) as warned:
+        loaded = fw.images.load_folder(photos, image_size=2)
+    assert warned[0].filename == __file__
+    assert loaded.class_names == ("blue", "green", "orange", "red")
+    assert loaded.y.tolist() == [1] * 4 + [3] * 6
+    more = {"class_names": loaded.class_names, "label_mode": "categorical", "image_size": 2}
+    with pytest.warns(UserWarning, match=message) as warned:
+        parts = fw.images.load_folder(photos, validation_split=0.3, subset="both", **more)
+    assert len(warned) == 1
+    assert {part.class_names for part in parts} == {loaded.class_names}
+    assert sum(part.y.sum(0) for part in parts).tolist() == [0, 4, 0, 6]
+
+
+def test_nothing_is_trained_for_a_class_without_images(photos):
+    (photos / "blue").mkdir()
+    listed, _, said = list_by_use(photos)
+    assert said == [f"{photos}: no images in 'blue'"]
+    assert listed.class_names == ("green", "red")
+    assert listed.labels.tolist() == [0] * 4 + [1] * 6
+
+
 def test_parts_are_parts(photos):
     more = {"image_size": 2, "validation_split": 0.3, "seed": 5}
     train, validation = fw.images.load_folder(photos, subset="both", **more)
@@ -320,6 +347,12 @@ def test_train_val_and_test(tmp_path):
         "test": 2,
     }
     assert listed.labels[uses == "test"].tolist() == [1, 1]
+    (tmp_path / "train" / "0").mkdir()
+    (tmp_path / "Test" / "0").mkdir()
+    again, _, said = list_by_use(tmp_path)
+    assert len(said) == 2
+    assert again.class_names == ("a", "b")
+    np.testing.assert_array_equal(again.labels, listed.labels)
     save(tmp_path / "valid" / "c" / "0.png", plain(RED))
     with pytest.raises(ValueError, match="got the class 'c', expected the classes of"):
         list_by_use(tmp_path)
@@ -424,11 +457,71 @@ def test_arrays_that_are_told(tmp_path):
         ({"x": BYTES, "y": LABELS[1:]}, ("x", "y"), "--target: got y of shape .11,."),
         ({"x_train": BYTES, "x_test": BYTES[:, 1:]}, (), "images of one shape"),
         ({"x": BYTES, "y": np.array([{}] * 12)}, (), "expected an .npz file of arrays"),
+        (
+            {"X": BYTES, "y": LABELS[:5]},
+            (),
+            r"y of shape .5,. for 12 images in X, expected a",
+        ),
+        (
+            {"x_train": BYTES, "y_train": LABELS, "x_test": BYTES[:3], "y_test": LABELS},
+            (),
+            "y_test of shape .12,. for 3 images in x_test",
+        ),
+        (
+            {"x": BYTES, "y": np.array([b"cat", b"\xff"] * 6)},
+            (),
+            r"npz: y: got .*b'.xff', .*UTF",
+        ),
+        (
+            {"x": BYTES, "y": LABELS, "names": np.array([b"a", b"b", b"\xe4"])},
+            (),
+            r"npz: names: got .*b'.xe4', expected text in UTF-8",
+        ),
     ],
 )
 def test_archives_that_are_refused(tmp_path, arrays, told, message):
     with pytest.raises(ValueError, match=message):
         read_archive(archive(tmp_path, **arrays), *told)
+
+
+def test_arrays_that_nobody_uses_are_left_packed(tmp_path):
+    # One that has a head of its own, for its letters.
+    columns = np.zeros(3, np.dtype([("\N{GREEK SMALL LETTER MU}", "f8")]))
+    beside = {"notes": np.array([{}]), "depth": np.zeros((12, 4)), "columns": columns}
+    with pytest.warns(UserWarning, match="format 3"):
+        path = archive(tmp_path, x=BYTES, y=LABELS, **beside)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("read me.txt", "not an array")
+        file.writestr("features.npy", header(np.float64, (10**15, 2)))
+    pictures = read_archive(path)
+    np.testing.assert_array_equal(pictures.x[..., 0], BYTES)
+    assert pictures.labels.tolist() == LABELS.tolist()
+
+
+def header(dtype, shape):
+    """How a file of such an array begins; the array itself is left out."""
+    file = io.BytesIO()
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    content = {"descr": descr, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, content)
+    return file.getvalue()
+
+
+def test_arrays_that_fill_the_memory_are_refused(tmp_path):
+    path = archive(tmp_path, count=np.zeros(1))
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("x.npy", header(np.uint8, (10**9, 2**10, 2**10)))
+    with pytest.raises(ValueError, match=r"a\.npz: x: got 1,000,000,000 of .* which take 976,562"):
+        read_archive(path)
+
+
+def test_parts_that_fill_the_memory_together_are_refused(tmp_path, monkeypatch):
+    path = archive(tmp_path, x_train=BYTES[:8], x_test=BYTES[8:])
+    monkeypatch.setattr("fastweights._memory.total_memory", lambda: BYTES.size - 1)
+    with pytest.raises(ValueError, match=r"a\.npz: got 12 of .4, 5, 1., which take"):
+        read_archive(path)
+    monkeypatch.setattr("fastweights._memory.total_memory", lambda: BYTES.size)
+    assert len(read_archive(path)) == 12
 
 
 def test_files_that_are_no_archives(tmp_path):

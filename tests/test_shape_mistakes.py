@@ -507,3 +507,45 @@ def test_bytes_that_weights_meet_as_they_are_are_warned_of(make):
         fit(classifier(layers.BatchNormalization(), make(), layers.Flatten()), PIXELS, labels(8))
         fit(classifier(make(), layers.Flatten()), PIXELS % 2, labels(8))
         fit(classifier(layers.Embedding(256, 2), layers.Flatten()), PIXELS[:, 0, :, 0], labels(8))
+
+
+def test_images_of_whole_numbers_are_like_bytes_whatever_their_kind():
+    with pytest.warns(UserWarning, match="bytes up to 255 come to 'conv2d' as they are") as warned:
+        images().fit(PIXELS.astype(np.float32), labels(8), verbose=0)
+    assert warned[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for other in (PIXELS / 255, PIXELS % 100 * 1.0, PIXELS - 128.0, PIXELS + 0.5, PIXELS * 2.0):
+            fit(images(), other.astype(np.float32), labels(8))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **more: layers.RandomBrightness(0.2, **more),
+        lambda **more: layers.RandomContrast(0.2, **more),
+        lambda **more: layers.RandomErasing(**more),
+    ],
+)
+def test_layers_for_bytes_on_other_pixels_are_warned_of(make):
+    def around(*before, **more):
+        return classifier(*before, make(**more), layers.Rescaling(0.1), layers.Flatten())
+
+    def to_one():
+        return layers.Rescaling(1 / 255)
+
+    message = r"pixels from 0 to 1 come to 'random_.*, which is for .* 255; value_range=\(0, 1\)"
+    model = around(to_one(), layers.RandomFlip())
+    with pytest.warns(UserWarning, match=message) as warned:
+        model.fit(PIXELS, labels(8), verbose=0)
+    assert warned[0].filename == __file__
+    with pytest.warns(UserWarning, match=r"from -1 to 1 come to .*value_range=\(-1, 1\)"):
+        fit(around(layers.Rescaling(1 / 127.5, -1)), PIXELS, labels(8))
+    with pytest.warns(UserWarning, match=message):
+        fit(around(), (PIXELS / 255).astype(np.float32), labels(8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(around(), PIXELS, labels(8))
+        fit(around(to_one()), 255.0 * PIXELS, labels(8))
+        fit(around(to_one(), value_range=(0, 1)), PIXELS, labels(8))
+        fit(around(layers.Normalization(mean=[0] * 3, variance=[9] * 3)), PIXELS, labels(8))

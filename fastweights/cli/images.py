@@ -6,7 +6,7 @@ import argparse
 import itertools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -38,6 +38,9 @@ UNITS = 64
 
 #: What images go through in training.
 AUGMENTATIONS = {"none": (), "move": ("move",), "flip": ("flip", "move")}
+
+#: Of the images that mean and variance are taken of.
+_NUMBERS_AT_ONCE = 2**20
 
 TARGET = "class"
 ARCHIVE = ".npz"
@@ -117,6 +120,10 @@ class ImageFiles(Kind):
     def network(self, args: argparse.Namespace, data: Data) -> fw.Sequential:
         height, width = data.x.shape[1:3]
         mean, variance = _figures(data.x, data.train)
+        if max(variance) > np.finfo(args.dtype).max:
+            got = f"pixels from {data.x.min():g} to {data.x.max():g}"
+            expected = f"smaller ones: their variance is no {args.dtype} number"
+            raise ValueError(_check.refusal(args.data, got, expected))
         stack: list[layers.Layer] = [
             layers.Normalization(mean=mean, variance=variance),
             *_augmentation(args.augment or "move"),
@@ -290,21 +297,26 @@ def _parts(
     )
 
 
-def _figures(x: np.ndarray, train: np.ndarray) -> tuple[list[float], list[float]]:
+def _figures(x: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of each channel of the training images."""
-    if x.dtype == np.uint8:
-        values = np.arange(256.0)
-        counts = [np.bincount(x[train, ..., c].ravel(), minlength=256) for c in range(x.shape[-1])]
-        means = [float(np.average(values, weights=one)) for one in counts]
-        variances = [
-            float(np.average((values - mean) ** 2, weights=one))
-            for mean, one in zip(means, counts, strict=True)
-        ]
-    else:
-        lines = x[train].reshape(-1, x.shape[-1]).astype(np.float64)
-        means, variances = lines.mean(axis=0).tolist(), lines.var(axis=0).tolist()
+    pixels = len(train) * math.prod(x.shape[1:3])
+    mean = _summed(x, train, lambda one: one) / pixels
+    variance = _summed(x, train, lambda one: np.square(one - mean)) / pixels
     # A channel that is always the same is told nothing by.
-    return means, [variance or 1.0 for variance in variances]
+    return mean, np.where(variance == 0, 1.0, variance)
+
+
+def _summed(
+    x: np.ndarray, chosen: np.ndarray, of: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """The sum of something of each pixel over these images, float64 (channels,).
+
+    Of so few images at a time that their copies in float64 are small.
+    """
+    step = max(1, _NUMBERS_AT_ONCE // math.prod(x.shape[1:]))
+    starts = range(0, len(chosen), step)
+    blocks = (x[chosen[start : start + step]].astype(np.float64) for start in starts)
+    return np.sum([of(block).sum(axis=0).sum(axis=(0, 1)) for block in blocks], axis=0)
 
 
 def _augmentation(name: str) -> list[layers.Layer]:

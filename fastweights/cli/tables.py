@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections import Counter
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ from fastweights._json import shown
 from fastweights.cli.kinds import MIN_ROWS, Data, Kind, is_model, parts_of
 from fastweights.cli.layers_spec import parse_layers, refuse_huge_networks
 from fastweights.cli.output import Output, add_option, count, naming_options
+from fastweights.images.files import names_an_image
 from fastweights.table import Preprocessor, Table, find_task, has_target, read_csv
 from fastweights.table.columns import NumberColumn
 from fastweights.table.preprocessing import TARGETS
@@ -70,6 +72,12 @@ class Tables(Kind):
         )
 
     def check_options(self, args: argparse.Namespace) -> None:
+        is_image = names_an_image(args.data)
+        if is_image or args.target is None:
+            os.stat(args.data)
+        if is_image:
+            got, expected = f"the image {args.data}", "a folder of images, with a subfolder a class"
+            raise ValueError(_check.refusal("DATA", got, expected))
         if args.target is None:
             raise ValueError("the following arguments are required: --target")
         with naming_options("activation"):

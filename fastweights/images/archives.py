@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib import format as npy
 
 from fastweights import _check, _files
 from fastweights._json import shown
+from fastweights._memory import refuse_what_fills_memory
 from fastweights.images.folders import PARTS
 from fastweights.images.pictures import ANY, Pictures
 
@@ -18,17 +21,20 @@ IMAGE_NAMES = ("x", "images", "image", "data", "pixels")
 LABEL_NAMES = ("y", "labels", "label", "targets", "target", "classes")
 CLASS_NAMES = ("names", "class_names", "label_names", "target_names", "classes")
 
+#: How the names of arrays end in the archive.
+_ARRAY = ".npy"
 _NUMBERS = "biuf"
 _MOST_CHANNELS = 4
 
 
 class _Part(NamedTuple):
-    """An array, what it is for, and what it is called besides."""
+    """An array that has not been read, what it is for, and what it is called besides."""
 
     key: str
     use: str
     stem: str
-    array: np.ndarray
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
 
 
 def read_archive(
@@ -48,30 +54,32 @@ def read_archive(
     by_class : bool
         Whether labels are looked for.
     """
-    parts = [_part(key, array) for key, array in _arrays(path).items()]
+    parts = _parts(path)
     chosen = _chosen(path, parts, images)
-    found = [_labels_of(path, parts, part, labels) if by_class else None for part in chosen]
-    numbers, names = _numbered(path, found, [len(part.array) for part in chosen], parts)
-    shapes = {part.array.shape[1:] for part in chosen}
+    shapes = {part.shape[1:] for part in chosen}
     if len(shapes) > 1:
         got = f"images of {' and '.join(map(str, sorted(shapes)))}"
         raise ValueError(_check.refusal(path, got, "images of one shape"))
-    uses = [use for part in chosen for use in [part.use] * len(part.array)]
-    if len({part.use for part in chosen}) > 1:
+    found = [_labels_of(path, parts, part, labels) if by_class else None for part in chosen]
+    x = _images(path, chosen)
+    counts = [part.shape[0] for part in chosen]
+    numbers, names = _numbered(path, found, counts, parts)
+    uses = [part.use for part in chosen]
+    if len(uses) > 1:
         uses = ["train" if use == ANY else use for use in uses]
-    arrays = [part.array for part in chosen]
-    x = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-    return Pictures(path, x, numbers, names, np.array(uses))
+    return Pictures(path, x, numbers, names, np.repeat(uses, counts))
 
 
-def _arrays(path: str) -> dict[str, np.ndarray]:
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    """What `np.load` makes of the file; whatever is wrong with it is a ValueError."""
     try:
         with _files.naming(path), _files.opened(path) as file:
             if not zipfile.is_zipfile(file):
                 raise ValueError("it is no archive")
             file.seek(0)
             with np.load(file) as held:
-                return {key: held[key] for key in held.files}
+                yield held
     except (OSError, MemoryError):
         raise
     except Exception as error:  # Damaged archives raise anything, from KeyError to zlib.error.
@@ -79,29 +87,66 @@ def _arrays(path: str) -> dict[str, np.ndarray]:
         raise ValueError(_check.refusal(path, got, "an .npz file of arrays")) from None
 
 
-def _part(key: str, array: np.ndarray) -> _Part:
+def _parts(path: str) -> list[_Part]:
+    """The arrays of the file, by what their heads say."""
+    parts = []
+    with _opened(path) as held:
+        for name in dict.fromkeys(held.zip.namelist()):
+            if not name.endswith(_ARRAY):
+                continue
+            with held.zip.open(name) as member:
+                version = npy.read_magic(member)
+                # What is written as 3.0 differs in the letters that names of columns have.
+                read = npy.read_array_header_1_0 if version[0] == 1 else npy.read_array_header_2_0
+                shape, _, dtype = read(member)
+            parts.append(_part(name.removesuffix(_ARRAY), dtype, shape))
+    return parts
+
+
+def _array(path: str, part: _Part) -> np.ndarray:
+    """An array of the file; ValueError where memory cannot hold it."""
+    refuse_what_fills_memory(f"{path}: {part.key}", part.shape, part.dtype.itemsize)
+    with _opened(path) as held:
+        return held[part.key + _ARRAY].reshape(part.shape)
+
+
+def _images(path: str, chosen: Sequence[_Part]) -> np.ndarray:
+    """Arrays of images, one behind the other."""
+    if len(chosen) == 1:
+        return _array(path, chosen[0])
+    shape = (sum(part.shape[0] for part in chosen), *chosen[0].shape[1:])
+    dtype = np.result_type(*[part.dtype for part in chosen])
+    refuse_what_fills_memory(path, shape, dtype.itemsize)
+    x = np.empty(shape, dtype)
+    start = 0
+    for part in chosen:
+        x[start : (start := start + part.shape[0])] = _array(path, part)
+    return x
+
+
+def _part(key: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> _Part:
     """What the name of an array says: ``x_train`` and ``train_images`` are for training."""
     words = key.split("_")
     for place in (0, -1) if len(words) > 1 else ():
         for use, names in PARTS.items():
             if words[place].lower() in names:
                 rest = words[1:] if place == 0 else words[:-1]
-                return _Part(key, use, "_".join(rest).lower(), array)
-    return _Part(key, ANY, key.lower(), array)
+                return _Part(key, use, "_".join(rest).lower(), dtype, shape)
+    return _Part(key, ANY, key.lower(), dtype, shape)
 
 
 def _chosen(path: str, parts: Sequence[_Part], told: str | None) -> list[_Part]:
     """The arrays of images: one for each use."""
     if told is not None:
         part = _named(path, parts, told, "--images")
-        if not _holds_images(part.array):
-            got = f"{told}, an array {part.array.dtype} of shape {part.array.shape}"
+        if not _holds_images(part):
+            got = f"{told}, an array {part.dtype} of shape {part.shape}"
             expected = "numbers (images, height, width) or (images, height, width, channels)"
             raise ValueError(_check.refusal("--images", got, expected))
         return [_checked(path, part._replace(use=ANY))]
-    likely = [part for part in parts if _holds_images(part.array)]
+    likely = [part for part in parts if _holds_images(part)]
     if not likely:
-        got = ", ".join(f"{part.key} {part.array.shape}" for part in parts) or "no arrays"
+        got = ", ".join(f"{part.key} {part.shape}" for part in parts) or "no arrays"
         expected = "an array of images, (images, height, width) or with channels behind"
         raise ValueError(_check.refusal(path, got[:300], expected))
     return [
@@ -110,24 +155,25 @@ def _chosen(path: str, parts: Sequence[_Part], told: str | None) -> list[_Part]:
     ]
 
 
-def _labels_of(
-    path: str, parts: Sequence[_Part], images: _Part, told: str | None
-) -> np.ndarray | None:
+def _labels_of(path: str, parts: Sequence[_Part], images: _Part, told: str | None) -> _Part | None:
     """The labels of some images, or None where there are none."""
-    count = len(images.array)
+    count = images.shape[0]
     if told is not None:
         part = _named(path, parts, told, "--target")
-        if part.array.ndim not in (1, 2) or len(part.array) != count:
-            got, expected = f"{told} of shape {part.array.shape}", f"labels of {count:,} images"
+        if len(part.shape) not in (1, 2) or part.shape[0] != count:
+            got, expected = f"{told} of shape {part.shape}", f"labels of {count:,} images"
             raise ValueError(_check.refusal("--target", got, expected))
-        return part.array
-    likely = [
-        part
-        for part in parts
-        if part.use in (images.use, ANY) and part.array.ndim in (1, 2) and len(part.array) == count
-    ]
+        return part
+    lines = [part for part in parts if part.use in (images.use, ANY) and len(part.shape) in (1, 2)]
+    likely = [part for part in lines if part.shape[0] == count]
     likely = [part for part in likely if part.use == images.use] or likely
-    return _only(path, "--target", LABEL_NAMES, likely).array if likely else None
+    if likely:
+        return _only(path, "--target", LABEL_NAMES, likely)
+    for part in lines:
+        if part.use == images.use and part.stem in LABEL_NAMES and part.stem not in CLASS_NAMES:
+            got = f"{part.key} of shape {part.shape} for {count:,} images in {images.key}"
+            raise ValueError(_check.refusal(path, got, "a label for each image"))
+    return None
 
 
 def _only(path: str, option: str, names: Sequence[str], likely: Sequence[_Part]) -> _Part:
@@ -148,24 +194,24 @@ def _named(path: str, parts: Sequence[_Part], key: str, option: str) -> _Part:
     raise ValueError(_check.refusal(option, shown(key), expected))
 
 
-def _holds_images(array: np.ndarray) -> bool:
-    return array.ndim in (3, 4) and array.dtype.kind in _NUMBERS and array.size > 0
+def _holds_images(part: _Part) -> bool:
+    is_filled = min(part.shape, default=0) > 0
+    return len(part.shape) in (3, 4) and part.dtype.kind in _NUMBERS and is_filled
 
 
 def _checked(path: str, part: _Part) -> _Part:
     """With channels behind; ValueError where they are in front."""
-    array = part.array[..., np.newaxis] if part.array.ndim == 3 else part.array
-    channels = array.shape[1]
-    if channels <= _MOST_CHANNELS < min(array.shape[2:]):
-        got = f"{part.key} of shape {array.shape}, channels before height and width"
+    shape = (*part.shape, 1) if len(part.shape) == 3 else part.shape
+    if shape[1] <= _MOST_CHANNELS < min(shape[2:]):
+        got = f"{part.key} of shape {shape}, channels before height and width"
         expected = "(images, height, width, channels): np.moveaxis(images, 1, -1)"
         raise ValueError(_check.refusal(path, got, expected))
-    return part._replace(array=array)
+    return part._replace(shape=shape)
 
 
 def _numbered(
     path: str,
-    found: Sequence[np.ndarray | None],
+    found: Sequence[_Part | None],
     counts: Sequence[int],
     parts: Sequence[_Part],
 ) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -185,16 +231,15 @@ def _numbered(
     )
     if distinct.dtype.kind == "U":
         return numbers, tuple(distinct.tolist())
-    names = _class_names(parts, distinct)
+    names = _class_names(path, parts, distinct)
     return numbers, tuple(names[value] if names else str(value) for value in distinct.tolist())
 
 
-def _values(path: str, labels: np.ndarray) -> np.ndarray:
+def _values(path: str, part: _Part) -> np.ndarray:
     """Labels as int64 or as texts (images,)."""
+    labels = _decoded(path, part)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8")
     if labels.ndim == 2 and labels.dtype.kind in _NUMBERS:
         ones = labels == 1
         if not ((ones | (labels == 0)).all() and (ones.sum(axis=1) == 1).all()):
@@ -214,14 +259,25 @@ def _values(path: str, labels: np.ndarray) -> np.ndarray:
     raise ValueError(_check.refusal(path, got, "whole numbers, texts, or zeros with a one"))
 
 
-def _class_names(parts: Sequence[_Part], distinct: np.ndarray) -> list[str] | None:
+def _class_names(path: str, parts: Sequence[_Part], distinct: np.ndarray) -> list[str] | None:
     """What the labels 0, 1, ... are called, where an array of the file says so."""
     for name in CLASS_NAMES:
         for part in parts:
-            array = part.array
-            if part.stem == name and array.ndim == 1 and array.dtype.kind in "US":
-                texts = np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
+            if part.stem == name and len(part.shape) == 1 and part.dtype.kind in "US":
+                texts = _decoded(path, part)
                 fits = distinct[0] >= 0 and distinct[-1] < len(texts)
                 if fits and len(set(texts.tolist())) == len(texts):
                     return texts.tolist()
     return None
+
+
+def _decoded(path: str, part: _Part) -> np.ndarray:
+    """An array of the file, as texts where it is of bytes."""
+    array = _array(path, part)
+    if array.dtype.kind != "S":
+        return array
+    try:
+        return np.char.decode(array, "utf-8")
+    except UnicodeDecodeError as error:
+        got = f"the bytes {error.object[:40]!r}"
+        raise ValueError(_check.refusal(f"{path}: {part.key}", got, "text in UTF-8")) from None

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from fastweights import _check, _files
 from fastweights._json import shown
-from fastweights._memory import total_memory
+from fastweights._memory import refuse_what_fills_memory
 from fastweights.images.files import (
     ENDINGS,
     Head,
@@ -60,9 +59,12 @@ class Listed:
     def take(self, chosen: np.ndarray) -> Listed:
         """The same of these files."""
         paths = [self.paths[place] for place in np.arange(len(self))[chosen]]
-        return Listed(
-            self.source, paths, self.labels[chosen], self.class_names, self.others, self.empty
-        )
+        return replace(self, paths=paths, labels=self.labels[chosen])
+
+    def without_empty(self) -> Listed:
+        """The same files, their classes numbered as if those without an image were not there."""
+        names = tuple(name for name in self.class_names if name not in self.empty)
+        return replace(self, labels=self.labels_among(names), class_names=names)
 
     def labels_among(self, class_names: Sequence[str]) -> np.ndarray:
         """The numbers that the images' classes have among these, or -1: int64 (images,)."""
@@ -90,11 +92,7 @@ class Listed:
         Raises ValueError where none can be read.
         """
         shape = (len(self), look.height, look.width, look.channels)
-        memory = total_memory()
-        if memory is not None and math.prod(shape) > memory:
-            got = f"{len(self):,} of {shape[1:]}, which take {math.prod(shape) // 2**30:,} GiB"
-            expected = f"what fits the {memory // 2**30:,} GiB of this machine; make them smaller"
-            raise ValueError(_check.refusal("images", got, expected))
+        refuse_what_fills_memory("images", shape)
         broken: list[UnreadableImageError] = []
         x = np.empty(shape, np.uint8)
         fine: list[int] = []
@@ -119,7 +117,8 @@ def list_folder(
 ) -> Listed:
     """The images in the subfolders of a folder, each of which is a class, in order.
 
-    Subfolders of these belong to the same class. Raises ValueError where there are no subfolders.
+    Subfolders of these belong to the same class. A class without an image has its number, too.
+    Raises ValueError where there are no subfolders.
     """
     source = folder_text(directory)
     found = subfolders(source)
@@ -133,12 +132,10 @@ def list_folder(
     names = found if class_names is None else _class_names(class_names, found)
     below = {name: _files_below(os.path.join(source, name), follow_links) for name in names}
     empty = [name for name, (own, _) in below.items() if not own]
-    kept = [name for name in names if class_names is not None or name not in empty]
-    paths = [path for name in kept for path in below[name][0]]
+    paths = [path for own, _ in below.values() for path in own]
     others = [path for _, beside in below.values() for path in beside]
-    counts = [len(below[name][0]) for name in kept]
-    labels = np.repeat(np.arange(len(kept)), counts)
-    listed = Listed(source, paths, labels, tuple(kept), others, empty)
+    labels = np.repeat(np.arange(len(names)), [len(own) for own, _ in below.values()])
+    listed = Listed(source, paths, labels, tuple(names), others, empty)
     if not paths:
         raise listed.refusal_of_none()
     return listed

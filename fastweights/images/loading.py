@@ -61,8 +61,8 @@ def load_folder(
     Needs Pillow (``pip install 'fastweights[images]'``). Read are BMP, GIF (its first image), JPEG,
     PNG, PPM, TIFF and WebP, also from folders within these; hidden files and others are not. Images
     stand upright, as their EXIF data say; what is transparent stands before white; of 16 bits the
-    upper 8 remain. Those that cannot be read are left out with a warning that names them, and so is
-    a class without images.
+    upper 8 remain. Those that cannot be read are left out with a warning that names them. A class
+    without images has a warning, too, and keeps its number and name.
 
     Parameters
     ----------
@@ -132,6 +132,9 @@ def load_folder(
         listed = list_files(directory, follow_links)
     else:
         listed = list_folder(directory, class_names, follow_links)
+    if listed.empty:
+        remark = f"{about_empty(listed)}; labels stay as if there were some"
+        warnings.warn(f"load_folder: {remark}", stacklevel=2)
     if label_mode == "binary" and labels is not None and len(listed.class_names) != 2:
         got = f"'binary' for {len(listed.class_names)} classes"
         raise ValueError(_check.refusal("label_mode", got, "2 classes, or 'int'"))
@@ -148,19 +151,19 @@ def load_folder(
 
 def _loaded(listed: Listed, look: Any, mode: str | None) -> Images:
     found, x, broken = listed.read(look, unwatched)
-    for remark in remarks(listed, broken):
-        warnings.warn(f"load_folder: {remark}", stacklevel=3)
+    if broken:
+        warnings.warn(f"load_folder: {about_broken(broken)}", stacklevel=3)
     return Images(x, _encoded(found, mode), found.class_names, tuple(found.paths))
 
 
-def remarks(listed: Listed, broken: Sequence[UnreadableImageError] = ()) -> list[str]:
-    """What of a folder was left out, in words."""
-    found = []
-    if broken:
-        found.append(f"left out: {named([str(error) for error in broken], '; ')}")
-    if listed.empty:
-        found.append(f"{listed.source}: no images in {named([shown(n) for n in listed.empty])}")
-    return found
+def about_broken(broken: Sequence[UnreadableImageError]) -> str:
+    """Which files were left out, in words."""
+    return f"left out: {named([str(error) for error in broken], '; ')}"
+
+
+def about_empty(listed: Listed) -> str:
+    """Which classes are without an image, in words."""
+    return f"{listed.source}: no images in {named([shown(name) for name in listed.empty])}"
 
 
 def named(words: Sequence[str], between: str = ", ") -> str:

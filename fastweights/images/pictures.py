@@ -12,7 +12,7 @@ from fastweights._json import shown
 from fastweights.images import folders
 from fastweights.images.files import COLOR_MODES, Head, Look
 from fastweights.images.folders import Listed, Watch
-from fastweights.images.loading import remarks
+from fastweights.images.loading import about_broken, about_empty
 
 #: Images that all are no larger keep their size; others get this one.
 SMALL, USUAL = 96, 64
@@ -52,13 +52,14 @@ class Pictures:
 def list_by_use(path: _files.FilePath) -> tuple[Listed, np.ndarray, list[str]]:
     """The images of a folder by class, what each is for, and what else there is to say.
 
-    Its subfolders are classes, or `train`, `val` and `test` with classes in each.
+    Its subfolders are classes, or `train`, `val` and `test` with classes in each. Those without an
+    image to learn from are none.
     """
     parts = folders.find_parts(path)
     if not parts:
-        listed = folders.list_folder(path)
+        listed = folders.list_folder(path).without_empty()
         return listed, np.full(len(listed), ANY), _beside(listed)
-    train = folders.list_folder(parts["train"])
+    train = folders.list_folder(parts["train"]).without_empty()
     paths, labels, uses, said = [*train.paths], [train.labels], ["train"] * len(train), []
     said += _beside(train)
     for use, folder in parts.items():
@@ -83,12 +84,11 @@ def list_by_use(path: _files.FilePath) -> tuple[Listed, np.ndarray, list[str]]:
 
 
 def _beside(listed: Listed) -> list[str]:
-    others = (
-        [f"files that are no images: {len(listed.others):,}, such as {listed.others[0]}"]
-        if listed.others
-        else []
-    )
-    return remarks(listed) + others
+    said = [about_empty(listed)] if listed.empty else []
+    if listed.others:
+        count, first = len(listed.others), listed.others[0]
+        said.append(f"files that are no images: {count:,}, such as {first}")
+    return said
 
 
 def read_listed(listed: Listed, uses: np.ndarray, look: Look, watch: Watch) -> Pictures:
@@ -96,7 +96,7 @@ def read_listed(listed: Listed, uses: np.ndarray, look: Look, watch: Watch) -> P
     found, x, broken = listed.read(look, watch)
     kept = set(found.paths)
     still = np.array([path in kept for path in listed.paths])
-    said = tuple(remarks(Listed(listed.source, [], listed.labels, (), [], []), broken))
+    said = (about_broken(broken),) if broken else ()
     return Pictures(
         listed.source, x, found.labels, listed.class_names, uses[still], tuple(found.paths), said
     )
