@@ -10,6 +10,7 @@ import numpy as np
 
 from fastweights import _advice, _check, _feeding, _plans, losses, optimizers, training
 from fastweights._architecture import described, distinct
+from fastweights._arguments import telling
 from fastweights._building import Built
 from fastweights._network import Network
 from fastweights._objectives import objectives_of
@@ -274,6 +275,7 @@ class Model(Network):
 
     # ---- compiling -------------------------------------------------------------------------------
 
+    @telling
     def compile(
         self,
         optimizer: str | optimizers.Optimizer = "sgd",
@@ -306,6 +308,7 @@ class Model(Network):
 
     # ---- training --------------------------------------------------------------------------------
 
+    @telling
     def fit(
         self,
         x: Any,
@@ -379,6 +382,7 @@ class Model(Network):
             self._names = _feeding.names_of(self, x, y)
             return training.step(self, compiled, rows, targets)
 
+    @telling
     def evaluate(
         self,
         x: Any,

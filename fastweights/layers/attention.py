@@ -21,10 +21,14 @@ _NOT_TOLD = {
         "masks go with values (Masking, Embedding(mask_zero=True)), or attention_mask=...",
     ),
 }
+#: What a call reads at least.
+_BOTH = "query and value; for self-attention the same tensor twice"
 
 
 class _Attention(Noise):
     """Base of these layers: projections to heads, attention, and a projection of what heads say."""
+
+    _reads_what = f"{_BOTH}, which fw.Model can and a Sequential cannot"
 
     def __init__(
         self,
@@ -79,8 +83,9 @@ class _Attention(Noise):
         key : Tensor, optional
             The keys, by name.
         attention_mask : Tensor, optional
-            0 where a query does not see a key: ``(rows, steps, keys)``, or ``(rows, keys)`` for all
-            queries of a row.
+            1 where a query sees a key and 0 where it does not, as bool, whole numbers or reals:
+            ``(rows, steps, keys)``, or ``(rows, keys)`` or ``(rows, 1, keys)`` for all queries of a
+            row, for all heads. An `fw.Input` of it takes no other numbers: nothing is added.
         use_causal_mask : bool
             Whether query i sees keys 0 to i alone.
         """
@@ -91,8 +96,7 @@ class _Attention(Noise):
         several = inputs[0] if len(inputs) == 1 else inputs
         tensors = _tensors.tensors_of(f"inputs of {kind}", several)
         if len(tensors) == 1:
-            expected = "query and value; for self-attention the same tensor twice"
-            raise ValueError(_check.refusal(f"inputs of {kind}", "one tensor", expected))
+            raise ValueError(_check.refusal(f"inputs of {kind}", "one tensor", _BOTH))
         if key is not None:
             if len(tensors) > 2:
                 raise ValueError(_check.refusal("key", "a third tensor beside it", "one of both"))

@@ -123,6 +123,8 @@ def _refuse_foreign(kind: str, made: Value, values: Sequence[Value]) -> None:
 class _Making(_Sealing, type):
     """Takes what every layer takes beside its own arguments."""
 
+    _besides = ("input_shape", "trainable", "activity_regularizer")
+
     def __call__(
         cls,
         *args: Any,
@@ -163,6 +165,13 @@ _OF_KERAS = (
 )
 
 
+#: What calls of Keras's layers take, and what says it here.
+_TOLD_OTHERWISE = {
+    "mask": "masks go with values: layers.Masking or Embedding(mask_zero=True) begins one",
+    "training": "fit trains and predict does not",
+}
+
+
 class Layer(Sealed, metaclass=_Making):
     """Base of all layers.
 
@@ -177,6 +186,8 @@ class Layer(Sealed, metaclass=_Making):
 
     #: Whether what the layer makes of a step belongs to that step, so that a mask still holds.
     supports_masking: ClassVar[bool] = False
+    #: What a call reads, for messages, where that is not told by a number.
+    _reads_what: ClassVar[str] = ""
 
     _uncalled = dict.fromkeys(
         _OF_KERAS,
@@ -316,7 +327,9 @@ class Layer(Sealed, metaclass=_Making):
             if name not in taken:
                 expected = ", ".join(taken) or "no settings of a call"
                 got = f"{name}={_check.shown(value)}"
-                raise TypeError(_check.refusal(f"call of {type(self).__name__}", got, expected))
+                says = f"; {_TOLD_OTHERWISE[name]}" if name in _TOLD_OTHERWISE else ""
+                call = f"call of {type(self).__name__}"
+                raise TypeError(_check.refusal(call, got, expected) + says)
             if not isinstance(value, (bool, int, float, str)):
                 expected = "True, False, a number or a text"
                 raise TypeError(_check.refusal(name, _check.shown(value), expected))
@@ -330,8 +343,8 @@ class Layer(Sealed, metaclass=_Making):
         except TypeError:
             if takes(self.ops, values, settings):
                 raise
-            got = f"{len(values)} values"
-            expected = f"as many as {kind} reads"
+            got = f"{len(values)} value{'s' * (len(values) != 1)}"
+            expected = self._reads_what or f"as many as {kind} reads"
             raise ValueError(_check.refusal(f"inputs of {kind}", got, expected)) from None
         results = (made,) if isinstance(made, Value) else made
         for value in results if isinstance(results, tuple) else (results,):
