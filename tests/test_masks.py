@@ -272,3 +272,53 @@ def test_figures_are_those_of_keras():
     x = np.array([[[1.0, 2], [0, 0], [3, 1]], [[0, 0], [0, 0], [0, 1]]])
     y = np.arange(6.0).reshape(2, 3, 1)
     np.testing.assert_allclose(model.evaluate(x, y), [16.25, 19 / 6, 16.25], rtol=1e-12)
+
+
+# ---- where a mask ends ---------------------------------------------------------------------------
+
+
+class Passes(layers.Layer):
+    """Says nothing of masks."""
+
+    def ops(self, x):
+        return x
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Flatten(),
+        layers.Conv1D(2, 2),
+        layers.Reshape((4, 1, 3)),
+        layers.Permute((2, 1)),
+        layers.MaxPooling1D(),
+        layers.GlobalMaxPooling1D(),
+        layers.ZeroPadding1D(),
+        layers.UpSampling1D(),
+    ],
+)
+def test_layers_that_lose_a_mask_are_warned_of_once(layer):
+    with pytest.warns(UserWarning, match=f"layers: {type(layer).__name__} .* reads masked") as told:
+        model = fw.Sequential([layers.Masking(), layer, layers.Flatten()], (4, 3))
+    assert len(told) == 1
+    model.predict(np.zeros((1, 4, 3)))
+    model.copy()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.LSTM(2),
+        layers.Bidirectional(layers.GRU(2)),
+        layers.GlobalAveragePooling1D(),
+        layers.TimeDistributed(layers.Dense(2)),
+        Passes(),
+    ],
+)
+def test_layers_that_end_a_mask_are_not_warned_of(layer):
+    fw.Sequential([layers.Masking(), layer], (4, 3))
+
+
+def test_attention_ends_the_masks_of_values():
+    x, y = fw.Input((3, 2)), fw.Input((4, 2))
+    fw.Model([x, y], layers.MultiHeadAttention(1, 2)(x, layers.Masking()(y)))

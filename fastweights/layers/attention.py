@@ -21,14 +21,10 @@ _NOT_TOLD = {
         "masks go with values (Masking, Embedding(mask_zero=True)), or attention_mask=...",
     ),
 }
-#: What a call reads at least.
-_BOTH = "query and value; for self-attention the same tensor twice"
 
 
 class _Attention(Noise):
     """Base of these layers: projections to heads, attention, and a projection of what heads say."""
-
-    _reads_what = f"{_BOTH}, which fw.Model can and a Sequential cannot"
 
     def __init__(
         self,
@@ -95,8 +91,7 @@ class _Attention(Noise):
                 raise ValueError(_check.refusal(name, "a value", f"none: {instead}"))
         several = inputs[0] if len(inputs) == 1 else inputs
         tensors = _tensors.tensors_of(f"inputs of {kind}", several)
-        if len(tensors) == 1:
-            raise ValueError(_check.refusal(f"inputs of {kind}", "one tensor", _BOTH))
+        self._refuse_one(len(tensors))
         if key is not None:
             if len(tensors) > 2:
                 raise ValueError(_check.refusal("key", "a third tensor beside it", "one of both"))
@@ -105,6 +100,17 @@ class _Attention(Noise):
             tensors += tensors[1:2] if len(tensors) == 2 else []
             tensors += _tensors.tensors_of("attention_mask", attention_mask)
         return super().__call__(tensors, **settings)
+
+    def results_of(self, *values: Value, **settings: Any) -> tuple[Value, ...]:
+        self._refuse_one(len(values))
+        return super().results_of(*values, **settings)
+
+    def _refuse_one(self, count: int) -> None:
+        """Raises ValueError for one tensor alone, as it comes to a layer of a Sequential."""
+        if count == 1:
+            expected = "query and value; for self-attention the same tensor twice"
+            kind = type(self).__name__
+            raise ValueError(_check.refusal(f"inputs of {kind}", "one tensor", expected))
 
     def goes_on(self, reads: int, **settings: Any) -> bool:
         return reads <= 3 and bool(settings.get("use_causal_mask"))

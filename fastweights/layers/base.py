@@ -186,8 +186,6 @@ class Layer(Sealed, metaclass=_Making):
 
     #: Whether what the layer makes of a step belongs to that step, so that a mask still holds.
     supports_masking: ClassVar[bool] = False
-    #: What a call reads, for messages, where that is not told by a number.
-    _reads_what: ClassVar[str] = ""
 
     _uncalled = dict.fromkeys(
         _OF_KERAS,
@@ -344,7 +342,7 @@ class Layer(Sealed, metaclass=_Making):
             if takes(self.ops, values, settings):
                 raise
             got = f"{len(values)} value{'s' * (len(values) != 1)}"
-            expected = self._reads_what or f"as many as {kind} reads"
+            expected = f"as many as {kind} reads"
             raise ValueError(_check.refusal(f"inputs of {kind}", got, expected)) from None
         results = (made,) if isinstance(made, Value) else made
         for value in results if isinstance(results, tuple) else (results,):
