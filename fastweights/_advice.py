@@ -20,6 +20,7 @@ from fastweights.layers import (
     Layer,
     Permute,
     Reshape,
+    ReversibleEmbedding,
 )
 from fastweights.layers.convolution import Convolution
 from fastweights.layers.ops import Shape
@@ -34,6 +35,8 @@ _PROBABILITIES = ("softmax", "softmin", "sparsemax", "sigmoid", "hard_sigmoid")
 _SHARES = ("softmax", "softmin", "sparsemax")
 #: Layers that make no other numbers.
 _AS_THEY_ARE = (Flatten, Identity, Permute, Reshape)
+#: Those besides that masks may end at: what counts is in what they make, or meant to be told anew.
+_END = (GlobalAveragePooling1D, ReversibleEmbedding)
 
 
 def _activation_of(layer: Layer) -> str:
@@ -83,8 +86,7 @@ def about_layers(built: Built) -> None:
 def _about_lost_masks(topology: Topology, are_masked: Sequence[bool]) -> None:
     """Warns of layers of the library behind which steps count that did not before."""
     for layer, reads, _ in topology.calls:
-        leaves_out = layer.supports_masking or isinstance(layer, GlobalAveragePooling1D)
-        if leaves_out or not is_of_library(layer):
+        if layer.supports_masking or isinstance(layer, _END) or not is_of_library(layer):
             continue
         if any(are_masked[number] for number in reads):
             warnings.warn(
