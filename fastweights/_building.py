@@ -121,7 +121,7 @@ class Built:
     limits : tuple
         For each input the number that its whole numbers are below, None where it is reals.
     masks : frozenset of int
-        The inputs that say what counts and what does not.
+        The inputs that take 0 and 1 alone, as those that say what counts and what does not.
     are_masked : list of bool
         Of each value, whether it has a mask.
 
@@ -142,7 +142,10 @@ class Built:
         self.are_masked = [value.mask is not None for value in values]
         self.layers = topology.layers
         self.output_shapes = tuple(self.shapes[number] for number in topology.outputs)
-        self.is_flat = all(len(shape) == 1 for shape in (self.shapes[0], *self.output_shapes))
+        #: Whether rows and outputs are vectors, of any reals.
+        self.is_flat = not topology.flags and all(
+            len(shape) == 1 for shape in (self.shapes[0], *self.output_shapes)
+        )
         self.variables: list[tuple[Layer, Variable]] = []
         self._offsets = [0]
         #: What layers remember, in the order in which it lies in the flat vector of states.
@@ -260,7 +263,7 @@ class Built:
     def _masks(self, ops: Sequence[OpSpec], told: Sequence[int]) -> frozenset[int]:
         """The inputs that are masks: `told` to be those of values, or read as such by attention."""
         first = self.topology.inputs
-        waiting = list(told)
+        waiting = [*told, *self.topology.flags]
         for spec in ops:
             if spec.kind == "attention":
                 waiting += spec.reads[3:]
