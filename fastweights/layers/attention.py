@@ -277,6 +277,11 @@ class MultiHeadAttention(_Attention):
     It is called as ``layer(query, value, key=None, attention_mask=None, use_causal_mask=False)`` on
     tensors ``(rows, steps, features)``, self-attention as ``layer(x, x)``.
 
+    `attention_mask` is 1 where a query sees a key and 0 where not: ``(rows, steps, keys)``, or
+    ``(rows, keys)`` or ``(rows, 1, keys)`` for all queries of a row; for all heads. An `fw.Input`
+    of it takes bool, whole numbers or reals, and no numbers but these two. It is not added to
+    anything: of a mask of 0 and -inf or -1e9, as PyTorch has them, give ``mask == 0``.
+
     What is masked goes with the tensors (see `Masking`): nobody sees a key whose step is masked in
     the keys or in the values, and a masked query sees no key; all that is said of a key holds at
     once. The output has the mask of the queries. Steps at the end of a row that are masked cost
@@ -373,7 +378,7 @@ class GroupQueryAttention(_Attention):
         other share one.
     dropout, use_bias, flash_attention, kernel_initializer, bias_initializer, \\
     kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint, seed, name
-        As for `MultiHeadAttention`, and it is called as that is.
+        As for `MultiHeadAttention`, and it is called as that is, with the same `attention_mask`.
 
     Attributes
     ----------
