@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastweights import losses
+from fastweights._registry import is_of_library
 from fastweights._rows import Rows, each
 from fastweights._topology import Topology
 from fastweights.layers import (
     CenterCrop,
     Dense,
     Flatten,
+    GlobalAveragePooling1D,
     Identity,
     Layer,
     Permute,
@@ -24,10 +27,14 @@ from fastweights.layers import (
     RandomZoom,
     Rescaling,
     Reshape,
+    ReversibleEmbedding,
 )
 from fastweights.layers.convolution import Convolution
 from fastweights.layers.ops import Shape
 from fastweights.layers.windows import bring_channels_last
+
+if TYPE_CHECKING:
+    from fastweights._building import Built
 
 #: Activations whose output are probabilities.
 _PROBABILITIES = ("softmax", "softmin", "sparsemax", "sigmoid", "hard_sigmoid")
@@ -39,6 +46,8 @@ _AS_THEY_ARE = (Flatten, Identity, Permute, Reshape)
 _MOVING = (CenterCrop, RandomCrop, RandomFlip, RandomRotation, RandomTranslation, RandomZoom)
 #: Rows that tell whether images are of whole numbers.
 _FEW = 64
+#: Those besides that masks may end at: what counts is in what they make, or meant to be told anew.
+_END = (GlobalAveragePooling1D, ReversibleEmbedding)
 
 
 def _activation_of(layer: Layer) -> str:
@@ -58,7 +67,7 @@ def about_last_activation(layer: Layer | None, loss: losses.Loss) -> None:
         warnings.warn(
             f"loss: {loss.name} with from_logits=True takes the output of {layer.name!r} for "
             f"logits, but its activation {last} makes probabilities; leave one of the two out",
-            stacklevel=3,
+            stacklevel=4,
         )
     if not from_logits and last not in _PROBABILITIES:
         fitting = getattr(loss, "activation", "softmax")
@@ -66,13 +75,15 @@ def about_last_activation(layer: Layer | None, loss: losses.Loss) -> None:
             f"loss: {loss.name} takes the output of {layer.name!r} for probabilities, but its "
             f"activation is {last}; end with activation={fitting!r}, or say from_logits=True to "
             "the loss",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
-def about_layers(topology: Topology, shapes: Sequence[Shape]) -> None:
-    """Warns of layers that hardly do what is meant with values of these shapes."""
+def about_layers(built: Built) -> None:
+    """Warns of layers that hardly do what is meant with what they read."""
+    topology, shapes = built.topology, built.shapes
     _about_single_units(topology, shapes)
+    _about_lost_masks(topology, built.are_masked)
     for layer, reads, _ in topology.calls:
         shape = shapes[reads[0]]
         if reads[0] < topology.inputs and _looks_channels_first(layer, shape):
@@ -80,6 +91,20 @@ def about_layers(topology: Topology, shapes: Sequence[Shape]) -> None:
                 f"x: rows of shape {shape} are images {shape[0]} high of {shape[2]} channels for "
                 f"{layer.name!r}; if their channels come first, {bring_channels_last(shape)}",
                 stacklevel=3,
+            )
+
+
+def _about_lost_masks(topology: Topology, are_masked: Sequence[bool]) -> None:
+    """Warns of layers of the library behind which steps count that did not before."""
+    for layer, reads, _ in topology.calls:
+        if layer.supports_masking or isinstance(layer, _END) or not is_of_library(layer):
+            continue
+        if any(are_masked[number] for number in reads):
+            warnings.warn(
+                f"layers: {type(layer).__name__} {layer.name!r} reads masked steps as all others, "
+                "and behind it they count; recurrent layers, attention and GlobalAveragePooling1D "
+                "leave them out",
+                stacklevel=4,
             )
 
 

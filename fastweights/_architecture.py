@@ -47,11 +47,29 @@ def layers_of(config: Any, custom_objects: Any = None) -> list[Layer]:
     return stack
 
 
+def flags_entry(is_flags: bool) -> dict[str, str]:
+    """What describes that an input takes 0 and 1 alone: nothing where it takes all."""
+    return {"dtype": "bool"} if is_flags else {}
+
+
+def is_flags_of(argument: str, got: Any) -> bool:
+    """What `flags_entry` described, by its dtype or None."""
+    if got is not None and got != "bool":
+        raise ValueError(_check.refusal(argument, _check.shown(got), "'bool' or none"))
+    return got is not None
+
+
 def topology_of(
     config: Mapping[str, Any], stack: Sequence[Layer]
 ) -> tuple[Topology, list[tuple[str, Shape]]]:
     """Which of these layers reads what, and name and shape of each input."""
-    inputs = [_input_of(entry) for entry in _entries("inputs", config["inputs"])]
+    entries = _entries("inputs", config["inputs"])
+    inputs = [_input_of(entry) for entry in entries]
+    flags = tuple(
+        number
+        for number, entry in enumerate(entries)
+        if is_flags_of("dtype of an input", entry.get("dtype"))
+    )
     if not inputs:
         raise ValueError(_check.refusal("inputs", "none", "at least one"))
     calls = []
@@ -71,7 +89,7 @@ def topology_of(
     outputs = _numbers(
         "outputs", list(given.values()) if isinstance(given, Mapping) else given, count
     )
-    topology = Topology(len(inputs), tuple(calls), outputs)
+    topology = Topology(len(inputs), tuple(calls), outputs, flags)
     if len(topology.layers) < len(stack):
         raise ValueError(_check.refusal("calls", "none of some layers", "one of each at least"))
     needed = set(outputs).union(*(call.reads for call in calls))
@@ -86,7 +104,7 @@ def topology_of(
 
 def _input_of(entry: Any) -> tuple[str, Shape]:
     """Name and shape of an input."""
-    if not isinstance(entry, Mapping) or set(entry) != {"name", "shape"}:
+    if not isinstance(entry, Mapping) or set(entry) - {"dtype"} != {"name", "shape"}:
         raise TypeError(_check.refusal("inputs", _check.shown(entry), "name and shape of each"))
     return _check.name("name of an input", entry["name"]), row_shape("shape", entry["shape"])
 

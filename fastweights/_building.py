@@ -26,6 +26,9 @@ from fastweights.layers.base import Variable
 from fastweights.layers.ops import READ_INTEGERS, Op, OpSpec, Shape, Value, may_share, op
 from fastweights.regularizers import Matrix, Penalty
 
+#: Ops that put the numbers they read elsewhere and change none.
+_MOVE = ("swap", "repeat", "concatenate")
+
 #: Writes a variable, the one of this number in the model, into its view.
 Fill = Callable[[int, Variable, np.ndarray], None]
 
@@ -117,6 +120,10 @@ class Built:
     ops : list of OpSpec
     limits : tuple
         For each input the number that its whole numbers are below, None where it is reals.
+    masks : frozenset of int
+        The inputs that take 0 and 1 alone, as those that say what counts and what does not.
+    are_masked : list of bool
+        Of each value, whether it has a mask.
 
     Parameters
     ----------
@@ -132,9 +139,13 @@ class Built:
         self.topology, self.input_shapes, self.dtype = topology, tuple(input_shapes), dtype
         values = topology.values(input_shapes)
         self.shapes = [value.shape for value in values]
+        self.are_masked = [value.mask is not None for value in values]
         self.layers = topology.layers
         self.output_shapes = tuple(self.shapes[number] for number in topology.outputs)
-        self.is_flat = all(len(shape) == 1 for shape in (self.shapes[0], *self.output_shapes))
+        #: Whether rows and outputs are vectors, of any reals.
+        self.is_flat = not topology.flags and all(
+            len(shape) == 1 for shape in (self.shapes[0], *self.output_shapes)
+        )
         self.variables: list[tuple[Layer, Variable]] = []
         self._offsets = [0]
         #: What layers remember, in the order in which it lies in the flat vector of states.
@@ -245,7 +256,25 @@ class Built:
                 number = self._given_on(ops, mask, number)
             self.output_masks.append((number - len(inputs), mask.shape))
         self._refuse_unread(ops)
+        told = {id(value.mask.op) for value in values if value.mask is not None}
+        self.masks = self._masks(ops, [numbers[made] for made in told if made in numbers])
         return ops
+
+    def _masks(self, ops: Sequence[OpSpec], told: Sequence[int]) -> frozenset[int]:
+        """The inputs that are masks: `told` to be those of values, or read as such by attention."""
+        first = self.topology.inputs
+        waiting = [*told, *self.topology.flags]
+        for spec in ops:
+            if spec.kind == "attention":
+                waiting += spec.reads[3:]
+        found: set[int] = set()
+        while waiting:
+            number = waiting.pop()
+            if number not in found:
+                found.add(number)
+                if number >= first and ops[number - first].kind in _MOVE:
+                    waiting += ops[number - first].reads
+        return frozenset(number for number in found if number < first)
 
     def _given_on(self, ops: list[OpSpec], value: Value, number: int) -> int:
         """The number of one more op, which makes the same value."""

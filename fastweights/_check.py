@@ -329,6 +329,16 @@ def shaped(
     return array
 
 
+def mask(argument: str, array: np.ndarray, labels: tuple[str, ...] | None = None) -> None:
+    """Raises ValueError for numbers that do not say what counts, and what does not."""
+    is_bad = (array != 0) & (array != 1)
+    if is_bad.any():
+        first = array[np.unravel_index(is_bad.argmax(), is_bad.shape)]
+        hint = "; it is added to nothing: of a mask of 0 and -inf, as of PyTorch, give mask == 0"
+        got, expected = f"{first:g}{_first(is_bad, labels)}", "0 or 1, where 1 is seen"
+        raise ValueError(refusal(argument, got, expected) + (hint if first < 0 else ""))
+
+
 def tokens(
     argument: str, array: np.ndarray, below: int, labels: tuple[str, ...] | None = None
 ) -> np.ndarray:

@@ -38,7 +38,7 @@ def copy_of(model: Model, dtype: str | np.dtype | None) -> Model:
         for name, vector in zip(("parameters", "state"), vectors, strict=True)
     ]
     built.allocate(lambda number, variable, view: np.copyto(view, built.part(number, copied)))
-    twin._take_on(built)
+    twin._home.take_on(built)  # the warnings about it have been given
     twin.matmul_precision = model.matmul_precision
     twin._progress = model._progress.copy()
     twin._names, twin._metadata = model._names, dict(model._metadata)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 from fastweights import _check
+from fastweights._arguments import Telling
 from fastweights._refusal import refuse_uncalled
 
 D = TypeVar("D", bound="Description")
@@ -63,7 +64,7 @@ def config_of(description: Description | None) -> dict[str, Any] | None:
     return None if description is None else description.config()
 
 
-class Description:
+class Description(metaclass=Telling):
     """Immutable; equal, and of one hash, where class and settings are.
 
     A subclass with settings takes them in ``__init__``, checks them there and hands them to

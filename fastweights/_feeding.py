@@ -67,12 +67,14 @@ def _rows_of(model: Model, number: int, argument: str, x: Any, shape: Shape | No
     Reals that came as bytes are bytes still: a plan makes reals of the rows that it works on.
     """
     built = model._built
-    if built is not None and built.limits[number] is None:
+    if built is not None and built.limits[number] is None and number not in built.masks:
         return _check.fed_rows(argument, x, model.dtype, shape)
     array, labels = _check.shaped(argument, x, shape), _frames.labels(x)
     if built is None:
         built = Built(model._topology, [array.shape[1:]], model.dtype)
     limit = built.limits[number]
+    if number in built.masks:
+        _check.mask(argument, array, labels)
     if limit is None:
         return _check.fed(argument, array, model.dtype, labels)
     return _check.tokens(argument, array, limit, labels)

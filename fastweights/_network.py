@@ -178,11 +178,11 @@ class Network(Sealed):
             built.allocate(fill)
             self._take_on(built)
             return
-        _advice.about_layers(built.topology, built.shapes)
+        _advice.about_layers(built)
         share(built, self._home, families, fill)
 
     def _take_on(self, built: Built) -> None:
-        _advice.about_layers(built.topology, built.shapes)
+        _advice.about_layers(built)
         self._home.take_on(built)
 
     @property

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABCMeta
 from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn
 
 from fastweights._absent import INSTEAD, hint
+from fastweights._arguments import Telling
 from fastweights._refusal import refuse_uncalled
 
 
-class _Sealing(ABCMeta):
+class _Sealing(Telling, type):
     """Seals what its classes make, when their constructors are through."""
-
-    @property
-    def __signature__(cls) -> Any:
-        """What the constructor takes, for `help` and for those who look: see `inspect`."""
-        from inspect import signature  # slow to import, and seldom used
-
-        own = signature(getattr(cls, "__init__"))  # noqa: B009  (mypy takes it for an instance's)
-        return own.replace(parameters=list(own.parameters.values())[1:])
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         made = super().__call__(*args, **kwargs)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastweights import _check
-from fastweights._architecture import described, layers_of, topology_of
+from fastweights._architecture import described, is_flags_of, layers_of, topology_of
 from fastweights._building import Built, drawing
 from fastweights._homes import assign, refuse_taken
 from fastweights._network import name_layers
@@ -53,11 +53,13 @@ class Sequential(Model):
     ) -> None:
         stack: Any = () if layers is None else layers
         row = None if input_shape is None else row_shape("input_shape", input_shape)
+        self._is_flags = False
         if isinstance(stack, (list, tuple)) and stack and isinstance(stack[0], Tensor):
+            self._is_flags = stack[0]._is_flags
             row, stack = self._row_of(stack[0], row), stack[1:]
         chain = tuple(_layers_in("layers", stack))
         self._row = row
-        self._begin(_stacked(chain), [None], dtype, seed, matmul_precision, name)
+        self._begin(_stacked(chain, self._is_flags), [None], dtype, seed, matmul_precision, name)
         if chain and (first := row or chain[0]._input_row) is not None:
             self._build_alone([first])
 
@@ -91,7 +93,7 @@ class Sequential(Model):
         with Turn(self._turns, "add"):
             chain = self._layers_to_change("add")
             if isinstance(layer, Tensor) and not chain:
-                self._row = self._row_of(layer, self._row)
+                self._row, self._is_flags = self._row_of(layer, self._row), layer._is_flags
             else:
                 self._restack((*chain, *_layers_in("layer", [layer])))
 
@@ -116,7 +118,7 @@ class Sequential(Model):
 
     def _restack(self, chain: tuple[Layer, ...]) -> None:
         """Other layers; weights that are there already stay."""
-        topology, before = _stacked(chain), self._built
+        topology, before = _stacked(chain, self._is_flags), self._built
         refuse_taken(chain, self._home)
         # Tensors that were made of the layers were those of another stack.
         self._ends = None
@@ -154,15 +156,16 @@ class Sequential(Model):
         return {
             "layers": described(self.layers if built is None else built.layers),
             "input_shape": self._row if built is None else built.input_shapes[0],
+            **({"input_dtype": "bool"} if self._is_flags else {}),
             "dtype": self.dtype.name,
             "seed": self.seed,
         }
 
     @classmethod
-    def _unbuilt(cls, chain: Sequence[Layer], dtype: Any, seed: Any) -> Sequential:
+    def _unbuilt(cls, chain: Sequence[Layer], dtype: Any, seed: Any, is_flags: bool) -> Sequential:
         model = cls.__new__(cls)
-        model._row = None
-        model._begin(_stacked(tuple(chain)), [None], dtype, seed)
+        model._row, model._is_flags = None, is_flags
+        model._begin(_stacked(tuple(chain), is_flags), [None], dtype, seed)
         vars(model)["_sealed"] = True
         return model
 
@@ -179,7 +182,7 @@ def _layers_in(argument: str, entries: Any) -> list[Layer]:
     return _check.instances(argument, entries, Layer)
 
 
-def _stacked(chain: tuple[Layer, ...]) -> Topology:
+def _stacked(chain: tuple[Layer, ...], is_flags: bool) -> Topology:
     """A chain of layers, each of which may stand in it once."""
     if len({id(layer) for layer in chain}) < len(chain):
         repeated = next(a for a in chain if sum(a is b for b in chain) > 1)
@@ -191,7 +194,7 @@ def _stacked(chain: tuple[Layer, ...]) -> Topology:
             got = f"{layer!r}, which makes {count} values"
             expected = "layers that make one; an fw.Model has any"
             raise ValueError(_check.refusal("layers", got, expected))
-    return Topology.chain(chain)
+    return Topology.chain(chain, (0,) if is_flags else ())
 
 
 def unbuilt(
@@ -200,13 +203,20 @@ def unbuilt(
     """A model of the architecture that `config` described, and the shapes to build it for."""
     is_graph = isinstance(config, Mapping) and not {"inputs", "calls", "outputs"}.isdisjoint(config)
     own = {"inputs", "calls", "outputs"} if is_graph else {"input_shape"}
-    if not isinstance(config, Mapping) or set(config) != {"layers", "dtype", "seed", *own}:
+    besides = set() if is_graph else {"input_dtype"}
+    if not isinstance(config, Mapping) or set(config) - besides != {
+        "layers",
+        "dtype",
+        "seed",
+        *own,
+    }:
         expected = "what a model's config() returned"
         raise ValueError(_check.refusal("config", _check.shown(config), expected))
     stack = layers_of(config["layers"], custom_objects)
     if not is_graph:
         shape = config["input_shape"]
-        chain = Sequential._unbuilt(stack, config["dtype"], config["seed"])
+        is_flags = is_flags_of("input_dtype", config.get("input_dtype"))
+        chain = Sequential._unbuilt(stack, config["dtype"], config["seed"], is_flags)
         return chain, None if shape is None else [row_shape("input_shape", shape)]
     topology, inputs = topology_of(config, stack)
     model = Model.__new__(Model)

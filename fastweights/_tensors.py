@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import numpy as np
+
 from fastweights import _check
 
 if TYPE_CHECKING:
@@ -44,13 +46,20 @@ class Tensor:
         Of an input.
     """
 
-    __slots__ = ("_made_by", "_name", "_place", "_row")
+    __slots__ = ("_is_flags", "_made_by", "_name", "_place", "_row")
 
     def __init__(
-        self, row: Shape, made_by: Making | None = None, place: int = 0, name: str | None = None
+        self,
+        row: Shape,
+        made_by: Making | None = None,
+        place: int = 0,
+        name: str | None = None,
+        is_flags: bool = False,
     ) -> None:
         #: Which call made it, None for an input, and its place among what that made.
         self._row, self._made_by, self._place, self._name = row, made_by, place, name
+        #: Of an input, whether it takes 0 and 1 alone.
+        self._is_flags = is_flags
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -95,8 +104,9 @@ def Input(  # noqa: N802  (Keras's name)
     batch_size : int, optional
         For code written for Keras; changes nothing.
     dtype : str or dtype, optional
-        Of real numbers, such as ``"int32"``. For code written for Keras; changes nothing: what an
-        `Embedding` reads is kept as whole numbers, all else as reals, in whatever dtype it comes.
+        Of real numbers, such as ``"int32"``. Of ``"bool"`` no numbers but 0 and 1 are taken. Others
+        change nothing and are for code written for Keras: what an `Embedding` reads is kept as
+        whole numbers, all else as reals, in whatever dtype it comes.
     name : str, optional
         By which a dict of arrays names this input; ``input``, ``input_1``, ... by default.
 
@@ -115,7 +125,9 @@ def Input(  # noqa: N802  (Keras's name)
         _check.whole("batch_size", batch_size, 1)
     if dtype is not None:
         _check.real_dtype("dtype", dtype)
-    return Tensor(row_shape("shape", shape), name=_check.name_or_none("name", name))
+    is_flags = dtype is not None and np.dtype(dtype) == np.bool_
+    row, known = row_shape("shape", shape), _check.name_or_none("name", name)
+    return Tensor(row, name=known, is_flags=is_flags)
 
 
 def row_shape(argument: str, shape: Any) -> Shape:

@@ -54,12 +54,14 @@ class Topology(NamedTuple):
     inputs: int
     calls: tuple[Call, ...]
     outputs: tuple[int, ...]
+    #: The inputs that take 0 and 1 alone.
+    flags: tuple[int, ...] = ()
 
     @classmethod
-    def chain(cls, layers: Sequence[Layer]) -> Topology:
+    def chain(cls, layers: Sequence[Layer], flags: tuple[int, ...] = ()) -> Topology:
         """Each layer reads what the one before it made."""
         calls = tuple(Call(layer, (number,)) for number, layer in enumerate(layers))
-        return cls(1, calls, (len(calls),))
+        return cls(1, calls, (len(calls),), flags)
 
     @classmethod
     def between(cls, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Topology:
@@ -91,7 +93,8 @@ class Topology(NamedTuple):
             calls.append(Call(making.layer, reads, tuple(making.settings.items())))
             first[id(making)] = count
             count += calls[-1].results
-        return cls(len(inputs), tuple(calls), tuple(map(number, outputs)))
+        flags = tuple(place for place, tensor in enumerate(inputs) if tensor._is_flags)
+        return cls(len(inputs), tuple(calls), tuple(map(number, outputs)), flags)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -113,7 +116,7 @@ class Topology(NamedTuple):
     @property
     def is_chain(self) -> bool:
         """Whether each layer reads what the one before it made."""
-        return self == Topology.chain([call.layer for call in self.calls])
+        return self == Topology.chain([call.layer for call in self.calls], self.flags)
 
     @property
     def last_layers(self) -> tuple[Layer | None, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastweights import _check
+from fastweights._arguments import telling
 from fastweights._core import philox
 from fastweights.models import Model
 from fastweights.streaming import most_steps
@@ -19,6 +20,7 @@ _PROBABILITIES = ("softmax", "softmin", "sparsemax")
 _UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 
 
+@telling
 def generate(
     model: Model,
     prompt: Any,
@@ -81,6 +83,7 @@ def generate(
     return saying.whole()
 
 
+@telling
 def generate_steps(
     model: Model,
     prompt: Any,

@@ -387,5 +387,10 @@ def get(
     if isinstance(identifier, Mapping):
         return from_config(argument, identifier, INITIALIZERS)
     auto = AUTO.get(activation or "linear", GlorotUniform)
-    known = {"auto": auto, **INITIALIZERS, "uniform": RandomUniform, "normal": RandomNormal}
+    known: dict[str, type[Initializer]] = {
+        "auto": auto,
+        **INITIALIZERS,
+        "uniform": RandomUniform,
+        "normal": RandomNormal,
+    }
     return _check.choice(argument, identifier, known)()

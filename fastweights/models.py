@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastweights import _advice, _check, _feeding, _plans, losses, optimizers, training
-from fastweights._architecture import described, distinct
+from fastweights._architecture import described, distinct, flags_entry
+from fastweights._arguments import telling
 from fastweights._building import Built
 from fastweights._network import Network
 from fastweights._objectives import objectives_of
 from fastweights._plans import Compiled
 from fastweights._rows import Gradients, count
-from fastweights._tensors import Input, Tensor, tensors_of
+from fastweights._tensors import Tensor, tensors_of
 from fastweights._topology import Topology
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History
@@ -207,9 +208,11 @@ class Model(Network):
     def _known_ends(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Inputs and outputs; made by calling the layers where they were not made of tensors."""
         if self._ends is None:
-            shapes = self._built_or_refused().input_shapes
-            named = zip(shapes, self._input_names, strict=True)
-            inputs = tuple(Input(shape, name=name) for shape, name in named)
+            shapes, flags = self._built_or_refused().input_shapes, self._topology.flags
+            inputs = tuple(
+                Tensor(shape, name=name, is_flags=number in flags)
+                for number, (shape, name) in enumerate(zip(shapes, self._input_names, strict=True))
+            )
             self._ends = inputs, tuple(self._called_on(inputs))
         return self._ends
 
@@ -274,6 +277,7 @@ class Model(Network):
 
     # ---- compiling -------------------------------------------------------------------------------
 
+    @telling
     def compile(
         self,
         optimizer: str | optimizers.Optimizer = "sgd",
@@ -306,6 +310,7 @@ class Model(Network):
 
     # ---- training --------------------------------------------------------------------------------
 
+    @telling
     def fit(
         self,
         x: Any,
@@ -379,6 +384,7 @@ class Model(Network):
             self._names = _feeding.names_of(self, x, y)
             return training.step(self, compiled, rows, targets)
 
+    @telling
     def evaluate(
         self,
         x: Any,
@@ -626,12 +632,15 @@ class Model(Network):
         built = self._built_or_refused()
         topology = built.topology
         numbers = {id(layer): number for number, layer in enumerate(built.layers)}
-        shapes = zip(self.input_names, built.input_shapes, strict=True)
+        shapes = enumerate(zip(self.input_names, built.input_shapes, strict=True))
         outputs: Any = list(topology.outputs)
         if self._output_keys is not None:
             outputs = dict(zip(self._output_keys, outputs, strict=True))
         return {
-            "inputs": [{"name": name, "shape": shape} for name, shape in shapes],
+            "inputs": [
+                {"name": name, "shape": shape, **flags_entry(number in topology.flags)}
+                for number, (name, shape) in shapes
+            ],
             "layers": described(built.layers),
             "calls": [
                 [numbers[id(layer)], list(reads), *([dict(settings)] if settings else [])]

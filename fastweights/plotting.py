@@ -369,6 +369,9 @@ def plot_filters(
     ModuleNotFoundError
         There is no matplotlib: ``pip install 'fastweights[plot]'``.
     """
+    if isinstance(shape, (str, os.PathLike)):
+        expected = f"(height, width) or none; for a file write to_file={shape!r}"
+        raise TypeError(_check.refusal("shape", _check.shown(shape), expected))
     ending = None if to_file is None else picture_ending(_files.path_text(to_file))
     pictures = _pictures(*_kernel_of(layer, shape))
     pictures = pictures[:MOST_FILTERS]

@@ -82,6 +82,8 @@ class Stream:
         self._plan = _plans.stream_plan(one, built, self._rows, self._longest)
         self._limit = one.limits[0]
         self._input_shape = (self._rows, *built.input_shapes[0][1:])
+        #: Whether a step is vectors of any reals.
+        self._is_plain = self._limit is None and len(self._input_shape) == 2 and not built.masks
         made = one.output_shapes[0]
         # Without the axis of steps, if there is one.
         has_steps = made != several.output_shapes[0]
@@ -120,7 +122,7 @@ class Stream:
             got = "a model whose weights have moved"
             raise ValueError(_check.refusal("step", got, "a new stream: model.stream()"))
         taken = None
-        if type(x) is np.ndarray and self._limit is None and len(self._input_shape) == 2:
+        if type(x) is np.ndarray and self._is_plain:
             taken = arrays.taken(x, self._built.dtype.itemsize, self._input_shape[1])
         if taken is None or len(taken) != self._rows:
             taken = self._checked(x)
@@ -136,6 +138,8 @@ class Stream:
             raise ValueError(_check.refusal("x", got, expected))
         if self._limit is not None:
             return _check.tokens("x", array, self._limit)
+        if self._built.masks:
+            _check.mask("x", array)
         return _check.reals("x", array, self._built.dtype)
 
     def reset(self) -> None:

@@ -201,9 +201,9 @@ def _split(
     _advice.about_pixels(model._topology, rows)
     if data is not None:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
-            raise ValueError(
-                _check.refusal("validation_data", type(data).__name__, "a pair (x, y)")
-            )
+            is_several = isinstance(data, (tuple, list))
+            got = f"a {type(data).__name__} of {len(data)}" if is_several else _check.kind_of(data)
+            raise ValueError(_check.refusal("validation_data", got, "a pair (x, y)"))
         names, (x, y) = _feeding.names_of(model, x, y), data
         shapes = [array.shape[1:] for array in each(rows)]
         held_out = _feeding.rows(model, x, "validation x", shapes, names)

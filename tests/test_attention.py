@@ -1,5 +1,6 @@
 """Attention: how it is called, what it makes of odd numbers, and what it takes."""
 
+import re
 import sys
 
 import numpy as np
@@ -80,6 +81,71 @@ def test_keys_are_the_values_unless_given():
     same_bits(masked, fw.Model([q, v], layer(q, v)).predict(x[:2]))
 
 
+#: What of 0 and another number does not say which keys are seen, and what is said of it.
+NO_MASKS = [
+    (-1e9, "got -1e+09 at (1, 2), expected 0 or 1, where 1 is seen; it is added to nothing"),
+    (-np.inf, "got -inf at (1, 2), expected 0 or 1"),
+    (np.nan, "got nan at (1, 2), expected 0 or 1"),
+    (2, "got 2 at (1, 2), expected 0 or 1"),
+    (0.5, "got 0.5 at (1, 2), expected 0 or 1"),
+]
+
+
+@pytest.mark.parametrize(("number", "message"), NO_MASKS)
+@pytest.mark.parametrize("change", [None, layers.Reshape((1, 3)), layers.RepeatVector(5)])
+def test_a_mask_is_of_0_and_1(number, message, change):
+    q, v, m = fw.Input((5, 4)), fw.Input((3, 2)), fw.Input((3,), name="m")
+    mask = m if change is None else change(m)
+    model = fw.Model([q, v, m], layers.MultiHeadAttention(2, 3)(q, v, attention_mask=mask))
+    model.compile("sgd", "mse")
+    x = [RANDOM.standard_normal((2, *tensor.shape[1:])) for tensor in (q, v)]
+    seen, y = np.ones((2, 3), int), np.zeros((2, 5, 4))
+    wrong = np.zeros((2, 3), np.asarray(number).dtype)
+    wrong[1, 2] = number
+    for call in (
+        lambda: model.predict([*x, wrong]),
+        lambda: model.forward([*x, wrong]),
+        lambda: model.fit([*x, wrong], y, verbose=0),
+        lambda: model.fit([*x, seen], y, validation_data=([*x, wrong], y), verbose=0),
+        lambda: model.evaluate([*x, wrong], y),
+        lambda: model.train_on_batch([*x, wrong], y),
+    ):
+        with pytest.raises(ValueError, match="x.*'m'.*" + re.escape(message)):
+            call()
+    same = [model.predict([*x, seen.astype(kind)]) for kind in (bool, "u1", "i8", "f4", "f8")]
+    for one in same[1:]:
+        same_bits(one, same[0])
+
+
+def test_bytes_of_a_mask_are_looked_at():
+    q, m = fw.Input((3, 2)), fw.Input((3,))
+    model = fw.Model([q, m], layers.MultiHeadAttention(1, 2)(q, q, attention_mask=m))
+    with pytest.raises(ValueError, match=r"got 255 at \(0, 0\), expected 0 or 1"):
+        model.predict([np.ones((1, 3, 2)), np.full((1, 3), 255, np.uint8)])
+
+
+class MaskedByIt(layers.Layer):
+    """Says by the first number of each step whether it counts."""
+
+    supports_masking = True
+
+    def ops(self, x):
+        return x
+
+    def mask_of(self, x):
+        return x.reshaped(x.shape[:1])
+
+
+def test_a_stream_looks_at_masks_too():
+    model = fw.Sequential([MaskedByIt(), layers.LSTM(2)], (3, 1))
+    stream = model.stream()
+    stream.step(np.ones((1, 1), np.float32))
+    with pytest.raises(ValueError, match=r"x: got 3 at \(0, 0\), expected 0 or 1"):
+        stream.step(np.full((1, 1), 3, np.float32))
+    with pytest.raises(ValueError, match=r"x: got 3 at \(0, 1, 0\), expected 0 or 1"):
+        model.predict([[[1], [3], [0]]])
+
+
 def test_one_layer_may_be_called_in_both_ways(tmp_path):
     """What a call is told is its own, and files, copies and configs keep it."""
     x = fw.Input((6, 4))
@@ -109,6 +175,8 @@ def test_what_is_as_by_default_is_not_written():
     ("call", "message"),
     [
         (lambda at, x, y: at(x), "got one tensor, expected query and value"),
+        (lambda at, x, y: fw.Sequential([at], (6, 4)), "got one tensor, expected query and value"),
+        (lambda at, x, y: at(x, x, mask=y), "got mask=.*; masks go with values: layers.Masking"),
         (lambda at, x, y: at(x, x, x, key=x), "key: got a third tensor beside it"),
         (lambda at, x, y: at(x, y, x), "got 6 keys and 5 values, expected as many of both"),
         (lambda at, x, y: at(x, x, attention_mask=y), r"attention_mask: got rows \(5, 4\)"),

@@ -623,7 +623,7 @@ def test_classes_need_more_than_one_output(loss):
         (
             {"validation_data": (X, Y, Y)},
             ValueError,
-            "validation_data: got tuple, expected a pair (x, y)",
+            "validation_data: got a tuple of 3, expected a pair (x, y)",
         ),
         (
             {"validation_data": (X[:, :4], Y)},

@@ -66,6 +66,23 @@ def masked_away(layer):
     )
 
 
+def numbers_of_masked_steps():
+    x, y = fw.Input((3, 1)), fw.Input((3, 1))
+    one, other = layers.Masking(9)(x), layers.Masking(9)(y)
+    merged = [kind()([one, other]) for kind in (layers.Multiply, layers.Maximum, layers.Minimum)]
+    rows = [np.array([[[2.0], [9.0], [3.0]]]), np.array([[[5.0], [7.0], [9.0]]])]
+    # Masking makes 0 of what it masks.
+    expected = [[10.0, 0.0, 0.0], [5.0, 7.0, 3.0], [2.0, 0.0, 0.0]]
+    found = fw.Model([x, y], merged).predict(rows)
+    assert [made.ravel().tolist() for made in found] == expected
+
+
+def an_additive_mask():
+    x, m = fw.Input((3, 2)), fw.Input(3)
+    model = fw.Model([x, m], layers.MultiHeadAttention(1, 2)(x, x, attention_mask=m))
+    refused(model.predict, [np.ones((1, 3, 2)), np.array([[0.0, 0.0, -1e9]])])
+
+
 def an_image_has_its_own_place():
     model = fw.Sequential([layers.RandomCrop(2, 2)], (8, 8, 1), "float64", 0)
     model.compile("sgd", "mse")
@@ -443,6 +460,14 @@ ROWS = {
     "`MultiHeadAttention(..., return_attention_scores=True)`": lambda: refused(
         layers.MultiHeadAttention(1, 2), fw.Input((3, 4)), return_attention_scores=True
     ),
+    "`Multiply`, `Maximum`, `Minimum`": numbers_of_masked_steps,
+    "`TimeDistributed` of": lambda: [
+        refused(layers.TimeDistributed(layer), fw.Input((2, 4, 4, 1)))
+        for layer in (layers.Conv2D(2, 3), layers.MaxPooling2D(), layers.LSTM(2))
+    ]
+    and refused(layers.TimeDistributed, model_of()),
+    "`layer(x, mask=m)`": lambda: refused(layers.LSTM(2), fw.Input((3, 2)), mask=fw.Input(3)),
+    "an additive or other": an_additive_mask,
     "`GlobalAveragePooling1D` of": lambda: not masked_away(layers.GlobalAveragePooling1D()).any(),
     "a query of attention": lambda: not masked_away(layers.MultiHeadAttention(1, 2)).any(),
     "`RMSNormalization` drops": lambda: layers.RMSNormalization().supports_masking,

@@ -62,6 +62,7 @@ def test_a_layer_comes_back_from_its_config(name):
     assert repr(again) == repr(layer)
 
 
+@pytest.mark.filterwarnings("ignore:layers. Flatten .* reads masked steps")
 @pytest.mark.parametrize(
     "name", [n for n, case in CASES.items() if not isinstance(case.make(), Merged)]
 )

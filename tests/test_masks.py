@@ -272,3 +272,111 @@ def test_figures_are_those_of_keras():
     x = np.array([[[1.0, 2], [0, 0], [3, 1]], [[0, 0], [0, 0], [0, 1]]])
     y = np.arange(6.0).reshape(2, 3, 1)
     np.testing.assert_allclose(model.evaluate(x, y), [16.25, 19 / 6, 16.25], rtol=1e-12)
+
+
+# ---- where a mask ends ---------------------------------------------------------------------------
+
+
+class Passes(layers.Layer):
+    """Says nothing of masks."""
+
+    def ops(self, x):
+        return x
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Flatten(),
+        layers.Conv1D(2, 2),
+        layers.Reshape((4, 1, 3)),
+        layers.Permute((2, 1)),
+        layers.MaxPooling1D(),
+        layers.GlobalMaxPooling1D(),
+        layers.ZeroPadding1D(),
+        layers.UpSampling1D(),
+    ],
+)
+def test_layers_that_lose_a_mask_are_warned_of_once(layer):
+    with pytest.warns(UserWarning, match=f"layers: {type(layer).__name__} .* reads masked") as told:
+        model = fw.Sequential([layers.Masking(), layer, layers.Flatten()], (4, 3))
+    assert len(told) == 1
+    model.predict(np.zeros((1, 4, 3)))
+    model.copy()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.LSTM(2),
+        layers.Bidirectional(layers.GRU(2)),
+        layers.GlobalAveragePooling1D(),
+        layers.TimeDistributed(layers.Dense(2)),
+        Passes(),
+    ],
+)
+def test_layers_that_end_a_mask_are_not_warned_of(layer):
+    fw.Sequential([layers.Masking(), layer], (4, 3))
+
+
+def test_attention_ends_the_masks_of_values():
+    x, y = fw.Input((3, 2)), fw.Input((4, 2))
+    fw.Model([x, y], layers.MultiHeadAttention(1, 2)(x, layers.Masking()(y)))
+
+
+# ---- inputs of True and False --------------------------------------------------------------------
+
+
+def stack_of_flags():
+    return fw.Sequential([fw.Input(3, dtype="bool", name="f"), layers.Dense(2)], seed=0)
+
+
+def added_flags():
+    model = fw.Sequential(seed=0)
+    model.add(fw.Input(3, dtype=bool))
+    model.add(layers.Dense(2))
+    return model
+
+
+def graph_of_flags():
+    x = fw.Input(3, dtype=np.bool_)
+    return fw.Model(x, layers.Dense(2)(x), seed=0)
+
+
+@pytest.mark.parametrize("make", [stack_of_flags, added_flags, graph_of_flags])
+def test_an_input_of_flags_takes_no_other_numbers(make, tmp_path):
+    model = make()
+    model.compile("sgd", "mse")
+    model.save(tmp_path / "m.safetensors")
+    again = (
+        fw.load(tmp_path / "m.safetensors"),
+        model.copy(),
+        fw.Model.from_config(model.config()),
+    )
+    for one in (model, *again, fw.Model(model.inputs, model.outputs)):
+        for _ in range(2):
+            one.predict(np.ones((2, 3), np.float32))
+            for wrong in ([[1, 2, 3]], np.full((2, 3), 255, np.uint8), np.full((2, 3), -1.0)):
+                with pytest.raises(ValueError, match=r"x: got .*, expected 0 or 1, where 1"):
+                    one.predict(wrong)
+    with pytest.raises(ValueError, match="x: got 2 at"):
+        model.fit(np.full((2, 3), 2), np.zeros((2, 2)), verbose=0)
+    same_bits(model.predict(np.ones((2, 3), bool)), model.predict(np.ones((2, 3))))
+
+
+def test_other_inputs_take_all_numbers():
+    x, other = fw.Input(3, dtype="bool"), fw.Input(3, dtype="int32")
+    model = fw.Model([x, other], layers.Add()([x, other]))
+    same_bits(model.predict([np.ones((1, 3)), np.full((1, 3), 5)]), np.full((1, 3), 6, np.float32))
+    assert [entry.get("dtype") for entry in model.config()["inputs"]] == ["bool", None]
+
+
+def test_a_description_of_other_dtypes_is_refused():
+    for model, change in (
+        (stack_of_flags(), lambda config: config.update(input_dtype="int8")),
+        (graph_of_flags(), lambda config: config["inputs"][0].update(dtype=["bool"])),
+    ):
+        config = model.config()
+        change(config)
+        with pytest.raises(ValueError, match=r"dtype.*: got .*, expected 'bool' or none"):
+            fw.Model.from_config(config)

@@ -105,6 +105,7 @@ def test_a_mask_goes_with_a_value(between):
     assert not zero.predict(x)[lengths == 0].any()
 
 
+@pytest.mark.filterwarnings("ignore:layers. .* reads masked steps")
 @pytest.mark.parametrize(
     "ending", [layers.Reshape((6, 3)), layers.Permute((1, 2)), layers.MemberScale()]
 )
@@ -302,7 +303,12 @@ def test_how_weights_start():
         (
             lambda: fw.Sequential([layers.TimeDistributed(layers.LSTM(3))], (2, 3, 4)),
             ValueError,
-            "layer of TimeDistributed: got LSTM, whose op 'lstm' looks at several lines",
+            r"layer of TimeDistributed: got LSTM, which sees several vectors .* make a model",
+        ),
+        (
+            lambda: layers.TimeDistributed(fw.Sequential([layers.Dense(3)])),
+            TypeError,
+            "layer: got Sequential, expected a layer that .* make a model of one, predict",
         ),
         (
             lambda: fw.Sequential([layers.TimeDistributed(layers.BatchNormalization())], (2, 3)),

@@ -326,12 +326,12 @@ def called(layer, *states, **settings):
         (
             called(lambda: layers.LSTM(3), initial_state=fw.Input(3)),
             ValueError,
-            r"initial_state: got rows of \(3,\), expected rows of 2 of \(3,\)",
+            r"initial_state: got 1 tensor of rows \(3,\), expected 2 tensors of rows \(3,\)",
         ),
         (
             called(lambda: layers.GRU(3), initial_state=[fw.Input(4)]),
             ValueError,
-            r"initial_state: got rows of \(4,\), expected rows of \(3,\)",
+            r"initial_state: got 1 tensor of rows \(4,\), expected 1 tensor of rows \(3,\)",
         ),
         (
             called(lambda: layers.Bidirectional(layers.GRU(3)), initial_state=fw.Input(3)),

@@ -79,8 +79,9 @@ class _Attention(Noise):
         key : Tensor, optional
             The keys, by name.
         attention_mask : Tensor, optional
-            0 where a query does not see a key: ``(rows, steps, keys)``, or ``(rows, keys)`` for all
-            queries of a row.
+            1 where a query sees a key and 0 where it does not, as bool, whole numbers or reals:
+            ``(rows, steps, keys)``, or ``(rows, keys)`` or ``(rows, 1, keys)`` for all queries of a
+            row, for all heads. An `fw.Input` of it takes no other numbers: nothing is added.
         use_causal_mask : bool
             Whether query i sees keys 0 to i alone.
         """
@@ -90,9 +91,7 @@ class _Attention(Noise):
                 raise ValueError(_check.refusal(name, "a value", f"none: {instead}"))
         several = inputs[0] if len(inputs) == 1 else inputs
         tensors = _tensors.tensors_of(f"inputs of {kind}", several)
-        if len(tensors) == 1:
-            expected = "query and value; for self-attention the same tensor twice"
-            raise ValueError(_check.refusal(f"inputs of {kind}", "one tensor", expected))
+        self._refuse_one(len(tensors))
         if key is not None:
             if len(tensors) > 2:
                 raise ValueError(_check.refusal("key", "a third tensor beside it", "one of both"))
@@ -101,6 +100,17 @@ class _Attention(Noise):
             tensors += tensors[1:2] if len(tensors) == 2 else []
             tensors += _tensors.tensors_of("attention_mask", attention_mask)
         return super().__call__(tensors, **settings)
+
+    def results_of(self, *values: Value, **settings: Any) -> tuple[Value, ...]:
+        self._refuse_one(len(values))
+        return super().results_of(*values, **settings)
+
+    def _refuse_one(self, count: int) -> None:
+        """Raises ValueError for one tensor alone, as it comes to a layer of a Sequential."""
+        if count == 1:
+            expected = "query and value; for self-attention the same tensor twice"
+            kind = type(self).__name__
+            raise ValueError(_check.refusal(f"inputs of {kind}", "one tensor", expected))
 
     def goes_on(self, reads: int, **settings: Any) -> bool:
         return reads <= 3 and bool(settings.get("use_causal_mask"))
@@ -267,6 +277,11 @@ class MultiHeadAttention(_Attention):
     It is called as ``layer(query, value, key=None, attention_mask=None, use_causal_mask=False)`` on
     tensors ``(rows, steps, features)``, self-attention as ``layer(x, x)``.
 
+    `attention_mask` is 1 where a query sees a key and 0 where not: ``(rows, steps, keys)``, or
+    ``(rows, keys)`` or ``(rows, 1, keys)`` for all queries of a row; for all heads. An `fw.Input`
+    of it takes bool, whole numbers or reals, and no numbers but these two. It is not added to
+    anything: of a mask of 0 and -inf or -1e9, as PyTorch has them, give ``mask == 0``.
+
     What is masked goes with the tensors (see `Masking`): nobody sees a key whose step is masked in
     the keys or in the values, and a masked query sees no key; all that is said of a key holds at
     once. The output has the mask of the queries. Steps at the end of a row that are masked cost
@@ -363,7 +378,7 @@ class GroupQueryAttention(_Attention):
         other share one.
     dropout, use_bias, flash_attention, kernel_initializer, bias_initializer, \\
     kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint, seed, name
-        As for `MultiHeadAttention`, and it is called as that is.
+        As for `MultiHeadAttention`, and it is called as that is, with the same `attention_mask`.
 
     Attributes
     ----------

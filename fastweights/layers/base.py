@@ -123,6 +123,8 @@ def _refuse_foreign(kind: str, made: Value, values: Sequence[Value]) -> None:
 class _Making(_Sealing, type):
     """Takes what every layer takes beside its own arguments."""
 
+    _besides = ("input_shape", "trainable", "activity_regularizer")
+
     def __call__(
         cls,
         *args: Any,
@@ -161,6 +163,13 @@ _OF_KERAS = (
     "add_weight",
     "add_loss",
 )
+
+
+#: What calls of Keras's layers take, and what says it here.
+_TOLD_OTHERWISE = {
+    "mask": "masks go with values: layers.Masking or Embedding(mask_zero=True) begins one",
+    "training": "fit trains and predict does not",
+}
 
 
 class Layer(Sealed, metaclass=_Making):
@@ -316,7 +325,9 @@ class Layer(Sealed, metaclass=_Making):
             if name not in taken:
                 expected = ", ".join(taken) or "no settings of a call"
                 got = f"{name}={_check.shown(value)}"
-                raise TypeError(_check.refusal(f"call of {type(self).__name__}", got, expected))
+                says = f"; {_TOLD_OTHERWISE[name]}" if name in _TOLD_OTHERWISE else ""
+                call = f"call of {type(self).__name__}"
+                raise TypeError(_check.refusal(call, got, expected) + says)
             if not isinstance(value, (bool, int, float, str)):
                 expected = "True, False, a number or a text"
                 raise TypeError(_check.refusal(name, _check.shown(value), expected))
@@ -330,7 +341,7 @@ class Layer(Sealed, metaclass=_Making):
         except TypeError:
             if takes(self.ops, values, settings):
                 raise
-            got = f"{len(values)} values"
+            got = f"{len(values)} value{'s' * (len(values) != 1)}"
             expected = f"as many as {kind} reads"
             raise ValueError(_check.refusal(f"inputs of {kind}", got, expected)) from None
         results = (made,) if isinstance(made, Value) else made

@@ -257,9 +257,11 @@ class Recurrent(Layer):
         """Raises ValueError where these are not what a row begins with."""
         shapes = [value.shape for value in states]
         if shapes not in ([], [(self.units,)] * self._states):
-            got = f"rows of {', '.join(map(str, shapes))}"
-            what = f"{self._states} of ({self.units},)" if self._states > 1 else f"({self.units},)"
-            raise ValueError(_check.refusal("initial_state", got, f"rows of {what}"))
+            count, each = len(shapes), ", ".join(map(str, dict.fromkeys(shapes)))
+            got = f"{count} tensor{'s' * (count != 1)} of rows {each}"
+            several = f"{self._states} tensors" if self._states > 1 else "1 tensor"
+            expected = f"{several} of rows ({self.units},)"
+            raise ValueError(_check.refusal("initial_state", got, expected))
 
     def _names(self) -> tuple[str, ...]:
         return ("kernel", "recurrent_kernel", "bias")[: 3 if self.use_bias else 2]

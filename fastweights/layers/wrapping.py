@@ -21,6 +21,7 @@ def _layer(argument: str, got: Any, kind: type[Layer], expected: str) -> Any:
     if isinstance(got, Mapping):
         got = _registry.made_of(got, {})
     if not isinstance(got, kind):
+        expected += _FRAMES if kind is Layer and hasattr(got, "layers") else ""
         raise TypeError(_check.refusal(argument, _check.kind_of(got), expected))
     if got._built is not None:
         expected = "one of no other model, whose weights would not be shared"
@@ -183,6 +184,11 @@ _BY_LINES = {
 _BY_NUMBERS = {"activity", "dropout", "gaussian_noise", "gaussian_dropout"}
 
 
+#: What it takes, and what to do with what it does not.
+_ALONE = "a layer that takes each vector alone: Dense, LayerNormalization, activations, ..."
+_FRAMES = "; for images or series in steps make a model of one, predict x.reshape(-1, *x.shape[2:])"
+
+
 class TimeDistributed(Layer):
     """The same layer for each step of a row.
 
@@ -208,7 +214,7 @@ class TimeDistributed(Layer):
 
     def __init__(self, layer: Any, name: str | None = None) -> None:
         super().__init__(name)
-        self.layer = _layer("layer", layer, Layer, "a layer")
+        self.layer = _layer("layer", layer, Layer, _ALONE)
 
     def _row(self, shape: Shape) -> Shape:
         if len(shape) < 2:
@@ -242,9 +248,8 @@ class TimeDistributed(Layer):
             by_numbers = made.kind in _BY_NUMBERS and made.lines == 1
             if made.kind not in _BY_LINES and not by_numbers:
                 kind = type(self.layer).__name__
-                got = f"{kind}, whose op {made.kind!r} looks at several lines of a row"
-                expected = "one whose ops treat all lines alike; see fw.layers.TimeDistributed"
-                raise ValueError(_check.refusal("layer of TimeDistributed", got, expected))
+                got = f"{kind}, which sees several vectors of a step at once (op {made.kind!r})"
+                raise ValueError(_check.refusal("layer of TimeDistributed", got, _ALONE) + _FRAMES)
             known[id(made)] = Op(
                 made.kind,
                 [known[id(read)] for read in made.reads],

@@ -1,0 +1,125 @@
+"""Arguments that a class or a function does not take, or lacks: refusals that say what it takes."""
+
+from __future__ import annotations
+
+import functools
+from abc import ABCMeta
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar, cast
+
+from fastweights._absent import hint
+from fastweights._refusal import refusal, shown
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_ONE_WAY = "leave it out: there is one way to run"
+_ALL_ALIKE = "all rows count alike; np.repeat(x, times, axis=0) has some more than once"
+
+#: Of arguments that Keras or PyTorch has, and what to write instead where no name here is like it.
+_MEANT = {
+    "batch_input_shape": "write input_shape, without the rows",
+    "class_weight": _ALL_ALIKE,
+    "decay": "set model.optimizer.learning_rate in a callback of your own",
+    "embed_dim": "key_dim is embed_dim // num_heads",
+    "implementation": _ONE_WAY,
+    "in_features": "leave it out: what the layer reads says it",
+    "input_length": "leave it out: what the layer reads says it",
+    "max_new_tokens": "write length",
+    "out_features": "write units",
+    "sample_weight": _ALL_ALIKE,
+    "time_major": "steps are the axis behind the rows: np.swapaxes(x, 0, 1)",
+    "use_cudnn": _ONE_WAY,
+    "weights": "layer.set_weights([...]) once the model is built",
+}
+#: Of what is lacking.
+_LACKING = {"y": "x and y are arrays; np.concatenate makes one of the batches of a generator"}
+
+
+def refuse_unbound(
+    name: str,
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    besides: Sequence[str] = (),
+) -> None:
+    """Raises TypeError where a function cannot be called with these; `besides` it takes as well."""
+    import inspect  # slow to import, and seldom used
+
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError:
+        pass
+    else:
+        return
+    own = [parameter for parameter in signature.parameters.values() if parameter.name != "self"]
+    taken = [one.name for one in own if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    foreign = [key for key in kwargs if key not in taken]
+    if foreign:
+        meant = _meant(foreign[0], (*taken, *besides))
+        expected = "no such argument" if meant else ", ".join(taken) or "no arguments"
+        got = f"{foreign[0]}={shown(kwargs[foreign[0]])}"
+        raise TypeError(refusal(name, got, expected) + meant) from None
+    has_self = "self" in signature.parameters
+    given, most = len(args) - has_self, sum(one.kind == one.POSITIONAL_OR_KEYWORD for one in own)
+    if given > most:
+        got = f"{given} argument{'s' * (given != 1)} without names"
+        raise TypeError(refusal(name, got, f"at most {most}" if most else "none")) from None
+    try:
+        bound = signature.bind_partial(*args, **kwargs).arguments
+    except TypeError as error:  # one of them twice
+        raise TypeError(f"{name}: {error}") from None
+    needed = [one.name for one in own if one.name in taken and one.default is one.empty]
+    missing = [one for one in needed if one not in bound]
+    more = ", ..." if len(taken) > len(needed) else ""
+    says = f"; {_LACKING[missing[0]]}" if missing[0] in _LACKING else ""
+    got, expected = f"no {' and no '.join(missing)}", f"{name}({', '.join(needed)}{more})"
+    raise TypeError(refusal(name, got, expected) + says) from None
+
+
+def _meant(foreign: str, taken: Sequence[str]) -> str:
+    if foreign in _MEANT:
+        return f"; {_MEANT[foreign]}"
+    import difflib  # slow to import, and seldom used
+
+    near = difflib.get_close_matches(foreign, taken, n=1)
+    return hint(foreign) or (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def telling(function: F) -> F:
+    """A function that says what it takes where it is called with something else."""
+
+    @functools.wraps(function)
+    def told(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except TypeError:
+            refuse_unbound(function.__name__, function, args, kwargs)
+            raise
+
+    return cast("F", told)
+
+
+class Telling(ABCMeta):
+    """Of classes that do so."""
+
+    #: What they take besides what their constructors do.
+    _besides: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def __signature__(cls) -> Any:
+        """What the constructor takes, for `help` and for those who look: see `inspect`."""
+        from inspect import Signature, signature  # slow to import, and seldom used
+
+        constructor = getattr(cls, "__init__")  # noqa: B009  (mypy takes it for an instance's)
+        if constructor is object.__init__:
+            return Signature()
+        own = signature(constructor)
+        return own.replace(parameters=list(own.parameters.values())[1:])
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except TypeError:
+            refuse_unbound(cls.__name__, cls, args, kwargs, cls._besides)
+            raise
