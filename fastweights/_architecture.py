@@ -28,6 +28,11 @@ def described(layers: Sequence[Layer]) -> list[dict[str, Any]]:
     return [_registry.description_of(layer) for layer in layers]
 
 
+def batch_size_in_config(topology: Topology) -> dict[str, int]:
+    """What a description says of how many rows batches have: nothing where they have any number."""
+    return {} if topology.batch_size is None else {"batch_size": topology.batch_size}
+
+
 def _entries(argument: str, got: Any) -> Sequence[Any]:
     """The entries of a list in a description."""
     if not isinstance(got, (list, tuple)):
@@ -48,7 +53,7 @@ def layers_of(config: Any, custom_objects: Any = None) -> list[Layer]:
 
 
 def topology_of(
-    config: Mapping[str, Any], stack: Sequence[Layer]
+    config: Mapping[str, Any], stack: Sequence[Layer], batch_size: int | None
 ) -> tuple[Topology, list[tuple[str, Shape]]]:
     """Which of these layers reads what, and name and shape of each input."""
     inputs = [_input_of(entry) for entry in _entries("inputs", config["inputs"])]
@@ -71,7 +76,7 @@ def topology_of(
     outputs = _numbers(
         "outputs", list(given.values()) if isinstance(given, Mapping) else given, count
     )
-    topology = Topology(len(inputs), tuple(calls), outputs)
+    topology = Topology(len(inputs), tuple(calls), outputs, batch_size)
     if len(topology.layers) < len(stack):
         raise ValueError(_check.refusal("calls", "none of some layers", "one of each at least"))
     needed = set(outputs).union(*(call.reads for call in calls))

@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 
 from fastweights import _check
-from fastweights._architecture import described, layers_of, topology_of
+from fastweights._architecture import (
+    batch_size_in_config,
+    described,
+    layers_of,
+    topology_of,
+)
 from fastweights._building import Built, drawing
 from fastweights._homes import assign, refuse_taken
 from fastweights._network import name_layers
@@ -53,11 +58,13 @@ class Sequential(Model):
     ) -> None:
         stack: Any = () if layers is None else layers
         row = None if input_shape is None else row_shape("input_shape", input_shape)
+        self._batch_size = None
         if isinstance(stack, (list, tuple)) and stack and isinstance(stack[0], Tensor):
-            row, stack = self._row_of(stack[0], row), stack[1:]
+            row, self._batch_size = self._row_of(stack[0], row), stack[0]._batch_size
+            stack = stack[1:]
         chain = tuple(_layers_in("layers", stack))
         self._row = row
-        self._begin(_stacked(chain), [None], dtype, seed, matmul_precision, name)
+        self._begin(_stacked(chain, self._batch_size), [None], dtype, seed, matmul_precision, name)
         if chain and (first := row or chain[0]._input_row) is not None:
             self._build_alone([first])
 
@@ -92,6 +99,7 @@ class Sequential(Model):
             chain = self._layers_to_change("add")
             if isinstance(layer, Tensor) and not chain:
                 self._row = self._row_of(layer, self._row)
+                self._batch_size = layer._batch_size
             else:
                 self._restack((*chain, *_layers_in("layer", [layer])))
 
@@ -116,7 +124,7 @@ class Sequential(Model):
 
     def _restack(self, chain: tuple[Layer, ...]) -> None:
         """Other layers; weights that are there already stay."""
-        topology, before = _stacked(chain), self._built
+        topology, before = _stacked(chain, self._batch_size), self._built
         refuse_taken(chain, self._home)
         # Tensors that were made of the layers were those of another stack.
         self._ends = None
@@ -156,13 +164,16 @@ class Sequential(Model):
             "input_shape": self._row if built is None else built.input_shapes[0],
             "dtype": self.dtype.name,
             "seed": self.seed,
+            **batch_size_in_config(self._topology),
         }
 
     @classmethod
-    def _unbuilt(cls, chain: Sequence[Layer], dtype: Any, seed: Any) -> Sequential:
+    def _unbuilt(
+        cls, chain: Sequence[Layer], dtype: Any, seed: Any, batch_size: int | None
+    ) -> Sequential:
         model = cls.__new__(cls)
-        model._row = None
-        model._begin(_stacked(tuple(chain)), [None], dtype, seed)
+        model._row, model._batch_size = None, batch_size
+        model._begin(_stacked(tuple(chain), batch_size), [None], dtype, seed)
         vars(model)["_sealed"] = True
         return model
 
@@ -179,7 +190,7 @@ def _layers_in(argument: str, entries: Any) -> list[Layer]:
     return _check.instances(argument, entries, Layer)
 
 
-def _stacked(chain: tuple[Layer, ...]) -> Topology:
+def _stacked(chain: tuple[Layer, ...], batch_size: int | None) -> Topology:
     """A chain of layers, each of which may stand in it once."""
     if len({id(layer) for layer in chain}) < len(chain):
         repeated = next(a for a in chain if sum(a is b for b in chain) > 1)
@@ -191,7 +202,7 @@ def _stacked(chain: tuple[Layer, ...]) -> Topology:
             got = f"{layer!r}, which makes {count} values"
             expected = "layers that make one; an fw.Model has any"
             raise ValueError(_check.refusal("layers", got, expected))
-    return Topology.chain(chain)
+    return Topology.chain(chain, batch_size)
 
 
 def unbuilt(
@@ -200,15 +211,19 @@ def unbuilt(
     """A model of the architecture that `config` described, and the shapes to build it for."""
     is_graph = isinstance(config, Mapping) and not {"inputs", "calls", "outputs"}.isdisjoint(config)
     own = {"inputs", "calls", "outputs"} if is_graph else {"input_shape"}
-    if not isinstance(config, Mapping) or set(config) != {"layers", "dtype", "seed", *own}:
+    own |= {"layers", "dtype", "seed"}
+    if not isinstance(config, Mapping) or set(config) not in (own, own | {"batch_size"}):
         expected = "what a model's config() returned"
         raise ValueError(_check.refusal("config", _check.shown(config), expected))
+    batch_size = config.get("batch_size")
+    if batch_size is not None:
+        batch_size = _check.whole("batch_size", batch_size, 1)
     stack = layers_of(config["layers"], custom_objects)
     if not is_graph:
         shape = config["input_shape"]
-        chain = Sequential._unbuilt(stack, config["dtype"], config["seed"])
+        chain = Sequential._unbuilt(stack, config["dtype"], config["seed"], batch_size)
         return chain, None if shape is None else [row_shape("input_shape", shape)]
-    topology, inputs = topology_of(config, stack)
+    topology, inputs = topology_of(config, stack, batch_size)
     model = Model.__new__(Model)
     keys = tuple(config["outputs"]) if isinstance(config["outputs"], Mapping) else None
     names = [name for name, _ in inputs]

@@ -44,13 +44,20 @@ class Tensor:
         Of an input.
     """
 
-    __slots__ = ("_made_by", "_name", "_place", "_row")
+    __slots__ = ("_batch_size", "_made_by", "_name", "_place", "_row")
 
     def __init__(
-        self, row: Shape, made_by: Making | None = None, place: int = 0, name: str | None = None
+        self,
+        row: Shape,
+        made_by: Making | None = None,
+        place: int = 0,
+        name: str | None = None,
+        batch_size: int | None = None,
     ) -> None:
         #: Which call made it, None for an input, and its place among what that made.
         self._row, self._made_by, self._place, self._name = row, made_by, place, name
+        #: Of an input: how many rows each batch has, where that is fixed.
+        self._batch_size = batch_size
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -93,7 +100,8 @@ def Input(  # noqa: N802  (Keras's name)
     shape : int or tuple of int
         Of one row, without the rows themselves.
     batch_size : int, optional
-        For code written for Keras; changes nothing.
+        How many rows each batch has, which layers with ``stateful=True`` must know; it changes
+        nothing where there are none.
     dtype : str or dtype, optional
         Of real numbers, such as ``"int32"``. For code written for Keras; changes nothing: what an
         `Embedding` reads is kept as whole numbers, all else as reals, in whatever dtype it comes.
@@ -112,10 +120,11 @@ def Input(  # noqa: N802  (Keras's name)
     >>> model = fw.Model(inputs, layers.Dense(1)(hidden))
     """
     if batch_size is not None:
-        _check.whole("batch_size", batch_size, 1)
+        batch_size = _check.whole("batch_size", batch_size, 1)
     if dtype is not None:
         _check.real_dtype("dtype", dtype)
-    return Tensor(row_shape("shape", shape), name=_check.name_or_none("name", name))
+    row, name = row_shape("shape", shape), _check.name_or_none("name", name)
+    return Tensor(row, name=name, batch_size=batch_size)
 
 
 def row_shape(argument: str, shape: Any) -> Shape:

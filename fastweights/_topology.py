@@ -54,12 +54,14 @@ class Topology(NamedTuple):
     inputs: int
     calls: tuple[Call, ...]
     outputs: tuple[int, ...]
+    #: How many rows each batch has, where that is fixed.
+    batch_size: int | None = None
 
     @classmethod
-    def chain(cls, layers: Sequence[Layer]) -> Topology:
+    def chain(cls, layers: Sequence[Layer], batch_size: int | None = None) -> Topology:
         """Each layer reads what the one before it made."""
         calls = tuple(Call(layer, (number,)) for number, layer in enumerate(layers))
-        return cls(1, calls, (len(calls),))
+        return cls(1, calls, (len(calls),), batch_size)
 
     @classmethod
     def between(cls, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Topology:
@@ -91,7 +93,12 @@ class Topology(NamedTuple):
             calls.append(Call(making.layer, reads, tuple(making.settings.items())))
             first[id(making)] = count
             count += calls[-1].results
-        return cls(len(inputs), tuple(calls), tuple(map(number, outputs)))
+        sizes = {tensor._batch_size for tensor in inputs} - {None}
+        if len(sizes) > 1:
+            got = " and ".join(map(str, sorted(sizes, key=str)))
+            raise ValueError(_check.refusal("batch_size", got, "the same one for all inputs"))
+        batch_size = sizes.pop() if sizes else None
+        return cls(len(inputs), tuple(calls), tuple(map(number, outputs)), batch_size)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -113,7 +120,7 @@ class Topology(NamedTuple):
     @property
     def is_chain(self) -> bool:
         """Whether each layer reads what the one before it made."""
-        return self == Topology.chain([call.layer for call in self.calls])
+        return self == Topology.chain([call.layer for call in self.calls], self.batch_size)
 
     @property
     def last_layers(self) -> tuple[Layer | None, ...]:

@@ -34,14 +34,15 @@ IMAGES = "fastweights.images"
 _OWN_KEYS = ("format", "fastweights.format", "fastweights.model")
 
 
-def _forms(built: Built) -> list[Form]:
-    """The tensors of each variable and state, by its number: as in the equal torch module."""
-    modules, forms = modules_of(built), []
-    for owner, part in built.owned:
-        beside = [built.owned[number][1] for number in built.numbers_of(owner)]
+def _forms(built: Built) -> dict[int, Form]:
+    """The tensors of each weight, by its number: as in the equal torch module."""
+    modules, forms = modules_of(built), {}
+    for number in sorted(built.in_order()):
+        owner, part = built.owned[number]
+        beside = [built.owned[other][1] for other in built.weights_of(owner)]
         form = form_of(owner, part, beside)
         names = tuple(f"{modules[id(owner)]}.{name}" for name in form.names)
-        forms.append(form._replace(names=names))
+        forms[number] = form._replace(names=names)
     return forms
 
 
@@ -72,12 +73,12 @@ class Stored:
         # One that several variables are pieces of is as long as the last of them says.
         self.shapes: dict[str, Shape] = {
             tensor: (form.begin + shape[0], *shape[1:]) if form.begin else shape
-            for form in sorted(self._forms, key=lambda form: form.begin)
+            for form in sorted(self._forms.values(), key=lambda form: form.begin)
             for tensor, shape in zip(form.names, form.shapes, strict=True)
         }
 
     def array(self, number: int, read: Callable[[str], np.ndarray]) -> np.ndarray:
-        """The variable or state of this number, of tensors that `read` gives by their names."""
+        """The weight of this number, of tensors that `read` gives by their names."""
         form = self._forms[number]
         tensors = [
             read(tensor)[form.begin : form.begin + shape[0]]
@@ -88,7 +89,7 @@ class Stored:
     def tensors(self, vectors: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """All of them, of vectors like parameters and state."""
         pieces: dict[str, dict[int, np.ndarray]] = {}
-        for number, form in enumerate(self._forms):
+        for number, form in self._forms.items():
             arrays = form.stored(self._built.part(number, vectors))
             for tensor, array in zip(form.names, arrays, strict=True):
                 pieces.setdefault(tensor, {})[form.begin] = array
@@ -264,7 +265,8 @@ def read(
             return array
 
         def fill(index: int, variable: Variable, view: np.ndarray) -> None:
-            np.copyto(view, stored.array(index, finite))
+            if not variable.of_rows:
+                np.copyto(view, stored.array(index, finite))
 
         built.allocate(fill)
         if numbers is not None:

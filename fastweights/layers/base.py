@@ -40,7 +40,9 @@ class Variable(NamedTuple):
 
     An initialiser may be given by its name. It counts the fans in the shape where none are given.
     The first `apart` axes lead to arrays of their own, each of which costs something, and is
-    constrained, by itself. All of it is checked when a model asks the layer what it has.
+    constrained, by itself. A state that is `of_rows` has that shape for each row of a batch; it is
+    no weight, and a model that has one says how many rows there are. All of it is checked when a
+    model asks the layer what it has.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Variable(NamedTuple):
     minimum: float = -math.inf
     constraint: Constraint | None = None
     apart: int = 0
+    of_rows: bool = False
 
     @property
     def size(self) -> int:
@@ -76,6 +79,7 @@ class Variable(NamedTuple):
             minimum=-math.inf if is_free else _check.number(f"minimum {of}", self.minimum),
             constraint=constraints.get(self.constraint, f"constraint {of}"),
             apart=_check.whole(f"apart {of}", self.apart, 0, maximum=len(shape)),
+            of_rows=_check.flag(f"of_rows {of}", self.of_rows),
         )
 
     def check(self, argument: str, array: np.ndarray) -> None:
@@ -232,7 +236,13 @@ class Layer(Sealed, metaclass=_Making):
     def weights(self) -> Mapping[str, np.ndarray]:
         """The layer's arrays by name, views of the model's parameters; none until it is built."""
         built = self._built
-        return {} if built is None else MappingProxyType(built.views_of(self))
+        return {} if built is None else MappingProxyType(built.views_of_weights(self))
+
+    @property
+    def _arrays(self) -> Mapping[str, np.ndarray]:
+        """Its weights, and what it remembers of the rows of a batch."""
+        built = self._built
+        return {} if built is None else built.views_of(self)
 
     def variables(self, *input_shapes: Any) -> list[Variable]:
         """The layer's arrays of parameters, in the order in which they lie in the flat vector."""
@@ -264,6 +274,9 @@ class Layer(Sealed, metaclass=_Making):
             if which == "states" and (checked[-1].regularizer or checked[-1].constraint):
                 got = f"a regularizer or a constraint of {name!r}"
                 raise ValueError(_check.refusal(argument, got, "none: no step moves it"))
+            if which == "variables" and checked[-1].of_rows:
+                got = f"{name!r}, which is of rows"
+                raise ValueError(_check.refusal(argument, got, "it in states: no step moves it"))
         return checked
 
     def ops(self, *values: Any, **settings: Any) -> Value | tuple[Value, ...]:
@@ -469,9 +482,9 @@ class Layer(Sealed, metaclass=_Making):
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_"):
-            weights = self.weights
-            if name in weights:
-                return weights[name]
+            arrays = self._arrays
+            if name in arrays:
+                return arrays[name]
         built = self._built is not None
         raise AttributeError(
             f"{type(self).__name__!r} object has no attribute {name!r}{hint(name)}"
@@ -480,10 +493,10 @@ class Layer(Sealed, metaclass=_Making):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_") and "_sealed" in vars(self):
-            weights = self.weights
-            if name in weights:
+            arrays = self._arrays
+            if name in arrays:
                 if not is_same_memory(
-                    value, weights[name]
+                    value, arrays[name]
                 ):  # which it is after an operation in place
                     raise AttributeError(f"{name}: is the model's own; write {name}[...] = ...")
                 return
