@@ -69,10 +69,10 @@ class Bidirectional(Layer):
 
     Notes
     -----
-    With `stateful` layers each goes on from where it ended in the batch before, as in Keras: the
-    one that goes back from the first step of that. With `return_sequences` both values are in the order of the steps, and 0 in masked ones, as in
+    With `return_sequences` both values are in the order of the steps, and 0 in masked ones, as in
     Keras. With `return_state` the states of `layer` follow, then those of the layer that goes back;
-    in this order they are also an ``initial_state``.
+    in this order they are also an ``initial_state``. With `stateful` layers each goes on from where
+    it ended in the batch before, as in Keras: the one that goes back from the first step of that.
 
     References
     ----------
