@@ -329,7 +329,9 @@ class _Ours:
                 known[tensor] = _check.reals(argument, self._file.read(name), self._built.dtype)
             return known[tensor]
 
-        whole = [n for n, tensors in enumerate(self._tensors) if tensors and names.keys() >= set(tensors)]
+        whole = [
+            n for n, tensors in enumerate(self._tensors) if tensors and names.keys() >= set(tensors)
+        ]
         if self._stored is None:
             return whole, [read(self._name(number)) for number in whole]
         return whole, [self._stored.array(number, read) for number in whole]

@@ -219,7 +219,9 @@ DRAWS = {
 
 #: Of series that go on from batch to batch.
 STATES = [
-    Fault("every batch begins anew", STEPS_THERE, "states_read == 0 and «op.batch_rows > 0»", "False"),
+    Fault(
+        "every batch begins anew", STEPS_THERE, "states_read == 0 and «op.batch_rows > 0»", "False"
+    ),
     Fault(
         "rows of the arena for those of the batch",
         "kernels/recurrent.pxi",
