@@ -627,7 +627,9 @@ class Model(Network):
     def summary(self) -> None:
         """Prints a table: layer, output shape, weights, biases; parameters, bytes to train."""
         super().summary()
-        print(f"To train on batches of 32: {self.memory(32)['total']:,} bytes beside the data")
+        rows = self._built_or_refused().batch_rows or training.DEFAULT_BATCH
+        total = self.memory(rows)["total"]
+        print(f"To train on batches of {rows}: {total:,} bytes beside the data")
 
     def config(self) -> dict[str, Any]:
         """The architecture, as JSON can hold it."""

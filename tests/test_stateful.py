@@ -1,6 +1,7 @@
 """Recurrent layers that go on from batch to batch: `stateful`."""
 
 import signal
+import sys
 import threading
 import warnings
 
@@ -104,6 +105,17 @@ def test_in_both_directions():
     same_bits(model.predict(cut), made)
 
 
+def test_a_stack_that_is_put_together():
+    model = fw.Sequential(dtype="float64")
+    model.add(fw.Input((3, 2), batch_size=4))
+    model.add(layers.LSTM(5, stateful=True, return_sequences=True))
+    model.add(layers.GRU(2, stateful=True))
+    model.pop()
+    x = RANDOM.standard_normal((8, 3, 2))
+    assert np.array_equal(model.predict(x)[4:, -1], model.layers[0].state_h)
+    assert fw.Model(model.inputs, model.outputs, "float64").config()["batch_size"] == 4
+
+
 def test_states_that_are_given_go_before():
     x, h = fw.Input((3, 2), batch_size=4), fw.Input(5, batch_size=4)
     layer = layers.SimpleRNN(5, stateful=True)
@@ -194,7 +206,8 @@ def test_a_layer_that_is_not_trained_goes_on():
     assert frozen.state.any()
 
 
-def test_the_same_bits_by_any_number_of_threads():
+def test_the_same_bits_by_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
     _, cut = batches(600, 3, 2)
     y = RANDOM.standard_normal((1200, 5))
     found = []
