@@ -222,6 +222,20 @@ def test_the_same_bits_by_any_number_of_threads(monkeypatch):
             same_bits(one, other)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="maps pages as Linux does")
+@pytest.mark.parametrize("kind", KINDS)
+def test_states_stay_within_their_pages(guarded_library, kind):
+    for rows, units in ((1, 1), (5, 7), (67, 3)):
+        model = stateful(KINDS[kind], rows, units=units, dtype="float32")
+        model.compile("sgd", "mse")
+        _, cut = batches(rows, 3, 2, dtype="float32")
+        model.fit(cut, np.zeros((2 * rows, units)), verbose=0, shuffle=False)
+        model.predict(cut)
+        model.forward(cut[:rows], training=True)
+        model.backward(np.ones((rows, units)))
+        assert model.state.all()
+
+
 # ---- what is taken back, copied, kept ------------------------------------------------------------
 
 
