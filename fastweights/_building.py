@@ -148,8 +148,8 @@ class Built:
             self._number(layer, [self.shapes[number] for number in reads])
         #: All variables, then all states: their places are their numbers.
         self.owned = [*self.variables, *self.states]
-        of_rows = any(state.of_rows for _, state in self.states)
-        self.batch_rows = topology.batch_size or 0 if of_rows else 0
+        has_rows = any(state.of_rows for _, state in self.states)
+        self.batch_rows = (topology.batch_size or 0) if has_rows else 0
         self.size, self.state_size = self._offsets.pop(), self._state_offsets.pop()
         self._op_layers: list[Layer] = []
         #: Which make the outputs.

@@ -380,6 +380,13 @@ def compiled():
     return model
 
 
+class Moves(layers.Layer):
+    """A layer whose weights would be of rows."""
+
+    def variables(self, shape):
+        return [layers.Variable("gamma", shape, "ones", of_rows=True)]
+
+
 def called_twice():
     inputs, layer = fw.Input((3, 2), batch_size=4), layers.GRU(5, stateful=True)
     return fw.Model(inputs, layers.Add()([layer(inputs), layer(inputs)]))
@@ -426,6 +433,14 @@ X, Y = np.zeros((10, 3, 2)), np.zeros((10, 5))
         ),
         (lambda: compiled().loss_and_gradients(X[:2], Y[:2]), "x: got 2 rows, expected one batch"),
         (lambda: compiled().forward(X[:8]), "x: got 8 rows, expected one batch of 4"),
+        (
+            lambda: fw.Sequential([fw.Input(2, batch_size=4), Moves()]),
+            "variables of Moves: got 'gamma', which is of rows, expected it in states",
+        ),
+        (
+            lambda: fw.Sequential.from_config({**compiled().config(), "batch_size": 0}),
+            "batch_size: got 0, expected at least 1",
+        ),
         (
             lambda: compiled().stream(),
             "write go_backwards=False and stateful=False, since a stream has states of its own",
