@@ -386,6 +386,9 @@ class Moves(layers.Layer):
     def variables(self, shape):
         return [layers.Variable("gamma", shape, "ones", of_rows=True)]
 
+    def ops(self, x):
+        return layers.op("scale", x, sizes=(1, 0), variables=["gamma"])
+
 
 def called_twice():
     inputs, layer = fw.Input((3, 2), batch_size=4), layers.GRU(5, stateful=True)
