@@ -13,6 +13,7 @@ from test_interrupts import interrupted_everywhere
 
 import fastweights as fw
 from fastweights import _plans, layers
+from fastweights.layers.base import RowState
 
 RANDOM = np.random.default_rng(23)
 
@@ -384,7 +385,7 @@ class Moves(layers.Layer):
     """A layer whose weights would be of rows."""
 
     def variables(self, shape):
-        return [layers.Variable("gamma", shape, "ones", of_rows=True)]
+        return [RowState("gamma", shape, "ones")]
 
     def ops(self, x):
         return layers.op("scale", x, sizes=(1, 0), variables=["gamma"])
@@ -482,7 +483,7 @@ def test_what_a_plan_takes_itself():
 
     class Remembers(layers.Layer):
         def states(self, shape):
-            return [layers.Variable("mean", (2,), "zeros", of_rows=True)]
+            return [RowState("mean", (2,), "zeros")]
 
         def ops(self, x):
             return layers.op("standardize", x, sizes=(0, 0), options=(0, 0), states=["mean"])

@@ -40,9 +40,7 @@ class Variable(NamedTuple):
 
     An initialiser may be given by its name. It counts the fans in the shape where none are given.
     The first `apart` axes lead to arrays of their own, each of which costs something, and is
-    constrained, by itself. A state that is `of_rows` has that shape for each row of a batch; it is
-    no weight, and a model that has one says how many rows there are. All of it is checked when a
-    model asks the layer what it has.
+    constrained, by itself. All of it is checked when a model asks the layer what it has.
     """
 
     name: str
@@ -55,7 +53,11 @@ class Variable(NamedTuple):
     minimum: float = -math.inf
     constraint: Constraint | None = None
     apart: int = 0
-    of_rows: bool = False
+
+    @property
+    def of_rows(self) -> bool:
+        """Whether it has its shape for each row of a batch: see `RowState`."""
+        return False
 
     @property
     def size(self) -> int:
@@ -79,7 +81,6 @@ class Variable(NamedTuple):
             minimum=-math.inf if is_free else _check.number(f"minimum {of}", self.minimum),
             constraint=constraints.get(self.constraint, f"constraint {of}"),
             apart=_check.whole(f"apart {of}", self.apart, 0, maximum=len(shape)),
-            of_rows=_check.flag(f"of_rows {of}", self.of_rows),
         )
 
     def check(self, argument: str, array: np.ndarray) -> None:
@@ -100,6 +101,19 @@ class Variable(NamedTuple):
             self.regularizer.refuse(f"{self.name}_regularizer", self.own_shape)
         if self.constraint is not None:
             self.constraint.groups(f"{self.name}_constraint", self.own_shape)
+
+
+class RowState(Variable):
+    """A state that has its shape for each row of a batch, and is no weight.
+
+    A model with one says how many rows there are.
+    """
+
+    __slots__ = ()
+
+    @property
+    def of_rows(self) -> bool:
+        return True
 
 
 def is_same_memory(value: Any, array: np.ndarray) -> bool:

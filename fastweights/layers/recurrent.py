@@ -10,7 +10,7 @@ import numpy as np
 from fastweights import _check, _tensors, activations, constraints, initializers, regularizers
 from fastweights._core import philox
 from fastweights._description import config_of
-from fastweights.layers.base import Layer, Variable
+from fastweights.layers.base import Layer, RowState, Variable
 from fastweights.layers.noise import dropped_draws, own_seed, scale_of
 from fastweights.layers.ops import Shape, Value, lines_of, op
 
@@ -135,7 +135,7 @@ class Recurrent(Layer):
     def own_states(self, prefix: str) -> list[Variable]:
         """What it remembers of the rows of a batch, with this before the names."""
         return [
-            Variable(name, (self.units,), initializers.Zeros(), of_rows=True)
+            RowState(name, (self.units,), initializers.Zeros())
             for name in self._names_of_states(prefix)
         ]
 
