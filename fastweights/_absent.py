@@ -22,6 +22,9 @@ INSTEAD: dict[str, str] = {
     "add_weight": "declare it in variables: docs/own-layers.md",
     "get_config": "use config()",
     "test_on_batch": "use evaluate",
+    **dict.fromkeys(
+        ("reset_state", "reset_states"), "call layer.reset_state() of each stateful layer"
+    ),
     "GroupedQueryAttention": "the layer is GroupQueryAttention",
     **dict.fromkeys(("Attention", "AdditiveAttention"), "use MultiHeadAttention"),
     "trainable_weights": "use layer.weights of the layers that are trainable",

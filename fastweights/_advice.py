@@ -176,6 +176,15 @@ def _is_for_bytes(layer: Layer) -> bool:
     return getattr(layer, "value_range", None) == (0, 255)
 
 
+def about_order() -> None:
+    """Warns where rows that are to go on from each other come in any order."""
+    warnings.warn(
+        "shuffle: a stateful layer goes on from row to row of the batches, which shuffle=True puts "
+        "in a new order each epoch; shuffle=False keeps series together",
+        stacklevel=4,
+    )
+
+
 def _about_single_units(topology: Topology, shapes: Sequence[Shape]) -> None:
     """Warns of a softmax or its kin over one unit, which is 1 whatever goes in."""
     for (layer, *_), made in zip(topology.calls, topology.made(), strict=True):

@@ -28,6 +28,11 @@ def described(layers: Sequence[Layer]) -> list[dict[str, Any]]:
     return [_registry.description_of(layer) for layer in layers]
 
 
+def batch_size_in_config(topology: Topology) -> dict[str, int]:
+    """What a description says of how many rows batches have: nothing where they have any number."""
+    return {} if topology.batch_size is None else {"batch_size": topology.batch_size}
+
+
 def _entries(argument: str, got: Any) -> Sequence[Any]:
     """The entries of a list in a description."""
     if not isinstance(got, (list, tuple)):
@@ -60,7 +65,7 @@ def is_flags_of(argument: str, got: Any) -> bool:
 
 
 def topology_of(
-    config: Mapping[str, Any], stack: Sequence[Layer]
+    config: Mapping[str, Any], stack: Sequence[Layer], batch_size: int | None
 ) -> tuple[Topology, list[tuple[str, Shape]]]:
     """Which of these layers reads what, and name and shape of each input."""
     entries = _entries("inputs", config["inputs"])
@@ -89,7 +94,7 @@ def topology_of(
     outputs = _numbers(
         "outputs", list(given.values()) if isinstance(given, Mapping) else given, count
     )
-    topology = Topology(len(inputs), tuple(calls), outputs, flags)
+    topology = Topology(len(inputs), tuple(calls), outputs, flags, batch_size)
     if len(topology.layers) < len(stack):
         raise ValueError(_check.refusal("calls", "none of some layers", "one of each at least"))
     needed = set(outputs).union(*(call.reads for call in calls))

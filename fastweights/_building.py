@@ -118,6 +118,8 @@ class Built:
     variables : list of (Layer, Variable)
         In the order in which they lie in the flat vector.
     ops : list of OpSpec
+    batch_rows : int
+        How many rows each batch has, where layers remember states of its rows; 0: any number.
     limits : tuple
         For each input the number that its whole numbers are below, None where it is reals.
     masks : frozenset of int
@@ -157,6 +159,8 @@ class Built:
             self._number(layer, [self.shapes[number] for number in reads])
         #: All variables, then all states: their places are their numbers.
         self.owned = [*self.variables, *self.states]
+        has_rows = any(state.of_rows for _, state in self.states)
+        self.batch_rows = (topology.batch_size or 0) if has_rows else 0
         self.size, self.state_size = self._offsets.pop(), self._state_offsets.pop()
         self._op_layers: list[Layer] = []
         #: Which make the outputs.
@@ -198,6 +202,7 @@ class Built:
         variables, states = (layer._declared(of, reads) for of in ("variables", "states"))
         for variable in variables:
             variable.refuse_unkept()
+        states = [self._of_all_rows(layer, state) for state in states]
         if id(layer) not in self._places:
             self._places[id(layer)] = (
                 _laid_out(self.variables, self._offsets, layer, variables),
@@ -211,6 +216,20 @@ class Built:
             got = f"rows of {', '.join(map(str, reads))} for {layer.name!r}"
             expected = "rows that its weights fit, as those of its first call"
             raise ValueError(_check.refusal("layers", got, expected))
+
+    def _of_all_rows(self, layer: Layer, state: Variable) -> Variable:
+        """A state as it lies in the flat vector: one of rows has those of a batch."""
+        if not state.of_rows:
+            return state
+        rows, argument = self.topology.batch_size, f"stateful of {layer.name!r}"
+        if rows is None:
+            got = "True, in a model whose batches have any number of rows"
+            expected = "fw.Input(shape, batch_size=...), in a Sequential as its first entry"
+            raise ValueError(_check.refusal(argument, got, expected))
+        if id(layer) in self._places:
+            expected = "True for a layer that is called once, since each call has states of its own"
+            raise ValueError(_check.refusal(argument, "two calls", expected))
+        return state._replace(shape=(rows, *state.shape))
 
     def _linked(self, values: Sequence[Value]) -> list[OpSpec]:
         """The ops in an order in which they can run, each with the numbers of what it reads."""
@@ -337,6 +356,7 @@ class Built:
             sum(self.states[number][1].size for number in held),
             self._state_offsets[held[0]] if held else 0,
             unlinked.calls,
+            self.batch_rows if any(self.states[number][1].of_rows for number in held) else 0,
         )
 
     def _run(
@@ -403,7 +423,8 @@ class Built:
         for number, (layer, variable) in enumerate(self.owned):
             view = self._view(number)
             fill(number, variable, view)
-            variable.check(f"{layer.name}/{variable.name}", view)
+            if not variable.of_rows:
+                variable.check(f"{layer.name}/{variable.name}", view)
 
     def be_window(self, whole: Built, begin: int, state_begin: int) -> None:
         """Has its vectors in those of another one, from these places on."""
@@ -471,9 +492,13 @@ class Built:
         places, remembered = self._places.get(id(layer), (range(0), range(0)))
         return [*places, *(len(self.variables) + place for place in remembered)]
 
+    def weights_of(self, layer: Layer) -> list[int]:
+        """The same, without states of rows: what was read, and not what was learnt."""
+        return [number for number in self.numbers_of(layer) if not self.owned[number][1].of_rows]
+
     def in_order(self) -> list[int]:
-        """All numbers, layer by layer."""
-        return [number for layer in self.layers for number in self.numbers_of(layer)]
+        """The numbers of all weights, layer by layer."""
+        return [number for layer in self.layers for number in self.weights_of(layer)]
 
     def part(self, number: int, vectors: Sequence[np.ndarray]) -> np.ndarray:
         """Of vectors like parameters and state what the variable of this number has there."""
@@ -487,19 +512,32 @@ class Built:
 
     def views_of(self, layer: Layer) -> Mapping[str, np.ndarray]:
         """The variables of one layer by their names, live, then what it remembers."""
-        numbers = self.numbers_of(layer)
+        return self._views(self.numbers_of(layer))
+
+    def views_of_weights(self, layer: Layer) -> Mapping[str, np.ndarray]:
+        """The same, without states of rows."""
+        return self._views(self.weights_of(layer))
+
+    def _views(self, numbers: Sequence[int]) -> Mapping[str, np.ndarray]:
         return {self.owned[number][1].name: self._view(number) for number in numbers}
+
+    def forget_rows(self, layer: Layer) -> None:
+        """Has the rows of the next batch begin anew for a layer that remembers states of them."""
+        numbers = set(self.numbers_of(layer)).difference(self.weights_of(layer))
+        views = tuple(self._view(number) for number in sorted(numbers))
+        if views:
+            self.lock.copy(views, tuple(np.zeros_like(view) for view in views))
 
     def copies(self, layer: Layer | None = None) -> list[np.ndarray]:
         """Copies of the weights of a layer, or of all, in order and of one moment."""
-        numbers = self.in_order() if layer is None else self.numbers_of(layer)
+        numbers = self.in_order() if layer is None else self.weights_of(layer)
         return list(self.lock.room_for(map(self._view, numbers)).keep())
 
     def write(self, weights: Any, layer: Layer | None = None) -> None:
         """Writes the weights of a layer, or all, in order; none unless all of them fit."""
         if not isinstance(weights, Sequence):
             raise TypeError(_check.refusal("weights", type(weights).__name__, "a list of arrays"))
-        numbers = self.in_order() if layer is None else self.numbers_of(layer)
+        numbers = self.in_order() if layer is None else self.weights_of(layer)
         if len(weights) != len(numbers):
             raise ValueError(_check.refusal("weights", f"{len(weights)} arrays", f"{len(numbers)}"))
         self.write_some(numbers, weights)
@@ -525,7 +563,7 @@ class Built:
         return tuple(self._named(number) for number in moving)
 
     def weights(self) -> tuple[Weight, ...]:
-        """All variables and states, live, layer by layer, each with its name."""
+        """All weights, live, layer by layer, each with its name."""
         return tuple(self._named(number) for number in self.in_order())
 
     def _named(self, number: int) -> Weight:

@@ -61,6 +61,27 @@ def rows(
     return arrays if len(arrays) > 1 else arrays[0]
 
 
+def refuse_batch_size(built: Built, batch_size: int | None) -> None:
+    """Raises ValueError for a size that batches cannot have, of which layers remember states."""
+    if built.batch_rows and batch_size not in (None, built.batch_rows):
+        expected = f"{built.batch_rows}, that of fw.Input, as a layer is stateful"
+        raise ValueError(_check.refusal("batch_size", batch_size, expected))
+
+
+def refuse_part_of_batch(built: Built, argument: str, rows: int) -> None:
+    """Raises ValueError for rows that are no whole batches, of which layers remember states."""
+    if built.batch_rows and rows % built.batch_rows:
+        expected = f"whole batches of {built.batch_rows}, which fw.Input says: a layer is stateful"
+        raise ValueError(_check.refusal(argument, f"{rows} rows", expected))
+
+
+def refuse_other_batch(built: Built, argument: str, rows: int) -> None:
+    """Raises ValueError for rows that are not one batch, of which layers remember states."""
+    if built.batch_rows not in (0, rows):
+        expected = f"one batch of {built.batch_rows}, which fw.Input says: a layer is stateful"
+        raise ValueError(_check.refusal(argument, f"{rows} rows", expected))
+
+
 def _rows_of(model: Model, number: int, argument: str, x: Any, shape: Shape | None) -> np.ndarray:
     """Checked rows of the input of this number: reals, or whole numbers if layers read such.
 

@@ -244,8 +244,8 @@ class Network(Sealed):
         self._refuse_new("state", value, self.state)
 
     def count_params(self) -> int:
-        """Number of parameters, and of numbers that layers remember."""
-        return self.parameters.size + self.state.size
+        """Number of parameters, and of numbers that layers remember, but for those of rows."""
+        return sum(weight.size for weight in self.weights)
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of all `weights`, in order."""

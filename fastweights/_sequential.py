@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from fastweights import _check
-from fastweights._architecture import described, is_flags_of, layers_of, topology_of
+from fastweights._architecture import (
+    batch_size_in_config,
+    described,
+    is_flags_of,
+    layers_of,
+    topology_of,
+)
 from fastweights._building import Built, drawing
 from fastweights._homes import assign, refuse_taken
 from fastweights._network import name_layers
@@ -53,13 +59,14 @@ class Sequential(Model):
     ) -> None:
         stack: Any = () if layers is None else layers
         row = None if input_shape is None else row_shape("input_shape", input_shape)
-        self._is_flags = False
+        self._is_flags, self._batch_size = False, None
         if isinstance(stack, (list, tuple)) and stack and isinstance(stack[0], Tensor):
-            self._is_flags = stack[0]._is_flags
-            row, stack = self._row_of(stack[0], row), stack[1:]
+            row = self._row_of(stack[0], row)
+            self._is_flags, self._batch_size = stack[0]._is_flags, stack[0]._batch_size
+            stack = stack[1:]
         chain = tuple(_layers_in("layers", stack))
         self._row = row
-        self._begin(_stacked(chain, self._is_flags), [None], dtype, seed, matmul_precision, name)
+        self._begin(self._stacked(chain), [None], dtype, seed, matmul_precision, name)
         if chain and (first := row or chain[0]._input_row) is not None:
             self._build_alone([first])
 
@@ -93,7 +100,8 @@ class Sequential(Model):
         with Turn(self._turns, "add"):
             chain = self._layers_to_change("add")
             if isinstance(layer, Tensor) and not chain:
-                self._row, self._is_flags = self._row_of(layer, self._row), layer._is_flags
+                self._row = self._row_of(layer, self._row)
+                self._is_flags, self._batch_size = layer._is_flags, layer._batch_size
             else:
                 self._restack((*chain, *_layers_in("layer", [layer])))
 
@@ -116,9 +124,13 @@ class Sequential(Model):
             raise ValueError(_check.refusal(call, got, "one that has them for itself"))
         return self._layers
 
+    def _stacked(self, chain: tuple[Layer, ...]) -> Topology:
+        """These layers, behind the stack's own input."""
+        return _chained(chain, (0,) if self._is_flags else (), self._batch_size)
+
     def _restack(self, chain: tuple[Layer, ...]) -> None:
         """Other layers; weights that are there already stay."""
-        topology, before = _stacked(chain, self._is_flags), self._built
+        topology, before = self._stacked(chain), self._built
         refuse_taken(chain, self._home)
         # Tensors that were made of the layers were those of another stack.
         self._ends = None
@@ -159,13 +171,21 @@ class Sequential(Model):
             **({"input_dtype": "bool"} if self._is_flags else {}),
             "dtype": self.dtype.name,
             "seed": self.seed,
+            **batch_size_in_config(self._topology),
         }
 
     @classmethod
-    def _unbuilt(cls, chain: Sequence[Layer], dtype: Any, seed: Any, is_flags: bool) -> Sequential:
+    def _unbuilt(
+        cls,
+        chain: Sequence[Layer],
+        dtype: Any,
+        seed: Any,
+        is_flags: bool,
+        batch_size: int | None,
+    ) -> Sequential:
         model = cls.__new__(cls)
-        model._row, model._is_flags = None, is_flags
-        model._begin(_stacked(tuple(chain), is_flags), [None], dtype, seed)
+        model._row, model._is_flags, model._batch_size = None, is_flags, batch_size
+        model._begin(model._stacked(tuple(chain)), [None], dtype, seed)
         vars(model)["_sealed"] = True
         return model
 
@@ -182,7 +202,7 @@ def _layers_in(argument: str, entries: Any) -> list[Layer]:
     return _check.instances(argument, entries, Layer)
 
 
-def _stacked(chain: tuple[Layer, ...], is_flags: bool) -> Topology:
+def _chained(chain: tuple[Layer, ...], flags: tuple[int, ...], batch_size: int | None) -> Topology:
     """A chain of layers, each of which may stand in it once."""
     if len({id(layer) for layer in chain}) < len(chain):
         repeated = next(a for a in chain if sum(a is b for b in chain) > 1)
@@ -194,7 +214,7 @@ def _stacked(chain: tuple[Layer, ...], is_flags: bool) -> Topology:
             got = f"{layer!r}, which makes {count} values"
             expected = "layers that make one; an fw.Model has any"
             raise ValueError(_check.refusal("layers", got, expected))
-    return Topology.chain(chain, (0,) if is_flags else ())
+    return Topology.chain(chain, flags, batch_size)
 
 
 def unbuilt(
@@ -203,22 +223,21 @@ def unbuilt(
     """A model of the architecture that `config` described, and the shapes to build it for."""
     is_graph = isinstance(config, Mapping) and not {"inputs", "calls", "outputs"}.isdisjoint(config)
     own = {"inputs", "calls", "outputs"} if is_graph else {"input_shape"}
-    besides = set() if is_graph else {"input_dtype"}
-    if not isinstance(config, Mapping) or set(config) - besides != {
-        "layers",
-        "dtype",
-        "seed",
-        *own,
-    }:
+    own |= {"layers", "dtype", "seed"}
+    besides = {"batch_size"} if is_graph else {"input_dtype", "batch_size"}
+    if not isinstance(config, Mapping) or set(config) - besides != own:
         expected = "what a model's config() returned"
         raise ValueError(_check.refusal("config", _check.shown(config), expected))
+    batch_size = config.get("batch_size")
+    if batch_size is not None:
+        batch_size = _check.whole("batch_size", batch_size, 1)
     stack = layers_of(config["layers"], custom_objects)
     if not is_graph:
         shape = config["input_shape"]
         is_flags = is_flags_of("input_dtype", config.get("input_dtype"))
-        chain = Sequential._unbuilt(stack, config["dtype"], config["seed"], is_flags)
+        chain = Sequential._unbuilt(stack, config["dtype"], config["seed"], is_flags, batch_size)
         return chain, None if shape is None else [row_shape("input_shape", shape)]
-    topology, inputs = topology_of(config, stack)
+    topology, inputs = topology_of(config, stack, batch_size)
     model = Model.__new__(Model)
     keys = tuple(config["outputs"]) if isinstance(config["outputs"], Mapping) else None
     names = [name for name, _ in inputs]

@@ -46,7 +46,7 @@ class Tensor:
         Of an input.
     """
 
-    __slots__ = ("_is_flags", "_made_by", "_name", "_place", "_row")
+    __slots__ = ("_batch_size", "_is_flags", "_made_by", "_name", "_place", "_row")
 
     def __init__(
         self,
@@ -55,11 +55,13 @@ class Tensor:
         place: int = 0,
         name: str | None = None,
         is_flags: bool = False,
+        batch_size: int | None = None,
     ) -> None:
         #: Which call made it, None for an input, and its place among what that made.
         self._row, self._made_by, self._place, self._name = row, made_by, place, name
-        #: Of an input, whether it takes 0 and 1 alone.
-        self._is_flags = is_flags
+        #: Of an input: whether it takes 0 and 1 alone, and how many rows each batch has, where
+        #: that is fixed.
+        self._is_flags, self._batch_size = is_flags, batch_size
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -102,7 +104,8 @@ def Input(  # noqa: N802  (Keras's name)
     shape : int or tuple of int
         Of one row, without the rows themselves.
     batch_size : int, optional
-        For code written for Keras; changes nothing.
+        How many rows each batch has, which layers with ``stateful=True`` must know; it changes
+        nothing where there are none.
     dtype : str or dtype, optional
         Of real numbers, such as ``"int32"``. Of ``"bool"`` no numbers but 0 and 1 are taken. Others
         change nothing and are for code written for Keras: what an `Embedding` reads is kept as
@@ -122,12 +125,12 @@ def Input(  # noqa: N802  (Keras's name)
     >>> model = fw.Model(inputs, layers.Dense(1)(hidden))
     """
     if batch_size is not None:
-        _check.whole("batch_size", batch_size, 1)
+        batch_size = _check.whole("batch_size", batch_size, 1)
     if dtype is not None:
         _check.real_dtype("dtype", dtype)
     is_flags = dtype is not None and np.dtype(dtype) == np.bool_
     row, known = row_shape("shape", shape), _check.name_or_none("name", name)
-    return Tensor(row, name=known, is_flags=is_flags)
+    return Tensor(row, name=known, is_flags=is_flags, batch_size=batch_size)
 
 
 def row_shape(argument: str, shape: Any) -> Shape:

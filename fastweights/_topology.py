@@ -56,12 +56,19 @@ class Topology(NamedTuple):
     outputs: tuple[int, ...]
     #: The inputs that take 0 and 1 alone.
     flags: tuple[int, ...] = ()
+    #: How many rows each batch has, where that is fixed.
+    batch_size: int | None = None
 
     @classmethod
-    def chain(cls, layers: Sequence[Layer], flags: tuple[int, ...] = ()) -> Topology:
+    def chain(
+        cls,
+        layers: Sequence[Layer],
+        flags: tuple[int, ...] = (),
+        batch_size: int | None = None,
+    ) -> Topology:
         """Each layer reads what the one before it made."""
         calls = tuple(Call(layer, (number,)) for number, layer in enumerate(layers))
-        return cls(1, calls, (len(calls),), flags)
+        return cls(1, calls, (len(calls),), flags, batch_size)
 
     @classmethod
     def between(cls, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Topology:
@@ -94,7 +101,12 @@ class Topology(NamedTuple):
             first[id(making)] = count
             count += calls[-1].results
         flags = tuple(place for place, tensor in enumerate(inputs) if tensor._is_flags)
-        return cls(len(inputs), tuple(calls), tuple(map(number, outputs)), flags)
+        sizes = {tensor._batch_size for tensor in inputs} - {None}
+        if len(sizes) > 1:
+            got = " and ".join(map(str, sorted(sizes, key=str)))
+            raise ValueError(_check.refusal("batch_size", got, "the same one for all inputs"))
+        batch_size = sizes.pop() if sizes else None
+        return cls(len(inputs), tuple(calls), tuple(map(number, outputs)), flags, batch_size)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -116,7 +128,8 @@ class Topology(NamedTuple):
     @property
     def is_chain(self) -> bool:
         """Whether each layer reads what the one before it made."""
-        return self == Topology.chain([call.layer for call in self.calls], self.flags)
+        stack = [call.layer for call in self.calls]
+        return self == Topology.chain(stack, self.flags, self.batch_size)
 
     @property
     def last_layers(self) -> tuple[Layer | None, ...]:

@@ -247,8 +247,13 @@ def _one_sided(model: Model, x: Rows, y: Rows, values: np.ndarray, step: float) 
     `values` is the memory of the model's parameters or of x, and is as before on return.
     """
 
+    state = model.state.copy()
+
     def loss() -> float:
-        return training.evaluate(model, model._compiled, x, y)["loss"]
+        found = training.evaluate(model, model._compiled, x, y)["loss"]
+        # All of them begin with the same states of rows.
+        model.state[:] = state
+        return found
 
     here = loss()
     sides = np.empty((2, values.size))

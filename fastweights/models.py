@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastweights import _advice, _check, _feeding, _plans, losses, optimizers, training
-from fastweights._architecture import described, distinct, flags_entry
+from fastweights._architecture import batch_size_in_config, described, distinct, flags_entry
 from fastweights._arguments import telling
 from fastweights._building import Built
 from fastweights._network import Network
@@ -83,7 +83,8 @@ class Model(Network):
     -----
     Several threads may `predict` and `evaluate` with one model at once, also while another one
     trains it; they see the weights of a whole step. One call at a time trains: another one waits
-    for a step, and raises RuntimeError in the middle of a fit.
+    for a step, and raises RuntimeError in the middle of a fit. States of `stateful` layers are
+    the model's: batches of all threads go on from each other, in the order in which they come.
 
     Examples
     --------
@@ -208,9 +209,14 @@ class Model(Network):
     def _known_ends(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Inputs and outputs; made by calling the layers where they were not made of tensors."""
         if self._ends is None:
-            shapes, flags = self._built_or_refused().input_shapes, self._topology.flags
+            shapes, topology = self._built_or_refused().input_shapes, self._topology
             inputs = tuple(
-                Tensor(shape, name=name, is_flags=number in flags)
+                Tensor(
+                    shape,
+                    name=name,
+                    is_flags=number in topology.flags,
+                    batch_size=topology.batch_size,
+                )
                 for number, (shape, name) in enumerate(zip(shapes, self._input_names, strict=True))
             )
             self._ends = inputs, tuple(self._called_on(inputs))
@@ -333,7 +339,8 @@ class Model(Network):
         y : array_like (rows, *output_shape) or (rows,), or a list or dict of those
             What the loss expects, for each output.
         batch_size : int, optional
-            Rows a step, 32 by default; the last batch of an epoch may be smaller.
+            Rows a step, 32 by default; the last batch of an epoch may be smaller. Where a layer is
+            `stateful` it is that of `fastweights.Input`, and all batches are whole.
         epochs : int
             The fit ends before the epoch of this number.
         verbose : {"auto", 0, 1, 2}
@@ -401,7 +408,8 @@ class Model(Network):
         x, y : array_like
             As for `fit`.
         batch_size, verbose
-            For code written for Keras: neither changes anything, and nothing is printed.
+            For code written for Keras: neither changes anything, and nothing is printed. Rows go
+            through by batches where a layer is `stateful`, of as many as `fastweights.Input` says.
         return_dict : bool
             Whether to name the figures.
 
@@ -412,7 +420,7 @@ class Model(Network):
         _check.batch_options(batch_size, verbose)
         compiled = self._compiled
         compiled.training()
-        self._built_or_refused()
+        _feeding.refuse_batch_size(self._built_or_refused(), batch_size)
         rows, targets = _feeding.pairs(self, x, y, compiled)
         logs = training.evaluate(self, compiled, rows, targets)
         if return_dict:
@@ -429,7 +437,8 @@ class Model(Network):
         ----------
         x : array_like (rows, *input_shape)
         batch_size, verbose
-            For code written for Keras: neither changes anything, and nothing is printed.
+            For code written for Keras: neither changes anything, and nothing is printed. Rows go
+            through by batches where a layer is `stateful`, of as many as `fastweights.Input` says.
         """
         compiled, built = self._compiled, self._built
         plan = compiled.plans.get("infer") if built is not None and built.is_flat else None
@@ -439,8 +448,10 @@ class Model(Network):
                 return self._predicted([answer])
         _check.batch_options(batch_size, verbose)
         built = self._built_or_refused()
+        _feeding.refuse_batch_size(built, batch_size)
         rows = _feeding.rows(self, x)
         last = count(rows)
+        _feeding.refuse_part_of_batch(built, "x", last)
         out = self._room(built, last)
         plan = _plans.plan_for(self, "infer", last, compiled, built)
         first = 0
@@ -553,6 +564,7 @@ class Model(Network):
             built = self._built_or_refused()
             rows = _feeding.rows(self, x)
             last = count(rows)
+            _feeding.refuse_other_batch(built, "x", last)
             out = self._room(built, last)
             stream = self._progress.next_pass() if training else 0
             _plans.plan_for(self, "keep", last).forward(rows, out, last, self.seed, stream)
@@ -625,7 +637,9 @@ class Model(Network):
     def summary(self) -> None:
         """Prints a table: layer, output shape, weights, biases; parameters, bytes to train."""
         super().summary()
-        print(f"To train on batches of 32: {self.memory(32)['total']:,} bytes beside the data")
+        rows = self._built_or_refused().batch_rows or training.DEFAULT_BATCH
+        total = self.memory(rows)["total"]
+        print(f"To train on batches of {rows}: {total:,} bytes beside the data")
 
     def config(self) -> dict[str, Any]:
         """The architecture, as JSON can hold it."""
@@ -649,6 +663,7 @@ class Model(Network):
             "outputs": outputs,
             "dtype": self.dtype.name,
             "seed": self.seed,
+            **batch_size_in_config(topology),
         }
 
     @staticmethod

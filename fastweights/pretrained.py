@@ -261,7 +261,7 @@ class _Ours:
         self._built, self._file = built, file
         self._stored = saving.Stored(built) if file.parts is None else None
         self._paths = saving.modules_of(built)
-        #: Of each variable and state the tensors that it is made of.
+        #: Of each variable and state the tensors that it is made of; of states of rows none.
         self._tensors = [self._made_of(number) for number in range(len(built.owned))]
         self._titles: dict[str, str] = {}
         for number, tensors in enumerate(self._tensors):
@@ -278,6 +278,8 @@ class _Ours:
 
     def _made_of(self, number: int) -> list[str]:
         """Those that `Stored` asks for."""
+        if self._built.owned[number][1].of_rows:
+            return []
         if self._stored is None:
             return [self._name(number)]
         asked, shapes = [], self._stored.shapes
@@ -293,7 +295,7 @@ class _Ours:
         return self._built.layers if self._stored is not None else keras_order(self._built)
 
     def _group(self, layer: Layer) -> _Group:
-        numbers, tensors = self._built.numbers_of(layer), {}
+        numbers, tensors = self._built.weights_of(layer), {}
         if self._stored is None:
             variables = [self._built.owned[number][1] for number in numbers]
             parts = [variable.name for variable in variables]
@@ -339,7 +341,9 @@ class _Ours:
                 known[tensor] = _check.reals(argument, self._file.read(name), self._built.dtype)
             return known[tensor]
 
-        whole = [n for n, tensors in enumerate(self._tensors) if names.keys() >= set(tensors)]
+        whole = [
+            n for n, tensors in enumerate(self._tensors) if tensors and names.keys() >= set(tensors)
+        ]
         if self._stored is None:
             return whole, [read(self._name(number)) for number in whole]
         return whole, [self._stored.array(number, read) for number in whole]

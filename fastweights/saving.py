@@ -46,16 +46,23 @@ _OWN_KEYS = ("format", "fastweights.format", "fastweights.model")
 
 def _orders(built: Built) -> Orders:
     def owned(layer: Layer) -> list[Variable]:
-        return [built.owned[number][1] for number in built.numbers_of(layer)]
+        return [built.owned[number][1] for number in built.weights_of(layer)]
 
     return Orders(built.topology, built.shapes, owned)
 
 
-def _forms(built: Built, orders: Orders) -> list[Form]:
-    """The tensors of each variable and state, by its number: as in the equal torch module."""
-    modules, forms = modules_of(built), []
+def _forms(built: Built, orders: Orders) -> list[Form | None]:
+    """The tensors of each weight, by its number: as in the equal torch module.
+
+    States of rows, which are no weights, have none.
+    """
+    modules = modules_of(built)
+    forms: list[Form | None] = []
     for owner, part in built.owned:
-        beside = [built.owned[number][1] for number in built.numbers_of(owner)]
+        if part.of_rows:
+            forms.append(None)
+            continue
+        beside = [built.owned[other][1] for other in built.weights_of(owner)]
         form = orders.form(owner, part, form_of(owner, part, beside))
         names = tuple(f"{modules[id(owner)]}.{name}" for name in form.names)
         forms.append(form._replace(names=names))
@@ -92,13 +99,15 @@ class Stored:
         # One that several variables are pieces of is as long as the last of them says.
         self.shapes: dict[str, Shape] = {
             tensor: (form.begin + shape[0], *shape[1:]) if form.begin else shape
-            for form in sorted(self._forms, key=lambda form: form.begin)
+            for form in sorted(filter(None, self._forms), key=lambda form: form.begin)
             for tensor, shape in zip(form.names, form.shapes, strict=True)
         }
 
     def array(self, number: int, read: Callable[[str], np.ndarray]) -> np.ndarray:
-        """The variable or state of this number, of tensors that `read` gives by their names."""
+        """The weight of this number, of tensors that `read` gives by their names."""
         form = self._forms[number]
+        if form is None:
+            raise LookupError(f"no tensors of variable {number}, whose numbers are of rows")
         tensors = [
             read(tensor)[form.begin : form.begin + shape[0]]
             for tensor, shape in zip(form.names, form.shapes, strict=True)
@@ -109,6 +118,8 @@ class Stored:
         """All of them, of vectors like parameters and state."""
         pieces: dict[str, dict[int, np.ndarray]] = {}
         for number, form in enumerate(self._forms):
+            if form is None:
+                continue
             arrays = form.stored(self._built.part(number, vectors))
             for tensor, array in zip(form.names, arrays, strict=True):
                 pieces.setdefault(tensor, {})[form.begin] = array
@@ -275,11 +286,11 @@ def read(
             why = " ".join(str(error).split())[:400]
             raise ValueError(f"{name}: the description of the model is damaged: {why}") from error
         stored = Stored(built)
-        wanted = {tensor: (shape, model.dtype) for tensor, shape in stored.shapes.items()}
+        wanted = dict(stored.shapes)
         state = _state_shape(model, built, numbers)
         if state is not None:
-            wanted[STATE] = (state, model.dtype)
-        _refuse_others(name, file.tensors, wanted)
+            wanted[STATE] = state
+        _refuse_others(name, file.tensors, wanted, model.dtype)
 
         def finite(tensor: str) -> np.ndarray:
             array = file.read(tensor)
@@ -287,7 +298,8 @@ def read(
             return array
 
         def fill(index: int, variable: Variable, view: np.ndarray) -> None:
-            np.copyto(view, stored.array(index, finite))
+            if not variable.of_rows:
+                np.copyto(view, stored.array(index, finite))
 
         built.allocate(fill)
         if numbers is not None:
@@ -361,10 +373,11 @@ def _state_shape(model: Model, built: Built, numbers: np.ndarray | None) -> tupl
 def _refuse_others(
     file: str,
     tensors: Mapping[str, serialization.Entry],
-    wanted: Mapping[str, tuple[tuple[int, ...], np.dtype]],
+    wanted: Mapping[str, Shape],
+    dtype: np.dtype,
 ) -> None:
-    """Raises ValueError unless the file has the tensors that are wanted, and no other ones."""
-    for name, (shape, dtype) in wanted.items():
+    """Raises ValueError unless the file has tensors of these shapes and dtype, and no others."""
+    for name, shape in wanted.items():
         if name not in tensors:
             raise ValueError(_check.refusal(file, f"no tensor {name!r}", "one for each weight"))
         stored = tensors[name]

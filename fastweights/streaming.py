@@ -35,7 +35,10 @@ _INSTEAD: dict[str, str] = {
     ),
     **dict.fromkeys(("GlobalMaxPooling1D", "GlobalAveragePooling1D", "RepeatVector"), _BY_STATE),
     **dict.fromkeys(("Flatten", "Reshape", "Permute"), _BY_STEP),
-    **dict.fromkeys(("LSTM", "GRU", "SimpleRNN"), "go_backwards=False"),
+    **dict.fromkeys(
+        ("LSTM", "GRU", "SimpleRNN"),
+        "go_backwards=False and stateful=False, since a stream has states of its own",
+    ),
     "Bidirectional": "its forward_layer alone: the other one begins at the last step",
     **dict.fromkeys(
         ("MultiHeadAttention", "GroupQueryAttention"),

@@ -102,6 +102,7 @@ def _logs(compiled: Compiled, tally: Tally, prefix: str = "") -> Logs:
 def evaluate(model: Model, compiled: Compiled, x: Rows, y: Rows, prefix: str = "") -> Logs:
     """Loss and metrics over checked rows."""
     last = count(x)
+    _feeding.refuse_part_of_batch(model._built_or_refused(), "x", last)
     plan = _plans.plan_for(model, "infer", last, compiled)
     tally = plan.tally()
     first = 0
@@ -117,6 +118,7 @@ def gradients(
 ) -> tuple[float, np.ndarray, Gradients]:
     """Loss of checked rows and its gradients by the parameters and by x, arrays of their own."""
     built, rows = model._built_or_refused(), count(x)
+    _feeding.refuse_other_batch(built, "x", rows)
     dx = built.input_gradients(rows)
     loss = _plans.plan_for(model, "check", rows, compiled).gradients_of(x, y, dx, rows)
     (gradient,) = built.lock.room_for((built.gradients,)).keep()
@@ -142,6 +144,7 @@ def _refuse_overflow(built: Built, compiled: Compiled, good: Copies) -> None:
 def step(model: Model, compiled: Compiled, x: Rows, y: Rows) -> float:
     """One step on checked rows; the loss before it."""
     rows, built = count(x), model._built_or_refused()
+    _feeding.refuse_other_batch(built, "x", rows)
     plan, good = _ready_plan(model, compiled, rows), compiled.good_for(built)
     good.keep()
     stream = model._progress.next_pass()
@@ -240,7 +243,8 @@ def fit(
     initial_epoch: int,
 ) -> History:
     """What `Model.fit` does, when it is its turn."""
-    batch_size = DEFAULT_BATCH if batch_size is None else _check.whole("batch_size", batch_size, 1)
+    if batch_size is not None:
+        batch_size = _check.whole("batch_size", batch_size, 1)
     epochs = _check.whole("epochs", epochs, 0)
     initial_epoch = _check.whole("initial_epoch", initial_epoch, 0)
     shuffle = _check.flag("shuffle", shuffle)
@@ -250,9 +254,15 @@ def fit(
     history = History()
     listeners = [history, *_reporters(verbose), *callbacks]
     rows, held_out = _split(model, x, y, validation_split, validation_data)
-    model._built_for(rows[0])
+    built = model._built_for(rows[0])
+    _feeding.refuse_batch_size(built, batch_size)
+    _feeding.refuse_part_of_batch(built, "x", count(rows[0]))
+    if held_out is not None:
+        _feeding.refuse_part_of_batch(built, "validation x", count(held_out[0]))
+    if built.batch_rows and shuffle:
+        _advice.about_order()
     model._names = _feeding.names_of(model, x, y)
-    batch_size = min(batch_size, count(rows[0]))
+    batch_size = min(batch_size or built.batch_rows or DEFAULT_BATCH, count(rows[0]))
     loop = _Loop(model, rows, held_out, batch_size, shuffle, listeners)
     model._stop_training = False
     with contextlib.ExitStack() as turns:

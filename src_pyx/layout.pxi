@@ -79,6 +79,7 @@ cdef class Layout(Weights):
     cdef readonly tuple trained         # likewise, as it came
     cdef bint costs_something           # whether some op's rows do, beside the loss
     cdef bint knows_all_rows            # whether some op, or a loss, must, in training
+    cdef readonly Py_ssize_t batch_rows # of how many rows each batch is, where ops remember states of rows; else 0
     cdef bint is_masked                 # whether some lines of some head may not count
     cdef Py_ssize_t* told               # by each member, for each head: how many lines of its rows do
     cdef tuple python_ops               # of the ops that are not compiled
@@ -134,6 +135,7 @@ cdef class Layout(Weights):
         self.feed_reads = <Read**>room_for(self.members * self.n_feeds, sizeof(Read*))
         self.describe(specs, input_gradient)
         self.set_heads(heads)
+        self.set_batch_rows(specs)
         self.limit_rows()
         self.measure()
         self.weigh_pieces()
@@ -419,6 +421,17 @@ cdef class Layout(Weights):
                         read.maker == &self.ops[<Py_ssize_t>head[1]] and read.next != NULL):
                     raise ValueError(f"heads: got {head}, expected ops that no other reads")
 
+    cdef set_batch_rows(self, specs):
+        """Of how many rows each batch is, by the ops that remember states of rows from batch to batch."""
+        cdef Py_ssize_t i
+        for i, spec in enumerate(specs):
+            if self.ops[i].batch_rows == 0:
+                continue
+            if self.batch_rows not in (0, self.ops[i].batch_rows) or self.longest > 0:
+                raise ValueError(f"specs: got {spec}, expected batches of as many rows as all ops, and no steps that "
+                                 "go on one by one")
+            self.batch_rows = self.ops[i].batch_rows
+
     cdef void touch_kept(self) noexcept nogil:
         """Has no op rest on parameters that cost something or have bounds: all of them have gradients."""
         cdef Py_ssize_t i
@@ -568,8 +581,9 @@ cdef class Layout(Weights):
                     op.dy = take(&at, row_bytes * width_of(op))
                 op.saved = take(&at, row_bytes * op.saved_per_row)
                 op.scratch = take(&at, op.scratch_reals * bytes)
-            if self.trains:
+            if self.trains or op.batch_rows > 0:
                 op.batch = take(&at, op.batch_reals * bytes)
+            if self.trains:
                 op.touched = take(&at, op.touched_reals * bytes)
             if op.costs_something:
                 op.costs = <double*>take(&at, self.capacity * sizeof(double))
@@ -704,6 +718,7 @@ cdef int set_kind(Op* op, const KernelTable* table, spec) except -1:
     op.step = kind.step
     op.lines = spec.lines
     op.outputs = spec.outputs
+    op.batch_rows = spec.batch_rows
     op.n_variables = copy_sizes(op.variables, OP_VARIABLES, spec, spec.variables)
     copy_sizes(op.sizes, OP_SIZES, spec, spec.sizes)
     copy_numbers(op.options, OP_OPTIONS, spec.kind, spec.options)
@@ -738,6 +753,8 @@ cdef str wanted_of(const Op* op, spec):
         return "sizes that suit its kind"
     if op.parameter_reals != sum(spec.variables):
         return f"{op.parameter_reals} parameters"
+    if op.batch_rows != 0 and (op.batch_rows < 0 or op.settle == NULL or op.x_columns != NULL):
+        return "one of a kind that remembers states of rows"
     if op.state_reals != spec.states:
         return f"{op.state_reals} numbers of state"
     return None

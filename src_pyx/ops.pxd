@@ -38,7 +38,8 @@ ctypedef void (*op_finish)(const Op* op, Py_ssize_t k, Py_ssize_t begin, Py_ssiz
 
 # For ops that must know all rows of a batch in training, NULL for all others. What [0, rows) of x say of columns
 # [begin, end), before forward; what those of dz do, before backward; both for op.batch, one chain over the rows
-# in order. settle moves the state by that once a step is accepted (there rows is 0).
+# in order. settle moves the state by that once a step is accepted (there rows is 0); of an op that remembers states of
+# rows, by what forward left in op.batch, after each batch: also in inference, and of layers that are not trained.
 ctypedef void (*op_columns)(const Op* op, Py_ssize_t rows, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
 
 # One step in place on parameters [begin, end) of n. state holds `slots` vectors of n reals, one after
@@ -104,7 +105,8 @@ cdef struct Op:
     void* prepared           # prepared_reals: what `prepare` made
     void* saved              # rows x saved_per_row reals: `forward` writes, `backward` reads; NULL in inference
     void* scratch            # scratch_reals that live from `to_dz` to `gradient`; NULL in inference
-    void* batch              # batch_reals: what `x_columns` and `dz_columns` found; NULL in inference
+    void* batch              # batch_reals: what `x_columns` and `dz_columns` found, or of states of rows what `forward`
+                             # did; NULL in inference unless there are some
     void* touched            # touched_reals that only `step` looks at, all 0 at first; NULL in inference
     void* workspace          # workspace_reals that no other thread has and no call finds as it left them
     # Of a plan that goes on where its rows ended before, some steps at a time; NULL in all others:
@@ -122,6 +124,7 @@ cdef struct Op:
     Py_ssize_t touched_reals
     Py_ssize_t workspace_reals
     Py_ssize_t state_reals       # how many the op has
+    Py_ssize_t batch_rows        # of how many rows each batch is, whose states are part of these; 0: of any number
     Py_ssize_t row_step
     Py_ssize_t parameter_reals   # how many the op has; -1: its sizes or variables do not suit it
     Py_ssize_t pieces            # the parameters come in pieces that can be worked on apart ...

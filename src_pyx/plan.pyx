@@ -374,6 +374,8 @@ cdef class Plan(Runner):
         self.expect_batch(data, labels, indices, last)
         if not 0 < batch_size <= self.rows or self.update == NULL:
             raise ValueError(f"batch_size: got {batch_size}, expected 1 to {self.rows}, and set_update before")
+        self.expect_batch_alone(batch_size)
+        self.expect_batches("x", first, last)
         begin_job(&job, data.at, data.item_bytes)
         job.y, job.order = labels.at, <const int64_t*>indices.at
         job.first, job.last, job.batch_size = first, last, batch_size
@@ -396,6 +398,18 @@ cdef class Plan(Runner):
             raise ValueError("tally: got that of other metrics, expected one of this plan")
         return &tally.sums
 
+    cdef int expect_batches(self, str argument, Py_ssize_t first, Py_ssize_t last) except -1:
+        """Raises ValueError unless these rows are whole batches, where ops remember states of rows."""
+        if self.batch_rows > 0 and (first % self.batch_rows or last % self.batch_rows):
+            raise ValueError(f"{argument}: got rows {first} to {last}, expected batches of {self.batch_rows}")
+        return 0
+
+    cdef int expect_batch_alone(self, Py_ssize_t rows) except -1:
+        """Raises ValueError unless so many rows are one batch, where ops remember states of rows."""
+        if self.batch_rows > 0 and rows != self.batch_rows:
+            raise ValueError(f"rows: got {rows}, expected {self.batch_rows}")
+        return 0
+
     cdef int expect_dx(self, Arrays dx, Py_ssize_t rows) except -1:
         """Raises ValueError where gradients by inputs have no room, or nobody makes them."""
         cdef Py_ssize_t i
@@ -414,6 +428,7 @@ cdef class Plan(Runner):
         cdef Job job
         self.expect_batch(data, labels, NOTHING, rows)
         self.expect_dx(input_gradients, rows)
+        self.expect_batch_alone(rows)
         if not 0 < rows <= self.rows:
             raise ValueError(f"rows: got {rows}, expected 1 to {self.rows}")
         begin_job(&job, data.at, data.item_bytes)
@@ -466,6 +481,8 @@ cdef class Plan(Runner):
     def infer(self, x, y, out, Py_ssize_t first, Py_ssize_t last, double seconds, Tally tally=None):
         """Rows from `first` on, for about `seconds` or until row `last`: returns the first row not done.
 
+        Where ops remember states of rows a call does one batch, all of it before anybody else comes.
+
         Where y is given, losses and metrics are added up in the tally; where it is None, out gets the
         network's outputs.
         """
@@ -475,6 +492,7 @@ cdef class Plan(Runner):
         else:
             self.expect_inputs("x", data, last)
             self.expect_outputs("out", results, last)
+        self.expect_batches("x", first, last)
         self.widen_feeds(data)
         return self.infer_rows(data.at, data.item_bytes, NULL if y is None else labels.at, <char**>results.at, first,
                                last, seconds, self.sums_of(tally))
@@ -483,6 +501,8 @@ cdef class Plan(Runner):
                                Py_ssize_t first, Py_ssize_t last, double seconds, Sums* sums) except -1:
         cdef Job job
         begin_job(&job, x, item_bytes)
+        if self.batch_rows > 0:
+            last = min(last, first + self.batch_rows)
         job.y, job.out, job.first, job.last = y, out, first, last
         job.sums = sums
         # A look at the clock costs as much as a row of a small network.
@@ -512,6 +532,8 @@ cdef class Plan(Runner):
             return None
         data = Address(x)
         rows = data.view.len // (inputs * self.table.real_bytes)
+        if self.batch_rows not in (0, rows):
+            return None
         if rows > self.room or not self.serves(rows, matmul_parts) or self.team_of(rows, 2) > 1:
             return None
         out = empty((rows, outputs), "f" if self.table.real_bytes == 4 else "d")
@@ -561,6 +583,7 @@ cdef class Plan(Runner):
         self.expect_outputs("out", results, rows)
         if rows > self.rows or not self.is_kept:
             raise ValueError(f"rows: got {rows}, expected at most {self.rows} of a plan that keeps them")
+        self.expect_batch_alone(rows)
         begin_job(&job, data.at, data.item_bytes)
         job.out, job.last = <char**>results.at, rows
         job.seed, job.stream = seed, stream

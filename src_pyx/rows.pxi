@@ -443,12 +443,16 @@ cdef class Rows(Layout):
                 end_op -= 1
             self.run_stage(ops, end_op, last, True, member, begin, end)
 
+    cdef inline bint has_states(self) noexcept nogil:
+        """Whether a batch may move the state of some op."""
+        return self.knows_all_rows or self.batch_rows > 0
+
     @cython.final
     cdef void settle(self, Op* ops, int member, Team* team) noexcept nogil:
         """Moves the state of ops by what they found in the batch."""
         cdef Py_ssize_t i, begin, end
         for i in range(self.n_ops):
-            if self.looks_at_batch(&ops[i]):
+            if ops[i].batch_rows > 0 or self.looks_at_batch(&ops[i]):
                 begin = self.share_of_columns(&ops[i], member, team.members)
                 end = self.share_of_columns(&ops[i], member + 1, team.members)
                 if begin < end:

@@ -35,7 +35,7 @@ cdef class Runner(Batch):
             last = job.stop or first == job.last
             if self.update.advance != NULL:
                 self.update.advance(numbers)
-            if self.knows_all_rows:
+            if self.has_states():
                 self.settle(self.ops + member * self.n_ops, member, team)
             self.step(member, team, rows, left, numbers, not last, goes_on)
             goes_on = self.rests(rows, left)
@@ -92,10 +92,18 @@ cdef class Runner(Batch):
             else:
                 self.run_forward(ops, 0, self.n_ops, begin, begin + rows)
                 self.give_out(ops, first, begin, begin + rows)
-            if first + rows == job.last or fw_seconds() >= job.until or fw_read(&self.lock.waiting[0]) != 0:
+            if first + rows == job.last or self.is_interrupted():   # by what an op has called
                 break
-            if self.is_interrupted():       # by what an op has called
+            if self.batch_rows > 0:
+                # Rows go on from those of the batch before: nobody else may come before all have.
+                if member == 0:
+                    self.look_for_signals()
+            elif fw_seconds() >= job.until or fw_read(&self.lock.waiting[0]) != 0:
                 break
+        if self.batch_rows > 0:
+            meet(team)
+            if not self.is_interrupted():
+                self.settle(ops, member, team)
 
     @cython.final
     cdef void forward_share(self, int member, Team* team) noexcept nogil:
@@ -115,8 +123,6 @@ cdef class Runner(Batch):
         self.passes[member] = Pass(self.job.seed, self.job.stream, 0)
         if self.knows_all_rows:
             self.run_stages(ops, member, team, self.n_ops, rows, begin, end)
-            if not self.is_interrupted():
-                self.settle(ops, member, team)
             begin = end
         while begin < end and not self.is_interrupted():
             upto = min(end, begin + LOOK_ROWS)
@@ -124,6 +130,10 @@ cdef class Runner(Batch):
             begin = upto
             if member == 0 and begin < end:
                 self.look_for_signals()
+        if self.has_states():
+            meet(team)
+            if not self.is_interrupted():
+                self.settle(ops, member, team)
         begin = self.share_of(rows, member, team.members)
         self.give_out(ops, begin, begin, end)
 

@@ -625,6 +625,8 @@ ELSEWHERE = {
     "frames are taken": "test_frames.py",
     "`Dropout(rate)` drops": "test_noise.py",
     '`verbose="auto"`': "test_callbacks.py",
+    "a layer with `stateful=True`": "test_stateful.py",
+    "a `stateful` layer that is called twice": "test_stateful.py",
     "`save_weights(": "test_pretrained.py",
     "`load_weights(": "test_pretrained.py",
     "a callback object": "test_callbacks.py",

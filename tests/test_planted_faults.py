@@ -271,6 +271,41 @@ def test_a_fault_of_a_stream_is_caught(core, fault):
     assert not stream_error(1) <= 1e-6
 
 
+def states_error():
+    """How far batches that go on from each other are from the series as a whole."""
+    rows, random = 600, np.random.default_rng(5)
+    layer = layers.LSTM(3, stateful=True, return_sequences=True)
+    model = fw.Sequential([fw.Input((3, 2), batch_size=rows), layer], dtype="float64", seed=3)
+    whole = fw.Sequential([layers.LSTM(3, return_sequences=True)], (6, 2), "float64", 3)
+    whole.set_weights(model.get_weights())
+    x, y = random.standard_normal((rows, 6, 2)), random.standard_normal((rows, 3, 3))
+    parts, expected = np.split(x, 2, axis=1), np.split(whole.predict(x), 2, axis=1)
+    found = []
+    for make in (model.predict, model.forward):  # of which the second keeps what goes back
+        layer.reset_state()
+        found += [make(part) - made for part, made in zip(parts, expected, strict=True)]
+    # Back from a batch whose own end is the state by then.
+    told = layers.LSTM(3, return_sequences=True)
+    first = fw.Input((3, 2)), fw.Input(3), fw.Input(3)
+    begun = fw.Model(first, told(first[0], initial_state=first[1:]), "float64")
+    begun.set_weights(model.get_weights())
+    states = layer.state_h.copy(), layer.state_c.copy()
+    model.forward(parts[0], training=True)
+    begun.forward([parts[0], *states], training=True)
+    model.backward(y)
+    begun.backward(y)
+    found.append(model.gradients - begun.gradients)
+    return max(np.abs(apart).max() for apart in found)
+
+
+@pytest.mark.parametrize("fault", series.STATES, ids=lambda fault: fault.name)
+def test_a_fault_of_states_is_caught(core, fault):
+    core(0)
+    assert states_error() < 1e-12
+    core(number_of(fault))
+    assert not states_error() <= 1e-6
+
+
 def test_the_command_line_exits_1_for_a_wrong_gradient(core, capsys):
     arguments = ["gradcheck", "--layers", "8,16:relu,4:tanh,3", "--loss", "mse"]
     core(0)

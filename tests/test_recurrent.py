@@ -280,7 +280,7 @@ def test_how_weights_start():
         (lambda: layers.GRU(3, "tanh", "sparsemax"), ValueError, "recurrent_activation"),
         (lambda: layers.GRU(3, dropout=1.0), ValueError, "dropout: got 1.0, expected"),
         (lambda: layers.GRU(3, recurrent_dropout=-0.1), ValueError, "recurrent_dropout: got -0.1"),
-        (lambda: layers.LSTM(3, stateful=True), ValueError, "stateful: got True, expected False"),
+        (lambda: layers.LSTM(3, stateful=1), TypeError, "stateful: got"),
         (lambda: layers.Masking("0"), TypeError, "mask_value"),
         (lambda: layers.Bidirectional(layers.Dense(3)), TypeError, "layer: got Dense, expected an"),
         (lambda: layers.Bidirectional(layers.LSTM(3), "max"), ValueError, "merge_mode: got 'max'"),

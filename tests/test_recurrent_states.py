@@ -375,11 +375,6 @@ def called(layer, *states, **settings):
             ValueError,
             "ops of Halves: got 2 values, expected 3, as its results says",
         ),
-        (
-            lambda: layers.LSTM(3, stateful=True),
-            ValueError,
-            "stateful: got True, expected False; return_state=True tells",
-        ),
     ],
 )
 def test_refusals(make, error, message):

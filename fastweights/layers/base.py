@@ -55,6 +55,11 @@ class Variable(NamedTuple):
     apart: int = 0
 
     @property
+    def of_rows(self) -> bool:
+        """Whether it has its shape for each row of a batch: see `RowState`."""
+        return False
+
+    @property
     def size(self) -> int:
         return math.prod(self.shape)
 
@@ -96,6 +101,19 @@ class Variable(NamedTuple):
             self.regularizer.refuse(f"{self.name}_regularizer", self.own_shape)
         if self.constraint is not None:
             self.constraint.groups(f"{self.name}_constraint", self.own_shape)
+
+
+class RowState(Variable):
+    """A state that has its shape for each row of a batch, and is no weight.
+
+    A model with one says how many rows there are.
+    """
+
+    __slots__ = ()
+
+    @property
+    def of_rows(self) -> bool:
+        return True
 
 
 def is_same_memory(value: Any, array: np.ndarray) -> bool:
@@ -241,7 +259,13 @@ class Layer(Sealed, metaclass=_Making):
     def weights(self) -> Mapping[str, np.ndarray]:
         """The layer's arrays by name, views of the model's parameters; none until it is built."""
         built = self._built
-        return {} if built is None else MappingProxyType(built.views_of(self))
+        return {} if built is None else MappingProxyType(built.views_of_weights(self))
+
+    @property
+    def _arrays(self) -> Mapping[str, np.ndarray]:
+        """Its weights, and what it remembers of the rows of a batch."""
+        built = self._built
+        return {} if built is None else built.views_of(self)
 
     def variables(self, *input_shapes: Any) -> list[Variable]:
         """The layer's arrays of parameters, in the order in which they lie in the flat vector."""
@@ -273,6 +297,9 @@ class Layer(Sealed, metaclass=_Making):
             if which == "states" and (checked[-1].regularizer or checked[-1].constraint):
                 got = f"a regularizer or a constraint of {name!r}"
                 raise ValueError(_check.refusal(argument, got, "none: no step moves it"))
+            if which == "variables" and checked[-1].of_rows:
+                got = f"{name!r}, which is of rows"
+                raise ValueError(_check.refusal(argument, got, "it in states: no step moves it"))
         return checked
 
     def ops(self, *values: Any, **settings: Any) -> Value | tuple[Value, ...]:
@@ -480,9 +507,9 @@ class Layer(Sealed, metaclass=_Making):
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_"):
-            weights = self.weights
-            if name in weights:
-                return weights[name]
+            arrays = self._arrays
+            if name in arrays:
+                return arrays[name]
         built = self._built is not None
         raise AttributeError(
             f"{type(self).__name__!r} object has no attribute {name!r}{hint(name)}"
@@ -491,10 +518,10 @@ class Layer(Sealed, metaclass=_Making):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_") and "_sealed" in vars(self):
-            weights = self.weights
-            if name in weights:
+            arrays = self._arrays
+            if name in arrays:
                 if not is_same_memory(
-                    value, weights[name]
+                    value, arrays[name]
                 ):  # which it is after an operation in place
                     raise AttributeError(f"{name}: is the model's own; write {name}[...] = ...")
                 return

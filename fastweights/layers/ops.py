@@ -347,7 +347,8 @@ class OpSpec(NamedTuple):
     `reads` are numbers of values: first those that the network is given, then what each op makes,
     in order. `variables` are the sizes of the op's variables, which lie one after the other in the
     flat vector, from `offset` on; `states` is how many numbers of the other flat vector, from
-    `state_offset` on, the op remembers. `calls` are functions in the place of kernels.
+    `state_offset` on, the op remembers; `batch_rows` is of how many rows each batch is, where these
+    are states of its rows. `calls` are functions in the place of kernels.
     """
 
     kind: str
@@ -362,3 +363,4 @@ class OpSpec(NamedTuple):
     states: int = 0
     state_offset: int = 0
     calls: Calls | None = None
+    batch_rows: int = 0

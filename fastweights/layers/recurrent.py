@@ -10,7 +10,7 @@ import numpy as np
 from fastweights import _check, _tensors, activations, constraints, initializers, regularizers
 from fastweights._core import philox
 from fastweights._description import config_of
-from fastweights.layers.base import Layer, Variable
+from fastweights.layers.base import Layer, RowState, Variable
 from fastweights.layers.noise import dropped_draws, own_seed, scale_of
 from fastweights.layers.ops import Shape, Value, lines_of, op
 
@@ -47,6 +47,12 @@ def state_tensors(layer: Layer, inputs: Sequence[Any], states: Any) -> list[Tens
     return tensors if states is None else tensors + _tensors.tensors_of("initial_state", states)
 
 
+def forget_rows(layer: Layer) -> None:
+    """Has the rows of the next batch begin anew, if the layer's model is built."""
+    if (built := layer._built) is not None:
+        built.forget_rows(layer)
+
+
 class Recurrent(Layer):
     """Base of these layers: their settings, variables and op."""
 
@@ -75,7 +81,7 @@ class Recurrent(Layer):
         return 1 + self._states if self.return_state else 1
 
     def goes_on(self, reads: int, **settings: Any) -> bool:
-        return not self.go_backwards and reads == 1
+        return not self.go_backwards and not self.stateful and reads == 1
 
     def __call__(
         self, *inputs: Tensor | Sequence[Tensor], initial_state: Any = None, **settings: Any
@@ -117,16 +123,31 @@ class Recurrent(Layer):
         self.return_sequences = _check.flag("return_sequences", settings["return_sequences"])
         self.return_state = _check.flag("return_state", settings["return_state"])
         self.go_backwards = _check.flag("go_backwards", settings["go_backwards"])
-        if _check.flag("stateful", settings["stateful"]):
-            expected = (
-                "False; return_state=True tells the states that initial_state takes on, and "
-                "model.stream() goes on step by step"
-            )
-            raise ValueError(_check.refusal("stateful", True, expected))
+        self.stateful = _check.flag("stateful", settings["stateful"])
         _check.flag("unroll", settings["unroll"])
 
     def variables(self, input_shape: Shape, *states: Shape) -> list[Variable]:
         return self.own_variables("", input_shape)
+
+    def states(self, input_shape: Shape, *states: Shape) -> list[Variable]:
+        return self.own_states("")
+
+    def own_states(self, prefix: str) -> list[Variable]:
+        """What it remembers of the rows of a batch, with this before the names."""
+        return [
+            RowState(name, (self.units,), initializers.Zeros())
+            for name in self._names_of_states(prefix)
+        ]
+
+    def _names_of_states(self, prefix: str) -> list[str]:
+        held = ("state_h", "state_c")[: self._states]
+        return [f"{prefix}{name}" for name in held] if self.stateful else []
+
+    def reset_state(self) -> None:
+        """Has the rows of the next batch begin with zeros, where the layer is `stateful`."""
+        forget_rows(self)
+
+    reset_states = reset_state
 
     def own_variables(self, prefix: str, input_shape: Shape) -> list[Variable]:
         """Its variables for rows of that shape, with this before their names."""
@@ -240,6 +261,7 @@ class Recurrent(Layer):
                 *self._recurrent_activation().options,
                 scale_of(drawn),
             ),
+            states=self._names_of_states(prefix),
         )
         parts = [made if all_lines == lines else lines_of(made, 0, lines)]
         if put == LAST:
@@ -297,6 +319,7 @@ class Recurrent(Layer):
             "return_sequences": self.return_sequences,
             "return_state": self.return_state,
             "go_backwards": self.go_backwards,
+            "stateful": self.stateful,
             "name": self.name,
         }
 
@@ -334,8 +357,9 @@ class SimpleRNN(Recurrent):
     return_state : bool
         Whether the layer makes more values: h of the last step and, of an `LSTM`, its c.
     stateful : bool
-        For code written for Keras: False. States go on from batch to batch where a call tells them
-        and the next one is given them, and from step to step in `fastweights.Model.stream`.
+        Whether each row begins with the states that the same row of the batch before ended with,
+        also of another epoch, and of `predict` and `evaluate`, unless a call is given some. See
+        Notes.
     unroll : bool
         For code written for Keras; changes nothing.
     name : str, optional
@@ -349,12 +373,21 @@ class SimpleRNN(Recurrent):
         Likewise.
     bias : ndarray (units,)
         Likewise; absent without bias.
+    state_h : ndarray (rows of a batch, units)
+        Where it is `stateful`: what the last batch left; of an `LSTM` also `state_c`.
 
     Notes
     -----
     Input ``(rows, steps, features)``, output ``(rows, units)``, or ``(rows, steps, units)`` with
     `return_sequences`. ``h[-1]`` is 0, or what a call gives as ``initial_state``. A step that is
     masked (see `Masking`) leaves h as it is, and takes no time.
+
+    With `stateful` all batches have the rows that ``fw.Input(shape, batch_size=...)`` says, and
+    long series are cut into pieces that stand at the same row of batches that follow each other:
+    ``fit`` is to have ``shuffle=False``. No gradient goes back to the batch before. `reset_state`
+    begins anew, for instance in a callback's `on_epoch_begin`; nothing else does. The states are
+    part of ``model.state``, of copies and of what a step that diverges takes back, but no weights:
+    files do not keep them, as in Keras. `loss_and_gradients` begins with them and leaves them.
 
     Examples
     --------

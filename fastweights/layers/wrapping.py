@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 from fastweights import _check
 from fastweights.layers.base import Layer, Variable
 from fastweights.layers.ops import Op, Shape, Value, given, op
-from fastweights.layers.recurrent import AS_DONE, LAST, TURNED, Recurrent, state_tensors
+from fastweights.layers.recurrent import (
+    AS_DONE,
+    LAST,
+    TURNED,
+    Recurrent,
+    forget_rows,
+    state_tensors,
+)
 
 if TYPE_CHECKING:
     from fastweights._tensors import Tensor
@@ -65,7 +72,8 @@ class Bidirectional(Layer):
     -----
     With `return_sequences` both values are in the order of the steps, and 0 in masked ones, as in
     Keras. With `return_state` the states of `layer` follow, then those of the layer that goes back;
-    in this order they are also an ``initial_state``.
+    in this order they are also an ``initial_state``. With `stateful` layers each goes on from where
+    it ended in the batch before, as in Keras: the one that goes back from the first step of that.
 
     References
     ----------
@@ -124,7 +132,7 @@ class Bidirectional(Layer):
         if there.go_backwards == back.go_backwards:
             expected = f"one with go_backwards={not there.go_backwards}, as layer has it not"
             raise ValueError(_check.refusal("backward_layer", repr(back), expected))
-        for same in ("return_sequences", "return_state"):
+        for same in ("stateful", "return_sequences", "return_state"):
             if getattr(there, same) != getattr(back, same):
                 expected = f"one with {same}={getattr(there, same)}, as layer has it"
                 raise ValueError(_check.refusal("backward_layer", repr(back), expected))
@@ -134,6 +142,18 @@ class Bidirectional(Layer):
             *self.forward_layer.own_variables("forward_", input_shape),
             *self.backward_layer.own_variables("backward_", input_shape),
         ]
+
+    def states(self, input_shape: Shape, *states: Shape) -> list[Variable]:
+        return [
+            *self.forward_layer.own_states("forward_"),
+            *self.backward_layer.own_states("backward_"),
+        ]
+
+    def reset_state(self) -> None:
+        """Has the rows of the next batch begin with zeros, where the layers are `stateful`."""
+        forget_rows(self)
+
+    reset_states = reset_state
 
     def ops(self, x: Value, *initial_state: Value) -> Value | tuple[Value, ...]:
         there, back = self.forward_layer, self.backward_layer

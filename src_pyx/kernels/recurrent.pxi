@@ -14,6 +14,10 @@
 # each other as in Keras: i f g o; z r g. reads: x (steps, inputs), the states (units,) to begin with, if there are
 # some, and, if there is one, the mask (steps,): where it is 0 nothing is done, and h stays as it is.
 #
+# state, where batches are of `batch_rows` rows that go on from each other: h of all rows, then, of lstm, their c, as the
+# batch before left them; rows begin with these unless states are read. batch: the same as this batch leaves them, which
+# `settle` makes the state, then the c that its rows begin with, which the state may be no longer when they go back.
+#
 # Design: a block of rows goes through all steps. A step puts what the products read, h' and x, together in a *line* of
 # each row that is not masked, multiplies all lines at once, and makes the gates of each. Masked steps of a row cost
 # nothing, wherever they are. Products come in *groups* of columns, which are the same for x and h' but for gru's g:
@@ -116,6 +120,25 @@ cdef inline Py_ssize_t states_told(const int kind, const Op* op) noexcept nogil:
 # A state that this row begins with.
 cdef inline const real* state_read(const Op* op, Py_ssize_t number, Py_ssize_t row) noexcept nogil:
     return <const real*>op.reads[1 + number].x + row * op.sizes[2]
+
+
+# Where this row is among those of a batch, whose rows go through wherever the arena has room.
+cdef inline Py_ssize_t place_in_batch(const Op* op, Py_ssize_t row) noexcept nogil:
+    return (op.drawn.first + row) % op.batch_rows
+
+
+# A state that this row goes on from, and where it is left for the batch that comes.
+cdef inline const real* state_before(const Op* op, Py_ssize_t number, Py_ssize_t row) noexcept nogil:
+    return <const real*>op.state + (number * op.batch_rows + place_in_batch(op, row)) * op.sizes[2]
+
+
+cdef inline real* state_after(const Op* op, Py_ssize_t number, Py_ssize_t row) noexcept nogil:
+    return <real*>op.batch + (number * op.batch_rows + place_in_batch(op, row)) * op.sizes[2]
+
+
+# The c that this row goes on from, for as long as it may go back.
+cdef inline real* c_before(const Op* op, Py_ssize_t row) noexcept nogil:
+    return <real*>op.batch + op.state_reals + place_in_batch(op, row) * op.sizes[2]
 
 
 cdef inline bint is_masked(const Op* op) noexcept nogil:
@@ -313,6 +336,8 @@ cdef inline void recurrent_measure(const int kind, Op* op) noexcept nogil:
     op.saved_per_row = cell.steps * (cell.line + cell.gates + cell.held + cell.slopes)
     op.prepared_reals = cell.prepared
     op.carried_per_row = cell.units + cell.held
+    op.state_reals = states_of(kind) * op.batch_rows * cell.units
+    op.batch_reals = op.state_reals + (states_of(kind) - 1) * op.batch_rows * cell.units
     op.scratch_reals = 0
     if op.trains:
         op.scratch_reals = state_gradient(&cell, op, cell.states_read, 0) - <real*>op.scratch

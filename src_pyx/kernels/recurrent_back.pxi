@@ -43,6 +43,7 @@ cdef inline void back_block(const int kind, const bint fast, const Cell* cell, c
     cdef const real* mask = mask_of(op, first)
     cdef const real* slopes
     cdef const real* last
+    cdef const real* held_first
     cdef real* zeros
     cdef bint dropping = drops(op)
     cdef int k
@@ -81,9 +82,13 @@ cdef inline void back_block(const int kind, const bint fast, const Cell* cell, c
         for j in range(count):
             row = active[j]
             done[row] -= 1
+            held_first = zeros
+            if cell.states_read > 1:
+                held_first = state_read(op, 1, first + row)
+            elif kind == LSTM and cell.states_read == 0 and op.batch_rows > 0:
+                held_first = c_before(op, first + row)
             step_line_back(kind, fast, cell, op, room.z + j * cell.gates, room.back + j * n, room.h + row * n,
-                           room.held + row * n,
-                           state_read(op, 1, first + row) if cell.states_read > 1 else zeros, first + row, done[row])
+                           room.held + row * n, held_first, first + row, done[row])
         if kind == GRU_BEFORE and count > 0:
             multiply_back(cell, op, room.reset, NULL, room.z, 2 * n, n, count)
             for j in range(count):

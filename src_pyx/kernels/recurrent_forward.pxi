@@ -131,6 +131,8 @@ cdef inline void forward_block(const int kind, const bint fast, const Cell* cell
                 copy_reals(y + row * cell.told + place_in_y(op, number) * n, room.h + row * n, n)
     for row in range(rows):
         tell_states(cell, op, y + row * cell.told + cell.states_at, &room, first, row, done[row])
+        if op.batch_rows > 0:
+            leave_states(kind, cell, op, &room, first, row, done[row])
     if op.carried != NULL:
         carry(cell, op, &room, first, rows, True)
 
@@ -139,6 +141,13 @@ cdef inline void forward_block(const int kind, const bint fast, const Cell* cell
 cdef inline void begin_rows(const Cell* cell, const Op* op, Room* room, Py_ssize_t first,
                             Py_ssize_t rows) noexcept nogil:
     cdef Py_ssize_t row
+    if cell.states_read == 0 and op.batch_rows > 0:
+        for row in range(rows):
+            copy_reals(room.h + row * cell.units, state_before(op, 0, first + row), cell.units)
+            if cell.held > 0:
+                copy_reals(room.held + row * cell.held, state_before(op, 1, first + row), cell.units)
+                copy_reals(c_before(op, first + row), state_before(op, 1, first + row), cell.units)
+        return
     if cell.states_read == 0:
         clear_reals(room.h, rows * cell.units)
         clear_reals(room.held, rows * cell.held)
@@ -151,13 +160,26 @@ cdef inline void begin_rows(const Cell* cell, const Op* op, Room* room, Py_ssize
 # What y is to have of the states of a row that has done so many steps.
 cdef inline void tell_states(const Cell* cell, const Op* op, real* y, const Room* room, Py_ssize_t first,
                              Py_ssize_t row, Py_ssize_t done) noexcept nogil:
-    cdef const real* held = room.held + row * cell.held
     if cell.states_told > 0:
         copy_reals(y, room.h + row * cell.units, cell.units)
     if cell.states_told > 1:
-        if op.saved != NULL and done > 0:
-            held = held_saved(cell, op, 0) + ((first + row) * cell.steps + done - 1) * cell.held
-        copy_reals(y + cell.units, held, cell.units)
+        copy_reals(y + cell.units, held_last(cell, op, room, first, row, done), cell.units)
+
+
+# What a row that has done so many steps holds beside h.
+cdef inline const real* held_last(const Cell* cell, const Op* op, const Room* room, Py_ssize_t first, Py_ssize_t row,
+                                  Py_ssize_t done) noexcept nogil:
+    if op.saved != NULL and done > 0:
+        return held_saved(cell, op, 0) + ((first + row) * cell.steps + done - 1) * cell.held
+    return room.held + row * cell.held
+
+
+# Leaves the states of a row that has done so many steps for the batch that comes.
+cdef inline void leave_states(const int kind, const Cell* cell, const Op* op, const Room* room, Py_ssize_t first,
+                              Py_ssize_t row, Py_ssize_t done) noexcept nogil:
+    copy_reals(state_after(op, 0, first + row), room.h + row * cell.units, cell.units)
+    if states_of(kind) > 1:
+        copy_reals(state_after(op, 1, first + row), held_last(cell, op, room, first, row, done), cell.units)
 
 
 # h and what is held of some rows, from what they carry, or to it.

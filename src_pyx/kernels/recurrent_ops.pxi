@@ -1,5 +1,11 @@
 # The ops lstm, gru and simple_rnn: the functions of recurrent*.pxi, each made for one kind of cell.
 
+# What the batch left is what the next one begins with; those who have the first columns do it.
+cdef void recurrent_op_settle(const Op* op, Py_ssize_t rows, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    if begin == 0:
+        copy_reals(<real*>op.state, <const real*>op.batch, op.state_reals)
+
+
 cdef void lstm_op_measure(Op* op) noexcept nogil:
     recurrent_measure(LSTM, op)
 

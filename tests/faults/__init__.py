@@ -17,7 +17,7 @@ DRAWS = {**plain_layers.DRAWS, **series.DRAWS}
 
 PLANTED = [
     *(*GRADIENTS, *DRAWS, *images.CHANGES, *dense.BYTES, *weights.STEPS),
-    *(*plain_layers.INFERENCE, *weights.KEPT, *series.STREAMS, *tiles.TILES),
+    *(*plain_layers.INFERENCE, *weights.KEPT, *series.STREAMS, *series.STATES, *tiles.TILES),
 ]
 
 

@@ -217,6 +217,38 @@ DRAWS = {
     ): lambda rate: layers.GRU(4, recurrent_dropout=rate, return_sequences=True),
 }
 
+#: Of series that go on from batch to batch.
+STATES = [
+    Fault(
+        "every batch begins anew", STEPS_THERE, "states_read == 0 and «op.batch_rows > 0»", "False"
+    ),
+    Fault(
+        "rows of the arena for those of the batch",
+        "kernels/recurrent.pxi",
+        "return «(op.drawn.first + row) % op.batch_rows»",
+        "row % op.batch_rows",
+    ),
+    Fault(
+        "c of all batches begins with 0",
+        STEPS_BACK,
+        "cell.states_read == 0 and «op.batch_rows > 0»:",
+        "False",
+    ),
+    Fault(
+        "c of the batch before is that of this one",
+        STEPS_BACK,
+        "held_first = «c_before(op, first + row)»",
+        "<const real*>op.state + (op.batch_rows + first + row) * n",
+    ),
+    Fault(
+        "c is left as the row began with it",
+        STEPS_THERE,
+        "state_after(op, 1, first + row), «held_last(cell, op, room, first, row, done)», cell",
+        "room.held + row * cell.held",
+    ),
+    Fault("layers that rest do not go on", "rows.pxi", "if «ops[i].batch_rows > 0» or", "False"),
+]
+
 #: Of series that go on step by step.
 STREAMS = [
     Fault("taps before the first step", "kernels/causal.pxi", "if «step < 0»:", "step < 1 - gone"),
