@@ -28,7 +28,7 @@ from fastweights.images.pictures import (
     read_listed,
     suitable_look,
 )
-from fastweights.images.preprocessing import ImagePreprocessor, has_bytes
+from fastweights.images.preprocessing import ImagePreprocessor, white_of
 from fastweights.table.targets import ClassTarget
 
 #: Filters of the stages, each of two convolutions, the last of all that follow; images are halved
@@ -103,9 +103,9 @@ class ImageFiles(Kind):
         train, validation, test = _parts(pictures, args, self.row)
         shares = np.bincount(pictures.labels[train], minlength=len(pictures.class_names))
         target = ClassTarget(TARGET, pictures.class_names, tuple((shares / len(train)).tolist()))
-        are_bytes = has_bytes(pictures.x[train])
+        white = white_of(pictures.take(train))
         height, width, channels = pictures.x.shape[1:]
-        preprocessor = ImagePreprocessor(height, width, channels, are_bytes, target)
+        preprocessor = ImagePreprocessor(height, width, channels, white, target)
         x, truth = preprocessor.transform(pictures), preprocessor.truth(pictures)[0]
         output.say(
             f"each {height} x {width} x {channels}; {count(len(train), self.row)} to train on, "
