@@ -14,8 +14,6 @@ from fastweights.cli.tables import Tables
 #: The first that is meant is taken.
 KINDS: tuple[Kind, ...] = (ImageFiles(), Tables())
 
-TABLE_KEY = saving.TABLE
-
 
 def kind_meant(args: argparse.Namespace) -> Kind:
     """What the arguments of ``train`` are about; options that were not given get its defaults."""
