@@ -14,7 +14,7 @@ import pytest
 import fastweights as fw
 from fastweights.images.archives import read_archive
 from fastweights.images.files import Look, UnreadableImageError, read_head, read_image
-from fastweights.images.folders import find_parts, list_folder
+from fastweights.images.folders import PARTS, find_parts, list_files, list_folder
 from fastweights.images.pictures import Pictures, list_by_use, suitable_look
 from fastweights.images.preprocessing import ImagePreprocessor, white_of
 from fastweights.table.targets import ClassTarget
@@ -246,6 +246,26 @@ def test_hidden_and_other_files_are_passed_by(photos):
     assert list_folder(photos).others == [str(photos / "red" / "notes.txt")]
 
 
+def test_links_are_followed_but_not_in_circles(photos, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    save(other / "deep" / "a.png", plain(RED))
+    try:
+        (photos / "red" / "other").symlink_to(other, target_is_directory=True)
+    except OSError:
+        pytest.skip("no links may be made here")
+    for number in range(2):
+        (other / f"again{number}").symlink_to(other, target_is_directory=True)
+        (photos / "red" / f"up{number}").symlink_to(photos, target_is_directory=True)
+        (photos / "green" / f"up{number}").symlink_to(photos / "green", target_is_directory=True)
+    assert len(list_folder(photos)) == 10
+    assert len(list_folder(photos, follow_links=True)) == 11
+    assert len(list_files(photos, follow_links=True)) == 11
+    # A class may be a link, and classes may have images in common.
+    (photos / "both").symlink_to(photos / "green", target_is_directory=True)
+    found = list_folder(photos, follow_links=True)
+    assert np.bincount(found.labels).tolist() == [4, 4, 7]
+
+
 def test_files_that_cannot_be_read_are_left_out_and_named(photos):
     for number in range(8):
         (photos / "red" / f"bad{number}.jpg").write_bytes(b"x")
@@ -410,9 +430,48 @@ def test_arrays_that_are_told(tmp_path):
     np.testing.assert_array_equal(pictures.x[..., 0], BYTES[::-1])
 
 
+CIFAR = {
+    "x_train": BYTES[:8], "x_test": BYTES[8:],
+    "coarse_train": LABELS[:8], "coarse_test": LABELS[8:],
+    "fine_train": 2 - LABELS[:8], "fine_test": 2 - LABELS[8:],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("told", ["fine_train", "fine_test", "fine", "FINE"])
+def test_labels_that_are_told_are_those_of_each_part(tmp_path, told):
+    path = archive(tmp_path, **CIFAR)
+    with pytest.raises(ValueError, match="coarse_train, fine_train, expected one of them, told by"):
+        read_archive(path)
+    pictures = read_archive(path, labels=told)
+    assert pictures.labels.tolist() == (2 - LABELS).tolist()
+    assert pictures.uses.tolist() == ["train"] * 8 + ["test"] * 4
+
+
+def test_images_that_are_told_have_the_labels_of_their_part(tmp_path):
+    path = archive(tmp_path, **CIFAR)
+    for images, labels in (("x_test", "fine"), ("x_test", "fine_test")):
+        pictures = read_archive(path, images, labels)
+        assert pictures.labels.tolist() == (2 - LABELS[8:]).tolist()
+        assert set(pictures.uses) == {"any"}
+    arrays = {f"{side}_{part}": BYTES[:6] for side in ("left", "right") for part in PARTS}
+    labels = {f"y_{part}": np.full(6, number) for number, part in enumerate(PARTS)}
+    path = archive(tmp_path, **arrays, **labels)
+    pictures = read_archive(path, "left")
+    assert pictures.uses.tolist() == ["train"] * 6 + ["validation"] * 6 + ["test"] * 6
+    assert pictures.labels.tolist() == [0] * 6 + [1] * 6 + [2] * 6
+    assert read_archive(path, "right_test").labels.tolist() == [0] * 6
+    assert read_archive(path, "right_test").class_names == ("2",)
+
+
 @pytest.mark.parametrize(
     ("arrays", "told", "message"),
     [
+        ({"x": BYTES, "y_train": LABELS, "y_val": LABELS}, ("x", "y"), "got y, of none of x, exp"),
+        (
+            {**CIFAR, "fine_test": LABELS},
+            (None, "fine"),
+            "fine_test of shape .12,., .* 4 images",
+        ),
         ({"x": np.zeros((3, 2))}, (), "got x .3, 2., expected an array of images"),
         ({}, (), "got no arrays"),
         ({"x": np.zeros((9, 3, 8, 8))}, (), r"channels before height .*moveaxis\(images, 1, -1"),

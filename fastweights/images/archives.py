@@ -44,21 +44,25 @@ def read_archive(
     ----------
     path : str
     images, labels : str, optional
-        What the arrays are called; found unless told.
+        What the arrays are called, with or without what they are for: ``fine`` and ``fine_train``
+        mean the labels ``fine_test`` of images for tests, too. Found unless told.
     by_class : bool
         Whether labels are looked for.
     """
     parts = [_part(key, array) for key, array in _arrays(path).items()]
     chosen = _chosen(path, parts, images)
-    found = [_labels_of(path, parts, part, labels) if by_class else None for part in chosen]
+    found = _labels(path, parts, chosen, labels) if by_class else [None] * len(chosen)
     numbers, names = _numbered(path, found, [len(part.array) for part in chosen], parts)
     shapes = {part.array.shape[1:] for part in chosen}
     if len(shapes) > 1:
         got = f"images of {' and '.join(map(str, sorted(shapes)))}"
         raise ValueError(_check.refusal(path, got, "images of one shape"))
     uses = [use for part in chosen for use in [part.use] * len(part.array)]
-    if len({part.use for part in chosen}) > 1:
+    if len(chosen) > 1:
         uses = ["train" if use == ANY else use for use in uses]
+    elif images is not None:
+        # Whoever names one array says what it is for.
+        uses = [ANY] * len(uses)
     arrays = [part.array for part in chosen]
     x = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
     return Pictures(path, x, numbers, names, np.array(uses))
@@ -93,12 +97,13 @@ def _part(key: str, array: np.ndarray) -> _Part:
 def _chosen(path: str, parts: Sequence[_Part], told: str | None) -> list[_Part]:
     """The arrays of images: one for each use."""
     if told is not None:
-        part = _named(path, parts, told, "--images")
-        if not _holds_images(part.array):
-            got = f"{told}, an array {part.array.dtype} of shape {part.array.shape}"
-            expected = "numbers (images, height, width) or (images, height, width, channels)"
-            raise ValueError(_check.refusal("--images", got, expected))
-        return [_checked(path, part._replace(use=ANY))]
+        named = _named(path, parts, told, "--images")
+        for part in named:
+            if not _holds_images(part.array):
+                got = f"{part.key}, an array {part.array.dtype} of shape {part.array.shape}"
+                expected = "numbers (images, height, width) or (images, height, width, channels)"
+                raise ValueError(_check.refusal("--images", got, expected))
+        return [_checked(path, part) for part in named]
     likely = [part for part in parts if _holds_images(part.array)]
     if not likely:
         got = ", ".join(f"{part.key} {part.array.shape}" for part in parts) or "no arrays"
@@ -110,17 +115,37 @@ def _chosen(path: str, parts: Sequence[_Part], told: str | None) -> list[_Part]:
     ]
 
 
-def _labels_of(
-    path: str, parts: Sequence[_Part], images: _Part, told: str | None
-) -> np.ndarray | None:
-    """The labels of some images, or None where there are none."""
-    count = len(images.array)
-    if told is not None:
-        part = _named(path, parts, told, "--target")
-        if part.array.ndim not in (1, 2) or len(part.array) != count:
-            got, expected = f"{told} of shape {part.array.shape}", f"labels of {count:,} images"
+def _labels(
+    path: str, parts: Sequence[_Part], chosen: Sequence[_Part], told: str | None
+) -> list[np.ndarray | None]:
+    """The labels of the images of each use, or None where there are none."""
+    if told is None:
+        return [_likely_labels(path, parts, images) for images in chosen]
+    named = _named(path, parts, told, "--target")
+    if len(named) > 1 or len(chosen) > 1:
+        kin = [part for part in parts if part.stem == named[0].stem]
+        several = [_of_use(kin, images.use) for images in chosen]
+    else:
+        several = [named[0]]
+    if not any(several):
+        got = f"{told}, of none of {', '.join(images.key for images in chosen)}"
+        raise ValueError(_check.refusal("--target", got, "labels of these images"))
+    for part, images in zip(several, chosen, strict=True):
+        count = len(images.array)
+        if part is not None and (part.array.ndim not in (1, 2) or len(part.array) != count):
+            got = f"{part.key} of shape {part.array.shape}"
+            expected = f"labels of the {count:,} images {images.key}"
             raise ValueError(_check.refusal("--target", got, expected))
-        return part.array
+    return [None if part is None else part.array for part in several]
+
+
+def _of_use(parts: Sequence[_Part], use: str) -> _Part | None:
+    """The one that is for such images, if there is one."""
+    return next((part for wanted in (use, ANY) for part in parts if part.use == wanted), None)
+
+
+def _likely_labels(path: str, parts: Sequence[_Part], images: _Part) -> np.ndarray | None:
+    count = len(images.array)
     likely = [
         part
         for part in parts
@@ -140,10 +165,12 @@ def _only(path: str, option: str, names: Sequence[str], likely: Sequence[_Part])
     return usual[0] if usual else likely[0]
 
 
-def _named(path: str, parts: Sequence[_Part], key: str, option: str) -> _Part:
-    for part in parts:
-        if part.key == key:
-            return part
+def _named(path: str, parts: Sequence[_Part], key: str, option: str) -> list[_Part]:
+    """The array of that name, or those that have it besides what they are for."""
+    exact = [part for part in parts if part.key == key]
+    found = exact or [part for part in parts if part.stem == key.lower()]
+    if found:
+        return found
     expected = f"one of {', '.join(part.key for part in parts)}, the arrays of {path}"
     raise ValueError(_check.refusal(option, shown(key), expected))
 
