@@ -4,15 +4,69 @@ from __future__ import annotations
 
 _OWN = "write a layers.NumpyLayer or a layer of ops: docs/own-layers.md"
 _NUMBERED = "number the strings before, alike in all rows"
+_NOT_YET = f"there is none yet; {_OWN}"
+_PIXELS = f"{_NOT_YET}, or change images beforehand"
+_BY_STEP = "which a model's stream() takes step by step"
+_POOLED = (
+    *(f"{name}Pooling" for name in ("Max", "Average")),
+    *(f"Global{name}Pooling" for name in ("Max", "Average")),
+)
 _MERGING = ("add", "subtract", "multiply", "average", "maximum", "minimum", "concatenate", "dot")
 
 #: By the name that is looked for.
 INSTEAD: dict[str, str] = {
     "Lambda": _OWN,
-    **dict.fromkeys(("Conv3D", "ConvLSTM2D", "MaxPooling3D"), f"there is none yet; {_OWN}"),
     **dict.fromkeys(
-        ("TextVectorization", "StringLookup", "IntegerLookup", "CategoryEncoding"), _NUMBERED
+        (
+            *("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Conv3D", "Conv3DTranspose"),
+            *("Convolution3D", "Convolution3DTranspose"),
+            *("Cropping3D", "UpSampling3D", "ZeroPadding3D", "SpatialDropout2D"),
+            *("SpatialDropout3D", "SpectralNormalization", "MelSpectrogram", "STFTSpectrogram"),
+            *(f"{name}3D" for name in _POOLED),
+            *(f"{name.replace('ing', '').replace('Average', 'Avg')}3D" for name in _POOLED),
+            *(f"Adaptive{name}Pooling{n}D" for name in ("Max", "Average") for n in (1, 2, 3)),
+        ),
+        _NOT_YET,
     ),
+    # What Keras also calls layers that are here.
+    **{
+        f"{name.replace('ing', '').replace('Average', 'Avg')}{n}D": f"the layer is {name}{n}D"
+        for name in _POOLED
+        for n in (1, 2)
+    },
+    **{
+        f"{name}Convolution{n}D{more}": f"the layer is {name}Conv{n}D{more}"
+        for name, more in (("", ""), ("", "Transpose"), ("Separable", ""))
+        for n in (1, 2)
+    },
+    **{f"{name}Cell": f"use layers.{name}, {_BY_STEP}" for name in ("LSTM", "GRU", "SimpleRNN")},
+    **dict.fromkeys(("RNN", "StackedRNNCells"), f"use layers.LSTM, GRU or SimpleRNN, {_BY_STEP}"),
+    "ThresholdedReLU": "use layers.ReLU(threshold=...)",
+    "EinsumDense": "use layers.Dense, which works on the last axis, and layers.Permute",
+    **dict.fromkeys(
+        (
+            *("AugMix", "AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization", "CutMix"),
+            *("Equalization", "MaxNumBoundingBoxes", "MixUp", "RandAugment", "Solarization"),
+            *("RandomColorDegeneration", "RandomColorJitter", "RandomElasticTransform"),
+            *("RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomInvert"),
+            *("RandomPerspective", "RandomPosterization", "RandomSaturation", "RandomSharpness"),
+            "RandomShear",
+        ),
+        _PIXELS,
+    ),
+    **dict.fromkeys(
+        ("TextVectorization", "StringLookup", "IntegerLookup", "CategoryEncoding", "Hashing"),
+        _NUMBERED,
+    ),
+    **dict.fromkeys(
+        ("Discretization", "HashedCrossing"), "np.digitize and the like number rows before"
+    ),
+    "Pipeline": "use fw.Sequential",
+    "Wrapper": f"layers.TimeDistributed and Bidirectional are those; else {_OWN}",
+    **dict.fromkeys(("FlaxLayer", "JaxLayer", "TFSMLayer", "TorchModuleWrapper"), _OWN),
+    "InputSpec": "a layer refuses what it cannot read in ops or variables: docs/own-layers.md",
+    "serialize": "use layer.config() and model.save",
+    "deserialize": "use fw.load",
     "InputLayer": "use fw.Input",
     **{name: f"use layers.{name.capitalize()}()([a, b])" for name in _MERGING},
     "utils": "np.eye(n)[labels] is to_categorical; docs/keras.md has the rest",

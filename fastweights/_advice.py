@@ -110,7 +110,9 @@ def _about_lost_masks(topology: Topology, are_masked: Sequence[bool]) -> None:
 
 def _looks_channels_first(layer: Layer, shape: Shape) -> bool:
     """Whether rows seem to be (channels, height, width): of a square image, grey or in colours."""
-    if not isinstance(layer, Convolution) or layer.rank != 2 or min(layer.kernel_size) == 1:
+    if not isinstance(layer, Convolution):
+        return False
+    if len(layer.kernel_size) != 2 or min(layer.kernel_size) == 1:
         return False
     channels, height, width = shape
     return channels in (1, 3) and height == width >= 16

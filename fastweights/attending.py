@@ -90,17 +90,26 @@ def attention_scores(model: Model, x: Any, layer: Layer | str | None = None) -> 
 def _place_of(model: Model, layer: Any) -> int:
     """The number of the call of the layer that is meant."""
     model._built_or_refused()
-    calls = model._topology.calls
-    meant = model.get_layer(layer) if isinstance(layer, str) else layer
-    if meant is not None and not isinstance(meant, Layer):
+    if layer is not None and not isinstance(layer, (str, Layer)):
         expected = "a layer of the model, or its name"
-        raise TypeError(_check.refusal("layer", _check.kind_of(meant), expected))
-    for place, call in enumerate(calls):
-        if isinstance(call.layer, _Attention) and meant in (None, call.layer):
-            return place
-    got = "a model without one" if meant is None else f"{type(meant).__name__} {meant.name!r}"
-    expected = "an attention layer of the model: MultiHeadAttention or GroupQueryAttention"
-    raise ValueError(_check.refusal("layer", got, expected))
+        raise TypeError(_check.refusal("layer", _check.kind_of(layer), expected))
+    found: dict[Layer, int] = {}
+    for place, call in enumerate(model._topology.calls):
+        if isinstance(call.layer, _Attention):
+            found.setdefault(call.layer, place)
+    if not found:
+        expected = "one with MultiHeadAttention or GroupQueryAttention"
+        raise ValueError(_check.refusal("model", "a model without attention", expected))
+    if isinstance(layer, str):
+        return _check.choice("layer", layer, {str(one.name): found[one] for one in found})
+    if layer is None:
+        return next(iter(found.values()))
+    if layer in found:
+        return found[layer]
+    named = "of no model" if layer.name is None else repr(layer.name)
+    names = ", ".join(repr(one.name) for one in found)
+    expected = f"an attention layer of the model: {names}"
+    raise ValueError(_check.refusal("layer", f"{type(layer).__name__} {named}", expected))
 
 
 def _scores(layer: Any, query: np.ndarray, keys: np.ndarray, sees: np.ndarray) -> np.ndarray:

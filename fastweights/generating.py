@@ -19,6 +19,10 @@ _PROBABILITIES = ("softmax", "softmin", "sparsemax")
 #: What decoders make of bytes that are no character yet.
 _UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 
+#: How many numbers before the next one are decoded with it, at least: what decoders make of one may
+#: depend on those before it.
+WINDOW = 32
+
 
 @telling
 def generate(
@@ -73,7 +77,8 @@ def generate(
     Notes
     -----
     Each number costs one step of `Model.stream`. Where a model knows no more places than have gone,
-    it goes on from the last half of them. `generate_steps` has each number as it is said.
+    each prompt goes on from the last half of its own. `generate_steps` has each number as it is
+    said.
     """
     saying = _Saying(
         model, prompt, length, temperature, top_k, top_p, seed, stop, _known(tokenizer)
@@ -249,33 +254,50 @@ class _Saying:
 
     # ---- what it says ----------------------------------------------------------------------------
 
-    def steps(self) -> Iterator[np.ndarray]:
-        """Adds a number to rows whose prompt is over, and says which these are."""
+    def steps(self) -> Iterator[None]:
+        """Adds a number to rows whose prompt is over."""
+        for rows in self._abreast():
+            yield from self._steps_of(rows)
+
+    def _abreast(self) -> list[np.ndarray]:
+        """The numbers of the rows that may go on in one stream, as each would in one of its own.
+
+        A row that has filled the places begins anew with its last half, so often as there are
+        others; one whose prompt has more begins so at its end.
+        """
+        if self.told.shape[1] <= self._most:
+            return [np.arange(len(self.told))]
+        first = np.where(self._starts > self._most, self._starts, self._most + 1)
+        phases = first % (self._most + 1 - _half(self._most))
+        return [np.flatnonzero(phases == phase) for phase in np.unique(phases)]
+
+    def _steps_of(self, rows: np.ndarray) -> Iterator[None]:
+        starts, told = self._starts[rows], self.told[rows]
         # Numbers of a row are those of its place among the rows, whatever the others do.
-        draws = np.empty((len(self.told), self._length))
-        for row, own in enumerate(draws):
+        draws = np.empty((len(rows), self._length))
+        for row, own in zip(rows.tolist(), draws, strict=True):
             philox.uniform(own, self._seed, philox.STREAM_GENERATE + row)
-        rows, done = np.arange(len(self.told)), 0
-        is_over = np.zeros(len(self.told), bool)
-        stream = self._model.stream(len(self.told), min(self._most, self.told.shape[1]))
-        for end in range(int(self._starts.min()), self.told.shape[1]):
-            is_over |= self._starts + self._length <= end
+        done, is_over = 0, np.zeros(len(rows), bool)
+        stream = self._model.stream(len(rows), min(self._most, told.shape[1]))
+        for end in range(int(starts.min()), told.shape[1]):
+            is_over |= starts + self._length <= end
             if is_over.all():
                 return
             if stream.steps == stream.longest or end - done > stream.longest:
                 stream.reset()
-                done = max(0, end - (stream.longest + 1) // 2)
+                done = end - _half(stream.longest)
             for step in range(done, end):
-                made = stream.step(self.told[:, step])
+                made = stream.step(told[:, step])
             done = end
-            saying = rows[(self._starts <= end) & ~is_over]
+            saying = np.flatnonzero((starts <= end) & ~is_over)
             if len(saying):
                 logits = self._logits(made[saying])
-                drawn = draws[saying, end - self._starts[saying]]
+                drawn = draws[saying, end - starts[saying]]
                 said = _chosen(logits, self._temperature, self._top_k, self._top_p, drawn)
-                self.told[saying, end], self.ends[saying] = said, end + 1
+                told[saying, end] = said
+                self.told[rows[saying], end], self.ends[rows[saying]] = said, end + 1
                 is_over[saying] = np.isin(said, self._stop)
-                yield saying
+                yield
 
     def _logits(self, made: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -303,16 +325,26 @@ class _Saying:
 
     def pieces(self) -> Iterator[str]:
         """The same as text, of which each piece is whole characters."""
-        shown = len(self._text(0))
+        begin = max(int(self._starts[0]) - WINDOW, 0)
+        text = self._text(0, begin)
+        shown = len(text)
         for _ in self.steps():
-            text = self._text(0)
+            text = self._text(0, begin)
             whole = len(text.rstrip(_UNFINISHED))
             yield text[shown:whole]
             shown = max(shown, whole)
-        yield self._text(0)[shown:]
+            if shown == len(text) and self.ends[0] - begin > 2 * WINDOW:
+                begin = int(self.ends[0]) - WINDOW
+                text = self._text(0, begin)
+                shown = len(text)
+        yield text[shown:]
 
-    def _text(self, row: int) -> str:
-        return str(self._tokenizer.decode(self.told[row, : self.ends[row]].tolist()))
+    def _text(self, row: int, begin: int = 0) -> str:
+        return str(self._tokenizer.decode(self.told[row, begin : self.ends[row]].tolist()))
+
+
+def _half(places: int) -> int:
+    return (places + 1) // 2
 
 
 def _chosen(
@@ -331,7 +363,8 @@ def _chosen(
         logits = np.take_along_axis(logits, order, -1)
     # The largest is 0: no temperature makes it overflow.
     apart = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    p = np.exp(apart / temperature)
+    with np.errstate(over="ignore"):
+        p = np.exp(apart / temperature)
     total = p.cumsum(axis=-1)
     if top_p < 1.0:
         p[total - p >= top_p * total[:, -1:]] = 0.0

@@ -168,6 +168,9 @@ CASES: list[Case] = [
     of("GaussianNoise", (4, 3), 0.4),
     of("Embedding", (3,), 7, 5, places=7),
     of("Embedding", (2, 3), 4, 1, places=4),
+    of("ReversibleEmbedding", (3,), 7, 5, places=7),
+    of("ReversibleEmbedding", (3, 5), 7, 5, told={"reverse": True}),
+    of("ReversibleEmbedding", (4, 3), 6, 3, told={"reverse": True}, logit_soft_cap=2.0),
     *(case for rank in (1, 2) for case in spatial(rank)),
     *(case for name in ("LSTM", "GRU", "SimpleRNN") for case in recurrent(name)),
     *(
@@ -191,6 +194,16 @@ CASES: list[Case] = [
     ),
     of("GroupQueryAttention", [(5, 4), (5, 4)], 3, 4, 2),
     of("GroupQueryAttention", [(4, 3), (6, 3)], 2, 3, 1, use_bias=False),
+    *(
+        of("Resizing", (5, 7, 2), *size, interpolation=interpolation, crop_to_aspect_ratio=cut)
+        for size in ((3, 4), (9, 8), (10, 3))
+        for interpolation in ("bilinear", "nearest")
+        for cut in (False, True)
+    ),
+    of("CenterCrop", (6, 7, 3), 4, 4),
+    of("CenterCrop", (4, 7, 3), 5, 6),
+    # In inference Keras's makes nothing smaller.
+    of("RandomCrop", (4, 5, 2), 4, 5),
     *(
         of(f"Random{name}", (4, 5, 2), *given)
         for name, given in (

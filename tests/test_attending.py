@@ -151,8 +151,14 @@ def test_tokens_of_keys_and_many_tokens(matplotlib):
     [
         ({"model": 3}, TypeError, "model: got int, expected a model"),
         ({"layer": 3}, TypeError, "layer: got int, expected a layer of the model, or its name"),
-        ({"layer": "third"}, ValueError, "third"),
+        ({"layer": "third"}, ValueError, "layer: got 'third', expected one of first, second"),
+        ({"layer": "tokens"}, ValueError, "layer: got 'tokens', expected one of first, second"),
         ({"layer": layers.Dense(2, name="d")}, ValueError, "layer: got Dense 'd', expected an at"),
+        (
+            {"layer": layers.MultiHeadAttention(2, 3)},
+            ValueError,
+            "layer: got MultiHeadAttention of no model, expected an attention layer of the model: ",
+        ),
         ({"row": 2}, ValueError, "row: got 2"),
         ({"tokens": "abc"}, ValueError, "tokens: got 3, expected 6, one for each step"),
         ({"tokens": 5}, ValueError, "tokens: got int, expected 6"),
@@ -161,7 +167,7 @@ def test_tokens_of_keys_and_many_tokens(matplotlib):
         (
             {"model": fw.Sequential([layers.Dense(1)], input_shape=3)},
             ValueError,
-            "layer: got a model without one",
+            "model: got a model without attention, expected one with MultiHeadAttention",
         ),
     ],
 )

@@ -179,8 +179,8 @@ def test_what_is_as_by_default_is_not_written():
         (lambda at, x, y: at(x, x, mask=y), "got mask=.*; masks go with values: layers.Masking"),
         (lambda at, x, y: at(x, x, x, key=x), "key: got a third tensor beside it"),
         (lambda at, x, y: at(x, y, x), "got 6 keys and 5 values, expected as many of both"),
-        (lambda at, x, y: at(x, x, attention_mask=y), r"attention_mask: got rows \(5, 4\)"),
-        (lambda at, x, y: at(x, x, return_attention_scores=True), "scores: got a value, expected"),
+        (lambda at, x, y: at(x, x, attention_mask=y), r"mask: got rows of shape \(5, 4\)"),
+        (lambda at, x, y: at(x, x, return_attention_scores=True), "none: fw.attention_scores"),
         (lambda at, x, y: at(x, x, training=True), "training: got a value, expected none"),
         (
             lambda at, x, y: at(x, x, key_mask=y),
@@ -190,7 +190,7 @@ def test_what_is_as_by_default_is_not_written():
         (lambda at, x, y: at(x, x, causal=True), "got causal=True, expected use_causal_mask"),
         (lambda at, x, y: at(x, x, use_causal_mask=x), "use_causal_mask: got .*, expected True"),
         (lambda at, x, y: at(x, x, x, x, x), "got 5 values, expected as many as MultiHeadAtt"),
-        (lambda at, x, y: at(x, layers.Flatten()(x)), r"rows \(24,\), expected rows of \(steps"),
+        (lambda at, x, y: at(x, layers.Flatten()(x)), r"rows of shape \(24,\), expected rows"),
         (lambda at, x, y: layers.Dense(2)(x, units=3), "call of Dense: got units=3, expected no"),
     ],
 )
@@ -435,7 +435,7 @@ def test_masks_of_other_steps_are_refused():
     x = fw.Input((6, 4))
     odd = Odd()(x)
     with pytest.raises(
-        ValueError, match=r"inputs: got a mask of rows \(3,\), expected masks of \(6,\)"
+        ValueError, match=r"inputs: got a mask of rows of shape \(3,\), expected masks of \(6,\)"
     ):
         fw.Model(x, layers.MultiHeadAttention(1, 2)(odd, odd))
 

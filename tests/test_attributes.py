@@ -155,6 +155,14 @@ def test_the_learning_rate_takes_effect():
     same_bits(one.parameters, other.parameters)
 
 
+def test_classes_of_layers_have_no_attributes_that_are_nobody_s_business():
+    """What is set for all layers of a class begins with an underscore, but for what users write."""
+    for kind in layers.LAYERS.values():
+        plain = (int, float, str, bool, tuple, dict)
+        found = {name for name, value in inspect.getmembers(kind) if isinstance(value, plain)}
+        assert {name for name in found if name[0] != "_"} == {"supports_masking"}, kind
+
+
 @pytest.mark.parametrize(
     "change",
     [

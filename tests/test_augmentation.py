@@ -433,7 +433,7 @@ REFUSED = {
     "value": (lambda: layers.RandomZoom(0.1, fill_value=math.inf), "fill_value: got inf, expected"),
     "cubic": (
         lambda: layers.RandomRotation(0.1, interpolation="bicubic"),
-        "interpolation: got 'bicubic', expected one of bilinear, nearest",
+        "interpolation: got 'bicubic', expected one of nearest, bilinear",
     ),
     "order": (
         lambda: layers.RandomFlip(data_format="channels_first"),
@@ -460,10 +460,13 @@ def test_what_is_refused(which):
 @every_layer
 def test_rows_that_are_no_images(name):
     with pytest.raises(
-        ValueError, match=r"Random\w+: got rows \(28, 28\), .* layers.Reshape\(\(28, 28, 1"
+        ValueError,
+        match=r"input of Random\w+: got rows of shape \(28, 28\), .* layers.Reshape\(\(28, 28, 1",
     ):
         alone(EVERY[name](), (28, 28))
-    with pytest.raises(ValueError, match=r"Random\w+: got rows \(5,\), expected rows \(height, "):
+    with pytest.raises(
+        ValueError, match=r"Random\w+: got rows of shape \(5,\), expected rows of \(height, "
+    ):
         alone(EVERY[name](), (5,))
     with pytest.raises(ValueError, match="fill_value: got 3 numbers for rows"):
         alone(layers.RandomErasing(fill_value=(1, 2, 3)), (5, 5, 1))

@@ -31,6 +31,19 @@ def build(monkeypatch):
     return execute
 
 
+def test_a_source_distribution_has_files_of_every_kind():
+    """Of each folder beside the package that is in it."""
+    kinds = {}
+    for line in (ROOT / "MANIFEST.in").read_text().splitlines():
+        command, folder, *patterns = line.split()
+        if command == "recursive-include":
+            kinds[folder] = {pattern.removeprefix("*") for pattern in patterns}
+    for folder in ("bench", "docs", "examples"):
+        files = [path for path in (ROOT / folder).rglob("*.*") if path.is_file()]
+        found = {path.suffix for path in files if "__pycache__" not in path.parts}
+        assert found <= kinds[folder], folder
+
+
 MODULE = """
 #include <Python.h>
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "%(name)s", 0, -1, 0};

@@ -18,7 +18,7 @@ from helpers import run_python
 import fastweights as fw
 from fastweights import cli, layers, saving
 from fastweights.cli.layers_spec import parse_layers
-from fastweights.cli.modelfile import TABLE_KEY
+from fastweights.saving import TABLE
 from fastweights.serialization import read_metadata
 
 ROWS = 300
@@ -169,7 +169,7 @@ def test_train_options_reach_the_network(table, tmp_path):
     assert model.optimizer.momentum == 0.5
     assert model.optimizer.learning_rate == 0.02
     assert model.loss.name == "huber"
-    assert json.loads(read_metadata(out)[TABLE_KEY])["target"]["log"] is True
+    assert json.loads(read_metadata(out)[TABLE])["target"]["log"] is True
 
 
 def test_task_can_be_said(table, tmp_path, capsys):
@@ -828,9 +828,9 @@ def test_wrong_model_files_are_refused(command, regression, table, tmp_path, cap
     assert "not written by 'fastweights train'" in refused(capsys, command, plain, table)
     other = str(tmp_path / "other.safetensors")
     model = fw.Sequential([layers.Dense(1)], input_shape=(3,), seed=0)
-    model.save(other, metadata={TABLE_KEY: read_metadata(regression)[TABLE_KEY]})
+    model.save(other, metadata={TABLE: read_metadata(regression)[TABLE]})
     assert "does not fit" in refused(capsys, command, other, table)
-    model.save(other, metadata={TABLE_KEY: "{}"})
+    model.save(other, metadata={TABLE: "{}"})
     assert "preprocessing: got {}" in refused(capsys, command, other, table)
     assert "No such file" in refused(capsys, command, str(tmp_path / "none"), table)
     assert "directory" in refused(capsys, command, str(tmp_path), table)

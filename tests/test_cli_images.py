@@ -82,7 +82,7 @@ def test_train_on_a_folder_says_what_it_did(folder, tmp_path, capsys):
     printed = run(capsys, "train", folder, "--out", out, "--quiet", "--epochs", 8)
     for words in (
         "60 images in 2 classes: 'dark' 30, 'light' 30",
-        "each 8 x 8 x 1; 48 images to train on, 0 to say when to stop, 12 unseen",
+        "each 8 x 8 x 1; 48 images to train on, 0 to validate on, 12 unseen",
         "12 unseen images, class",
         "always the commonest class",
         "truth \\ predicted",
@@ -341,6 +341,83 @@ def test_figures_take_little_memory():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 * x.nbytes
+
+
+def test_data_of_another_kind_are_refused(model, archive, folder, tmp_path, capsys):
+    table = tmp_path / "t.csv"
+    table.write_text("x,y\n" + "1,2\n3,4\n5,6\n" * 10)
+    of_table = tmp_path / "table.safetensors"
+    run(capsys, "train", table, "--target", "y", "--out", of_table, "--epochs", 1, "--quiet")
+    for command in ("predict", "evaluate"):
+        for data in (archive, folder / "dark" / "00.png"):
+            words = f"DATA: got {data}, images, expected a table, which {of_table} is for"
+            assert words in refused(capsys, command, of_table, data)
+        words = f"DATA: got {table}, a table, expected images, which {model} is for"
+        assert words in refused(capsys, command, model, table)
+
+
+def test_an_image_is_predicted_alike_whatever_is_beside_it(tmp_path, capsys):
+    """Also a dark one alone, whose pixels might be shares."""
+    out, path = tmp_path / "m.safetensors", tmp_path / "a.npz"
+    images = PIXELS.astype(float)
+    images[0] = 0.7
+    np.savez(path, x=images, y=LABELS)
+    run(capsys, "train", path, "--out", out, "--quiet", "--epochs", 1)
+    together = run(capsys, "predict", out, path)
+    assert together.err == ""
+    np.savez(path, x=images[:1])
+    alone = run(capsys, "predict", out, path)
+    assert alone.out.splitlines() == together.out.splitlines()[:2]
+    assert "no pixel is above 1, and 255 was white in training: if 1 is white" in alone.err
+    np.savez(path, x=images / 255, y=LABELS)
+    run(capsys, "train", path, "--out", out, "--quiet", "--epochs", 1)
+    np.savez(path, x=images)
+    assert "expected from 0 to 1, as in training: divided by 255" in refused(
+        capsys, "predict", out, path
+    )
+
+
+def test_one_of_several_labels_of_each_part(tmp_path, capsys):
+    path, out = tmp_path / "a.npz", tmp_path / "m"
+    parts = {"train": slice(0, 40), "test": slice(40, 60)}
+    arrays = {f"x_{part}": PIXELS[rows] for part, rows in parts.items()}
+    for part, rows in parts.items():
+        arrays |= {f"coarse_{part}": np.arange(60)[rows] % 3, f"fine_{part}": LABELS[rows]}
+    np.savez(path, **arrays)
+    argv = ["train", path, "--out", out, "--epochs", 1, "--quiet"]
+    told = "expected one of them, told by --target NAME"
+    assert told in refused(capsys, *argv)
+    figures = run_json(capsys, *argv, "--target", "fine_train")
+    assert (figures["classes"], figures["test_rows"]) == (["0", "1"], 20)
+    for name in ("fine_test", "fine"):
+        again = run_json(capsys, "evaluate", out, path, "--target", name)
+        assert again["confusion"] == figures["confusion"]
+
+
+def test_options_that_would_change_nothing_are_refused(folder, tmp_path, capsys):
+    argv = ["train", folder, "--out", tmp_path / "m", "--quiet", "--epochs", 1]
+    words = "--patience: got 3 and no images that say when to stop, expected a --valida"
+    assert words in refused(capsys, *argv, "--patience", 3)
+    more = ["--validation-fraction", 0.25]
+    assert "12 to say when to stop" in run(capsys, *argv, "--patience", 3, *more).out
+    assert "12 to validate on" in run(capsys, *argv, *more).out
+    assert "0 to validate on" in run(capsys, *argv, "--patience", 0).out
+    parts = tmp_path / "parts"
+    for part, numbers in (("train", range(40)), ("val", range(40, 50)), ("test", range(50, 60))):
+        write_folder(parts / part, numbers)
+    argv[1] = parts
+    assert "10 to validate on, 10 unseen" in run(capsys, *argv).out
+    assert "10 to say when to stop, 10 unseen" in run(capsys, *argv, "--patience", 3).out
+    for use in ("validation", "test"):
+        words = f"--{use}-fraction: got it for {parts}, which says itself which images are for"
+        assert words in refused(capsys, *argv, f"--{use}-fraction", 0.1)
+
+
+def test_the_help_calls_things_by_one_name(capsys):
+    printed = run(capsys, "predict", "--help").out
+    assert "DATA" in printed
+    assert "NEW" not in printed
+    assert all("images" in cli.COMMANDS[name] for name in ("train", "predict", "evaluate"))
 
 
 def test_options_of_images_for_tables_are_refused(model, folder, tmp_path, capsys):

@@ -157,6 +157,25 @@ def test_prompts_of_unequal_length_go_on_as_they_would_alone():
     assert first.tolist() == drawn[0].tolist()
 
 
+@pytest.mark.parametrize("places", [2, 5, PLACES])
+def test_each_prompt_goes_on_from_the_last_half_of_its_own_places(places):
+    model = language(places=places)
+    random = np.random.default_rng(0)
+    prompts = [random.integers(0, NUMBERS, count).tolist() for count in (30, 5, 17, 1, 13, 12, 30)]
+    made = fw.generate(model, prompts, 25, temperature=0)
+    for prompt, row in zip(prompts, made, strict=True):
+        assert fw.generate(model, prompt, 25, temperature=0).tolist() == row.tolist()
+
+
+def test_a_temperature_next_to_0_is_one():
+    """Without a warning of numbers that are too large."""
+    model = language()
+    expected = fw.generate(model, [1, 4], 8, temperature=0)
+    for temperature in (5e-324, 1e-310, 1e-40):
+        made = fw.generate(model, [1, 4], 8, temperature=temperature)
+        np.testing.assert_array_equal(made, expected)
+
+
 def test_what_a_row_becomes_depends_on_no_other_row():
     model = recurrent()
     few = fw.generate(model, [[1, 2], [3, 4]], 20, seed=3)
@@ -291,6 +310,22 @@ def test_pieces_of_a_text_are_whole_characters_and_make_it_up():
     assert "" in pieces
     # What is no character in the end is shown once it is known to be none.
     assert all(len(piece) < 4 for piece in pieces)
+
+
+def test_pieces_are_made_of_the_last_few_numbers():
+    class Counting(Letters):
+        most = 0
+
+        def decode(self, numbers):
+            self.most = max(self.most, len(numbers))
+            return super().decode(numbers)
+
+    model, tokenizer = speller(), Counting()
+    for prompt in ("abc", "abcd" * 50):
+        pieces = list(fw.generate_steps(model, prompt, 2000, seed=1, tokenizer=tokenizer))
+        assert tokenizer.most < 200
+        text = fw.generate(model, prompt, 2000, seed=1, tokenizer=Letters())
+        assert prompt + "".join(pieces) == text
 
 
 def test_a_text_stops_at_a_token():

@@ -21,7 +21,7 @@ from damage import cases, damaged_bytes, damaged_json, damaged_text
 
 import fastweights as fw
 from fastweights import _json, cli, layers
-from fastweights.cli.modelfile import TABLE_KEY
+from fastweights.saving import TABLE
 from fastweights.table import Preprocessor
 
 DESCRIPTION = "fastweights.model"
@@ -181,7 +181,7 @@ def test_damaged_preprocessings_are_used_or_refused(trained, table, tmp_path, ca
         random = Random(seed)
         header, data = copy.deepcopy(random.choice(honest))
         metadata = header["__metadata__"]
-        metadata[TABLE_KEY] = damaged_text(json.loads(metadata[TABLE_KEY]), random)
+        metadata[TABLE] = damaged_text(json.loads(metadata[TABLE]), random)
         path.write_bytes(file_of(header, data))
         signal.alarm(60)
         try:

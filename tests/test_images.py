@@ -16,9 +16,9 @@ import pytest
 import fastweights as fw
 from fastweights.images.archives import read_archive
 from fastweights.images.files import Look, UnreadableImageError, read_head, read_image
-from fastweights.images.folders import find_parts, list_folder
+from fastweights.images.folders import PARTS, find_parts, list_files, list_folder
 from fastweights.images.pictures import Pictures, list_by_use, suitable_look
-from fastweights.images.preprocessing import ImagePreprocessor
+from fastweights.images.preprocessing import ImagePreprocessor, white_of
 from fastweights.table.targets import ClassTarget
 
 RED, GREEN = (200, 10, 20), (10, 180, 30)
@@ -273,6 +273,26 @@ def test_hidden_and_other_files_are_passed_by(photos):
     assert list_folder(photos).others == [str(photos / "red" / "notes.txt")]
 
 
+def test_links_are_followed_but_not_in_circles(photos, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    save(other / "deep" / "a.png", plain(RED))
+    try:
+        (photos / "red" / "other").symlink_to(other, target_is_directory=True)
+    except OSError:
+        pytest.skip("no links may be made here")
+    for number in range(2):
+        (other / f"again{number}").symlink_to(other, target_is_directory=True)
+        (photos / "red" / f"up{number}").symlink_to(photos, target_is_directory=True)
+        (photos / "green" / f"up{number}").symlink_to(photos / "green", target_is_directory=True)
+    assert len(list_folder(photos)) == 10
+    assert len(list_folder(photos, follow_links=True)) == 11
+    assert len(list_files(photos, follow_links=True)) == 11
+    # A class may be a link, and classes may have images in common.
+    (photos / "both").symlink_to(photos / "green", target_is_directory=True)
+    found = list_folder(photos, follow_links=True)
+    assert np.bincount(found.labels).tolist() == [4, 4, 7]
+
+
 def test_files_that_cannot_be_read_are_left_out_and_named(photos):
     for number in range(8):
         (photos / "red" / f"bad{number}.jpg").write_bytes(b"x")
@@ -443,9 +463,48 @@ def test_arrays_that_are_told(tmp_path):
     np.testing.assert_array_equal(pictures.x[..., 0], BYTES[::-1])
 
 
+CIFAR = {
+    "x_train": BYTES[:8], "x_test": BYTES[8:],
+    "coarse_train": LABELS[:8], "coarse_test": LABELS[8:],
+    "fine_train": 2 - LABELS[:8], "fine_test": 2 - LABELS[8:],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("told", ["fine_train", "fine_test", "fine", "FINE"])
+def test_labels_that_are_told_are_those_of_each_part(tmp_path, told):
+    path = archive(tmp_path, **CIFAR)
+    with pytest.raises(ValueError, match="coarse_train, fine_train, expected one of them, told by"):
+        read_archive(path)
+    pictures = read_archive(path, labels=told)
+    assert pictures.labels.tolist() == (2 - LABELS).tolist()
+    assert pictures.uses.tolist() == ["train"] * 8 + ["test"] * 4
+
+
+def test_images_that_are_told_have_the_labels_of_their_part(tmp_path):
+    path = archive(tmp_path, **CIFAR)
+    for images, labels in (("x_test", "fine"), ("x_test", "fine_test")):
+        pictures = read_archive(path, images, labels)
+        assert pictures.labels.tolist() == (2 - LABELS[8:]).tolist()
+        assert set(pictures.uses) == {"any"}
+    arrays = {f"{side}_{part}": BYTES[:6] for side in ("left", "right") for part in PARTS}
+    labels = {f"y_{part}": np.full(6, number) for number, part in enumerate(PARTS)}
+    path = archive(tmp_path, **arrays, **labels)
+    pictures = read_archive(path, "left")
+    assert pictures.uses.tolist() == ["train"] * 6 + ["validation"] * 6 + ["test"] * 6
+    assert pictures.labels.tolist() == [0] * 6 + [1] * 6 + [2] * 6
+    assert read_archive(path, "right_test").labels.tolist() == [0] * 6
+    assert read_archive(path, "right_test").class_names == ("2",)
+
+
 @pytest.mark.parametrize(
     ("arrays", "told", "message"),
     [
+        ({"x": BYTES, "y_train": LABELS, "y_val": LABELS}, ("x", "y"), "got y, of none of x, exp"),
+        (
+            {**CIFAR, "fine_test": LABELS},
+            (None, "fine"),
+            "fine_test of shape .12,., .* 4 images",
+        ),
         ({"x": np.zeros((3, 2))}, (), "got x .3, 2., expected an array of images"),
         ({}, (), "got no arrays"),
         ({"x": np.zeros((9, 3, 8, 8))}, (), r"channels before height .*moveaxis\(images, 1, -1"),
@@ -538,12 +597,16 @@ def test_files_that_are_no_archives(tmp_path):
 # ---- what a network gets -------------------------------------------------------------------------
 
 
-def prepared(x, are_bytes=True):
-    target = ClassTarget("class", ("a", "b"), (0.5, 0.5))
+def pictures_of(x, names=()):
     x = np.asarray(x)
-    pictures = Pictures("it", x, np.arange(len(x)) % 2, ("b", "c"), np.full(len(x), "any"))
-    preprocessor = ImagePreprocessor(*x.shape[1:], are_bytes, target)
-    return preprocessor, pictures
+    return Pictures("it", x, np.arange(len(x)) % 2, ("b", "c"), np.full(len(x), "any"), names)
+
+
+def prepared(x):
+    """What a network that is trained on these images keeps, and the images."""
+    target = ClassTarget("class", ("a", "b"), (0.5, 0.5))
+    pictures = pictures_of(x)
+    return ImagePreprocessor(*pictures.x.shape[1:], white_of(pictures), target), pictures
 
 
 def test_pixels_go_from_0_to_255():
@@ -558,8 +621,44 @@ def test_pixels_go_from_0_to_255():
     preprocessor, pictures = prepared(whole / 2)
     assert preprocessor.transform(pictures).dtype == np.float32
     np.testing.assert_array_equal(preprocessor.transform(pictures), whole / 2)
-    preprocessor, pictures = prepared(whole / 100 - 1, are_bytes=False)
+    preprocessor, pictures = prepared(whole / 100 - 1)
     np.testing.assert_array_equal(preprocessor.transform(pictures), np.float32(whole / 100 - 1))
+
+
+ONE = np.ones((1, 4, 5, 1))
+
+
+@pytest.mark.parametrize(
+    ("trained", "dark"),
+    [
+        (255 * ONE, 0.7 * ONE), (ONE, 0.2 * ONE), ((255 * ONE).astype(int), ONE.astype(int)),
+        (130 * ONE, 100.0004 * ONE), (-ONE, 0.5 * ONE),
+    ],
+)  # fmt: skip
+def test_an_image_is_the_same_whatever_is_beside_it(trained, dark):
+    preprocessor = prepared(trained)[0]
+    together = preprocessor.transform(pictures_of(np.concatenate([dark, trained * 0.77])))
+    alone = preprocessor.transform(pictures_of(dark))
+    np.testing.assert_array_equal(alone[0].astype(np.float32), together[0].astype(np.float32))
+
+
+def test_what_white_is_is_told_by_the_images_of_the_training():
+    of_bytes, of_shares = prepared(BYTES[..., np.newaxis])[0], prepared(ONE)[0]
+    assert (of_bytes.white, of_shares.white, prepared(-ONE)[0].white) == (255, 1, None)
+    assert prepared(ONE == 1)[0].white == 1
+    with pytest.raises(ValueError, match="pixels from 200 to 200, expected from 0 to 1, as in tra"):
+        of_shares.transform(pictures_of(200 * ONE))
+    assert of_shares.remarks(pictures_of(ONE)) == ()
+    for odd, told in ((0.5 * ONE, 1), (0 * ONE, 0), (255 * ONE, 0), (ONE == 1, 0)):
+        assert len(of_bytes.remarks(pictures_of(odd))) == told
+    assert "if 1 is white here, multiply by 255" in of_bytes.remarks(pictures_of(ONE))[0]
+    # Files and bools say it themselves.
+    of_files = pictures_of(ONE.astype(np.uint8), ("a.png",))
+    assert white_of(of_files) == 255
+    for preprocessor in (of_bytes, of_shares):
+        np.testing.assert_array_equal(preprocessor.transform(of_files), ONE)
+        np.testing.assert_array_equal(preprocessor.transform(pictures_of(ONE == 1)), 255 * ONE)
+    assert ImagePreprocessor.from_json(of_shares.to_json()) == of_shares
 
 
 @pytest.mark.parametrize(
@@ -572,10 +671,10 @@ def test_pixels_go_from_0_to_255():
 )
 def test_pixels_that_are_refused(pixel, message):
     x = BYTES[..., np.newaxis].astype(float)
+    preprocessor = prepared(x)[0]
     x[1, 2, 3] = pixel
-    preprocessor, pictures = prepared(x)
     with pytest.raises(ValueError, match=message):
-        preprocessor.transform(pictures)
+        preprocessor.transform(pictures_of(x))
 
 
 def test_shapes_and_files_that_do_not_suit():
@@ -584,7 +683,7 @@ def test_shapes_and_files_that_do_not_suit():
     with pytest.raises(ValueError, match=r"images of shape \(3, 5, 1\), expected \(4, 5, 1\)"):
         preprocessor.transform(other)
     assert preprocessor.look[:3] == (4, 5, 1)
-    own = prepared(BYTES[..., np.newaxis], are_bytes=False)[0]
+    own = prepared(-BYTES[..., np.newaxis].astype(float))[0]
     with pytest.raises(ValueError, match=r"on a scale of their own, expected an \.npz file"):
         own.look  # noqa: B018
 
@@ -606,8 +705,10 @@ def test_json_there_and_back():
         ("[4, 5, 1]", "[4, 5, 0]"),
         ("[4, 5, 1]", "[4, 5, true]"),
         ("[4, 5, 1]", "[4, 5, 1e9]"),
-        ('"are_bytes": true', '"are_bytes": 1'),
-        ('"are_bytes"', '"bytes"'),
+        ('"white": 255', '"white": 1.0'),
+        ('"white": 255', '"white": true'),
+        ('"white": 255', '"white": 254'),
+        ('"white"', '"bytes"'),
         ('"classification"', '"regression"'),
         ('["a", "b"]', '["a", "a"]'),
     ):

@@ -97,3 +97,19 @@ def test_a_layer_is_as_in_keras(theirs, number):
 
 def test_every_layer_that_keras_has_is_compared():
     assert names(CASES, layers) | OWN == set(layers.LAYERS)
+
+
+def test_of_each_name_that_keras_has_there_is_the_layer_or_a_word_on_it():
+    listing = "import keras; print(*(name for name in dir(keras.layers) if name[0] != '_'))"
+    done = subprocess.run(
+        [sys.executable, "-c", listing],
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=True,
+    )
+    for name in done.stdout.split():
+        if not hasattr(layers, name):
+            with pytest.raises(AttributeError, match=f"no attribute {name!r}; "):
+                getattr(layers, name)

@@ -1,5 +1,6 @@
 """Mistakes of shape that are easily made, each with what its message says to change."""
 
+import re
 import warnings
 
 import numpy as np
@@ -418,7 +419,7 @@ MISTAKES = {
     ),
     "attention without steps": (
         lambda: layers.MultiHeadAttention(2, 4)(x := fw.Input((8,)), x),
-        "got rows (8,)",
+        "got rows of shape (8,)",
         "rows of (steps, features)",
     ),
 }
@@ -461,6 +462,32 @@ def test_what_the_messages_say_is_what_helps():
     fit(language("categorical_crossentropy"), TOKENS, one_hot(TOKENS, 20))
     fit(language(), TOKENS, TOKENS)
     fit(language(), TOKENS, TOKENS[..., None])
+
+
+@pytest.mark.parametrize("axes", [1, 2, 4])
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(lambda n=n: getattr(layers, f"Conv{n}D")(2, 3) for n in (1, 2)),
+        lambda: layers.MaxPooling2D(),
+        lambda: layers.Resizing(3, 3),
+        lambda: layers.CenterCrop(3, 3),
+        lambda: layers.RandomCrop(3, 3),
+        lambda: layers.RandomFlip(),
+    ],
+)
+def test_layers_that_a_message_names_are_there_and_take_such_rows(make, axes):
+    """Where it names another layer, this one takes the rows."""
+    shape = (8, 7, 6, 5)[:axes]
+    if axes == 2 and isinstance(make(), layers.Conv1D):
+        return
+    with pytest.raises(ValueError, match=r"input of \w+: got rows of shape \(8,") as caught:
+        fw.Sequential([make()], input_shape=shape)
+    named = set(re.findall(r"(\w+) is for|(TimeDistributed)", str(caught.value)))
+    named = {one or other for one, other in named}
+    for name in named:
+        fw.Sequential([getattr(layers, name)(2, 3)], input_shape=shape)
+    assert named == ({"Conv1D"} if axes == 2 and isinstance(make(), layers.Conv2D) else named)
 
 
 def test_strides_and_dilation_may_both_be_above_1():

@@ -43,7 +43,7 @@ def test_settings_that_are_refused(make, error, message):
         (layers.Reshape((2, 2)), (8,), r"target_shape: got \(2, 2\), expected a shape of the 8"),
         (layers.Reshape((4, -1)), (9,), r"target_shape: got \(4, -1\), expected a shape of the 9"),
         (layers.Permute((2, 1)), (3,), r"dims: got \(2, 1\), expected one for each axis of rows"),
-        (layers.RepeatVector(2), (3, 4), r"inputs: got rows \(3, 4\), expected rows \(features,\)"),
+        (layers.RepeatVector(2), (3, 4), r"input of RepeatVector: got rows of shape \(3, 4\)"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused(layer, shape, message):

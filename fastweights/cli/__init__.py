@@ -18,9 +18,9 @@ from fastweights import __version__
 from fastweights.cli.output import replace_unknown_letters, tell, to_stream
 
 COMMANDS = {
-    "train": "train a network on a CSV table and report on rows it has not seen",
-    "predict": "predict the target of new rows",
-    "evaluate": "report how well a model does on a table",
+    "train": "train a network on a CSV table or on images and report on what it has not seen",
+    "predict": "predict the target of the rows of a table, or of images",
+    "evaluate": "report how well a model does on a table or on images",
     "gradcheck": "check gradients against finite differences",
     "bench": "time gradients on this machine",
     "info": "tell versions, CPU level and threads",

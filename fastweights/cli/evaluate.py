@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target",
         metavar="NAME",
-        help="the array of labels in an .npz file, which is found unless told",
+        help="the array of labels in an .npz file, or those of all parts (fine for fine_train and "
+        "fine_test), which are found unless told",
     )
     add_json(parser)
 

@@ -14,11 +14,11 @@ import numpy as np
 import fastweights as fw
 from fastweights import _check, callbacks, layers, saving
 from fastweights._json import shown
-from fastweights.cli.kinds import MIN_ROWS, Data, Kind, parts_of
+from fastweights.cli.kinds import MIN_ROWS, Data, Kind, parts_in_words, parts_of
 from fastweights.cli.output import Group, Output, add_option, count, note
 from fastweights.cli.progress import counted
 from fastweights.images.archives import read_archive
-from fastweights.images.files import COLOR_MODES, MOST_PIXELS, Look
+from fastweights.images.files import COLOR_MODES, MOST_PIXELS, Look, names_an_image
 from fastweights.images.folders import list_files, unwatched
 from fastweights.images.loading import named
 from fastweights.images.pictures import (
@@ -28,7 +28,7 @@ from fastweights.images.pictures import (
     read_listed,
     suitable_look,
 )
-from fastweights.images.preprocessing import ImagePreprocessor, has_bytes
+from fastweights.images.preprocessing import ImagePreprocessor, white_of
 from fastweights.table.targets import ClassTarget
 
 #: Filters of the stages, each of two convolutions, the last of all that follow; images are halved
@@ -52,11 +52,19 @@ class ImageFiles(Kind):
     name, row, key = "images", "image", saving.IMAGES
     own_options = ("images", "size", "color_mode", "augment")
     # As the learning rate falls to 0 the last epoch is the best, as far as a few images can tell.
-    defaults: ClassVar = {"epochs": 40, "patience": 0, "validation_fraction": 0.0}
+    defaults: ClassVar = {
+        "epochs": 40,
+        "patience": 0,
+        "test_fraction": 0.2,
+        "validation_fraction": 0.0,
+    }
     learning_rates: ClassVar = {"adam": 0.002, "sgd": 0.02}
 
     def is_meant(self, args: argparse.Namespace) -> bool:
         return args.images is not None or _is_folder(args.data) or _is_archive(args.data)
+
+    def is_called(self, path: str) -> bool:
+        return _is_archive(path) or names_an_image(path)
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         group = parser.add_argument_group("images")
@@ -106,16 +114,15 @@ class ImageFiles(Kind):
         train, validation, test = _parts(pictures, args, self.row)
         shares = np.bincount(pictures.labels[train], minlength=len(pictures.class_names))
         target = ClassTarget(TARGET, pictures.class_names, tuple((shares / len(train)).tolist()))
-        are_bytes = has_bytes(pictures.x[train])
+        white = white_of(pictures.take(train))
         height, width, channels = pictures.x.shape[1:]
-        preprocessor = ImagePreprocessor(height, width, channels, are_bytes, target)
+        preprocessor = ImagePreprocessor(height, width, channels, white, target)
         x, truth = preprocessor.transform(pictures), preprocessor.truth(pictures)[0]
-        output.say(
-            f"each {height} x {width} x {channels}; {count(len(train), self.row)} to train on, "
-            f"{len(validation):,} to say when to stop, {len(test):,} unseen"
-        )
+        words = parts_in_words(args, self.row, train, validation, test)
+        output.say(f"each {height} x {width} x {channels}; {words}")
         about = {"image_size": [height, width, channels], "classes": list(target.classes)}
-        return Data(preprocessor, x, truth, train, validation, test, about)
+        divided = frozenset(pictures.uses.tolist()) & {"validation", "test"}
+        return Data(preprocessor, x, truth, train, validation, test, about, divided)
 
     def network(self, args: argparse.Namespace, data: Data) -> fw.Sequential:
         height, width = data.x.shape[1:3]
@@ -186,8 +193,8 @@ def add_names(group: Group) -> None:
         nargs="?",
         const="",
         metavar="NAME",
-        help="DATA holds images, in the array of this name if it is an .npz file; the array is "
-        "found unless named",
+        help="DATA holds images, in the array of this name if it is an .npz file, or in those of "
+        "all parts (x for x_train and x_test); they are found unless named",
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 import fastweights as fw
 from fastweights import _check, callbacks, serialization
-from fastweights.cli.output import Output
+from fastweights.cli.output import Output, count
 from fastweights.table import split
 from fastweights.table.targets import ClassTarget, NumberTarget
 
@@ -67,6 +67,8 @@ class Data:
     validation: np.ndarray
     test: np.ndarray
     about: Mapping[str, Any]
+    #: "validation" and "test", where the data say themselves which rows these are.
+    divided: frozenset[str] = frozenset()
 
     def rows(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Features and truth of some rows."""
@@ -108,6 +110,10 @@ class Kind(ABC):
     @abstractmethod
     def is_meant(self, args: argparse.Namespace) -> bool:
         """Whether the data and options of ``train`` are of this kind."""
+
+    @abstractmethod
+    def is_called(self, path: str) -> bool:
+        """Whether what is at a path is of this kind, as far as its name tells."""
 
     @abstractmethod
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -167,6 +173,17 @@ def parts_of(
     if len(train) < 2:
         raise ValueError(f"--test-fraction: leaves {len(train)} of {rows} {what}s to train on")
     return rest[train], rest[validation], test
+
+
+def parts_in_words(
+    args: argparse.Namespace, row: str, train: np.ndarray, validation: np.ndarray, test: np.ndarray
+) -> str:
+    """How many rows serve for what."""
+    purpose = "say when to stop" if args.patience else "validate on"
+    return (
+        f"{count(len(train), row)} to train on, {len(validation):,} to {purpose}, "
+        f"{len(test):,} unseen"
+    )
 
 
 def is_model(path: str) -> bool:

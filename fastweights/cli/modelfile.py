@@ -6,15 +6,13 @@ import argparse
 import os
 from typing import Any
 
-from fastweights import Model, _weight_files, saving, serialization
+from fastweights import Model, _check, _weight_files, saving, serialization
 from fastweights.cli.images import ImageFiles
 from fastweights.cli.kinds import Kind, Preparation, is_model
 from fastweights.cli.tables import Tables
 
 #: The first that is meant is taken.
 KINDS: tuple[Kind, ...] = (ImageFiles(), Tables())
-
-TABLE_KEY = saving.TABLE
 
 
 def kind_meant(args: argparse.Namespace) -> Kind:
@@ -32,9 +30,13 @@ def save_model(path: str, model: Model, kind: Kind, preprocessor: Preparation) -
 def model_meant(args: argparse.Namespace) -> tuple[Kind, Model, Any]:
     """What the arguments of ``predict`` and ``evaluate`` are about, the model, its preparation.
 
-    ValueError for options of other kinds.
+    ValueError for data and options of other kinds.
     """
     kind, model, preprocessor = load_model(args.model, args.data)
+    for other in KINDS:
+        if other is not kind and other.is_called(args.data):
+            expected = f"{kind.name}, which {args.model} is for"
+            raise ValueError(_check.refusal("DATA", f"{args.data}, {other.name}", expected))
     kind.settle(args, KINDS)
     return kind, model, preprocessor
 

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a file that 'fastweights train' wrote")
     parser.add_argument(
         "data",
-        metavar="NEW",
+        metavar="DATA",
         help="rows to predict: a CSV table, in which columns that the model ignores may be; a "
         "folder of images, or one; or an .npz file of images",
     )

@@ -12,7 +12,7 @@ import numpy as np
 import fastweights as fw
 from fastweights import _check, activations, layers, losses, saving
 from fastweights._json import shown
-from fastweights.cli.kinds import MIN_ROWS, Data, Kind, is_model, parts_of
+from fastweights.cli.kinds import MIN_ROWS, Data, Kind, is_model, parts_in_words, parts_of
 from fastweights.cli.layers_spec import parse_layers, refuse_huge_networks
 from fastweights.cli.output import Output, add_option, count, naming_options
 from fastweights.images.files import names_an_image
@@ -27,6 +27,9 @@ LOSSES = {
     if kind in (losses.MeanSquaredError, losses.MeanAbsoluteError, losses.Huber, losses.LogCosh)
 }
 
+#: What files of tables are called.
+ENDINGS = (".csv", ".tsv", ".txt")
+
 
 class Tables(Kind):
     """Rows of columns, one of which is to be predicted."""
@@ -38,12 +41,16 @@ class Tables(Kind):
         "activation": "tanh",
         "epochs": 100,
         "patience": 15,
+        "test_fraction": 0.2,
         "validation_fraction": 0.1,
     }
     learning_rates: ClassVar = {"adam": 0.001, "sgd": 0.01}
 
     def is_meant(self, args: argparse.Namespace) -> bool:
         return True
+
+    def is_called(self, path: str) -> bool:
+        return path.lower().endswith(ENDINGS)
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         group = parser.add_argument_group("tables")
@@ -112,6 +119,7 @@ class Tables(Kind):
         about = {"features": x.shape[1], "dropped_columns": preprocessor.dropped}
         data = Data(preprocessor, x, truth, train, validation, test, about)
         output.say(_columns_in_words(preprocessor, data))
+        output.say(parts_in_words(args, self.row, train, validation, test))
         return data
 
     def network(self, args: argparse.Namespace, data: Data) -> fw.Sequential:
@@ -175,7 +183,5 @@ def _columns_in_words(preprocessor: Preprocessor, data: Data) -> str:
     gaps = f" ({filled} with missing cells)" if filled else ""
     return (
         f"{count(counts['number'], 'column')} of numbers{gaps} and {counts['category']} "
-        f"of categories give {count(data.x.shape[1], 'feature')}\n"
-        f"{count(len(data.train), 'row')} to train on, {len(data.validation):,} to say when "
-        f"to stop, {len(data.test):,} unseen"
+        f"of categories give {count(data.x.shape[1], 'feature')}"
     )

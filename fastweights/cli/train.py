@@ -49,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target",
         metavar="NAME",
-        help="the column of a table to predict; in an .npz file the array of labels, which is "
-        "found unless told",
+        help="the column of a table to predict; in an .npz file the array of labels, or those of "
+        "all parts (fine for fine_train and fine_test), which are found unless told",
     )
 
     results = parser.add_argument_group("results")
@@ -89,7 +89,12 @@ def _add_training_options(group: Group) -> None:
         metavar="RATE",
     )
     option("--momentum", "of sgd; default: 0.9", kind=float, metavar="SHARE")
-    option("--test-fraction", "share of the rows held out for the report", 0.2, metavar="SHARE")
+    option(
+        "--test-fraction",
+        "share of the rows held out for the report (default: 0.2)",
+        kind=float,
+        metavar="SHARE",
+    )
     option(
         "--validation-fraction",
         "share of the other rows that says when to stop; 0 trains on all of them; default: 0.1, "
@@ -105,11 +110,13 @@ def _add_training_options(group: Group) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs ``fastweights train``."""
     output = Output(args)
+    told = argparse.Namespace(**vars(args))
     kind = kind_meant(args)
     check_options(args, kind)
     if args.threads is not None:
         fw.set_num_threads(args.threads)
     data = kind.prepare(args, output)
+    _refuse_idle_options(told, data, kind)
     model = build(args, kind, data)
     training = fit(args, model, data, kind.listeners(args))
     save_model(args.out, model, kind, data.preprocessor)
@@ -160,6 +167,18 @@ def check_options(args: argparse.Namespace, kind: Kind) -> None:
     _check.whole("--seed", args.seed, 0, philox.MAX_SEED)
     if args.threads is not None:
         _check.whole("--threads", args.threads, 1)
+
+
+def _refuse_idle_options(told: argparse.Namespace, data: Data, kind: Kind) -> None:
+    """Raises ValueError for options that were given and change nothing with these data."""
+    if told.patience and not len(data.validation):
+        got = f"{told.patience} and no {kind.row}s that say when to stop"
+        expected = "a --validation-fraction above 0 beside it"
+        raise ValueError(_check.refusal("--patience", got, expected))
+    for use in sorted(data.divided):
+        if getattr(told, f"{use}_fraction") is not None:
+            got = f"it for {told.data}, which says itself which {kind.row}s are for {use}"
+            raise ValueError(_check.refusal(f"--{use}-fraction", got, "data without such a part"))
 
 
 def build(args: argparse.Namespace, kind: Kind, data: Data) -> fw.Sequential:

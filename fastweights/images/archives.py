@@ -50,7 +50,8 @@ def read_archive(
     ----------
     path : str
     images, labels : str, optional
-        What the arrays are called; found unless told.
+        What the arrays are called, with or without what they are for: ``fine`` and ``fine_train``
+        mean the labels ``fine_test`` of images for tests, too. Found unless told.
     by_class : bool
         Whether labels are looked for.
     """
@@ -60,13 +61,16 @@ def read_archive(
     if len(shapes) > 1:
         got = f"images of {' and '.join(map(str, sorted(shapes)))}"
         raise ValueError(_check.refusal(path, got, "images of one shape"))
-    found = [_labels_of(path, parts, part, labels) if by_class else None for part in chosen]
+    found = _labels(path, parts, chosen, labels) if by_class else [None] * len(chosen)
     x = _images(path, chosen)
     counts = [part.shape[0] for part in chosen]
     numbers, names = _numbered(path, found, counts, parts)
     uses = [part.use for part in chosen]
-    if len(uses) > 1:
+    if len(chosen) > 1:
         uses = ["train" if use == ANY else use for use in uses]
+    elif images is not None:
+        # Whoever names one array says what it is for.
+        uses = [ANY]
     return Pictures(path, x, numbers, names, np.repeat(uses, counts))
 
 
@@ -138,12 +142,13 @@ def _part(key: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> _Part:
 def _chosen(path: str, parts: Sequence[_Part], told: str | None) -> list[_Part]:
     """The arrays of images: one for each use."""
     if told is not None:
-        part = _named(path, parts, told, "--images")
-        if not _holds_images(part):
-            got = f"{told}, an array {part.dtype} of shape {part.shape}"
-            expected = "numbers (images, height, width) or (images, height, width, channels)"
-            raise ValueError(_check.refusal("--images", got, expected))
-        return [_checked(path, part._replace(use=ANY))]
+        named = _named(path, parts, told, "--images")
+        for part in named:
+            if not _holds_images(part):
+                got = f"{part.key}, an array {part.dtype} of shape {part.shape}"
+                expected = "numbers (images, height, width) or (images, height, width, channels)"
+                raise ValueError(_check.refusal("--images", got, expected))
+        return [_checked(path, part) for part in named]
     likely = [part for part in parts if _holds_images(part)]
     if not likely:
         got = ", ".join(f"{part.key} {part.shape}" for part in parts) or "no arrays"
@@ -155,15 +160,37 @@ def _chosen(path: str, parts: Sequence[_Part], told: str | None) -> list[_Part]:
     ]
 
 
-def _labels_of(path: str, parts: Sequence[_Part], images: _Part, told: str | None) -> _Part | None:
-    """The labels of some images, or None where there are none."""
-    count = images.shape[0]
-    if told is not None:
-        part = _named(path, parts, told, "--target")
-        if len(part.shape) not in (1, 2) or part.shape[0] != count:
-            got, expected = f"{told} of shape {part.shape}", f"labels of {count:,} images"
+def _labels(
+    path: str, parts: Sequence[_Part], chosen: Sequence[_Part], told: str | None
+) -> list[_Part | None]:
+    """The labels of the images of each use, or None where there are none."""
+    if told is None:
+        return [_likely_labels(path, parts, images) for images in chosen]
+    named = _named(path, parts, told, "--target")
+    if len(named) > 1 or len(chosen) > 1:
+        kin = [part for part in parts if part.stem == named[0].stem]
+        several = [_of_use(kin, images.use) for images in chosen]
+    else:
+        several = [named[0]]
+    if not any(several):
+        got = f"{told}, of none of {', '.join(images.key for images in chosen)}"
+        raise ValueError(_check.refusal("--target", got, "labels of these images"))
+    for part, images in zip(several, chosen, strict=True):
+        count = images.shape[0]
+        if part is not None and (len(part.shape) not in (1, 2) or part.shape[0] != count):
+            got = f"{part.key} of shape {part.shape}"
+            expected = f"labels of the {count:,} images {images.key}"
             raise ValueError(_check.refusal("--target", got, expected))
-        return part
+    return several
+
+
+def _of_use(parts: Sequence[_Part], use: str) -> _Part | None:
+    """The one that is for such images, if there is one."""
+    return next((part for wanted in (use, ANY) for part in parts if part.use == wanted), None)
+
+
+def _likely_labels(path: str, parts: Sequence[_Part], images: _Part) -> _Part | None:
+    count = images.shape[0]
     lines = [part for part in parts if part.use in (images.use, ANY) and len(part.shape) in (1, 2)]
     likely = [part for part in lines if part.shape[0] == count]
     likely = [part for part in likely if part.use == images.use] or likely
@@ -186,10 +213,12 @@ def _only(path: str, option: str, names: Sequence[str], likely: Sequence[_Part])
     return usual[0] if usual else likely[0]
 
 
-def _named(path: str, parts: Sequence[_Part], key: str, option: str) -> _Part:
-    for part in parts:
-        if part.key == key:
-            return part
+def _named(path: str, parts: Sequence[_Part], key: str, option: str) -> list[_Part]:
+    """The array of that name, or those that have it besides what they are for."""
+    exact = [part for part in parts if part.key == key]
+    found = exact or [part for part in parts if part.stem == key.lower()]
+    if found:
+        return found
     expected = f"one of {', '.join(part.key for part in parts)}, the arrays of {path}"
     raise ValueError(_check.refusal(option, shown(key), expected))
 

@@ -130,7 +130,7 @@ def list_folder(
     for name in found:
         _check.text(f"subfolder of {source}", name)
     names = found if class_names is None else _class_names(class_names, found)
-    below = {name: _files_below(os.path.join(source, name), follow_links) for name in names}
+    below = {name: _files_below(source, follow_links, name) for name in names}
     empty = [name for name, (own, _) in below.items() if not own]
     paths = [path for own, _ in below.values() for path in own]
     others = [path for _, beside in below.values() for path in beside]
@@ -188,10 +188,21 @@ def _names(source: str) -> list[str]:
     return sorted(name for name in os.listdir(source) if not name.startswith("."))
 
 
-def _files_below(source: str, follow_links: bool) -> tuple[list[str], list[str]]:
-    """Files of images and other files in a folder and below it, in order."""
+def _files_below(source: str, follow_links: bool, name: str = "") -> tuple[list[str], list[str]]:
+    """Files of images and other files in a folder, or in that one within it, and below, in order.
+
+    No folder is looked into twice, nor the source again, where links lead there.
+    """
     own, others = [], []
-    for folder, inner, names in os.walk(source, onerror=_raise, followlinks=follow_links):
+    seen = {os.path.realpath(source)} if name else set()
+    top = os.path.join(source, name) if name else source
+    for folder, inner, names in os.walk(top, onerror=_raise, followlinks=follow_links):
+        if follow_links:
+            real = os.path.realpath(folder)
+            if real in seen:
+                inner.clear()
+                continue
+            seen.add(real)
         inner[:] = sorted(
             name for name in inner if not name.startswith(".") and name not in _NO_CLASSES
         )

@@ -88,7 +88,7 @@ def load_folder(
         How images are brought to the size. Where they become smaller, all but "nearest" look at
         each pixel, which Keras's do not.
     follow_links : bool
-        Whether to look into folders that are links.
+        Whether to look into folders that are links; into none twice for one class.
     crop_to_aspect_ratio, pad_to_aspect_ratio : bool
         Whether images lose margins, or get black ones, instead of being stretched.
 

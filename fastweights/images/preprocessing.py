@@ -17,7 +17,13 @@ from fastweights.table.restoring import entries_of, restored
 from fastweights.table.targets import ClassTarget
 
 FORMAT = 1
-WHITE = 255
+
+#: What white is in bytes and in shares; None where pixels have a scale of their own.
+WHITE, WHOLE = 255, 1
+SCALES = (WHITE, WHOLE, None)
+
+#: What a whole number of 0 to 255 may be off by after a way there and back.
+_ROUNDING = np.float32(1e-3)
 
 
 @dataclass(frozen=True)
@@ -27,16 +33,16 @@ class ImagePreprocessor:
     Parameters
     ----------
     height, width, channels : int
-    are_bytes : bool
-        Whether pixels go from 0 to 255; those from 0 to 1 are brought to that. Others have a scale
-        of their own.
+    white : {255, 1, None}
+        What pixels of arrays go up to, from 0 on; those up to 1 are brought to 255. None where they
+        have a scale of their own. Those of files go up to 255, and bools stand for 0 and 1.
     target : ClassTarget
     """
 
     height: int
     width: int
     channels: int
-    are_bytes: bool
+    white: int | None
     target: ClassTarget
 
     @property
@@ -47,8 +53,8 @@ class ImagePreprocessor:
     @property
     def look(self) -> Look:
         """How images in files are read; ValueError where the network takes no such ones."""
-        if not self.are_bytes or self.channels not in COLOR_MODES.values():
-            own = "" if self.are_bytes else " on a scale of their own"
+        if self.white is None or self.channels not in COLOR_MODES.values():
+            own = " on a scale of their own" if self.white is None else ""
             got = f"files for a network on arrays of {self.channels} channels{own}"
             raise ValueError(_check.refusal("images", got, "an .npz file of such arrays"))
         return Look(*self.input_shape)
@@ -59,12 +65,15 @@ class ImagePreprocessor:
             got = f"images of shape {pictures.x.shape[1:]}"
             raise ValueError(_check.refusal(pictures.source, got, f"{self.input_shape}"))
         x = _finite(pictures)
-        if not self.are_bytes:
+        if self.white is None:
             return x.astype(np.float32, copy=False)
-        if not has_bytes(x):
-            got = f"pixels from {x.min():g} to {x.max():g}"
-            raise ValueError(_check.refusal(pictures.source, got, "from 0 to 255, or 0 to 1"))
-        return _as_bytes(x)
+        white = _white_by_kind(pictures) or self.white
+        if not _fits(x, white):
+            got, expected = f"pixels from {x.min():g} to {x.max():g}", f"from 0 to {white}"
+            if white == WHOLE and _fits(x, WHITE):
+                expected += f", as in training: divided by {WHITE}, if that is white"
+            raise ValueError(_check.refusal(pictures.source, got, expected))
+        return _as_bytes(x, white)
 
     def truth(self, pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
         """The number of each image's class, int64, and whether it is one that is known, bool."""
@@ -75,7 +84,14 @@ class ImagePreprocessor:
 
     def remarks(self, pictures: Pictures) -> Sequence[str]:
         """What is odd about the images, in words."""
-        return pictures.remarks
+        is_dark = self.white == WHITE and _white_by_kind(pictures) is None
+        if not is_dark or not 0 < pictures.x.max() <= WHOLE:
+            return pictures.remarks
+        dark = (
+            f"{pictures.source}: no pixel is above {WHOLE}, and {WHITE} was white in training: if "
+            f"{WHOLE} is white here, multiply by {WHITE}"
+        )
+        return *pictures.remarks, dark
 
     def inverse_transform(self, outputs: np.ndarray) -> np.ndarray:
         """A network's outputs as probabilities."""
@@ -88,7 +104,7 @@ class ImagePreprocessor:
                 "format": FORMAT,
                 "target": {"task": self.target.task, **asdict(self.target)},
                 "input_shape": self.input_shape,
-                "are_bytes": self.are_bytes,
+                "white": self.white,
             }
         )
 
@@ -100,41 +116,54 @@ class ImagePreprocessor:
         """
         where = "preprocessing"
         content = _json.loads(where, text, file_size)
-        parts = ("format", "target", "input_shape", "are_bytes")
-        found, target, shape, are_bytes = entries_of(where, content, parts)
+        parts = ("format", "target", "input_shape", "white")
+        found, target, shape, white = entries_of(where, content, parts)
         if type(found) is not int or found != FORMAT:
             raise ValueError(_check.refusal(where, f"format {shown(found)}", f"format {FORMAT}"))
         if not isinstance(shape, list) or len(shape) != 3 or not all(map(_is_size, shape)):
             expected = "[height, width, channels]"
             raise ValueError(_check.refusal(f"{where}.input_shape", shown(shape), expected))
-        if not isinstance(are_bytes, bool):
-            expected = "true or false"
-            raise ValueError(_check.refusal(f"{where}.are_bytes", shown(are_bytes), expected))
+        if white not in SCALES or type(white) not in (int, type(None)):
+            expected = f"{WHITE}, {WHOLE} or null"
+            raise ValueError(_check.refusal(f"{where}.white", shown(white), expected))
         kinds = {ClassTarget.task: ClassTarget}
         height, width, channels = shape
         restored_target = restored(f"{where}.target", kinds, "task", target)
-        return cls(height, width, channels, are_bytes, restored_target)
+        return cls(height, width, channels, white, restored_target)
 
 
 def _is_size(value: Any) -> bool:
     return type(value) is int and 0 < value <= MOST_PIXELS
 
 
-def has_bytes(x: np.ndarray) -> bool:
-    """Whether all pixels lie from 0 to 255."""
-    return x.dtype in (np.uint8, np.bool_) or bool(x.min() >= 0 and x.max() <= WHITE)
+def white_of(pictures: Pictures) -> int | None:
+    """What white is in images that a network is to be trained on, of `SCALES`."""
+    known = _white_by_kind(pictures)
+    if known is not None:
+        return known
+    return next((white for white in (WHOLE, WHITE) if _fits(pictures.x, white)), None)
 
 
-def _as_bytes(x: np.ndarray) -> np.ndarray:
-    """Pixels from 0 to 255: as bytes, where they are whole numbers."""
-    if x.dtype.kind == "b":
-        return x.astype(np.uint8) * np.uint8(WHITE)
+def _white_by_kind(pictures: Pictures) -> int | None:
+    """What white is in files and in bools, whatever their pixels are; None of other arrays."""
+    return WHITE if pictures.names else WHOLE if pictures.x.dtype.kind == "b" else None
+
+
+def _fits(x: np.ndarray, white: int) -> bool:
+    return bool(x.min() >= 0 and x.max() <= white)
+
+
+def _as_bytes(x: np.ndarray, white: int) -> np.ndarray:
+    """Pixels from 0 to 255: as bytes, where all are whole numbers.
+
+    What becomes of one does not depend on the others.
+    """
     if x.dtype.kind != "f":
-        return x.astype(np.uint8, copy=False)
-    if x.max() <= 1:
-        x = x * np.float32(WHITE)
+        return x.astype(np.uint8, copy=False) * np.uint8(WHITE // white)
+    x = x * np.float32(WHITE // white)
     whole = np.rint(x)
-    return whole.astype(np.uint8) if np.allclose(whole, x, rtol=0, atol=1e-3) else x
+    near = np.abs(whole - x) <= _ROUNDING
+    return whole.astype(np.uint8) if near.all() else np.where(near, whole, x)
 
 
 def _finite(pictures: Pictures) -> np.ndarray:

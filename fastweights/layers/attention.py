@@ -14,7 +14,7 @@ from fastweights.layers.ops import Shape, Value, op
 
 #: What Keras's calls take besides, and what to write instead.
 _NOT_TOLD = {
-    "return_attention_scores": "which are never all there; one value comes of a call",
+    "return_attention_scores": "fw.attention_scores(model, x) computes them",
     "training": "fit trains and predict does not",
     **dict.fromkeys(
         ("query_mask", "value_mask", "key_mask"),
@@ -178,7 +178,7 @@ class _Attention(Noise):
             if len(read.shape) != 2:
                 expected = "rows of (steps, features)"
                 raise ValueError(
-                    _check.refusal(f"inputs of {kind}", f"rows {read.shape}", expected)
+                    _check.refusal(f"inputs of {kind}", f"rows of shape {read.shape}", expected)
                 )
         steps, keys = query.shape[0], key.shape[0]
         if value.shape[0] != keys:
@@ -188,7 +188,7 @@ class _Attention(Noise):
         key_masks = _masks_of(keys, value, key)
         if attention_mask is not None:
             if attention_mask.shape not in ((keys,), (1, keys), (steps, keys)):
-                got = f"rows {attention_mask.shape}"
+                got = f"rows of shape {attention_mask.shape}"
                 expected = f"rows {(steps, keys)}, of queries and keys, or {(keys,)}, for all heads"
                 raise ValueError(_check.refusal("attention_mask", got, expected))
             key_masks.append(attention_mask)
@@ -449,8 +449,8 @@ def _masks_of(steps: int, *values: Value) -> list[Value]:
     masks = {id(value.mask.op): value.mask for value in values if value.mask is not None}
     for mask in masks.values():
         if mask.shape != (steps,):
-            expected = f"masks of {(steps,)}"
-            raise ValueError(_check.refusal("inputs", f"a mask of rows {mask.shape}", expected))
+            got, expected = f"a mask of rows of shape {mask.shape}", f"masks of {(steps,)}"
+            raise ValueError(_check.refusal("inputs", got, expected))
     return list(masks.values())
 
 

@@ -8,14 +8,17 @@ from typing import Any
 from fastweights import _check
 from fastweights.layers.noise import Noise
 from fastweights.layers.ops import Value, op
-from fastweights.layers.windows import refuse_channels_first
+from fastweights.layers.windows import (
+    INTERPOLATIONS,
+    axes_of,
+    check_interpolation,
+    refuse_channels_first,
+)
 
 Factor = float | Sequence[float]
 
-#: What stands beyond the edges of an image, and how places between pixels are read, by what the
-#: kernels know them by.
+#: What stands beyond the edges of an image, by what the kernels know it by.
 FILL_MODES = {"constant": 0, "nearest": 1, "reflect": 2, "wrap": 3}
-INTERPOLATIONS = {"bilinear": 0, "nearest": 1}
 
 #: Which of columns and lines change their order.
 FLIPS = {"horizontal": (1, 0), "vertical": (0, 1), "horizontal_and_vertical": (1, 1)}
@@ -55,20 +58,11 @@ class _Augmentation(Noise):
     A row is an image ``(height, width, channels)``. Everything is drawn once a row.
     """
 
-    def __init__(self, seed: int | None, name: str | None) -> None:
-        super().__init__(seed, name)
-
     def _applied(
         self, kind: str, x: Value, sizes: Sequence[int] = (), options: Sequence[float] = ()
     ) -> Value:
-        if len(x.shape) != 3:
-            hint = ""
-            if len(x.shape) == 2:
-                hint = f"; x[..., None] or layers.Reshape({(*x.shape, 1)}) gives them a channel"
-            got, expected = f"rows {x.shape}", "rows (height, width, channels)"
-            raise ValueError(_check.refusal(type(self).__name__, got, expected) + hint)
-        height, _, channels = x.shape
-        own = (self._own_seed(), channels, *sizes)
+        height, _ = axes_of(type(self).__name__, x.shape, 2)
+        own = (self._own_seed(), x.features, *sizes)
         return op(kind, x, lines=height, sizes=own, options=options)
 
 
@@ -122,8 +116,7 @@ class _Warp(_Augmentation):
         super().__init__(seed, name)
         refuse_channels_first(data_format)
         _check.choice("fill_mode", fill_mode, FILL_MODES)
-        _check.choice("interpolation", interpolation, INTERPOLATIONS)
-        self.fill_mode, self.interpolation = fill_mode, interpolation
+        self.fill_mode, self.interpolation = fill_mode, check_interpolation(interpolation)
         self.fill_value = _check.number("fill_value", fill_value)
 
     def _warped(
@@ -409,7 +402,7 @@ class RandomErasing(_Colouring):
         least, most = self.value_range
         values = self.fill_value
         if isinstance(values, tuple) and x.shape[-1] != COLOURS:
-            got = f"{COLOURS} numbers for rows {x.shape}"
+            got = f"{COLOURS} numbers for rows of shape {x.shape}"
             raise ValueError(_check.refusal("fill_value", got, "one number, or 3 channels"))
         if values is None:
             values = (least, most, 0.0)

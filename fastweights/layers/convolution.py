@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from fastweights import _check, activations, constraints, initializers, regularizers
 from fastweights._description import config_of
@@ -23,8 +23,8 @@ from fastweights.layers.windows import (
 class Convolution(Layer):
     """What convolutions of all kinds take."""
 
-    rank: int
-    paddings: tuple[str, ...] = ("valid", "same")
+    _rank: ClassVar[int]
+    _paddings: ClassVar[tuple[str, ...]] = ("valid", "same")
 
     def __init__(
         self,
@@ -39,10 +39,10 @@ class Convolution(Layer):
     ) -> None:
         super().__init__(name)
         refuse_channels_first(data_format)
-        self.kernel_size = per_axis("kernel_size", kernel_size, self.rank)
-        self.strides = per_axis("strides", strides, self.rank)
-        self.padding = padding_setting(padding, self.paddings)
-        self.dilation_rate = per_axis("dilation_rate", dilation_rate, self.rank)
+        self.kernel_size = per_axis("kernel_size", kernel_size, self._rank)
+        self.strides = per_axis("strides", strides, self._rank)
+        self.padding = padding_setting(padding, self._paddings)
+        self.dilation_rate = per_axis("dilation_rate", dilation_rate, self._rank)
         self.activation = activations.get(activation)
         self.use_bias = _check.flag("use_bias", use_bias)
 
@@ -231,8 +231,8 @@ class Conv1D(_Conv):
     has no such padding.
     """
 
-    rank = 1
-    paddings = ("valid", "same", "causal")
+    _rank = 1
+    _paddings = ("valid", "same", "causal")
 
     def goes_on(self, reads: int, **settings: Any) -> bool:
         is_causal = self.padding == "causal" or self.kernel_size == (1,)
@@ -279,4 +279,4 @@ class Conv2D(_Conv):
     Keras; PyTorch has no such padding. Strides and dilation may both be above 1, unlike in Keras.
     """
 
-    rank = 2
+    _rank = 2

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from fastweights import _check
 from fastweights.layers.base import Layer
 from fastweights.layers.ops import Shape, Value, op
-from fastweights.layers.windows import Sizes, axes_of, per_axis, refuse_channels_first
+from fastweights.layers.windows import (
+    INTERPOLATIONS,
+    Sizes,
+    axes_of,
+    check_interpolation,
+    per_axis,
+    refuse_channels_first,
+)
 
 #: What is before and behind along each axis; one pair, or one number, for all.
 Margins = int | Sequence[int] | Sequence[Sequence[int]]
@@ -51,17 +58,17 @@ def _framed(kind: str, x: Value, large: Shape, small: Shape, margins: Pairs) -> 
 
 
 class _ZeroPadding(Layer):
-    rank: int
+    _rank: ClassVar[int]
 
     def __init__(
         self, padding: Margins = 1, data_format: str | None = None, name: str | None = None
     ) -> None:
         super().__init__(name)
         refuse_channels_first(data_format)
-        self.padding = _margins("padding", padding, self.rank)
+        self.padding = _margins("padding", padding, self._rank)
 
     def ops(self, x: Value) -> Value:
-        small = axes_of(type(self).__name__, x.shape, self.rank)
+        small = axes_of(type(self).__name__, x.shape, self._rank)
         large = tuple(size + sum(pair) for size, pair in zip(small, self.padding, strict=True))
         return _framed("zero_pad", x, large, small, self.padding)
 
@@ -70,17 +77,17 @@ class _ZeroPadding(Layer):
 
 
 class _Cropping(Layer):
-    rank: int
+    _rank: ClassVar[int]
 
     def __init__(
         self, cropping: Margins, data_format: str | None = None, name: str | None = None
     ) -> None:
         super().__init__(name)
         refuse_channels_first(data_format)
-        self.cropping = _margins("cropping", cropping, self.rank)
+        self.cropping = _margins("cropping", cropping, self._rank)
 
     def ops(self, x: Value) -> Value:
-        large = axes_of(type(self).__name__, x.shape, self.rank)
+        large = axes_of(type(self).__name__, x.shape, self._rank)
         small = tuple(size - sum(pair) for size, pair in zip(large, self.cropping, strict=True))
         if min(small) < 1:
             got, expected = self.cropping, f"less than there is of rows {x.shape}"
@@ -113,7 +120,7 @@ class ZeroPadding1D(_ZeroPadding):
     Input ``(rows, steps, channels)``, output ``(rows, more steps, channels)``.
     """
 
-    rank = 1
+    _rank = 1
 
 
 class ZeroPadding2D(_ZeroPadding):
@@ -132,7 +139,7 @@ class ZeroPadding2D(_ZeroPadding):
     Input ``(rows, height, width, channels)``, output likewise, larger.
     """
 
-    rank = 2
+    _rank = 2
 
 
 class Cropping1D(_Cropping):
@@ -150,7 +157,7 @@ class Cropping1D(_Cropping):
     Input ``(rows, steps, channels)``, output ``(rows, fewer steps, channels)``.
     """
 
-    rank = 1
+    _rank = 1
 
     def __init__(
         self, cropping: Margins = (1, 1), data_format: str | None = None, name: str | None = None
@@ -173,7 +180,7 @@ class Cropping2D(_Cropping):
     Input ``(rows, height, width, channels)``, output likewise, smaller.
     """
 
-    rank = 2
+    _rank = 2
 
     def __init__(
         self,
@@ -182,16 +189,6 @@ class Cropping2D(_Cropping):
         name: str | None = None,
     ) -> None:
         super().__init__(cropping, data_format, name)
-
-
-#: Whether pixels are mixed, by what the kernels know it by.
-INTERPOLATIONS = {"nearest": 0, "bilinear": 1}
-
-
-def check_interpolation(got: Any) -> str:
-    """One of the interpolations that there are."""
-    _check.choice("interpolation", got, INTERPOLATIONS)
-    return str(got)
 
 
 def resized(x: Value, height: int, width: int, interpolation: str) -> Value:

@@ -198,7 +198,7 @@ class Dot(Layer):
     """
 
     #: The least norm that is divided by.
-    EPSILON: ClassVar[float] = 1e-7
+    _EPSILON: ClassVar[float] = 1e-7
 
     def __init__(
         self, axes: int | Sequence[int], normalize: bool = False, name: str | None = None
@@ -229,7 +229,7 @@ class Dot(Layer):
         at = axis_in(value.shape, "axes", axis)
         order = [number for number in range(len(value.shape)) if number != at]
         value = permuted(value, (*order, at))
-        return normalized("unit_normalize", value, self.EPSILON) if self.normalize else value
+        return normalized("unit_normalize", value, self._EPSILON) if self.normalize else value
 
     def config(self) -> dict[str, Any]:
         return {"axes": self.axes, "normalize": self.normalize, "name": self.name}

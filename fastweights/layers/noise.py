@@ -146,8 +146,8 @@ class SpatialDropout1D(_Dropping):
 
     def ops(self, x: Value) -> Value:
         if len(x.shape) != 2:
-            got = f"rows of shape {x.shape}"
-            raise ValueError(_check.refusal("SpatialDropout1D", got, "rows of (steps, features)"))
+            got, expected = f"rows of shape {x.shape}", "rows of (steps, features)"
+            raise ValueError(_check.refusal("input of SpatialDropout1D", got, expected))
         return self._dropped(x, x.lines, self._scale())
 
 

@@ -276,14 +276,14 @@ class UnitNormalization(Layer):
     supports_masking = True
 
     #: The least norm that is divided by.
-    EPSILON: ClassVar[float] = 1e-12
+    _EPSILON: ClassVar[float] = 1e-12
 
     def __init__(self, axis: int = -1, name: str | None = None) -> None:
         super().__init__(name)
         self.axis = last_axis(axis)
 
     def ops(self, x: Value) -> Value:
-        return normalized("unit_normalize", x, self.EPSILON)
+        return normalized("unit_normalize", x, self._EPSILON)
 
     def config(self) -> dict[str, Any]:
         return {"axis": self.axis, "name": self.name}

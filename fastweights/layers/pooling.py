@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from fastweights import _check
 from fastweights.layers.base import Layer
@@ -33,8 +33,8 @@ def _pooled(kind: str, x: Value, windows: list[Window]) -> Value:
 class _Pooling(Layer):
     """What pooling layers have in common."""
 
-    rank: int
-    kind: str
+    _rank: ClassVar[int]
+    _kind: ClassVar[str]
 
     def __init__(
         self,
@@ -46,17 +46,17 @@ class _Pooling(Layer):
     ) -> None:
         super().__init__(name)
         refuse_channels_first(data_format)
-        self.pool_size = per_axis("pool_size", pool_size, self.rank)
+        self.pool_size = per_axis("pool_size", pool_size, self._rank)
         self.strides = (
-            self.pool_size if strides is None else per_axis("strides", strides, self.rank)
+            self.pool_size if strides is None else per_axis("strides", strides, self._rank)
         )
         self.padding = padding_setting(padding)
 
     def ops(self, x: Value) -> Value:
-        ones = (1,) * self.rank
+        ones = (1,) * self._rank
         layer, sizes = type(self).__name__, self.pool_size
         windows = windows_over(layer, x.shape, self.padding, sizes, self.strides, ones)
-        return _pooled(self.kind, x, windows)
+        return _pooled(self._kind, x, windows)
 
     def config(self) -> dict[str, Any]:
         own = {"pool_size": self.pool_size, "strides": self.strides, "padding": self.padding}
@@ -86,7 +86,7 @@ class MaxPooling1D(_Pooling):
     the first number of a window that is as large.
     """
 
-    rank, kind = 1, "max_pool"
+    _rank, _kind = 1, "max_pool"
 
 
 class MaxPooling2D(_Pooling):
@@ -107,7 +107,7 @@ class MaxPooling2D(_Pooling):
     The gradient goes to the first number of a window that is as large, row by row.
     """
 
-    rank, kind = 2, "max_pool"
+    _rank, _kind = 2, "max_pool"
 
 
 class AveragePooling1D(_Pooling):
@@ -123,7 +123,7 @@ class AveragePooling1D(_Pooling):
     Input ``(rows, steps, channels)``, output ``(rows, new steps, channels)``.
     """
 
-    rank, kind = 1, "average_pool"
+    _rank, _kind = 1, "average_pool"
 
 
 class AveragePooling2D(_Pooling):
@@ -139,14 +139,14 @@ class AveragePooling2D(_Pooling):
     Input ``(rows, height, width, channels)``, output ``(rows, new height, new width, channels)``.
     """
 
-    rank, kind = 2, "average_pool"
+    _rank, _kind = 2, "average_pool"
 
 
 class _GlobalPooling(Layer):
     """What layers have in common that make one number of each channel."""
 
-    rank: int
-    kind: str
+    _rank: ClassVar[int]
+    _kind: ClassVar[str]
 
     def __init__(
         self, data_format: str | None = None, keepdims: bool = False, name: str | None = None
@@ -156,8 +156,8 @@ class _GlobalPooling(Layer):
         self.keepdims = _check.flag("keepdims", keepdims)
 
     def ops(self, x: Value) -> Value:
-        sizes = axes_of(type(self).__name__, x.shape, self.rank)
-        y = _pooled(self.kind, x, [Window(size, 1, size, 1, 1, 0) for size in sizes])
+        sizes = axes_of(type(self).__name__, x.shape, self._rank)
+        y = _pooled(self._kind, x, [Window(size, 1, size, 1, 1, 0) for size in sizes])
         return y if self.keepdims else y.reshaped((x.features,))
 
     def config(self) -> dict[str, Any]:
@@ -181,7 +181,7 @@ class GlobalMaxPooling1D(_GlobalPooling):
     Input ``(rows, steps, channels)``, output ``(rows, channels)`` or ``(rows, 1, channels)``.
     """
 
-    rank, kind = 1, "max_pool"
+    _rank, _kind = 1, "max_pool"
 
 
 class GlobalMaxPooling2D(_GlobalPooling):
@@ -198,7 +198,7 @@ class GlobalMaxPooling2D(_GlobalPooling):
     channels)``.
     """
 
-    rank, kind = 2, "max_pool"
+    _rank, _kind = 2, "max_pool"
 
 
 class GlobalAveragePooling1D(_GlobalPooling):
@@ -215,7 +215,7 @@ class GlobalAveragePooling1D(_GlobalPooling):
     Steps that are masked (see `Masking`) are left out; of a row without others the mean is 0.
     """
 
-    rank, kind = 1, "average_pool"
+    _rank, _kind = 1, "average_pool"
 
     def ops(self, x: Value) -> Value:
         if x.mask is None or len(x.shape) != 2:
@@ -238,4 +238,4 @@ class GlobalAveragePooling2D(_GlobalPooling):
     channels)``.
     """
 
-    rank, kind = 2, "average_pool"
+    _rank, _kind = 2, "average_pool"

@@ -13,7 +13,7 @@ from fastweights.layers.ops import Shape, Value, op
 def _series(layer: Layer, x: Value) -> tuple[int, int]:
     """Steps and features of what a layer reads."""
     if len(x.shape) != 2:
-        got = f"rows {x.shape}"
+        got = f"rows of shape {x.shape}"
         raise ValueError(
             _check.refusal(f"input of {type(layer).__name__}", got, "rows of (steps, features)")
         )
@@ -192,7 +192,7 @@ class RotaryEmbedding(Layer):
         if len(x.shape) < 2 or x.features % 2:
             expected = "rows of (steps, ..., features), an even number of features"
             raise ValueError(
-                _check.refusal("input of RotaryEmbedding", f"rows {x.shape}", expected)
+                _check.refusal("input of RotaryEmbedding", f"rows of shape {x.shape}", expected)
             )
         together = x.lines // x.shape[0]
         first = _place(start_index)

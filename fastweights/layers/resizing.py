@@ -6,10 +6,10 @@ from typing import Any
 
 from fastweights import _check
 from fastweights.layers.base import Layer
-from fastweights.layers.framing import check_interpolation, cropped, resized
+from fastweights.layers.framing import cropped, resized
 from fastweights.layers.noise import Noise
 from fastweights.layers.ops import Value, op
-from fastweights.layers.windows import axes_of, refuse_channels_first
+from fastweights.layers.windows import axes_of, check_interpolation, refuse_channels_first
 
 
 def _middle(x: Value, height: int, width: int) -> Value:
@@ -170,7 +170,8 @@ class RandomCrop(_Sized, Noise):
     def ops(self, x: Value) -> Value:
         down, across = axes_of("RandomCrop", x.shape, 2)
         if down < self.height or across < self.width:
-            got, expected = f"rows {x.shape}", f"images of at least {self.height} x {self.width}"
+            expected = f"images of at least {self.height} x {self.width}"
+            got = f"rows of shape {x.shape}"
             refusal = _check.refusal("input of RandomCrop", got, expected)
             raise ValueError(f"{refusal}; layers.Resizing makes them larger")
         if (down, across) == (self.height, self.width):

@@ -102,7 +102,7 @@ class DepthwiseConv1D(_DepthwiseConv):
     Input ``(rows, steps, channels)``, output ``(rows, new steps, channels * depth_multiplier)``.
     """
 
-    rank = 1
+    _rank = 1
 
 
 class DepthwiseConv2D(_DepthwiseConv):
@@ -132,7 +132,7 @@ class DepthwiseConv2D(_DepthwiseConv):
     depth_multiplier)``.
     """
 
-    rank = 2
+    _rank = 2
 
 
 class _SeparableConv(ByChannel):
@@ -172,7 +172,7 @@ class _SeparableConv(ByChannel):
     def variables(self, input_shape: Shape) -> list[Variable]:
         depthwise = self._depthwise_kernel("depthwise_kernel", input_shape[-1])
         fans = input_shape[-1] * self.depth_multiplier, self.filters
-        shape = (*(1,) * self.rank, *fans)
+        shape = (*(1,) * self._rank, *fans)
         pointwise = self._variable("pointwise_kernel", shape, "pointwise", *fans)
         return self._with_bias(depthwise, pointwise, outputs=self.filters)
 
@@ -216,7 +216,7 @@ class SeparableConv1D(_SeparableConv):
     Input ``(rows, steps, channels)``, output ``(rows, new steps, filters)``.
     """
 
-    rank = 1
+    _rank = 1
 
 
 class SeparableConv2D(_SeparableConv):
@@ -245,4 +245,4 @@ class SeparableConv2D(_SeparableConv):
     Input ``(rows, height, width, channels)``, output ``(rows, new height, new width, filters)``.
     """
 
-    rank = 2
+    _rank = 2

@@ -141,7 +141,8 @@ class RepeatVector(Layer):
 
     def ops(self, x: Value) -> Value:
         if len(x.shape) != 1:
-            raise ValueError(_check.refusal("inputs", f"rows {x.shape}", "rows (features,)"))
+            got = f"rows of shape {x.shape}"
+            raise ValueError(_check.refusal("input of RepeatVector", got, "rows (features,)"))
         return repeated(x.reshaped((1, *x.shape)), 0, self.n)
 
     def config(self) -> dict[str, Any]:

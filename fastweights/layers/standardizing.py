@@ -105,7 +105,7 @@ class BatchNormalization(GammaBeta):
 
     def ops(self, x: Value) -> Value:
         if x.mask is not None and x.mask.shape != x.shape[:-1]:
-            got = f"a mask of rows {x.mask.shape}"
+            got = f"a mask of rows of shape {x.mask.shape}"
             expected = f"one of {x.shape[:-1]}"
             raise ValueError(_check.refusal("input of BatchNormalization", got, expected))
         return op(

@@ -64,7 +64,7 @@ class _ConvTranspose(Convolution):
         self.output_padding = (
             None
             if output_padding is None
-            else per_axis("output_padding", output_padding, self.rank, 0)
+            else per_axis("output_padding", output_padding, self._rank, 0)
         )
         for more, stride in zip(self.output_padding or (), self.strides, strict=False):
             if more >= stride:
@@ -81,8 +81,8 @@ class _ConvTranspose(Convolution):
 
     def ops(self, x: Value) -> Value:
         layer = type(self).__name__
-        axes = axes_of(layer, x.shape, self.rank)
-        more = self.output_padding or (None,) * self.rank
+        axes = axes_of(layer, x.shape, self._rank)
+        more = self.output_padding or (None,) * self._rank
         settings = (self.kernel_size, self.strides, self.dilation_rate, more)
         windows = [
             _expanding_window(self.padding, *axis) for axis in zip(axes, *settings, strict=True)
@@ -137,7 +137,7 @@ class Conv1DTranspose(_ConvTranspose):
     Input ``(rows, steps, channels)``, output ``(rows, more steps, filters)``.
     """
 
-    rank = 1
+    _rank = 1
 
 
 class Conv2DTranspose(_ConvTranspose):
@@ -174,4 +174,4 @@ class Conv2DTranspose(_ConvTranspose):
     Input ``(rows, height, width, channels)``, output ``(rows, new height, new width, filters)``.
     """
 
-    rank = 2
+    _rank = 2

@@ -14,6 +14,9 @@ Sizes = int | Sequence[int]
 AXES = {1: "(steps, channels)", 2: "(height, width, channels)"}
 KINDS_OF_ROWS = {1: "series", 2: "images"}
 
+#: Whether pixels between others are mixed, by what the kernels know it by.
+INTERPOLATIONS = {"nearest": 0, "bilinear": 1}
+
 #: Channels that images and series have where they come from.
 USUAL_CHANNELS = (1, 2, 3, 4)
 
@@ -64,6 +67,12 @@ def padding_setting(got: Any, choices: Sequence[str] = ("valid", "same")) -> str
     return _check.choice("padding", got, {name: name for name in choices}, ignore_case=True)
 
 
+def check_interpolation(got: Any) -> str:
+    """One of the interpolations that there are."""
+    _check.choice("interpolation", got, INTERPOLATIONS)
+    return str(got)
+
+
 def refuse_channels_first(got: Any) -> None:
     """Raises ValueError for a `data_format` other than Keras's default."""
     if got not in (None, "channels_last"):
@@ -86,15 +95,17 @@ def axes_of(layer: str, shape: Shape, rank: int) -> tuple[int, ...]:
 
 def _hint_for_axes(layer: str, shape: Shape, rank: int) -> str:
     """What to change about rows that have too few axes, or too many."""
-    other = f"{layer.replace(f'{rank}D', f'{3 - rank}D')} is for {KINDS_OF_ROWS[3 - rank]}"
+    # Not each layer has a sister for rows of the other kind.
+    sister = layer.replace(f"{rank}D", f"{3 - rank}D")
+    other = "" if sister == layer else f"; {sister} is for {KINDS_OF_ROWS[3 - rank]}"
     if len(shape) == rank:
         channel = f"; x[..., None] or layers.Reshape({(*shape, 1)}) gives them a channel"
-        return channel if rank == 1 else f"{channel}; x[None] makes a batch of one; {other}"
+        return channel if rank == 1 else f"{channel}; x[None] makes a batch of one{other}"
     if len(shape) == 1:
         return f"; layers.Reshape({AXES[rank]}) makes {KINDS_OF_ROWS[rank]} of them"
     if len(shape) == 3:
-        return f"; {other}"
-    return "; a shape is that of one row, without the rows; TimeDistributed goes along an axis more"
+        return other
+    return "; a shape is that of one row, without the rows"
 
 
 def looks_turned(shape: Shape, reach: Sequence[int]) -> bool:

@@ -11,10 +11,6 @@
 cdef enum: DEPTH_VECTORS = 4
 
 
-cdef inline Py_ssize_t multiplier_of(const Geometry* g) noexcept nogil:
-    return g.groups
-
-
 cdef void depthwise_op_measure(Op* op) noexcept nogil:
     cdef Geometry g
     memcpy(&g, op.sizes, sizeof(Geometry))

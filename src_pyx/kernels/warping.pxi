@@ -1,8 +1,8 @@
 # Ops that take each pixel of an image from another place in training (see `augmentation.pxi`): flip, translate,
 # rotate, zoom: y[line, column] = x at the place that a map of the row's own says.
 #
-# sizes: seed, channels, what is beyond the edges (a Fill), and whether the nearest pixel is taken, a half to the
-# next one; otherwise the four around a place have shares in it. options: the fill, then those of the map.
+# sizes: seed, channels, what is beyond the edges (a Fill), and whether the four pixels around a place have shares in
+# it; otherwise the nearest one is taken, a half to the next one. options: the fill, then those of the map.
 #
 # Two lines are blended first and then two pixels of the result. dx is what the shares of all pixels make of dy, pixel
 # by pixel in order. Places are found in double, whatever `real` is, by + - * alone: they are the same pixels on every
@@ -311,7 +311,7 @@ cdef void warp_row_back(real* dx, const real* dy, const Warp* warp) noexcept nog
 cdef inline Warp warp_of(const Op* op) noexcept nogil:
     cdef Warp warp
     warp.lines, warp.columns, warp.channels = op.lines, width_of_image(op), channels_of(op)
-    warp.fill, warp.is_nearest, warp.value = <int>op.sizes[2], op.sizes[3] != 0, <real>op.options[0]
+    warp.fill, warp.is_nearest, warp.value = <int>op.sizes[2], op.sizes[3] == 0, <real>op.options[0]
     warp.across = <Tap*>op.workspace
     warp.blended = <real*>(warp.across + warp.columns)
     return warp
