@@ -137,7 +137,7 @@ def _about_bytes(topology: Topology, given: Sequence[np.ndarray]) -> None:
             warnings.warn(
                 f"x: bytes up to {most:g} come to {layer.name!r} as they are, which trains badly; "
                 "layers.Rescaling(1 / 255) first",
-                stacklevel=6,
+                stacklevel=7,
             )
 
 
@@ -170,7 +170,7 @@ def _about_ranges(topology: Topology, given: Sequence[np.ndarray]) -> None:
             warnings.warn(
                 f"x: pixels from {least:g} to {most:g} come to {layer.name!r}, which is for those "
                 f"from 0 to 255; value_range={expected}, or layers.Rescaling after it",
-                stacklevel=6,
+                stacklevel=7,
             )
 
 
@@ -183,7 +183,7 @@ def about_order() -> None:
     warnings.warn(
         "shuffle: a stateful layer goes on from row to row of the batches, which shuffle=True puts "
         "in a new order each epoch; shuffle=False keeps series together",
-        stacklevel=4,
+        stacklevel=5,
     )
 
 

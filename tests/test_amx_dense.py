@@ -275,6 +275,7 @@ def behind_a_dense_layer(name, dtype):
 
 
 @pytest.mark.usefixtures("core", "merged_is_known")
+@pytest.mark.filterwarnings("ignore:layers. Flatten")
 @pytest.mark.parametrize(
     "name",
     [
