@@ -76,7 +76,8 @@ GRADIENTS = {
         "layer": "conv minimal 7x6x10"
     },
     Fault("tiles beyond the first panel", MINIMAL, "        filter += «PANEL»", "filters"): {
-        "layer": "conv minimal above a panel 6x6x9"
+        "layer": "conv minimal above a panel 6x6x9",
+        "rows": 1,
     },
     Fault("pixels below each other", MINIMAL, "at + c.out_row if «below» else", "False"): {
         "layer": "conv minimal 7x6x10"
@@ -86,7 +87,7 @@ GRADIENTS = {
     ): {"layer": "conv minimal 7x6x10"},
     Fault("sums begun anew with each tile", MINIMAL, "p.start = «p.c»", "NULL"): {
         "layer": "conv minimal 7x6x10",
-        "rows": 40,
+        "rows": 9,
     },
     Fault(
         "kernel's gradient of the last images", CONVOLUTION, "p.goes_on = «done > 0» or", "False"
