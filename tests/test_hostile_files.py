@@ -293,7 +293,7 @@ DESCRIPTIONS: dict[str, Change] = {
     "a seed of 65 bits": whole(seed=2**64),
     "no layers": whole(layers=[]),
     "layers in words": whole(layers="Dense"),
-    "5,000 layers without tensors": stack(5000, **{"class": "Dense", "units": 1}),
+    "4,000 layers without tensors": stack(4000, **{"class": "Dense", "units": 1}),
     "5,000 layers of one name": stack(5000, **{"class": "Flatten", "name": "f"}),
     "9,000 layers and no tensor": stack(9000, **{"class": "Activation", "activation": "relu"}),
     "300 layers of 30 MB": stack(300, **{"class": "Dense", "units": 2800}),
