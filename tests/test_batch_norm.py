@@ -156,7 +156,8 @@ def test_a_mask_of_other_steps_is_refused():
         def mask_of(self, x):
             return layers.op("mask_steps", x, shape=(2,), lines=2, options=(0.0,))
 
-    with pytest.raises(ValueError, match=r"input of BatchNormalization: got a mask of rows of shape \(2,\)"):
+    expected = r"input of BatchNormalization: got a mask of rows of shape \(2,\)"
+    with pytest.raises(ValueError, match=expected):
         fw.Sequential([Odd(), layers.BatchNormalization()], (6, 3))
 
 
