@@ -23,7 +23,7 @@ class Attend(layers.Layer):
         steps, features = query.shape
         return layers.op(
             "attention", query, key, value, lines=steps,
-            sizes=(0, 0, self.heads, self.heads, steps, int(self.is_causal)),
+            sizes=(0, 0, self.heads, self.heads, steps, int(self.is_causal), 0),
             options=(1 / math.sqrt(features // self.heads), 1.0),
         )  # fmt: skip
 
