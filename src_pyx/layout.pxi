@@ -50,7 +50,8 @@ cdef class Layout(Weights):
     cdef double work_per_row            # of a forward pass, in multiply-adds
     cdef Py_ssize_t slices              # of a batch of `rows`
     cdef int matmul_parts               # 0 where they make no difference
-    cdef Py_ssize_t row_step
+    cdef Py_ssize_t row_step            # at multiples of which members' rows begin ...
+    cdef Py_ssize_t ops_step            # ... and what all ops need of that
     cdef readonly Py_ssize_t chunk_limit    # rows of a slice, or in inference, that go through at a time ...
     cdef Py_ssize_t whole_limit         # ... and of a whole batch
     cdef Py_ssize_t room                # rows of the arena that are one member's
@@ -460,11 +461,13 @@ cdef class Layout(Weights):
             self.capacity = max(shares * self.room, fewest)
             self.work_per_row = 0.0
             self.row_step = ROW_STEP
+            self.ops_step = 1
             for i in range(self.n_ops):
                 op = &self.ops[i]
                 op.rows = self.capacity
                 op.measure(op)
                 self.work_per_row += op.work_per_row
+                self.ops_step = max(self.ops_step, op.row_step)
                 self.row_step = max(self.row_step, op.row_step)
                 self.costs_something = self.costs_something or op.costs_something
                 # Each member's begins on a line of its own: some ops have places of 8 bytes there.

@@ -398,13 +398,11 @@ cdef class Rows(Layout):
     @cython.final
     cdef Py_ssize_t near_rows(self, const Op* ops, Py_ssize_t begin_op, Py_ssize_t end_op) noexcept nogil:
         """How many rows of what these ops make the cache has room for."""
-        cdef Py_ssize_t reals = 0, step = 1, i
+        cdef Py_ssize_t reals = 0, i
         for i in range(begin_op, end_op):
             reals += width_of(&ops[i]) + ops[i].saved_per_row
         # Rows may be handed back to any op.
-        for i in range(self.n_ops):
-            step = max(step, ops[i].row_step)
-        return rows_within(NEAR_BYTES, reals * self.table.real_bytes, step, LOOK_ROWS)
+        return rows_within(NEAR_BYTES, reals * self.table.real_bytes, self.ops_step, LOOK_ROWS)
 
     @cython.final
     cdef void run_stages(self, Op* ops, int member, Team* team, Py_ssize_t end_op, Py_ssize_t rows,

@@ -18,8 +18,7 @@ cdef void causal_measure(Op* op) noexcept nogil:
     op.carried_per_row = ring_steps(&g) * g.channels
 
 
-cdef void causal_forward(const Op* op, const real* start, const real* scale, const real* shift, bint relu,
-                         Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+cdef void causal_forward(const Op* op, const Ends* ends, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Geometry g = geometry_of(op)
     cdef Py_ssize_t channels = g.channels // g.groups, filters = g.filters // g.groups, gone = gone_before(op)
     cdef Py_ssize_t row, group, tap, step
@@ -32,7 +31,7 @@ cdef void causal_forward(const Op* op, const real* start, const real* scale, con
         p.ldc = g.filters
         p.a_row = op.carried_stride
         p.a_k = 1
-        p.start = NULL if start == NULL else start + group * filters
+        p.start = rows_of(ends.start, group, filters)
         p.start_row = 0
         for tap in range(g.kernel_width):
             step = gone - (g.kernel_width - 1 - tap) * g.dilation_across
@@ -41,9 +40,9 @@ cdef void causal_forward(const Op* op, const real* start, const real* scale, con
             p.a = carried_of(op, begin) + step % ring_steps(&g) * g.channels + group * channels
             p.b = <const real*>op.parameters + tap * channels * g.filters + group * filters
             if tap == g.kernel_width - 1:
-                p.relu = relu
-                p.scale = NULL if scale == NULL else scale + group * filters
-                p.shift = NULL if scale == NULL else shift + group * filters
+                p.relu = ends.relu
+                p.scale = rows_of(ends.scale, group, filters)
+                p.shift = rows_of(ends.shift, group, filters)
             matmul(&p, end - begin, filters)
             p.start = p.c
             p.start_row = g.filters

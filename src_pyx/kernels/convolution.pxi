@@ -246,55 +246,45 @@ cdef void prepare_convolution(const Op* op, bint expands, Py_ssize_t begin_piece
             panels += c.groups * group_reals(&c)
 
 
-# to (images) = come expanded, or reduced; start, scale, shift and relu as in `correlate`.
-cdef void apply_convolution(real* to, const real* come, const Op* op, bint expands, bint goes_back, const real* start,
-                            const real* scale, const real* shift, bint relu, Py_ssize_t images) noexcept nogil:
+# to (images) = come expanded, or reduced.
+cdef void apply_convolution(real* to, const real* come, const Op* op, bint expands, bint goes_back, const Ends* ends,
+                            Py_ssize_t images) noexcept nogil:
     cdef Geometry g = geometry_of(op)
     cdef Correlation c
     cdef const real* panels = <const real*>op.prepared
     cdef Py_ssize_t phase
     if expands == goes_back:
         c = reduction(&g)
-        correlate(to, come, &c, panels, start, scale, shift, relu, images, <real*>op.workspace)
+        correlate(to, come, &c, panels, ends, images, <real*>op.workspace)
         return
     if has_reduction(op, expands):
         panels += reduction_reals(&g)
     for phase in range(phases_of(&g)):
         c = expansion(&g, phase)
-        correlate(to, come, &c, panels, start, scale, shift, relu, images, <real*>op.workspace)
+        correlate(to, come, &c, panels, ends, images, <real*>op.workspace)
         panels += c.groups * group_reals(&c)
 
 
 cdef void convolution_forward(const Op* op, bint expands, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef const real* start = NULL
-    cdef const real* scale = NULL
-    cdef Py_ssize_t channels = op.sizes[2] if expands else op.sizes[5], upto
-    cdef real* slope
-    # A relu without slope is part of the product.
-    cdef bint by_product = op.activation.forward == relu_forward and op.saved == NULL
-    if op.n_variables == 2:
-        start = <const real*>op.parameters + op.variables[0]
-    if op.within != NULL:
-        start = <const real*>op.within.prepared
-        scale = start + channels
+    cdef Ends ends = ends_of(op, op.sizes[2] if expands else op.sizes[5])
+    cdef Py_ssize_t upto
     while begin < end:
         upto = min(end, begin + max(<Py_ssize_t>1, IMAGE_REALS // row_reals(op)))
         if op.gone != NULL:
-            causal_forward(op, start, scale, NULL if scale == NULL else scale + channels, by_product, begin, upto)
+            causal_forward(op, &ends, begin, upto)
         else:
-            apply_convolution(y_of(op, begin), x_of(op, begin), op, expands, False, start, scale,
-                              NULL if scale == NULL else scale + channels, by_product, upto - begin)
-        slope = saved_of(op, begin)
-        if not by_product:
-            op.activation.forward(y_of(op, begin), slope, (upto - begin) * row_reals(op), op.activation_options)
+            apply_convolution(y_of(op, begin), x_of(op, begin), op, expands, False, &ends, upto - begin)
+        if not ends.relu:
+            activate(op, y_of(op, begin), saved_of(op, begin), (upto - begin) * row_reals(op))
         begin = upto
 
 
 cdef void convolution_backward(const Op* op, bint expands, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Ends plain = Ends(NULL, NULL, NULL, False)
     cdef Py_ssize_t at_once = rows_handed_back(op, IMAGE_REALS // op.inputs), upto
     while begin < end:
         upto = min(end, begin + at_once)
-        apply_convolution(dx_of(op, begin), dy_of(op, begin), op, expands, True, NULL, NULL, NULL, False, upto - begin)
+        apply_convolution(dx_of(op, begin), dy_of(op, begin), op, expands, True, &plain, upto - begin)
         finish_dx(op, 0, begin, upto)
         begin = upto
 

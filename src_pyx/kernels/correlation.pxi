@@ -220,6 +220,28 @@ cdef Correlation expansion(const Geometry* g, Py_ssize_t phase) noexcept nogil:
     return c
 
 
+# What a sum of taps begins with, and what it is scaled and shifted by then, each of one number a column, or NULL; and
+# whether what is below zero becomes 0.
+cdef struct Ends:
+    const real* start
+    const real* scale
+    const real* shift
+    bint relu
+
+
+# Of an op whose result has so many columns: its bias, or the normalisation that is done within it, and a relu if it
+# keeps no slope.
+cdef inline Ends ends_of(const Op* op, Py_ssize_t columns) noexcept nogil:
+    cdef Ends ends = Ends(NULL, NULL, NULL, op.activation.forward == relu_forward and op.saved == NULL)
+    if op.n_variables == 2:
+        ends.start = <const real*>op.parameters + op.variables[0]
+    if op.within != NULL:
+        ends.start = <const real*>op.within.prepared
+        ends.scale = ends.start + columns
+        ends.shift = ends.scale + columns
+    return ends
+
+
 # ---- kernels, packed ---------------------------------------------------------------------------------------------
 
 cdef inline Py_ssize_t correlation_depth(const Correlation* c) noexcept nogil:
@@ -403,22 +425,22 @@ cdef void correlate_alike(Segmented* p, real* y, const real* x, const Correlatio
 
 
 # `correlate` tap by tap.
-cdef void correlate_taps(real* y, const real* x, const Correlation* c, const real* panels, const real* start,
-                    const real* scale, const real* shift, bint relu, Py_ssize_t images, real* workspace) noexcept nogil:
+cdef void correlate_taps(real* y, const real* x, const Correlation* c, const real* panels, const Ends* ends,
+                         Py_ssize_t images, real* workspace) noexcept nogil:
     cdef Segmented p
     cdef Alike some
     cdef Py_ssize_t at_once = images_at_once(c, images), pixels = table_pixels(c, at_once), now, done = 0, table, rows
     cdef Py_ssize_t* a_at = <Py_ssize_t*>workspace
     cdef const real* starts[3]
     workspace += reals_for_places(2 * pixels)
-    starts[0] = for_merged(workspace, start, c)
-    starts[1] = for_merged(workspace + c.outputs, scale, c)
-    starts[2] = for_merged(workspace + 2 * c.outputs, shift, c)
+    starts[0] = for_merged(workspace, ends.start, c)
+    starts[1] = for_merged(workspace + c.outputs, ends.scale, c)
+    starts[2] = for_merged(workspace + 2 * c.outputs, ends.shift, c)
     p.a_k = 1
     p.ldb = 0
     p.depth = correlation_depth(c)
     p.goes_on = False
-    p.relu = relu
+    p.relu = ends.relu
     while done < images:
         now = min(at_once, images - done)
         some.top = table = 0

@@ -61,13 +61,6 @@ cdef inline const real* wide_image(const Op* op, const Geometry* g, Py_ssize_t r
     return <const real*>op.workspace
 
 
-# What a sum of taps begins with, and what it is scaled and shifted by then: each of one number a filter, or NULL.
-cdef struct Ends:
-    const real* start
-    const real* scale
-    const real* shift
-
-
 # nv vectors of one pixel's filters from number i on, the last of which is a tail where ragged: the taps of the window
 # at x are added up.
 cdef inline void depthwise_pixel(const int nv, const bint ragged, real* y, const real* x, const real* kernel,
@@ -93,6 +86,9 @@ cdef inline void depthwise_pixel(const int nv, const bint ragged, real* y, const
         for j in range(nv):
             acc[j] = vfma(acc[j], load_part(ragged and j == nv - 1, ends.scale + i + j * VL, tail),
                           load_part(ragged and j == nv - 1, ends.shift + i + j * VL, tail))
+    if ends.relu:
+        for j in range(nv):
+            acc[j] = vmax(vzero(), acc[j])
     for j in range(nv):
         store_part(ragged and j == nv - 1, y + j * VL, acc[j], tail)
 
@@ -136,18 +132,12 @@ cdef inline Correlation plain_reduction(const Geometry* g) noexcept nogil:
 cdef void depthwise_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Geometry g = geometry_of(op)
     cdef Correlation c = plain_reduction(&g)
-    cdef const real* kernel = <const real*>op.parameters
-    cdef Ends ends = Ends(NULL, NULL, NULL)
+    cdef Ends ends = ends_of(op, g.filters)
     cdef Py_ssize_t row
-    if op.n_variables == 2:
-        ends.start = kernel + op.variables[0]
-    if op.within != NULL:
-        ends.start = <const real*>op.within.prepared
-        ends.scale = ends.start + g.filters
-        ends.shift = ends.scale + g.filters
     for row in range(begin, end):
-        depthwise_image(y_of(op, row), wide_image(op, &g, row), kernel, &ends, &g, &c)
-        op.activation.forward(y_of(op, row), saved_of(op, row), op.outputs, op.activation_options)
+        depthwise_image(y_of(op, row), wide_image(op, &g, row), <const real*>op.parameters, &ends, &g, &c)
+        if not ends.relu:
+            activate(op, y_of(op, row), saved_of(op, row), op.outputs)
 
 
 # dx (height, width, filters) += dz kernel, pixel by pixel of dz.

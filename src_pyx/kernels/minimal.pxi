@@ -192,16 +192,8 @@ cdef inline void gather_numbers(vreal* to, vreal a, vreal b, vreal c, vreal d) n
     to[1] = b - c - d
 
 
-# What becomes of a product: as in `correlate`.
-cdef struct Ending:
-    const real* start
-    const real* scale
-    const real* shift
-    bint relu
-
-
 # A m A' of some filters of a tile, to its four pixels.
-cdef inline void gather_pixels(const bint ragged, real** pixels, const real* m, Py_ssize_t apart, const Ending* ending,
+cdef inline void gather_pixels(const bint ragged, real** pixels, const real* m, Py_ssize_t apart, const Ends* ends,
                                Py_ssize_t filter, vtail tail) noexcept nogil:
     cdef vreal[8] down
     cdef vreal[2] line
@@ -218,18 +210,18 @@ cdef inline void gather_pixels(const bint ragged, real** pixels, const real* m, 
         gather_numbers(line, down[4 * i], down[4 * i + 1], down[4 * i + 2], down[4 * i + 3])
         for j in range(2):
             value = line[j]
-            if ending.start != NULL:
-                value = value + load_part(ragged, ending.start + filter, tail)
-            if ending.scale != NULL:
-                value = vfma(value, load_part(ragged, ending.scale + filter, tail),
-                             load_part(ragged, ending.shift + filter, tail))
-            if ending.relu:
+            if ends.start != NULL:
+                value = value + load_part(ragged, ends.start + filter, tail)
+            if ends.scale != NULL:
+                value = vfma(value, load_part(ragged, ends.scale + filter, tail),
+                             load_part(ragged, ends.shift + filter, tail))
+            if ends.relu:
                 value = vmax(vzero(), value)
             store_part(ragged, pixels[2 * i + j] + filter, value, tail)
 
 
 cdef void gather_tiles(real* y, const Correlation* c, const real* m, Py_ssize_t apart, Walk walk, Py_ssize_t tiles,
-                       const Ending* ending, real* nowhere) noexcept nogil:
+                       const Ends* ends, real* nowhere) noexcept nogil:
     cdef Py_ssize_t tile, filter
     cdef vtail tail = vtail_of(c.outputs % VL)
     cdef real* pixels[4]
@@ -245,10 +237,10 @@ cdef void gather_tiles(real* y, const Correlation* c, const real* m, Py_ssize_t 
         pixels[3] = at + c.out_row + c.out_pixel if below and beside else nowhere
         filter = 0
         while filter + VL <= c.outputs:
-            gather_pixels(False, pixels, m, unknown(apart), ending, filter, tail)
+            gather_pixels(False, pixels, m, unknown(apart), ends, filter, tail)
             filter += VL
         if filter < c.outputs:
-            gather_pixels(True, pixels, m, apart, ending, filter, tail)
+            gather_pixels(True, pixels, m, apart, ends, filter, tail)
         m += c.outputs
         walk_on(&walk, c)
 
@@ -303,7 +295,7 @@ cdef void multiply_all_tiles(const Products* p, Py_ssize_t tiles, Py_ssize_t fil
 
 
 # As `correlate`, for what `is_minimal`.
-cdef void correlate_minimal(real* y, const real* x, const Correlation* c, const real* panels, const Ending* ending,
+cdef void correlate_minimal(real* y, const real* x, const Correlation* c, const real* panels, const Ends* ends,
                             Py_ssize_t images, real* workspace) noexcept nogil:
     cdef Products p
     cdef Walk walk = Walk(0, 0, 0)
@@ -330,7 +322,7 @@ cdef void correlate_minimal(real* y, const real* x, const Correlation* c, const 
         now = min(left, at_once)
         spread_tiles(v, p.v_apart, c, x, walk, now, edge)
         multiply_all_tiles(&p, now, c.outputs)
-        gather_tiles(y, c, p.m, p.m_apart, walk, now, ending, nowhere)
+        gather_tiles(y, c, p.m, p.m_apart, walk, now, ends, nowhere)
         for i in range(now):
             walk_on(&walk, c)
         left -= now
@@ -467,12 +459,10 @@ cdef inline Py_ssize_t correlation_workspace(const Correlation* c, Py_ssize_t im
     return minimal_workspace(c) if is_minimal(c) else taps_workspace(c, images)
 
 
-# y of `images` images x; start, scale and shift (columns,), each of which may be NULL, and relu as in a Product.
-cdef void correlate(real* y, const real* x, const Correlation* c, const real* panels, const real* start,
-                    const real* scale, const real* shift, bint relu, Py_ssize_t images, real* workspace) noexcept nogil:
-    cdef Ending ending
+# y of `images` images x.
+cdef inline void correlate(real* y, const real* x, const Correlation* c, const real* panels, const Ends* ends,
+                           Py_ssize_t images, real* workspace) noexcept nogil:
     if is_minimal(c):
-        ending = Ending(start, scale, shift, relu)
-        correlate_minimal(y, x, c, panels, &ending, images, workspace)
+        correlate_minimal(y, x, c, panels, ends, images, workspace)
     else:
-        correlate_taps(y, x, c, panels, start, scale, shift, relu, images, workspace)
+        correlate_taps(y, x, c, panels, ends, images, workspace)

@@ -72,7 +72,7 @@ GRADIENTS = {
     Fault("numbers of a tile spread wrongly", MINIMAL, "to[3] = «b - d»", "b"): {
         "layer": "conv minimal 7x6x10"
     },
-    Fault("no bias of tiles", MINIMAL, "if «ending.start != NULL»:", "False"): {
+    Fault("no bias of tiles", MINIMAL, "if «ends.start != NULL»:", "False"): {
         "layer": "conv minimal 7x6x10"
     },
     Fault("tiles beyond the first panel", MINIMAL, "        filter += «PANEL»", "filters"): {

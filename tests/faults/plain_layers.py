@@ -194,14 +194,14 @@ INFERENCE = [
     Fault("first row scaled", DENSE, "scale_lines(y, k.scale, k.shift, «rows»", "1"),
     Fault(
         "scale for a convolution's shift",
-        "kernels/convolution.pxi",
-        "else «scale + channels», by_product, upto",
-        "scale",
+        "kernels/correlation.pxi",
+        "ends.shift = «ends.scale + columns»",
+        "ends.scale",
     ),
     Fault(
         "scale for shift by channel",
         "kernels/depthwise.pxi",
-        "ends.shift = «ends.scale + g.filters»",
+        "load_part(ragged and j == nv - 1, «ends.shift» + i",
         "ends.scale",
     ),
     Fault(
