@@ -10,6 +10,7 @@ import numpy as np
 from fastweights import _check
 from fastweights._arguments import telling
 from fastweights._core import philox
+from fastweights.layers.ops import LINEAR
 from fastweights.models import Model
 from fastweights.streaming import most_steps
 
@@ -165,6 +166,8 @@ class _Saying:
         stop: Any,
         tokenizer: Any,
     ) -> None:
+        if not isinstance(model, Model):
+            raise TypeError(_check.refusal("model", _check.kind_of(model), "a Model"))
         built = model._built_or_refused()
         limit, made = built.limits[0], built.output_shapes[0]
         if limit is None or len(made) != 2:
@@ -174,6 +177,11 @@ class _Saying:
         if made[-1] > limit:
             got = f"one that tells of {made[-1]} numbers and reads those below {limit}"
             raise ValueError(_check.refusal("model", got, "one that can read what it says"))
+        last = built.ops[built.output_ops[0]]
+        if last.activation != LINEAR:
+            got = f"one that ends in {last.activation.name}"
+            expected = "one that ends in a softmax, or in logits without an activation"
+            raise ValueError(_check.refusal("model", got, expected))
         self._model, self._tokenizer, self._limit = model, tokenizer, limit
         self._most = most_steps(built)
         self._are_probabilities = built.ops[built.output_ops[0]].kind in _PROBABILITIES

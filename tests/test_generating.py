@@ -395,3 +395,17 @@ def test_a_tokenizer_of_byte_pairs_trained_saved_and_loaded(tmp_path):
     assert fw.generate(again, "the cat", 30, seed=1, tokenizer=loaded, stop="<end>") == said
     pieces = fw.generate_steps(again, "the cat", 30, seed=1, tokenizer=loaded, stop="<end>")
     assert "the cat" + "".join(pieces) == said
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "relu", "tanh"])
+def test_what_is_neither_a_probability_nor_a_logit_is_refused(activation):
+    stack = [layers.Embedding(3, 4), layers.Dense(3, activation)]
+    model = fw.Sequential(stack, 5, seed=0)
+    with pytest.raises(ValueError, match=f"model: got one that ends in {activation}, expected"):
+        fw.generate(model, [1], 3)
+
+
+@pytest.mark.parametrize("model", ["m", None])
+def test_what_is_no_model_is_refused(model):
+    with pytest.raises(TypeError, match=r"model: got .*, expected a Model"):
+        fw.generate(model, [1], 3)
