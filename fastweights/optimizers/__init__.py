@@ -1,0 +1,30 @@
+"""Optimizers: descriptions of how a gradient moves the weights.
+
+The arithmetic is one compiled pass over the flat vectors (``src_pyx/kernels/updates.pxi``). An
+optimizer object may serve several models: what it remembers from step to step lives with the model,
+its learning rate is that of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastweights import _check
+from fastweights._description import from_config
+from fastweights.optimizers.base import Memory, Optimizer, slots
+from fastweights.optimizers.rules import SGD, Adam
+
+__all__ = ["OPTIMIZERS", "SGD", "Adam", "Memory", "Optimizer", "get", "slots"]
+
+#: Every optimizer by its name.
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam}
+
+
+def get(identifier: str | Optimizer | Mapping[str, Any]) -> Optimizer:
+    """An optimizer from its name, its `config` or itself."""
+    if isinstance(identifier, Optimizer):
+        return identifier
+    if isinstance(identifier, Mapping):
+        return from_config("optimizer", identifier, OPTIMIZERS, ignore_case=True)
+    return _check.choice("optimizer", identifier, OPTIMIZERS, ignore_case=True)()
