@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -85,6 +86,11 @@ class Model(Network):
     trains it; they see the weights of a whole step. One call at a time trains: another one waits
     for a step, and raises RuntimeError in the middle of a fit. States of `stateful` layers are
     the model's: batches of all threads go on from each other, in the order in which they come.
+
+    Pickled, or copied by `copy.deepcopy`, a model takes all that it is made of with it, classes of
+    one's own by their names, and goes on as it would have; it is a model of its own then, also
+    where it has layers in common with others. A file for another version of this library is what
+    `save` writes.
 
     Examples
     --------
@@ -691,11 +697,14 @@ class Model(Network):
         """
         return _copying.copy_of(self, dtype)
 
-    def __reduce__(self) -> Any:
-        # The default would tear the views of weights and layers from the flat vector.
-        raise TypeError(
-            f"pickle or copy: got a {type(self).__name__}, expected model.copy(), or save and load"
-        )
+    def __copy__(self) -> Model:
+        return copy.deepcopy(self)  # As layers are those of one model, there is no other copy.
+
+    def __getstate__(self) -> dict[str, Any]:
+        return _copying.state_of(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        _copying.take_on_state(self, state)
 
     def save(
         self,
