@@ -387,9 +387,9 @@ class Model(Network):
         """
         with Turn(self._turns, "train_on_batch"):
             compiled = self._compiled
-            rows, targets = _feeding.pairs(self, x, y, compiled)
+            examples = _feeding.examples(self, x, y, compiled)
             self._names = _feeding.names_of(self, x, y)
-            return training.step(self, compiled, rows, targets)
+            return training.step(self, compiled, examples)
 
     @telling
     def evaluate(
@@ -421,8 +421,8 @@ class Model(Network):
         compiled = self._compiled
         compiled.training()
         _feeding.refuse_batch_size(self._built_or_refused(), batch_size)
-        rows, targets = _feeding.pairs(self, x, y, compiled)
-        logs = training.evaluate(self, compiled, rows, targets)
+        examples = _feeding.examples(self, x, y, compiled)
+        logs = training.evaluate(self, compiled, examples)
         if return_dict:
             return logs
         values = list(logs.values())
@@ -547,8 +547,8 @@ class Model(Network):
         """
         with Turn(self._turns, "loss_and_gradients"):
             compiled = self._compiled
-            rows, targets = _feeding.pairs(self, x, y, compiled)
-            return training.gradients(self, compiled, rows, targets)
+            examples = _feeding.examples(self, x, y, compiled)
+            return training.gradients(self, compiled, examples)
 
     def forward(self, x: Any, training: bool = False) -> Any:
         """The network's output, as `predict` gives it, keeping what `backward` needs.
