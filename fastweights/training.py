@@ -9,7 +9,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -194,7 +194,7 @@ def _reporters(verbose: str | int) -> list[Callback]:
     return [EpochLines()]
 
 
-def _split(
+def split(
     model: Model, x: Any, y: Any, share: float, data: tuple[Any, Any] | None
 ) -> tuple[Examples, Examples | None]:
     """Examples to train on and examples to validate with, checked."""
@@ -225,6 +225,36 @@ def _split(
     )
 
 
+class Course(NamedTuple):
+    """How a fit goes on, checked."""
+
+    batch_size: int | None
+    epochs: int
+    initial_epoch: int
+    shuffle: bool
+    callbacks: list[Callback]
+
+    @classmethod
+    def checked(
+        cls,
+        batch_size: int | None,
+        epochs: int,
+        initial_epoch: int,
+        shuffle: bool,
+        callbacks: Callback | Sequence[Callback] | None,
+    ) -> Course:
+        """That of these arguments of `Model.fit`."""
+        if isinstance(callbacks, Callback):
+            callbacks = [callbacks]
+        return cls(
+            None if batch_size is None else _check.whole("batch_size", batch_size, 1),
+            _check.whole("epochs", epochs, 0),
+            _check.whole("initial_epoch", initial_epoch, 0),
+            _check.flag("shuffle", shuffle),
+            _check.instances("callbacks", callbacks, Callback) if callbacks else [],
+        )
+
+
 def fit(
     model: Model,
     x: Any,
@@ -239,46 +269,13 @@ def fit(
     initial_epoch: int,
 ) -> History:
     """What `Model.fit` does, when it is its turn."""
-    if batch_size is not None:
-        batch_size = _check.whole("batch_size", batch_size, 1)
-    epochs = _check.whole("epochs", epochs, 0)
-    initial_epoch = _check.whole("initial_epoch", initial_epoch, 0)
-    shuffle = _check.flag("shuffle", shuffle)
-    if isinstance(callbacks, Callback):
-        callbacks = [callbacks]
-    callbacks = _check.instances("callbacks", callbacks, Callback) if callbacks else []
-    history = History()
-    listeners = [history, *_reporters(verbose), *callbacks]
-    examples, held_out = _split(model, x, y, validation_split, validation_data)
-    rows = count(examples.x)
-    built = model._built_for(examples.x)
-    _feeding.refuse_batch_size(built, batch_size)
-    _feeding.refuse_part_of_batch(built, "x", rows)
-    if held_out is not None:
-        _feeding.refuse_part_of_batch(built, "validation x", count(held_out.x))
-    if built.batch_rows and shuffle:
-        _advice.about_order()
+    course = Course.checked(batch_size, epochs, initial_epoch, shuffle, callbacks)
+    reporters = _reporters(verbose)
+    examples, held_out = split(model, x, y, validation_split, validation_data)
+    model._built_for(examples.x)
+    loop = Loop(model, course, examples, held_out, reporters)
     model._names = _feeding.names_of(model, x, y)
-    batch_size = min(batch_size or built.batch_rows or DEFAULT_BATCH, rows)
-    loop = _Loop(model, examples, held_out, batch_size, shuffle, listeners)
-    model._stop_training = False
-    with contextlib.ExitStack() as turns:
-        for callback in callbacks:
-            turns.enter_context(Turn(callback._turns, "fit", is_long=True, thing="callback"))
-        begun: list[Callback] = []
-        # Whatever happens, those that heard of the begin hear of the end.
-        try:
-            for listener in listeners:
-                listener._join(model, {"epochs": epochs})
-                listener.on_train_begin()
-                begun.append(listener)
-            for epoch in range(initial_epoch, epochs):
-                loop.run(epoch)
-                if model._stop_training:
-                    break
-        finally:
-            _tell_the_end(begun)
-    return history
+    return loop.run()
 
 
 def _tell_the_end(listeners: Sequence[Callback]) -> None:
@@ -293,28 +290,73 @@ def _tell_the_end(listeners: Sequence[Callback]) -> None:
         raise errors[0]
 
 
-class _Loop:
-    """The epochs of one fit, by what was compiled when it began."""
+class Loop:
+    """The epochs of one fit of a built model, by what was compiled when it began.
+
+    Parameters
+    ----------
+    model : Model
+        Whose turn it is.
+    course : Course
+    examples, held_out : Examples
+        To train on and, unless it is None, to validate with.
+    reporters : sequence of Callback
+        Told before those of the course.
+    chosen : ndarray of int64, optional
+        The numbers of the examples that are trained on, if those are not all.
+    """
 
     def __init__(
         self,
         model: Model,
+        course: Course,
         examples: Examples,
         held_out: Examples | None,
-        batch_size: int,
-        shuffle: bool,
-        listeners: Sequence[Callback],
+        reporters: Sequence[Callback] = (),
+        chosen: np.ndarray | None = None,
     ) -> None:
-        self.model, self.examples, self.held_out = model, examples, held_out
-        self.batch_size, self.listeners = batch_size, listeners
-        self.order = np.empty(count(examples.x), np.int64) if shuffle else None
-        self.built, self.compiled = model._built_or_refused(), model._compiled
-        self.memory = self.compiled.memory_for(self.built)
+        built = model._built_or_refused()
+        self.rows = count(examples.x) if chosen is None else len(chosen)
+        _feeding.refuse_batch_size(built, course.batch_size)
+        _feeding.refuse_part_of_batch(built, "x", self.rows)
+        if held_out is not None:
+            _feeding.refuse_part_of_batch(built, "validation x", count(held_out.x))
+        if built.batch_rows and course.shuffle:
+            _advice.about_order()
+        self.model, self.course, self.examples, self.held_out = model, course, examples, held_out
+        self.batch_size = min(course.batch_size or built.batch_rows or DEFAULT_BATCH, self.rows)
+        self.history = History()
+        self.listeners = [self.history, *reporters, *course.callbacks]
+        self.chosen = chosen
+        self.order = np.empty(self.rows, np.int64) if course.shuffle else None
+        self.built, self.compiled = built, model._compiled
+        self.memory = self.compiled.memory_for(built)
         #: What the model had learnt before an epoch.
-        self.good = self.compiled.good_for(self.built)
+        self.good = self.compiled.good_for(built)
 
-    def run(self, epoch: int) -> None:
-        """One epoch."""
+    def run(self) -> History:
+        """All of them, or those until a callback wants no more."""
+        model, course = self.model, self.course
+        model._stop_training = False
+        with contextlib.ExitStack() as turns:
+            for callback in course.callbacks:
+                turns.enter_context(Turn(callback._turns, "fit", is_long=True, thing="callback"))
+            begun: list[Callback] = []
+            # Whatever happens, those that heard of the begin hear of the end.
+            try:
+                for listener in self.listeners:
+                    listener._join(model, {"epochs": course.epochs})
+                    listener.on_train_begin()
+                    begun.append(listener)
+                for epoch in range(course.initial_epoch, course.epochs):
+                    self._run_epoch(epoch)
+                    if model._stop_training:
+                        break
+            finally:
+                _tell_the_end(begun)
+        return self.history
+
+    def _run_epoch(self, epoch: int) -> None:
         model = self.model
         for listener in self.listeners:
             listener.on_epoch_begin(epoch)
@@ -322,29 +364,30 @@ class _Loop:
             return
         parameters, *_ = self.good.keep()
         _check.finite("parameters", parameters)
-        progress = model._progress
+        progress, order = model._progress, self.chosen
         if self.order is not None:
             philox.permutation(self.order, model.seed, philox.STREAM_SHUFFLE + progress.epochs)
+            order = self.order if self.chosen is None else self.chosen[self.order]
         progress.epochs += 1
-        logs = self._train(epoch, progress.next_pass())
+        logs = self._train(epoch, progress.next_pass(), order)
         if self.held_out is not None:
             logs.update(evaluate(model, self.compiled, self.held_out, prefix="val_"))
             if not math.isfinite(logs["val_loss"]):
                 what = f"the validation loss became {logs['val_loss']}"
-                raise self._diverged(epoch, count(self.examples.x) - 1, what)
+                raise self._diverged(epoch, self.rows - 1, what)
         for listener in self.listeners:
             listener.on_epoch_end(epoch, logs)
 
-    def _train(self, epoch: int, stream: int) -> Logs:
+    def _train(self, epoch: int, stream: int, order: np.ndarray | None) -> Logs:
         """The batches of an epoch, until its end or until a callback wants no more; its figures."""
         model, (x, y, _), first, loss = self.model, self.examples, 0, 0.0
-        last = count(x)
+        last = self.rows
         plan = _ready_plan(model, self.compiled, self.batch_size)
         tally, told = plan.tally(), time.perf_counter()
         while first < last and (first == 0 or not model._stop_training):
             self.memory.numbers[0] = self.compiled.training().learning_rate
             first, loss = plan.train(
-                x, y, self.order, first, last, self.batch_size, STRETCH_SECONDS, tally,
+                x, y, order, first, last, self.batch_size, STRETCH_SECONDS, tally,
                 model.seed, stream,
             )  # fmt: skip
             if not math.isfinite(loss):
