@@ -135,10 +135,9 @@ def fit_many(
     )
     given = _for_each("rows", rows, count_of_models)
     data = _Data(x, y, validation_split, validation_data)
-    tasks = [
-        data.task(model, course, own, f"rows[{number}]")
-        for number, (model, course, own) in enumerate(zip(models, courses, given, strict=True))
-    ]
+    tasks = []
+    for number, (model, course, own) in enumerate(zip(models, courses, given, strict=True)):
+        tasks.append(data.task(model, course, own, f"rows[{number}]"))
     return _run(tasks, _crew.workers(n_jobs, count_of_models), _Teller.of(verbose, tasks))
 
 
