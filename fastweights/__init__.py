@@ -23,6 +23,7 @@ from fastweights.config import (
 
 __all__ = [
     "DivergenceError",
+    "Ensemble",
     "FitManyError",
     "Input",
     "Model",
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     from fastweights._registry import register_layer
     from fastweights._tensors import Input
     from fastweights.attending import attention_scores, plot_attention
+    from fastweights.ensembles import Ensemble
     from fastweights.generating import generate, generate_steps
     from fastweights.gradient_check import check_gradients
     from fastweights.inspecting import partial_dependence, permutation_importance
@@ -98,6 +100,7 @@ else:
     #: The names that are not modules, and where they are. All is imported at its first use.
     _HOME = {
         "DivergenceError": "training",
+        "Ensemble": "ensembles",
         "FitManyError": "many",
         "Input": "_tensors",
         "Model": "models",
