@@ -60,6 +60,7 @@ __all__ = [
     "set_matmul_precision",
     "set_num_threads",
     "set_reproducible",
+    "sweep",
     "threads",
 ]
 
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
     )
     from fastweights.rates import find_learning_rate
     from fastweights.saving import load
+    from fastweights.sweeping import sweep
     from fastweights.training import DivergenceError
 else:
     #: The names that are not modules, and where they are. All is imported at its first use.
@@ -121,6 +123,7 @@ else:
         "plot_model": "plotting",
         "plot_predictions": "plotting",
         "register_layer": "_registry",
+        "sweep": "sweeping",
     }
 
     def __getattr__(name: str) -> Any:

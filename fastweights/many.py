@@ -139,7 +139,7 @@ def fit_many(
         count_of_models, batch_size, epochs, initial_epoch, shuffle, _callbacks(models, callbacks)
     )
     given = _rows_of_each(models, rows)
-    data = _Data(x, y, validation_split, validation_data)
+    data = Data(x, y, validation_split, validation_data)
     tasks = []
     for number, (model, course, own) in enumerate(zip(models, courses, given, strict=True)):
         tasks.append(data.task(model, course, own, f"rows[{number}]"))
@@ -231,7 +231,7 @@ def _rows_of_each(models: Sequence[Model], given: Any) -> list[Any]:
     if not isinstance(given, str):
         expected = "a list of one for each model, 'bootstrap' or 'folds'"
         raise TypeError(_check.refusal("rows", _check.kind_of(given), expected))
-    draw = _check.choice("rows", given, {"bootstrap": _bootstrap, "folds": _fold})
+    draw = _check.choice("rows", given, {"bootstrap": _bootstrap, "folds": fold})
     return [
         functools.partial(draw, [model.seed for model in models], number)
         for number in range(len(models))
@@ -244,7 +244,7 @@ def _bootstrap(seeds: Sequence[int], number: int, whole: int) -> np.ndarray:
     return np.minimum((drawn * whole).astype(np.int64), whole - 1)
 
 
-def _fold(seeds: Sequence[int], number: int, whole: int) -> tuple[np.ndarray, np.ndarray]:
+def fold(seeds: Sequence[int], number: int, whole: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows to train on and to validate with, both in their order."""
     if not 1 < len(seeds) <= whole:
         got = f"'folds' of {whole} rows for {len(seeds)} models"
@@ -282,18 +282,21 @@ def _courses(count_of_models: int, *settings: Any) -> list[training.Course]:
     return [training.Course.checked(*own) for own in zip(*several, strict=True)]
 
 
-class _Data:
+class Data:
     """What models are trained on, checked once for all that take the same."""
 
     def __init__(self, x: Any, y: Any, share: float, held_out: tuple[Any, Any] | None) -> None:
+        #: As it came.
+        self.given = x, y, share, held_out
         self.x, self.y, self.held_out = x, y, held_out
         self.share = _check.number("validation_split", share, minimum=0.0, below=1.0)
+        self._lock = threading.Lock()
         self._known: list[tuple[tuple[Any, ...], tuple[Examples, Examples | None]]] = []
 
     def task(self, model: Model, course: training.Course, given: Any, argument: str) -> Task:
         """What a model learns from, of all rows or of those `given`."""
         share = 0.0 if given is not None or self.held_out is not None else self.share
-        with Turn(model._turns, "fit_many"):
+        with self._lock, Turn(model._turns, "fit_many"):
             compiled = model._compiled
             examples, held_out = self._for(model, share)
             names = _feeding.names_of(model, self.x, self.y)
@@ -336,11 +339,14 @@ class _Data:
         """The examples as this model takes them, and those held out; builds it for them."""
         found = None
         if model._built is None:
-            found = training.split(model, self.x, self.y, share, self.held_out)
-            model._built_for(found[0].x)
+            known = self._known[0][1][0].x if self._known else None
+            if not isinstance(known, np.ndarray):
+                found = training.split(model, self.x, self.y, share, self.held_out)
+                known = found[0].x
+            model._built_for(known)
         key = (share, *_taken_by(model))
-        for known, shared in self._known:
-            if known == key:
+        for other, shared in self._known:
+            if other == key:
                 return shared
         if found is None:
             found = training.split(model, self.x, self.y, share, self.held_out)

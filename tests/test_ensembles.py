@@ -138,7 +138,7 @@ def test_bootstrap_draws_rows_for_each_by_its_seed(n_jobs):
 
 
 def test_folds_hold_out_each_row_once():
-    parts = [fw.many._fold([3, 4, 5], number, 61) for number in range(3)]
+    parts = [fw.many.fold([3, 4, 5], number, 61) for number in range(3)]
     held = np.concatenate([part[1] for part in parts])
     np.testing.assert_array_equal(np.sort(held), np.arange(61))
     for train, held in parts:
@@ -235,7 +235,7 @@ def test_damaged_files_are_refused(tmp_path):
 def test_a_file_of_several_is_no_model(tmp_path):
     path = tmp_path / "e.safetensors"
     fw.Ensemble(nets(2)).save(path)
-    with pytest.raises(ValueError, match="expected one model; fastweights.load reads ensembles"):
+    with pytest.raises(ValueError, match=r"expected one model; fastweights.load reads ensembles"):
         fw.saving.read(path)
 
 
@@ -259,9 +259,9 @@ def test_what_is_refused(tmp_path):
         ensemble.models = ()
     with pytest.raises(TypeError, match="return_std: got 1"):
         ensemble.predict(X, return_std=1)
-    with pytest.raises(ValueError, match="expected a name that ends in .safetensors"):
+    with pytest.raises(ValueError, match=r"expected a name that ends in .safetensors"):
         ensemble.save(tmp_path / "e.h5")
-    with pytest.raises(ValueError, match="metadata: got the key 'fastweights.ensemble'"):
+    with pytest.raises(ValueError, match=r"metadata: got the key 'fastweights.ensemble'"):
         ensemble.save(tmp_path / "e", {"fastweights.ensemble": "x"})
     bare = fw.Ensemble([fw.Sequential([layers.Dense(1)], 3)])
     with pytest.raises(ValueError, match="compile: got no loss yet"):

@@ -332,7 +332,7 @@ def test_what_is_refused():
         (ValueError, "models: got models 0 and 1 with one optimizer", both, {}),
         (ValueError, "models: got models 0 and 1, which have layers in common", family, {}),
         (ValueError, "compile: got no loss yet", [fw.Sequential([layers.Dense(1)], 2)], {}),
-        (ValueError, "epochs: got 3 entries, expected 2, one for each", models, {"epochs": [1] * 3}),
+        (ValueError, "epochs: got 3 entries, expected 2, one for", models, {"epochs": [1] * 3}),
         (ValueError, "epochs: got -1", models, {"epochs": [1, -1]}),
         (TypeError, "rows: got .*, expected a list of one for each", models, {"rows": X}),
         (ValueError, r"rows\[1\]: got 60, expected numbers of 60", models, {"rows": [[0], [60]]}),
