@@ -245,12 +245,12 @@ def test_what_is_refused(tmp_path):
         (ValueError, "validation_split: got 1.5", GRID, {"validation_split": 1.5}),
         (ValueError, "seed: got -1", GRID, {"seed": -1}),
         (ValueError, "got no JSON in line 1", GRID, {"path": torn}),
-        (TypeError, "build: got 3, expected a function", GRID, {"builder": 3}),
+        (TypeError, "build: got int, expected a function", GRID, {"builder": 3}),
     ):  # fmt: skip
         with pytest.raises(error, match=match):
             swept(space, **settings)
     for made, match in (
-        (3, "build: got 3, expected a function that gives a Model"),
+        (3, "build: got int, expected a function that gives a Model"),
         ((build(), 3), "build: got a tuple, expected"),
         ((build(), {"verbose": 1}), "setting of a fit: got 'verbose', expected one of batch_size"),
     ):
