@@ -67,7 +67,7 @@ def core(faulty_core):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_dispatch, "kernels", lambda dtype: kernels)
         patch.setattr(_plans, "_plan", plan)
-        patch.setattr(optimizers, "_plan", plan)
+        patch.setattr(optimizers.base, "_plan", plan)
         patch.setattr(_building, "_plan", plan)
         # On one thread a member's rows are several blocks, which some of the faults are about.
         with fw.threads(1):
