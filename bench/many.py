@@ -1,7 +1,7 @@
 """Sixteen networks of `policy`: at once, one after another, and by PyTorch one after another.
 
-``python -m bench.many`` prints how many times faster `fastweights.fit_many` is than each; contenders
-take turns, and the best of each is taken.
+``python -m bench.many`` prints how many times faster `fastweights.fit_many` is than each;
+contenders take turns, and the best of each is taken.
 """
 
 from __future__ import annotations
