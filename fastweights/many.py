@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _check, _crew, _feeding, training
+from fastweights import _check, _crew, _feeding, _loop, training
 from fastweights._core.float_mode import in_default_float_mode
 from fastweights._plans import Compiled
 from fastweights._rows import Examples, count, picked_examples
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History, format_logs
+from fastweights.callbacks.progress import is_terminal
 from fastweights.models import Model
 
 #: Lines at most that tell of any number of models, where output is no terminal.
@@ -175,9 +176,7 @@ def trained(task: Task, watcher: _crew.Watcher) -> History:
             got, expected = "a model that was compiled meanwhile", "model.compile(...) before"
             raise RuntimeError(_check.refusal("models", got, expected))
         model._names = task.names
-        loop = training.Loop(
-            model, task.course, task.examples, task.held_out, [watcher], task.chosen
-        )
+        loop = _loop.Loop(model, task.course, task.examples, task.held_out, [watcher], task.chosen)
         return loop.run()
 
 
@@ -370,12 +369,10 @@ class _Teller:
     @staticmethod
     def of(verbose: str | int, tasks: Sequence[Task]) -> _Teller:
         """What `verbose` asks for."""
-        is_terminal = training._is_terminal(sys.stdout)
+        seen = is_terminal(sys.stdout)
         if verbose == 0:
             return _Teller(tasks)
-        if (verbose == 1 or (verbose == "auto" and is_terminal)) and importlib.util.find_spec(
-            "tqdm"
-        ):
+        if (verbose == 1 or (verbose == "auto" and seen)) and importlib.util.find_spec("tqdm"):
             return _Bar(tasks)
         return _Lines(tasks, MAX_LINES if verbose == "auto" else len(tasks))
 
