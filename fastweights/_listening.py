@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastweights import _check
@@ -55,10 +55,10 @@ class Listeners:
         """Whether anybody has one of these hooks."""
         return any(self._hearing.get(hook) for hook in hooks)
 
-    def tell(self, hook: str, *given: Any, after: int = -1) -> None:
-        """Calls a hook of all, or of those after the one of that number."""
+    def tell(self, hook: str, *given: Any, but: Collection[int] = ()) -> None:
+        """Calls a hook of all but those of these numbers."""
         for number, listener in self._hearing.get(hook, ()):
-            if number > after:
+            if number not in but:
                 self.telling = Telling(hook, given, number)
                 getattr(listener, hook)(*given)
         self.telling = None

@@ -81,6 +81,9 @@ class Loop:
         #: Where it is: the epoch that is running or to come, rows of it that are done, their sums.
         self.epoch, self.row = course.initial_epoch, 0
         self.tally: Tally | None = None
+        #: What some, of these numbers, had heard when the file was written, and others had not.
+        self.due: Due | None = None
+        self.heard: frozenset[int] = frozenset()
 
     def run(self) -> History:
         """All of them, or those until a callback wants no more."""
@@ -127,7 +130,7 @@ class Loop:
         if telling is None or get_ident() != self.thread:
             return None
         due = None
-        if telling.hook in ("on_epoch_end", "on_train_batch_end"):
+        if telling.hook in _resuming.DUE_HOOKS:
             number, logs = telling.given
             due = Due(telling.hook, number, logs, telling.listener)
         return Place(
@@ -159,23 +162,31 @@ class Loop:
         place, logs = self.came_from, Logs()
         if place is None:
             return logs
-        _resuming.give_back(place.states, self.listeners.all)
-        self.epoch, self.row = place.epoch, place.row
+        self.epoch, self.row, self.due = place.epoch, place.row, place.due
+        self.heard = _resuming.give_back(place, self.listeners.all)
         self.model._stop_training = place.stop
         if place.due is not None and place.due.hook == "on_epoch_end":
             logs = dict(place.due.logs)
-            self.listeners.tell("on_epoch_end", place.due.number, logs, after=place.due.told)
+            self._tell("on_epoch_end", place.due.number, logs)
         if place.row:
             logs = self._run_epoch(place.row) or logs
         return logs
+
+    def _tell(self, hook: str, number: int, logs: Logs) -> None:
+        """Calls a hook of all, but of those who had heard it when the file was written."""
+        if self.due is None or (self.due.hook, self.due.number) != (hook, number):
+            self.listeners.tell(hook, number, logs)
+        else:
+            self.due = None
+            self.listeners.tell(hook, number, logs, but=self.heard)
 
     # ---- an epoch --------------------------------------------------------------------------------
 
     def _run_epoch(self, first: int) -> Logs | None:
         """One epoch, from a row on; its figures, or None where a callback wanted none of it."""
-        model, epoch, listeners = self.model, self.epoch, self.listeners
+        model, epoch = self.model, self.epoch
         if first == 0:
-            listeners.tell("on_epoch_begin", epoch, {})
+            self._tell("on_epoch_begin", epoch, {})
             if model._stop_training:
                 return None
         parameters, *_ = self.good.keep()
@@ -184,7 +195,7 @@ class Loop:
         if self.held_out is not None:
             logs.update(self._validate())
         self.epoch, self.row, self.tally = epoch + 1, 0, None
-        listeners.tell("on_epoch_end", epoch, logs)
+        self._tell("on_epoch_end", epoch, logs)
         return logs
 
     def _order_and_stream(self, first: int) -> tuple[np.ndarray | None, int]:
@@ -210,13 +221,12 @@ class Loop:
         if first and place is not None and place.sums is not None:
             tally.take_on(place.sums)
             if place.due is not None and place.due.hook == "on_train_batch_end":
-                due = place.due
-                listeners.tell("on_train_batch_end", due.number, due.logs, after=due.told)
+                self._tell("on_train_batch_end", place.due.number, place.due.logs)
         by_batches, told = listeners.hear(*_BATCH_HOOKS), time.perf_counter()
         while first < last and (first == 0 or not model._stop_training):
             batch = first // self.batch_size
             if by_batches:
-                listeners.tell("on_train_batch_begin", batch, {})
+                self._tell("on_train_batch_begin", batch, {})
             self.memory.numbers[0] = self.compiled.training().learning_rate
             first, loss = plan.train(
                 x, y, order, first, last, self.batch_size,
@@ -226,7 +236,7 @@ class Loop:
             if not math.isfinite(loss):
                 raise self._diverged(first, f"the loss became {loss}")
             if by_batches:
-                listeners.tell("on_train_batch_end", batch, training.logs_of(self.compiled, tally))
+                self._tell("on_train_batch_end", batch, training.logs_of(self.compiled, tally))
             # A stretch is shorter where another thread waits for the model.
             if first < last and time.perf_counter() - told >= 0.9 * training.STRETCH_SECONDS:
                 told = time.perf_counter()

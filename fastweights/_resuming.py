@@ -21,6 +21,8 @@ PREFIX = "fit."
 _FIELDS = {
     "epoch": int, "row": int, "rows": int, "batch_size": int, "shuffle": bool, "stop": bool,
 }  # fmt: skip
+#: Hooks of which, in a fit that goes on, those hear who had not heard them.
+DUE_HOOKS = ("on_epoch_begin", "on_epoch_end", "on_train_batch_begin", "on_train_batch_end")
 #: Values of a callback's state that stand in the description; numbers and arrays are tensors.
 _PLAIN = (bool, int, str, type(None))
 
@@ -32,7 +34,7 @@ class Due(NamedTuple):
     #: Of the epoch or the batch.
     number: int
     logs: dict[str, float]
-    #: How many had heard it.
+    #: The last one of those who had heard it.
     told: int
 
 
@@ -94,7 +96,7 @@ def described(place: Place) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def _put(arrays: dict[str, np.ndarray], where: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Puts numbers and arrays among the tensors, and gives back what JSON can hold."""
+    """Puts numbers and arrays among the tensors; returns all names, and what JSON can hold."""
     plain: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, (float, np.floating, np.ndarray)):
@@ -104,7 +106,7 @@ def _put(arrays: dict[str, np.ndarray], where: str, values: Mapping[str, Any]) -
         else:
             expected = "a number, text, True or False, None, list of texts or array"
             raise TypeError(_check.refusal(f"state {name!r}", _check.shown(value), expected))
-    return plain
+    return {"names": list(values), "plain": plain}
 
 
 def _are_texts(value: Any) -> bool:
@@ -126,12 +128,16 @@ def place_of(
         raise ValueError(_check.refusal("fit row", description["row"], "one of the rows"))
 
     def taken(where: str, values: Mapping[str, Any]) -> State:
-        start = PREFIX + where
-        own = [name for name in tensors if name.startswith(start)]
-        left.difference_update(own)
-        found = {name.removeprefix(start): read(name) for name in own}
-        numbers = {name: one if one.shape else one.item() for name, one in found.items()}
-        return {**values, **numbers}
+        state, plain = {}, values["plain"]
+        for name in values["names"]:
+            if name in plain:
+                state[name] = plain[name]
+                continue
+            tensor = f"{PREFIX}{where}{name}"
+            array = read(tensor)
+            left.discard(tensor)
+            state[name] = array if array.shape else array.item()
+        return state
 
     states = tuple(
         (str(one["kind"]), taken(f"{number}.", one["values"]))
@@ -139,14 +145,14 @@ def place_of(
     )
     due, told = None, description.get("due")
     if told is not None:
-        if told["hook"] not in ("on_epoch_end", "on_train_batch_end"):
+        if told["hook"] not in DUE_HOOKS:
             raise ValueError(_check.refusal("fit due", repr(told["hook"]), "a hook"))
-        due = Due(told["hook"], told["number"], taken("due.", told["logs"]), told["told"])
-    arrays = [
-        read(PREFIX + name) if PREFIX + name in tensors else None
-        for name in ("sums", "rows_states")
-    ]
-    if unknown := left.difference((f"{PREFIX}sums", f"{PREFIX}rows_states")):
+        number, listener = (
+            _check.whole(f"fit {name}", told[name], 0) for name in ("number", "told")
+        )
+        due = Due(told["hook"], number, taken("due.", told["logs"]), listener)
+    others = [PREFIX + name for name in ("sums", "rows_states")]
+    if unknown := left.difference(others):
         got = f"unknown tensors {sorted(unknown)!r:.80}"
         raise ValueError(_check.refusal("fit", got, "only those of its description"))
     sums, rows_states = (read(name) if name in tensors else None for name in others)
@@ -157,17 +163,25 @@ def place_of(
 # ---- in a fit ------------------------------------------------------------------------------------
 
 
-def give_back(states: Sequence[tuple[str, State]], listeners: Sequence[Callback]) -> None:
-    """Gives each listener the state of the one of its class in the file, by their order."""
-    known: dict[tuple[str, int], State] = {}
+def give_back(place: Place, listeners: Sequence[Callback]) -> frozenset[int]:
+    """Gives each listener the state of the one of its class in the file, by their order.
+
+    Returns the numbers of those who had heard what the file was written in.
+    """
+    told = -1 if place.due is None else place.due.told
+    known: dict[tuple[str, int], tuple[int, State]] = {}
     counts: Counter[str] = Counter()
-    for kind, state in states:
-        known[kind, counts[kind]] = state
+    for at, (kind, state) in enumerate(place.states):
+        known[kind, counts[kind]] = at, state
         counts[kind] += 1
     counts.clear()
-    for listener in listeners:
+    heard = set()
+    for number, listener in enumerate(listeners):
         kind = type(listener).__name__
         found = known.get((kind, counts[kind]))
         counts[kind] += 1
         if found is not None:
-            listener.load_state(found)
+            listener.load_state(found[1])
+            if found[0] <= told:
+                heard.add(number)
+    return frozenset(heard)
