@@ -143,8 +143,9 @@ def predict(
     listeners.tell("on_predict_begin", {})
     first = 0
     for last in listeners.batches("predict", count(rows), batch_size, outputs):
+        so_far = tuple(array[:last] for array in out)
         while first < last:
-            first = plan.infer(rows, None, out, first, last, STRETCH_SECONDS)
+            first = plan.infer(rows, None, so_far, first, last, STRETCH_SECONDS)
     listeners.tell("on_predict_end", {})
 
 
