@@ -55,7 +55,7 @@ def copy_of(model: Model, dtype: str | np.dtype | None) -> Model:
 
 
 #: Of a model, what is made anew with it.
-_NOT_KEPT = frozenset(("_compiled", "_ends", "_home", "_planned", "_turns"))
+_NOT_KEPT = frozenset(("_compiled", "_ends", "_home", "_loop", "_planned", "_turns"))
 
 
 class _Numbers(NamedTuple):
@@ -84,7 +84,7 @@ def take_on_state(model: Model, state: Mapping[str, Any]) -> None:
     """Makes of an empty model the one that `state_of` told of; its layers are its own."""
     own = dict(state)
     topology, training, numbers = (own.pop(key) for key in ("topology", "training", "numbers"))
-    vars(model).update(own, _ends=None, _turns=[], _planned=topology, _home=Home(model))
+    vars(model).update(own, _ends=None, _loop=None, _turns=[], _planned=topology, _home=Home(model))
     model._compiled = Compiled(*training)
     if numbers is None:
         return

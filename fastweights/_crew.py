@@ -54,7 +54,7 @@ class Watcher(Callback, closed=True):
         if self._stop.is_set():
             raise Stopped
 
-    def on_epoch_begin(self, epoch: int) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         self._look()
 
     def on_progress(self, epoch: int, rows: int, total: int, logs: Logs) -> None:

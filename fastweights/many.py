@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _check, _crew, _feeding, training
+from fastweights import _check, _crew, _feeding, _loop, training
 from fastweights._core import philox
 from fastweights._core.float_mode import in_default_float_mode
 from fastweights._plans import Compiled
 from fastweights._rows import Examples, count, picked_examples
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History, format_logs
+from fastweights.callbacks.progress import is_terminal
 from fastweights.models import Model
 
 #: Lines at most that tell of any number of models, where output is no terminal.
@@ -179,9 +180,7 @@ def trained(task: Task, watcher: _crew.Watcher) -> History:
             got, expected = "a model that was compiled meanwhile", "model.compile(...) before"
             raise RuntimeError(_check.refusal("models", got, expected))
         model._names = task.names
-        loop = training.Loop(
-            model, task.course, task.examples, task.held_out, [watcher], task.chosen
-        )
+        loop = _loop.Loop(model, task.course, task.examples, task.held_out, [watcher], task.chosen)
         return loop.run()
 
 
@@ -341,7 +340,7 @@ class Data:
         if model._built is None:
             known = self._known[0][1][0].x if self._known else None
             if not isinstance(known, np.ndarray):
-                found = training.split(model, self.x, self.y, share, self.held_out)
+                found = training.split(model, self.x, self.y, share, self.held_out, None)
                 known = found[0].x
             model._built_for(known)
         key = (share, *_taken_by(model))
@@ -349,7 +348,7 @@ class Data:
             if other == key:
                 return shared
         if found is None:
-            found = training.split(model, self.x, self.y, share, self.held_out)
+            found = training.split(model, self.x, self.y, share, self.held_out, None)
         self._known.append((key, found))
         return found
 
@@ -417,12 +416,10 @@ class _Teller:
     @staticmethod
     def of(verbose: str | int, tasks: Sequence[Task]) -> _Teller:
         """What `verbose` asks for."""
-        is_terminal = training._is_terminal(sys.stdout)
+        seen = is_terminal(sys.stdout)
         if verbose == 0:
             return _Teller(tasks)
-        if (verbose == 1 or (verbose == "auto" and is_terminal)) and importlib.util.find_spec(
-            "tqdm"
-        ):
+        if (verbose == 1 or (verbose == "auto" and seen)) and importlib.util.find_spec("tqdm"):
             return _Bar(tasks)
         return _Lines(tasks, MAX_LINES if verbose == "auto" else len(tasks))
 
