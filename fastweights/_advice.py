@@ -187,6 +187,15 @@ def about_order() -> None:
     )
 
 
+def about_end(epoch: int, epochs: int) -> None:
+    """Warns that batches have ended before the epochs that were wanted."""
+    warnings.warn(
+        f"x: no more batches came in epoch {epoch + 1} of {epochs}, and the fit ends; an iterator "
+        "must have steps_per_epoch * epochs of them",
+        stacklevel=2,
+    )
+
+
 def _about_single_units(topology: Topology, shapes: Sequence[Shape]) -> None:
     """Warns of a softmax or its kin over one unit, which is 1 whatever goes in."""
     for (layer, *_), made in zip(topology.calls, topology.made(), strict=True):

@@ -29,7 +29,7 @@ _MEANT = {
     "weights": "layer.set_weights([...]) once the model is built",
 }
 #: Of what is lacking.
-_LACKING = {"y": "x and y are arrays; np.concatenate makes one of the batches of a generator"}
+_LACKING = {"y": "x and y are arrays; fit and evaluate take a generator of both"}
 
 
 def refuse_unbound(

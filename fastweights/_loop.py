@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastweights import _advice, _check, _feeding, _resuming, training
+from fastweights import _advice, _check, _feeding, _resuming, _sources, training
 from fastweights._core import philox
 from fastweights._listening import Listeners
 from fastweights._resuming import Due, Place
-from fastweights._rows import Examples, count
+from fastweights._sources import Part, Source
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History, Logs
 
@@ -35,12 +35,10 @@ class Loop:
     model : Model
         Whose turn it is.
     course : Course
-    examples, held_out : Examples
+    source, held_out : Source
         To train on and, unless it is None, to validate with.
     reporters : sequence of Callback
         Told after those of the course, as is the history.
-    chosen : ndarray of int64, optional
-        The numbers of the examples that are trained on, if those are not all.
     place : Place, optional
         Where the fit was in the file that it goes on from.
     """
@@ -49,30 +47,26 @@ class Loop:
         self,
         model: Model,
         course: Course,
-        examples: Examples,
-        held_out: Examples | None,
+        source: Source,
+        held_out: Source | None,
         reporters: Sequence[Callback] = (),
-        chosen: np.ndarray | None = None,
         place: Place | None = None,
     ) -> None:
         built = model._built_or_refused()
-        self.rows = count(examples.x) if chosen is None else len(chosen)
         _feeding.refuse_batch_size(built, course.batch_size)
-        _feeding.refuse_part_of_batch(built, "x", self.rows)
+        _sources.refuse_parts_of_batches(built, "x", source)
         if held_out is not None:
-            _feeding.refuse_part_of_batch(built, "validation x", count(held_out.x))
-        if built.batch_rows and course.shuffle:
+            _sources.refuse_parts_of_batches(built, "validation x", held_out)
+        is_shuffled = course.shuffle and source.shuffled > 0
+        if built.batch_rows and is_shuffled:
             _advice.about_order()
-        self.model, self.course, self.examples, self.held_out = model, course, examples, held_out
-        self.batch_size = min(
-            course.batch_size or built.batch_rows or training.DEFAULT_BATCH, self.rows
-        )
+        self.model, self.course, self.source, self.held_out = model, course, source, held_out
         if place is not None and place.row:
             self._refuse_other_rows(place)
         self.history = History()
         self.listeners = Listeners([*course.callbacks, *reporters, self.history])
-        self.chosen, self.came_from = chosen, place
-        self.order = np.empty(self.rows, np.int64) if course.shuffle else None
+        self.came_from = place
+        self.order = np.empty(source.shuffled, np.int64) if is_shuffled else None
         self.built, self.compiled = built, model._compiled
         self.memory = self.compiled.memory_for(built)
         #: What the model had learnt before an epoch.
@@ -80,6 +74,8 @@ class Loop:
         self.thread = get_ident()
         #: Where it is: the epoch that is running or to come, rows of it that are done, their sums.
         self.epoch, self.row = course.initial_epoch, 0
+        #: The last batch, and when progress was told.
+        self.batch, self.told = 0, 0.0
         self.tally: Tally | None = None
         #: What some, of these numbers, had heard when the file was written, and others had not.
         self.due: Due | None = None
@@ -117,7 +113,9 @@ class Loop:
 
     def _begin(self, begun: list[Callback]) -> None:
         """Calls every `on_train_begin`, in order; `begun` becomes those that were called."""
-        self.listeners.join(self.model, self.rows, self.batch_size, epochs=self.course.epochs)
+        self.listeners.join(
+            self.model, self.source.rows, self.source.steps, epochs=self.course.epochs
+        )
         for listener in self.listeners.all:
             listener.on_train_begin({})
             begun.append(listener)
@@ -136,8 +134,7 @@ class Loop:
         return Place(
             self.epoch,
             self.row,
-            self.rows,
-            self.batch_size,
+            *self._size(),
             self.order is not None,
             self.model._stop_training,
             tuple((type(one).__name__, one.state()) for one in self.listeners.all),
@@ -146,12 +143,25 @@ class Loop:
             self.built.state.copy() if self.built.batch_rows else None,
         )
 
+    def _size(self) -> tuple[int, int]:
+        """Rows of an epoch and of a batch, as far as they are known."""
+        source = self.source
+        return (self.row if source.rows is None else max(source.rows, self.row)), source.batch_size
+
     def _refuse_other_rows(self, place: Place) -> None:
         """Raises ValueError where the middle of an epoch of other rows would be gone on from."""
+        rows, batch_size = self._size()
+        sizes = (
+            []
+            if self.source.comes_as_it_is
+            else [
+                ("x", f"{rows} rows", f"{place.rows}"),
+                ("batch_size", f"{batch_size}", f"{place.batch_size}"),
+            ]
+        )
         for what, stored, own in (
-            ("x", f"{self.rows} rows", f"{place.rows}"),
-            ("batch_size", f"{self.batch_size}", f"{place.batch_size}"),
-            ("shuffle", f"{self.course.shuffle}", f"{place.shuffle}"),
+            *sizes,
+            ("shuffle", f"{self.order is not None}", f"{place.shuffle}"),
         ):
             if stored.split()[0] != own:
                 expected = f"{own}, as in the middle of whose epoch the fit is to go on"
@@ -184,83 +194,113 @@ class Loop:
 
     def _run_epoch(self, first: int) -> Logs | None:
         """One epoch, from a row on; its figures, or None where a callback wanted none of it."""
-        model, epoch = self.model, self.epoch
+        model, epoch, course = self.model, self.epoch, self.course
         if first == 0:
             self._tell("on_epoch_begin", epoch, {})
             if model._stop_training:
                 return None
         parameters, *_ = self.good.keep()
         _check.finite("parameters", parameters)
-        logs = self._train(first, *self._order_and_stream(first))
-        if self.held_out is not None:
+        order, stream = self._order_and_stream(first)
+        logs = self._train(first, order, stream)
+        if logs is None:
+            self._end_early()
+            return None
+        if self.held_out is not None and (epoch + 1) % course.validation_freq == 0:
             logs.update(self._validate())
         self.epoch, self.row, self.tally = epoch + 1, 0, None
         self._tell("on_epoch_end", epoch, logs)
+        self.source.end_pass()
+        if self.source.is_over and self.epoch < course.epochs:
+            self._end_early()
         return logs
+
+    def _end_early(self) -> None:
+        """Warns that there is nothing left to train on."""
+        if not self.model._stop_training:
+            _advice.about_end(self.epoch, self.course.epochs)
+            self.model._stop_training = True
 
     def _order_and_stream(self, first: int) -> tuple[np.ndarray | None, int]:
         """The order of the epoch's rows and the stream of its random numbers.
 
         They follow from how far the model has come, which a new epoch counts on.
         """
-        progress, order = self.model._progress, self.chosen
+        progress = self.model._progress
         if first == 0:
             progress.epochs += 1
         if self.order is not None:
             stream = philox.STREAM_SHUFFLE + progress.epochs - 1
             philox.permutation(self.order, self.model.seed, stream)
-            order = self.order if self.chosen is None else self.chosen[self.order]
-        return order, progress.next_pass() if first == 0 else progress.last_pass()
+        return self.order, progress.next_pass() if first == 0 else progress.last_pass()
 
-    def _train(self, first: int, order: np.ndarray | None, stream: int) -> Logs:
-        """The batches of an epoch, until its end or until a callback wants no more; its figures."""
-        model, (x, y, weights), listeners = self.model, self.examples, self.listeners
-        loss, last, place = 0.0, self.rows, self.came_from
-        plan = training.ready_plan(model, self.compiled, self.batch_size, weights)
+    def _train(self, row: int, order: np.ndarray | None, stream: int) -> Logs | None:
+        """The batches of an epoch, until its end or until a callback wants no more; its figures.
+
+        None where there was no batch.
+        """
+        place, weights = self.came_from, self.source.first.weights
+        plan = training.ready_plan(self.model, self.compiled, self.source.batch_size, weights)
         self.tally = tally = plan.tally(weights)
-        if first and place is not None and place.sums is not None:
+        if row and place is not None and place.sums is not None:
             tally.take_on(place.sums)
             if place.due is not None and place.due.hook == "on_train_batch_end":
                 self._tell("on_train_batch_end", place.due.number, place.due.logs)
-        by_batches, told = listeners.hear(*_BATCH_HOOKS), time.perf_counter()
-        while first < last and (first == 0 or not model._stop_training):
-            batch = first // self.batch_size
+        self.row, self.told = row, time.perf_counter()
+        with contextlib.closing(self.source.parts(order, row)) as parts:
+            for part in parts:
+                # What is left of an epoch is not trained on, but at least one batch is.
+                if self.row and self.model._stop_training:
+                    break
+                self._train_on(part, tally, stream)
+        if not self.row:
+            return None
+        if not self.built.has_finite_numbers():
+            raise self._diverged("the weights overflowed")
+        return training.logs_of(self.compiled, tally)
+
+    def _train_on(self, part: Part, tally: Tally, stream: int) -> None:
+        """The batches of a part, or those until a callback wants no more."""
+        model, (x, y, weights), listeners = self.model, part.examples, self.listeners
+        plan = training.ready_plan(model, self.compiled, part.batch_size, weights)
+        by_batches, first, source = listeners.hear(*_BATCH_HOOKS), part.first, self.source
+        while first < part.last and (not self.row or not model._stop_training):
+            batch = part.batch + (first - part.first) // part.batch_size
             if by_batches:
                 self._tell("on_train_batch_begin", batch, {})
             self.memory.numbers[0] = self.compiled.training().learning_rate
             first, loss = plan.train(
-                x, y, order, first, last, self.batch_size,
+                x, y, part.order, first, part.last, part.batch_size,
                 0.0 if by_batches else training.STRETCH_SECONDS, tally, model.seed, stream,
-                weights,
+                weights, part.before,
             )  # fmt: skip
-            self.row = first
+            self.row = part.before + first
+            self.batch = part.batch + (first - part.first) // part.batch_size
             if not math.isfinite(loss):
-                raise self._diverged(first, f"the loss became {loss}")
+                raise self._diverged(f"the loss became {loss}")
             if by_batches:
                 self._tell("on_train_batch_end", batch, training.logs_of(self.compiled, tally))
             # A stretch is shorter where another thread waits for the model.
-            if first < last and time.perf_counter() - told >= 0.9 * training.STRETCH_SECONDS:
-                told = time.perf_counter()
+            if source.rows is None or self.row >= source.rows:
+                continue
+            if time.perf_counter() - self.told >= 0.9 * training.STRETCH_SECONDS:
+                self.told = time.perf_counter()
                 logs = training.logs_of(self.compiled, tally)
-                listeners.tell("on_progress", self.epoch, first, last, logs)
-        if not self.built.has_finite_numbers():
-            raise self._diverged(first - 1, "the weights overflowed")
-        return training.logs_of(self.compiled, tally)
+                listeners.tell("on_progress", self.epoch, self.row, source.rows, logs)
+        self.batch = part.batch + max(0, first - 1 - part.first) // part.batch_size
 
     def _validate(self) -> Logs:
         """The figures of the rows that are held out."""
         assert self.held_out is not None
-        logs = training.evaluate(
-            self.model, self.compiled, self.held_out, self.listeners, self.batch_size
-        )
+        logs = training.evaluate(self.model, self.compiled, self.held_out, self.listeners)
         if not math.isfinite(logs["loss"]):
-            raise self._diverged(self.rows - 1, f"the validation loss became {logs['loss']}")
+            raise self._diverged(f"the validation loss became {logs['loss']}")
         return {f"val_{name}": figure for name, figure in logs.items()}
 
-    def _diverged(self, row: int, what: str) -> training.DivergenceError:
+    def _diverged(self, what: str) -> training.DivergenceError:
         learning_rate = float(self.memory.numbers[0])
         self.good.bring_back()
-        return training.DivergenceError(self.epoch, row // self.batch_size, learning_rate, what)
+        return training.DivergenceError(self.epoch, self.batch, learning_rate, what)
 
 
 def _tell_the_end(listeners: Sequence[Callback], logs: Logs, has_finished: bool) -> None:

@@ -38,6 +38,7 @@ class Plan:
     gone: int
     chunk_limit: int
     rows: int
+    room: int
     members: int
     trained: tuple[bool, ...] | None
     kept_rows: int
@@ -84,6 +85,7 @@ class Plan:
         seed: int = 0,
         stream: int = 0,
         weights: tuple[np.ndarray | None, ...] | None = None,
+        before: int = 0,
     ) -> tuple[int, float]: ...
     def gradients_of(
         self,
