@@ -150,22 +150,15 @@ class Loop:
 
     def _refuse_other_rows(self, place: Place) -> None:
         """Raises ValueError where the middle of an epoch of other rows would be gone on from."""
-        rows, batch_size = self._size()
-        sizes = (
-            []
-            if self.source.comes_as_it_is
-            else [
-                ("x", f"{rows} rows", f"{place.rows}"),
-                ("batch_size", f"{batch_size}", f"{place.batch_size}"),
-            ]
-        )
-        for what, stored, own in (
-            *sizes,
-            ("shuffle", f"{self.order is not None}", f"{place.shuffle}"),
-        ):
-            if stored.split()[0] != own:
-                expected = f"{own}, as in the middle of whose epoch the fit is to go on"
-                raise ValueError(_check.refusal(what, stored, expected))
+        source, is_shuffled = self.source, self.order is not None
+        sizes = [("shuffle", f"{is_shuffled}", f"{place.shuffle}")]
+        if not source.comes_as_it_is:
+            sizes.insert(0, ("x", f"{source.rows} rows", f"{place.rows} rows"))
+            sizes.insert(1, ("batch_size", f"{source.batch_size}", f"{place.batch_size}"))
+        for what, got, stored in sizes:
+            if got != stored:
+                expected = f"{stored}, as in the middle of whose epoch the fit is to go on"
+                raise ValueError(_check.refusal(what, got, expected))
 
     def _go_on(self) -> Logs:
         """Comes to where the fit was in the file that it goes on from; the last figures."""
