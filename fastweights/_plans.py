@@ -297,6 +297,7 @@ def _attach(built: Built, compiled: Compiled, plan: _plan.Plan, ends: _Ended, tr
             (output, metric.kernel, metric.options)
             for output, one in enumerate(compiled.objectives)
             for metric in one.metrics
+            if metric.kernel is not None
         ]
     )
     if trains:

@@ -16,13 +16,14 @@ import numpy as np
 from fastweights import _advice, _check, _feeding, _plans
 from fastweights._core import arrays, philox
 from fastweights._core.float_mode import in_default_float_mode
+from fastweights._figures import Figures
 from fastweights._rows import Examples, Gradients, count, each, picked_examples
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, EpochLines, History, Logs, ProgressBar
 
 if TYPE_CHECKING:
     from fastweights._building import Built
-    from fastweights._core.plan import Copies, Plan, Tally
+    from fastweights._core.plan import Copies, Plan
     from fastweights._plans import Compiled
     from fastweights.models import Model
 
@@ -88,28 +89,18 @@ class Progress:
         return copy.copy(self)
 
 
-def _logs(compiled: Compiled, tally: Tally, prefix: str = "") -> Logs:
-    """Means over the rows that were added up."""
-    names, figures = compiled.log_names, tally.mean_losses()
-    if compiled.metrics:
-        states = zip(compiled.metrics, tally.metric_states(), strict=True)
-        figures += [metric.result(state) for metric, state in states]
-    if prefix:
-        names = [prefix + name for name in names]
-    return dict(zip(names, figures, strict=True))
-
-
 def evaluate(model: Model, compiled: Compiled, examples: Examples, prefix: str = "") -> Logs:
     """Loss and metrics over checked examples."""
     x, y, _ = examples
-    last = count(x)
-    _feeding.refuse_part_of_batch(model._built_or_refused(), "x", last)
+    built, last, first = model._built_or_refused(), count(x), 0
+    _feeding.refuse_part_of_batch(built, "x", last)
     plan = _plans.plan_for(model, "infer", last, compiled)
-    tally = plan.tally()
-    first = 0
+    figures = Figures(built, compiled, plan, examples)
     while first < last:
-        first = plan.infer(x, y, None, first, last, STRETCH_SECONDS, tally)
-    logs = _logs(compiled, tally, prefix)
+        first = plan.infer(
+            x, y, figures.out, first, last, STRETCH_SECONDS, figures.tally, figures.told
+        )
+    logs = figures.logs(prefix)
     logs[prefix + "loss"] += plan.parameters_cost()
     return logs
 
@@ -340,24 +331,25 @@ class _Loop:
         model, (x, y, _), first, loss = self.model, self.examples, 0, 0.0
         last = count(x)
         plan = _ready_plan(model, self.compiled, self.batch_size)
-        tally, told = plan.tally(), time.perf_counter()
+        figures = Figures(self.built, self.compiled, plan, self.examples, self.order)
+        told = time.perf_counter()
         while first < last and (first == 0 or not model._stop_training):
             self.memory.numbers[0] = self.compiled.training().learning_rate
             first, loss = plan.train(
-                x, y, self.order, first, last, self.batch_size, STRETCH_SECONDS, tally,
-                model.seed, stream,
+                x, y, self.order, first, last, self.batch_size, STRETCH_SECONDS, figures.tally,
+                model.seed, stream, figures.out, figures.told,
             )  # fmt: skip
             if not math.isfinite(loss):
                 raise self._diverged(epoch, first, f"the loss became {loss}")
             # A stretch is shorter where another thread waits for the model.
             if first < last and time.perf_counter() - told >= 0.9 * STRETCH_SECONDS:
                 told = time.perf_counter()
-                logs = _logs(self.compiled, tally)
+                logs = figures.so_far()
                 for listener in self.listeners:
                     listener.on_progress(epoch, first, last, logs)
         if not self.built.has_finite_numbers():
             raise self._diverged(epoch, first - 1, "the weights overflowed")
-        return _logs(self.compiled, tally)
+        return figures.logs()
 
     def _diverged(self, epoch: int, row: int, what: str) -> DivergenceError:
         learning_rate = float(self.memory.numbers[0])

@@ -81,6 +81,8 @@ class Plan:
         tally: Tally | None = None,
         seed: int = 0,
         stream: int = 0,
+        out: Arrays | None = None,
+        told: Arrays | None = None,
     ) -> tuple[int, float]: ...
     def gradients_of(
         self,
@@ -102,6 +104,7 @@ class Plan:
         last: int,
         seconds: float,
         tally: Tally | None = None,
+        told: Arrays | None = None,
     ) -> int: ...
     def go_on(self, x: np.ndarray) -> np.ndarray: ...
     def begin_again(self) -> None: ...
