@@ -310,7 +310,7 @@ def r2_score(p: Array, t: Array) -> float:
 
 
 def confusion(p, t, threshold=0.5):
-    """How many rows of each class (first axis) are taken for which; of one column by a threshold."""
+    """Rows of each class (first axis) by the class that they are taken for."""
     columns = p.shape[1]
     taken = (p[:, 0] > threshold).astype(int) if columns == 1 else p.argmax(axis=1)
     own = t if t.ndim == 1 else (t[:, 0] > 0).astype(int) if columns == 1 else t.argmax(axis=1)
