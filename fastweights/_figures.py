@@ -37,7 +37,7 @@ class Figures:
     ) -> None:
         self._compiled, self._examples, self._order = compiled, examples, order
         self._shapes = built.output_shapes
-        self.tally = plan.tally()
+        self.tally = plan.tally(examples.weights)
         self.out: tuple[np.ndarray | None, ...] | None = None
         self.told: tuple[np.ndarray | None, ...] | None = None
         wanted = [
