@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from fastweights._turns import Turn
     from fastweights.models import Model
 
-Logs = dict[str, float]
+#: Figures by their names; those of some metrics are arrays.
+Logs = dict[str, Any]
 
 
 def _check_hook(name: str) -> None:
@@ -161,8 +162,9 @@ class History(Callback, closed=True):
 
 
 def format_logs(logs: Logs) -> str:
-    """``loss: 0.1234 - val_loss: 0.2345``."""
-    return " - ".join(f"{key}: {value:.4g}" for key, value in logs.items())
+    """``loss: 0.1234 - val_loss: 0.2345``, of all that are numbers."""
+    numbers = {key: value for key, value in logs.items() if isinstance(value, float)}
+    return " - ".join(f"{key}: {value:.4g}" for key, value in numbers.items())
 
 
 def _say(line: str) -> None:
@@ -283,6 +285,9 @@ class EarlyStopping(Callback, closed=True):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self.monitor not in logs:
             raise ValueError(f"monitor: got {self.monitor!r}, expected one of {', '.join(logs)}")
+        if not isinstance(logs[self.monitor], (float, int)):
+            got = f"{self.monitor!r}, which is an array"
+            raise TypeError(_check.refusal("monitor", got, "a figure that is a number"))
         if self._sign * logs[self.monitor] < self._lowest:
             weights = self.model.get_weights() if self.restore_best_weights else None
             self._lowest, self._best_epoch, self._weights = (

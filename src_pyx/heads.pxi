@@ -15,7 +15,6 @@ cdef struct Head:
     double[OPTION_NUMBERS] options
     double weight                # of its loss in the model's
     Py_ssize_t target_bytes      # of one row
-    bint is_labelled             # whether targets are class labels, of int32
     char* targets                # gathered rows of y
     double* values               # the loss of each line
     double* weights              # what each counts, in a call that has weights of this output
@@ -27,6 +26,7 @@ cdef struct Measure:
     const Loss* loss
     double* options
     Py_ssize_t head
+    bint is_labelled             # whether its targets are class labels, of int32
     Py_ssize_t at                # where its sums begin ...
     Py_ssize_t sums              # ... and how many there are
 
@@ -102,22 +102,26 @@ cdef Tally empty_tally(const Meter* m, tuple weights):
 
 
 cdef set_meter(Meter* m, const KernelTable* table, const Head* heads, Py_ssize_t n_heads, metrics, Py_ssize_t parts):
-    """For (head, name, options) of each metric, and so many parts."""
+    """For (head, name, options, labelled) of each metric, and so many parts."""
     cdef Measure* measure
-    cdef Py_ssize_t i
+    cdef Py_ssize_t line_bytes
     free_meter(m)
     m.measures = <Measure*>calloc(len(metrics) + 1, sizeof(Measure))
     if m.measures == NULL:
         raise MemoryError()
     m.heads, m.tells_heads = n_heads, n_heads > 1 or heads[0].mask_op >= 0
     m.sums = HEAD_SUMS * m.heads
-    for head, name, options in metrics:
+    for head, name, options, labelled in metrics:
         if not 0 <= head < n_heads:
             raise ValueError(f"metrics: got one of output {head}, expected one of {n_heads} outputs")
         measure = &m.measures[m.count]
         set_measure(measure, table, name, tuple(options))
         m.count += 1
-        measure.head, measure.at, measure.sums = head, m.sums, 2
+        measure.head, measure.is_labelled, measure.at, measure.sums = head, labelled, m.sums, 2
+        line_bytes = sizeof(int32_t) if labelled else heads[<Py_ssize_t>head].columns * table.real_bytes
+        if heads[<Py_ssize_t>head].target_bytes != heads[<Py_ssize_t>head].lines * line_bytes:
+            raise ValueError(f"{name}: got targets of {heads[<Py_ssize_t>head].target_bytes} bytes, expected "
+                             f"{heads[<Py_ssize_t>head].lines * line_bytes}")
         if measure.metric != NULL:
             measure.sums = measure.metric.sums(heads[<Py_ssize_t>head].columns, measure.options)
         if measure.sums < 0:

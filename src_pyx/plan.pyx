@@ -257,11 +257,13 @@ cdef class Plan(Runner):
             head.loss = <const Loss*>find(self.table.losses, sizeof(Loss), name)
             copy_numbers(head.options, OPTION_NUMBERS, name, options)
             head.target_bytes, head.weight = target_bytes, weight
-            head.is_labelled = target_bytes != self.output_bytes(i)
         self.has_losses = True
 
     def set_metrics(self, metrics):
-        """(output, name, options) of each metric, which looks at the output of that number; any loss is one, too."""
+        """(output, name, options, labelled) of each metric, which looks at the output of that number.
+
+        Any loss is one, too. Targets are those of `set_losses`: labels where the last says so.
+        """
         set_meter(&self.meter, self.table, self.heads, self.n_heads, metrics,
                   max(self.slices, <Py_ssize_t>self.members))
 

@@ -459,9 +459,9 @@ cdef class Rows(Layout):
         cdef const char* targets = head.targets + first * (head.target_bytes // head.lines)
         cdef const double* weights = head.weights + first if self.has_weights(measure.head) else NULL
         if measure.metric != NULL:
-            measure.metric.update(state, y, targets, head.is_labelled, weights, count, head.columns, measure.options)
+            measure.metric.update(state, y, targets, measure.is_labelled, weights, count, head.columns, measure.options)
         else:
-            self.table.add_losses(measure.loss.compute, state, y, targets, head.is_labelled, weights, count,
+            self.table.add_losses(measure.loss.compute, state, y, targets, measure.is_labelled, weights, count,
                                   head.columns, measure.options)
 
     @cython.final

@@ -42,6 +42,18 @@ def sample(kind, rows, columns, seed=0):
     return prediction, random.uniform(size=(rows, columns))
 
 
+def scored(rows, columns=1, seed=0, levels=9, classes=None):
+    """Scores with many ties, and targets of 0 and 1 or of classes, and weights, some of them 0."""
+    random = np.random.default_rng([seed, rows, columns])
+    scores = random.integers(0, levels, (rows, columns)) / (levels - 1.0)
+    if classes is None:
+        targets = random.integers(0, 2, (rows, columns)).astype(float)
+    else:
+        targets = random.integers(0, classes, rows)
+    weights = random.integers(0, 5, rows) * random.uniform(0.5, 2.0, rows)
+    return scores, targets, weights
+
+
 def measure(metric, prediction, target, batches=(), level=LEVELS[0], real=np.float64, weights=None):
     """The metric's result after batches that end at the given rows."""
     suffix = "f32" if real is np.float32 else "f64"

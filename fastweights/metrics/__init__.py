@@ -120,6 +120,7 @@ METRICS: dict[str, type[Metric] | dict[type[losses.Loss], type[Metric]]] = {
     "mse": MeanSquaredError,
     "rmse": RootMeanSquaredError,
     "mae": MeanAbsoluteError,
+    "mcc": MatthewsCorrelation,
     "logcosh": LogCoshError,
     "r2": R2Score,
     "bce": BinaryCrossentropy,

@@ -99,13 +99,12 @@ class MatthewsCorrelation(_OfClassCounts):
 
     def result(self, state: Sequence[float]) -> float:
         found, own, taken = counts_of(state)
-        rows = own.sum()
-        # In shares of all rows, whose products cannot overflow.
-        if rows == 0:
+        if min(np.count_nonzero(own), np.count_nonzero(taken)) < 2:
             return 0.0
-        found, own, taken = found / rows, own / rows, taken / rows
-        spreads = (1.0 - own @ own) * (1.0 - taken @ taken)
-        return float((found.sum() - own @ taken) / math.sqrt(spreads)) if spreads > 0 else 0.0
+        # In shares of all rows, whose products cannot overflow.
+        found, own, taken = found / own.sum(), own / own.sum(), taken / own.sum()
+        spreads = (own @ (1.0 - own)) * (taken @ (1.0 - taken))
+        return float((found.sum() - own @ taken) / math.sqrt(spreads))
 
 
 class CohenKappa(_OfClassCounts):

@@ -52,9 +52,11 @@ def _share(residual: float, spread: float) -> float:
 
 
 class _Moments(NamedTuple):
-    """Of two columns: what the kernel `moments` keeps."""
+    """Of two columns: what the kernel `moments` keeps, means from where their first numbers are."""
 
     weights: float
+    first_a: float
+    first_b: float
     mean_a: float
     mean_b: float
     squares_a: float
@@ -138,6 +140,6 @@ class ConcordanceCorrelation(_OfMoments):
         super().__init__(name)
 
     def _score(self, of: _Moments) -> float:
-        apart = of.weights * (of.mean_a - of.mean_b) ** 2
+        apart = of.weights * (of.first_a - of.first_b + of.mean_a - of.mean_b) ** 2
         scale = of.squares_a + of.squares_b + apart
         return 2.0 * of.products / scale if scale > 0.0 else math.nan

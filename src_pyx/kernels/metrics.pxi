@@ -31,7 +31,7 @@ cdef void add_losses(loss_function compute, double* state, const void* predictio
 
 cdef enum:
     R2_SUMS = 6
-    MOMENTS = 7
+    MOMENTS = 9
 
 
 # state of each output: weights, shift, sum(t - shift), sum((t - shift)^2), sum((p - t)^2), rows
@@ -78,7 +78,8 @@ cdef void merge_r2(double* state, const double* later, Py_ssize_t sums) noexcept
         later += R2_SUMS
 
 
-# state of each output: weights, mean of a and of b, sums of the squares and products of what they are off it, rows
+# state of each output: weights, the first a and the first b, the means of how far a and b lie from these, sums of the
+# squares and products of how far they lie from their means, rows
 # Of b, the targets, and of a, the predictions or, with options[0], b less the predictions. Means move row by row
 # (Welford, Technometrics 1962; West, Communications of the ACM 1979, with weights): nothing cancels.
 cdef void moments(
@@ -89,24 +90,28 @@ cdef void moments(
     cdef const real* t = <const real*>target
     cdef Py_ssize_t row, column
     cdef double* sums
-    cdef double a, b, weight, share
+    cdef double a, b, weight, share, left
     for row in range(rows):
         weight = weight_of(weights, row)
         for column in range(columns if weight != 0.0 else 0):
             sums = state + column * MOMENTS
             b = <double>t[column]
             a = b - <double>p[column] if options[0] != 0.0 else <double>p[column]
+            if sums[0] == 0.0:
+                sums[1] = a
+                sums[2] = b
             sums[0] += weight
             share = weight / sums[0]
-            a -= sums[1]
-            b -= sums[2]
-            sums[1] += share * a
-            sums[2] += share * b
             # What is left of the weight once the means have moved.
-            sums[3] += weight * (1.0 - share) * a * a
-            sums[4] += weight * (1.0 - share) * b * b
-            sums[5] += weight * (1.0 - share) * a * b
-            sums[6] += 1.0
+            left = weight * (1.0 - share)
+            a = a - sums[1] - sums[3]
+            b = b - sums[2] - sums[4]
+            sums[3] += share * a
+            sums[4] += share * b
+            sums[5] += left * a * a
+            sums[6] += left * b * b
+            sums[7] += left * a * b
+            sums[8] += 1.0
         p += columns
         t += columns
 
@@ -114,20 +119,23 @@ cdef void moments(
 # Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1982).
 cdef void merge_moments(double* state, const double* later, Py_ssize_t sums) noexcept nogil:
     cdef Py_ssize_t column
-    cdef double a, b, share, weight
+    cdef double a, b, share, left
     for column in range(sums // MOMENTS):
-        if later[0] != 0.0:
-            weight = state[0]
+        if state[0] == 0.0:
+            memcpy(state, later, MOMENTS * sizeof(double))
+        elif later[0] != 0.0:
+            left = state[0]
             state[0] += later[0]
             share = later[0] / state[0]
-            a = later[1] - state[1]
-            b = later[2] - state[2]
-            state[1] += share * a
-            state[2] += share * b
-            state[3] += later[3] + weight * share * a * a
-            state[4] += later[4] + weight * share * b * b
-            state[5] += later[5] + weight * share * a * b
-            state[6] += later[6]
+            left *= share
+            a = later[1] - state[1] + later[3] - state[3]
+            b = later[2] - state[2] + later[4] - state[4]
+            state[3] += share * a
+            state[4] += share * b
+            state[5] += later[5] + left * a * a
+            state[6] += later[6] + left * b * b
+            state[7] += later[7] + left * a * b
+            state[8] += later[8]
         state += MOMENTS
         later += MOMENTS
 
