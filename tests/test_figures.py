@@ -493,6 +493,15 @@ def test_half_a_class_is_refused(kind):
         model.evaluate(x, np.where(np.arange(300) == 3, 0.5, y))
 
 
+@pytest.mark.parametrize("kind", ["mcc", "f1_score", "confusion_matrix"])
+def test_rows_of_several_classes_are_refused(kind):
+    model = network((5, 3), last="softmax", loss="categorical_crossentropy", metrics=(kind,))
+    y = np.eye(3)[np.arange(30) % 3]
+    y[7] = 0.5, 0.0, 0.5
+    with pytest.raises(ValueError, match=r"y: got \[0\.5.*\] in row 7, expected one class in each"):
+        model.evaluate(data(30)[0], y)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -92,8 +92,7 @@ class TopKCategoricalAccuracy(_OfSeveralClasses):
     k: int
 
     def __init__(self, k: int = 5, name: str = kind) -> None:
-        super().__init__(name)
-        self._set(k=_check.whole("k", k, 2))
+        super().__init__(name, k=_check.whole("k", k, 2))
 
     @property
     def options(self) -> tuple[float, ...]:

@@ -27,6 +27,8 @@ class Metric(Description):
     kind: ClassVar[str]
     #: Whether targets are class labels (rows,) instead of numbers (rows, outputs); None: either.
     takes_labels: ClassVar[bool | None] = False
+    #: Which way a callback takes for better.
+    larger_is_better: bool = False
     _uncalled: ClassVar[dict[str, str]] = dict.fromkeys(
         ("update_state", "reset_state", "get_config"),
         "a metric of this library, or a function (y_true, y_pred) of your own",
@@ -38,21 +40,17 @@ class Metric(Description):
             got = "a method result without the kernel's sums"
             raise TypeError(_check.refusal(cls.__name__, got, cls._uncalled["update_state"]))
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, **before: Any) -> None:
+        """`before` are settings that stand before the name."""
         _check.name("name", name)
         if name == "loss" or name.startswith("val_"):
             expected = "a name that no other figure of the history has"
             raise ValueError(_check.refusal("name", _check.shown(name), expected))
-        self._set(name=name)
+        self._set(**before, name=name)
 
     @property
     def of_classes(self) -> bool:
         """Whether outputs are classes, of which each line of the last axis has one."""
-        return False
-
-    @property
-    def larger_is_better(self) -> bool:
-        """Which way a callback takes for better."""
         return False
 
     @property
@@ -114,6 +112,17 @@ def border(name: str, loss: losses.Loss) -> float:
 def is_signed(loss: losses.Loss) -> bool:
     """Whether outputs are on either side of 0: scores, as hinge takes them, or logits."""
     return "hinge" in loss.name or reads_logits(loss)
+
+
+def refuse_several_classes(metric: Metric, argument: str, targets: np.ndarray) -> None:
+    """Raises ValueError for rows of targets of which no single one is the largest."""
+    if targets.dtype.kind == "i" or targets.ndim < 2:
+        return
+    is_bad = (targets == targets.max(axis=1, keepdims=True)).sum(axis=1) > 1
+    if is_bad.any():
+        row = is_bad.argmax()
+        expected = f"one class in each row for the metric {metric.name}"
+        raise ValueError(_check.refusal(argument, f"{targets[row]} in row {row}", expected))
 
 
 def refuse_part_of_class(metric: Metric, argument: str, targets: np.ndarray) -> None:

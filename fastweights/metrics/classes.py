@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from fastweights import _check, losses
-from fastweights.metrics.base import Metric, is_signed, refuse_part_of_class
+from fastweights.metrics.base import Metric, is_signed, refuse_part_of_class, refuse_several_classes
 
 
 class _OfClasses(Metric):
@@ -21,8 +22,8 @@ class _OfClasses(Metric):
     of_classes = True
     threshold: float
 
-    def __init__(self, name: str, threshold: float) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, threshold: float, **before: Any) -> None:
+        super().__init__(name, **before)
         self._set(threshold=_check.number("threshold", threshold))
 
     @property
@@ -32,6 +33,8 @@ class _OfClasses(Metric):
     def check_targets(self, argument: str, targets: np.ndarray, outputs: int) -> None:
         if outputs == 1:
             refuse_part_of_class(self, argument, targets)
+        else:
+            refuse_several_classes(self, argument, targets)
 
     @classmethod
     def reading(cls, name: str, loss: losses.Loss) -> Metric:
@@ -128,10 +131,9 @@ class CohenKappa(_OfClassCounts):
     def __init__(
         self, weights: str | None = None, name: str = kind, threshold: float = 0.5
     ) -> None:
-        super().__init__(name, threshold)
         if weights is not None:
             _check.choice("weights", weights, dict.fromkeys(("linear", "quadratic")))
-        self._set(weights=weights)
+        super().__init__(name, threshold, weights=weights)
 
     @property
     def options(self) -> tuple[float, ...]:

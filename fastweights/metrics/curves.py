@@ -75,7 +75,6 @@ class AUC(Metric):
         label_weights: Sequence[float] | None = None,
         from_logits: bool = False,
     ) -> None:
-        super().__init__(self.kind if name is None else name)
         _check.choice("curve", curve, dict.fromkeys(CURVES))
         _check.choice("summation_method", summation_method, dict.fromkeys(SUMMATIONS))
         if num_thresholds is not None:
@@ -96,10 +95,13 @@ class AUC(Metric):
             num_labels = _check.whole("num_labels", num_labels, 1)
         if label_weights is not None:
             label_weights = _several("label_weights", label_weights)
-        self._set(
+        super().__init__(
+            self.kind if name is None else name,
             num_thresholds=num_thresholds,
             curve=curve,
             summation_method=summation_method,
+        )
+        self._set(
             thresholds=None if thresholds is None else _several("thresholds", thresholds, 1.0),
             multi_label=multi_label,
             num_labels=num_labels,

@@ -17,11 +17,6 @@ class _OfFunction(Metric):
     """What is found by Python code from all rows of a pass."""
 
     takes_labels = None
-    _larger_is_better: bool
-
-    @property
-    def larger_is_better(self) -> bool:
-        return self._larger_is_better
 
     @property
     def kernel(self) -> None:
@@ -69,10 +64,9 @@ class MeanMetricWrapper(_OfFunction):
         if not callable(fn) or isinstance(fn, type):
             expected = "a function (y_true, y_pred)"
             raise TypeError(_check.refusal("fn", _check.kind_of(fn), expected))
-        super().__init__(_name_of(fn) if name is None else name)
+        super().__init__(_name_of(fn) if name is None else name, fn=fn)
         self._set(
-            fn=fn,
-            _larger_is_better=_check.flag("larger_is_better", larger_is_better),
+            larger_is_better=_check.flag("larger_is_better", larger_is_better),
             kwargs=kwargs,
         )
 
@@ -117,7 +111,7 @@ class ScikitLearn(_OfFunction):
         self._set(
             metric=metric,
             response_method=response_method,
-            _larger_is_better=larger_is_better,
+            larger_is_better=larger_is_better,
             kwargs=kwargs,
             _loss=loss,
         )
@@ -206,17 +200,26 @@ class _Answers:
 
         answers = self
 
-        class Estimator(ClassifierMixin if self.is_classifier else RegressorMixin, BaseEstimator):  # type: ignore[misc]
+        class Regressor(RegressorMixin, BaseEstimator):
             def __sklearn_is_fitted__(self) -> bool:
                 return True
 
             def predict(self, rows: Any) -> np.ndarray:
                 return answers.predict()
 
-        if self.is_classifier:
-            Estimator.classes_ = np.arange(max(self._outputs, 2))
-            Estimator.predict_proba = lambda self, rows: answers.predict_proba()
-        return Estimator()
+        class Classifier(ClassifierMixin, BaseEstimator):
+            classes_ = np.arange(max(answers._outputs, 2))
+
+            def __sklearn_is_fitted__(self) -> bool:
+                return True
+
+            def predict(self, rows: Any) -> np.ndarray:
+                return answers.predict()
+
+            def predict_proba(self, rows: Any) -> np.ndarray:
+                return answers.predict_proba()
+
+        return Classifier() if self.is_classifier else Regressor()
 
 
 #: Losses of one probability for each output.

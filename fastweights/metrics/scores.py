@@ -9,7 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastweights import _check, losses
-from fastweights.metrics.base import Figure, Metric, border, refuse_part_of_class
+from fastweights.metrics.base import (
+    Figure,
+    Metric,
+    border,
+    refuse_part_of_class,
+    refuse_several_classes,
+)
 from fastweights.metrics.classes import counts_of, shares
 
 
@@ -66,11 +72,10 @@ class _OfScores(Metric):
     takes_labels = None
     thresholds: float | tuple[float, ...] | None
 
-    def __init__(self, thresholds: Any, name: str | None) -> None:
-        super().__init__(self.kind if name is None else name)
-        self._set(
-            thresholds=None if thresholds is None else checked_thresholds("thresholds", thresholds)
-        )
+    def __init__(self, thresholds: Any, name: str | None, **before: Any) -> None:
+        if thresholds is not None:
+            thresholds = checked_thresholds("thresholds", thresholds)
+        super().__init__(self.kind if name is None else name, thresholds=thresholds, **before)
 
     @property
     def kernel(self) -> str:
@@ -180,11 +185,11 @@ class _OfSomeScores(_OfScores):
     def __init__(
         self, thresholds: Any, top_k: int | None, class_id: int | None, name: str | None
     ) -> None:
-        super().__init__(thresholds, name)
-        self._set(
-            top_k=None if top_k is None else _check.whole("top_k", top_k, 1),
-            class_id=None if class_id is None else _check.whole("class_id", class_id, 0),
-        )
+        if top_k is not None:
+            top_k = _check.whole("top_k", top_k, 1)
+        if class_id is not None:
+            class_id = _check.whole("class_id", class_id, 0)
+        super().__init__(thresholds, name, top_k=top_k, class_id=class_id)
 
     @property
     def of_classes(self) -> bool:
@@ -259,45 +264,28 @@ class Recall(_OfSomeScores):
 AVERAGES = (None, "micro", "macro", "weighted")
 
 
-class FBetaScore(Metric):
-    """``(1 + beta^2) P R / (beta^2 P + R)`` of precision and recall, for each output as a class.
+class _FScore(Metric):
+    """What :class:`FBetaScore` and :class:`F1Score` share."""
 
-    0 where a class has no rows and none are taken for it.
-
-    Parameters
-    ----------
-    average : {None, "micro", "macro", "weighted"}
-        None: an array with that of each class, of one output a number. "micro": of the counts of
-        all classes together; "macro": the mean over classes; "weighted": that with the classes'
-        rows as weights.
-    beta : float
-        How much recall counts, above 0.
-    threshold : float, optional
-        Outputs above are taken for the class; by default the largest of a row alone is.
-    name : str
-        What histories and logs call it.
-    """
-
-    kind = "fbeta_score"
     takes_labels = None
     of_classes = True
     larger_is_better = True
     average: str | None
-    beta: float
+    beta: float = 1.0
     threshold: float | None
 
     def __init__(
         self,
         average: str | None = None,
-        beta: float = 1.0,
         threshold: float | None = None,
-        name: str = kind,
+        name: str = "f_score",
+        **between: float,
     ) -> None:
-        super().__init__(name)
         if average is not None:
             _check.choice("average", average, dict.fromkeys(AVERAGES[1:]))
-        self._set(average=average, beta=_check.number("beta", beta, above=0.0))
-        self._set(threshold=None if threshold is None else _check.number("threshold", threshold))
+        if threshold is not None:
+            threshold = _check.number("threshold", threshold)
+        super().__init__(name, average=average, **between, threshold=threshold)
 
     @property
     def kernel(self) -> str:
@@ -315,6 +303,8 @@ class FBetaScore(Metric):
             raise ValueError(_check.refusal("metrics", got, "threshold=0.5, say"))
         if self.threshold is not None:
             refuse_part_of_class(self, argument, targets)
+        else:
+            refuse_several_classes(self, argument, targets)
 
     def result(self, state: Sequence[float]) -> Figure:
         if self.threshold is None:
@@ -337,7 +327,39 @@ class FBetaScore(Metric):
         return cls(threshold=threshold, name=name)
 
 
-class F1Score(FBetaScore):
+class FBetaScore(_FScore):
+    """``(1 + beta^2) P R / (beta^2 P + R)`` of precision and recall, for each output as a class.
+
+    0 where a class has no rows and none are taken for it.
+
+    Parameters
+    ----------
+    average : {None, "micro", "macro", "weighted"}
+        None: an array with that of each class, of one output a number. "micro": of the counts of
+        all classes together; "macro": the mean over classes; "weighted": that with the classes'
+        rows as weights.
+    beta : float
+        How much recall counts, above 0.
+    threshold : float, optional
+        Outputs above are taken for the class; by default the largest of a row alone is.
+    name : str
+        What histories and logs call it.
+    """
+
+    kind = "fbeta_score"
+
+    def __init__(
+        self,
+        average: str | None = None,
+        beta: float = 1.0,
+        threshold: float | None = None,
+        name: str = kind,
+    ) -> None:
+        beta = _check.number("beta", beta, above=0.0)
+        super().__init__(average, threshold, name, beta=beta)
+
+
+class F1Score(_FScore):
     """``2 P R / (P + R)`` of precision and recall: :class:`FBetaScore` with a `beta` of 1.
 
     Parameters
@@ -355,7 +377,4 @@ class F1Score(FBetaScore):
     def __init__(
         self, average: str | None = None, threshold: float | None = None, name: str = kind
     ) -> None:
-        super().__init__(average, 1.0, threshold, name)
-
-    def config(self) -> dict[str, Any]:
-        return {key: value for key, value in super().config().items() if key != "beta"}
+        super().__init__(average, threshold, name)
