@@ -294,14 +294,14 @@ class _Data:
         """The examples as this model takes them, and those held out; builds it for them."""
         found = None
         if model._built is None:
-            found = training.split(model, self.x, self.y, share, self.held_out)
+            found = training.split(model, self.x, self.y, share, self.held_out, None)
             model._built_for(found[0].x)
         key = (share, *_taken_by(model))
         for known, shared in self._known:
             if known == key:
                 return shared
         if found is None:
-            found = training.split(model, self.x, self.y, share, self.held_out)
+            found = training.split(model, self.x, self.y, share, self.held_out, None)
         self._known.append((key, found))
         return found
 

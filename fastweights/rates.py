@@ -117,7 +117,7 @@ def _losses_at(model: Model, x: Any, y: Any, batch_size: int, rates: Array) -> A
         batch, left = left[:batch_size], left[batch_size:]
         optimizer.learning_rate = float(rate)
         try:
-            loss = training.step(trial, compiled, picked_examples(examples, batch))
+            loss = training.step(trial, compiled, picked_examples(examples, batch))["loss"]
         except training.DivergenceError:
             break
         losses.append(loss)

@@ -12,14 +12,15 @@ import numpy as np
 from fastweights import _advice, _check, _feeding, _listening, _loop, _plans
 from fastweights._core import arrays, philox
 from fastweights._core.float_mode import in_default_float_mode
+from fastweights._figures import Figures
 from fastweights._files import FilePath
 from fastweights._listening import NOBODY, Listeners
-from fastweights._rows import Examples, Gradients, Rows, count, each, picked_examples
+from fastweights._rows import Examples, Gradients, Rows, Weights, count, each, picked_examples
 from fastweights.callbacks import Callback, History, Logs, progress
 
 if TYPE_CHECKING:
     from fastweights._building import Built
-    from fastweights._core.plan import Copies, Plan, Tally
+    from fastweights._core.plan import Copies, Plan
     from fastweights._plans import Compiled
     from fastweights.models import Model
 
@@ -89,15 +90,6 @@ class Progress:
         return copy.copy(self)
 
 
-def logs_of(compiled: Compiled, tally: Tally) -> Logs:
-    """Means over the rows that were added up."""
-    names, figures = compiled.log_names, tally.mean_losses()
-    if compiled.metrics:
-        states = zip(compiled.metrics, tally.metric_states(), strict=True)
-        figures += [metric.result(state) for metric, state in states]
-    return dict(zip(names, figures, strict=True))
-
-
 def evaluate(
     model: Model,
     compiled: Compiled,
@@ -106,23 +98,27 @@ def evaluate(
     batch_size: int | None = None,
 ) -> Logs:
     """Loss and metrics over checked examples, by batches where somebody hears of those."""
-    x, y, _ = examples
+    x, y, weights = examples
     built, rows = model._built_or_refused(), count(x)
     _feeding.refuse_part_of_batch(built, "x", rows)
-    plan = _plans.plan_for(model, "infer", rows, compiled)
-    tally = plan.tally()
+    plan = _plans.plan_for(model, "infer", rows, compiled, weights=weights)
+    figures = Figures(built, compiled, plan, examples)
 
-    def figures(*_: int) -> Logs:
-        logs = logs_of(compiled, tally)
-        logs["loss"] += plan.parameters_cost()
-        return logs
+    def with_cost(logs: Logs) -> Logs:
+        return {**logs, "loss": logs["loss"] + plan.parameters_cost()}
+
+    def so_far(*_: int) -> Logs:
+        return with_cost(figures.so_far())
 
     listeners.tell("on_test_begin", {})
     first, batch = 0, batch_size or built.batch_rows or DEFAULT_BATCH
-    for last in listeners.batches("test", rows, batch, figures):
+    for last in listeners.batches("test", rows, batch, so_far):
+        out, told = figures.until(last)
         while first < last:
-            first = plan.infer(x, y, None, first, last, STRETCH_SECONDS, tally)
-    logs = figures()
+            first = plan.infer(
+                x, y, out, first, last, STRETCH_SECONDS, figures.tally, weights, told
+            )
+    logs = with_cost(figures.logs())
     listeners.tell("on_test_end", logs)
     return logs
 
@@ -153,18 +149,19 @@ def gradients(
     model: Model, compiled: Compiled, examples: Examples
 ) -> tuple[float, np.ndarray, Gradients]:
     """Loss of checked examples and its gradients by parameters and x, arrays of their own."""
-    x, y, _ = examples
+    x, y, weights = examples
     built, rows = model._built_or_refused(), count(x)
     _feeding.refuse_other_batch(built, "x", rows)
     dx = built.input_gradients(rows)
-    loss = _plans.plan_for(model, "check", rows, compiled).gradients_of(x, y, dx, rows)
+    plan = _plans.plan_for(model, "check", rows, compiled, weights=weights)
+    loss = plan.gradients_of(x, y, dx, rows, weights=weights)
     (gradient,) = built.lock.room_for((built.gradients,)).keep()
     return loss, gradient, dx
 
 
-def ready_plan(model: Model, compiled: Compiled, batch_size: int) -> Plan:
+def ready_plan(model: Model, compiled: Compiled, batch_size: int, weights: Weights = None) -> Plan:
     """The plan that trains, with the optimizer's learning rate as it is now."""
-    plan = _plans.plan_for(model, "fit", batch_size, compiled)
+    plan = _plans.plan_for(model, "fit", batch_size, compiled, weights=weights)
     memory = compiled.memory_for(model._built_or_refused())
     memory.numbers[0] = compiled.training().learning_rate
     return plan
@@ -178,15 +175,19 @@ def _refuse_overflow(built: Built, compiled: Compiled, good: Copies) -> None:
         raise DivergenceError(None, None, compiled.training().learning_rate, what)
 
 
-def step(model: Model, compiled: Compiled, examples: Examples) -> float:
-    """One step on checked examples; the loss before it."""
-    x, y, _ = examples
+def step(model: Model, compiled: Compiled, examples: Examples) -> Logs:
+    """One step on checked examples; loss and metrics before it."""
+    x, y, weights = examples
     rows, built = count(x), model._built_or_refused()
     _feeding.refuse_other_batch(built, "x", rows)
-    plan, good = ready_plan(model, compiled, rows), compiled.good_for(built)
+    plan, good = ready_plan(model, compiled, rows, weights), compiled.good_for(built)
     good.keep()
     stream = model._progress.next_pass()
-    first, loss = plan.train(x, y, None, 0, rows, rows, 0.0, None, model.seed, stream)
+    figures = Figures(built, compiled, plan, examples) if len(compiled.log_names) > 1 else None
+    seen = (None, None, None) if figures is None else (figures.tally, figures.out, figures.told)
+    first, loss = plan.train(
+        x, y, None, 0, rows, rows, 0.0, seen[0], model.seed, stream, weights, *seen[1:]
+    )
     if first == 0:
         raise DivergenceError(
             None,
@@ -195,7 +196,8 @@ def step(model: Model, compiled: Compiled, examples: Examples) -> float:
             f"the loss is {loss}; no step was made",
         )
     _refuse_overflow(built, compiled, good)
-    return loss
+    # That of the only batch, as it is.
+    return {**({} if figures is None else figures.logs()), "loss": loss}
 
 
 def apply_gradients(model: Model, compiled: Compiled) -> None:
@@ -211,24 +213,33 @@ def apply_gradients(model: Model, compiled: Compiled) -> None:
 
 
 def split(
-    model: Model, x: Any, y: Any, share: float, data: tuple[Any, Any] | None
+    model: Model,
+    x: Any,
+    y: Any,
+    share: float,
+    data: tuple[Any, ...] | None,
+    sample_weight: Any,
 ) -> tuple[Examples, Examples | None]:
     """Examples to train on and examples to validate with, checked."""
     share = _check.number("validation_split", share, minimum=0.0, below=1.0)
     rows = _feeding.rows(model, x)
     targets = _feeding.targets(model, y, rows)
     _advice.about_pixels(model._topology, rows)
-    examples = Examples(rows, targets)
+    weights = _feeding.sample_weights(model, sample_weight, rows)
+    examples = Examples(rows, targets, weights)
     if data is not None:
-        if not isinstance(data, (tuple, list)) or len(data) != 2:
+        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
             is_several = isinstance(data, (tuple, list))
             got = f"a {type(data).__name__} of {len(data)}" if is_several else _check.kind_of(data)
-            raise ValueError(_check.refusal("validation_data", got, "a pair (x, y)"))
-        names, (x, y) = _feeding.names_of(model, x, y), data
+            raise ValueError(_check.refusal("validation_data", got, "(x, y) or (x, y, weights)"))
+        names, (x, y, *more) = _feeding.names_of(model, x, y), data
         shapes = [array.shape[1:] for array in each(rows)]
         held_out = _feeding.rows(model, x, "validation x", shapes, names)
         targets = _feeding.targets(model, y, held_out, "validation y", names)
-        return examples, Examples(held_out, targets)
+        weights = _feeding.sample_weights(
+            model, more[0] if more else None, held_out, "validation sample_weight"
+        )
+        return examples, Examples(held_out, targets, weights)
     if share == 0.0:
         return examples, None
     kept = in_default_float_mode(lambda: math.floor(count(rows) * (1.0 - share)))
@@ -278,8 +289,10 @@ def fit(
     verbose: str | int,
     callbacks: Callback | Sequence[Callback] | None,
     validation_split: float,
-    validation_data: tuple[Any, Any] | None,
+    validation_data: tuple[Any, ...] | None,
     shuffle: bool,
+    class_weight: Any,
+    sample_weight: Any,
     initial_epoch: int,
     resume: FilePath | None,
 ) -> History:
@@ -289,7 +302,8 @@ def fit(
         expected = "0 with resume, as the file says which epoch is the next"
         raise ValueError(_check.refusal("initial_epoch", course.initial_epoch, expected))
     reporters = progress.reporters(verbose)
-    examples, held_out = split(model, x, y, validation_split, validation_data)
+    examples, held_out = split(model, x, y, validation_split, validation_data, sample_weight)
+    examples = _feeding.by_class(model, examples, class_weight, model._compiled)
     model._built_for(examples.x)
     place = model._restored(resume, course.callbacks)
     loop = _loop.Loop(model, course, examples, held_out, reporters, place=place)
