@@ -23,6 +23,7 @@ from fastweights.config import (
 
 __all__ = [
     "DivergenceError",
+    "Ensemble",
     "FitManyError",
     "Input",
     "Model",
@@ -59,6 +60,7 @@ __all__ = [
     "set_matmul_precision",
     "set_num_threads",
     "set_reproducible",
+    "sweep",
     "threads",
 ]
 
@@ -79,6 +81,7 @@ if TYPE_CHECKING:
     from fastweights._registry import register_layer
     from fastweights._tensors import Input
     from fastweights.attending import attention_scores, plot_attention
+    from fastweights.ensembles import Ensemble
     from fastweights.generating import generate, generate_steps
     from fastweights.gradient_check import check_gradients
     from fastweights.inspecting import partial_dependence, permutation_importance
@@ -93,11 +96,13 @@ if TYPE_CHECKING:
     )
     from fastweights.rates import find_learning_rate
     from fastweights.saving import load
+    from fastweights.sweeping import sweep
     from fastweights.training import DivergenceError
 else:
     #: The names that are not modules, and where they are. All is imported at its first use.
     _HOME = {
         "DivergenceError": "training",
+        "Ensemble": "ensembles",
         "FitManyError": "many",
         "Input": "_tensors",
         "Model": "models",
@@ -118,6 +123,7 @@ else:
         "plot_model": "plotting",
         "plot_predictions": "plotting",
         "register_layer": "_registry",
+        "sweep": "sweeping",
     }
 
     def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastweights import _advice, _check, _feeding, _resuming, _row_weights, training
+from fastweights import _advice, _check, _feeding, _resuming, training
 from fastweights._core import philox
 from fastweights._figures import Figures
 from fastweights._listening import Listeners
@@ -61,7 +61,6 @@ class Loop:
         _feeding.refuse_part_of_batch(built, "x", self.rows)
         if held_out is not None:
             _feeding.refuse_part_of_batch(built, "validation x", count(held_out.x))
-            _row_weights.expect_some("validation sample_weight", held_out.weights)
         if built.batch_rows and course.shuffle:
             _advice.about_order()
         self.model, self.course, self.examples, self.held_out = model, course, examples, held_out

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _advice, _check, _feeding, _listening, _loop, _plans
+from fastweights import _advice, _check, _feeding, _listening, _loop, _plans, _row_weights
 from fastweights._core import arrays, philox
 from fastweights._core.float_mode import in_default_float_mode
 from fastweights._figures import Figures
@@ -304,6 +304,8 @@ def fit(
     reporters = progress.reporters(verbose)
     examples, held_out = split(model, x, y, validation_split, validation_data, sample_weight)
     examples = _feeding.by_class(model, examples, class_weight, model._compiled)
+    if held_out is not None:
+        _row_weights.expect_some("validation sample_weight", held_out.weights)
     model._built_for(examples.x)
     place = model._restored(resume, course.callbacks)
     loop = _loop.Loop(model, course, examples, held_out, reporters, place=place)
