@@ -117,8 +117,15 @@ def _foreign_training(compiled: Compiled) -> list[Any]:
     for one in compiled.objectives:
         if losses.get(one.loss.config()) != one.loss:
             found.append(one.loss)
-        found += [own for own in one.metrics if metrics.get(own.config(), one.loss) != own]
+        found += [own for own in one.metrics if not _comes_back(own, one.loss)]
     return found
+
+
+def _comes_back(metric: metrics.Metric, loss: losses.Loss) -> bool:
+    """Whether the library makes a metric again of its config; a function has none."""
+    if metric.kind not in metrics.KINDS:
+        return False
+    return metrics.get(metric.config(), loss) == metric
 
 
 def _refuse_other_ops(call: str, model: Model) -> None:

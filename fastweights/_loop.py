@@ -13,6 +13,7 @@ import numpy as np
 
 from fastweights import _advice, _check, _feeding, _resuming, training
 from fastweights._core import philox
+from fastweights._figures import Figures
 from fastweights._listening import Listeners
 from fastweights._resuming import Due, Place
 from fastweights._rows import Examples, count
@@ -20,7 +21,6 @@ from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History, Logs
 
 if TYPE_CHECKING:
-    from fastweights._core.plan import Tally
     from fastweights.models import Model
     from fastweights.training import Course
 
@@ -80,7 +80,7 @@ class Loop:
         self.thread = get_ident()
         #: Where it is: the epoch that is running or to come, rows of it that are done, their sums.
         self.epoch, self.row = course.initial_epoch, 0
-        self.tally: Tally | None = None
+        self.figures: Figures | None = None
         #: What some, of these numbers, had heard when the file was written, and others had not.
         self.due: Due | None = None
         self.heard: frozenset[int] = frozenset()
@@ -142,7 +142,7 @@ class Loop:
             self.model._stop_training,
             tuple((type(one).__name__, one.state()) for one in self.listeners.all),
             due,
-            self.tally.numbers() if self.tally is not None and self.row else None,
+            self.figures.state() if self.figures is not None and self.row else None,
             self.built.state.copy() if self.built.batch_rows else None,
         )
 
@@ -194,7 +194,7 @@ class Loop:
         logs = self._train(first, *self._order_and_stream(first))
         if self.held_out is not None:
             logs.update(self._validate())
-        self.epoch, self.row, self.tally = epoch + 1, 0, None
+        self.epoch, self.row, self.figures = epoch + 1, 0, None
         self._tell("on_epoch_end", epoch, logs)
         return logs
 
@@ -217,9 +217,10 @@ class Loop:
         model, (x, y, weights), listeners = self.model, self.examples, self.listeners
         loss, last, place = 0.0, self.rows, self.came_from
         plan = training.ready_plan(model, self.compiled, self.batch_size, weights)
-        self.tally = tally = plan.tally(weights)
+        figures = Figures(self.built, self.compiled, plan, self.examples, order)
+        self.figures = figures
         if first and place is not None and place.sums is not None:
-            tally.take_on(place.sums)
+            figures.load_state(place.sums)
             if place.due is not None and place.due.hook == "on_train_batch_end":
                 self._tell("on_train_batch_end", place.due.number, place.due.logs)
         by_batches, told = listeners.hear(*_BATCH_HOOKS), time.perf_counter()
@@ -230,22 +231,22 @@ class Loop:
             self.memory.numbers[0] = self.compiled.training().learning_rate
             first, loss = plan.train(
                 x, y, order, first, last, self.batch_size,
-                0.0 if by_batches else training.STRETCH_SECONDS, tally, model.seed, stream,
-                weights,
+                0.0 if by_batches else training.STRETCH_SECONDS, figures.tally, model.seed, stream,
+                weights, figures.out, figures.told,
             )  # fmt: skip
             self.row = first
             if not math.isfinite(loss):
                 raise self._diverged(first, f"the loss became {loss}")
             if by_batches:
-                self._tell("on_train_batch_end", batch, training.logs_of(self.compiled, tally))
+                self._tell("on_train_batch_end", batch, figures.so_far())
             # A stretch is shorter where another thread waits for the model.
             if first < last and time.perf_counter() - told >= 0.9 * training.STRETCH_SECONDS:
                 told = time.perf_counter()
-                logs = training.logs_of(self.compiled, tally)
+                logs = figures.so_far()
                 listeners.tell("on_progress", self.epoch, first, last, logs)
         if not self.built.has_finite_numbers():
             raise self._diverged(first - 1, "the weights overflowed")
-        return training.logs_of(self.compiled, tally)
+        return figures.logs()
 
     def _validate(self) -> Logs:
         """The figures of the rows that are held out."""

@@ -299,9 +299,10 @@ def _attach(built: Built, compiled: Compiled, plan: _plan.Plan, ends: _Ended, tr
     )
     plan.set_metrics(
         [
-            (output, metric.kernel, metric.options)
+            (output, metric.kernel, metric.options, one.loss.takes_labels)
             for output, one in enumerate(compiled.objectives)
             for metric in one.metrics
+            if metric.kernel is not None
         ]
     )
     if trains:

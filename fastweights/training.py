@@ -12,6 +12,7 @@ import numpy as np
 from fastweights import _advice, _check, _feeding, _listening, _loop, _plans, _row_weights
 from fastweights._core import arrays, philox
 from fastweights._core.float_mode import in_default_float_mode
+from fastweights._figures import Figures
 from fastweights._files import FilePath
 from fastweights._listening import NOBODY, Listeners
 from fastweights._rows import Examples, Gradients, Rows, Weights, count, each, picked_examples
@@ -19,7 +20,7 @@ from fastweights.callbacks import Callback, History, Logs, progress
 
 if TYPE_CHECKING:
     from fastweights._building import Built
-    from fastweights._core.plan import Copies, Plan, Tally
+    from fastweights._core.plan import Copies, Plan
     from fastweights._plans import Compiled
     from fastweights.models import Model
 
@@ -89,15 +90,6 @@ class Progress:
         return copy.copy(self)
 
 
-def logs_of(compiled: Compiled, tally: Tally) -> Logs:
-    """Means over the rows that were added up."""
-    names, figures = compiled.log_names, tally.mean_losses()
-    if compiled.metrics:
-        states = zip(compiled.metrics, tally.metric_states(), strict=True)
-        figures += [metric.result(state) for metric, state in states]
-    return dict(zip(names, figures, strict=True))
-
-
 def evaluate(
     model: Model,
     compiled: Compiled,
@@ -110,19 +102,23 @@ def evaluate(
     built, rows = model._built_or_refused(), count(x)
     _feeding.refuse_part_of_batch(built, "x", rows)
     plan = _plans.plan_for(model, "infer", rows, compiled, weights=weights)
-    tally = plan.tally(weights)
+    figures = Figures(built, compiled, plan, examples)
 
-    def figures(*_: int) -> Logs:
-        logs = logs_of(compiled, tally)
-        logs["loss"] += plan.parameters_cost()
-        return logs
+    def with_cost(logs: Logs) -> Logs:
+        return {**logs, "loss": logs["loss"] + plan.parameters_cost()}
+
+    def so_far(*_: int) -> Logs:
+        return with_cost(figures.so_far())
 
     listeners.tell("on_test_begin", {})
     first, batch = 0, batch_size or built.batch_rows or DEFAULT_BATCH
-    for last in listeners.batches("test", rows, batch, figures):
+    for last in listeners.batches("test", rows, batch, so_far):
+        out, told = figures.until(last)
         while first < last:
-            first = plan.infer(x, y, None, first, last, STRETCH_SECONDS, tally, weights)
-    logs = figures()
+            first = plan.infer(
+                x, y, out, first, last, STRETCH_SECONDS, figures.tally, weights, told
+            )
+    logs = with_cost(figures.logs())
     listeners.tell("on_test_end", logs)
     return logs
 
@@ -187,8 +183,11 @@ def step(model: Model, compiled: Compiled, examples: Examples) -> Logs:
     plan, good = ready_plan(model, compiled, rows, weights), compiled.good_for(built)
     good.keep()
     stream = model._progress.next_pass()
-    tally = plan.tally(weights) if len(compiled.log_names) > 1 else None
-    first, loss = plan.train(x, y, None, 0, rows, rows, 0.0, tally, model.seed, stream, weights)
+    figures = Figures(built, compiled, plan, examples) if len(compiled.log_names) > 1 else None
+    seen = (None, None, None) if figures is None else (figures.tally, figures.out, figures.told)
+    first, loss = plan.train(
+        x, y, None, 0, rows, rows, 0.0, seen[0], model.seed, stream, weights, *seen[1:]
+    )
     if first == 0:
         raise DivergenceError(
             None,
@@ -198,7 +197,7 @@ def step(model: Model, compiled: Compiled, examples: Examples) -> Logs:
         )
     _refuse_overflow(built, compiled, good)
     # That of the only batch, as it is.
-    return {**(logs_of(compiled, tally) if tally is not None else {}), "loss": loss}
+    return {**({} if figures is None else figures.logs()), "loss": loss}
 
 
 def apply_gradients(model: Model, compiled: Compiled) -> None:

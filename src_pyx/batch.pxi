@@ -65,7 +65,7 @@ cdef class Batch(Rows):
                 return 0.0
             total += self.loss_of(0, chunk, team.members) + self.cost_of(0, chunk)
             if member == 0 and self.job.sums != NULL:
-                self.measure_metrics(ops, member, self.job.sums.apart, 0, chunk, team.members)
+                self.measure_metrics(ops, member, self.job.sums.apart, first + done, 0, chunk, team.members)
             done += chunk
             if done == rows:
                 left[0] = chunk
@@ -110,7 +110,7 @@ cdef class Batch(Rows):
             self.run_forward(ops, 0, self.n_loss_ops, begin, end)
             self.measure_loss(ops, member, begin, end, rows, True, 1)
             total += self.loss_of(begin, end, 1) + self.cost_of(begin, end)
-            self.measure_metrics(ops, member, part_of(&self.meter, part), begin, end, 1)
+            self.measure_metrics(ops, member, part_of(&self.meter, part), first + done, begin, end, 1)
             for i in range(self.n_loss_ops - 1, -1, -1):
                 self.run_backward(ops, i, begin, end)
                 if self.is_trained[i]:

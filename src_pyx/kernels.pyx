@@ -6,10 +6,11 @@ and the `apply_*` functions, which run one kernel on arrays given by address.
 
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport int32_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from ops cimport (
-    Activation, Constraint, KernelTable, Loss, METRIC_STATE, Matrix, Metric, Op, OpKind, Read, Update,
+    Activation, Constraint, KernelTable, Loss, Matrix, Metric, Op, OpKind, Read, Update,
     activation_backward, activation_forward, loss_function, op_gradient, op_measure, op_rows, update_function,
 )
 
@@ -124,6 +125,7 @@ include "kernels/embedding.pxi"
 include "kernels/reverse_embedding.pxi"
 include "kernels/losses.pxi"
 include "kernels/crossentropy.pxi"
+include "kernels/counts.pxi"
 include "kernels/metrics.pxi"
 include "kernels/updates.pxi"
 include "kernels/constraints.pxi"
@@ -242,6 +244,7 @@ TABLE.ops = &OPS[0]
 TABLE.activations = &ACTIVATIONS[0]
 TABLE.losses = &LOSSES[0]
 TABLE.metrics = &METRICS[0]
+TABLE.add_losses = add_losses
 TABLE.updates = &UPDATES[0]
 TABLE.sum_parts = sum_parts
 TABLE.add_part = add_part

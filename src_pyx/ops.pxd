@@ -186,22 +186,29 @@ cdef struct Loss:
     loss_function compute
 
 
-cdef enum:
-    METRIC_STATE = 8         # sums a metric may keep for each output
+# How many sums a metric keeps, of so many columns; -1: its options do not suit them.
+ctypedef Py_ssize_t (*metric_sums)(Py_ssize_t columns, const double* options) noexcept nogil
 
-# Adds this batch's sums to state (columns, METRIC_STATE), which is all zero before the first batch. Of `weights`
-# each row has one; NULL: all are 1.
-ctypedef void (*metric_function)(double* state, const void* prediction, const void* target,
+# Adds this batch's sums to state, which is all zero before the first batch. Targets are class labels of int32 where
+# they are `labelled`. Of `weights` each row has one; NULL: all are 1.
+ctypedef void (*metric_function)(double* state, const void* prediction, const void* target, bint labelled,
                                  const double* weights, Py_ssize_t rows, Py_ssize_t columns,
                                  const double* options) noexcept nogil
 
 # Adds to state the sums of rows that come later.
-ctypedef void (*metric_merge)(double* state, const double* later, Py_ssize_t columns) noexcept nogil
+ctypedef void (*metric_merge)(double* state, const double* later, Py_ssize_t sums) noexcept nogil
 
 cdef struct Metric:
     const char* name
+    metric_sums sums
     metric_function update
     metric_merge merge
+
+
+# Any loss as a metric: adds to state what rows lose, and their weights.
+ctypedef void (*add_losses_function)(loss_function compute, double* state, const void* prediction,
+                                     const void* target, bint labelled, const double* weights, Py_ssize_t rows,
+                                     Py_ssize_t columns, const double* options) noexcept nogil
 
 
 cdef struct Update:
@@ -294,6 +301,7 @@ cdef struct KernelTable:
     const Activation* activations
     const Loss* losses
     const Metric* metrics
+    add_losses_function add_losses
     const Update* updates
     sum_parts_function sum_parts
     add_part_function add_part

@@ -32,7 +32,7 @@ from numpy import empty, empty_like, ndarray
 from fastweights._core.arrays import taken
 
 from ops cimport (
-    Activation, CONSTRAINT_NUMBERS, Constraint, KernelTable, Loss, METRIC_STATE, Matrix, Metric, OP_OPTIONS, OP_SIZES,
+    Activation, CONSTRAINT_NUMBERS, Constraint, KernelTable, Loss, Matrix, Metric, OP_OPTIONS, OP_SIZES,
     OP_VARIABLES, OPTION_NUMBERS, Op, op_columns, op_rows, OpKind, Pass, Read, Update, widen_function,
 )
 
@@ -95,6 +95,15 @@ include "layout.pxi"
 include "rows.pxi"
 include "batch.pxi"
 include "running.pxi"
+
+
+cdef class Seen:
+    """Where a pass leaves outputs, and which of their lines count."""
+
+    cdef Arrays out, told
+
+    def __cinit__(self, Arrays out, Arrays told):
+        self.out, self.told = out, told
 
 
 @cython.final
@@ -251,7 +260,10 @@ cdef class Plan(Runner):
         self.has_losses = True
 
     def set_metrics(self, metrics):
-        """(output, name, options) of each metric, which looks at the output of that number."""
+        """(output, name, options, labelled) of each metric, which looks at the output of that number.
+
+        Any loss is one, too. Targets are those of `set_losses`: labels where the last says so.
+        """
         set_meter(&self.meter, self.table, self.heads, self.n_heads, metrics,
                   max(self.slices, <Py_ssize_t>self.members))
 
@@ -385,16 +397,18 @@ cdef class Plan(Runner):
         return 0
 
     def train(self, x, y, order, Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size, double seconds,
-              Tally tally=None, uint64_t seed=0, uint64_t stream=0, weights=None):
+              Tally tally=None, uint64_t seed=0, uint64_t stream=0, weights=None, out=None, told=None):
         """Trains on the batches from row `first` on, for about `seconds` or until row `last`.
 
         The random numbers of the pass are those of this seed and stream; stream 0: there are none.
 
         Returns the first row not trained on and the loss of the last batch. A batch whose loss is not
-        finite is not applied: the stretch ends before it. With a tally losses and metrics are added up.
+        finite is not applied: the stretch ends before it. With a tally losses and metrics are added up,
+        and out and told get what `infer` gives, in the order of the pass.
         Of weights there is an array, or None, for each output.
         """
         cdef Arrays data = Arrays(x), labels = Arrays(y), shares = weights_or_none(weights)
+        cdef Seen seen = self.expect_seen(out, told, last, tally)
         cdef Address indices = Address(order)
         cdef Job job
         self.expect_batch(data, labels, shares, indices, last)
@@ -408,6 +422,7 @@ cdef class Plan(Runner):
         job.first, job.last, job.batch_size = first, last, batch_size
         job.seed, job.stream = seed, stream
         job.sums = self.sums_of(tally)
+        see(&job, seen)
         self.lock.enter()
         with nogil:
             job.seconds = seconds
@@ -507,45 +522,65 @@ cdef class Plan(Runner):
             fw_leave_float_mode(mode)
             self.lock.leave()
 
-    def infer(self, x, y, out, Py_ssize_t first, Py_ssize_t last, double seconds, Tally tally=None, weights=None):
+    def infer(self, x, y, out, Py_ssize_t first, Py_ssize_t last, double seconds, Tally tally=None, weights=None,
+              told=None):
         """Rows from `first` on, for about `seconds` or until row `last`: returns the first row not done.
 
         Where ops remember states of rows a call does one batch, all of it before anybody else comes.
 
-        Where y is given, losses and metrics are added up in the tally; where it is None, out gets the
-        network's outputs.
+        Where y is given, losses and metrics are added up in the tally. out gets the network's outputs; beside y
+        those of which it has an array, for all rows of the pass, and told a byte for each line of outputs
+        with a mask, whether it counts.
         """
         cdef Arrays data = Arrays(x), labels = Arrays(y), results = Arrays(out, True)
         cdef Arrays shares = weights_or_none(weights)
+        cdef Seen seen
+        cdef Job job
         if y is not None:
             self.expect_batch(data, labels, shares, NOTHING, last)
+            seen = self.expect_seen(out, told, last, tally)
         else:
             self.expect_inputs("x", data, last)
             self.expect_outputs("out", results, last)
         self.expect_batches("x", first, last)
         self.widen_feeds(data)
-        return self.infer_rows(data.at, data.item_bytes, NULL if y is None else labels.at, <char**>results.at, first,
-                               last, seconds, self.sums_of(tally), shares)
+        begin_job(&job, data.at, data.item_bytes)
+        job.sums = self.sums_of(tally)
+        if y is not None:
+            job.y = labels.at
+            give_weights(&job, shares)
+            see(&job, seen)
+        else:
+            job.out = <char**>results.at
+        return self.infer_rows(&job, first, last, seconds)
 
-    cdef Py_ssize_t infer_rows(self, const char** x, const Py_ssize_t* item_bytes, const char** y, char** out,
-                               Py_ssize_t first, Py_ssize_t last, double seconds, Sums* sums,
-                               Arrays weights=None) except -1:
-        cdef Job job
-        begin_job(&job, x, item_bytes)
+    cdef Seen expect_seen(self, out, told, Py_ssize_t rows, Tally tally):
+        """Checked places for the outputs of so many rows, and for which of their lines count; None: nobody asks."""
+        cdef Seen seen
+        cdef Py_ssize_t i
+        if out is None:
+            return None
+        seen = Seen(Arrays(out, True), Arrays(told, True))
+        if tally is None or seen.out.count != self.n_heads or seen.told.count != self.n_heads:
+            raise ValueError(f"out: got {seen.out.count} arrays, expected {self.n_heads} beside told and a tally")
+        for i in range(self.n_heads):
+            expect("out", <Address>seen.out.addresses[i], rows * self.output_bytes(i))
+            expect("told", <Address>seen.told.addresses[i], rows * self.heads[i].lines)
+        return seen
+
+    cdef Py_ssize_t infer_rows(self, Job* job, Py_ssize_t first, Py_ssize_t last, double seconds) except -1:
         if self.batch_rows > 0:
             last = min(last, first + self.batch_rows)
-        job.y, job.out, job.first, job.last = y, out, first, last
-        give_weights(&job, weights)
-        job.sums = sums
+        job.first, job.last = first, last
         # A look at the clock costs as much as a row of a small network.
         job.until = fw_seconds() + seconds if last - first > self.room else 0.0
         self.lock.enter()
         with nogil:
-            self.run(infer_task, &job, self.most_for(last - first))
+            self.run(infer_task, job, self.most_for(last - first))
             job.interrupted[0] = self.job.interrupted[0]
             first = min(last, first + self.job.taken[0] * self.room)
             self.lock.leave()
-        raise_pending(&job)
+        raise_pending(job)
         return first
 
     def answer(self, x, int matmul_parts):
@@ -556,6 +591,7 @@ cdef class Plan(Runner):
         cdef Py_ssize_t rows, inputs = self.feeds[0].width, outputs = self.output_bytes(0) // self.table.real_bytes
         cdef Address data, result
         cdef const char* at
+        cdef Job job
         if self.n_feeds > 1 or self.n_heads > 1 or self.feeds[0].is_integer:
             return None
         # A subclass, such as one with a mask, may be more than its numbers.
@@ -570,7 +606,9 @@ cdef class Plan(Runner):
             return None
         out = empty((rows, outputs), "f" if self.table.real_bytes == 4 else "d")
         at, result = data.at, Address(out, True)
-        self.infer_rows(&at, &data.view.itemsize, NULL, &result.at, 0, rows, 0.0, NULL)
+        begin_job(&job, &at, &data.view.itemsize)
+        job.out = &result.at
+        self.infer_rows(&job, 0, rows, 0.0)
         return out
 
     def go_on(self, x):
@@ -646,6 +684,12 @@ cdef class Plan(Runner):
 cdef inline void begin_job(Job* job, const char** x, const Py_ssize_t* item_bytes) noexcept nogil:
     memset(job, 0, sizeof(Job))
     job.x, job.item_bytes = x, item_bytes
+
+
+# Gives it places for what its pass makes; None: there are none.
+cdef inline void see(Job* job, Seen seen):
+    if seen is not None:
+        job.out, job.told = <char**>seen.out.at, seen.told.at
 
 
 # Weights as they come to a plan: a tuple, or None.

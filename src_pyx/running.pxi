@@ -82,7 +82,7 @@ cdef class Runner(Batch):
                 self.run_forward(ops, 0, self.n_loss_ops, begin, begin + rows)
                 self.measure_loss(ops, member, begin, begin + rows, 1.0, False, 1)
                 forget_part(&self.meter, member)
-                self.measure_metrics(ops, member, part_of(&self.meter, member), begin, begin + rows, 1)
+                self.measure_metrics(ops, member, part_of(&self.meter, member), first, begin, begin + rows, 1)
                 wait_until(&job.merged[0], chunk, team.spins)
                 if job.sums != NULL:
                     job.sums.loss += self.loss_of(begin, begin + rows, 1) + self.cost_of(begin, begin + rows)
@@ -136,16 +136,6 @@ cdef class Runner(Batch):
                 self.settle(ops, member, team)
         begin = self.share_of(rows, member, team.members)
         self.give_out(ops, begin, begin, end)
-
-    @cython.final
-    cdef void give_out(self, const Op* ops, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-        """Outputs of rows [begin, end) of the arena become those of rows [first, ...) of the data."""
-        cdef const Op* op
-        cdef Py_ssize_t row_bytes, i
-        for i in range(self.n_heads):
-            op = &ops[self.heads[i].op]
-            row_bytes = width_of(op) * self.table.real_bytes
-            memcpy(self.job.out[i] + first * row_bytes, <char*>op.y + begin * row_bytes, (end - begin) * row_bytes)
 
     @cython.final
     cdef void backward_share(self, int member, Team* team) noexcept nogil:

@@ -173,7 +173,6 @@ def test_subclasses_with_settings_of_their_own_are_taken():
         (layers, "RandomShear", "beforehand"),
         (fw, "utils", "np.eye"),
         (fw.callbacks, "RemoteMonitor", "on_epoch_end"),
-        (fw.Sequential([layers.Dense(1)], 2), "test_on_batch", "use evaluate"),
         (layers.Dense(1), "get_config", r"config\(\)"),
     ],
 )

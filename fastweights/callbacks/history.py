@@ -47,7 +47,8 @@ class History(Callback, closed=True):
         self.history.clear()
         for key, values in state.items():
             if key.startswith("of "):
-                self.history[key.removeprefix("of ")] = values.tolist()
+                of_epochs = values.tolist() if values.ndim == 1 else list(values)
+                self.history[key.removeprefix("of ")] = of_epochs
 
     def plot(
         self,

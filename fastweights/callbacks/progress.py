@@ -15,12 +15,9 @@ MOST_LINES = 20
 
 
 def format_logs(logs: Logs) -> str:
-    """``loss: 0.1234 - val_loss: 0.2345``."""
-    return " - ".join(f"{key}: {_figure(value)}" for key, value in logs.items())
-
-
-def _figure(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, (int, float)) else str(value)
+    """``loss: 0.1234 - val_loss: 0.2345``, of all that are numbers."""
+    numbers = {key: value for key, value in logs.items() if isinstance(value, (int, float))}
+    return " - ".join(f"{key}: {value:.4g}" for key, value in numbers.items())
 
 
 def say(line: str) -> None:
