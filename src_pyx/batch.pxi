@@ -42,6 +42,7 @@ cdef class Batch(Rows):
                 self.run_stages(ops, member, team, self.n_loss_ops, chunk, begin, end)
                 if self.is_masked:
                     self.share_told(ops, member, team, begin, end)
+                self.ask_python_of_batch(ops, member, team, chunk)
                 if begin < end:
                     self.measure_loss(ops, begin, end, rows, True, team.members)
                 self.run_stages_back(ops, member, team, self.n_loss_ops, chunk, begin, end)
