@@ -11,7 +11,7 @@ import numpy as np
 from fastweights import _check, _frames
 from fastweights._building import Built
 from fastweights._objectives import for_each
-from fastweights._rows import Rows, count, each
+from fastweights._rows import Examples, Rows, count, each
 from fastweights.layers.ops import Shape
 
 if TYPE_CHECKING:
@@ -204,14 +204,14 @@ def _targets_alone(
     return _frames.arranged(argument, y, (names or known_names(model)).targets)
 
 
-def pairs(model: Model, x: Any, y: Any, compiled: Compiled | None = None) -> tuple[Rows, Rows]:
+def examples(model: Model, x: Any, y: Any, compiled: Compiled | None = None) -> Examples:
     """Rows and targets as plans take them; builds the model, whose turn this is, if need be."""
     compiled = compiled or model._compiled
     compiled.training()
     checked = rows(model, x)
     wanted = targets(model, y, checked, compiled=compiled)
     model._built_for(checked)
-    return checked, wanted
+    return Examples(checked, wanted)
 
 
 def output_gradients(model: Model, dy: Any, built: Built) -> tuple[np.ndarray, ...]:

@@ -387,9 +387,9 @@ class Model(Network):
         """
         with Turn(self._turns, "train_on_batch"):
             compiled = self._compiled
-            rows, targets = _feeding.pairs(self, x, y, compiled)
+            examples = _feeding.examples(self, x, y, compiled)
             self._names = _feeding.names_of(self, x, y)
-            return training.step(self, compiled, rows, targets)
+            return training.step(self, compiled, examples)
 
     @telling
     def evaluate(
@@ -421,8 +421,8 @@ class Model(Network):
         compiled = self._compiled
         compiled.training()
         _feeding.refuse_batch_size(self._built_or_refused(), batch_size)
-        rows, targets = _feeding.pairs(self, x, y, compiled)
-        logs = training.evaluate(self, compiled, rows, targets)
+        examples = _feeding.examples(self, x, y, compiled)
+        logs = training.evaluate(self, compiled, examples)
         if return_dict:
             return logs
         values = list(logs.values())
@@ -547,8 +547,8 @@ class Model(Network):
         """
         with Turn(self._turns, "loss_and_gradients"):
             compiled = self._compiled
-            rows, targets = _feeding.pairs(self, x, y, compiled)
-            return training.gradients(self, compiled, rows, targets)
+            examples = _feeding.examples(self, x, y, compiled)
+            return training.gradients(self, compiled, examples)
 
     def forward(self, x: Any, training: bool = False) -> Any:
         """The network's output, as `predict` gives it, keeping what `backward` needs.
@@ -640,6 +640,31 @@ class Model(Network):
         rows = self._built_or_refused().batch_rows or training.DEFAULT_BATCH
         total = self.memory(rows)["total"]
         print(f"To train on batches of {rows}: {total:,} bytes beside the data")
+
+    def plot_weights(self, to_file: str | os.PathLike[str] | None = None) -> np.ndarray:
+        """Draws how the numbers of each weight are spread; on images, what the first layer sees.
+
+        Of a model whose rows are images it is `fastweights.plot_filters`, unless no layer has a
+        kernel on them.
+
+        Parameters
+        ----------
+        to_file : path, optional
+            Ends in ``.png``, ``.svg`` or ``.pdf``; the figure is written there too.
+
+        Returns
+        -------
+        ndarray of matplotlib.axes.Axes
+            One for each weight, up to 64, or for each filter; ``axes[0].figure`` is the figure.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            There is no matplotlib: ``pip install 'fastweights[plot]'``.
+        """
+        from fastweights.plotting.weights import plot_weights
+
+        return plot_weights(self, to_file)
 
     def config(self) -> dict[str, Any]:
         """The architecture, as JSON can hold it."""

@@ -16,7 +16,7 @@ import numpy as np
 from fastweights import _advice, _check, _feeding, _plans
 from fastweights._core import arrays, philox
 from fastweights._core.float_mode import in_default_float_mode
-from fastweights._rows import Gradients, Rows, count, each, picked
+from fastweights._rows import Examples, Gradients, count, each, picked_examples
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, EpochLines, History, Logs, ProgressBar
 
@@ -99,8 +99,9 @@ def _logs(compiled: Compiled, tally: Tally, prefix: str = "") -> Logs:
     return dict(zip(names, figures, strict=True))
 
 
-def evaluate(model: Model, compiled: Compiled, x: Rows, y: Rows, prefix: str = "") -> Logs:
-    """Loss and metrics over checked rows."""
+def evaluate(model: Model, compiled: Compiled, examples: Examples, prefix: str = "") -> Logs:
+    """Loss and metrics over checked examples."""
+    x, y, _ = examples
     last = count(x)
     _feeding.refuse_part_of_batch(model._built_or_refused(), "x", last)
     plan = _plans.plan_for(model, "infer", last, compiled)
@@ -114,9 +115,10 @@ def evaluate(model: Model, compiled: Compiled, x: Rows, y: Rows, prefix: str = "
 
 
 def gradients(
-    model: Model, compiled: Compiled, x: Rows, y: Rows
+    model: Model, compiled: Compiled, examples: Examples
 ) -> tuple[float, np.ndarray, Gradients]:
-    """Loss of checked rows and its gradients by the parameters and by x, arrays of their own."""
+    """Loss of checked examples and its gradients by parameters and x, arrays of their own."""
+    x, y, _ = examples
     built, rows = model._built_or_refused(), count(x)
     _feeding.refuse_other_batch(built, "x", rows)
     dx = built.input_gradients(rows)
@@ -141,8 +143,9 @@ def _refuse_overflow(built: Built, compiled: Compiled, good: Copies) -> None:
         raise DivergenceError(None, None, compiled.training().learning_rate, what)
 
 
-def step(model: Model, compiled: Compiled, x: Rows, y: Rows) -> float:
-    """One step on checked rows; the loss before it."""
+def step(model: Model, compiled: Compiled, examples: Examples) -> float:
+    """One step on checked examples; the loss before it."""
+    x, y, _ = examples
     rows, built = count(x), model._built_or_refused()
     _feeding.refuse_other_batch(built, "x", rows)
     plan, good = _ready_plan(model, compiled, rows), compiled.good_for(built)
@@ -191,17 +194,15 @@ def _reporters(verbose: str | int) -> list[Callback]:
     return [EpochLines()]
 
 
-Pairs = tuple[Rows, Rows]
-
-
 def _split(
     model: Model, x: Any, y: Any, share: float, data: tuple[Any, Any] | None
-) -> tuple[Pairs, Pairs | None]:
-    """Training rows and validation rows, checked, each with targets."""
+) -> tuple[Examples, Examples | None]:
+    """Examples to train on and examples to validate with, checked."""
     share = _check.number("validation_split", share, minimum=0.0, below=1.0)
     rows = _feeding.rows(model, x)
     targets = _feeding.targets(model, y, rows)
     _advice.about_pixels(model._topology, rows)
+    examples = Examples(rows, targets)
     if data is not None:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             is_several = isinstance(data, (tuple, list))
@@ -210,19 +211,14 @@ def _split(
         names, (x, y) = _feeding.names_of(model, x, y), data
         shapes = [array.shape[1:] for array in each(rows)]
         held_out = _feeding.rows(model, x, "validation x", shapes, names)
-        return (rows, targets), (
-            held_out,
-            _feeding.targets(model, y, held_out, "validation y", names),
-        )
+        targets = _feeding.targets(model, y, held_out, "validation y", names)
+        return examples, Examples(held_out, targets)
     if share == 0.0:
-        return (rows, targets), None
+        return examples, None
     kept = in_default_float_mode(lambda: math.floor(count(rows) * (1.0 - share)))
     if 0 < kept < count(rows):
-        fitted, held = slice(None, kept), slice(kept, None)
-        return (picked(rows, fitted), picked(targets, fitted)), (
-            picked(rows, held),
-            picked(targets, held),
-        )
+        held = picked_examples(examples, slice(kept, None))
+        return picked_examples(examples, slice(None, kept)), held
     expected = "a share that leaves rows to train on and rows to hold out"
     raise ValueError(
         _check.refusal("validation_split", f"{share:g} of {count(rows)} rows", expected)
@@ -253,17 +249,18 @@ def fit(
     callbacks = _check.instances("callbacks", callbacks, Callback) if callbacks else []
     history = History()
     listeners = [history, *_reporters(verbose), *callbacks]
-    rows, held_out = _split(model, x, y, validation_split, validation_data)
-    built = model._built_for(rows[0])
+    examples, held_out = _split(model, x, y, validation_split, validation_data)
+    rows = count(examples.x)
+    built = model._built_for(examples.x)
     _feeding.refuse_batch_size(built, batch_size)
-    _feeding.refuse_part_of_batch(built, "x", count(rows[0]))
+    _feeding.refuse_part_of_batch(built, "x", rows)
     if held_out is not None:
-        _feeding.refuse_part_of_batch(built, "validation x", count(held_out[0]))
+        _feeding.refuse_part_of_batch(built, "validation x", count(held_out.x))
     if built.batch_rows and shuffle:
         _advice.about_order()
     model._names = _feeding.names_of(model, x, y)
-    batch_size = min(batch_size or built.batch_rows or DEFAULT_BATCH, count(rows[0]))
-    loop = _Loop(model, rows, held_out, batch_size, shuffle, listeners)
+    batch_size = min(batch_size or built.batch_rows or DEFAULT_BATCH, rows)
+    loop = _Loop(model, examples, held_out, batch_size, shuffle, listeners)
     model._stop_training = False
     with contextlib.ExitStack() as turns:
         for callback in callbacks:
@@ -302,15 +299,15 @@ class _Loop:
     def __init__(
         self,
         model: Model,
-        rows: Pairs,
-        held_out: Pairs | None,
+        examples: Examples,
+        held_out: Examples | None,
         batch_size: int,
         shuffle: bool,
         listeners: Sequence[Callback],
     ) -> None:
-        self.model, self.rows, self.held_out = model, rows, held_out
+        self.model, self.examples, self.held_out = model, examples, held_out
         self.batch_size, self.listeners = batch_size, listeners
-        self.order = np.empty(count(rows[0]), np.int64) if shuffle else None
+        self.order = np.empty(count(examples.x), np.int64) if shuffle else None
         self.built, self.compiled = model._built_or_refused(), model._compiled
         self.memory = self.compiled.memory_for(self.built)
         #: What the model had learnt before an epoch.
@@ -331,16 +328,16 @@ class _Loop:
         progress.epochs += 1
         logs = self._train(epoch, progress.next_pass())
         if self.held_out is not None:
-            logs.update(evaluate(model, self.compiled, *self.held_out, prefix="val_"))
+            logs.update(evaluate(model, self.compiled, self.held_out, prefix="val_"))
             if not math.isfinite(logs["val_loss"]):
                 what = f"the validation loss became {logs['val_loss']}"
-                raise self._diverged(epoch, count(self.rows[0]) - 1, what)
+                raise self._diverged(epoch, count(self.examples.x) - 1, what)
         for listener in self.listeners:
             listener.on_epoch_end(epoch, logs)
 
     def _train(self, epoch: int, stream: int) -> Logs:
         """The batches of an epoch, until its end or until a callback wants no more; its figures."""
-        model, (x, y), first, loss = self.model, self.rows, 0, 0.0
+        model, (x, y, _), first, loss = self.model, self.examples, 0, 0.0
         last = count(x)
         plan = _ready_plan(model, self.compiled, self.batch_size)
         tally, told = plan.tally(), time.perf_counter()

@@ -361,12 +361,12 @@ cdef class Rows(Layout):
         cdef const char* mask
         cdef Lines told
         if head.mask_op < 0:
-            measure.metric.update(state, y, targets, lines, head.columns, measure.options)
+            measure.metric.update(state, y, targets, NULL, lines, head.columns, measure.options)
             return
         mask = self.mask_of(ops, head, begin)
         told = next_told(head, mask, self.table.real_bytes, 0, lines)
         while told.begin < lines:
-            measure.metric.update(state, y + told.begin * line_bytes, targets + told.begin * target_bytes,
+            measure.metric.update(state, y + told.begin * line_bytes, targets + told.begin * target_bytes, NULL,
                                   told.end - told.begin, head.columns, measure.options)
             told = next_told(head, mask, self.table.real_bytes, told.end, lines)
 
