@@ -45,7 +45,7 @@ cdef enum:
 
 
 # base^exponent, of log(base) = high + low and exponent >= 0; 0^0 is 1.
-cdef inline vreal power_of(vreal high, vreal low, vreal exponent) noexcept nogil:
+cdef inline vreal power_by_log(vreal high, vreal low, vreal exponent) noexcept nogil:
     cdef vreal clamped = vmax(vset1(-LARGEST), high)
     cdef vreal product = exponent * clamped
     cdef vreal rest = vfma(exponent, low, vmul_error(exponent, clamped, product))
@@ -57,7 +57,7 @@ cdef inline vreal binary_focal_crossentropy(vreal p, vreal t, const vreal* optio
     t = smoothed(t, options[0], vset1(<real>0.5))
     value = -vfma(t, vlog(q), (one - t) * vlog1p(-q))
     wrong = vfma(t, one - q, (one - t) * q)
-    weight = power_of(vlog(wrong), vzero(), gamma) * vfma(t, options[3], options[2])
+    weight = power_by_log(vlog(wrong), vzero(), gamma) * vfma(t, options[3], options[2])
     slope[0] = vselect(is_outside(p), vzero(),
                        weight * ((q - t) / (q * (one - q)) + gamma * (value * ((one - t) - t) / wrong)))
     return weight * value
@@ -78,7 +78,7 @@ cdef inline vreal binary_focal_crossentropy_logits(vreal z, vreal t, const vreal
     mix = vselect(is_right, one, vfma(e, one - w, w))
     log_mix = vselect(is_right, -size, vlog(mix))
     log_wrong = log_mix - log_part
-    weight = power_of(log_wrong, vadd_error(log_mix, -log_part, log_wrong), gamma)
+    weight = power_by_log(log_wrong, vadd_error(log_mix, -log_part, log_wrong), gamma)
     weight = weight * vfma(t, options[3], options[2])
     ratio = vselect(is_right, share, e * share / mix)
     difference = vfma(e, share, -w) + gamma * (((one - w) - w) * (value * ratio))

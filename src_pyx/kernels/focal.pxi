@@ -26,7 +26,7 @@ cdef inline vreal focal_logits(const bint across, real* d, const real* z, const 
                 is_top = veq(logits, top)
                 q = power_below(logits, top) * share
                 loss_part = (top - logits) + log_total
-                factor = power_of(vselect(is_top, top_log_wrong, vlog(one - q)), vzero(), options.gamma)
+                factor = power_by_log(vselect(is_top, top_log_wrong, vlog(one - q)), vzero(), options.gamma)
                 factor = options.alpha * factor
                 add_to_sum(&loss, part, t * (factor * loss_part))
                 if d != NULL:
@@ -66,7 +66,7 @@ cdef inline vreal focal_probabilities(const bint across, real* d, const real* p,
                 u = load_first(p + i, n - i) / total
                 q = clipped(u)
                 loss_part = -vlog(q)
-                factor = options.alpha * power_of(vlog1p(-q), vzero(), options.gamma)
+                factor = options.alpha * power_by_log(vlog1p(-q), vzero(), options.gamma)
                 add_to_sum(&loss, part, t * (factor * loss_part))
                 if d != NULL:
                     factor = factor * (one / q + options.gamma * (loss_part / (one - q)))
@@ -88,7 +88,7 @@ cdef inline vreal focal_probabilities(const bint across, real* d, const real* p,
 
 # alpha (1 - q)^gamma, from what is wrong with q
 cdef inline double far_factor(const FarTarget* target, double wrong) noexcept nogil:
-    return target.alpha * <double>first_lane(power_of(vlog(vset1(<real>wrong)), vzero(), vset1(<real>target.gamma)))
+    return target.alpha * <double>first_lane(power_by_log(vlog(vset1(<real>wrong)), vzero(), vset1(<real>target.gamma)))
 
 
 cdef double far_focal_logits(real* d, const real* z, const FarTarget* target, Py_ssize_t n,

@@ -105,4 +105,4 @@ cdef void categorical_hinge_loss(
     double* values, void* dy, const void* prediction, const void* target,
     Py_ssize_t rows, Py_ssize_t columns, const double* options, double scale,
 ) noexcept nogil:
-    of_pairs(categorical_hinge, far_categorical_hinge, values, dy, prediction, target, rows, columns, scale)
+    of_whole_rows(categorical_hinge, far_categorical_hinge, values, dy, prediction, target, rows, columns, scale)

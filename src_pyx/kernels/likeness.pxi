@@ -102,19 +102,19 @@ cdef void cosine_similarity_loss(
     double* values, void* dy, const void* prediction, const void* target,
     Py_ssize_t rows, Py_ssize_t columns, const double* options, double scale,
 ) noexcept nogil:
-    of_pairs(cosine_similarity, far_cosine_similarity, values, dy, prediction, target, rows, columns, scale)
+    of_whole_rows(cosine_similarity, far_cosine_similarity, values, dy, prediction, target, rows, columns, scale)
 
 
 # ---- over a batch, for losses of whole rows that have no options ----------------------------------
 
 # The loss of a row along vectors, or of VL rows across them; d (may be NULL) = scale * its gradient.
-ctypedef vreal (*pair_rule)(const bint across, real* d, const real* p, const real* t, Py_ssize_t n,
+ctypedef vreal (*whole_rule)(const bint across, real* d, const real* p, const real* t, Py_ssize_t n,
                             vreal scale) noexcept nogil
 # The same of one row in double.
-ctypedef double (*far_pair_rule)(real* d, const real* p, const real* t, Py_ssize_t n, double scale) noexcept nogil
+ctypedef double (*far_whole_rule)(real* d, const real* p, const real* t, Py_ssize_t n, double scale) noexcept nogil
 
 
-cdef inline void of_pairs(const pair_rule rule, const far_pair_rule far, double* values, void* dy,
+cdef inline void of_whole_rows(const whole_rule rule, const far_whole_rule far, double* values, void* dy,
                           const void* prediction, const void* target, Py_ssize_t rows, Py_ssize_t columns,
                           double scale) noexcept nogil:
     cdef vreal[ACROSS] d, p, t
