@@ -30,6 +30,7 @@ __all__ = [
     "attention_scores",
     "callbacks",
     "check_gradients",
+    "check_loss",
     "config",
     "constraints",
     "find_learning_rate",
@@ -53,6 +54,7 @@ __all__ = [
     "plot_model",
     "plot_predictions",
     "register_layer",
+    "register_loss",
     "regularizers",
     "set_matmul_precision",
     "set_num_threads",
@@ -74,11 +76,11 @@ if TYPE_CHECKING:
         optimizers,
         regularizers,
     )
-    from fastweights._registry import register_layer
+    from fastweights._registry import register_layer, register_loss
     from fastweights._tensors import Input
     from fastweights.attending import attention_scores, plot_attention
     from fastweights.generating import generate, generate_steps
-    from fastweights.gradient_check import check_gradients
+    from fastweights.gradient_check import check_gradients, check_loss
     from fastweights.inspecting import partial_dependence, permutation_importance
     from fastweights.models import Model, Sequential
     from fastweights.plotting import (
@@ -100,6 +102,7 @@ else:
         "Sequential": "models",
         "attention_scores": "attending",
         "check_gradients": "gradient_check",
+        "check_loss": "gradient_check",
         "find_learning_rate": "rates",
         "generate": "generating",
         "generate_steps": "generating",
@@ -113,6 +116,7 @@ else:
         "plot_model": "plotting",
         "plot_predictions": "plotting",
         "register_layer": "_registry",
+        "register_loss": "_registry",
     }
 
     def __getattr__(name: str) -> Any:

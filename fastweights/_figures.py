@@ -96,7 +96,8 @@ class Figures:
         weights = None if weights is None else weights[which]
         predictions = out[:done]
         lead = shape[:-1] if objective.loss.takes_labels else shape
-        targets = targets.reshape(done, *lead)
+        if objective.loss.has_target_of_each:
+            targets = targets.reshape(done, *lead)
         if told is not None or (weights is not None and weights.ndim > 1):
             lines = told.shape[1] if told is not None else weights.shape[1]  # type: ignore[union-attr]
             columns = predictions[0].size // lines if done else shape[-1]
@@ -104,7 +105,7 @@ class Figures:
                 weights = np.repeat(weights.reshape(done, -1), lines // weights[0].size, axis=1)
                 weights = weights.reshape(-1)
             predictions = predictions.reshape(-1, columns)
-            targets = targets.reshape((-1,) if objective.loss.takes_labels else (-1, columns))
+            targets = targets.reshape((-1,) if objective.loss.takes_labels else (done * lines, -1))
         counts = None if told is None else told[:done].reshape(-1)
         if weights is not None:
             counts = weights > 0 if counts is None else counts & (weights > 0)

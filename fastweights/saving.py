@@ -29,10 +29,12 @@ from fastweights import (
 from fastweights._building import Built
 from fastweights._feeding import Names, known_names
 from fastweights._plans import Compiled
+from fastweights._refusal import UnknownError
 from fastweights._torch_forms import Form, activation_modules, form_of
 from fastweights._torch_orders import Orders
 from fastweights.layers import Layer, Variable
 from fastweights.layers.ops import Shape
+from fastweights.losses.own import known_loss
 from fastweights.models import Model, unbuilt
 
 FORMAT = "1"
@@ -218,18 +220,17 @@ def refuse_other_formats(argument: str, path: Any) -> None:
         raise ValueError(_check.refusal(argument, repr(name), expected))
 
 
-def load(
-    path: str | os.PathLike[str], custom_objects: Mapping[str, type[Layer]] | None = None
-) -> Model:
+def load(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> Model:
     """Reads a model that `Model.save` wrote, compiled as it was; it goes on as it would have.
 
     Parameters
     ----------
     path : path
     custom_objects : dict, optional
-        Layers of your own by their names, with the package (``"my_package>Scale"``) or without;
-        they go before those of `fastweights.register_layer`. One dict serves many files: what a
-        file has no layer of changes nothing, nor does the name of a layer of this library.
+        Layers and losses of your own by their names, with the package (``"my_package>Scale"``) or
+        without; they go before those of `fastweights.register_layer` and `register_loss`. One dict
+        serves many files: what a file has nothing of changes nothing, nor does the name of a layer
+        of this library.
 
     Raises
     ------
@@ -250,11 +251,9 @@ def load(
     return model
 
 
-def read(
-    path: str | os.PathLike[str], custom_objects: Mapping[str, type[Layer]] | None = None
-) -> Model:
+def read(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> Model:
     """As `load`, for those who know what else is in the file."""
-    custom = _registry.custom_layers(custom_objects)
+    custom = _registry.custom_objects(custom_objects)
     _weight_files.refuse_models_of_others(path)
     with serialization.opened(path) as file:
         name = _files.path_text(path)
@@ -270,7 +269,7 @@ def read(
             if shapes is None:
                 raise ValueError(_check.refusal("input_shape", "none", "a list of sizes"))
             if "compile" in description:
-                model.compile(**description["compile"])
+                model.compile(**_with_own_losses(description["compile"], custom))
             built = Built(model._topology, shapes, model.dtype)
             numbers = _numbers(model, description)
             model._names = _names(description, built)
@@ -278,7 +277,7 @@ def read(
             model._progress.epochs = _check.whole("epochs_trained", epochs, 0, maximum=2**48)
             passes = description.get("passes", 0)
             model._progress.passes = _check.whole("passes", passes, 0, maximum=2**35)
-        except _registry.UnknownLayerError as error:
+        except UnknownError as error:
             raise ValueError(f"{name}: {error}") from None
         except (
             ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
@@ -309,6 +308,19 @@ def read(
     model._metadata = {k: v for k, v in file.metadata.items() if k not in _OWN_KEYS}
     model._take_on(built)
     return model
+
+
+def _with_own_losses(compiled: Any, custom: Mapping[str, Any]) -> dict[str, Any]:
+    """What `compile` takes, with losses of one's own made of `custom`, or of what is registered."""
+    settings = dict(compiled)
+
+    def made(loss: Any) -> Any:
+        name = loss.get("name") if isinstance(loss, dict) else None
+        return known_loss(loss, custom) if isinstance(name, str) and ">" in name else loss
+
+    loss = settings.get("loss")
+    settings["loss"] = [made(one) for one in loss] if isinstance(loss, list) else made(loss)
+    return settings
 
 
 def _described(file: serialization.File) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class Plan:
         matrices: Sequence[tuple[int, int, int, bool, float]] = (),
         bounds: Sequence[tuple[int, int, int, int, str, tuple[float, ...]]] = (),
         heads: Sequence[tuple[int, int, int, int]] | None = None,
+        own_losses: Sequence[tuple[Callable[..., Any], int] | None] = (),
         late_ops: int = 0,
         longest: int = 0,
     ) -> None: ...
