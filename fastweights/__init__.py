@@ -23,6 +23,7 @@ from fastweights.config import (
 
 __all__ = [
     "DivergenceError",
+    "FitManyError",
     "Input",
     "Model",
     "Sequential",
@@ -34,6 +35,7 @@ __all__ = [
     "config",
     "constraints",
     "find_learning_rate",
+    "fit_many",
     "generate",
     "generate_steps",
     "get_num_threads",
@@ -82,6 +84,7 @@ if TYPE_CHECKING:
     from fastweights.generating import generate, generate_steps
     from fastweights.gradient_check import check_gradients, check_loss
     from fastweights.inspecting import partial_dependence, permutation_importance
+    from fastweights.many import FitManyError, fit_many
     from fastweights.models import Model, Sequential
     from fastweights.plotting import (
         plot_calibration,
@@ -97,6 +100,7 @@ else:
     #: The names that are not modules, and where they are. All is imported at its first use.
     _HOME = {
         "DivergenceError": "training",
+        "FitManyError": "many",
         "Input": "_tensors",
         "Model": "models",
         "Sequential": "models",
@@ -104,6 +108,7 @@ else:
         "check_gradients": "gradient_check",
         "check_loss": "gradient_check",
         "find_learning_rate": "rates",
+        "fit_many": "many",
         "generate": "generating",
         "generate_steps": "generating",
         "load": "saving",

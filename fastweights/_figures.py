@@ -24,7 +24,7 @@ class Figures:
     tally : Tally
     out, told : tuple of ndarray, or None
         Of each output its predictions, in the order of the pass, and which lines a mask says count;
-        None where no metric wants them.
+        None where no metric wants them. A pass that goes on from its row `first` has those alone.
     """
 
     def __init__(
@@ -34,8 +34,10 @@ class Figures:
         plan: Plan,
         examples: Examples,
         order: np.ndarray | None = None,
+        first: int = 0,
     ) -> None:
         self._compiled, self._examples, self._order = compiled, examples, order
+        self._first = first
         self._shapes = built.output_shapes
         self.tally = plan.tally(examples.weights)
         self.out: tuple[np.ndarray | None, ...] | None = None
@@ -44,18 +46,15 @@ class Figures:
             any(metric.kernel is None for metric in one.metrics) for one in compiled.objectives
         ]
         if any(wanted):
-            rows, shapes, masks = count(examples.x), built.output_shapes, built.output_masks
+            rows = count(examples.x) if order is None else len(order)
+            shapes, masks = built.output_shapes, built.output_masks
             self.out = tuple(
                 np.empty((rows, *shape), built.dtype) if is_wanted else None
                 for is_wanted, shape in zip(wanted, shapes, strict=True)
             )
             self.told = tuple(
-                None
-                if mask is None or not is_wanted
-                else np.empty((rows, one.lines_told(shape, mask[1])), bool)
-                for is_wanted, one, shape, mask in zip(
-                    wanted, compiled.objectives, shapes, masks, strict=True
-                )
+                None if mask is None or not is_wanted else np.empty((rows, lines), bool)
+                for is_wanted, lines, mask in zip(wanted, plan.lines(), masks, strict=True)
             )
 
     def so_far(self) -> dict[str, Any]:
@@ -83,18 +82,19 @@ class Figures:
 
     def _rows(self, number: int) -> _Rows:
         """What an output's metrics look at: the rows that were gone through, and that count."""
-        done, shape = self.tally.rows_seen, self._shapes[number]
+        seen, shape = slice(self._first, self.tally.rows_seen), self._shapes[number]
         objective = self._compiled.objectives[number]
         out = self.out[number] if self.out is not None else None
         told = self.told[number] if self.told is not None else None
         if out is None:
             raise LookupError(f"the predictions of output {number} were not kept")
-        which: Any = slice(done) if self._order is None else self._order[:done]
+        which: Any = seen if self._order is None else self._order[seen]
         targets = each(self._examples.y)[number][which]
         of_outputs = self._examples.weights
         weights = None if of_outputs is None else of_outputs[number]
         weights = None if weights is None else weights[which]
-        predictions = out[:done]
+        predictions = out[seen]
+        done = len(predictions)
         lead = shape[:-1] if objective.loss.takes_labels else shape
         if objective.loss.has_target_of_each:
             targets = targets.reshape(done, *lead)
@@ -106,7 +106,7 @@ class Figures:
                 weights = weights.reshape(-1)
             predictions = predictions.reshape(-1, columns)
             targets = targets.reshape((-1,) if objective.loss.takes_labels else (done * lines, -1))
-        counts = None if told is None else told[:done].reshape(-1)
+        counts = None if told is None else told[seen].reshape(-1)
         if weights is not None:
             counts = weights > 0 if counts is None else counts & (weights > 0)
         if counts is not None:

@@ -22,6 +22,7 @@ from fastweights import (
     _files,
     _json,
     _registry,
+    _resuming,
     _weight_files,
     optimizers,
     serialization,
@@ -153,7 +154,7 @@ def save(
         description["names"] = columns
     tensors = Stored(built).tensors(vectors)
     if compiled.optimizer is not None:
-        description["compile"] = _described_training(compiled)
+        description["compile"] = described_training(compiled)
         if include_optimizer:
             description["epochs_trained"] = model.epochs_trained
             description["passes"] = model._progress.passes
@@ -162,6 +163,10 @@ def save(
                 description["optimizer_running"] = memory.numbers[first:].tolist()
                 if memory.vectors.size:
                     tensors[STATE] = memory.vectors.reshape(-1, max(built.size, 1))
+            place = model._place_in_fit()
+            if place is not None:
+                description["fit"], arrays = _resuming.described(place)
+                tensors.update(arrays)
     text = json.dumps(description)
     size = sum(tensor.nbytes for tensor in tensors.values()) + len(text)
     _json.loads("the model's description", text, size)  # as load will read it
@@ -182,7 +187,7 @@ def save_weights(model: Model, path: str | os.PathLike[str]) -> None:
     serialization.write(path, Stored(built).tensors(vectors), {_OWN_KEYS[0]: "pt"})
 
 
-def _described_training(compiled: Compiled) -> dict[str, Any]:
+def described_training(compiled: Compiled) -> dict[str, Any]:
     """What `compile` took, as JSON can hold it and as `compile` takes it again."""
     objectives = compiled.objectives
     found: dict[str, Any] = {
@@ -239,7 +244,7 @@ def load(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None 
     OSError
         The file cannot be read.
     """
-    model = read(path, custom_objects)
+    model, _ = with_place(path, custom_objects)
     if TABLE in model._metadata:
         warnings.warn(
             f"load: {_files.path_text(path)} was written by 'fastweights train': its model takes "
@@ -253,6 +258,13 @@ def load(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None 
 
 def read(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> Model:
     """As `load`, for those who know what else is in the file."""
+    return with_place(path, custom_objects)[0]
+
+
+def with_place(
+    path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None
+) -> tuple[Model, _resuming.Place | None]:
+    """As `read`, and where in a fit the model was when it was saved; None: in none."""
     custom = _registry.custom_objects(custom_objects)
     _weight_files.refuse_models_of_others(path)
     with serialization.opened(path) as file:
@@ -289,7 +301,10 @@ def read(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None 
         state = _state_shape(model, built, numbers)
         if state is not None:
             wanted[STATE] = state
-        _refuse_others(name, file.tensors, wanted, model.dtype)
+        of_fit = {tensor for tensor in file.tensors if tensor.startswith(_resuming.PREFIX)}
+        of_model = {tensor: file.tensors[tensor] for tensor in file.tensors if tensor not in of_fit}
+        _refuse_others(name, of_model, wanted, model.dtype)
+        place = _place(name, file, description.get("fit"), of_fit)
 
         def finite(tensor: str) -> np.ndarray:
             array = file.read(tensor)
@@ -307,7 +322,23 @@ def read(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None 
             model._compiled.memory = optimizers.Memory(vectors, numbers)
     model._metadata = {k: v for k, v in file.metadata.items() if k not in _OWN_KEYS}
     model._take_on(built)
-    return model
+    return model, place
+
+
+def _place(
+    name: str, file: serialization.File, description: Any, tensors: set[str]
+) -> _resuming.Place | None:
+    """Where in a fit the model was."""
+    try:
+        if description is None:
+            if tensors:
+                got = f"unknown tensors {sorted(tensors)!r:.80}"
+                raise ValueError(_check.refusal("fit", got, "only the model's"))
+            return None
+        return _resuming.place_of(description, tensors, file.read)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        why = " ".join(str(error).split())[:400]
+        raise ValueError(f"{name}: the description of the fit is damaged: {why}") from error
 
 
 def _with_own_losses(compiled: Any, custom: Mapping[str, Any]) -> dict[str, Any]:
@@ -325,7 +356,7 @@ def _with_own_losses(compiled: Any, custom: Mapping[str, Any]) -> dict[str, Any]
 
 def _described(file: serialization.File) -> dict[str, Any]:
     description = _json.loads("the description", file.metadata["fastweights.model"], file.size)
-    known = {"model", "compile", "epochs_trained", "optimizer_running", "names", "passes"}
+    known = {"model", "compile", "epochs_trained", "optimizer_running", "names", "passes", "fit"}
     if not isinstance(description, dict) or not set(description) <= known:
         raise ValueError(f"expected a JSON object of {', '.join(sorted(known))}")
     return description

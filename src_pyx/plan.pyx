@@ -287,6 +287,10 @@ cdef class Plan(Runner):
             raise ValueError(f"{name}: got {len(options)} numbers, expected {update.numbers}")
         self.update, self.state, self.update_options = update, vectors, numbers
 
+    def lines(self):
+        """Into how many lines loss and metrics cut a row of each output."""
+        return [self.heads[i].lines for i in range(self.n_heads)]
+
     def tally(self, weights=None):
         """Empty sums of loss and metrics, for one call or many, on rows with these weights."""
         cdef Py_ssize_t i
