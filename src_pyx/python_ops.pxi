@@ -62,7 +62,7 @@ cdef class PythonOp:
         return 0
 
 
-cdef void end_of_python(raised, str whose, long forks, fw_shared* interrupted):
+cdef void end_of_python(raised, str whose, long forks, fw_shared* interrupted) noexcept:
     """What follows a call of Python that raised this, or None, and before which there were so many forks."""
     if raised is None and forks != FORKS:
         raised = RuntimeError(f"{whose} own function has forked in the middle of a call: this process has not the "
