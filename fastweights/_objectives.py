@@ -149,7 +149,7 @@ def objectives_of(
     else:
         chosen = [loss] * len(names)
     if isinstance(loss_weights, Mapping):
-        loss_weights = _filled("loss_weights", loss_weights, names, 1.0)
+        loss_weights = filled("loss_weights", loss_weights, names, 1.0)
     elif loss_weights is None:
         loss_weights = [1.0] * len(names)
     elif isinstance(loss_weights, (int, float)) and len(names) == 1:
@@ -174,7 +174,7 @@ def objectives_of(
     return tuple(objectives)
 
 
-def _filled(argument: str, given: Mapping[str, Any], names: Sequence[str], other: Any) -> Any:
+def filled(argument: str, given: Mapping[str, Any], names: Sequence[str], other: Any) -> Any:
     """A dict by outputs, with what those have that it leaves out."""
     for name in given:
         _check.choice(argument, name, dict.fromkeys(names))
@@ -189,7 +189,7 @@ def _metrics_of(metrics: Any, names: Sequence[str]) -> list[Any]:
         raise TypeError(_check.refusal("metrics", repr(metrics), expected))
     if isinstance(metrics, Mapping):
         _refuse_weights(metrics.values())
-        metrics = _filled("metrics", metrics, names, ())
+        metrics = filled("metrics", metrics, names, ())
     elif metrics is None or (isinstance(metrics, (list, tuple)) and not metrics):
         return [()] * len(names)
     elif not isinstance(metrics, (list, tuple)):
@@ -228,17 +228,23 @@ def _objective(output: str, loss: Loss, weight: Any, metrics: Any) -> Objective:
 def own_losses(
     objectives: Sequence[Objective | None],
     shapes: Sequence[Shape],
-    masks: Sequence[Shape | None],
+    lines: Sequence[int],
     real: np.dtype,
 ) -> tuple[tuple[Any, int] | None, ...]:
-    """Of each output what a plan calls where its loss is Python's, and the bytes of its targets."""
+    """Of each output what a plan calls where its loss is Python's, and the bytes of its targets.
+
+    `lines` are those that a plan cuts its rows into.
+    """
     found: list[tuple[Any, int] | None] = []
-    for one, shape, mask in zip(objectives, shapes, masks, strict=True):
+    for one, shape, count in zip(objectives, shapes, lines, strict=True):
         if one is None or not isinstance(one.loss, NumpyLoss):
             found.append(None)
             continue
-        axes = len(mask or ())
         targets = one.loss.targets_shape(shape)
+        axes = next(n for n in range(len(shape) + 1) if math.prod(shape[:n]) == count)
+        if targets[:axes] != shape[:axes]:
+            got = f"{targets}, where each of {shape[:axes]} counts apart"
+            raise ValueError(_check.refusal("target_shape", got, "these axes first"))
         call = one.loss.caller(targets[axes:], shape[axes:])
         found.append((call, one.target_bytes(shape, real)))
     return tuple(found)
