@@ -1,4 +1,4 @@
-"""Losses in plain NumPy: name of the kernel -> (values of rows, gradient), of prediction and target.
+"""Losses in plain NumPy: name of the kernel -> (values of rows, gradient), of two arrays.
 
 The options that follow are the kernel's. Those that `reference.py` has are here, too.
 """
@@ -69,7 +69,9 @@ def binary_focal_gradient(
     return np.where(unclipped(p) == 0, 0.0, slope)
 
 
-def binary_focal_logits(z: Array, t: Array, smoothing: float, gamma: float, zero: float, more: float):
+def binary_focal_logits(
+    z: Array, t: Array, smoothing: float, gamma: float, zero: float, more: float
+):
     t = smooth(t, smoothing, 0.5)
     m = t * sigmoid(-z) + (1 - t) * sigmoid(z)
     return ((zero + more * t) * m**gamma * (t * softplus(-z) + (1 - t) * softplus(z))).mean(axis=1)
@@ -108,7 +110,9 @@ def focal_logits(z: Array, t: Array, smoothing: float, gamma: float, alpha: floa
     return -alpha * (t * (1 - q) ** gamma * reference.log_softmax(z)).sum(axis=1)
 
 
-def focal_logits_gradient(z: Array, t: Array, smoothing: float, gamma: float, alpha: float) -> Array:
+def focal_logits_gradient(
+    z: Array, t: Array, smoothing: float, gamma: float, alpha: float
+) -> Array:
     t, q = smooth(t, smoothing, 1 / z.shape[1]), softmax(z)
     log_q = reference.log_softmax(z)
     # dvalue / dq times q, then the chain rule through the softmax.

@@ -64,7 +64,10 @@ def sample(name, rows, columns, seed=0):
         target = random.integers(0, columns, rows)
         options = (0.125,) if seed else ()
     elif name == "kl_divergence":
-        prediction, target = random.uniform(0.1, 0.9, shape), random.dirichlet(np.ones(columns), rows)
+        prediction, target = (
+            random.uniform(0.1, 0.9, shape),
+            random.dirichlet(np.ones(columns), rows),
+        )
     elif name in GROUPS:
         target = random.standard_normal((rows, columns // GROUPS[name]))
         options = (3.0, 0.1, 0.5, 0.9) if name == "quantile" else (1e-6, 0.25)
@@ -247,7 +250,9 @@ def extreme_row(name, real, columns, random):
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("real", REALS)
-@pytest.mark.parametrize("name", [n for n in reference.LOSSES if n in truth.LOSSES or "sparse" in n])
+@pytest.mark.parametrize(
+    "name", [n for n in reference.LOSSES if n in truth.LOSSES or "sparse" in n]
+)
 def test_every_finite_number_has_its_true_loss_and_gradient(name, real, level):
     random = np.random.default_rng(list(name.encode()))
     eps, tiny, largest = np.finfo(real).eps, 4 * np.finfo(real).tiny, float(np.finfo(real).max)
@@ -579,7 +584,12 @@ def test_targets_are_laid_out_for_the_kernel(loss, y, outputs, expected):
         ("squared_hinge", [1, 2, -1], 1, "expected targets of -1 and 1, .*squared_hinge"),
         ("msle", [1, 2, -0.5], 1, "y: got -0.5 in row 2, expected numbers of at least 0"),
         ("kld", -np.eye(3), 3, "y: got -1.0 in row 0, expected probabilities"),
-        ("categorical_hinge", 2 * np.eye(3), 3, "y: got 2.0 in row 0, expected numbers from 0 to 1"),
+        (
+            "categorical_hinge",
+            2 * np.eye(3),
+            3,
+            "y: got 2.0 in row 0, expected numbers from 0 to 1",
+        ),
         ("quantile", [1, 2, 3], 4, "loss: got quantile for 4 outputs, expected 3 outputs for each"),
         ("quantile", np.ones((3, 3)), 3, r"y: got shape \(3, 3\), expected shape \(rows, 1\)"),
         ("gaussian_nll", [1, 2, 3], 1, "loss: got gaussian_nll for 1 output, expected 2 outputs"),

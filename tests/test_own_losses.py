@@ -222,8 +222,16 @@ def test_series_without_a_mask_come_whole():
         (lambda t, p: (p[:, 0], p, p), TypeError, "loss made: got 3 values"),
         (lambda t, p: (p[:, 0], p * 1j), TypeError, "gradients of loss made: got"),
         (lambda t, p: (["a"] * 8, p), TypeError, "losses of loss made: got"),
-        (lambda t, p: (p[:, 0], p * np.nan), ValueError, "gradients of loss made: got nan in row 0"),
-        (lambda t, p: (p[:, 0], p * np.inf), ValueError, "gradients of loss made: got -?inf in row"),
+        (
+            lambda t, p: (p[:, 0], p * np.nan),
+            ValueError,
+            "gradients of loss made: got nan in row 0",
+        ),
+        (
+            lambda t, p: (p[:, 0], p * np.inf),
+            ValueError,
+            "gradients of loss made: got -?inf in row",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_before_the_step(made, error, message):
@@ -472,7 +480,9 @@ def test_custom_objects(registered, tmp_path):
 def test_what_is_not_registered_is_copied_but_not_saved(tmp_path):
     model = model_of(lambda t, p: squares(t, p))
     model.fit(X, Y, verbose=0)
-    with pytest.raises(TypeError, match=r"save: got the loss <lambda> of your own, .*register_loss"):
+    with pytest.raises(
+        TypeError, match=r"save: got the loss <lambda> of your own, .*register_loss"
+    ):
         model.save(tmp_path / "a.safetensors")
     model.save_weights(tmp_path / "a.safetensors")
     twin = model.copy()

@@ -67,7 +67,9 @@ def categorical_hinge(p: Row, t: Row, real: Any) -> Found:
     return max(mpf(0), margin), size, slopes, [abs(mpf(slope)) for slope in slopes]
 
 
-def binary_focal_logits(z: Row, t: Row, real: Any, _: mpf, gamma: mpf, zero: mpf, more: mpf) -> Found:
+def binary_focal_logits(
+    z: Row, t: Row, real: Any, _: mpf, gamma: mpf, zero: mpf, more: mpf
+) -> Found:
     n, value, slopes, sizes = len(z), mpf(0), [], []
     for a, b in zip(z, t, strict=True):
         q, r = sigmoid(a), sigmoid(-a)
@@ -118,7 +120,7 @@ def categorical_focal(p: Row, t: Row, real: Any, _: mpf, gamma: mpf, alpha: mpf)
         u = a / total
         q = min(max(u, low), high)
         factor, cost = alpha * (1 - q) ** gamma, -mp.log(q)
-        # Rounding of q comes out larger in 1 - q and in log(q), and that of log(1 - q) in the power.
+        # Rounding of q is larger in 1 - q and in log(q), and that of log(1 - q) in the power.
         care = 1 + (gamma + 1) * q / (1 - q) + gamma * (1 + abs(mp.log(1 - q)))
         value += b * factor * cost
         size += b * (factor * cost + factor) * care

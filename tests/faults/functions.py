@@ -193,7 +193,9 @@ GRADIENTS = {
         "outputs": 6,
         "loss": "quantile",
     },
-    Fault("variance's gradient halved", DISTRIBUTIONS, "d[1] = factor * («half» * (power", "vset1(1)"): {
+    Fault(
+        "variance's gradient halved", DISTRIBUTIONS, "d[1] = factor * («half» * (power", "vset1(1)"
+    ): {
         "outputs": 4,
         "loss": "gaussian_nll",
     },
