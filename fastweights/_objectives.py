@@ -228,17 +228,23 @@ def _objective(output: str, loss: Loss, weight: Any, metrics: Any) -> Objective:
 def own_losses(
     objectives: Sequence[Objective | None],
     shapes: Sequence[Shape],
-    masks: Sequence[Shape | None],
+    lines: Sequence[int],
     real: np.dtype,
 ) -> tuple[tuple[Any, int] | None, ...]:
-    """Of each output what a plan calls where its loss is Python's, and the bytes of its targets."""
+    """Of each output what a plan calls where its loss is Python's, and the bytes of its targets.
+
+    `lines` are those that a plan cuts its rows into.
+    """
     found: list[tuple[Any, int] | None] = []
-    for one, shape, mask in zip(objectives, shapes, masks, strict=True):
+    for one, shape, count in zip(objectives, shapes, lines, strict=True):
         if one is None or not isinstance(one.loss, NumpyLoss):
             found.append(None)
             continue
-        axes = len(mask or ())
         targets = one.loss.targets_shape(shape)
+        axes = next(n for n in range(len(shape) + 1) if math.prod(shape[:n]) == count)
+        if targets[:axes] != shape[:axes]:
+            got = f"{targets}, where each of {shape[:axes]} counts apart"
+            raise ValueError(_check.refusal("target_shape", got, "these axes first"))
         call = one.loss.caller(targets[axes:], shape[axes:])
         found.append((call, one.target_bytes(shape, real)))
     return tuple(found)

@@ -271,13 +271,12 @@ def _ended(built: Built, compiled: Compiled, cut: Lines = None) -> _Ended:
             mask_op = places[numbers[feeds + mask[0]]] - feeds
             lines = objective.lines_told(shape, mask[1])
         heads.append((op, loss_op, max(lines, most), mask_op))
-    mask_shapes = [None if mask is None else mask[1] for mask in built.output_masks]
     return _Ended(
         ordered,
         tuple(trained[op] for op in sorted(kept)),
         heads,
         len(ordered) - len(kept),
-        own_losses(objectives, built.output_shapes, mask_shapes, built.dtype),
+        own_losses(objectives, built.output_shapes, [head[2] for head in heads], built.dtype),
     )
 
 

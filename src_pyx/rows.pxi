@@ -285,27 +285,6 @@ cdef class Rows(Layout):
             told = next_told(head, mask, self.table.real_bytes, told.end, lines)
 
     @cython.final
-    cdef void weigh_lines(self, Py_ssize_t i, int member, char* dy, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-        """Multiplies losses and gradients of a head's lines by their weights, in training by mean weights of 1.
-
-        What has the weight 0 is 0, be it finite or not.
-        """
-        cdef const Head* head = &self.heads[i]
-        cdef double mean = self.mean_weights[member * self.n_heads + i] if self.trains else 1.0, weight
-        cdef double* values = head.values + begin * head.lines
-        cdef const double* weights = head.weights + begin * head.lines
-        cdef Py_ssize_t line
-        for line in range((end - begin) * head.lines):
-            weight = weights[line] / mean if mean > 0.0 else 0.0
-            values[line] = weight * values[line] if weight != 0.0 else 0.0
-            if dy == NULL:
-                continue
-            if self.table.real_bytes == 4:
-                scale_reals[float](<float*>dy + line * head.columns, head.columns, <float>weight)
-            else:
-                scale_reals[double](<double*>dy + line * head.columns, head.columns, weight)
-
-    @cython.final
     cdef void ask_python(self, const Op* ops, Py_ssize_t i, char* dy, Py_ssize_t begin, Py_ssize_t end,
                          double scale) noexcept nogil:
         """`measure_loss` of a head whose loss is Python's."""
@@ -336,6 +315,27 @@ cdef class Rows(Layout):
                 scale = 1.0 / rows * self.heads[i].weight * self.share_of_line(i, team.members, rows)
                 self.ask_python(ops, i, <char*>ops[self.heads[i].loss_op].dy, 0, rows, scale)
         meet(team)
+
+    @cython.final
+    cdef void weigh_lines(self, Py_ssize_t i, int member, char* dy, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """Multiplies losses and gradients of a head's lines by their weights, in training by mean weights of 1.
+
+        What has the weight 0 is 0, be it finite or not.
+        """
+        cdef const Head* head = &self.heads[i]
+        cdef double mean = self.mean_weights[member * self.n_heads + i] if self.trains else 1.0, weight
+        cdef double* values = head.values + begin * head.lines
+        cdef const double* weights = head.weights + begin * head.lines
+        cdef Py_ssize_t line
+        for line in range((end - begin) * head.lines):
+            weight = weights[line] / mean if mean > 0.0 else 0.0
+            values[line] = weight * values[line] if weight != 0.0 else 0.0
+            if dy == NULL:
+                continue
+            if self.table.real_bytes == 4:
+                scale_reals[float](<float*>dy + line * head.columns, head.columns, <float>weight)
+            else:
+                scale_reals[double](<double*>dy + line * head.columns, head.columns, weight)
 
     @cython.final
     cdef void measure_loss(self, Op* ops, int member, Py_ssize_t begin, Py_ssize_t end, double rows,

@@ -62,9 +62,13 @@ def net(
     kind = losses.get(loss)
     if kind.takes_labels:
         return model, x, rng.integers(0, outputs, rows)
-    if "crossentropy" in kind.name or kind.name == "hinge":
+    if kind.name == "categorical_hinge":
+        return model, x, np.eye(outputs)[rng.integers(0, outputs, rows)]
+    if "crossentropy" in kind.name or "hinge" in kind.name:
         return model, x, rng.integers(0, 2, (rows, outputs)).astype(float)
-    return model, x, rng.uniform(0.5, 2.5, (rows, outputs))
+    if kind.name == "kl_divergence":
+        return model, x, rng.dirichlet(np.ones(outputs), rows)
+    return model, x, rng.uniform(0.5, 2.5, (rows, kind.target_columns(outputs)))
 
 
 @pytest.fixture(scope="module")

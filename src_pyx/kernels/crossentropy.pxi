@@ -301,6 +301,7 @@ cdef inline void dense_crossentropy(const dense_rule rule, const far_rule far, d
     cdef real* gradient
     cdef const real* given
     cdef const real* shares
+    distribution.label.lanes, distribution.label.index = vzero(), 0
     while row < rows:
         gradient = rows_of(dy, row, columns)
         given = rows_of(prediction, row, columns)
@@ -343,7 +344,7 @@ cdef inline void sparse_crossentropy(const sparse_rule rule, const dense_rule sm
     cdef Py_ssize_t row = 0, count, k
     cdef real* gradient
     cdef const real* given
-    distribution.shares = NULL
+    distribution.shares, distribution.label.index = NULL, 0
     while row < rows:
         gradient = rows_of(dy, row, columns)
         given = rows_of(prediction, row, columns)

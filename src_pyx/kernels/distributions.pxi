@@ -76,10 +76,10 @@ cdef double far_pinball(real* d, const real* p, double t, Py_ssize_t outputs, co
     cdef Py_ssize_t k
     for k in range(outputs):
         half = half_difference(p[k], t, share)
-        slope = 1.0 - options[1 + k] if half > 0.0 else -options[1 + k]
+        slope = 1.0 - options[1 + k] if p[k] > t else -options[1 + k]
         total += 2.0 * (slope * half)
         if d != NULL:
-            d[k] = <real>(scale * (slope if half != 0.0 else 0.0)) if half == half else <real>half
+            d[k] = <real>(scale * (slope if p[k] != t else 0.0)) if half == half else <real>half
     return total
 
 

@@ -137,7 +137,8 @@ cdef double far_focal_probabilities(real* d, const real* p, const FarTarget* tar
                 slope = 0.0
             if turn == 0:
                 value += factor * loss_part
-                sum_t += slope * first_lane(u)
+                # What is clipped may be infinitely far off.
+                sum_t += slope * first_lane(u) if slope != 0.0 else 0.0
             else:
                 slope = sum_t - slope
                 # Where all is clipped, a sum of 0 changes nothing.

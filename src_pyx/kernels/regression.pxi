@@ -97,7 +97,7 @@ cdef double far_absolute_percentage_error(double p, double t, const double* opti
     cdef double half = half_difference(p, t, share), floor = <double><real>CLIP
     cdef double factor = 100.0 / (fabs(t) if fabs(t) > floor else floor)
     slope[0] = share * factor if half > 0.0 else -share * factor
-    return 2.0 * fabs(half) * factor
+    return 2.0 * (fabs(half) * factor)
 
 
 # (log(1 + a) - log(1 + b))^2, with a = max(p, CLIP) and b = max(t, CLIP)
