@@ -23,6 +23,7 @@ from fastweights.config import (
 
 __all__ = [
     "DivergenceError",
+    "Ensemble",
     "FitManyError",
     "Input",
     "Model",
@@ -61,6 +62,7 @@ __all__ = [
     "set_matmul_precision",
     "set_num_threads",
     "set_reproducible",
+    "sweep",
     "threads",
 ]
 
@@ -81,6 +83,7 @@ if TYPE_CHECKING:
     from fastweights._registry import register_layer, register_loss
     from fastweights._tensors import Input
     from fastweights.attending import attention_scores, plot_attention
+    from fastweights.ensembles import Ensemble
     from fastweights.generating import generate, generate_steps
     from fastweights.gradient_check import check_gradients, check_loss
     from fastweights.inspecting import partial_dependence, permutation_importance
@@ -95,11 +98,13 @@ if TYPE_CHECKING:
     )
     from fastweights.rates import find_learning_rate
     from fastweights.saving import load
+    from fastweights.sweeping import sweep
     from fastweights.training import DivergenceError
 else:
     #: The names that are not modules, and where they are. All is imported at its first use.
     _HOME = {
         "DivergenceError": "training",
+        "Ensemble": "ensembles",
         "FitManyError": "many",
         "Input": "_tensors",
         "Model": "models",
@@ -122,6 +127,7 @@ else:
         "plot_predictions": "plotting",
         "register_layer": "_registry",
         "register_loss": "_registry",
+        "sweep": "sweeping",
     }
 
     def __getattr__(name: str) -> Any:

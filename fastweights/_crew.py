@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections import deque
@@ -15,7 +16,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from fastweights import _check
 from fastweights.callbacks import Callback, Logs
-from fastweights.config import budget, get_num_threads, keep_to_one_thread
+from fastweights.config import budget, get_num_threads, one_thread
 
 T = TypeVar("T")
 
@@ -92,18 +93,17 @@ def outcomes(
     waiting, done = deque(enumerate(tasks)), queue.SimpleQueue[Outcome[T]]()
 
     def work() -> None:
-        if members > 1:
-            keep_to_one_thread()
-        while not stop.is_set():
-            try:
-                number, task = waiting.popleft()
-            except IndexError:
-                return
-            try:
-                outcome = Outcome(number, task(), None)
-            except BaseException as error:
-                outcome = Outcome(number, None, error)
-            done.put(outcome)
+        with one_thread() if members > 1 else contextlib.nullcontext():
+            while not stop.is_set():
+                try:
+                    number, task = waiting.popleft()
+                except IndexError:
+                    return
+                try:
+                    outcome = Outcome(number, task(), None)
+                except BaseException as error:
+                    outcome = Outcome(number, None, error)
+                done.put(outcome)
 
     threads: list[threading.Thread] = []
     left = len(tasks)

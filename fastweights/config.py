@@ -134,9 +134,15 @@ def budget() -> Budget:
     return Budget(min(most, cpus if grain > 0.0 else MAX_TEAM), cpus, grain)
 
 
-def keep_to_one_thread() -> None:
-    """Has steps of the calling Python thread use no other one, as long as it lives."""
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Has steps of the calling Python thread use no other one, within the block."""
+    before = _of_this_thread.num_threads
     _of_this_thread.num_threads = 1
+    try:
+        yield
+    finally:
+        _of_this_thread.num_threads = before
 
 
 def set_num_threads(n: int) -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastweights import _check, _crew, _feeding, _loop, training
+from fastweights._core import philox
 from fastweights._core.float_mode import in_default_float_mode
 from fastweights._plans import Compiled
 from fastweights._rows import Examples, count, picked_examples
@@ -78,7 +79,7 @@ def fit_many(
     shuffle: bool | Sequence[bool] = True,
     initial_epoch: int | Sequence[int] = 0,
     *,
-    rows: Sequence[Any] | None = None,
+    rows: str | Sequence[Any] | None = None,
     n_jobs: int | None = None,
 ) -> list[History]:
     """Trains many models at once, each as its own `fit` would: an ensemble, a sweep, folds.
@@ -99,10 +100,13 @@ def fit_many(
         model that is done; "auto" is 1 on a terminal and at most 20 lines elsewhere.
     callbacks : sequence, optional
         For each model a callback, a list of them, or None. They are called in the model's thread.
-    rows : sequence, optional
+    rows : sequence or {"bootstrap", "folds"}, optional
         For each model None, the numbers of the rows that it has (in the order in which they would
-        come without shuffling; some perhaps more than once), or a pair of these: to train on, and
-        to validate with, as in folds.
+        come without shuffling; some perhaps more than once), or a tuple of two of these: to train
+        on, and to validate with. ``"bootstrap"`` draws as many rows as there are, with replacement,
+        by each model's seed; ``"folds"`` cuts the rows, in an order by the first one's seed, in as
+        many parts as there are models, each of which is validated with one and trained on all
+        others.
     n_jobs : int, optional
         How many models train at a time: as many as `fastweights.set_num_threads` allows by default,
         or for -1. With more than one each model has one thread.
@@ -130,16 +134,16 @@ def fit_many(
     count_of_models = len(models)
     if not count_of_models:
         raise ValueError(_check.refusal("models", "none", "at least one"))
-    _refuse_common_parts(models)
+    refuse_common_layers(models)
+    _refuse_common_optimizers(models)
     courses = _courses(
         count_of_models, batch_size, epochs, initial_epoch, shuffle, _callbacks(models, callbacks)
     )
-    given = _for_each("rows", rows, count_of_models)
-    data = _Data(x, y, validation_split, validation_data)
-    tasks = [
-        data.task(model, course, own, f"rows[{number}]")
-        for number, (model, course, own) in enumerate(zip(models, courses, given, strict=True))
-    ]
+    given = _rows_of_each(models, rows)
+    data = Data(x, y, validation_split, validation_data)
+    tasks = []
+    for number, (model, course, own) in enumerate(zip(models, courses, given, strict=True)):
+        tasks.append(data.task(model, course, own, f"rows[{number}]"))
     return _run(tasks, _crew.workers(n_jobs, count_of_models), _Teller.of(verbose, tasks))
 
 
@@ -183,37 +187,72 @@ def trained(task: Task, watcher: _crew.Watcher) -> History:
 # ---- what each model has -------------------------------------------------------------------------
 
 
-def _refuse_common_parts(models: Sequence[Model]) -> None:
-    """Raises ValueError where training one model would move something of another."""
+def refuse_common_layers(models: Sequence[Model]) -> None:
+    """Raises ValueError where one model comes twice, or two have layers in common."""
     owners: dict[int, int] = {}
     for number, model in enumerate(models):
-        optimizer = model._compiled.training()
-        for part in (model, *model.layers, optimizer):
-            other = owners.setdefault(id(part), number)
-            if other == number:
-                continue
-            if part is model:
-                got, expected = f"one model as {other} and {number}", "each of them once"
-            elif part is optimizer:
-                got = f"models {other} and {number} with one optimizer"
-                expected = "an optimizer of its own for each, as callbacks may change it"
-            else:
+        other = owners.setdefault(id(model), number)
+        if other != number:
+            got = f"one model as {other} and {number}"
+            raise ValueError(_check.refusal("models", got, "each of them once"))
+        for layer in model.layers:
+            other = owners.setdefault(id(layer), number)
+            if other != number:
                 got = f"models {other} and {number}, which have layers in common"
                 expected = "models with weights of their own; model.copy() has them"
+                raise ValueError(_check.refusal("models", got, expected))
+
+
+def _refuse_common_optimizers(models: Sequence[Model]) -> None:
+    owners: dict[int, int] = {}
+    for number, model in enumerate(models):
+        other = owners.setdefault(id(model._compiled.training()), number)
+        if other != number:
+            got = f"models {other} and {number} with one optimizer"
+            expected = "an optimizer of its own for each, as callbacks may change it"
             raise ValueError(_check.refusal("models", got, expected))
 
 
 def _for_each(argument: str, given: Any, count_of_models: int) -> list[Any]:
     """One for each model, of a list of them or of what is for all."""
     if not isinstance(given, (list, tuple)):
-        if argument == "rows" and given is not None:
-            expected = "a list of one for each model"
-            raise TypeError(_check.refusal(argument, _check.kind_of(given), expected))
         return [given] * count_of_models
     if len(given) != count_of_models:
         expected = f"{count_of_models}, one for each model"
         raise ValueError(_check.refusal(argument, f"{len(given)} entries", expected))
     return list(given)
+
+
+def _rows_of_each(models: Sequence[Model], given: Any) -> list[Any]:
+    """What each model has of the rows: numbers, or what finds them when it is known how many."""
+    if given is None or isinstance(given, (list, tuple)):
+        return _for_each("rows", given, len(models))
+    if not isinstance(given, str):
+        expected = "a list of one for each model, 'bootstrap' or 'folds'"
+        raise TypeError(_check.refusal("rows", _check.kind_of(given), expected))
+    draw = _check.choice("rows", given, {"bootstrap": _bootstrap, "folds": fold})
+    return [
+        functools.partial(draw, [model.seed for model in models], number)
+        for number in range(len(models))
+    ]
+
+
+def _bootstrap(seeds: Sequence[int], number: int, whole: int) -> np.ndarray:
+    drawn = np.empty(whole)
+    philox.uniform(drawn, seeds[number], philox.STREAM_SPLIT)
+    return np.minimum((drawn * whole).astype(np.int64), whole - 1)
+
+
+def fold(seeds: Sequence[int], number: int, whole: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to train on and to validate with, both in their order."""
+    if not 1 < len(seeds) <= whole:
+        got = f"'folds' of {whole} rows for {len(seeds)} models"
+        raise ValueError(_check.refusal("rows", got, "two models at least, and a row for each"))
+    order = np.empty(whole, np.int64)
+    philox.permutation(order, seeds[0], philox.STREAM_SPLIT)
+    parts = np.array_split(order, len(seeds))
+    held = parts.pop(number)
+    return np.sort(np.concatenate(parts)), np.sort(held)
 
 
 def _callbacks(models: Sequence[Model], given: Any) -> list[Any]:
@@ -242,18 +281,21 @@ def _courses(count_of_models: int, *settings: Any) -> list[training.Course]:
     return [training.Course.checked(*own) for own in zip(*several, strict=True)]
 
 
-class _Data:
+class Data:
     """What models are trained on, checked once for all that take the same."""
 
     def __init__(self, x: Any, y: Any, share: float, held_out: tuple[Any, Any] | None) -> None:
+        #: As it came.
+        self.given = x, y, share, held_out
         self.x, self.y, self.held_out = x, y, held_out
         self.share = _check.number("validation_split", share, minimum=0.0, below=1.0)
+        self._lock = threading.Lock()
         self._known: list[tuple[tuple[Any, ...], tuple[Examples, Examples | None]]] = []
 
     def task(self, model: Model, course: training.Course, given: Any, argument: str) -> Task:
         """What a model learns from, of all rows or of those `given`."""
         share = 0.0 if given is not None or self.held_out is not None else self.share
-        with Turn(model._turns, "fit_many"):
+        with self._lock, Turn(model._turns, "fit_many"):
             compiled = model._compiled
             examples, held_out = self._for(model, share)
             names = _feeding.names_of(model, self.x, self.y)
@@ -261,6 +303,8 @@ class _Data:
         if given is None:
             return task
         whole = count(examples.x)
+        if callable(given):
+            given = given(whole)
         if isinstance(given, tuple):
             if len(given) != 2:
                 got, expected = f"a tuple of {len(given)}", "a pair: to train on, to validate with"
@@ -294,14 +338,17 @@ class _Data:
         """The examples as this model takes them, and those held out; builds it for them."""
         found = None
         if model._built is None:
-            found = training.split(model, self.x, self.y, share, self.held_out)
-            model._built_for(found[0].x)
+            known = self._known[0][1][0].x if self._known else None
+            if not isinstance(known, np.ndarray):
+                found = training.split(model, self.x, self.y, share, self.held_out, None)
+                known = found[0].x
+            model._built_for(known)
         key = (share, *_taken_by(model))
-        for known, shared in self._known:
-            if known == key:
+        for other, shared in self._known:
+            if other == key:
                 return shared
         if found is None:
-            found = training.split(model, self.x, self.y, share, self.held_out)
+            found = training.split(model, self.x, self.y, share, self.held_out, None)
         self._known.append((key, found))
         return found
 
