@@ -40,6 +40,16 @@ if TYPE_CHECKING:
 _PROBABILITIES = ("softmax", "softmin", "sparsemax", "sigmoid", "hard_sigmoid")
 #: Those that make the probabilities of a row add up to 1.
 _SHARES = ("softmax", "softmin", "sparsemax")
+#: Those that make numbers of any size and sign.
+_UNBOUNDED = ("linear", "leaky_relu")
+#: What those make that are bounded on both sides.
+_RANGES = {
+    **dict.fromkeys(_PROBABILITIES, (0.0, 1.0)),
+    "tanh": (-1.0, 1.0),
+    "softsign": (-1.0, 1.0),
+}
+#: How far beyond targets may be without a word.
+_SLACK = 0.5
 #: Layers that make no other numbers.
 _AS_THEY_ARE = (Flatten, Identity, Permute, Reshape)
 #: Those whose numbers lie where they lay before.
@@ -60,6 +70,7 @@ def about_last_activation(layer: Layer | None, loss: losses.Loss) -> None:
     if layer is None:
         return
     last = _activation_of(layer)
+    _about_ranges_of_loss(layer, loss, last)
     from_logits = getattr(loss, "from_logits", None)
     if from_logits is None:
         return
@@ -77,6 +88,45 @@ def about_last_activation(layer: Layer | None, loss: losses.Loss) -> None:
             "the loss",
             stacklevel=4,
         )
+
+
+def _about_ranges_of_loss(layer: Layer, loss: losses.Loss, last: str) -> None:
+    """Warns where what the last layer can make is not what the loss is for."""
+    what = f"loss: {loss.name} is for"
+    if isinstance(loss, (losses.Hinge, losses.CategoricalHinge)) and last in _PROBABILITIES:
+        meant = "signed scores, with a margin of 1 to either side of 0"
+        fitting = "end without an activation, or take a crossentropy"
+    elif isinstance(loss, losses.KLDivergence) and last not in (
+        *_SHARES,
+        "sigmoid",
+        "hard_sigmoid",
+    ):
+        meant, fitting = "probabilities", "end with activation='softmax'"
+    elif isinstance(loss, (losses.Quantile, losses.GaussianNLL)) and last not in _UNBOUNDED:
+        meant, fitting = "numbers of any size and sign", "end without an activation"
+    else:
+        return
+    warnings.warn(
+        f"{what} {meant}, but the activation of {layer.name!r} is {last}; {fitting}", stacklevel=5
+    )
+
+
+def about_targets(layer: Layer | None, loss: losses.Loss, targets: np.ndarray) -> None:
+    """Warns where the last activation cannot come near targets."""
+    if layer is None or loss.takes_labels or isinstance(loss, losses.NumpyLoss):
+        return
+    least, most = _RANGES.get(_activation_of(layer), (-np.inf, np.inf))
+    if least == -np.inf and most == np.inf:
+        return
+    low, high = float(targets.min()), float(targets.max())
+    if low >= least - _SLACK and high <= most + _SLACK:
+        return
+    fitting = "y / 255 is within" if high == 255 else "scale them, or end without an activation"
+    warnings.warn(
+        f"y: targets from {low:g} to {high:g}, but the {_activation_of(layer)} of {layer.name!r} "
+        f"makes nothing beyond {least:g} to {most:g}; {fitting}",
+        stacklevel=6,
+    )
 
 
 def about_layers(built: Built) -> None:

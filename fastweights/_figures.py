@@ -52,12 +52,8 @@ class Figures:
                 for is_wanted, shape in zip(wanted, shapes, strict=True)
             )
             self.told = tuple(
-                None
-                if mask is None or not is_wanted
-                else np.empty((rows, one.lines_told(shape, mask[1])), bool)
-                for is_wanted, one, shape, mask in zip(
-                    wanted, compiled.objectives, shapes, masks, strict=True
-                )
+                None if mask is None or not is_wanted else np.empty((rows, lines), bool)
+                for is_wanted, lines, mask in zip(wanted, plan.lines(), masks, strict=True)
             )
 
     def until(self, rows: int) -> tuple[Any, Any]:
@@ -113,20 +109,22 @@ class Figures:
 
     def _rows(self, number: int) -> _Rows:
         """What an output's metrics look at: the rows that were gone through, and that count."""
-        done, shape = self.tally.rows_seen, self._shapes[number]
+        seen, shape = slice(0, self.tally.rows_seen), self._shapes[number]
         objective = self._compiled.objectives[number]
         out = self.out[number] if self.out is not None else None
         told = self.told[number] if self.told is not None else None
         if out is None:
             raise LookupError(f"the predictions of output {number} were not kept")
-        which: Any = slice(done) if self._order is None else self._order[:done]
+        which: Any = seen if self._order is None else self._order[seen]
         targets = each(self._examples.y)[number][which]
         of_outputs = self._examples.weights
         weights = None if of_outputs is None else of_outputs[number]
         weights = None if weights is None else weights[which]
-        predictions = out[:done]
+        predictions = out[seen]
+        done = len(predictions)
         lead = shape[:-1] if objective.loss.takes_labels else shape
-        targets = targets.reshape(done, *lead)
+        if objective.loss.has_target_of_each:
+            targets = targets.reshape(done, *lead)
         if told is not None or (weights is not None and weights.ndim > 1):
             lines = told.shape[1] if told is not None else weights.shape[1]  # type: ignore[union-attr]
             columns = predictions[0].size // lines if done else shape[-1]
@@ -134,8 +132,8 @@ class Figures:
                 weights = np.repeat(weights.reshape(done, -1), lines // weights[0].size, axis=1)
                 weights = weights.reshape(-1)
             predictions = predictions.reshape(-1, columns)
-            targets = targets.reshape((-1,) if objective.loss.takes_labels else (-1, columns))
-        counts = None if told is None else told[:done].reshape(-1)
+            targets = targets.reshape((-1,) if objective.loss.takes_labels else (done * lines, -1))
+        counts = None if told is None else told[seen].reshape(-1)
         if weights is not None:
             counts = weights > 0 if counts is None else counts & (weights > 0)
         if counts is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from fastweights import _dispatch, optimizers
 from fastweights._core import plan as _plan
 from fastweights._lowering import inference_ops, training_ops
-from fastweights._objectives import Objective, log_names
+from fastweights._objectives import Objective, log_names, own_losses
 from fastweights._row_weights import Lines, lines_beyond
 from fastweights._rows import Weights
 from fastweights.config import Budget, budget, matmul_parts
@@ -190,6 +190,7 @@ def _plan_of(
         granted,
         states=built.state,
         heads=ends.heads,
+        own_losses=ends.own_losses,
         **settings,
     )
 
@@ -204,6 +205,8 @@ class _Ended(NamedTuple):
     heads: list[tuple[int, int, int, int]]
     #: How many ops, the last ones, no loss needs.
     late: int
+    #: Of each output what its loss calls, and the bytes of its targets; None: it is compiled.
+    own_losses: tuple[tuple[Any, int] | None, ...]
 
     def for_inference(self, feeds: int) -> _Ended:
         """The same values by as few ops as they need."""
@@ -269,7 +272,11 @@ def _ended(built: Built, compiled: Compiled, cut: Lines = None) -> _Ended:
             lines = objective.lines_told(shape, mask[1])
         heads.append((op, loss_op, max(lines, most), mask_op))
     return _Ended(
-        ordered, tuple(trained[op] for op in sorted(kept)), heads, len(ordered) - len(kept)
+        ordered,
+        tuple(trained[op] for op in sorted(kept)),
+        heads,
+        len(ordered) - len(kept),
+        own_losses(objectives, built.output_shapes, [head[2] for head in heads], built.dtype),
     )
 
 

@@ -29,6 +29,10 @@ def shown(value: object) -> str:
         return f"an object of {type(value).__name__}"
 
 
+class UnknownError(ValueError):
+    """A description names something of somebody's own that nobody has registered here."""
+
+
 def refusal(argument: str, got: object, expected: str) -> str:
     """The message of every refusal."""
     return f"{argument}: got {_clipped(str(got), LONGEST)}, expected {expected}"

@@ -34,6 +34,7 @@ from fastweights._torch_forms import Form, activation_modules, form_of
 from fastweights._torch_orders import Orders
 from fastweights.layers import Layer, Variable
 from fastweights.layers.ops import Shape
+from fastweights.losses.own import known_loss
 from fastweights.models import Model, unbuilt
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ def refuse_other_formats(argument: str, path: Any) -> None:
 
 
 def load(
-    path: str | os.PathLike[str], custom_objects: Mapping[str, type[Layer]] | None = None
+    path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None
 ) -> Model | Ensemble:
     """Reads a model that `Model.save` wrote, compiled as it was; it goes on as it would have.
 
@@ -246,9 +247,10 @@ def load(
     ----------
     path : path
     custom_objects : dict, optional
-        Layers of your own by their names, with the package (``"my_package>Scale"``) or without;
-        they go before those of `fastweights.register_layer`. One dict serves many files: what a
-        file has no layer of changes nothing, nor does the name of a layer of this library.
+        Layers and losses of your own by their names, with the package (``"my_package>Scale"``) or
+        without; they go before those of `fastweights.register_layer` and `register_loss`. One dict
+        serves many files: what a file has nothing of changes nothing, nor does the name of a layer
+        of this library.
 
     Raises
     ------
@@ -276,15 +278,13 @@ def load(
     return model
 
 
-def read(
-    path: str | os.PathLike[str], custom_objects: Mapping[str, type[Layer]] | None = None
-) -> Model:
+def read(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> Model:
     """As `load`, for those who know what else is in the file."""
     return with_place(path, custom_objects)[0]
 
 
 def with_place(
-    path: str | os.PathLike[str], custom_objects: Mapping[str, type[Layer]] | None = None
+    path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None
 ) -> tuple[Model, _resuming.Place | None]:
     """As `read`, and where in a fit the model was when it was saved; None: in none."""
     _weight_files.refuse_models_of_others(path)
@@ -293,17 +293,17 @@ def with_place(
 
 
 def model_of(
-    file: serialization.Tensors, name: str, custom_objects: Mapping[str, type[Layer]] | None
+    file: serialization.Tensors, name: str, custom_objects: Mapping[str, Any] | None
 ) -> Model:
     """The model whose tensors and metadata these are; messages call them `name`."""
     return _model_and_place(file, name, custom_objects)[0]
 
 
 def _model_and_place(
-    file: serialization.Tensors, name: str, custom_objects: Mapping[str, type[Layer]] | None
+    file: serialization.Tensors, name: str, custom_objects: Mapping[str, Any] | None
 ) -> tuple[Model, _resuming.Place | None]:
     """The same, and where in a fit it was when it was saved; None: in none."""
-    custom = _registry.custom_layers(custom_objects)
+    custom = _registry.custom_objects(custom_objects)
     found = file.metadata.get("fastweights.format", "none")
     if found != FORMAT:
         expected = f"a fastweights model of format {FORMAT}"
@@ -318,7 +318,7 @@ def _model_and_place(
         if shapes is None:
             raise ValueError(_check.refusal("input_shape", "none", "a list of sizes"))
         if "compile" in description:
-            model.compile(**description["compile"])
+            model.compile(**_with_own_losses(description["compile"], custom))
         built = Built(model._topology, shapes, model.dtype)
         numbers = _numbers(model, description)
         model._names = _names(description, built)
@@ -326,7 +326,7 @@ def _model_and_place(
         model._progress.epochs = _check.whole("epochs_trained", epochs, 0, maximum=2**48)
         passes = description.get("passes", 0)
         model._progress.passes = _check.whole("passes", passes, 0, maximum=2**35)
-    except _registry.UnknownLayerError as error:
+    except _registry.UnknownError as error:
         raise ValueError(f"{name}: {error}") from None
     except (
         ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
@@ -376,6 +376,19 @@ def _place(
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         why = " ".join(str(error).split())[:400]
         raise ValueError(f"{name}: the description of the fit is damaged: {why}") from error
+
+
+def _with_own_losses(compiled: Any, custom: Mapping[str, Any]) -> dict[str, Any]:
+    """What `compile` takes, with losses of one's own made of `custom`, or of what is registered."""
+    settings = dict(compiled)
+
+    def made(loss: Any) -> Any:
+        name = loss.get("name") if isinstance(loss, dict) else None
+        return known_loss(loss, custom) if isinstance(name, str) and ">" in name else loss
+
+    loss = settings.get("loss")
+    settings["loss"] = [made(one) for one in loss] if isinstance(loss, list) else made(loss)
+    return settings
 
 
 def _described(file: serialization.Tensors) -> dict[str, Any]:

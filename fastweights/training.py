@@ -225,6 +225,10 @@ def split(
     rows = _feeding.rows(model, x)
     targets = _feeding.targets(model, y, rows)
     _advice.about_pixels(model._topology, rows)
+    for layer, one, part in zip(
+        model._topology.last_layers, model._compiled.objectives, each(targets), strict=True
+    ):
+        _advice.about_targets(layer, one.loss, part)
     weights = _feeding.sample_weights(model, sample_weight, rows)
     examples = Examples(rows, targets, weights)
     if data is not None:

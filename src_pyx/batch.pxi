@@ -46,6 +46,7 @@ cdef class Batch(Rows):
                     self.share_told(ops, member, team, begin, end)
                     if self.job.weights != NULL:
                         self.weigh_batch(ops, member, first, rows, True)
+                self.ask_python_of_batch(ops, member, team, chunk)
                 if begin < end:
                     self.measure_loss(ops, member, begin, end, rows, True, team.members)
                 self.run_stages_back(ops, member, team, self.n_loss_ops, chunk, begin, end)

@@ -12,7 +12,8 @@ cdef struct Head:
     Py_ssize_t lines_told        # lines that one number of that says it of
     double share                 # what a line's loss counts in that of its row, which is the mean over them
     const Loss* loss
-    double[OPTION_NUMBERS] options
+    double[LOSS_NUMBERS] options
+    void* python_loss            # the PythonLoss in its place, which the plan keeps; NULL
     double weight                # of its loss in the model's
     Py_ssize_t target_bytes      # of one row
     char* targets                # gathered rows of y
@@ -154,7 +155,7 @@ cdef set_measure(Measure* measure, const KernelTable* table, name, tuple options
     except KeyError:
         measure.loss = <const Loss*>find(table.losses, sizeof(Loss), name)
     # A kernel may read as many as it is to have.
-    measure.options = <double*>calloc(len(options) + OPTION_NUMBERS, sizeof(double))
+    measure.options = <double*>calloc(len(options) + LOSS_NUMBERS, sizeof(double))
     if measure.options == NULL:
         raise MemoryError()
     copy_numbers(measure.options, len(options), name, options)

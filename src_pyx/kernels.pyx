@@ -10,7 +10,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from ops cimport (
-    Activation, Constraint, KernelTable, Loss, Matrix, Metric, Op, OpKind, Read, Update,
+    Activation, Constraint, KernelTable, LOSS_NUMBERS, Loss, Matrix, Metric, Op, OpKind, Read, Update,
     activation_backward, activation_forward, loss_function, op_gradient, op_measure, op_rows, update_function,
 )
 
@@ -67,17 +67,21 @@ include "kernels/readers.pxi"
 
 
 cdef enum:
-    OPTIONS = 2              # numbers that an activation, a loss or a metric may have for its own
+    OPTIONS = 2              # numbers that an activation may have for its own
 
 
 # The options given to an `apply_*` function; those that are not are 0.
-cdef int read_options(double* numbers, options) except -1:
+cdef int read_numbers(double* numbers, Py_ssize_t room, options) except -1:
     cdef Py_ssize_t k
-    if len(options) > OPTIONS:
-        raise ValueError(f"options: got {len(options)} numbers, expected at most {OPTIONS}")
-    for k in range(OPTIONS):
+    if len(options) > room:
+        raise ValueError(f"options: got {len(options)} numbers, expected at most {room}")
+    for k in range(room):
         numbers[k] = options[k] if k < len(options) else 0.0
     return 0
+
+
+cdef int read_options(double* numbers, options) except -1:
+    return read_numbers(numbers, OPTIONS, options)
 
 
 include "kernels/elementary.pxi"
@@ -124,7 +128,14 @@ include "kernels/warping.pxi"
 include "kernels/embedding.pxi"
 include "kernels/reverse_embedding.pxi"
 include "kernels/losses.pxi"
+include "kernels/regression.pxi"
+include "kernels/hinges.pxi"
+include "kernels/binary.pxi"
+include "kernels/likeness.pxi"
+include "kernels/distributions.pxi"
 include "kernels/crossentropy.pxi"
+include "kernels/focal.pxi"
+include "kernels/loss_table.pxi"
 include "kernels/counts.pxi"
 include "kernels/metrics.pxi"
 include "kernels/updates.pxi"

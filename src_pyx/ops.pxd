@@ -7,7 +7,8 @@ which never does arithmetic on them, is written once for all dtypes.
 from libc.stdint cimport uint64_t
 
 cdef enum:
-    OPTION_NUMBERS = 2       # that an activation, a loss or a metric may have
+    OPTION_NUMBERS = 2       # that an activation may have, ...
+    LOSS_NUMBERS = 65        # ... and a loss
     OP_VARIABLES = 8         # that an op may have, ...
     OP_SIZES = 24            # ... sizes of its own ...
     OP_OPTIONS = 8           # ... and other numbers
@@ -181,9 +182,13 @@ ctypedef void (*loss_function)(double* values, void* dy, const void* prediction,
                                Py_ssize_t rows, Py_ssize_t columns, const double* options,
                                double scale) noexcept nogil
 
+# Bytes of the targets of a line of so many columns; -1: the loss is not for so many.
+ctypedef Py_ssize_t (*loss_targets)(Py_ssize_t columns, const double* options) noexcept nogil
+
 cdef struct Loss:
     const char* name
     loss_function compute
+    loss_targets target_bytes
 
 
 # How many sums a metric keeps, of so many columns; -1: its options do not suit them.

@@ -32,7 +32,7 @@ from numpy import empty, empty_like, ndarray
 from fastweights._core.arrays import taken
 
 from ops cimport (
-    Activation, CONSTRAINT_NUMBERS, Constraint, KernelTable, Loss, Matrix, Metric, OP_OPTIONS, OP_SIZES,
+    Activation, CONSTRAINT_NUMBERS, Constraint, KernelTable, LOSS_NUMBERS, Loss, Matrix, Metric, OP_OPTIONS, OP_SIZES,
     OP_VARIABLES, OPTION_NUMBERS, Op, op_columns, op_rows, OpKind, Pass, Read, Update, widen_function,
 )
 
@@ -90,6 +90,7 @@ cdef enum:
 cdef double SIGNAL_SECONDS = 0.04
 
 include "python_ops.pxi"
+include "python_losses.pxi"
 include "weights.pxi"
 include "layout.pxi"
 include "rows.pxi"
@@ -151,6 +152,10 @@ cdef class Plan(Runner):
         cut a row, each with a target of its own, and the op that says which of these count, -1 where all do.
         The row's loss is the mean of its lines; with a mask a batch's is that of all its lines that count.
         The last op by default.
+    own_losses : sequence of (callable, int) or None
+        Of each output, if any has one, the function that is its loss and the bytes of a row's targets; None where
+        `set_losses` says a kernel. It gets targets and predictions, both with a row for each line that counts, and a
+        scale: it returns the lines' losses (float64) and scale times their gradients by the predictions.
     late_ops : int
         How many ops, the last ones, only predictions and metrics need.
     longest : int
@@ -167,7 +172,7 @@ cdef class Plan(Runner):
     def __cinit__(self, table, specs, inputs, parameters, gradients, ModelLock lock not None, Py_ssize_t rows,
                   budget, bint input_gradient=False, bint kept=False, int matmul_parts=0,
                   bint only_measured=False, tuple trained=None, states=None, penalties=(), matrices=(), bounds=(),
-                  heads=None, Py_ssize_t late_ops=0, Py_ssize_t longest=0):
+                  heads=None, own_losses=(), Py_ssize_t late_ops=0, Py_ssize_t longest=0):
         self.table = table_of(table)
         self.parameters = Address(parameters, True)
         self.gradients = Address(gradients, True)
@@ -181,7 +186,12 @@ cdef class Plan(Runner):
         self.matmul_parts = matmul_parts if self.table.has_tiles else 0
         self.set_penalties(penalties, matrices)
         self.set_bounds(bounds)
-        self.build(specs, inputs, heads or [(len(specs) - 1, len(specs) - 1, 1, -1)], trained, input_gradient, kept)
+        heads = heads or [(len(specs) - 1, len(specs) - 1, 1, -1)]
+        if any([own is not None for own in own_losses]):
+            if len(own_losses) != len(heads):
+                raise ValueError(f"own_losses: got {len(own_losses)}, expected {len(heads)}")
+            self.python_losses = tuple([None if own is None else PythonLoss(*own) for own in own_losses])
+        self.build(specs, inputs, heads, trained, input_gradient, kept)
         for python_op in self.python_ops:
             (<PythonOp>python_op).callee.interrupted = &self.job.interrupted[0]
         self.n_loss_ops = self.n_ops - late_ops
@@ -244,19 +254,20 @@ cdef class Plan(Runner):
         return width_of(&self.ops[self.heads[head].op]) * self.table.real_bytes
 
     def set_losses(self, losses):
-        """(name, options, target_bytes of a row, weight) of the loss of each output."""
+        """(name, options, target_bytes of a row, weight) of the loss of each output; of its own no name matters."""
         cdef Head* head
         cdef Py_ssize_t target_bytes
         if len(losses) != self.n_heads:
             raise ValueError(f"losses: got {len(losses)}, expected {self.n_heads}")
         for i, (name, options, target_bytes, weight) in enumerate(losses):
             head = &self.heads[<Py_ssize_t>i]
-            if target_bytes not in (self.output_bytes(i), 4 * head.lines):
-                raise ValueError(f"{name}: got targets of {target_bytes} bytes, expected "
-                                 f"{self.output_bytes(i)}, or {4 * head.lines} of labels")
-            head.loss = <const Loss*>find(self.table.losses, sizeof(Loss), name)
-            copy_numbers(head.options, OPTION_NUMBERS, name, options)
-            head.target_bytes, head.weight = target_bytes, weight
+            head.weight = weight
+            if head.python_loss == NULL:
+                head.loss = <const Loss*>find(self.table.losses, sizeof(Loss), name)
+                copy_numbers(head.options, LOSS_NUMBERS, name, options)
+                head.target_bytes = head.lines * head.loss.target_bytes(head.columns, head.options)
+            if target_bytes != head.target_bytes or target_bytes < 0:
+                raise ValueError(f"{name}: got targets of {target_bytes} bytes, expected {head.target_bytes}")
         self.has_losses = True
 
     def set_metrics(self, metrics):
@@ -275,6 +286,10 @@ cdef class Plan(Runner):
         if numbers.view.len != update.numbers * <Py_ssize_t>sizeof(double) or update.numbers > UPDATE_NUMBERS:
             raise ValueError(f"{name}: got {len(options)} numbers, expected {update.numbers}")
         self.update, self.state, self.update_options = update, vectors, numbers
+
+    def lines(self):
+        """Into how many lines loss and metrics cut a row of each output."""
+        return [self.heads[i].lines for i in range(self.n_heads)]
 
     def tally(self, weights=None):
         """Empty sums of loss and metrics, for one call or many, on rows with these weights."""
@@ -569,6 +584,7 @@ cdef class Plan(Runner):
         return seen
 
     cdef Py_ssize_t infer_rows(self, Job* job, Py_ssize_t first, Py_ssize_t last, double seconds) except -1:
+        cdef bint asks_python = job.y != NULL and self.python_losses is not None
         if self.batch_rows > 0:
             last = min(last, first + self.batch_rows)
         job.first, job.last = first, last
@@ -576,7 +592,8 @@ cdef class Plan(Runner):
         job.until = fw_seconds() + seconds if last - first > self.room else 0.0
         self.lock.enter()
         with nogil:
-            self.run(infer_task, job, self.most_for(last - first))
+            # Members take chunks as they come, and only the caller has a Python.
+            self.run(infer_task, job, 1 if asks_python else self.most_for(last - first))
             job.interrupted[0] = self.job.interrupted[0]
             first = min(last, first + self.job.taken[0] * self.room)
             self.lock.leave()

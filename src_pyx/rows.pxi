@@ -285,6 +285,38 @@ cdef class Rows(Layout):
             told = next_told(head, mask, self.table.real_bytes, told.end, lines)
 
     @cython.final
+    cdef void ask_python(self, const Op* ops, Py_ssize_t i, char* dy, Py_ssize_t begin, Py_ssize_t end,
+                         double scale) noexcept nogil:
+        """`measure_loss` of a head whose loss is Python's."""
+        cdef const Head* head = &self.heads[i]
+        cdef Py_ssize_t row_bytes = head.lines * head.columns * self.table.real_bytes
+        cdef LossCall asked
+        asked.head = head
+        asked.mask = NULL if head.mask_op < 0 else self.mask_of(ops, head, begin)
+        asked.y = <const char*>ops[head.loss_op].y + begin * row_bytes
+        asked.targets = head.targets + begin * head.target_bytes
+        asked.values = head.values + begin * head.lines
+        asked.dy = dy
+        asked.lines = (end - begin) * head.lines
+        asked.scale, asked.real_bytes, asked.interrupted = scale, self.table.real_bytes, &self.job.interrupted[0]
+        if not self.is_interrupted():
+            call_loss(&asked)
+
+    @cython.final
+    cdef void ask_python_of_batch(self, Op* ops, int member, Team* team, Py_ssize_t rows) noexcept nogil:
+        """Losses that are Python's, of all rows by the caller's thread, once all members have come so far."""
+        cdef Py_ssize_t i
+        cdef double scale
+        if self.python_losses is None:
+            return
+        meet(team)
+        for i in range(self.n_heads if member == 0 else 0):
+            if self.heads[i].python_loss != NULL:
+                scale = 1.0 / rows * self.heads[i].weight * self.share_of_line(i, team.members, rows)
+                self.ask_python(ops, i, <char*>ops[self.heads[i].loss_op].dy, 0, rows, scale)
+        meet(team)
+
+    @cython.final
     cdef void weigh_lines(self, Py_ssize_t i, int member, char* dy, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         """Multiplies losses and gradients of a head's lines by their weights, in training by mean weights of 1.
 
@@ -320,7 +352,10 @@ cdef class Rows(Layout):
             scale = 1.0 / rows * head.weight * self.share_of_line(i, members, rows)
             row_bytes = width_of(op) * self.table.real_bytes
             dy = <char*>op.dy + begin * row_bytes if with_gradient and op.dy != NULL else NULL
-            if head.mask_op >= 0:
+            if head.python_loss != NULL:
+                if not self.trains:     # else it is known already
+                    self.ask_python(ops, i, NULL, begin, end, scale)
+            elif head.mask_op >= 0:
                 self.measure_told(ops, head, dy, begin, end, scale)
             else:
                 head.loss.compute(head.values + begin * head.lines, dy, <char*>op.y + begin * row_bytes,

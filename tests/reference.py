@@ -374,6 +374,16 @@ METRICS: dict[str, Callable[..., Any]] = {
     "mean_squared_error": lambda p, t: float(((p - t) ** 2).mean()),
     "root_mean_squared_error": lambda p, t: math.sqrt(((p - t) ** 2).mean()),
     "mean_absolute_error": lambda p, t: float(np.abs(p - t).mean()),
+    "mean_absolute_percentage_error": lambda p, t: float(100 * (np.abs(p - t) / t).mean()),
+    "mean_squared_logarithmic_error": lambda p, t: float(((np.log1p(p) - np.log1p(t)) ** 2).mean()),
+    "squared_hinge": lambda p, t: float((np.maximum(0, 1 - t * p) ** 2).mean()),
+    "categorical_hinge": lambda p, t: float(
+        np.maximum(0, 1 + ((1 - t) * p).max(axis=1) - (t * p).sum(axis=1)).mean()
+    ),
+    "kl_divergence": lambda p, t: float((t * np.log(t / p)).sum(axis=1).mean()),
+    "cosine_similarity": lambda p, t: float(
+        ((p * t).sum(axis=1) / np.sqrt((p * p).sum(axis=1) * (t * t).sum(axis=1))).mean()
+    ),
     "log_cosh": lambda p, t: float(np.log(np.cosh(p - t)).mean()),
     "poisson": lambda p, t: float((p - t * np.log(p + 1e-7)).mean()),
     "hinge": lambda p, t: float(np.maximum(0, 1 - t * p).mean()),

@@ -434,6 +434,14 @@ def test_arrays_are_in_histories_and_not_in_lines(capsys):
         model.fit(x, y, verbose=0, callbacks=callbacks.EarlyStopping("confusion_matrix"))
 
 
+def test_arrays_are_in_tables(tmp_path):
+    model, x, y = of_two(["confusion_matrix"])
+    table = tmp_path / "log.csv"
+    history = model.fit(x, y, 32, 1, verbose=0, callbacks=callbacks.CSVLogger(table)).history
+    matrix = history["confusion_matrix"][0].tolist()
+    assert str(matrix) in table.read_text()
+
+
 def test_train_on_batch_has_them_of_its_rows():
     model, x, y = of_two(["auc", error, "mcc"])
     p = model.predict(x)[:, 0]

@@ -37,9 +37,9 @@ def sample(kind, rows, columns, seed=0):
         return prediction, reference.one_hot(random.integers(0, columns, rows), columns)
     if kind.startswith("binary") or kind in OF_SCORES:
         return prediction, random.integers(0, 2, (rows, columns)).astype(float)
-    if kind == "hinge":
+    if kind in ("hinge", "squared_hinge"):
         return prediction, random.choice([-1.0, 1.0], (rows, columns))
-    return prediction, random.uniform(size=(rows, columns))
+    return prediction, random.uniform(0.01, 1.0, (rows, columns))
 
 
 def scored(rows, columns=1, seed=0, levels=9, classes=None):

@@ -5,7 +5,18 @@ With no fault switched on the same core passes, so it is the fault that is seen 
 
 import numpy as np
 import pytest
-from faults import DRAWS, GRADIENTS, dense, images, number_of, plain_layers, series, weights
+import reference
+from faults import (
+    DRAWS,
+    GRADIENTS,
+    dense,
+    images,
+    metrics,
+    number_of,
+    plain_layers,
+    series,
+    weights,
+)
 from helpers import error_with_noise
 from layer_cases import CASES, model_between, rows_for
 from planted import Fault, planted
@@ -51,9 +62,13 @@ def net(
     kind = losses.get(loss)
     if kind.takes_labels:
         return model, x, rng.integers(0, outputs, rows)
-    if "crossentropy" in kind.name or kind.name == "hinge":
+    if kind.name == "categorical_hinge":
+        return model, x, np.eye(outputs)[rng.integers(0, outputs, rows)]
+    if "crossentropy" in kind.name or "hinge" in kind.name:
         return model, x, rng.integers(0, 2, (rows, outputs)).astype(float)
-    return model, x, rng.uniform(0.5, 2.5, (rows, outputs))
+    if kind.name == "kl_divergence":
+        return model, x, rng.dirichlet(np.ones(outputs), rows)
+    return model, x, rng.uniform(0.5, 2.5, (rows, kind.target_columns(outputs)))
 
 
 @pytest.fixture(scope="module")
@@ -305,6 +320,45 @@ def test_a_fault_of_states_is_caught(core, fault):
     assert states_error() < 1e-12
     core(number_of(fault))
     assert not states_error() <= 1e-6
+
+
+#: What the network of a metric ends with, beside which loss, and the metric's settings.
+MEASURED = {
+    "precision": (1, "sigmoid", "binary_crossentropy", {}),
+    "auc": (1, "sigmoid", "binary_crossentropy", {}),
+    "balanced_accuracy": (3, "softmax", "categorical_crossentropy", {}),
+    "cohen_kappa": (3, "softmax", "categorical_crossentropy", {"weights": "quadratic"}),
+    "explained_variance": (2, None, "mse", {}),
+    "pearson_correlation": (2, None, "mse", {}),
+}
+
+
+def figure_error(name):
+    """How far a metric of several chunks of rows with weights is from its oracle."""
+    outputs, activation, loss, arguments = MEASURED[name]
+    model = fw.Sequential([layers.Dense(outputs, activation)], 5, "float64", 3)
+    metric = fw.metrics.KINDS[name](name=name, **arguments)
+    model.compile("sgd", loss, [metric])
+    random, rows = np.random.default_rng(5), 700
+    x, times = random.standard_normal((rows, 5)), random.integers(0, 3, rows)
+    x[:60] = 0.0  # for which a sigmoid is at the threshold
+    y = random.standard_normal((rows, outputs))
+    if outputs == 3:
+        y = np.eye(3)[random.integers(0, 3, rows)]
+    elif outputs == 1:
+        y = (x[:, :1] + y > 0).astype(float)
+    p, t = model.predict(x).repeat(times, 0), y.repeat(times, 0)
+    oracle = reference.kappa(p, t, 2) if arguments else reference.METRICS[name](p, t)
+    found = model.evaluate(x, y, sample_weight=times.astype(float), return_dict=True)
+    return abs(found[name] - oracle)
+
+
+@pytest.mark.parametrize("fault", metrics.METRICS, ids=lambda fault: fault.name)
+def test_a_fault_of_a_metric_is_caught(core, fault):
+    core(0)
+    assert figure_error(metrics.METRICS[fault]) < 1e-12
+    core(number_of(fault))
+    assert not figure_error(metrics.METRICS[fault]) <= 1e-6
 
 
 def weights_error():

@@ -61,7 +61,8 @@ class CSVLogger(Callback, closed=True):
                 self._columns += [f"val_{name}" for name in self._columns]
             if not self._size:
                 writer.writerow(["epoch", *self._columns])
-        writer.writerow([epoch, *(_cell(logs.get(name, "NA")) for name in self._columns)])
+        figures = [logs.get(name, "NA") for name in self._columns]
+        writer.writerow([epoch, *(_in_a_row(figure) for figure in figures)])
         file.flush()
         self._size = os.fstat(file.fileno()).st_size
 
@@ -89,7 +90,8 @@ class CSVLogger(Callback, closed=True):
         self._columns, self._size = list(state["columns"]), state["size"]
 
 
-def _cell(figure: Any) -> Any:
+def _in_a_row(figure: Any) -> Any:
+    """A figure as a row of a table has it: an array in one line."""
     return figure.tolist() if isinstance(figure, np.ndarray) else figure
 
 
@@ -155,7 +157,7 @@ class TensorBoard(Callback, closed=True):
         values = [
             summary_pb2.Summary.Value(tag=prefix + name, simple_value=float(figure))
             for name, figure in figures.items()
-            if isinstance(figure, (int, float))
+            if not isinstance(figure, np.ndarray)
         ]
         summary = summary_pb2.Summary(value=values)
         event = event_pb2.Event(wall_time=time.time(), step=step, summary=summary)

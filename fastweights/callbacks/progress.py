@@ -7,6 +7,8 @@ import sys
 import time
 from typing import Any
 
+import numpy as np
+
 from fastweights import _check
 from fastweights.callbacks.base import Callback, Logs
 
@@ -15,9 +17,13 @@ MOST_LINES = 20
 
 
 def format_logs(logs: Logs) -> str:
-    """``loss: 0.1234 - val_loss: 0.2345``, of all that are numbers."""
-    numbers = {key: value for key, value in logs.items() if isinstance(value, (int, float))}
-    return " - ".join(f"{key}: {value:.4g}" for key, value in numbers.items())
+    """``loss: 0.1234 - val_loss: 0.2345``, without figures that are arrays."""
+    shown = {key: value for key, value in logs.items() if not isinstance(value, np.ndarray)}
+    return " - ".join(f"{key}: {_figure(value)}" for key, value in shown.items())
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, (int, float)) else str(value)
 
 
 def say(line: str) -> None:

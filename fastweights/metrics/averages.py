@@ -73,6 +73,24 @@ class MeanAbsoluteError(_OfLoss):
         super().__init__(name)
 
 
+class MeanAbsolutePercentageError(_OfLoss):
+    """``100 mean(|p - t| / max(|t|, 1e-7))`` over rows and outputs."""
+
+    kind = "mean_absolute_percentage_error"
+
+    def __init__(self, name: str = kind) -> None:
+        super().__init__(name)
+
+
+class MeanSquaredLogarithmicError(_OfLoss):
+    """``mean((log(1 + p) - log(1 + t))^2)`` over rows and outputs, of targets of 0 or more."""
+
+    kind = "mean_squared_logarithmic_error"
+
+    def __init__(self, name: str = kind) -> None:
+        super().__init__(name)
+
+
 class LogCoshError(_OfLoss):
     """``mean(log(cosh(p - t)))`` over rows and outputs."""
 
@@ -98,6 +116,49 @@ class Hinge(_OfLoss):
 
     def __init__(self, name: str = kind) -> None:
         super().__init__(name)
+
+
+class SquaredHinge(_OfLoss):
+    """``mean(max(0, 1 - t p)^2)`` over rows and outputs, of targets -1 and 1."""
+
+    kind = "squared_hinge"
+
+    def __init__(self, name: str = kind) -> None:
+        super().__init__(name)
+
+
+class CategoricalHinge(_OfLoss):
+    """``max(0, 1 + max((1 - t) p) - sum(t p))`` over the classes, the mean over rows."""
+
+    kind = "categorical_hinge"
+
+    def __init__(self, name: str = kind) -> None:
+        super().__init__(name)
+
+
+class KLDivergence(_OfLoss):
+    """``sum(t log(t / p))`` over the classes, the mean over rows."""
+
+    kind = "kl_divergence"
+
+    def __init__(self, name: str = kind) -> None:
+        super().__init__(name)
+
+
+class CosineSimilarity(_OfLoss):
+    """``sum(p t) / (|p| |t|)`` over the last axis, the mean over rows.
+
+    Larger is better: the loss of that name is its negative.
+    """
+
+    kind = "cosine_similarity"
+    larger_is_better = True
+
+    def __init__(self, name: str = kind) -> None:
+        super().__init__(name)
+
+    def result(self, state: Sequence[float]) -> float:
+        return -state[0] / state[1] if state[1] else 0.0
 
 
 # ---- crossentropy --------------------------------------------------------------------------------

@@ -27,6 +27,8 @@ class Metric(Description):
     kind: ClassVar[str]
     #: Whether targets are class labels (rows,) instead of numbers (rows, outputs); None: either.
     takes_labels: ClassVar[bool | None] = False
+    #: Whether it is for losses alone that have a target for each output, or a label.
+    needs_target_of_each: ClassVar[bool] = True
     #: Which way a callback takes for better.
     larger_is_better: bool = False
     _uncalled: ClassVar[dict[str, str]] = dict.fromkeys(

@@ -51,6 +51,7 @@ class MeanMetricWrapper(_OfFunction):
     """
 
     kind = "mean_metric_wrapper"
+    needs_target_of_each = False
     fn: Callable[..., Any]
     kwargs: dict[str, Any]
 

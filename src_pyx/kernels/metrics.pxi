@@ -190,7 +190,7 @@ def apply_metric(str name, size_t state, size_t prediction, size_t target, bint 
     cdef fw_float_mode mode
     cdef const Metric* metric = metric_named(name.encode())
     cdef const Loss* loss = loss_named(name.encode()) if metric == NULL else NULL
-    cdef double* numbers = <double*>calloc(len(options) + OPTIONS, sizeof(double))
+    cdef double* numbers = <double*>calloc(len(options) + LOSS_NUMBERS, sizeof(double))
     cdef Py_ssize_t i
     if numbers == NULL:
         raise MemoryError()

@@ -9,6 +9,9 @@ SOFTMAX = "kernels/softmax.pxi"
 SPARSEMAX = "kernels/sparsemax.pxi"
 ROWS = "kernels/rows.pxi"
 LOSSES = "kernels/losses.pxi"
+REGRESSION, BINARY = "kernels/regression.pxi", "kernels/binary.pxi"
+HINGES, LIKENESS = "kernels/hinges.pxi", "kernels/likeness.pxi"
+FOCAL, DISTRIBUTIONS = "kernels/focal.pxi", "kernels/distributions.pxi"
 CROSSENTROPY = "kernels/crossentropy.pxi"
 
 #: With the network whose gradients must show it: what `net` of the test is told.
@@ -124,13 +127,13 @@ GRADIENTS = {
         "lay_across(first, rows_of(a, «row», columns), count, columns)",
         "0",
     ): {"output": "softmax"},
-    Fault("missing 2 of the square", LOSSES, "slope[0] = «d + d»", "d"): {},
-    Fault("missing 1/columns", LOSSES, "«(scale / columns)»", "scale"): {},
-    Fault("wrong sign", LOSSES, "slope[0] = «vset1(1) - ratio»", "ratio - vset1(1)"): {
+    Fault("missing 2 of the square", REGRESSION, "slope[0] = «d + d»", "d"): {},
+    Fault("missing 1/columns", LOSSES, "«(scale / divisor)»", "scale"): {},
+    Fault("wrong sign", REGRESSION, "slope[0] = «vset1(1) - ratio»", "ratio - vset1(1)"): {
         "output": "softplus",
         "loss": "poisson",
     },
-    Fault("huber's gradient not cut off", LOSSES, "slope[0] = vcopysign(«c», d)", "size"): {
+    Fault("huber's gradient not cut off", REGRESSION, "slope[0] = vcopysign(«c», d)", "size"): {
         "loss": losses.Huber(0.3)
     },
     Fault(
@@ -151,8 +154,49 @@ GRADIENTS = {
     },
     Fault(
         "clipping's gradient everywhere",
-        LOSSES,
-        "difference = «vfma(e, share, -w)»",
+        BINARY,
+        "difference = «vfma(e, share, -w)»\n    slope",
         "vfma(e, share, w)",
     ): {"output": "sigmoid", "loss": "binary_crossentropy"},
+    Fault("focal weight without its slope", BINARY, "-w) + «gamma» * (((one", "vzero()"): {
+        "output": "sigmoid",
+        "loss": "binary_focal_crossentropy",
+    },
+    Fault("focal pull without its slope", FOCAL, "vfma(«options.gamma», ratio, one)", "vzero()"): {
+        "output": "softmax",
+        "loss": "categorical_focal_crossentropy",
+    },
+    Fault("percentage of the prediction", REGRESSION, "vmax(vset1(<real>CLIP), vabs(«t»))", "p"): {
+        "loss": "mape"
+    },
+    Fault("logarithm's slope forgotten", REGRESSION, "(d + d) / «(one + a)»", "one"): {
+        "output": "softplus",
+        "loss": "msle",
+    },
+    Fault("half of a squared margin's slope", HINGES, "-(t * «(margin + margin)»)", "margin"): {
+        "loss": "squared_hinge"
+    },
+    Fault("right class not pulled up", HINGES, "vzero()) - «t»), n - i)", "vzero()"): {
+        "loss": "categorical_hinge"
+    },
+    Fault("divergence's sign", LIKENESS, "vzero(), «-(b / a)»)", "b / a"): {
+        "output": "softmax",
+        "loss": "kl_divergence",
+    },
+    Fault("length's gradient forgotten", LIKENESS, "vfma(«kept», u, -v)", "vzero()"): {
+        "loss": "cosine_similarity"
+    },
+    Fault("quantile mirrored", DISTRIBUTIONS, "vset1(<real>«-options[1 + k]»)", "-1"): {
+        "loss": "quantile"
+    },
+    Fault("first target of all groups", DISTRIBUTIONS, "p + i * outputs, t[«i»]", "0"): {
+        "outputs": 6,
+        "loss": "quantile",
+    },
+    Fault(
+        "variance's gradient halved", DISTRIBUTIONS, "d[1] = factor * («half» * (power", "vset1(1)"
+    ): {
+        "outputs": 4,
+        "loss": "gaussian_nll",
+    },
 }
