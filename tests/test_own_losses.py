@@ -406,7 +406,7 @@ def test_targets_of_another_shape(shape):
         (lambda: losses.FunctionLoss(lambda p: p), TypeError, r"function: got one of \(p\)"),
         (lambda: losses.FunctionLoss(squares, 3), TypeError, "target_shape: got 3"),
         (lambda: losses.FunctionLoss(squares, (0,)), ValueError, "target_shape: got 0"),
-        (lambda: model_of(abs), TypeError, r"function: got one of"),
+        (lambda: model_of(abs), TypeError, r"loss: got one of"),
         (lambda: losses.NumpyLoss(), TypeError, "abstract"),
         (lambda: fw.register_loss("a>b"), ValueError, "package: got 'a>b'"),
         (lambda: fw.register_loss()(3), TypeError, "register_loss: got int"),
