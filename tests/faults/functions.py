@@ -189,7 +189,7 @@ GRADIENTS = {
     Fault("quantile mirrored", DISTRIBUTIONS, "vzero(), «slope»), difference)", "-slope"): {
         "loss": "quantile"
     },
-    Fault("first target of all groups", DISTRIBUTIONS, "else «d + i * outputs», p", "d"): {
+    Fault("first target of all groups", DISTRIBUTIONS, "else d + «i * outputs», p", "0"): {
         "outputs": 6,
         "loss": "quantile",
     },
