@@ -42,14 +42,10 @@ _PROBABILITIES = ("softmax", "softmin", "sparsemax", "sigmoid", "hard_sigmoid")
 _SHARES = ("softmax", "softmin", "sparsemax")
 #: Those that make numbers of any size and sign.
 _UNBOUNDED = ("linear", "leaky_relu")
-#: What those make that are bounded on both sides.
-_RANGES = {
-    **dict.fromkeys(_PROBABILITIES, (0.0, 1.0)),
-    "tanh": (-1.0, 1.0),
-    "softsign": (-1.0, 1.0),
-}
-#: How far beyond targets may be without a word.
-_SLACK = 0.5
+#: What those make at most, to either side, that are bounded.
+_LARGEST = {**dict.fromkeys(_PROBABILITIES, 1.0), "tanh": 1.0, "softsign": 1.0}
+#: So many times as large are targets that they are never come near.
+_FAR = 100.0
 #: Layers that make no other numbers.
 _AS_THEY_ARE = (Flatten, Identity, Permute, Reshape)
 #: Those whose numbers lie where they lay before.
@@ -115,16 +111,14 @@ def about_targets(layer: Layer | None, loss: losses.Loss, targets: np.ndarray) -
     """Warns where the last activation cannot come near targets."""
     if layer is None or loss.takes_labels or isinstance(loss, losses.NumpyLoss):
         return
-    least, most = _RANGES.get(_activation_of(layer), (-np.inf, np.inf))
-    if least == -np.inf and most == np.inf:
+    last = _activation_of(layer)
+    largest, most = _LARGEST.get(last), float(np.abs(targets).max())
+    if largest is None or most < _FAR * largest:
         return
-    low, high = float(targets.min()), float(targets.max())
-    if low >= least - _SLACK and high <= most + _SLACK:
-        return
-    fitting = "y / 255 is within" if high == 255 else "scale them, or end without an activation"
+    fitting = "y / 255 is within" if most == 255 else "scale them, or end without an activation"
     warnings.warn(
-        f"y: targets from {low:g} to {high:g}, but the {_activation_of(layer)} of {layer.name!r} "
-        f"makes nothing beyond {least:g} to {most:g}; {fitting}",
+        f"y: targets up to {most:g}, but the {last} of {layer.name!r} makes nothing beyond "
+        f"{largest:g}; {fitting}",
         stacklevel=6,
     )
 

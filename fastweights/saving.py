@@ -326,7 +326,7 @@ def _model_and_place(
         model._progress.epochs = _check.whole("epochs_trained", epochs, 0, maximum=2**48)
         passes = description.get("passes", 0)
         model._progress.passes = _check.whole("passes", passes, 0, maximum=2**35)
-    except _registry.UnknownError as error:
+    except UnknownError as error:
         raise ValueError(f"{name}: {error}") from None
     except (
         ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError

@@ -254,7 +254,7 @@ def one_hot(labels: Array, classes: int) -> Array:
 
 def with_labels(dense: Callable[..., Array]) -> Callable[..., Array]:
     """The same loss for whole-number labels instead of rows of probabilities."""
-    return lambda p, labels: dense(p, one_hot(labels, p.shape[1]))
+    return lambda p, labels, *options: dense(p, one_hot(labels, p.shape[1]), *options)
 
 
 LOSSES: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {

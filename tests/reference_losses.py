@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import reference
-from reference import CLIP, Array, clip, one_hot, sigmoid, smooth, softmax, softplus, unclipped
+from reference import CLIP, Array, clip, sigmoid, smooth, softmax, softplus, unclipped
 
 Pair = tuple[Callable[..., Array], Callable[..., Array]]
 
@@ -167,18 +167,9 @@ def gaussian_gradient(p: Array, t: Array, epsilon: float, constant: float) -> Ar
     return found / t.shape[1]
 
 
-def with_labels(dense: Callable[..., Array]) -> Callable[..., Array]:
-    """The same loss for whole-number labels instead of rows of probabilities."""
-    return lambda p, labels, *options: dense(p, one_hot(labels, p.shape[1]), *options)
-
-
-#: Those of reference.py, of which the sparse ones take smoothed labels, and all others.
+#: Those of reference.py, and all others.
 LOSSES: dict[str, Pair] = {
     **reference.LOSSES,
-    **{
-        f"sparse_{name}": tuple(map(with_labels, reference.LOSSES[name]))
-        for name in ("categorical_crossentropy", "categorical_crossentropy_logits")
-    },
     "mean_absolute_percentage_error": (percentage, percentage_gradient),
     "mean_squared_logarithmic_error": (logarithmic, logarithmic_gradient),
     "squared_hinge": (squared_hinge, squared_hinge_gradient),

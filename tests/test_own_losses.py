@@ -406,7 +406,7 @@ def test_targets_of_another_shape(shape):
         (lambda: losses.FunctionLoss(lambda p: p), TypeError, r"function: got one of \(p\)"),
         (lambda: losses.FunctionLoss(squares, 3), TypeError, "target_shape: got 3"),
         (lambda: losses.FunctionLoss(squares, (0,)), ValueError, "target_shape: got 0"),
-        (lambda: model_of(abs), TypeError, r"function: got one of"),
+        (lambda: model_of(abs), TypeError, r"loss: got one of"),
         (lambda: losses.NumpyLoss(), TypeError, "abstract"),
         (lambda: fw.register_loss("a>b"), ValueError, "package: got 'a>b'"),
         (lambda: fw.register_loss()(3), TypeError, "register_loss: got int"),
@@ -498,3 +498,28 @@ def test_names_are_of_one_loss(registered):
         fw.register_loss("tests", "fourth")(squares)
     fw.register_loss("tests")(fourth)  # again
     assert losses.get({"name": "tests>fourth"}) == losses.FunctionLoss(fourth)
+
+
+# ---- weights -------------------------------------------------------------------------------------
+
+
+def test_weights_count_as_in_a_compiled_loss():
+    weights = np.arange(40) % 4.0
+    own, known = model_of(squares, ["mae"]), model_of("mse", ["mae"])
+    for one in (own, known):
+        one.fit(X, Y, 16, 2, verbose=0, sample_weight=weights)
+    np.testing.assert_allclose(own.parameters, known.parameters, rtol=1e-9)
+    found = [one.evaluate(X, Y, sample_weight=weights) for one in (own, known)]
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
+
+
+def test_weights_of_steps_cut_rows_into_steps():
+    x, y = np.ones((6, 5, 3)) * np.arange(6)[:, None, None], np.zeros((6, 5, 2))
+    weights = np.arange(30.0).reshape(6, 5)
+    found = []
+    for loss in (squares, "mse"):
+        model = fw.Sequential([layers.Dense(2)], (5, 3), "float64", seed=0)
+        model.compile("adam", loss)
+        model.fit(x, y, 3, verbose=0, sample_weight=weights, shuffle=False)
+        found.append(model.get_weights()[0])
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-9)

@@ -25,7 +25,12 @@ from fastweights.losses.crossentropy import (
 from fastweights.losses.distributions import GaussianNLL, Quantile
 from fastweights.losses.hinges import CategoricalHinge, Hinge, SquaredHinge
 from fastweights.losses.likeness import CosineSimilarity, KLDivergence
-from fastweights.losses.own import FunctionLoss, NumpyLoss, known_loss
+from fastweights.losses.own import (
+    FunctionLoss,
+    NumpyLoss,
+    known_loss,
+    refuse_other_functions,
+)
 from fastweights.losses.regression import (
     Huber,
     LogCosh,
@@ -113,6 +118,7 @@ def get(identifier: Any) -> Loss:
         if isinstance(name, str) and ">" in name:
             return known_loss(identifier, {})
         return from_config("loss", identifier, LOSSES, ignore_case=True)
-    if callable(identifier):
+    if callable(identifier) and not isinstance(identifier, type):
+        refuse_other_functions("loss", identifier)
         return FunctionLoss(identifier)
     return _check.choice("loss", identifier, LOSSES, ignore_case=True)()

@@ -198,16 +198,7 @@ class FunctionLoss(NumpyLoss):
     function: Callable[..., Any]
 
     def __init__(self, function: Callable[..., Any], target_shape: Shape | None = None) -> None:
-        expected = "a function (y_true, y_pred) that returns losses and gradients"
-        if not callable(function) or isinstance(function, type):
-            raise TypeError(_check.refusal("function", _check.kind_of(function), expected))
-        try:
-            inspect.signature(function).bind(None, None)
-        except TypeError:
-            got = f"one of {inspect.signature(function)}"
-            raise TypeError(_check.refusal("function", got, expected)) from None
-        except ValueError:  # of a function in C, of which nothing is known
-            pass
+        refuse_other_functions("function", function)
         self._set(function=function)
         super().__init__(target_shape)
 
@@ -228,6 +219,20 @@ class FunctionLoss(NumpyLoss):
 
     def config(self) -> dict[str, Any]:
         return {"name": self.name, "target_shape": self.target_shape}
+
+
+def refuse_other_functions(argument: str, function: Any) -> None:
+    """Raises TypeError for what is no function of targets and predictions."""
+    expected = "a function (y_true, y_pred) that returns losses and gradients"
+    if not callable(function) or isinstance(function, type):
+        raise TypeError(_check.refusal(argument, _check.kind_of(function), expected))
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        got = f"one of {inspect.signature(function)}"
+        raise TypeError(_check.refusal(argument, got, expected)) from None
+    except ValueError:  # of a function in C, of which nothing is known
+        pass
 
 
 def known_loss(config: Mapping[str, Any], custom: Mapping[str, Any]) -> NumpyLoss:

@@ -186,10 +186,10 @@ GRADIENTS = {
     Fault("length's gradient forgotten", LIKENESS, "vfma(«kept», u, -v)", "vzero()"): {
         "loss": "cosine_similarity"
     },
-    Fault("quantile mirrored", DISTRIBUTIONS, "vset1(<real>«-options[1 + k]»)", "-1"): {
+    Fault("quantile mirrored", DISTRIBUTIONS, "vzero(), «slope»), difference)", "-slope"): {
         "loss": "quantile"
     },
-    Fault("first target of all groups", DISTRIBUTIONS, "p + i * outputs, t[«i»]", "0"): {
+    Fault("first target of all groups", DISTRIBUTIONS, "else d + «i * outputs», p", "0"): {
         "outputs": 6,
         "loss": "quantile",
     },
