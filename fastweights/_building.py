@@ -357,6 +357,7 @@ class Built:
             self._state_offsets[held[0]] if held else 0,
             unlinked.calls,
             self.batch_rows if any(self.states[number][1].of_rows for number in held) else 0,
+            unlinked.schedule,
         )
 
     def _run(
