@@ -149,9 +149,9 @@ cdef class Batch(Rows):
             self.table.add_part(sums.gradients, sums.excess, sums.chunk, places.begin, places.end, is_last)
 
     @cython.final
-    cdef bint rests(self, Py_ssize_t rows, Py_ssize_t left) noexcept nogil:
+    cdef bint rests(self, Py_ssize_t rows, Py_ssize_t left, const double* numbers) noexcept nogil:
         """Whether a step is on the parameters alone that the batch touches, where an op knows which these are."""
-        return self.update.rests and left == rows and left <= WHOLE_ROWS
+        return self.update.rests and numbers[1] == 0.0 and left == rows and left <= WHOLE_ROWS
 
     @cython.final
     cdef void renew(self, int member, Team* team, Py_ssize_t rows, Py_ssize_t left, const double* numbers,
@@ -169,7 +169,8 @@ cdef class Batch(Rows):
                 continue
             op = &ops[i]
             own = self.pieces_of(i, member, team)
-            if op.step != NULL and numbers != NULL and self.earlier_user[i] < 0 and self.rests(rows, left):
+            if op.step != NULL and numbers != NULL and self.earlier_user[i] < 0 \
+                    and self.rests(rows, left, numbers):
                 op.gradients = self.gradients.at + self.offsets[i] * self.table.real_bytes
                 if own.begin < own.end:
                     op.step(op, 0, left, own.begin, own.end, goes_on, self.update.apply, numbers)

@@ -43,8 +43,8 @@ ctypedef void (*op_finish)(const Op* op, Py_ssize_t k, Py_ssize_t begin, Py_ssiz
 ctypedef void (*op_columns)(const Op* op, Py_ssize_t rows, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
 
 # One step in place on parameters [begin, end) of n. state holds `slots` vectors of n reals, one after
-# the other; options are the optimizer's own numbers, which `advance` (may be NULL) carries to the next
-# step before it is made (running powers, say).
+# the other; options are learning rate, weight decay and the optimizer's own numbers, which `advance` (may be NULL)
+# carries to the next step before it is made (running powers, say).
 ctypedef void (*update_function)(void* parameters, const void* gradients, void* state, Py_ssize_t n,
                                  Py_ssize_t begin, Py_ssize_t end, const double* options) noexcept nogil
 ctypedef void (*update_advance)(double* options) noexcept nogil
@@ -206,7 +206,7 @@ cdef struct Update:
     const char* name
     int slots
     int numbers              # of `options`
-    bint rests               # whether a step leaves parameters whose gradient is 0 as they are
+    bint rests               # whether a step without weight decay leaves parameters whose gradient is 0 as they are
     update_advance advance
     update_function apply
 

@@ -38,7 +38,7 @@ cdef class Runner(Batch):
             if self.has_states():
                 self.settle(self.ops + member * self.n_ops, member, team)
             self.step(member, team, rows, left, numbers, not last, goes_on)
-            goes_on = self.rests(rows, left)
+            goes_on = self.rests(rows, left, numbers)
             if member == 0 and job.sums != NULL:
                 job.sums.loss += loss * rows
                 job.sums.rows += rows
