@@ -212,12 +212,12 @@ def test_more_numbers_than_there_is_room_for_are_refused():
         plan.set_losses([("huber", (1.0, 2.0, 3.0), 24, 1.0)])
     with pytest.raises(ValueError, match="r2_score: got 4 options, expected at most 2"):
         plan.set_metrics([(0, "r2_score", (1.0, 2.0, 3.0, 4.0))])
-    with pytest.raises(ValueError, match="adam: got 9 numbers, expected 6"):
+    with pytest.raises(ValueError, match="adam: got 9 numbers, expected 7"):
         plan.set_update("adam", np.zeros(2 * 66), np.zeros(9))
-    with pytest.raises(ValueError, match="adam: got 1 numbers, expected 6"):
+    with pytest.raises(ValueError, match="adam: got 1 numbers, expected 7"):
         plan.set_update("adam", np.zeros(2 * 66), np.zeros(1))
     with pytest.raises(ValueError, match="state: got 8 bytes, expected"):
-        plan.set_update("adam", np.zeros(1), np.zeros(6))
+        plan.set_update("adam", np.zeros(1), np.zeros(7))
 
 
 def test_names_that_no_table_has():

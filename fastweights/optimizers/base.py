@@ -16,6 +16,14 @@ class Optimizer(Sealed):
 
     A subclass names its kernel and lists the numbers that the kernel wants. Settings are fixed but
     for the learning rate: models keep memory for the kernel that they chose.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Step size, at least 0.
+    weight_decay : float, optional
+        At least 0. Before its update each step takes ``learning_rate * weight_decay`` of every
+        weight off it, apart from what the gradient does (Loshchilov & Hutter 2019).
     """
 
     #: Name of the compiled kernel.
@@ -28,8 +36,11 @@ class Optimizer(Sealed):
         "model.backward, and what you do with model.parameters and model.gradients",
     )
 
-    def __init__(self, learning_rate: float) -> None:
+    def __init__(self, learning_rate: float, *, weight_decay: float | None = None) -> None:
         self.learning_rate = learning_rate
+        if weight_decay is not None:
+            weight_decay = _check.number("weight_decay", weight_decay, minimum=0.0)
+        self.weight_decay = weight_decay
 
     @property
     def learning_rate(self) -> float:
@@ -41,15 +52,20 @@ class Optimizer(Sealed):
         self._learning_rate = _check.number("learning_rate", value, minimum=0.0)
 
     def numbers(self) -> list[float]:
-        """The kernel's numbers before the first step, the learning rate first."""
-        return [self.learning_rate]
+        """The kernel's numbers before the first step: learning rate, weight decay, its own."""
+        return [self.learning_rate, self.weight_decay or 0.0]
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON can hold them."""
-        return {"name": type(self).__name__, "learning_rate": self.learning_rate}
+        return {
+            "name": type(self).__name__,
+            "learning_rate": self.learning_rate,
+            "weight_decay": self.weight_decay,
+        }
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items() if k != "name")
+        settings = {k: v for k, v in self.config().items() if k != "name" and v is not None}
+        arguments = ", ".join(f"{k}={v!r}" for k, v in settings.items())
         return f"{type(self).__name__}({arguments})"
 
 
@@ -66,7 +82,7 @@ class Memory:
     vectors : ndarray (slots * parameters,)
         In the model's dtype, one vector after the other.
     numbers : ndarray of float64
-        The kernel's numbers, the learning rate first.
+        The kernel's numbers: learning rate, weight decay, its own.
     """
 
     def __init__(self, vectors: np.ndarray, numbers: np.ndarray) -> None:
