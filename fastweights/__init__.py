@@ -48,6 +48,7 @@ __all__ = [
     "plot_model",
     "register_layer",
     "regularizers",
+    "schedules",
     "set_matmul_precision",
     "set_num_threads",
     "set_reproducible",
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
         metrics,
         optimizers,
         regularizers,
+        schedules,
     )
     from fastweights._registry import register_layer
     from fastweights._tensors import Input

@@ -558,6 +558,13 @@ class Built:
             checked.append(reals)
         self.lock.copy(tuple(self._view(number) for number in numbers), tuple(checked))
 
+    def places(self) -> list[tuple[str, int, int]]:
+        """Of each variable its name, where it begins in the flat vector, and its size."""
+        return [
+            (f"{layer.name}/{variable.name}", self._offsets[number], variable.size)
+            for number, (layer, variable) in enumerate(self.variables)
+        ]
+
     def moving_weights(self) -> tuple[Weight, ...]:
         """Those that are trained."""
         moving = (number for number, (layer, _) in enumerate(self.variables) if layer.trainable)

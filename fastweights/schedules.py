@@ -46,7 +46,9 @@ class LearningRateSchedule(Description):
 
     def _compiled(self) -> tuple[float, ...]:
         """Kind and numbers, as compiled code wants them."""
-        raise TypeError(_check.refusal("schedule", _check.kind_of(self), "one of those that there are"))
+        raise TypeError(
+            _check.refusal("schedule", _check.kind_of(self), "one of those that there are")
+        )
 
     def __call__(self, step: float) -> float:
         return compiled(self).at(_check.number("step", step, minimum=0.0))
@@ -162,7 +164,10 @@ class PiecewiseConstantDecay(LearningRateSchedule):
             got = _check.shown(list(boundaries))
             raise ValueError(_check.refusal("boundaries", got, "steps that increase"))
         if len(values) != len(boundaries) + 1:
-            got, expected = f"{len(values)} numbers", f"{len(boundaries) + 1}, one more than boundaries"
+            got, expected = (
+                f"{len(values)} numbers",
+                f"{len(boundaries) + 1}, one more than boundaries",
+            )
             raise ValueError(_check.refusal("values", got, expected))
         self._set(boundaries=boundaries, values=values)
 
@@ -516,7 +521,7 @@ def get(argument: str, identifier: Any, **bounds: float) -> Scheduled:
     return _check.number(argument, identifier, **{"minimum": 0.0, **bounds})
 
 
-def config_of(scheduled: Scheduled) -> Any:
+def config_of(scheduled: Scheduled | None) -> Any:
     """What `get` turns back, as JSON can hold it."""
     return scheduled.config() if isinstance(scheduled, LearningRateSchedule) else scheduled
 

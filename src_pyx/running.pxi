@@ -9,7 +9,7 @@ cdef class Runner(Batch):
     cdef void train_share(self, int member, Team* team) noexcept nogil:
         cdef Job* job = &self.job
         cdef Moment now
-        cdef int64_t batches = (<int64_t*>self.steps.at)[0]
+        cdef int64_t batches = (<int64_t*>self.batch_count.at)[0]
         cdef Py_ssize_t first = job.first, rows, left
         cdef double loss
         cdef bint last = False, goes_on = self.lock.rested == <void*>self and not self.lock.gradients_shown
@@ -48,7 +48,7 @@ cdef class Runner(Batch):
             meet(team)
         if member == 0:
             memcpy(self.update_options.at, now.numbers, self.update_options.view.len)
-            (<int64_t*>self.steps.at)[0] = batches
+            (<int64_t*>self.batch_count.at)[0] = batches
             self.lock.rested = <void*>self if goes_on else NULL
             job.first = first
             job.loss = loss
@@ -58,7 +58,7 @@ cdef class Runner(Batch):
         """A step by the gradients that are there."""
         cdef Moment now
         cdef Pieces places
-        cdef int64_t* batches = <int64_t*>self.steps.at
+        cdef int64_t* batches = <int64_t*>self.batch_count.at
         cdef Py_ssize_t i
         memcpy(now.numbers, self.update_options.at, self.update_options.view.len)
         self.begin_step(&now, batches[0])
@@ -146,7 +146,7 @@ cdef class Runner(Batch):
             self.give_x(member, i, self.feeds[i].rows)
         self.passes[member] = Pass(self.job.seed, self.job.stream, 0)
         if self.n_tuned > 0:
-            self.tune(ops, 0 if self.steps is None else (<int64_t*>self.steps.at)[0])
+            self.tune(ops, 0 if self.batch_count is None else (<int64_t*>self.batch_count.at)[0])
         if self.knows_all_rows:
             self.run_stages(ops, member, team, self.n_ops, rows, begin, end)
             begin = end

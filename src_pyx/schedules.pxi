@@ -115,7 +115,7 @@ cdef double power_of(double a, double p) noexcept nogil:
 cdef inline double small_sine(double x) noexcept nogil:
     cdef double z = x * x, total = 0.0, k = 19.0
     while k > 1.0:
-        total = z / (k * (k - 1.0)) * (total - 1.0)
+        total = -z / (k * (k - 1.0)) * (1.0 + total)
         k -= 2.0
     return x + x * total
 
@@ -123,7 +123,7 @@ cdef inline double small_sine(double x) noexcept nogil:
 cdef inline double small_cosine(double x) noexcept nogil:
     cdef double z = x * x, total = 0.0, k = 18.0
     while k > 0.0:
-        total = z / (k * (k - 1.0)) * (total - 1.0)
+        total = -z / (k * (k - 1.0)) * (1.0 + total)
         k -= 2.0
     return 1.0 + total
 
@@ -175,6 +175,11 @@ cdef double phased(const double* numbers, double step) noexcept nogil:
     return phase[1] + (phase[2] - phase[1]) * share
 
 
+# Of so many steps, that of those that are left.
+cdef inline double share_left(double step, double steps) noexcept nogil:
+    return (steps - min(step, steps)) / steps
+
+
 # The number at a step, from 0 on.
 cdef double schedule_at(const double* schedule, double step) noexcept nogil:
     cdef const double* numbers = schedule + 1
@@ -195,17 +200,16 @@ cdef double schedule_at(const double* schedule, double step) noexcept nogil:
         if step >= numbers[0]:
             return schedule_at(numbers + 2, step - numbers[0])
         return numbers[1] + (schedule_at(numbers + 2, 0.0) - numbers[1]) * (step / numbers[0])
-    share = step / numbers[1]
     if kind == COSINE:
-        return numbers[0] * ((1.0 - numbers[2]) * square_of_sine(1.0 - min(share, 1.0)) + numbers[2])
+        return numbers[0] * ((1.0 - numbers[2]) * square_of_sine(share_left(step, numbers[1])) + numbers[2])
+    share = step / numbers[1]
     if kind == LOGARITHMIC:
         # log2(1 + 15 t) goes from 0 to 4, two cosines each way.
         share = log_of(1.0 + 15.0 * min(share, 1.0)).high * 1.4426950408889634
         return numbers[0] * square_of_sine(2.0 * share)
     if kind == POLYNOMIAL:
-        if numbers[4] != 0.0:
-            share /= max(1.0, ceil(share))
-        return (numbers[0] - numbers[2]) * power_of(1.0 - min(share, 1.0), numbers[3]) + numbers[2]
+        share = share_left(step, numbers[1] * (max(1.0, ceil(share)) if numbers[4] != 0.0 else 1.0))
+        return (numbers[0] - numbers[2]) * power_of(share, numbers[3]) + numbers[2]
     if numbers[3] != 0.0:
         share = floor(share)
     if kind == EXPONENTIAL:

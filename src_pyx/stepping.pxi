@@ -43,12 +43,13 @@ cdef class Stepping(Rows):
     share, and their sums from the first on.
     """
 
-    cdef Address state, update_options, steps
+    cdef Address state, update_options, batch_count
     cdef const Update* update
     cdef Schedule learning_rate, weight_decay
+    cdef tuple rates                # the same, as they came
     cdef Clipping clipping
     cdef double clip
-    cdef int64_t batches            # whose gradients are added up for a step
+    cdef int64_t batches_a_step     # whose gradients are added up for a step
     cdef char* accumulated          # NULL: those of one are all
     cdef char* averages             # NULL: nobody wants them
     cdef double average_momentum
@@ -86,7 +87,7 @@ cdef class Stepping(Rows):
             op = &ops[self.tuned[i]]
             op.tune(op, schedule_at(self.tunings[i], <double>batch))
 
-    def set_update(self, str name, state, options, steps, clipping=None, Py_ssize_t accumulation=0, averaging=None,
+    def set_update(self, str name, state, options, batches, clipping=None, Py_ssize_t accumulation=0, averaging=None,
                    spans=()):
         """The optimizer.
 
@@ -94,7 +95,7 @@ cdef class Stepping(Rows):
         ----------
         name : str
             Its kernel.
-        state, options, steps : buffer
+        state, options, batches : buffer
             Its vectors, its numbers (float64, UPDATE_NUMBERS at most), and how many batches there were (int64).
         clipping : (str, float), optional
             Of gradients: one of CLIPPINGS and its limit.
@@ -106,10 +107,10 @@ cdef class Stepping(Rows):
             Factors of parameters, in order; those between have none.
         """
         cdef const Update* update = <const Update*>find(self.table.updates, sizeof(Update), name)
-        cdef Address vectors = Address(state, True), numbers = Address(options, True), made = Address(steps, True)
+        cdef Address vectors = Address(state, True), numbers = Address(options, True), made = Address(batches, True)
         cdef Py_ssize_t bytes = self.n_parameters * self.table.real_bytes, slots = update.slots
         expect("state", vectors, (slots + (accumulation > 0) + (averaging is not None)) * bytes)
-        expect("steps", made, sizeof(int64_t))
+        expect("batches", made, sizeof(int64_t))
         if numbers.view.len != update.numbers * <Py_ssize_t>sizeof(double) or update.numbers > UPDATE_NUMBERS:
             raise ValueError(f"{name}: got {len(options)} numbers, expected {update.numbers}")
         self.set_spans(spans)
@@ -117,18 +118,21 @@ cdef class Stepping(Rows):
         if clipping is not None:
             self.clipping, self.clip = CLIPPINGS[clipping[0]], clipping[1]
         self.cut_in_stretches()
-        self.batches = max(<Py_ssize_t>1, accumulation)
+        self.batches_a_step = max(<Py_ssize_t>1, accumulation)
         self.accumulated = vectors.at + slots * bytes if accumulation > 0 else NULL
         self.averages = NULL
         if averaging is not None:
             self.averages = vectors.at + (slots + (accumulation > 0)) * bytes
             self.average_momentum, self.overwrite_frequency = averaging
-        self.update, self.state, self.update_options, self.steps = update, vectors, numbers, made
-        self.learning_rate = self.weight_decay = None
+        self.update, self.state, self.update_options, self.batch_count = update, vectors, numbers, made
+        self.learning_rate = self.weight_decay = self.rates = None
 
-    def set_rates(self, Schedule learning_rate not None, Schedule weight_decay not None):
-        """What learning rate and weight decay are at each step."""
-        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+    def set_rates(self, tuple rates not None):
+        """What learning rate and weight decay are at each step: a schedule's numbers of both."""
+        if rates is not self.rates:
+            learning_rate, weight_decay = rates
+            self.learning_rate, self.weight_decay = Schedule(learning_rate), Schedule(weight_decay)
+            self.rates = rates
 
     cdef set_spans(self, spans):
         cdef Py_ssize_t end = 0
@@ -199,8 +203,8 @@ cdef class Stepping(Rows):
     @cython.final
     cdef void begin_step(self, Moment* now, int64_t batch) noexcept nogil:
         """The step of this batch, of all that there were, counted from 0."""
-        cdef int64_t before = batch // self.batches
-        now.moves = (batch + 1) % self.batches == 0
+        cdef int64_t before = batch // self.batches_a_step
+        now.moves = (batch + 1) % self.batches_a_step == 0
         now.numbers[0] = schedule_at(self.learning_rate.numbers, <double>batch)
         now.numbers[1] = schedule_at(self.weight_decay.numbers, <double>batch)
         if now.moves and self.update.advance != NULL:
@@ -219,7 +223,7 @@ cdef class Stepping(Rows):
                 self.table.accumulate(self.accumulated, self.gradients.at, places.begin, places.end)
                 return
             self.table.settle_mean(self.gradients.at, self.accumulated, places.begin, places.end,
-                                   <double>self.batches)
+                                   <double>self.batches_a_step)
         if self.clipping == BY_VALUE:
             self.table.clip_values(self.gradients.at, places.begin, places.end, self.clip)
 

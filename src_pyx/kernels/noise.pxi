@@ -191,11 +191,13 @@ cdef inline void drop_rows(const bint is_affine, real* y, const real* x, const G
 
 
 # Of a rate that changes: how many of the possible draws drop, so that a few do unless it is 0, and not all unless
-# it is 1; what is kept is scaled for that. Where 0 is not what is dropped it is selu's limit far below, and mean 0
+# it is 1 or more; what is kept is scaled for that. Where 0 is not what is dropped it is selu's limit far below, and mean 0
 # and variance 1 stay what they are (layers/noise.py).
 cdef void dropout_op_tune(Op* op, double rate) noexcept nogil:
     cdef double draws = 65536.0, dropped = rint(rate * draws), least = -1.7580993408473766
-    if 0.0 < rate < 1.0:
+    if rate >= 1.0 and op.options[2] == 0:
+        dropped = draws
+    elif rate > 0.0:
         dropped = min(max(1.0, dropped), draws - 1.0)
     op.sizes[1] = <Py_ssize_t>dropped - 1
     if op.options[2] == 0:
@@ -348,6 +350,7 @@ cdef void gaussian_noise_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t 
 
 
 cdef void gaussian_dropout_op_tune(Op* op, double rate) noexcept nogil:
+    rate = min(rate, 65535.0 / 65536.0)
     op.options[0] = sqrt(rate / (1.0 - rate))
 
 
