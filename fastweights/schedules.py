@@ -6,6 +6,7 @@ Any optimizer takes one as its `learning_rate` or `weight_decay`, and dropout la
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -160,7 +161,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     def __init__(self, boundaries: Sequence[float], values: Sequence[float]) -> None:
         boundaries = _numbers("boundaries", boundaries)
         values = _numbers("values", values)
-        if not boundaries or any(b <= a for a, b in zip(boundaries, boundaries[1:], strict=False)):
+        if not boundaries or any(b <= a for a, b in itertools.pairwise(boundaries)):
             got = _check.shown(list(boundaries))
             raise ValueError(_check.refusal("boundaries", got, "steps that increase"))
         if len(values) != len(boundaries) + 1:
@@ -401,7 +402,7 @@ class OneCycle(LearningRateSchedule):
             three_phase=_check.flag("three_phase", three_phase),
         )
         ends = [0.0, *(phase[0] for phase in self._phases())]
-        if any(b <= a for a, b in zip(ends, ends[1:], strict=False)):
+        if any(b <= a for a, b in itertools.pairwise(ends)):
             got = f"{self.pct_start:g} of {self.total_steps} steps"
             raise ValueError(_check.refusal("pct_start", got, "phases of some steps each"))
 

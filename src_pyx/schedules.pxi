@@ -4,7 +4,7 @@
 # stands in front of. What is computed here is the same bits everywhere, so of libm there is nothing but what is
 # exact (floor, fmod, frexp, ldexp): cosines, powers and logarithms are sums of their series.
 
-from libc.math cimport ceil, floor, fmod, frexp, ldexp
+from libc.math cimport ceil, fabs, floor, fmod, frexp, ldexp
 
 cdef enum ScheduleKind:
     CONSTANT            # value
@@ -128,10 +128,10 @@ cdef inline double small_cosine(double x) noexcept nogil:
     return 1.0 + total
 
 
-# The square of sin(pi x / 2), which is (1 - cos(pi x)) / 2, with all its digits near its zeros.
+# The square of sin(pi x / 2), which is (1 - cos(pi x)) / 2, of x between -1 and 2, with all its digits near its zeros.
 cdef double square_of_sine(double x) noexcept nogil:
     cdef double half = 1.5707963267948966
-    x = fmod(x, 2.0)
+    x = fabs(x)
     if x > 1.0:
         x = 2.0 - x
     x = small_sine(half * x) if x <= 0.5 else small_cosine(half * (1.0 - x))
@@ -185,6 +185,7 @@ cdef double schedule_at(const double* schedule, double step) noexcept nogil:
     cdef const double* numbers = schedule + 1
     cdef int kind = <int>schedule[0], k
     cdef double share
+    cdef Pair log, turns
     if kind == CONSTANT:
         return numbers[0]
     if kind == PIECEWISE:
@@ -204,9 +205,11 @@ cdef double schedule_at(const double* schedule, double step) noexcept nogil:
         return numbers[0] * ((1.0 - numbers[2]) * square_of_sine(share_left(step, numbers[1])) + numbers[2])
     share = step / numbers[1]
     if kind == LOGARITHMIC:
-        # log2(1 + 15 t) goes from 0 to 4, two cosines each way.
-        share = log_of(1.0 + 15.0 * min(share, 1.0)).high * 1.4426950408889634
-        return numbers[0] * square_of_sine(2.0 * share)
+        # log2(1 + 15 t) goes from 0 to 4, with one cosine each.
+        log = log_of(1.0 + 15.0 * min(share, 1.0))
+        turns = exact_product(log.high, 2.0 * 1.4426950408889634)
+        turns.low += 2.0 * (log.low * 1.4426950408889634 + log.high * 2.0355273740931033e-17)
+        return numbers[0] * square_of_sine(fmod(turns.high, 2.0) + turns.low)
     if kind == POLYNOMIAL:
         share = share_left(step, numbers[1] * (max(1.0, ceil(share)) if numbers[4] != 0.0 else 1.0))
         return (numbers[0] - numbers[2]) * power_of(share, numbers[3]) + numbers[2]
