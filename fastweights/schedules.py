@@ -63,6 +63,10 @@ class LearningRateSchedule(Description):
         self._set(**{name: _check.number(name, steps, above=0.0)})
 
 
+#: What stands where a number may change from step to step.
+Scheduled = float | LearningRateSchedule
+
+
 def _numbered(kind: str, *numbers: float) -> tuple[float, ...]:
     return (float(_plan.SCHEDULES[kind]), *map(float, numbers))
 
@@ -77,6 +81,7 @@ class Constant(LearningRateSchedule):
     """
 
     name = "Constant"
+    value: float
 
     def __init__(self, value: float) -> None:
         self._set_numbers(value=value)
@@ -157,6 +162,8 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     """
 
     name = "PiecewiseConstantDecay"
+    boundaries: tuple[float, ...]
+    values: tuple[float, ...]
 
     def __init__(self, boundaries: Sequence[float], values: Sequence[float]) -> None:
         boundaries = _numbers("boundaries", boundaries)
@@ -281,6 +288,7 @@ class CosineDecay(LearningRateSchedule):
     """
 
     name = "CosineDecay"
+    warmup_steps: float
 
     def __init__(
         self,
@@ -378,6 +386,13 @@ class OneCycle(LearningRateSchedule):
     """
 
     name = "OneCycle"
+    max_learning_rate: float
+    total_steps: int
+    pct_start: float
+    anneal_strategy: str
+    div_factor: float
+    final_div_factor: float
+    three_phase: bool
 
     def __init__(
         self,
@@ -466,6 +481,9 @@ class LinearWarmup(LearningRateSchedule):
     """
 
     name = "LinearWarmup"
+    schedule: Scheduled
+    warmup_steps: float
+    initial_learning_rate: float
 
     def __init__(
         self,
@@ -506,9 +524,6 @@ SCHEDULES: dict[str, type[LearningRateSchedule]] = {
         LinearWarmup,
     )
 }
-
-#: What stands where a number may change from step to step.
-Scheduled = float | LearningRateSchedule
 
 
 def get(argument: str, identifier: Any, **bounds: float) -> Scheduled:

@@ -34,8 +34,8 @@ def dropped_draws(rate: float) -> int:
 
 
 def rate_at_first(rate: Scheduled) -> float:
-    """A rate, or that of a schedule's first step."""
-    return min(1.0, rate(0)) if isinstance(rate, LearningRateSchedule) else rate
+    """A rate, or that of a schedule's first step, below 1: each step finds its own."""
+    return min(1.0 - 1.0 / DRAWS, rate(0)) if isinstance(rate, LearningRateSchedule) else rate
 
 
 def schedule_of(rate: Scheduled) -> tuple[float, ...]:
@@ -208,7 +208,7 @@ class AlphaDropout(_Dropping):
         super().__init__(schedules.get("rate", rate, below=1), seed, name)
 
     def ops(self, x: Value) -> Value:
-        dropped = min(self._dropped_draws(), DRAWS - 1) / DRAWS
+        dropped = self._dropped_draws() / DRAWS
         scale = 1.0 / math.sqrt((1.0 - dropped) * (1.0 + dropped * SELU_LEAST**2))
         shift = -scale * dropped * SELU_LEAST
         return self._dropped(x, 1, scale, shift, scale * SELU_LEAST + shift)
@@ -260,15 +260,22 @@ class GaussianDropout(Noise):
     15, 2014), section 10.
     """
 
-    def __init__(self, rate: float, seed: int | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        rate: float | LearningRateSchedule,
+        seed: int | None = None,
+        name: str | None = None,
+    ) -> None:
         super().__init__(seed, name)
-        self.rate = _check.number("rate", rate, minimum=0, below=1)
+        self.rate = schedules.get("rate", rate, below=1)
 
     def ops(self, x: Value) -> Value:
-        if self.rate == 0:
+        schedule = schedule_of(self.rate)
+        rate = rate_at_first(self.rate)
+        if rate == 0.0 and not schedule:
             return x
-        deviation = math.sqrt(self.rate / (1.0 - self.rate))
-        return op("gaussian_dropout", x, sizes=(self._own_seed(),), options=(deviation,))
+        sizes, options = (self._own_seed(),), (math.sqrt(rate / (1.0 - rate)),)
+        return op("gaussian_dropout", x, sizes=sizes, options=options, schedule=schedule)
 
     def config(self) -> dict[str, Any]:
         return {"rate": schedules.config_of(self.rate), "seed": self.seed, "name": self.name}
