@@ -323,3 +323,4 @@ def _attach(built: Built, compiled: Compiled, plan: _plan.Plan, ends: _Ended, tr
             spans=optimizer.spans(built.places()),
             **optimizer.step_settings(),
         )
+        plan.set_rates(optimizer._rates)
