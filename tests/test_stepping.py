@@ -1,10 +1,16 @@
 """Steps: all settings of all optimizers, in any combination, against a plain NumPy loop."""
 
+import importlib.util
 import itertools
 import json
+import os
 import pickle
 import re
+import subprocess
+import sys
+from pathlib import Path
 
+import keras_steps
 import numpy as np
 import pytest
 from helpers import data, expect_one_training, network, same_bits, twin
@@ -575,3 +581,38 @@ def test_what_is_counted_cannot_be_set():
         optimizers.SGD().iterations = 3
     with pytest.raises(AttributeError, match="clipnorm: is fixed"):
         optimizers.SGD(clipnorm=1.0).clipnorm = 2.0
+
+
+# ---- a second opinion ----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(
+    not all(importlib.util.find_spec(name) for name in ("keras", "torch")),
+    reason="needs Keras, and PyTorch on which it is run",
+)
+def test_keras_makes_the_same_steps(tmp_path):
+    path = tmp_path / "told.npz"
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).parent / "keras_steps.py"), str(path)],
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = np.load(path)
+    first, x, y = keras_steps.numbers()
+    for name, (kind, given_settings) in keras_steps.CASES.items():
+        rate = schedules.CosineDecay(**keras_steps.RATE)
+        optimizer = getattr(optimizers, kind)(rate, **given_settings)
+        if "weight_decay" in given_settings:
+            optimizer.exclude_from_weight_decay(var_names=["bias"])
+        model = network(keras_steps.WIDTHS, optimizer=optimizer)
+        model.set_weights(first)
+        model.fit(x.reshape(-1, 5), y.reshape(-1, 3), 8, 1, verbose=0, shuffle=False)
+        for k, weight in enumerate(model.weights):
+            # Keras has rates, and shares of averages, in float32.
+            np.testing.assert_allclose(
+                weight, told[f"{name} {k}"], rtol=2e-5, atol=2e-6, err_msg=name
+            )

@@ -74,7 +74,7 @@ SETTINGS = {
         STEPPING,
         "numbers[0], numbers[1] = «now.numbers[0]», now",
         "numbers[0]",
-    ): {"learning_rate_factors": {"dense": 0.3}},
+    ): {"learning_rate_factors": {"dense/kernel": 0.3}},
     Fault(
         "rate of the next batch",
         STEPPING,
