@@ -18,7 +18,8 @@ STEPS = 100
 def case(benchmark, request, network, dtype):
     benchmark.group = f"{request.function.__name__.removeprefix('bench_')} {dtype}"
     model = network.model(dtype)
-    return model, *_feeding.pairs(model, *network.batch())
+    examples = _feeding.examples(model, *network.batch())
+    return model, examples.x, examples.y
 
 
 def bench_forward(benchmark, case):

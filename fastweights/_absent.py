@@ -75,16 +75,19 @@ INSTEAD: dict[str, str] = {
     "add_loss": "use model.forward, model.backward and model.apply_gradients",
     "add_weight": "declare it in variables: docs/own-layers.md",
     "get_config": "use config()",
-    "test_on_batch": "use evaluate",
+    **dict.fromkeys(
+        ("reset_metrics", "metrics_names"), "train_on_batch and evaluate tell of their rows alone"
+    ),
     **dict.fromkeys(
         ("reset_state", "reset_states"), "call layer.reset_state() of each stateful layer"
     ),
     "GroupedQueryAttention": "the layer is GroupQueryAttention",
     **dict.fromkeys(("Attention", "AdditiveAttention"), "use MultiHeadAttention"),
     "trainable_weights": "use layer.weights of the layers that are trainable",
-    "ReduceLROnPlateau": "set self.model.optimizer.learning_rate in a callback of your own",
-    "LearningRateScheduler": "set self.model.optimizer.learning_rate in a callback of your own",
-    "ModelCheckpoint": "call self.model.save(path) in a callback's on_epoch_end",
+    "RemoteMonitor": "send the logs in on_epoch_end of a callback of your own, or LambdaCallback",
+    "OrbaxCheckpoint": "use callbacks.ModelCheckpoint, whose files a fit goes on from exactly",
+    "CallbackList": "fit, evaluate and predict take a list of callbacks",
+    "ProgressBar": "the bar is callbacks.ProgbarLogger",
     "lr": "the step size is learning_rate",
 }
 

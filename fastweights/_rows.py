@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 Rows = np.ndarray | tuple[np.ndarray, ...]
 #: The gradients by them, None by whole numbers.
 Gradients = np.ndarray | None | tuple[np.ndarray | None, ...]
+#: A weight for each row, or each line of a row, of each output; None where all are 1.
+Weights = tuple[np.ndarray | None, ...] | None
+
+
+class Examples(NamedTuple):
+    """Rows, what a model should make of them, and how much each counts."""
+
+    x: Rows
+    y: Rows
+    weights: Weights = None
 
 
 def each(rows: Rows) -> tuple[np.ndarray, ...]:
@@ -26,3 +36,11 @@ def picked(rows: Rows, which: Any) -> Rows:
     if isinstance(rows, tuple):
         return tuple(array[which] for array in rows)
     return rows[which]
+
+
+def picked_examples(examples: Examples, which: Any) -> Examples:
+    """Some of the examples, by a slice."""
+    weights = examples.weights
+    if weights is not None:
+        weights = tuple(None if array is None else array[which] for array in weights)
+    return Examples(picked(examples.x, which), picked(examples.y, which), weights)

@@ -97,7 +97,7 @@ LADDER = (
 
 def compiled_gradient(model: Model, x: Any, y: Any) -> Gradient:
     """The plan that `fit` uses; the gradient is in ``model.gradients``."""
-    rows, targets = _feeding.pairs(model, x, y)
+    rows, targets, _ = _feeding.examples(model, x, y)
     plan = _plans.plan_for(model, "fit", count(rows))
     return lambda: plan.gradients_of(rows, targets, None, count(rows))
 
@@ -110,7 +110,7 @@ class NumpyGradient:
     """
 
     def __init__(self, model: Model, x: Any, y: Any) -> None:
-        rows, targets = _feeding.pairs(model, x, y)
+        rows, targets, _ = _feeding.examples(model, x, y)
         (self.y,) = each(targets)
         (self.x,) = each(rows)
         self.gradients = np.empty_like(model.parameters)
@@ -171,7 +171,7 @@ class Differences:
     """
 
     def __init__(self, model: Model, x: Any, y: Any) -> None:
-        self.rows, self.targets = _feeding.pairs(model, x, y)
+        self.rows, self.targets, _ = _feeding.examples(model, x, y)
         self.plan = _plans.plan_for(model, "infer", count(self.rows))
         self.parameters = model.parameters
         self.gradients = np.full(model.parameters.size, np.nan)

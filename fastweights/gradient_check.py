@@ -10,7 +10,7 @@ import numpy as np
 
 from fastweights import _check, _feeding, training
 from fastweights._core import philox
-from fastweights._rows import Rows, each
+from fastweights._rows import Examples, each
 
 if TYPE_CHECKING:
     from fastweights.models import Model
@@ -133,7 +133,13 @@ class Report:
 
 
 def check_gradients(
-    model: Model, x: Any, y: Any, *, tolerance: float = 1e-7, step: float = STEP
+    model: Model,
+    x: Any,
+    y: Any,
+    *,
+    sample_weight: Any = None,
+    tolerance: float = 1e-7,
+    step: float = STEP,
 ) -> Report:
     """Checks every gradient of a compiled model against central differences of its loss.
 
@@ -151,6 +157,8 @@ def check_gradients(
         Compiled; built, or buildable from `x`.
     x, y : array_like
         A few rows, as for `fit`; the work grows with parameters x rows.
+    sample_weight : array_like, optional
+        What each of them counts, as for `fit`.
     tolerance : float
         Largest error (in norm, per array) that passes.
     step : float
@@ -167,20 +175,23 @@ def check_gradients(
         raise TypeError(_check.refusal("model", _check.kind_of(model), "a model"))
     tolerance = _check.number("tolerance", tolerance, above=0.0)
     step = _check.number("step", step, above=0.0)
-    own = model.loss_and_gradients(x, y)[1].astype(np.float64)
+    own = model.loss_and_gradients(x, y, sample_weight)[1].astype(np.float64)
     refuse_foreign("check_gradients", model)
     double = model.copy("float64")
-    rows, targets = _feeding.pairs(double, _feeding.rows(model, x), y)
+    given = _feeding.rows(model, x)
+    examples = _feeding.examples(double, given, y, sample_weight=sample_weight)
     float32_error = None
     if model.dtype == np.float32:
-        float32_error = _distance(own, double.loss_and_gradients(rows, y)[1])
+        float32_error = _distance(own, double.loss_and_gradients(examples.x, y, sample_weight)[1])
+    rows = examples.x
     rows = tuple(map(_own, rows)) if isinstance(rows, tuple) else _own(rows)
+    examples = examples._replace(x=rows)
     # Where weights start at 0, a fault that is a product with them would not be seen.
     at_zero, draws = double.parameters == 0.0, np.empty(double.parameters.size)
     philox.normal(draws, _REDRAWS + 1, 0)
     double.parameters[at_zero] = _OFF_ZERO * draws[at_zero]
     for redraws in range(_REDRAWS + 1):
-        report, on_kink = _check_here(double, rows, targets, tolerance, step)
+        report, on_kink = _check_here(double, examples, tolerance, step)
         if report.passed or not on_kink:
             break
         moved = [*(array.reshape(-1) for array in each(rows) if array.dtype.kind == "f")]
@@ -202,10 +213,10 @@ def _own(array: np.ndarray) -> np.ndarray:
 
 
 def _check_here(
-    model: Model, x: Rows, y: Rows, tolerance: float, step: float
+    model: Model, examples: Examples, tolerance: float, step: float
 ) -> tuple[Report, bool]:
     """The report at this point, and whether kinks of the loss explain all that is wrong with it."""
-    loss, by_parameters, by_inputs = training.gradients(model, model._compiled, x, y)
+    loss, by_parameters, by_inputs = training.gradients(model, model._compiled, examples)
     built = model._built_or_refused()
     start, parts = built.parameters.ctypes.data, []
     for weight in built.moving_weights():
@@ -213,12 +224,12 @@ def _check_here(
         found = by_parameters[begin : begin + weight.size]
         parts.append((weight.name, np.asarray(weight), found))
     by_each = by_inputs if isinstance(by_inputs, tuple) else (by_inputs,)
-    for name, array, dx in zip(model.input_names, each(x), by_each, strict=True):
+    for name, array, dx in zip(model.input_names, each(examples.x), by_each, strict=True):
         if dx is not None:
             parts.append((name, array, dx.reshape(-1)))
     gradient = np.concatenate([part[2] for part in parts])
     sides = np.concatenate(
-        [_one_sided(model, x, y, values.reshape(-1), step) for _, values, _ in parts], axis=1
+        [_one_sided(model, examples, values.reshape(-1), step) for _, values, _ in parts], axis=1
     )
     noise = _LOSS_ROUNDINGS * np.finfo(float).eps * abs(loss) / step
     rows, on_kink, offset = [], True, 0
@@ -241,7 +252,7 @@ def _distance(a: np.ndarray, b: np.ndarray) -> float:
     return float(apart / size) if apart > 0.0 else 0.0
 
 
-def _one_sided(model: Model, x: Rows, y: Rows, values: np.ndarray, step: float) -> np.ndarray:
+def _one_sided(model: Model, examples: Examples, values: np.ndarray, step: float) -> np.ndarray:
     """Differences of the loss to the right and to the left of each entry of `values`, (2, n).
 
     `values` is the memory of the model's parameters or of x, and is as before on return.
@@ -250,7 +261,7 @@ def _one_sided(model: Model, x: Rows, y: Rows, values: np.ndarray, step: float) 
     state = model.state.copy()
 
     def loss() -> float:
-        found = training.evaluate(model, model._compiled, x, y)["loss"]
+        found = training.evaluate(model, model._compiled, examples)["loss"]
         # All of them begin with the same states of rows.
         model.state[:] = state
         return found

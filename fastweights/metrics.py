@@ -134,18 +134,23 @@ class R2Score(Metric):
 
     def result(self, state: Sequence[float]) -> float:
         scores = [
-            self._score(*state[first : first + 5])
+            self._score(*state[first : first + 6])
             for first in range(0, len(state), SUMS_PER_OUTPUT)
         ]
         return sum(scores) / len(scores)
 
     @staticmethod
     def _score(
-        rows: float, shift: float, shifted: float, shifted_squares: float, residual: float
+        weights: float,
+        shift: float,
+        shifted: float,
+        shifted_squares: float,
+        residual: float,
+        rows: float,
     ) -> float:
         if rows < 2 or math.isnan(residual):
             return math.nan
-        spread = shifted_squares - shifted * shifted / rows
+        spread = shifted_squares - shifted * shifted / weights
         if spread <= 0.0:
             return 1.0 if residual == 0.0 else 0.0
         return 1.0 - residual / spread

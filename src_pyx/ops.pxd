@@ -194,9 +194,11 @@ cdef struct Loss:
 cdef enum:
     METRIC_STATE = 8         # sums a metric may keep for each output
 
-# Adds this batch's sums to state (columns, METRIC_STATE), which is all zero before the first batch.
+# Adds this batch's sums to state (columns, METRIC_STATE), which is all zero before the first batch. Of `weights`
+# each row has one; NULL: all are 1.
 ctypedef void (*metric_function)(double* state, const void* prediction, const void* target,
-                                 Py_ssize_t rows, Py_ssize_t columns, const double* options) noexcept nogil
+                                 const double* weights, Py_ssize_t rows, Py_ssize_t columns,
+                                 const double* options) noexcept nogil
 
 # Adds to state the sums of rows that come later.
 ctypedef void (*metric_merge)(double* state, const double* later, Py_ssize_t columns) noexcept nogil

@@ -161,7 +161,7 @@ def test_kernels(in_mode, dtype, level):
             module.apply_loss(name, at(values), at(dy), at(p), at(t), *p.shape, (0.1,), 0.3)
             results += [values, dy]
         state = np.zeros((12, 8))
-        module.apply_metric("r2_score", at(state), at(p), at(t), *p.shape, ())
+        module.apply_metric("r2_score", at(state), at(p), at(t), 0, *p.shape, ())
         results.append(state)
         for name, slots in (("sgd", 0), ("momentum", 1), ("nesterov", 1), ("adam", 2)):
             w, memory = p.copy(), np.zeros((slots, p.size), dtype)

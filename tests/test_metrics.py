@@ -27,7 +27,7 @@ def sample(kind, rows, columns, seed=0):
     return prediction, random.uniform(size=(rows, columns))
 
 
-def measure(metric, prediction, target, batches=(), level=LEVELS[0], real=np.float64):
+def measure(metric, prediction, target, batches=(), level=LEVELS[0], real=np.float64, weights=None):
     """The metric's result after batches that end at the given rows."""
     suffix = "f32" if real is np.float32 else "f64"
     module = importlib.import_module(f"fastweights._core.kernels_{level}_{suffix}")
@@ -42,6 +42,7 @@ def measure(metric, prediction, target, batches=(), level=LEVELS[0], real=np.flo
             state.ctypes.data,
             prediction[first:].ctypes.data,
             target[first:].ctypes.data,
+            0 if weights is None else weights[first:].ctypes.data,
             last - first,
             columns,
             metric.options,
@@ -74,6 +75,20 @@ def test_one_output_and_several(columns):
         prediction, target = sample(kind, 50, columns)
         result = measure(metrics.KINDS[kind](), prediction, target, (13,))
         assert result == pytest.approx(reference.METRICS[kind](prediction, target), rel=1e-13)
+
+
+@pytest.mark.parametrize("kind", metrics.KINDS)
+def test_weights_say_how_often_a_row_counts(kind):
+    metric, random = metrics.KINDS[kind](), np.random.default_rng(3)
+    prediction, target = sample(kind, 70, 3)
+    times = random.integers(0, 4, 70)
+    prediction[times == 0] = np.nan
+    expected = reference.METRICS[kind](prediction.repeat(times, 0), target.repeat(times, 0))
+    for batches in ((), (1, 8, 30)):
+        found = measure(metric, prediction, target, batches, weights=times.astype(float))
+        assert found == pytest.approx(expected, rel=1e-13)
+        halves = measure(metric, prediction, target, batches, weights=times / 2.0)
+        assert halves == pytest.approx(expected, rel=1e-13)
 
 
 def test_an_epoch_is_not_a_mean_of_batches():
@@ -223,4 +238,4 @@ def test_an_unknown_kernel_is_a_key_error():
     metric = metrics.MeanSquaredError()
     module = _dispatch.kernels(np.dtype(np.float64))
     with pytest.raises(KeyError, match="nonsense"):
-        module.apply_metric("nonsense", 0, 0, 0, 0, 1, metric.options)
+        module.apply_metric("nonsense", 0, 0, 0, 0, 0, 1, metric.options)

@@ -23,6 +23,7 @@ from fastweights import (
     optimizers,
     schedules,
 )
+from fastweights._core import philox
 
 
 def net(
@@ -345,6 +346,43 @@ def test_a_fault_of_states_is_caught(core, fault):
     assert states_error() < 1e-12
     core(number_of(fault))
     assert not states_error() <= 1e-6
+
+
+def weights_error():
+    """How far weighted rows are from rows repeated: losses and steps of batches, masked or not."""
+    random, found = np.random.default_rng(5), []
+    for is_masked in (False, True):
+        stack = [layers.Masking(), layers.Dense(5, "tanh"), layers.Dense(3)][not is_masked :]
+        model = fw.Sequential(stack, (4, 2), "float64", seed=3)
+        model.compile("sgd")
+        x, y = random.standard_normal((14, 4, 2)), random.standard_normal((14, 4, 3))
+        x[:, 2:][random.random((14, 2)) < 0.5] = 0.0
+        w = random.integers(0, 4, 14)
+        told = np.repeat(w[:, None], 4, axis=1) * (random.random((14, 4)) + 0.5)
+        steps = ((model.predict(x) - y) ** 2).mean(-1)
+        counts = told * (x != 0).any(-1) if is_masked else told
+        loss = (counts * steps).sum() / counts.sum()
+        found += [model.loss_and_gradients(x, y, told)[0] - loss]
+        found += [model.evaluate(x, y, sample_weight=told) - loss]
+        more = np.repeat(x, w, axis=0), np.repeat(y, w, axis=0)
+        found.append(model.loss_and_gradients(x, y, w)[1] - model.loss_and_gradients(*more)[1])
+        found.append(model.evaluate(x, y, sample_weight=w) - model.evaluate(*more))
+        # Batches of rows in an order of their own.
+        one, other = model.copy(), model.copy()
+        order = np.empty(14, np.int64)
+        philox.permutation(order, model.seed, philox.STREAM_SHUFFLE)
+        one.fit(x, y, 5, 1, 0, sample_weight=told)
+        other.fit(x[order], y[order], 5, 1, 0, shuffle=False, sample_weight=told[order])
+        found.append(one.parameters - other.parameters)
+    return max(np.abs(apart).max() for apart in found)
+
+
+@pytest.mark.parametrize("fault", dense.WEIGHTED, ids=lambda fault: fault.name)
+def test_a_fault_of_weights_of_rows_is_caught(core, fault):
+    core(0)
+    assert weights_error() < 1e-12
+    core(number_of(fault))
+    assert not weights_error() <= 1e-6
 
 
 def test_the_command_line_exits_1_for_a_wrong_gradient(core, capsys):
