@@ -266,7 +266,7 @@ def test_a_number_takes_the_place_of_a_schedule_and_the_other_way_round():
 
 def test_a_callback_may_set_it_in_the_middle_of_a_fit():
     class Halving(fw.callbacks.Callback):
-        def on_epoch_begin(self, epoch):
+        def on_epoch_begin(self, epoch, logs=None):
             self.model.optimizer.learning_rate = 0.1 * 0.5**epoch
 
     x, y = data(16)
