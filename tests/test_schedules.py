@@ -161,7 +161,7 @@ def test_restarts_anywhere(first, t_mul, step):
     schedule = schedules.CosineDecayRestarts(1.0, first, t_mul, 1.0)
     found, near = (
         schedule(step),
-        [restarts(schedule, s) for s in (step * (1 - 1e-9), step, step * (1 + 1e-9))],
+        [restarts(schedule, s) for s in (step * (1 - 1e-12), step, step * (1 + 1e-12))],
     )
     # At a restart either side is right; elsewhere all three are.
     assert min(abs(found - one) for one in near) <= 1e-7
