@@ -59,6 +59,7 @@ __all__ = [
     "register_layer",
     "register_loss",
     "regularizers",
+    "schedules",
     "set_matmul_precision",
     "set_num_threads",
     "set_reproducible",
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
         metrics,
         optimizers,
         regularizers,
+        schedules,
     )
     from fastweights._registry import register_layer, register_loss
     from fastweights._tensors import Input

@@ -89,10 +89,6 @@ INSTEAD: dict[str, str] = {
     "CallbackList": "fit, evaluate and predict take a list of callbacks",
     "ProgressBar": "the bar is callbacks.ProgbarLogger",
     "lr": "the step size is learning_rate",
-    **dict.fromkeys(
-        ("clipnorm", "clipvalue", "global_clipnorm"), "there is no clipping of gradients yet"
-    ),
-    "weight_decay": "there is no decay of weights yet",
 }
 
 

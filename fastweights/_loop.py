@@ -74,7 +74,6 @@ class Loop:
         self.chosen, self.came_from = chosen, place
         self.order = np.empty(self.rows, np.int64) if course.shuffle else None
         self.built, self.compiled = built, model._compiled
-        self.memory = self.compiled.memory_for(built)
         #: What the model had learnt before an epoch.
         self.good = self.compiled.good_for(built)
         self.thread = get_ident()
@@ -102,6 +101,8 @@ class Loop:
                 logs = self._go_on()
                 while self.epoch < course.epochs and not model._stop_training:
                     logs = self._run_epoch(0) or logs
+                if self.epoch > course.initial_epoch:
+                    training.take_averages(self.built, self.compiled)
                 has_finished = True
             except training.DivergenceError as error:
                 if not any(callback._ends_quietly(error) for callback in course.callbacks):
@@ -228,7 +229,7 @@ class Loop:
             batch = first // self.batch_size
             if by_batches:
                 self._tell("on_train_batch_begin", batch, {})
-            self.memory.numbers[0] = self.compiled.training().learning_rate
+            plan.set_rates(self.compiled.training()._rates)
             first, loss = plan.train(
                 x, y, order, first, last, self.batch_size,
                 0.0 if by_batches else training.STRETCH_SECONDS, figures.tally, model.seed, stream,
@@ -259,7 +260,7 @@ class Loop:
         return {f"val_{name}": figure for name, figure in logs.items()}
 
     def _diverged(self, row: int, what: str) -> training.DivergenceError:
-        learning_rate = float(self.memory.numbers[0])
+        learning_rate = self.compiled.training().learning_rate
         self.good.bring_back()
         return training.DivergenceError(self.epoch, row // self.batch_size, learning_rate, what)
 

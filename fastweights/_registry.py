@@ -8,7 +8,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fastweights import _check, activations, constraints, initializers, regularizers
+from fastweights import (
+    _check,
+    activations,
+    constraints,
+    initializers,
+    regularizers,
+    schedules,
+)
 from fastweights._description import Description
 from fastweights._refusal import UnknownError
 from fastweights.layers import LAYERS, Layer
@@ -25,6 +32,7 @@ _KINDS_OF_SETTINGS = frozenset(
         constraints.CONSTRAINTS,
         initializers.INITIALIZERS,
         regularizers.REGULARIZERS,
+        schedules.SCHEDULES,
     )
     for kind in known.values()
 )

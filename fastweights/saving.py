@@ -30,6 +30,7 @@ from fastweights import (
 from fastweights._building import Built
 from fastweights._feeding import Names, known_names
 from fastweights._plans import Compiled
+from fastweights._refusal import UnknownError
 from fastweights._torch_forms import Form, activation_modules, form_of
 from fastweights._torch_orders import Orders
 from fastweights.layers import Layer, Variable
@@ -172,6 +173,7 @@ def contents(
             if memory is not None:
                 first = memory.numbers.size - compiled.optimizer.running
                 description["optimizer_running"] = memory.numbers[first:].tolist()
+                description["batches"] = int(memory.batches[0])
                 if memory.vectors.size:
                     tensors[STATE] = memory.vectors.reshape(-1, max(built.size, 1))
             place = model._place_in_fit()
@@ -321,6 +323,9 @@ def _model_and_place(
             model.compile(**_with_own_losses(description["compile"], custom))
         built = Built(model._topology, shapes, model.dtype)
         numbers = _numbers(model, description)
+        batches = np.array(
+            [_check.whole("batches", description.get("batches", 0), 0, maximum=2**53)], np.int64
+        )
         model._names = _names(description, built)
         epochs = description.get("epochs_trained", 0)
         model._progress.epochs = _check.whole("epochs_trained", epochs, 0, maximum=2**48)
@@ -356,7 +361,7 @@ def _model_and_place(
     if numbers is not None:
         vectors = np.zeros(0, model.dtype) if state is None else file.read(STATE).reshape(-1)
         _check.finite(f"{name}: tensor {STATE!r}", vectors)
-        model._compiled.memory = optimizers.Memory(vectors, numbers)
+        model._compiled.memory = optimizers.Memory(vectors, numbers, batches)
     model._metadata = {k: v for k, v in file.metadata.items() if k not in _OWN_KEYS}
     model._take_on(built)
     return model, place
@@ -393,7 +398,10 @@ def _with_own_losses(compiled: Any, custom: Mapping[str, Any]) -> dict[str, Any]
 
 def _described(file: serialization.Tensors) -> dict[str, Any]:
     description = _json.loads("the description", file.metadata["fastweights.model"], file.size)
-    known = {"model", "compile", "epochs_trained", "optimizer_running", "names", "passes", "fit"}
+    known = {
+        *("model", "compile", "epochs_trained", "passes", "names", "fit"),
+        *("optimizer_running", "batches"),
+    }
     if not isinstance(description, dict) or not set(description) <= known:
         raise ValueError(f"expected a JSON object of {', '.join(sorted(known))}")
     return description

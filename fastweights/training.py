@@ -160,11 +160,26 @@ def gradients(
 
 
 def ready_plan(model: Model, compiled: Compiled, batch_size: int, weights: Weights = None) -> Plan:
-    """The plan that trains, with the optimizer's learning rate as it is now."""
+    """The plan that trains, with the optimizer's rates as they are now."""
     plan = _plans.plan_for(model, "fit", batch_size, compiled, weights=weights)
-    memory = compiled.memory_for(model._built_or_refused())
-    memory.numbers[0] = compiled.training().learning_rate
+    optimizer = compiled.training()
+    optimizer._batches = compiled.memory_for(model._built_or_refused()).batches
+    plan.set_rates(optimizer._rates)
     return plan
+
+
+def take_averages(built: Built, compiled: Compiled) -> None:
+    """Weights that are trained become their averages, where the optimizer keeps them."""
+    if not compiled.training().use_ema:
+        return
+    averages = compiled.memory_for(built).averages(built.size)
+    moved = [
+        slice(begin, begin + size)
+        for (layer, _), (_, begin, size) in zip(built.variables, built.places(), strict=True)
+        if layer.trainable
+    ]
+    parameters = built.parameters
+    built.lock.copy([parameters[one] for one in moved], [averages[one] for one in moved])
 
 
 def _refuse_overflow(built: Built, compiled: Compiled, good: Copies) -> None:

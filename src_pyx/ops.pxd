@@ -44,8 +44,8 @@ ctypedef void (*op_finish)(const Op* op, Py_ssize_t k, Py_ssize_t begin, Py_ssiz
 ctypedef void (*op_columns)(const Op* op, Py_ssize_t rows, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
 
 # One step in place on parameters [begin, end) of n. state holds `slots` vectors of n reals, one after
-# the other; options are the optimizer's own numbers, which `advance` (may be NULL) carries to the next
-# step before it is made (running powers, say).
+# the other; options are learning rate, weight decay and the optimizer's own numbers, which `advance` (may be NULL)
+# carries to the next step before it is made (running powers, say).
 ctypedef void (*update_function)(void* parameters, const void* gradients, void* state, Py_ssize_t n,
                                  Py_ssize_t begin, Py_ssize_t end, const double* options) noexcept nogil
 ctypedef void (*update_advance)(double* options) noexcept nogil
@@ -57,6 +57,10 @@ ctypedef void (*update_advance)(double* options) noexcept nogil
 ctypedef void (*op_step)(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
                          Py_ssize_t end_piece, bint goes_on, update_function apply,
                          const double* options) noexcept nogil
+
+
+# Sets what follows from a setting that changes from step to step, such as a rate of dropout.
+ctypedef void (*op_tune)(Op* op, double setting) noexcept nogil
 
 
 # One value that an op reads. Where a value has several readers each leaves its part of the gradient in a place of
@@ -162,6 +166,7 @@ cdef struct Op:
     op_columns dz_columns
     op_columns settle
     op_step step
+    op_tune tune             # which `measure` names where the kind has such a setting
 
 
 # y holds z on entry and the activation's value on return; slope (may be NULL) its derivative at z.
@@ -220,7 +225,7 @@ cdef struct Update:
     const char* name
     int slots
     int numbers              # of `options`
-    bint rests               # whether a step leaves parameters whose gradient is 0 as they are
+    bint rests               # whether a step without weight decay leaves parameters whose gradient is 0 as they are
     update_advance advance
     update_function apply
 
@@ -245,6 +250,18 @@ ctypedef void (*penalise_function)(void* gradients, const void* parameters, Py_s
 # The sum of l1 |w| + l2 w^2 over them.
 ctypedef double (*penalty_function)(const void* parameters, Py_ssize_t begin, Py_ssize_t end, double l1,
                                     double l2) noexcept nogil
+
+
+# What a step does with gradients before the update, and with weights after it; see kernels/stepping.pxi.
+ctypedef void (*accumulate_function)(void* total, const void* gradients, Py_ssize_t begin,
+                                     Py_ssize_t end) noexcept nogil
+ctypedef void (*settle_mean_function)(void* gradients, void* total, Py_ssize_t begin, Py_ssize_t end,
+                                      double count) noexcept nogil
+# Of clip_values the number is the limit, of scale_by the factor.
+ctypedef void (*clip_function)(void* gradients, Py_ssize_t begin, Py_ssize_t end, double number) noexcept nogil
+ctypedef double (*squares_function)(const void* gradients, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
+ctypedef void (*average_function)(void* averages, void* parameters, Py_ssize_t begin, Py_ssize_t end,
+                                  double momentum, bint overwrites) noexcept nogil
 
 
 # A matrix whose rows or columns are vectors that cost something unless they are orthogonal.
@@ -313,6 +330,12 @@ cdef struct KernelTable:
     widen_function widen
     penalise_function penalise
     penalty_function penalty
+    accumulate_function accumulate
+    settle_mean_function settle_mean
+    clip_function clip_values
+    clip_function scale_by
+    squares_function squares
+    average_function average
     op_finish finish_dx
     matrix_size matrix_workspace_reals
     matrix_units_function matrix_units

@@ -165,7 +165,7 @@ def test_kernels(in_mode, dtype, level):
         results.append(state)
         for name, slots in (("sgd", 0), ("momentum", 1), ("nesterov", 1), ("adam", 2)):
             w, memory = p.copy(), np.zeros((slots, p.size), dtype)
-            numbers = np.array([0.01, 0.9, 0.999, 1e-7, 1, 1])
+            numbers = np.array([0.01, 0.1, 0.9, 0.999, 1e-7, 1, 1])
             for _ in range(3):
                 module.apply_update(name, at(w), at(t), at(memory), w.size, at(numbers))
             results += [w, memory, numbers]

@@ -15,14 +15,26 @@ from faults import (
     number_of,
     plain_layers,
     series,
+    steps,
     weights,
 )
 from helpers import error_with_noise
 from layer_cases import CASES, model_between, rows_for
 from planted import Fault, planted
+from reference_steps import Plain, sgd
 
 import fastweights as fw
-from fastweights import _building, _dispatch, _plans, cli, constraints, layers, losses, optimizers
+from fastweights import (
+    _building,
+    _dispatch,
+    _plans,
+    cli,
+    constraints,
+    layers,
+    losses,
+    optimizers,
+    schedules,
+)
 from fastweights._core import philox
 
 
@@ -260,6 +272,36 @@ def test_a_fault_of_a_step_is_caught(core, fault):
     assert step_error() < 1e-15
     core(number_of(fault))
     assert step_error() > 1e-6
+
+
+def settings_error(settings):
+    """How far steps with these settings are from those of the oracle."""
+    rate = schedules.ExponentialDecay(0.5, 5, 0.5)
+    stack = [layers.Dense(4), layers.Dense(3)]
+    model = fw.Sequential(stack, 5, dtype="float64", seed=0)
+    model.compile(optimizers.SGD(rate, **settings), "mse")
+    names = [weight.name for weight in model.weights]
+    oracle = Plain(model.weights, names, sgd, rate, **settings)
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((72, 5)), random.standard_normal((72, 3))
+    for first in range(0, 72, 9):
+        kernel, bias, last, last_bias = oracle.w
+        rows, wanted = x[first : first + 9], y[first : first + 9]
+        hidden = rows @ kernel + bias
+        dz = 2.0 * (hidden @ last + last_bias - wanted) / wanted.size
+        dh = dz @ last.T
+        oracle.step([rows.T @ dh, dh.sum(0), hidden.T @ dz, dz.sum(0)])
+    model.fit(x, y, 9, 1, verbose=0, shuffle=False)
+    expected = oracle.averages if settings.get("use_ema") else oracle.w
+    return max(np.abs(w - e).max() for w, e in zip(model.weights, expected, strict=True))
+
+
+@pytest.mark.parametrize("fault", steps.SETTINGS, ids=lambda fault: fault.name)
+def test_a_fault_of_a_setting_is_caught(core, fault):
+    core(0)
+    assert settings_error(steps.SETTINGS[fault]) < 1e-14
+    core(number_of(fault))
+    assert settings_error(steps.SETTINGS[fault]) > 1e-6
 
 
 def stream_error(seed):

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fastweights import _check
+from fastweights import _check, schedules
 from fastweights._description import from_config
 from fastweights.optimizers.base import Memory, Optimizer, slots
 from fastweights.optimizers.rules import SGD, Adam
 
-__all__ = ["OPTIMIZERS", "SGD", "Adam", "Memory", "Optimizer", "get", "slots"]
+__all__ = ["OPTIMIZERS", "SGD", "Adam", "Memory", "Optimizer", "get", "schedules", "slots"]
 
 #: Every optimizer by its name.
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam}

@@ -22,12 +22,18 @@ class SGD(Optimizer):
         In [0, 1); 0 keeps no velocity.
     nesterov : bool
         Looks ahead along the velocity; needs momentum.
+    **settings
+        Those of every `Optimizer`.
     """
 
     def __init__(
-        self, learning_rate: float = 0.01, momentum: float = 0.0, nesterov: bool = False
+        self,
+        learning_rate: float = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        **settings: Any,
     ) -> None:
-        super().__init__(learning_rate)
+        super().__init__(learning_rate, **settings)
         self.momentum = _check.number("momentum", momentum, minimum=0.0, below=1.0)
         self.nesterov = _check.flag("nesterov", nesterov)
         if self.nesterov and self.momentum == 0.0:
@@ -40,9 +46,7 @@ class SGD(Optimizer):
         return "nesterov" if self.nesterov else "momentum"
 
     def numbers(self) -> list[float]:
-        if self.momentum == 0.0:
-            return [self.learning_rate]
-        return [self.learning_rate, self.momentum]
+        return super().numbers() + ([] if self.momentum == 0.0 else [self.momentum])
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), "momentum": self.momentum, "nesterov": self.nesterov}
@@ -63,6 +67,8 @@ class Adam(Optimizer):
     epsilon : float
         Keeps the division finite, above 0. At least the root of the smallest normal number
         divided by ``1 - beta_2`` is taken, 3.4e-18 in float32: below it `v` is 0 where `m` is not.
+    **settings
+        Those of every `Optimizer`.
     """
 
     kernel = "adam"
@@ -74,14 +80,15 @@ class Adam(Optimizer):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
+        **settings: Any,
     ) -> None:
-        super().__init__(learning_rate)
+        super().__init__(learning_rate, **settings)
         self.beta_1 = _check.number("beta_1", beta_1, minimum=0.0, below=1.0)
         self.beta_2 = _check.number("beta_2", beta_2, minimum=0.0, below=1.0)
         self.epsilon = _check.number("epsilon", epsilon, above=0.0)
 
     def numbers(self) -> list[float]:
-        return [self.learning_rate, self.beta_1, self.beta_2, self.epsilon, 1.0, 1.0]
+        return [*super().numbers(), self.beta_1, self.beta_2, self.epsilon, 1.0, 1.0]
 
     def config(self) -> dict[str, Any]:
         return {

@@ -3,16 +3,20 @@
 # What an optimizer remembers decays step by step where gradients are 0, and by SGD so do weights whose outputs
 # are to be 0. Before they come to subnormal numbers, with which CPUs are slow, they become 0; with momentum a
 # little earlier, since a velocity that has become 0 leaves its weight where it is.
+#
+# The first two of an update's options are the learning rate and the weight decay: w -= w * (learning_rate *
+# weight_decay) before the update, which knows nothing of it (Loshchilov & Hutter 2019). Without decay the code is
+# compiled without it.
 
 from libc.math cimport fmax, fmin, sqrt
 
 
-# w -= learning_rate * g                                            options: learning_rate
+# w -= learning_rate * g                                            o: learning_rate
 cdef inline vreal sgd(vreal w, vreal g, const vreal* o) noexcept nogil:
     return without_subnormals(vfma(-o[0], g, w))
 
 
-# v = momentum * v - learning_rate * g;  w += v                     options: learning_rate, momentum
+# v = momentum * v - learning_rate * g;  w += v                     o: learning_rate, momentum
 # (Polyak 1964, as Sutskever et al. 2013 write it)
 cdef inline vreal momentum(vreal w, vreal g, vreal* v, const vreal* o) noexcept nogil:
     v[0] = without_subnormals(vfma(o[1], v[0], -(o[0] * g)))
@@ -59,18 +63,20 @@ cdef inline vreal updated(const Rule rule, vreal w, vreal g, vreal* s0, vreal* s
     return adam(w, g, s0, s1, o)
 
 
-# One vector of parameters, a tail of n where ragged. rule, slots and ragged are constants where
+# One vector of parameters, a tail of n where ragged. rule, slots, decays and ragged are constants where
 # this is inlined.
-cdef inline void update_vector(const Rule rule, const int slots, const bint ragged, real* w,
-                               const real* g, real* state, Py_ssize_t n, const vreal* o,
+cdef inline void update_vector(const Rule rule, const int slots, const bint decays, const bint ragged, real* w,
+                               const real* g, real* state, Py_ssize_t n, vreal decay, const vreal* o,
                                vtail tail) noexcept nogil:
     # state points at this vector's part of the first slot; the second lies n reals further.
-    cdef vreal s0 = vzero(), s1 = vzero(), result
+    cdef vreal s0 = vzero(), s1 = vzero(), result = load_part(ragged, w, tail)
     if slots > 0:
         s0 = load_part(ragged, state, tail)
     if slots > 1:
         s1 = load_part(ragged, state + n, tail)
-    result = updated(rule, load_part(ragged, w, tail), load_part(ragged, g, tail), &s0, &s1, o)
+    if decays:
+        result = without_subnormals(vfnma(result, decay, result))
+    result = updated(rule, result, load_part(ragged, g, tail), &s0, &s1, o)
     store_part(ragged, w, result, tail)
     if slots > 0:
         store_part(ragged, state, s0, tail)
@@ -82,71 +88,91 @@ cdef inline void update_vector(const Rule rule, const int slots, const bint ragg
 cdef enum: UPDATE_VECTORS = 4
 
 
-cdef inline void update(const Rule rule, const int slots, void* parameters, const void* gradients,
-                        void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
-                        const double* numbers, const int count) noexcept nogil:
-    cdef real* w = <real*>parameters
-    cdef const real* g = <const real*>gradients
-    cdef real* s = <real*>state
-    cdef vreal[8] o
+cdef inline void update_vectors(const Rule rule, const int slots, const bint decays, real* w, const real* g, real* s,
+                                Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end, vreal decay,
+                                const vreal* o) noexcept nogil:
     cdef Py_ssize_t i = begin
     cdef int k
-    for k in range(count):
-        o[k] = vset1(<real>numbers[k])
     while i + UPDATE_VECTORS * VL <= end:
         for k in range(UPDATE_VECTORS):
-            update_vector(rule, slots, False, w + i, g + i, s + i if slots > 0 else NULL, n, o, vtail_of(0))
+            update_vector(rule, slots, decays, False, w + i, g + i, s + i if slots > 0 else NULL, n, decay, o,
+                          vtail_of(0))
             i += VL
     while i + VL <= end:
-        update_vector(rule, slots, False, w + i, g + i, s + i if slots > 0 else NULL, n, o, vtail_of(0))
+        update_vector(rule, slots, decays, False, w + i, g + i, s + i if slots > 0 else NULL, n, decay, o,
+                      vtail_of(0))
         i += VL
     if i < end:
-        update_vector(rule, slots, True, w + i, g + i, s + i if slots > 0 else NULL, n, o,
+        update_vector(rule, slots, decays, True, w + i, g + i, s + i if slots > 0 else NULL, n, decay, o,
                       vtail_of(end - i))
 
 
-# options: learning_rate, and of the two that have a velocity momentum
+# options are the optimizer's; numbers are those that the rule's formula has.
+cdef inline void update(const Rule rule, const int slots, void* parameters, const void* gradients,
+                        void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end, const double* options,
+                        const double* numbers, const int count) noexcept nogil:
+    cdef real* w = <real*>parameters
+    cdef const real* g = <const real*>gradients
+    cdef vreal[8] o
+    cdef double decay = options[0] * options[1]
+    cdef int k
+    for k in range(count):
+        o[k] = vset1(<real>numbers[k])
+    if decay == 0.0:
+        update_vectors(rule, slots, False, w, g, <real*>state, n, begin, end, vzero(), o)
+    else:
+        update_vectors(rule, slots, True, w, g, <real*>state, n, begin, end, vset1(<real>decay), o)
+
+
+# options: learning_rate, weight_decay, and of the two that have a velocity momentum
 cdef void apply_sgd(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
                     const double* options) noexcept nogil:
-    update(SGD, 0, w, g, NULL, n, begin, end, options, 1)
+    update(SGD, 0, w, g, NULL, n, begin, end, options, options, 1)
+
+
+cdef inline void apply_velocity(const Rule rule, void* w, const void* g, void* state, Py_ssize_t n,
+                                Py_ssize_t begin, Py_ssize_t end, const double* options) noexcept nogil:
+    cdef double[2] numbers
+    numbers[0], numbers[1] = options[0], options[2]
+    update(rule, 1, w, g, state, n, begin, end, options, numbers, 2)
 
 
 cdef void apply_momentum(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin,
                          Py_ssize_t end, const double* options) noexcept nogil:
-    update(MOMENTUM, 1, w, g, state, n, begin, end, options, 2)
+    apply_velocity(MOMENTUM, w, g, state, n, begin, end, options)
 
 
 cdef void apply_nesterov(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin,
                          Py_ssize_t end, const double* options) noexcept nogil:
-    update(NESTEROV, 1, w, g, state, n, begin, end, options, 2)
+    apply_velocity(NESTEROV, w, g, state, n, begin, end, options)
 
 
-# options: learning_rate, beta_1, beta_2, epsilon, beta_1^t, beta_2^t (the last two carried: 1 at first)
+# options: learning_rate, weight_decay, beta_1, beta_2, epsilon, beta_1^t, beta_2^t (the last two carried: 1 at first)
 cdef void advance_adam(double* options) noexcept nogil:
-    options[4] *= options[1]
     options[5] *= options[2]
+    options[6] *= options[3]
 
 
 cdef void apply_adam(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
                      const double* options) noexcept nogil:
     cdef double[7] numbers
-    cdef double share = 1.0 - options[2]
-    numbers[0] = options[0] / (1.0 - options[4])
-    numbers[1] = 1.0 - options[1]
+    cdef double share = 1.0 - options[3]
+    numbers[0] = options[0] / (1.0 - options[5])
+    numbers[1] = 1.0 - options[2]
     numbers[2] = sqrt(share)
     # Where v is 0, m need not be; and no m is worth mentioning beside the largest of these.
-    numbers[3] = fmin(fmax(options[3], sqrt(<double>SMALLEST_NORMAL / share)), <double>LARGEST / 32)
-    numbers[4] = 1.0 / sqrt(1.0 - options[5])
-    numbers[5] = options[1]
-    numbers[6] = options[2]
-    update(ADAM, 2, w, g, state, n, begin, end, numbers, 7)
+    numbers[3] = fmin(fmax(options[4], sqrt(<double>SMALLEST_NORMAL / share)), <double>LARGEST / 32)
+    numbers[4] = 1.0 / sqrt(1.0 - options[6])
+    numbers[5] = options[2]
+    numbers[6] = options[3]
+    update(ADAM, 2, w, g, state, n, begin, end, options, numbers, 7)
 
 
 cdef Update[5] UPDATES = [
-    Update("sgd", 0, 1, True, NULL, apply_sgd),
-    Update("momentum", 1, 2, False, NULL, apply_momentum),
-    Update("nesterov", 1, 2, False, NULL, apply_nesterov),
-    Update("adam", 2, 6, False, advance_adam, apply_adam),
+    Update("sgd", 0, 2, True, NULL, apply_sgd),
+    Update("momentum", 1, 3, False, NULL, apply_momentum),
+    Update("nesterov", 1, 3, False, NULL, apply_nesterov),
+    Update("adam", 2, 7, False, advance_adam, apply_adam),
     Update(NULL, 0, 0, False, NULL, NULL),
 ]
 

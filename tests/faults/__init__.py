@@ -3,7 +3,7 @@
 A fault is switched on by its number: its place in `PLANTED`, from 1 on.
 """
 
-from faults import dense, functions, images, metrics, plain_layers, series, tiles, weights
+from faults import dense, functions, images, metrics, plain_layers, series, steps, tiles, weights
 
 GRADIENTS = {
     **dense.GRADIENTS,
@@ -18,7 +18,7 @@ DRAWS = {**plain_layers.DRAWS, **series.DRAWS}
 PLANTED = [
     *(*GRADIENTS, *DRAWS, *images.CHANGES, *dense.BYTES, *dense.WEIGHTED, *weights.STEPS),
     *(*plain_layers.INFERENCE, *weights.KEPT, *series.STREAMS, *series.STATES, *tiles.TILES),
-    *metrics.METRICS,
+    *(*metrics.METRICS, *steps.SETTINGS),
 ]
 
 
