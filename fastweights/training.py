@@ -263,6 +263,7 @@ def fit(
         _advice.about_order()
     model._names = _feeding.names_of(model, x, y)
     batch_size = min(batch_size or built.batch_rows or DEFAULT_BATCH, count(rows[0]))
+    _advice.about_batches(model._compiled.training(), batch_size, count(rows[0]))
     loop = _Loop(model, rows, held_out, batch_size, shuffle, listeners)
     model._stop_training = False
     with contextlib.ExitStack() as turns:

@@ -173,7 +173,8 @@ cdef class Batch(Rows):
                     and self.rests(rows, left, numbers):
                 op.gradients = self.gradients.at + self.offsets[i] * self.table.real_bytes
                 if own.begin < own.end:
-                    op.step(op, 0, left, own.begin, own.end, goes_on, self.update.apply, numbers)
+                    op.step(op, 0, left, own.begin, own.end, goes_on, self.update.apply,
+                            self.state.at + self.offsets[i] * self.table.real_bytes, self.n_parameters, numbers)
                 continue
             while own.begin < own.end:
                 group = Pieces(own.begin, own.end if self.is_uneven[i] else group_end(op, own))
