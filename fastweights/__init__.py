@@ -32,6 +32,7 @@ __all__ = [
     "check_gradients",
     "config",
     "constraints",
+    "find_learning_rate",
     "generate",
     "generate_steps",
     "get_num_threads",
@@ -43,11 +44,17 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "partial_dependence",
+    "permutation_importance",
     "plot_attention",
+    "plot_calibration",
+    "plot_confusion",
     "plot_filters",
     "plot_model",
+    "plot_predictions",
     "register_layer",
     "regularizers",
+    "schedules",
     "set_matmul_precision",
     "set_num_threads",
     "set_reproducible",
@@ -67,14 +74,23 @@ if TYPE_CHECKING:
         metrics,
         optimizers,
         regularizers,
+        schedules,
     )
     from fastweights._registry import register_layer
     from fastweights._tensors import Input
     from fastweights.attending import attention_scores, plot_attention
     from fastweights.generating import generate, generate_steps
     from fastweights.gradient_check import check_gradients
+    from fastweights.inspecting import partial_dependence, permutation_importance
     from fastweights.models import Model, Sequential
-    from fastweights.plotting import plot_filters, plot_model
+    from fastweights.plotting import (
+        plot_calibration,
+        plot_confusion,
+        plot_filters,
+        plot_model,
+        plot_predictions,
+    )
+    from fastweights.rates import find_learning_rate
     from fastweights.saving import load
     from fastweights.training import DivergenceError
 else:
@@ -86,12 +102,18 @@ else:
         "Sequential": "models",
         "attention_scores": "attending",
         "check_gradients": "gradient_check",
+        "find_learning_rate": "rates",
         "generate": "generating",
         "generate_steps": "generating",
         "load": "saving",
+        "partial_dependence": "inspecting",
+        "permutation_importance": "inspecting",
         "plot_attention": "attending",
+        "plot_calibration": "plotting",
+        "plot_confusion": "plotting",
         "plot_filters": "plotting",
         "plot_model": "plotting",
+        "plot_predictions": "plotting",
         "register_layer": "_registry",
     }
 

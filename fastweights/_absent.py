@@ -86,10 +86,6 @@ INSTEAD: dict[str, str] = {
     "LearningRateScheduler": "set self.model.optimizer.learning_rate in a callback of your own",
     "ModelCheckpoint": "call self.model.save(path) in a callback's on_epoch_end",
     "lr": "the step size is learning_rate",
-    **dict.fromkeys(
-        ("clipnorm", "clipvalue", "global_clipnorm"), "there is no clipping of gradients yet"
-    ),
-    "weight_decay": "there is no decay of weights yet",
 }
 
 

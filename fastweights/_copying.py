@@ -47,7 +47,7 @@ def copy_of(model: Model, dtype: str | np.dtype | None) -> Model:
         twin._compiled = Compiled(optimizer, compiled.objectives)
         if memory is not None:
             kept = _check.reals("the optimizer's state", memory.vectors, twin.dtype)
-            twin._compiled.memory = optimizers.Memory(kept, memory.numbers)
+            twin._compiled.memory = optimizers.Memory(kept, memory.numbers, memory.batches)
     return twin
 
 

@@ -41,8 +41,19 @@ class Compiled:
         self.plans: dict[str, _plan.Plan] = {}
         #: Of each plan which ops' parameters move.
         self.trained: dict[str, tuple[bool, ...]] = {}
-        self.memory: optimizers.Memory | None = None
+        self._memory: optimizers.Memory | None = None
         self._good: Copies | None = None
+
+    @property
+    def memory(self) -> optimizers.Memory | None:
+        """What the optimizer remembers; None before the first step."""
+        return self._memory
+
+    @memory.setter
+    def memory(self, memory: optimizers.Memory | None) -> None:
+        self._memory = memory
+        if memory is not None:
+            self.training()._batches = memory.batches
 
     def anew(self) -> Compiled:
         """The same of which nothing was derived yet."""
@@ -65,7 +76,12 @@ class Compiled:
     def memory_for(self, built: Built) -> optimizers.Memory:
         """What the optimizer remembers about the model; nothing at first."""
         if self.memory is None:
-            self.memory = optimizers.Memory.empty(self.training(), built.size, built.dtype)
+            optimizer = self.training()
+            memory = optimizers.Memory.empty(optimizer, built.size, built.dtype)
+            if optimizer.use_ema:
+                # Of weights that are not trained, or not yet, there is no other.
+                built.lock.copy((memory.averages(built.size),), (built.parameters,))
+            self.memory = memory
         return self.memory
 
     def good_for(self, built: Built) -> Copies:
@@ -301,4 +317,10 @@ def _attach(built: Built, compiled: Compiled, plan: _plan.Plan, ends: _Ended, tr
     )
     if trains:
         state = compiled.memory_for(built)
-        plan.set_update(optimizer.kernel, state.vectors, state.numbers)
+        plan.set_update(
+            optimizer.kernel,
+            *state.arrays(),
+            spans=optimizer.spans(built.places()),
+            **optimizer.step_settings(),
+        )
+        plan.set_rates(optimizer._rates)

@@ -8,7 +8,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fastweights import _check, activations, constraints, initializers, regularizers
+from fastweights import (
+    _check,
+    activations,
+    constraints,
+    initializers,
+    regularizers,
+    schedules,
+)
 from fastweights._description import Description
 from fastweights.layers import LAYERS, Layer
 
@@ -22,6 +29,7 @@ _KINDS_OF_SETTINGS = frozenset(
         constraints.CONSTRAINTS,
         initializers.INITIALIZERS,
         regularizers.REGULARIZERS,
+        schedules.SCHEDULES,
     )
     for kind in known.values()
 )

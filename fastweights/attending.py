@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from fastweights import _check, _files, layers
+from fastweights import _check, layers
 from fastweights.layers import Layer
 from fastweights.layers.attention import _Attention
 from fastweights.layers.ops import Value, op
 from fastweights.models import Model
-from fastweights.plotting import DPI, INK, LINE, escaped_math, picture_ending
+from fastweights.plotting.style import INK, LINE, escaped_math, new_figure, wanted_ending, write
 
 #: Heads beside each other.
 ABREAST = 4
@@ -170,25 +170,18 @@ def plot_attention(
     --------
     >>> fw.plot_attention(model, x, tokens="to be or not".split(), to_file="heads.png")
     """
-    ending = None if to_file is None else picture_ending(_files.path_text(to_file))
+    ending = wanted_ending(to_file)
     every = attention_scores(model, x, layer)
     scores = every[_check.whole("row", row, 0, len(every) - 1)]
     heads, queries, keys = scores.shape
     beside = _names("tokens", tokens, queries)
     shared = tokens if key_tokens is None and keys == queries else key_tokens
     below = _names("key_tokens", shared, keys)
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ModuleNotFoundError(
-            "plot_attention: needs matplotlib, which is not installed: "
-            "pip install 'fastweights[plot]'"
-        ) from None
     columns = min(heads, ABREAST)
     lines = -(-heads // columns)
     width, height = (min(max(SIDE, TOKEN * count), LONGEST) for count in (keys, queries))
     size = (columns * width + 0.9, lines * height + 0.6)
-    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    figure = new_figure("plot_attention", size, layout="constrained")
     axes = figure.subplots(lines, columns, squeeze=False).ravel()
     largest = float(scores.max()) or 1.0
     for head, one in enumerate(axes):
@@ -210,8 +203,7 @@ def plot_attention(
     bar = figure.colorbar(image, ax=list(axes), shrink=0.8, aspect=30, pad=0.02)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=7, labelcolor=INK)
-    if to_file is not None:
-        _files.replace(to_file, lambda file: figure.savefig(file, dpi=DPI, format=ending))
+    write(figure, to_file, ending)
     return axes[:heads]
 
 

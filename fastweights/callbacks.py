@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from fastweights import _check
@@ -128,6 +130,34 @@ class History(Callback, closed=True):
         self.epoch.append(epoch)
         for key, value in logs.items():
             self.history.setdefault(key, []).append(value)
+
+    def plot(
+        self,
+        metrics: str | Sequence[str] | None = None,
+        to_file: str | os.PathLike[str] | None = None,
+    ) -> np.ndarray:
+        """Draws how figures went by epoch, those of validation data beside those of training.
+
+        Parameters
+        ----------
+        metrics : str or sequence of str, optional
+            Which, as ``"loss"``; all unless given.
+        to_file : path, optional
+            Ends in ``.png``, ``.svg`` or ``.pdf``; the figure is written there too.
+
+        Returns
+        -------
+        ndarray of matplotlib.axes.Axes
+            One for each; ``axes[0].figure`` is the figure.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            There is no matplotlib: ``pip install 'fastweights[plot]'``.
+        """
+        from fastweights.plotting.curves import plot_history
+
+        return plot_history(self.history, self.epoch, metrics, to_file)
 
 
 def format_logs(logs: Logs) -> str:

@@ -310,6 +310,8 @@ class Model(Network):
         chosen_optimizer = optimizers.get(optimizer)
         objectives = objectives_of(loss, loss_weights, metrics, self.output_names)
         with Turn(self._turns, "compile"):
+            if self._built is not None:
+                chosen_optimizer.spans(self._built.places())  # refuses patterns of no weight
             for layer, one in zip(self._topology.last_layers, objectives, strict=True):
                 _advice.about_last_activation(layer, one.loss)
             self._compiled = Compiled(chosen_optimizer, objectives)
@@ -640,6 +642,31 @@ class Model(Network):
         rows = self._built_or_refused().batch_rows or training.DEFAULT_BATCH
         total = self.memory(rows)["total"]
         print(f"To train on batches of {rows}: {total:,} bytes beside the data")
+
+    def plot_weights(self, to_file: str | os.PathLike[str] | None = None) -> np.ndarray:
+        """Draws how the numbers of each weight are spread; on images, what the first layer sees.
+
+        Of a model whose rows are images it is `fastweights.plot_filters`, unless no layer has a
+        kernel on them.
+
+        Parameters
+        ----------
+        to_file : path, optional
+            Ends in ``.png``, ``.svg`` or ``.pdf``; the figure is written there too.
+
+        Returns
+        -------
+        ndarray of matplotlib.axes.Axes
+            One for each weight, up to 64, or for each filter; ``axes[0].figure`` is the figure.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            There is no matplotlib: ``pip install 'fastweights[plot]'``.
+        """
+        from fastweights.plotting.weights import plot_weights
+
+        return plot_weights(self, to_file)
 
     def config(self) -> dict[str, Any]:
         """The architecture, as JSON can hold it."""

@@ -158,6 +158,7 @@ def save(
             if memory is not None:
                 first = memory.numbers.size - compiled.optimizer.running
                 description["optimizer_running"] = memory.numbers[first:].tolist()
+                description["batches"] = int(memory.batches[0])
                 if memory.vectors.size:
                     tensors[STATE] = memory.vectors.reshape(-1, max(built.size, 1))
     text = json.dumps(description)
@@ -305,7 +306,8 @@ def read(
         if numbers is not None:
             vectors = np.zeros(0, model.dtype) if state is None else file.read(STATE).reshape(-1)
             _check.finite(f"{name}: tensor {STATE!r}", vectors)
-            model._compiled.memory = optimizers.Memory(vectors, numbers)
+            batches = _check.whole("batches", description.get("batches", 0), 0, maximum=2**53)
+            model._compiled.memory = optimizers.Memory(vectors, numbers, np.array([batches]))
     model._metadata = {k: v for k, v in file.metadata.items() if k not in _OWN_KEYS}
     model._take_on(built)
     return model
@@ -313,7 +315,10 @@ def read(
 
 def _described(file: serialization.File) -> dict[str, Any]:
     description = _json.loads("the description", file.metadata["fastweights.model"], file.size)
-    known = {"model", "compile", "epochs_trained", "optimizer_running", "names", "passes"}
+    known = {
+        *("model", "compile", "epochs_trained", "passes", "names"),
+        *("optimizer_running", "batches"),
+    }
     if not isinstance(description, dict) or not set(description) <= known:
         raise ValueError(f"expected a JSON object of {', '.join(sorted(known))}")
     return description

@@ -126,11 +126,25 @@ def gradients(
 
 
 def _ready_plan(model: Model, compiled: Compiled, batch_size: int) -> Plan:
-    """The plan that trains, with the optimizer's learning rate as it is now."""
-    plan = _plans.plan_for(model, "fit", batch_size, compiled)
-    memory = compiled.memory_for(model._built_or_refused())
-    memory.numbers[0] = compiled.training().learning_rate
+    """The plan that trains, with the optimizer's rates as they are now."""
+    plan, optimizer = _plans.plan_for(model, "fit", batch_size, compiled), compiled.training()
+    optimizer._batches = compiled.memory_for(model._built_or_refused()).batches
+    plan.set_rates(optimizer._rates)
     return plan
+
+
+def _take_averages(built: Built, compiled: Compiled) -> None:
+    """Weights that are trained become their averages, where the optimizer keeps them."""
+    if not compiled.training().use_ema:
+        return
+    averages = compiled.memory_for(built).averages(built.size)
+    moved = [
+        slice(begin, begin + size)
+        for (layer, _), (_, begin, size) in zip(built.variables, built.places(), strict=True)
+        if layer.trainable
+    ]
+    parameters = built.parameters
+    built.lock.copy([parameters[one] for one in moved], [averages[one] for one in moved])
 
 
 def _refuse_overflow(built: Built, compiled: Compiled, good: Copies) -> None:
@@ -280,6 +294,8 @@ def fit(
                 loop.run(epoch)
                 if model._stop_training:
                     break
+            if initial_epoch < epochs:
+                _take_averages(built, loop.compiled)
         finally:
             _tell_the_end(begun)
     return history
@@ -313,7 +329,6 @@ class _Loop:
         self.batch_size, self.listeners = batch_size, listeners
         self.order = np.empty(count(rows[0]), np.int64) if shuffle else None
         self.built, self.compiled = model._built_or_refused(), model._compiled
-        self.memory = self.compiled.memory_for(self.built)
         #: What the model had learnt before an epoch.
         self.good = self.compiled.good_for(self.built)
 
@@ -346,7 +361,7 @@ class _Loop:
         plan = _ready_plan(model, self.compiled, self.batch_size)
         tally, told = plan.tally(), time.perf_counter()
         while first < last and (first == 0 or not model._stop_training):
-            self.memory.numbers[0] = self.compiled.training().learning_rate
+            plan.set_rates(self.compiled.training()._rates)
             first, loss = plan.train(
                 x, y, self.order, first, last, self.batch_size, STRETCH_SECONDS, tally,
                 model.seed, stream,
@@ -364,6 +379,6 @@ class _Loop:
         return _logs(self.compiled, tally)
 
     def _diverged(self, epoch: int, row: int, what: str) -> DivergenceError:
-        learning_rate = float(self.memory.numbers[0])
+        learning_rate = self.compiled.training().learning_rate
         self.good.bring_back()
         return DivergenceError(epoch, row // self.batch_size, learning_rate, what)

@@ -1,10 +1,8 @@
 # One batch: its rows, the gradients of its pieces of the parameters, and the step.
 
-cdef class Batch(Rows):
+cdef class Batch(Stepping):
     """Trains on one batch, each member of the team on its rows and then on its pieces of the parameters."""
 
-    cdef Address state, update_options
-    cdef const Update* update
     cdef double[MAX_SLICES] slice_loss
     cdef double penalty_now             # of the parameters that the batch meets
 
@@ -149,16 +147,18 @@ cdef class Batch(Rows):
             self.table.add_part(sums.gradients, sums.excess, sums.chunk, places.begin, places.end, is_last)
 
     @cython.final
-    cdef bint rests(self, Py_ssize_t rows, Py_ssize_t left, const double* numbers) noexcept nogil:
+    cdef bint rests(self, Py_ssize_t rows, Py_ssize_t left, const Moment* now) noexcept nogil:
         """Whether a step is on the parameters alone that the batch touches, where an op knows which these are."""
-        return self.update.rests and numbers[1] == 0.0 and left == rows and left <= WHOLE_ROWS
+        return (self.update.rests and now.numbers[1] == 0.0 and left == rows and left <= WHOLE_ROWS
+                and self.is_plain())
 
     @cython.final
-    cdef void renew(self, int member, Team* team, Py_ssize_t rows, Py_ssize_t left, const double* numbers,
+    cdef void renew(self, int member, Team* team, Py_ssize_t rows, Py_ssize_t left, const Moment* now,
                     bint prepare, bint goes_on) noexcept nogil:
-        """This member's pieces of the parameters: gradient, update (unless numbers is NULL), preparation.
+        """This member's pieces of the parameters: gradient, update (unless now is NULL), preparation.
 
-        `goes_on` is whether the gradients are those of a step that `rests`, of this plan's.
+        The update waits where norms of all gradients have a part in it. `goes_on` is whether the gradients are
+        those of a step that `rests`, of this plan's.
         """
         cdef Op* ops = self.ops + member * self.n_ops
         cdef Op* op
@@ -169,12 +169,11 @@ cdef class Batch(Rows):
                 continue
             op = &ops[i]
             own = self.pieces_of(i, member, team)
-            if op.step != NULL and numbers != NULL and self.earlier_user[i] < 0 \
-                    and self.rests(rows, left, numbers):
+            if op.step != NULL and now != NULL and self.earlier_user[i] < 0 and self.rests(rows, left, now):
                 op.gradients = self.gradients.at + self.offsets[i] * self.table.real_bytes
                 if own.begin < own.end:
                     op.step(op, 0, left, own.begin, own.end, goes_on, self.update.apply,
-                            self.state.at + self.offsets[i] * self.table.real_bytes, self.n_parameters, numbers)
+                            self.state.at + self.offsets[i] * self.table.real_bytes, self.n_parameters, now.numbers)
                 continue
             while own.begin < own.end:
                 group = Pieces(own.begin, own.end if self.is_uneven[i] else group_end(op, own))
@@ -189,9 +188,10 @@ cdef class Batch(Rows):
                                          places.begin, places.end, slices)
                 if self.n_penalties + self.n_matrices > 0:
                     self.penalise(places)
-                if numbers != NULL:
-                    self.update.apply(self.parameters.at, self.gradients.at, self.state.at,
-                                      self.n_parameters, places.begin, places.end, numbers)
+                if now != NULL:
+                    self.take_in(places, now)
+                    if not self.has_norms():
+                        self.move(i, places, now)
                 elif member == 0 and left > WHOLE_ROWS:
                     self.look_for_signals()
                 if self.is_interrupted():
@@ -201,21 +201,44 @@ cdef class Batch(Rows):
                 own.begin = group.end
 
     @cython.final
-    cdef void step(self, int member, Team* team, Py_ssize_t rows, Py_ssize_t left, const double* numbers,
+    cdef void step(self, int member, Team* team, Py_ssize_t rows, Py_ssize_t left, const Moment* now,
                    bint prepare, bint goes_on) noexcept nogil:
         """Gradients and update, and what follows them before the next rows."""
+        prepare = prepare and (now.moves or now.overwrites)
+        self.renew(member, team, rows, left, now, prepare and self.n_bounds == 0 and not self.has_norms(), goes_on)
+        self.finish_step(member, team, now, self.rows_at_a_time(rows) if prepare else 0)
+
+    @cython.final
+    cdef void finish_step(self, int member, Team* team, const Moment* now, Py_ssize_t prepared_for) noexcept nogil:
+        """What all gradients, and all weights, must be there for; then preparation for rows, if there are any."""
+        cdef Op* ops = self.ops + member * self.n_ops
+        cdef Pieces own, group
         cdef Py_ssize_t i
-        self.renew(member, team, rows, left, numbers, prepare and self.n_bounds == 0, goes_on)
-        if self.n_bounds == 0:
+        cdef bint has_bounds = self.n_bounds > 0
+        if self.has_norms():
+            if now.moves:
+                meet(team)
+                self.add_squares(member, team)
+                meet(team)
+            for i in range(self.n_ops):
+                if not self.is_last_user[i] or not self.is_trained[i]:
+                    continue
+                own = self.pieces_of(i, member, team)
+                while own.begin < own.end:
+                    group = Pieces(own.begin, own.end if self.is_uneven[i] else group_end(&ops[i], own))
+                    self.move(i, self.places_of(i, group), now)
+                    if prepared_for > 0 and not has_bounds:
+                        self.prepare_users(ops, i, prepared_for, group)
+                    own.begin = group.end
+        if not has_bounds:
             return
         meet(team)
         self.keep_bounds(member, team)
-        if prepare:
+        if prepared_for > 0:
             meet(team)
             for i in range(self.n_ops):
                 if self.is_last_user[i] and self.is_trained[i]:
-                    self.prepare_users(self.ops + member * self.n_ops, i, self.rows_at_a_time(rows),
-                                       self.pieces_of(i, member, team))
+                    self.prepare_users(ops, i, prepared_for, self.pieces_of(i, member, team))
 
     @cython.final
     cdef void add_gradients(self, Op* ops, Py_ssize_t user, Py_ssize_t rows, Py_ssize_t left,

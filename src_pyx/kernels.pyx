@@ -130,6 +130,7 @@ include "kernels/updates.pxi"
 include "kernels/part_sums.pxi"
 include "kernels/constraints.pxi"
 include "kernels/penalties.pxi"
+include "kernels/stepping.pxi"
 include "kernels/orthogonal.pxi"
 include "kernels/peak.pxi"
 
@@ -188,7 +189,7 @@ cdef OpKind[62] OPS = [
     rows_op("repeat", repeat_op_measure, repeat_op_forward, repeat_op_backward),
     rows_op("dropout", dropout_op_measure, dropout_op_forward, dropout_op_backward),
     rows_op("gaussian_noise", gaussian_noise_op_measure, gaussian_noise_op_forward, gaussian_noise_op_backward),
-    rows_op("gaussian_dropout", gaussian_op_measure, gaussian_dropout_op_forward, gaussian_dropout_op_backward),
+    rows_op("gaussian_dropout", gaussian_dropout_op_measure, gaussian_dropout_op_forward, gaussian_dropout_op_backward),
     rows_op("flip", warp_op_measure, flip_op_forward, flip_op_backward),
     rows_op("translate", warp_op_measure, translate_op_forward, translate_op_backward),
     rows_op("rotate", warp_op_measure, rotate_op_forward, rotate_op_backward),
@@ -250,6 +251,12 @@ TABLE.add_part = add_part
 TABLE.widen = widen
 TABLE.penalise = penalise
 TABLE.penalty = penalty
+TABLE.accumulate = accumulate
+TABLE.settle_mean = settle_mean
+TABLE.clip_values = clip_values
+TABLE.scale_by = scale_by
+TABLE.squares = squares
+TABLE.average = average
 TABLE.finish_dx = finish_dx
 TABLE.matrix_workspace_reals = matrix_workspace_reals
 TABLE.matrix_units = matrix_units

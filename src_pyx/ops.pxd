@@ -59,6 +59,10 @@ ctypedef void (*op_step)(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssiz
                          const double* options) noexcept nogil
 
 
+# Sets what follows from a setting that changes from step to step, such as a rate of dropout.
+ctypedef void (*op_tune)(Op* op, double setting) noexcept nogil
+
+
 # One value that an op reads. Where a value has several readers each leaves its part of the gradient in a place of
 # its own; the first of them, whose backward runs last, has the maker's dy for it and adds the others' parts.
 cdef struct Read:
@@ -162,6 +166,7 @@ cdef struct Op:
     op_columns dz_columns
     op_columns settle
     op_step step
+    op_tune tune             # which `measure` names where the kind has such a setting
 
 
 # y holds z on entry and the activation's value on return; slope (may be NULL) its derivative at z.
@@ -234,6 +239,18 @@ ctypedef double (*penalty_function)(const void* parameters, Py_ssize_t begin, Py
                                     double l2) noexcept nogil
 
 
+# What a step does with gradients before the update, and with weights after it; see kernels/stepping.pxi.
+ctypedef void (*accumulate_function)(void* total, const void* gradients, Py_ssize_t begin,
+                                     Py_ssize_t end) noexcept nogil
+ctypedef void (*settle_mean_function)(void* gradients, void* total, Py_ssize_t begin, Py_ssize_t end,
+                                      double count) noexcept nogil
+# Of clip_values the number is the limit, of scale_by the factor.
+ctypedef void (*clip_function)(void* gradients, Py_ssize_t begin, Py_ssize_t end, double number) noexcept nogil
+ctypedef double (*squares_function)(const void* gradients, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
+ctypedef void (*average_function)(void* averages, void* parameters, Py_ssize_t begin, Py_ssize_t end,
+                                  double momentum, bint overwrites) noexcept nogil
+
+
 # A matrix whose rows or columns are vectors that cost something unless they are orthogonal.
 cdef struct Matrix:
     Py_ssize_t begin         # in the flat vector
@@ -299,6 +316,12 @@ cdef struct KernelTable:
     widen_function widen
     penalise_function penalise
     penalty_function penalty
+    accumulate_function accumulate
+    settle_mean_function settle_mean
+    clip_function clip_values
+    clip_function scale_by
+    squares_function squares
+    average_function average
     op_finish finish_dx
     matrix_size matrix_workspace_reals
     matrix_units_function matrix_units

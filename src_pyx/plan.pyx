@@ -21,7 +21,7 @@ from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.math cimport isfinite
+from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
 from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
 from libc.stdlib cimport calloc, free, malloc
@@ -50,6 +50,7 @@ cdef extern from "Python.h":
     void* PyErr_Occurred()
 
 include "memory.pxi"
+include "schedules.pxi"
 include "team.pxi"
 include "lock.pxi"
 include "contest.pxi"
@@ -93,6 +94,7 @@ include "python_ops.pxi"
 include "weights.pxi"
 include "layout.pxi"
 include "rows.pxi"
+include "stepping.pxi"
 include "batch.pxi"
 include "running.pxi"
 
@@ -175,6 +177,7 @@ cdef class Plan(Runner):
         self.build(specs, inputs, heads or [(len(specs) - 1, len(specs) - 1, 1, -1)], trained, input_gradient, kept)
         for python_op in self.python_ops:
             (<PythonOp>python_op).callee.interrupted = &self.job.interrupted[0]
+        self.tune_by(specs)
         self.n_loss_ops = self.n_ops - late_ops
         if not 0 <= late_ops < self.n_ops:
             raise ValueError(f"late_ops: got {late_ops}, expected some of {self.n_ops}")
@@ -254,15 +257,6 @@ cdef class Plan(Runner):
         """(output, name, options) of each metric, which looks at the output of that number."""
         set_meter(&self.meter, self.table, self.heads, self.n_heads, metrics,
                   max(self.slices, <Py_ssize_t>self.members))
-
-    def set_update(self, str name, state, options):
-        """The optimizer: its kernel, its state vectors and its numbers (float64, UPDATE_NUMBERS at most)."""
-        cdef const Update* update = <const Update*>find(self.table.updates, sizeof(Update), name)
-        cdef Address vectors = Address(state, True), numbers = Address(options, True)
-        expect("state", vectors, update.slots * self.n_parameters * self.table.real_bytes)
-        if numbers.view.len != update.numbers * <Py_ssize_t>sizeof(double) or update.numbers > UPDATE_NUMBERS:
-            raise ValueError(f"{name}: got {len(options)} numbers, expected {update.numbers}")
-        self.update, self.state, self.update_options = update, vectors, numbers
 
     def tally(self):
         """Empty sums of loss and metrics, for one call or many."""
@@ -372,8 +366,9 @@ cdef class Plan(Runner):
         cdef Address indices = Address(order)
         cdef Job job
         self.expect_batch(data, labels, indices, last)
-        if not 0 < batch_size <= self.rows or self.update == NULL:
-            raise ValueError(f"batch_size: got {batch_size}, expected 1 to {self.rows}, and set_update before")
+        self.expect_update()
+        if not 0 < batch_size <= self.rows:
+            raise ValueError(f"batch_size: got {batch_size}, expected 1 to {self.rows}")
         self.expect_batch_alone(batch_size)
         self.expect_batches("x", first, last)
         begin_job(&job, data.at, data.item_bytes)
@@ -459,23 +454,12 @@ cdef class Plan(Runner):
 
     def apply_update(self):
         """One step of the optimizer with the gradients that are there."""
-        cdef double* numbers = <double*>self.update_options.at
-        cdef fw_float_mode mode
-        cdef Team alone
-        cdef Py_ssize_t i
-        alone.members = 1
+        cdef Job job
+        self.expect_update()
+        begin_job(&job, NULL, NULL)
         self.lock.enter()
         with nogil:
-            mode = fw_enter_float_mode()
-            self.lock.rested = NULL
-            if self.update.advance != NULL:
-                self.update.advance(numbers)
-            for i in range(self.n_ops):
-                if self.is_trained[i] and self.is_last_user[i]:
-                    self.update.apply(self.parameters.at, self.gradients.at, self.state.at, self.n_parameters,
-                                      self.offsets[i], self.offsets[i] + self.ops[i].parameter_reals, numbers)
-            self.keep_bounds(0, &alone)
-            fw_leave_float_mode(mode)
+            self.run(update_task, &job, 1)
             self.lock.leave()
 
     def infer(self, x, y, out, Py_ssize_t first, Py_ssize_t last, double seconds, Tally tally=None):
@@ -630,6 +614,10 @@ cdef void train_task(void* plan, int member, Team* team) noexcept nogil:
 
 cdef void gradient_task(void* plan, int member, Team* team) noexcept nogil:
     (<Plan>plan).gradient_share(member, team)
+
+
+cdef void update_task(void* plan, int member, Team* team) noexcept nogil:
+    (<Plan>plan).update_share(member, team)
 
 
 cdef void infer_task(void* plan, int member, Team* team) noexcept nogil:

@@ -107,7 +107,7 @@ def test_no_l2_costs_nothing_where_squares_overflow():
         ),
         (
             lambda: optimizers.get({"name": "sgd", "momentun": 0.9}),
-            "optimizer: got 'momentun', expected settings of sgd: learning_rate, momentum",
+            "optimizer: got 'momentun', expected settings of sgd: learning_rate, weight_decay, clip",
         ),
         (lambda: regularizers.get({"name": "l2", "l3": 1}), "regularizer: got 'l3', expected"),
     ],

@@ -8,7 +8,8 @@ import pytest
 from helpers import run_python
 
 import fastweights as fw
-from fastweights import layers, plotting
+from fastweights import layers
+from fastweights.plotting import graph as plotting
 
 MAGIC = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 

@@ -21,30 +21,9 @@ except ImportError:
 
 from fastweights import _check, _files
 from fastweights.cli.report import number
+from fastweights.plotting.results import draw_confusion
+from fastweights.plotting.style import BLUE, LINE, ORANGE, STYLE
 from fastweights.table.targets import ClassTarget, NumberTarget
-
-INK, FAINT = "#20242a", "#8a929c"
-BLUE, ORANGE = "#2f6fb0", "#e0762e"
-MAX_CLASSES_COUNTED = 12
-
-STYLE: Any = {
-    "font.size": 10,
-    "text.color": INK,
-    "axes.edgecolor": "#c3c8ce",
-    "axes.labelcolor": INK,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 11.5,
-    "axes.titlepad": 12,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#eceef0",
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-}
 
 
 def draw(
@@ -90,7 +69,7 @@ def _learning_curves(axes: Axes, history: dict[str, list[float]], best_epoch: in
         if key in history:
             axes.plot(epochs, history[key], color=colour, linewidth=2, label=name)
             axes.plot(best_epoch + 1, history[key][best_epoch], "o", color=colour, markersize=6)
-    axes.axvline(best_epoch + 1, color=FAINT, linewidth=1, linestyle=(0, (2, 3)), zorder=0)
+    axes.axvline(best_epoch + 1, color=LINE, linewidth=1, linestyle=(0, (2, 3)), zorder=0)
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -126,24 +105,8 @@ def _prediction_against_truth(
 
 
 def _confusion_matrix(axes: Axes, target: ClassTarget, figures: dict[str, Any]) -> None:
-    counts = np.array(figures["confusion"])
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.grid(False)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
-    places = np.arange(len(counts))
-    if len(counts) <= MAX_CLASSES_COUNTED:
-        slanted = max(map(len, target.classes)) > 4
-        axes.set_xticks(
-            places, target.classes, rotation=30 * slanted, ha="right" if slanted else "center"
-        )
-        axes.set_yticks(places, target.classes)
-        for (row, column), count in np.ndenumerate(counts):
-            colour = "white" if shares[row, column] > 0.55 else INK if count else "#c3c8ce"
-            axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour)
+    draw_confusion(axes, np.array(figures["confusion"]), target.classes)
     axes.set_xlabel(f"{target.name}, prediction")
     axes.set_ylabel(f"{target.name}, truth")
+    counts = np.array(figures["confusion"])
     axes.set_title(f"{counts.sum():,} unseen rows: {figures['accuracy']:.1%} are right")
-    bar = axes.figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
-    bar.outline.set_visible(False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fastweights import _check
+from fastweights import _check, schedules
 from fastweights._description import from_config
 from fastweights.optimizers.base import Memory, Optimizer, slots
 from fastweights.optimizers.rules import (
@@ -41,6 +41,7 @@ __all__ = [
     "RMSprop",
     "Rprop",
     "get",
+    "schedules",
     "slots",
 ]
 

@@ -1,0 +1,155 @@
+"""Which learning rate a model wants: steps at ever larger ones, and where the loss falls."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fastweights import _check, _feeding, training
+from fastweights._rows import count, picked
+from fastweights.models import Model
+
+if TYPE_CHECKING:
+    Array = np.ndarray[Any, Any]
+
+#: What losses so far count less with each step, and how far above the beginning one ends the sweep.
+SMOOTHING, HOPELESS = 0.9, 4.0
+#: Steps whose mean is the loss before anything was learnt.
+BEGINNING = 20
+
+
+class LearningRates(NamedTuple):
+    """What a sweep found.
+
+    Attributes
+    ----------
+    learning_rates : ndarray (steps,)
+        Of the steps up to where the loss had become hopeless.
+    losses : ndarray (steps,)
+        Of each step's batch, before it.
+    smooth_losses : ndarray (steps,)
+        Their exponential mean, corrected for where it began.
+    suggestion : float
+        Where it has fallen half of the way from the first steps to the lowest.
+    """
+
+    learning_rates: Array
+    losses: Array
+    smooth_losses: Array
+    suggestion: float
+
+    def plot(self, ax: Any = None, to_file: str | os.PathLike[str] | None = None) -> Any:
+        """Draws losses by learning rate, with the suggestion; returns the matplotlib axes."""
+        from fastweights.plotting.curves import plot_rates
+
+        return plot_rates(
+            self.learning_rates, self.losses, self.smooth_losses, self.suggestion, ax, to_file
+        )
+
+
+def find_learning_rate(
+    model: Model,
+    x: Any,
+    y: Any,
+    batch_size: int = training.DEFAULT_BATCH,
+    lowest: float = 1e-6,
+    highest: float = 10.0,
+    steps: int = 150,
+) -> LearningRates:
+    """Tries ever larger learning rates on a copy of a model (Smith, Cyclical Learning Rates, 2017).
+
+    The model stays as it is. The optimizer of the copy begins anew, with all its settings.
+
+    Parameters
+    ----------
+    model : Model
+        Compiled.
+    x, y : array_like
+        As for `Model.fit`.
+    batch_size : int
+        Rows a step; the one to train with later, as the best rate depends on it.
+    lowest, highest : float
+        Where the sweep begins and ends; it ends before where the loss has become hopeless.
+    steps : int
+
+    Returns
+    -------
+    LearningRates
+        Draws itself: ``fw.find_learning_rate(model, x, y).plot()``.
+
+    Examples
+    --------
+    >>> found = fw.find_learning_rate(model, x, y)
+    >>> model.optimizer.learning_rate = found.suggestion
+    """
+    if not isinstance(model, Model):
+        raise TypeError(_check.refusal("model", _check.kind_of(model), "a model"))
+    lowest = _check.number("lowest", lowest, above=0.0)
+    highest = _check.number("highest", highest, above=lowest)
+    steps = _check.whole("steps", steps, 10)
+    rates = np.geomspace(lowest, highest, steps)
+    losses = _losses_at(model, x, y, _check.whole("batch_size", batch_size, 1), rates)
+    smooth = _smoothed(losses)
+    rates = rates[: len(losses)]
+    return LearningRates(rates, losses, smooth, _half_way(rates, losses, smooth))
+
+
+def _losses_at(model: Model, x: Any, y: Any, batch_size: int, rates: Array) -> Array:
+    """Of a step at each of these rates, until there is no hope."""
+    if model._built is None:
+        expected = "one that is built: give fw.Input or input_shape, or fit it for an epoch"
+        raise ValueError(_check.refusal("model", "one that is not built yet", expected))
+    trial = model.copy()
+    trial._compiled = trial._compiled.anew()
+    compiled = trial._compiled
+    optimizer = compiled.training()
+    rows, targets = _feeding.pairs(trial, x, y)
+    _feeding.refuse_batch_size(model._built, batch_size)
+    batch_size = min(batch_size, count(rows))
+    random, left = np.random.default_rng(model.seed), np.empty(0, np.int64)
+    losses: list[float] = []
+    for rate in rates:
+        if len(left) < batch_size:
+            left = random.permutation(count(rows))
+        batch, left = left[:batch_size], left[batch_size:]
+        optimizer.learning_rate = float(rate)
+        try:
+            loss = training.step(trial, compiled, picked(rows, batch), picked(targets, batch))
+        except training.DivergenceError:
+            break
+        losses.append(loss)
+        if len(losses) > BEGINNING and _is_hopeless(np.array(losses)):
+            break
+    if len(losses) < 5:
+        got = f"a loss that is no number after {len(losses)} steps at {rates[0]:g} and more"
+        raise ValueError(_check.refusal("lowest", got, "a smaller one, or data that are scaled"))
+    return np.array(losses)
+
+
+def _is_hopeless(losses: Array) -> bool:
+    """Whether the loss has risen far above where it began: as it has fallen, or as it varies."""
+    smooth, first = _smoothed(losses), losses[:BEGINNING]
+    start = float(first.mean())
+    reach = max(start - float(smooth.min()), float(first.std()), abs(start) / HOPELESS)
+    return float(smooth[-1]) > start + HOPELESS * reach
+
+
+def _smoothed(losses: Array) -> Array:
+    mean, found = 0.0, []
+    for step, loss in enumerate(losses, 1):
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * float(loss)
+        found.append(mean / (1 - SMOOTHING**step))
+    return np.array(found)
+
+
+def _half_way(rates: Array, losses: Array, smooth: Array) -> float:
+    """The rate at which the loss has fallen half of its way, after which it stays below.
+
+    Single slopes would be those of the noise between batches.
+    """
+    lowest = int(smooth.argmin())
+    start = float(losses[:BEGINNING].mean())
+    above = np.flatnonzero(smooth[: lowest + 1] > (start + smooth[lowest]) / 2)
+    return float(rates[above[-1] if len(above) else lowest])
