@@ -86,6 +86,11 @@ INSTEAD: dict[str, str] = {
     "LearningRateScheduler": "set self.model.optimizer.learning_rate in a callback of your own",
     "ModelCheckpoint": "call self.model.save(path) in a callback's on_epoch_end",
     "lr": "the step size is learning_rate",
+    **dict.fromkeys(
+        ("Adafactor", "Ftrl", "Lamb", "Muon", "ScheduleFreeAdamW"),
+        "there is none yet; optimizers.Adam and Adagrad are near",
+    ),
+    "LossScaleOptimizer": "gradients are float32 or float64, and need no scale",
 }
 
 
