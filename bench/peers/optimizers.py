@@ -1,4 +1,4 @@
-"""python -m bench.peers.optimizers: what a step of each optimizer costs a parameter, beside PyTorch's.
+"""python -m bench.peers.optimizers: what a step of each optimizer costs, beside PyTorch's.
 
 Everyone makes steps in float32 on one thread, by gradients that are there: ours are one call of the
 compiled update, theirs ``step()`` of one flat tensor, ``fused`` where there is such an update and
