@@ -47,10 +47,11 @@ def ours(optimizer: optimizers.Optimizer, size: int) -> Callable[[], None]:
     w, g = np.random.default_rng(0).standard_normal((2, size)).astype(np.float32)
     memory = optimizers.Memory.empty(optimizer, size, w.dtype)
     apply, arrays = _dispatch.kernels(w.dtype).apply_update, (w, g, memory.vectors)
-    addresses = [array.ctypes.data for array in arrays]
+    w_at, g_at, state_at, numbers_at = (array.ctypes.data for array in (*arrays, memory.numbers))
 
-    def step() -> None:
-        apply(optimizer.kernel, *addresses, size, memory.numbers.ctypes.data)
+    def step(held: tuple = (*arrays, memory.numbers)) -> None:
+        """Holds the arrays whose addresses it knows."""
+        apply(optimizer.kernel, w_at, g_at, state_at, size, numbers_at)
 
     return step
 
