@@ -89,6 +89,11 @@ INSTEAD: dict[str, str] = {
     "CallbackList": "fit, evaluate and predict take a list of callbacks",
     "ProgressBar": "the bar is callbacks.ProgbarLogger",
     "lr": "the step size is learning_rate",
+    **dict.fromkeys(
+        ("Adafactor", "Ftrl", "Lamb", "Muon", "ScheduleFreeAdamW"),
+        "there is none yet; optimizers.Adam and Adagrad are near",
+    ),
+    "LossScaleOptimizer": "gradients are float32 or float64, and need no scale",
 }
 
 

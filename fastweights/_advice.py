@@ -35,6 +35,7 @@ from fastweights.layers.windows import bring_channels_last
 
 if TYPE_CHECKING:
     from fastweights._building import Built
+    from fastweights.optimizers import Optimizer
 
 #: Activations whose output are probabilities.
 _PROBABILITIES = ("softmax", "softmin", "sparsemax", "sigmoid", "hard_sigmoid")
@@ -229,6 +230,17 @@ def about_order() -> None:
         "in a new order each epoch; shuffle=False keeps series together",
         stacklevel=5,
     )
+
+
+def about_batches(optimizer: Optimizer, batch_size: int, rows: int) -> None:
+    """Warns where an optimizer that wants all rows in a step gets some."""
+    if optimizer.wants_all_rows and batch_size < rows:
+        kind = type(optimizer).__name__
+        warnings.warn(
+            f"batch_size: {kind} compares the gradients of a step with those before, which means "
+            f"something of the same rows alone; batch_size={rows} has all of them in each step",
+            stacklevel=5,
+        )
 
 
 def _about_single_units(topology: Topology, shapes: Sequence[Shape]) -> None:

@@ -329,4 +329,5 @@ def fit(
     place = model._restored(resume, course.callbacks)
     loop = _loop.Loop(model, course, examples, held_out, reporters, place=place)
     model._names = _feeding.names_of(model, x, y)
+    _advice.about_batches(model._compiled.training(), loop.batch_size, loop.rows)
     return loop.run()

@@ -177,7 +177,8 @@ cdef class Batch(Stepping):
             if op.step != NULL and now != NULL and self.earlier_user[i] < 0 and self.rests(rows, left, now):
                 op.gradients = self.gradients.at + self.offsets[i] * self.table.real_bytes
                 if own.begin < own.end:
-                    op.step(op, 0, left, own.begin, own.end, goes_on, self.update.apply, now.numbers)
+                    op.step(op, 0, left, own.begin, own.end, goes_on, self.update.apply,
+                            self.state.at + self.offsets[i] * self.table.real_bytes, self.n_parameters, now.numbers)
                 continue
             while own.begin < own.end:
                 group = Pieces(own.begin, own.end if self.is_uneven[i] else group_end(op, own))

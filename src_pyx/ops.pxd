@@ -51,11 +51,12 @@ ctypedef void (*update_function)(void* parameters, const void* gradients, void* 
 ctypedef void (*update_advance)(double* options) noexcept nogil
 
 # For ops of whose parameters a batch touches but a few, NULL for all others: `gradient`, and a step of an update
-# that rests where gradients are 0, in a time that the parameters that are not touched have no part in. `goes_on`
+# that rests where gradients are 0, in a time that the parameters that are not touched have no part in. state is the
+# update's from the op's first parameter on, of vectors n reals apart. `goes_on`
 # says that gradients hold what this made of the step before; else nothing is known of them. Such an op has
 # nothing to prepare.
 ctypedef void (*op_step)(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
-                         Py_ssize_t end_piece, bint goes_on, update_function apply,
+                         Py_ssize_t end_piece, bint goes_on, update_function apply, void* state, Py_ssize_t n,
                          const double* options) noexcept nogil
 
 

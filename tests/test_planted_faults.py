@@ -10,6 +10,7 @@ from faults import (
     DRAWS,
     GRADIENTS,
     dense,
+    functions,
     images,
     metrics,
     number_of,
@@ -22,6 +23,7 @@ from helpers import error_with_noise
 from layer_cases import CASES, model_between, rows_for
 from planted import Fault, planted
 from reference_steps import Plain, sgd
+from reference_updates import CASES as UPDATES
 
 import fastweights as fw
 from fastweights import (
@@ -163,6 +165,29 @@ def test_a_fault_of_a_layer_that_draws_is_caught(core, fault):
     assert error_with_noise(model, *batch) < 1e-8
     core(number_of(fault))
     assert error_with_noise(model, *batch) > 1e-4
+
+
+@pytest.mark.parametrize("fault", functions.UPDATE_STEPS, ids=lambda fault: fault.name)
+def test_a_fault_of_an_update_is_caught(core, fault):
+    optimizer, rule = UPDATES[functions.UPDATE_STEPS[fault]]
+    gradients = np.random.default_rng(5).standard_normal((20, 40))
+
+    def error():
+        w = np.ones(40)
+        oracle, expected = rule(), w.copy()
+        memory = optimizers.Memory.empty(optimizer, w.size, w.dtype)
+        kernels = _dispatch.kernels(w.dtype)
+        for g in gradients:
+            addresses = [array.ctypes.data for array in (w, g, memory.vectors)]
+            numbers = memory.numbers.ctypes.data
+            kernels.apply_update(optimizer.kernel, *addresses, w.size, numbers)
+            expected = oracle.step(expected, g)
+        return np.abs(w - expected).max()
+
+    core(0)
+    assert error() < 1e-12
+    core(number_of(fault))
+    assert error() > 1e-6
 
 
 @pytest.mark.parametrize("fault", images.CHANGES, ids=lambda fault: fault.name)

@@ -13,12 +13,43 @@ from typing import Any
 from fastweights import _check, schedules
 from fastweights._description import from_config
 from fastweights.optimizers.base import Memory, Optimizer, slots
-from fastweights.optimizers.rules import SGD, Adam
+from fastweights.optimizers.rules import (
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Lion,
+    Nadam,
+    RMSprop,
+    Rprop,
+)
 
-__all__ = ["OPTIMIZERS", "SGD", "Adam", "Memory", "Optimizer", "get", "schedules", "slots"]
+__all__ = [
+    "OPTIMIZERS",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "Memory",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "Rprop",
+    "get",
+    "schedules",
+    "slots",
+]
 
 #: Every optimizer by its name.
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam}
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    kind.__name__.lower(): kind
+    for kind in (SGD, Adam, AdamW, Adamax, Nadam, Lion, RMSprop, Adagrad, Adadelta, Rprop)
+}
 
 
 def get(identifier: str | Optimizer | Mapping[str, Any]) -> Optimizer:

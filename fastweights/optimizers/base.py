@@ -67,6 +67,8 @@ class Optimizer(Sealed):
     kernel: str
     #: How many of `numbers`, the last ones, run on from step to step.
     running: ClassVar[int] = 0
+    #: Whether it goes wrong where a step does not see all rows.
+    wants_all_rows: ClassVar[bool] = False
     _uncalled: ClassVar[dict[str, str]] = dict.fromkeys(
         ("update_step", "apply_gradients", "apply", "build", "get_config"),
         "sgd or adam with settings of your own; for a step of your own, model.forward, "
@@ -245,6 +247,10 @@ class Optimizer(Sealed):
             "weight_decay_factors": self._weight_decay_factors,
         }
 
+    def initial_state(self) -> tuple[float, ...]:
+        """What each of the vectors that are remembered starts with; those beyond start with 0."""
+        return ()
+
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON can hold them."""
         return {
@@ -349,6 +355,8 @@ class Memory:
     def empty(cls, optimizer: Optimizer, size: int, dtype: np.dtype) -> Memory:
         """That of a model of `size` parameters before the first step."""
         vectors = np.zeros(slots(optimizer, dtype) * size, dtype)
+        for slot, start in enumerate(optimizer.initial_state()):
+            vectors[slot * size : (slot + 1) * size] = start
         return cls(vectors, np.array(optimizer.numbers(), np.float64))
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ DRAWS = {**plain_layers.DRAWS, **series.DRAWS}
 
 PLANTED = [
     *(*GRADIENTS, *DRAWS, *images.CHANGES, *dense.BYTES, *dense.WEIGHTED, *weights.STEPS),
+    *functions.UPDATE_STEPS,
     *(*plain_layers.INFERENCE, *weights.KEPT, *series.STREAMS, *series.STATES, *tiles.TILES),
     *(*metrics.METRICS, *steps.SETTINGS),
 ]

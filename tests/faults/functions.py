@@ -13,6 +13,8 @@ REGRESSION, BINARY = "kernels/regression.pxi", "kernels/binary.pxi"
 HINGES, LIKENESS = "kernels/hinges.pxi", "kernels/likeness.pxi"
 FOCAL, DISTRIBUTIONS = "kernels/focal.pxi", "kernels/distributions.pxi"
 CROSSENTROPY = "kernels/crossentropy.pxi"
+RULES = "kernels/rules.pxi"
+UPDATES = "kernels/updates.pxi"
 
 #: With the network whose gradients must show it: what `net` of the test is told.
 GRADIENTS = {
@@ -199,4 +201,17 @@ GRADIENTS = {
         "outputs": 4,
         "loss": "gaussian_nll",
     },
+}
+
+#: Of updates, with the case of `reference_updates.py` that must show it.
+UPDATE_STEPS = {
+    Fault("decay forgets w", UPDATES, "vfnma(result, decay, «result»))", "vset1(1)"): "adamw",
+    Fault("the last v for the largest", RULES, "s[2] = «vmax(s[2], s[1])»", "s[1]"): "amsgrad",
+    Fault("nadam does not look ahead", UPDATES, "«0.96 * options[7]»)\n", "options[7]"): "nadam",
+    Fault("adamax forgets", RULES, "vmax(«o[4] * s[1]», vabs(g))", "vzero()"): "adamax",
+    Fault("lion's one beta for both", RULES, "vfma(«o[3]», s[0], o[4] * g))", "o[1]"): "lion",
+    Fault("mean not centered", RULES, "«vfnma(a[0], a[0], spread)»", "spread"): "centered rmsprop",
+    Fault("adagrad forgets", RULES, "vfma(part, part, «s[0]»)", "vzero()"): "adagrad",
+    Fault("adadelta's steps by n", RULES, "vquotient(vsqrt(«s[1]»", "s[0]"): "adadelta",
+    Fault("rprop does not rest", RULES, "vselect(turned, «vzero()», sign)", "sign"): "rprop",
 }
