@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastweights import _advice, _check, _feeding, _plans
+from fastweights import _advice, _check, _feeding, _minimizing, _plans
 from fastweights._core import arrays, philox
 from fastweights._core.float_mode import in_default_float_mode
 from fastweights._rows import Examples, Gradients, count, each, picked_examples
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fastweights._core.plan import Copies, Plan, Tally
     from fastweights._plans import Compiled
     from fastweights.models import Model
+    from fastweights.optimizers import Minimizer
 
 #: Compiled code comes back to Python at least this often, for Ctrl-C and progress.
 STRETCH_SECONDS = 0.04
@@ -39,13 +40,14 @@ class DivergenceError(ArithmeticError):
     ----------
     epoch, batch : int
         Where, both from 0; None outside `fit`.
-    learning_rate : float
+    learning_rate : float or None
+        None where the optimizer finds by itself how far to go.
     what : str
         What happened.
     """
 
     def __init__(
-        self, epoch: int | None, batch: int | None, learning_rate: float, what: str
+        self, epoch: int | None, batch: int | None, learning_rate: float | None, what: str
     ) -> None:
         super().__init__(epoch, batch, learning_rate, what)
         self.epoch, self.batch, self.learning_rate, self.what = epoch, batch, learning_rate, what
@@ -55,6 +57,8 @@ class DivergenceError(ArithmeticError):
         if self.epoch is not None and self.batch is not None:
             where = f" in epoch {self.epoch + 1}, batch {self.batch + 1}"
             kept = "; the model has the weights of the last good epoch"
+        if self.learning_rate is None:
+            return f"{self.what}{where}{kept}; try other initial weights, or scale the data"
         return (
             f"{self.what}{where} at learning rate {self.learning_rate:g}{kept}; "
             "try a smaller learning rate, or scale the data"
@@ -148,6 +152,8 @@ def step(model: Model, compiled: Compiled, examples: Examples) -> float:
     x, y, _ = examples
     rows, built = count(x), model._built_or_refused()
     _feeding.refuse_other_batch(built, "x", rows)
+    if (minimizer := _minimizing.minimizer_of(compiled)) is not None:
+        return _minimizing_step(model, compiled, minimizer, examples)
     plan, good = _ready_plan(model, compiled, rows), compiled.good_for(built)
     good.keep()
     stream = model._progress.next_pass()
@@ -163,8 +169,28 @@ def step(model: Model, compiled: Compiled, examples: Examples) -> float:
     return loss
 
 
+def _minimizing_step(
+    model: Model, compiled: Compiled, optimizer: Minimizer, examples: Examples
+) -> float:
+    """The same by an optimizer that looks at the loss several times."""
+    descent, good = (
+        _minimizing.Descent(model, compiled, optimizer, examples),
+        compiled.good_for(model._built_or_refused()),
+    )
+    good.keep()
+    done = descent.step(model._progress.next_pass())
+    if done.outcome == "diverged":
+        what = f"the loss or its gradient is not finite ({done.before}); no step was made"
+        raise DivergenceError(None, None, None, what)
+    return done.before
+
+
 def apply_gradients(model: Model, compiled: Compiled) -> None:
     """One step of the optimizer with the gradients that are there."""
+    if (minimizer := _minimizing.minimizer_of(compiled)) is not None:
+        got = f"{type(minimizer).__name__}, which looks at the loss itself"
+        expected = "an optimizer such as Adam, or model.train_on_batch(x, y)"
+        raise ValueError(_check.refusal("apply_gradients", got, expected))
     built, learning_rate = model._built_or_refused(), compiled.training().learning_rate
     if not built.lock.hold(arrays.finite, built.gradients):
         what = "the gradients are NaN or inf; no step was made"
@@ -258,6 +284,9 @@ def fit(
         _feeding.refuse_part_of_batch(built, "validation x", count(held_out.x))
     if built.batch_rows and shuffle:
         _advice.about_order()
+    if _minimizing.minimizer_of(model._compiled) is not None:
+        _minimizing.refuse_batches(batch_size, rows)
+        batch_size = rows
     model._names = _feeding.names_of(model, x, y)
     batch_size = min(batch_size or built.batch_rows or DEFAULT_BATCH, rows)
     loop = _Loop(model, examples, held_out, batch_size, shuffle, listeners)
@@ -274,6 +303,7 @@ def fit(
                 begun.append(listener)
             for epoch in range(initial_epoch, epochs):
                 loop.run(epoch)
+                history._ended = loop.ended
                 if model._stop_training:
                     break
         finally:
@@ -312,6 +342,12 @@ class _Loop:
         self.memory = self.compiled.memory_for(self.built)
         #: What the model had learnt before an epoch.
         self.good = self.compiled.good_for(self.built)
+        #: Why the optimizer wants no more epochs.
+        self.ended: str | None = None
+        self.descent: _minimizing.Descent | None = None
+        if (minimizer := _minimizing.minimizer_of(self.compiled)) is not None:
+            self.descent = _minimizing.Descent(model, self.compiled, minimizer, examples)
+            self.order = None
 
     def run(self, epoch: int) -> None:
         """One epoch."""
@@ -326,7 +362,8 @@ class _Loop:
         if self.order is not None:
             philox.permutation(self.order, model.seed, philox.STREAM_SHUFFLE + progress.epochs)
         progress.epochs += 1
-        logs = self._train(epoch, progress.next_pass())
+        train = self._train if self.descent is None else self._descend
+        logs = train(epoch, progress.next_pass())
         if self.held_out is not None:
             logs.update(evaluate(model, self.compiled, self.held_out, prefix="val_"))
             if not math.isfinite(logs["val_loss"]):
@@ -359,7 +396,21 @@ class _Loop:
             raise self._diverged(epoch, first - 1, "the weights overflowed")
         return _logs(self.compiled, tally)
 
+    def _descend(self, epoch: int, stream: int) -> Logs:
+        """An epoch of a minimizer, one step; its figures where it ends."""
+        assert self.descent is not None
+        done = self.descent.step(stream)
+        if done.outcome == "diverged":
+            what = f"the loss or its gradient is not finite ({done.before})"
+            raise self._diverged(epoch, 0, what)
+        if not self.built.has_finite_numbers():
+            raise self._diverged(epoch, 0, "the weights overflowed")
+        self.ended = done.ended
+        if self.ended is not None:
+            self.model._stop_training = True
+        return _logs(self.compiled, self.descent.tally)
+
     def _diverged(self, epoch: int, row: int, what: str) -> DivergenceError:
-        learning_rate = float(self.memory.numbers[0])
+        learning_rate = None if self.descent is not None else float(self.memory.numbers[0])
         self.good.bring_back()
         return DivergenceError(epoch, row // self.batch_size, learning_rate, what)

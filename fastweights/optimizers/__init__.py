@@ -12,13 +12,31 @@ from typing import Any
 
 from fastweights import _check
 from fastweights._description import from_config
-from fastweights.optimizers.base import Memory, Optimizer, slots
+from fastweights.optimizers.base import Memory, Optimizer
+from fastweights.optimizers.lbfgs import LBFGS
+from fastweights.optimizers.levenberg_marquardt import LevenbergMarquardt
+from fastweights.optimizers.minimizer import Minimizer
 from fastweights.optimizers.rules import SGD, Adam
 
-__all__ = ["OPTIMIZERS", "SGD", "Adam", "Memory", "Optimizer", "get", "slots"]
+__all__ = [
+    "LBFGS",
+    "OPTIMIZERS",
+    "SGD",
+    "Adam",
+    "LevenbergMarquardt",
+    "Memory",
+    "Minimizer",
+    "Optimizer",
+    "get",
+]
 
 #: Every optimizer by its name.
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam}
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": SGD,
+    "adam": Adam,
+    "lbfgs": LBFGS,
+    "levenbergmarquardt": LevenbergMarquardt,
+}
 
 
 def get(identifier: str | Optimizer | Mapping[str, Any]) -> Optimizer:

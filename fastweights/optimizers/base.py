@@ -22,6 +22,8 @@ class Optimizer(Sealed):
     kernel: str
     #: How many of `numbers`, the last ones, run on from step to step.
     running: ClassVar[int] = 0
+    #: Whether it looks at gradients of single rows.
+    takes_rows_alone: ClassVar[bool] = False
     _uncalled: ClassVar[dict[str, str]] = dict.fromkeys(
         ("update_step", "apply_gradients", "apply", "build", "get_config"),
         "sgd or adam with settings of your own; for a step of your own, model.forward, "
@@ -44,6 +46,15 @@ class Optimizer(Sealed):
         """The kernel's numbers before the first step, the learning rate first."""
         return [self.learning_rate]
 
+    def largest_running(self) -> list[float]:
+        """What the numbers that run on are at most, whatever steps there were."""
+        numbers = self.numbers()
+        return numbers[len(numbers) - self.running :]
+
+    def slots(self, dtype: np.dtype) -> int:
+        """How many vectors of the parameters' size it keeps."""
+        return _plan.update_slots(_dispatch.kernels(dtype).table, self.kernel)
+
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON can hold them."""
         return {"name": type(self).__name__, "learning_rate": self.learning_rate}
@@ -51,11 +62,6 @@ class Optimizer(Sealed):
     def __repr__(self) -> str:
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items() if k != "name")
         return f"{type(self).__name__}({arguments})"
-
-
-def slots(optimizer: Optimizer, dtype: np.dtype) -> int:
-    """How many vectors of the parameters' size an optimizer keeps."""
-    return _plan.update_slots(_dispatch.kernels(dtype).table, optimizer.kernel)
 
 
 class Memory:
@@ -75,7 +81,7 @@ class Memory:
     @classmethod
     def empty(cls, optimizer: Optimizer, size: int, dtype: np.dtype) -> Memory:
         """That of a model of `size` parameters before the first step."""
-        vectors = np.zeros(slots(optimizer, dtype) * size, dtype)
+        vectors = np.zeros(optimizer.slots(dtype) * size, dtype)
         return cls(vectors, np.array(optimizer.numbers(), np.float64))
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
