@@ -27,9 +27,7 @@ def sample(kind, rows, columns, seed=0):
     return prediction, random.uniform(size=(rows, columns))
 
 
-def measure(
-    metric, prediction, target, batches=(), level=LEVELS[0], real=np.float64, weights=None
-):
+def measure(metric, prediction, target, batches=(), level=LEVELS[0], real=np.float64, weights=None):
     """The metric's result after batches that end at the given rows."""
     suffix = "f32" if real is np.float32 else "f64"
     module = importlib.import_module(f"fastweights._core.kernels_{level}_{suffix}")

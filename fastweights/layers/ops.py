@@ -383,5 +383,5 @@ def draws(spec: OpSpec) -> bool:
 
 
 def looks_at_rows_alone(spec: OpSpec) -> bool:
-    """Whether, in training too, a row's outputs are all that the op makes of it, and of it alone."""
+    """Whether, in training too, an op makes of a row its outputs alone, and of no other row."""
     return spec.calls is None and spec.kind not in ("batch_norm", "activity")
