@@ -1,4 +1,4 @@
-"""L-BFGS: its line search by Wolfe's conditions, its steps by SciPy's, what it leaves by the rest."""
+"""L-BFGS: its line search by Wolfe's conditions, its steps by SciPy's, and how it ends."""
 
 import math
 
@@ -15,7 +15,7 @@ from fastweights._core.plan import search_line
 
 ENDLESS = {"tolerance_grad": 0.0, "tolerance_change": 0.0}
 
-# ---- the line search ------------------------------------------------------------------------------
+# ---- the line search ----------------------------------------------------------------------------
 
 NUMBER = st.floats(-3.0, 3.0, allow_nan=False)
 POSITIVE = st.floats(0.05, 5.0)
@@ -46,7 +46,8 @@ def test_a_step_meets_the_strong_conditions_of_wolfe(a, b, c, w, p, d, step, str
         return
     c1, c2 = (0.1, 0.2) if strict else (1e-4, 0.9)
     found, trials = search_line(line, step, c1, c2, 100)
-    assert 0.0 < found and trials < 100
+    assert found > 0.0
+    assert trials < 100
     reached = line(found)
     assert reached[0] <= value + c1 * found * slope
     assert abs(reached[1]) <= c2 * abs(slope)
@@ -69,10 +70,11 @@ def test_a_search_stays_where_there_are_numbers(wall):
 
 def test_a_search_without_end_stops_when_it_is_told_to():
     found, trials = search_line(lambda t: (-t, -1.0), 1.0, 1e-4, 0.9, 7)
-    assert trials == 7 and found > 1.0
+    assert trials == 7
+    assert found > 1.0
 
 
-# ---- steps ------------------------------------------------------------------------------------------
+# ---- steps --------------------------------------------------------------------------------------
 
 
 def two_outputs(optimizer):
@@ -125,9 +127,7 @@ def by_scipy(model, x, y, iterations):
 
     options = {"maxiter": iterations, "maxcor": 5, "ftol": 0.0, "gtol": 0.0}
     start = model.parameters.copy()
-    optimize.minimize(
-        evaluate, start, jac=True, method="L-BFGS-B", callback=note, options=options
-    )
+    optimize.minimize(evaluate, start, jac=True, method="L-BFGS-B", callback=note, options=options)
     return found
 
 
@@ -311,7 +311,7 @@ def test_the_same_bits_where_threads_are_forced():
     assert done.stdout.strip() == "2"
 
 
-# ---- ends -----------------------------------------------------------------------------------------
+# ---- ends ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -394,7 +394,7 @@ def test_an_interrupted_step_is_made_or_it_is_not():
     assert done.returncode == 0, done.stderr
 
 
-# ---- refusals ---------------------------------------------------------------------------------------
+# ---- refusals -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("optimizer", [optimizers.LBFGS(), optimizers.LevenbergMarquardt()])

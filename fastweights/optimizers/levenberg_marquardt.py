@@ -52,8 +52,8 @@ class LevenbergMarquardt(Minimizer):
     -----
     The loss is ``"mse"``, of each output, without masks; L1 and orthogonal penalties, penalties of
     activities, layers that look at other rows or are written in NumPy, random numbers, constraints
-    and stateful layers are refused, and so are more than 8,192 parameters that are trained. There
-    is no learning rate. `fit` takes no `batch_size` but that of all rows, and `shuffle` makes no
+    and stateful layers are refused, and so are more than 8,192 parameters that are trained. The
+    learning rate is 1. `fit` takes no `batch_size` but that of all rows, and `shuffle` makes no
     difference. Figures of an epoch are those of the weights that it ends with.
     """
 
@@ -67,14 +67,23 @@ class LevenbergMarquardt(Minimizer):
         tolerance_grad: float = 1e-10,
         tolerance_change: float = 1e-10,
     ) -> None:
+        super().__init__(1.0)
         self.damping = _check.number("damping", damping, above=0.0)
         self.tolerance_grad = _check.number("tolerance_grad", tolerance_grad, minimum=0.0)
         self.tolerance_change = _check.number("tolerance_change", tolerance_change, minimum=0.0)
 
     @property
     def learning_rate(self) -> float:
-        """There is none."""
-        raise AttributeError("learning_rate: LevenbergMarquardt has none; damping is what it has")
+        """1, as steps are made as they are found; nothing else can be set."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        value = _check.number("learning_rate", value)
+        if value != 1.0:
+            expected = "1: by its damping the method finds how far to go"
+            raise ValueError(_check.refusal("learning_rate", f"{value:g}", expected))
+        self._learning_rate = value
 
     def numbers(self) -> list[float]:
         """mu, 0 before the first step, and by what it grows."""
