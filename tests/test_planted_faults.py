@@ -5,10 +5,22 @@ With no fault switched on the same core passes, so it is the fault that is seen 
 
 import numpy as np
 import pytest
-from faults import DRAWS, GRADIENTS, dense, images, number_of, plain_layers, series, weights
-from helpers import error_with_noise
+from faults import (
+    DRAWS,
+    GRADIENTS,
+    dense,
+    images,
+    minimizers,
+    number_of,
+    plain_layers,
+    series,
+    weights,
+)
+from helpers import error_with_noise, network
 from layer_cases import CASES, model_between, rows_for
 from planted import Fault, planted
+from test_lbfgs import by_scipy
+from test_levenberg_marquardt import by_numpy, several
 
 import fastweights as fw
 from fastweights import _building, _dispatch, _plans, cli, constraints, layers, losses, optimizers
@@ -67,7 +79,8 @@ def core(faulty_core):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_dispatch, "kernels", lambda dtype: kernels)
         patch.setattr(_plans, "_plan", plan)
-        patch.setattr(optimizers, "_plan", plan)
+        for module in (optimizers.base, optimizers.lbfgs, optimizers.levenberg_marquardt):
+            patch.setattr(module, "_plan", plan)
         patch.setattr(_building, "_plan", plan)
         # On one thread a member's rows are several blocks, which some of the faults are about.
         with fw.threads(1):
@@ -304,6 +317,40 @@ def test_a_fault_of_states_is_caught(core, fault):
     assert states_error() < 1e-12
     core(number_of(fault))
     assert not states_error() <= 1e-6
+
+
+def lbfgs_error():
+    """How far L-BFGS's losses are from those of SciPy's."""
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((40, 5)), random.standard_normal((40, 3))
+    settings = {"c1": 1e-3, "tolerance_grad": 0.0, "tolerance_change": 0.0}
+    model = network((5, 8, 3), optimizer=optimizers.LBFGS(history_size=5, **settings))
+    expected = [loss for loss, _ in by_scipy(network((5, 8, 3)), x, y, 12)]
+    found = model.fit(x, y, epochs=12, verbose=0).history["loss"]
+    return np.abs(np.divide(found + [np.inf] * (12 - len(found)), expected) - 1).max()
+
+
+def levenberg_marquardt_error():
+    """The same of Levenberg and Marquardt's method, and a plain loop's."""
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((40, 5)), list(random.standard_normal((2, 40, 2)))
+    y[1] = y[1][:, :1].copy()
+    optimizer = optimizers.LevenbergMarquardt(tolerance_grad=0.0, tolerance_change=0.0)
+    model, twin = several(optimizer), several("sgd")
+    decay = np.zeros(twin.parameters.size)
+    decay[:25] = 0.02
+    expected = by_numpy(twin, x, y, 1e-3, 4, (1.0, 0.3), decay)
+    found = model.fit(x, y, epochs=4, verbose=0).history["loss"]
+    return np.abs(np.divide(found + [np.inf] * (4 - len(found)), expected) - 1).max()
+
+
+@pytest.mark.parametrize("fault", minimizers.STEPS, ids=lambda fault: fault.name)
+def test_a_fault_of_a_minimizer_is_caught(core, fault):
+    error = {"LBFGS": lbfgs_error, "LevenbergMarquardt": levenberg_marquardt_error}
+    core(0)
+    assert error[minimizers.STEPS[fault]]() < 1e-6
+    core(number_of(fault))
+    assert not error[minimizers.STEPS[fault]]() < 1e-4
 
 
 def test_the_command_line_exits_1_for_a_wrong_gradient(core, capsys):

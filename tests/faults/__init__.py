@@ -3,7 +3,7 @@
 A fault is switched on by its number: its place in `PLANTED`, from 1 on.
 """
 
-from faults import dense, functions, images, plain_layers, series, tiles, weights
+from faults import dense, functions, images, minimizers, plain_layers, series, tiles, weights
 
 GRADIENTS = {
     **dense.GRADIENTS,
@@ -18,6 +18,7 @@ DRAWS = {**plain_layers.DRAWS, **series.DRAWS}
 PLANTED = [
     *(*GRADIENTS, *DRAWS, *images.CHANGES, *dense.BYTES, *weights.STEPS),
     *(*plain_layers.INFERENCE, *weights.KEPT, *series.STREAMS, *series.STATES, *tiles.TILES),
+    *minimizers.STEPS,
 ]
 
 
