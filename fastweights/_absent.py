@@ -75,7 +75,9 @@ INSTEAD: dict[str, str] = {
     "add_loss": "use model.forward, model.backward and model.apply_gradients",
     "add_weight": "declare it in variables: docs/own-layers.md",
     "get_config": "use config()",
-    "test_on_batch": "use evaluate",
+    **dict.fromkeys(
+        ("reset_metrics", "metrics_names"), "train_on_batch and evaluate tell of their rows alone"
+    ),
     **dict.fromkeys(
         ("reset_state", "reset_states"), "call layer.reset_state() of each stateful layer"
     ),

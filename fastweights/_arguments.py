@@ -13,12 +13,10 @@ from fastweights._refusal import refusal, shown
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ONE_WAY = "leave it out: there is one way to run"
-_ALL_ALIKE = "all rows count alike; np.repeat(x, times, axis=0) has some more than once"
 
 #: Of arguments that Keras or PyTorch has, and what to write instead where no name here is like it.
 _MEANT = {
     "batch_input_shape": "write input_shape, without the rows",
-    "class_weight": _ALL_ALIKE,
     "decay": "set model.optimizer.learning_rate in a callback of your own",
     "embed_dim": "key_dim is embed_dim // num_heads",
     "implementation": _ONE_WAY,
@@ -26,7 +24,6 @@ _MEANT = {
     "input_length": "leave it out: what the layer reads says it",
     "max_new_tokens": "write length",
     "out_features": "write units",
-    "sample_weight": _ALL_ALIKE,
     "time_major": "steps are the axis behind the rows: np.swapaxes(x, 0, 1)",
     "use_cudnn": _ONE_WAY,
     "weights": "layer.set_weights([...]) once the model is built",

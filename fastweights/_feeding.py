@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _check, _frames
+from fastweights import _check, _frames, _row_weights
 from fastweights._building import Built
 from fastweights._objectives import for_each
-from fastweights._rows import Examples, Rows, count, each
+from fastweights._rows import Examples, Rows, Weights, count, each
 from fastweights.layers.ops import Shape
 
 if TYPE_CHECKING:
@@ -164,12 +164,7 @@ def targets(
     """The targets of checked rows as the kernels of losses and metrics take them."""
     compiled = compiled or model._compiled
     compiled.training()
-    built = model._built
-    if built is None:
-        values = model._topology.values([array.shape[1:] for array in each(rows)])
-        shapes = tuple(values[number].shape for number in model._topology.outputs)
-    else:
-        shapes = built.output_shapes
+    shapes = _output_shapes(model, rows)
     last, objectives = count(rows), compiled.objectives
     if len(shapes) > 1:
         outputs = model.output_names
@@ -204,14 +199,53 @@ def _targets_alone(
     return _frames.arranged(argument, y, (names or known_names(model)).targets)
 
 
-def examples(model: Model, x: Any, y: Any, compiled: Compiled | None = None) -> Examples:
-    """Rows and targets as plans take them; builds the model, whose turn this is, if need be."""
+def examples(
+    model: Model,
+    x: Any,
+    y: Any,
+    compiled: Compiled | None = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+) -> Examples:
+    """All of them as plans take them; builds the model, whose turn this is, if need be."""
     compiled = compiled or model._compiled
     compiled.training()
     checked = rows(model, x)
     wanted = targets(model, y, checked, compiled=compiled)
+    found = Examples(checked, wanted, sample_weights(model, sample_weight, checked))
+    found = by_class(model, found, class_weight, compiled)
     model._built_for(checked)
-    return Examples(checked, wanted)
+    return found
+
+
+def sample_weights(
+    model: Model, given: Any, rows: Rows, argument: str = "sample_weight"
+) -> Weights:
+    """What each of these checked rows counts."""
+    if given is None:
+        return None
+    shapes = _output_shapes(model, rows)
+    return _row_weights.of_samples(argument, given, count(rows), model.output_names, shapes)
+
+
+def by_class(model: Model, examples: Examples, class_weight: Any, compiled: Compiled) -> Examples:
+    """The examples with what their classes count; ValueError where nothing is left that does."""
+    if class_weight is None:
+        _row_weights.expect_some("sample_weight", examples.weights)
+        return examples
+    shapes = _output_shapes(model, examples.x)
+    found = _row_weights.times_classes(examples, class_weight, compiled.objectives, shapes)
+    _row_weights.expect_some("class_weight", found.weights)
+    return found
+
+
+def _output_shapes(model: Model, rows: Rows) -> tuple[Shape, ...]:
+    """Of one row of each output, also of a model that is to be built for these rows."""
+    built = model._built
+    if built is not None:
+        return built.output_shapes
+    values = model._topology.values([array.shape[1:] for array in each(rows)])
+    return tuple(values[number].shape for number in model._topology.outputs)
 
 
 def output_gradients(model: Model, dy: Any, built: Built) -> tuple[np.ndarray, ...]:

@@ -70,7 +70,8 @@ class Descent:
     def _current(self) -> _plan.Minimizer:
         """The compiled half, for the plan and the settings of the moment."""
         model, compiled, optimizer = self._model, self._compiled, self._optimizer
-        plan = _plans.plan_for(model, "fit", count(self._examples.x), compiled)
+        x, _, weights = self._examples
+        plan = _plans.plan_for(model, "fit", count(x), compiled, weights=weights)
         made_for = plan, optimizer.settings()
         if self._minimizer is None or self._made_for != made_for:
             memory = compiled.memory_for(model._built_or_refused())
@@ -83,3 +84,9 @@ class Descent:
         """What was added up over the rows where the last step ended."""
         assert self._minimizer is not None
         return self._minimizer.tally
+
+    @property
+    def tally_before(self) -> _plan.Tally:
+        """Likewise, where it began."""
+        assert self._minimizer is not None
+        return self._minimizer.tally_before

@@ -131,7 +131,7 @@ def objectives_of(
     else:
         chosen = [loss] * len(names)
     if isinstance(loss_weights, Mapping):
-        loss_weights = _filled("loss_weights", loss_weights, names, 1.0)
+        loss_weights = filled("loss_weights", loss_weights, names, 1.0)
     elif loss_weights is None:
         loss_weights = [1.0] * len(names)
     elif isinstance(loss_weights, (int, float)) and len(names) == 1:
@@ -156,7 +156,7 @@ def objectives_of(
     return tuple(objectives)
 
 
-def _filled(argument: str, given: Mapping[str, Any], names: Sequence[str], other: Any) -> Any:
+def filled(argument: str, given: Mapping[str, Any], names: Sequence[str], other: Any) -> Any:
     """A dict by outputs, with what those have that it leaves out."""
     for name in given:
         _check.choice(argument, name, dict.fromkeys(names))
@@ -171,7 +171,7 @@ def _metrics_of(metrics: Any, names: Sequence[str]) -> list[Any]:
         raise TypeError(_check.refusal("metrics", repr(metrics), expected))
     if isinstance(metrics, Mapping):
         _refuse_weights(metrics.values())
-        metrics = _filled("metrics", metrics, names, ())
+        metrics = filled("metrics", metrics, names, ())
     elif metrics is None or (isinstance(metrics, (list, tuple)) and not metrics):
         return [()] * len(names)
     elif not isinstance(metrics, (list, tuple)):

@@ -13,6 +13,8 @@ from fastweights import _dispatch, optimizers
 from fastweights._core import plan as _plan
 from fastweights._lowering import inference_ops, training_ops
 from fastweights._objectives import Objective, log_names
+from fastweights._row_weights import Lines, lines_beyond
+from fastweights._rows import Weights
 from fastweights.config import Budget, budget, matmul_parts
 from fastweights.layers.ops import LINEAR, OpSpec, Shape
 
@@ -39,8 +41,8 @@ class Compiled:
         self.metrics = tuple(metric for one in self.objectives for metric in one.metrics)
         self.log_names = log_names(self.objectives)
         self.plans: dict[str, _plan.Plan] = {}
-        #: Of each plan which ops' parameters move.
-        self.trained: dict[str, tuple[bool, ...]] = {}
+        #: Of each plan which ops' parameters move, and what outputs are cut into.
+        self.made_for: dict[str, tuple[tuple[bool, ...], Lines]] = {}
         self.memory: optimizers.Memory | None = None
         self._good: Copies | None = None
 
@@ -81,27 +83,29 @@ def plan_for(
     rows: int,
     compiled: Compiled | None = None,
     built: Built | None = None,
+    weights: Weights = None,
 ) -> _plan.Plan:
     """The plan of a built model for a purpose and batches of `rows`.
 
     "infer" gives outputs alone, "fit" trains, "check" gives gradients by the input as well,
     "keep" does so in two calls, `forward` and `backward`. `compiled` and `built` are the model's of
-    the moment unless a call has kept them.
+    the moment unless a call has kept them. `weights` are those of the rows.
     """
     compiled, built = compiled or model._compiled, built or model._built_or_refused()
     trained, parts = built.trained, _parts(model, purpose, compiled)
+    lines = lines_beyond(built, compiled.objectives, weights)
     plan = compiled.plans.get(purpose)
-    if compiled.trained.get(purpose) != trained:
+    if compiled.made_for.get(purpose) != (trained, lines):
         plan = None
     if plan is not None and plan.needs_no_grant(rows, parts):
         return plan
     granted = budget()
     if plan is None or not plan.grant(rows, parts, granted.threads):
-        ends = _ended(built, compiled)
+        ends = _ended(built, compiled, lines)
         plan = _new_plan(model, purpose, rows, granted, built, ends, parts)
         if compiled.objectives:
             _attach(built, compiled, plan, ends, trains=purpose != "infer")
-        compiled.trained[purpose], compiled.plans[purpose] = trained, plan
+        compiled.made_for[purpose], compiled.plans[purpose] = (trained, lines), plan
     return plan
 
 
@@ -231,7 +235,7 @@ class _Ended(NamedTuple):
         return self._replace(ops=ops, heads=heads)
 
 
-def _ended(built: Built, compiled: Compiled) -> _Ended:
+def _ended(built: Built, compiled: Compiled, cut: Lines = None) -> _Ended:
     """The ops of a network; activations that losses take into themselves stand alone, last."""
     feeds = len(built.input_shapes)
     outputs = [feeds + op for op in built.output_ops]
@@ -264,8 +268,9 @@ def _ended(built: Built, compiled: Compiled) -> _Ended:
         for old in sorted(kept)
     ]
     heads = []
-    for (made, late), shape, mask, objective in zip(
-        ends, built.output_shapes, built.output_masks, objectives, strict=True
+    beyond = cut or (0,) * len(ends)
+    for (made, late), shape, mask, objective, most in zip(
+        ends, built.output_shapes, built.output_masks, objectives, beyond, strict=True
     ):
         loss_op = op = places[feeds + made] - feeds
         if late is not None:
@@ -275,7 +280,7 @@ def _ended(built: Built, compiled: Compiled) -> _Ended:
         if objective is not None and mask is not None:
             mask_op = places[numbers[feeds + mask[0]]] - feeds
             lines = objective.lines_told(shape, mask[1])
-        heads.append((op, loss_op, lines, mask_op))
+        heads.append((op, loss_op, max(lines, most), mask_op))
     return _Ended(
         ordered, tuple(trained[op] for op in sorted(kept)), heads, len(ordered) - len(kept)
     )

@@ -133,7 +133,13 @@ class Report:
 
 
 def check_gradients(
-    model: Model, x: Any, y: Any, *, tolerance: float = 1e-7, step: float = STEP
+    model: Model,
+    x: Any,
+    y: Any,
+    *,
+    sample_weight: Any = None,
+    tolerance: float = 1e-7,
+    step: float = STEP,
 ) -> Report:
     """Checks every gradient of a compiled model against central differences of its loss.
 
@@ -151,6 +157,8 @@ def check_gradients(
         Compiled; built, or buildable from `x`.
     x, y : array_like
         A few rows, as for `fit`; the work grows with parameters x rows.
+    sample_weight : array_like, optional
+        What each of them counts, as for `fit`.
     tolerance : float
         Largest error (in norm, per array) that passes.
     step : float
@@ -167,13 +175,14 @@ def check_gradients(
         raise TypeError(_check.refusal("model", _check.kind_of(model), "a model"))
     tolerance = _check.number("tolerance", tolerance, above=0.0)
     step = _check.number("step", step, above=0.0)
-    own = model.loss_and_gradients(x, y)[1].astype(np.float64)
+    own = model.loss_and_gradients(x, y, sample_weight)[1].astype(np.float64)
     refuse_foreign("check_gradients", model)
     double = model.copy("float64")
-    examples = _feeding.examples(double, _feeding.rows(model, x), y)
+    given = _feeding.rows(model, x)
+    examples = _feeding.examples(double, given, y, sample_weight=sample_weight)
     float32_error = None
     if model.dtype == np.float32:
-        float32_error = _distance(own, double.loss_and_gradients(examples.x, y)[1])
+        float32_error = _distance(own, double.loss_and_gradients(examples.x, y, sample_weight)[1])
     rows = examples.x
     rows = tuple(map(_own, rows)) if isinstance(rows, tuple) else _own(rows)
     examples = examples._replace(x=rows)

@@ -19,7 +19,7 @@ from fastweights._rows import Gradients, count
 from fastweights._tensors import Tensor, tensors_of
 from fastweights._topology import Topology
 from fastweights._turns import Turn
-from fastweights.callbacks import Callback, History
+from fastweights.callbacks import Callback, History, Logs
 from fastweights.config import PRECISIONS, matmul_parts
 from fastweights.layers import Layer
 from fastweights.metrics import Metric
@@ -326,8 +326,10 @@ class Model(Network):
         verbose: str | int = "auto",
         callbacks: Callback | Sequence[Callback] | None = None,
         validation_split: float = 0.0,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
         shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
         initial_epoch: int = 0,
     ) -> History:
         """Trains for a number of epochs.
@@ -350,10 +352,23 @@ class Model(Network):
             Told what happens, see :mod:`fastweights.callbacks`.
         validation_split : float
             Part of the rows, from the end, that is held out and evaluated after each epoch.
-        validation_data : tuple (x, y), optional
+        validation_data : tuple (x, y) or (x, y, weights), optional
             Held out rows; takes the place of `validation_split`.
         shuffle : bool
             Whether the rows come in a new order each epoch.
+        class_weight : dict of int to float, or "balanced", optional
+            What rows of each class count; those of a class that is left out count 1.
+            ``"balanced"``: ``rows / (classes * rows of the class)``, over the classes of the rows
+            to train on. For class labels, one-hot rows and one output of 0 and 1; of several
+            outputs a list or dict of these, with None for some. Held out rows are not weighted by
+            it. It multiplies `sample_weight`.
+        sample_weight : array_like (rows,), or a list or dict of those, optional
+            What each row counts, 0 or more: the loss of a batch is ``sum(w l) / sum(w)``, as if
+            rows were repeated, and metrics are weighted alike. Also (rows, ...) with a weight for
+            each vector along the last axis of the output, of steps say. `validation_split` holds
+            out their last ones. A batch of which no row counts has a loss of 0, and its step is
+            made. What layers and weights cost beside the loss, and what `BatchNormalization` knows
+            of the rows, is not weighted.
         initial_epoch : int
             Number of the first epoch, for a fit that continues another.
 
@@ -373,11 +388,31 @@ class Model(Network):
         with Turn(self._turns, "fit", is_long=True):
             return training.fit(
                 self, x, y, batch_size, epochs, verbose, callbacks,
-                validation_split, validation_data, shuffle, initial_epoch,
+                validation_split, validation_data, shuffle, class_weight, sample_weight,
+                initial_epoch,
             )  # fmt: skip
 
-    def train_on_batch(self, x: Any, y: Any) -> float:
-        """One step on these rows; returns the loss before the step.
+    @telling
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | dict[str, float]:
+        """One step on these rows; returns loss and metrics before the step, of these rows alone.
+
+        Parameters
+        ----------
+        x, y, sample_weight, class_weight
+            As for `fit`.
+        return_dict : bool
+            Whether to name the figures.
+
+        Returns
+        -------
+        float, or list of float where there are metrics, or dict with `return_dict`
 
         Raises
         ------
@@ -386,10 +421,34 @@ class Model(Network):
             after it, and it was taken back.
         """
         with Turn(self._turns, "train_on_batch"):
-            compiled = self._compiled
-            examples = _feeding.examples(self, x, y, compiled)
+            compiled, return_dict = self._compiled, _check.flag("return_dict", return_dict)
+            examples = _feeding.examples(self, x, y, compiled, sample_weight, class_weight)
             self._names = _feeding.names_of(self, x, y)
-            return training.step(self, compiled, examples)
+            return _figures(training.step(self, compiled, examples), return_dict)
+
+    @telling
+    def test_on_batch(
+        self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False
+    ) -> float | list[float] | dict[str, float]:
+        """Loss and metrics on these rows alone, as `evaluate` gives them.
+
+        Parameters
+        ----------
+        x, y, sample_weight
+            As for `fit`.
+        return_dict : bool
+            Whether to name the figures.
+
+        Returns
+        -------
+        float, or list of float where there are metrics, or dict with `return_dict`
+        """
+        compiled, return_dict = self._compiled, _check.flag("return_dict", return_dict)
+        compiled.training()
+        built = self._built_or_refused()
+        examples = _feeding.examples(self, x, y, compiled, sample_weight)
+        _feeding.refuse_other_batch(built, "x", count(examples.x))
+        return _figures(training.evaluate(self, compiled, examples), return_dict)
 
     @telling
     def evaluate(
@@ -398,6 +457,7 @@ class Model(Network):
         y: Any,
         batch_size: int | None = None,
         verbose: str | int = "auto",
+        sample_weight: Any = None,
         *,
         return_dict: bool = False,
     ) -> float | list[float] | dict[str, float]:
@@ -410,6 +470,8 @@ class Model(Network):
         batch_size, verbose
             For code written for Keras: neither changes anything, and nothing is printed. Rows go
             through by batches where a layer is `stateful`, of as many as `fastweights.Input` says.
+        sample_weight : array_like
+            As for `fit`.
         return_dict : bool
             Whether to name the figures.
 
@@ -418,15 +480,11 @@ class Model(Network):
         float, or list of float where there are metrics, or dict with `return_dict`
         """
         _check.batch_options(batch_size, verbose)
-        compiled = self._compiled
+        compiled, return_dict = self._compiled, _check.flag("return_dict", return_dict)
         compiled.training()
         _feeding.refuse_batch_size(self._built_or_refused(), batch_size)
-        examples = _feeding.examples(self, x, y, compiled)
-        logs = training.evaluate(self, compiled, examples)
-        if return_dict:
-            return logs
-        values = list(logs.values())
-        return values if len(values) > 1 else values[0]
+        examples = _feeding.examples(self, x, y, compiled, sample_weight)
+        return _figures(training.evaluate(self, compiled, examples), return_dict)
 
     def predict(self, x: Any, batch_size: int | None = None, verbose: str | int = "auto") -> Any:
         """The network's output, ``(rows, *output_shape)``, in the model's dtype.
@@ -533,13 +591,21 @@ class Model(Network):
 
     # ---- gradients -------------------------------------------------------------------------------
 
-    def loss_and_gradients(self, x: Any, y: Any) -> tuple[float, np.ndarray, Gradients]:
+    @telling
+    def loss_and_gradients(
+        self, x: Any, y: Any, sample_weight: Any = None
+    ) -> tuple[float, np.ndarray, Gradients]:
         """Loss of these rows and its gradients, without moving any weight.
+
+        Parameters
+        ----------
+        x, y, sample_weight
+            As for `fit`.
 
         Returns
         -------
         loss : float
-            Mean over the rows.
+            Mean over the rows, as they count.
         gradient : ndarray (n,)
             By `parameters`, an array of the caller's own; `gradients` holds the same.
         input_gradient : ndarray, shape of `x`, or a tuple of one for each input
@@ -547,7 +613,7 @@ class Model(Network):
         """
         with Turn(self._turns, "loss_and_gradients"):
             compiled = self._compiled
-            examples = _feeding.examples(self, x, y, compiled)
+            examples = _feeding.examples(self, x, y, compiled, sample_weight)
             return training.gradients(self, compiled, examples)
 
     def forward(self, x: Any, training: bool = False) -> Any:
@@ -807,6 +873,14 @@ class Model(Network):
             The file cannot be read.
         """
         return pretrained.load_weights(self, filepath, skip_mismatch)
+
+
+def _figures(logs: Logs, return_dict: bool) -> float | list[float] | dict[str, float]:
+    """Loss and metrics as `evaluate` and its like return them."""
+    if return_dict:
+        return logs
+    values = list(logs.values())
+    return values if len(values) > 1 else values[0]
 
 
 def _named_tensors(argument: str, given: Any) -> tuple[list[Tensor], list[str] | None]:

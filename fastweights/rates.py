@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastweights import _check, _feeding, training
-from fastweights._rows import count, picked
+from fastweights._rows import count, picked_examples
 from fastweights.models import Model
 
 if TYPE_CHECKING:
@@ -105,18 +105,19 @@ def _losses_at(model: Model, x: Any, y: Any, batch_size: int, rates: Array) -> A
     trial._compiled = trial._compiled.anew()
     compiled = trial._compiled
     optimizer = compiled.training()
-    rows, targets = _feeding.pairs(trial, x, y)
+    examples = _feeding.examples(trial, x, y)
+    rows = count(examples.x)
     _feeding.refuse_batch_size(model._built, batch_size)
-    batch_size = min(batch_size, count(rows))
+    batch_size = min(batch_size, rows)
     random, left = np.random.default_rng(model.seed), np.empty(0, np.int64)
     losses: list[float] = []
     for rate in rates:
         if len(left) < batch_size:
-            left = random.permutation(count(rows))
+            left = random.permutation(rows)
         batch, left = left[:batch_size], left[batch_size:]
         optimizer.learning_rate = float(rate)
         try:
-            loss = training.step(trial, compiled, picked(rows, batch), picked(targets, batch))
+            loss = training.step(trial, compiled, picked_examples(examples, batch))["loss"]
         except training.DivergenceError:
             break
         losses.append(loss)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastweights import _advice, _check, _feeding, _minimizing, _plans
+from fastweights import _advice, _check, _feeding, _minimizing, _plans, _row_weights
 from fastweights._core import arrays, philox
 from fastweights._core.float_mode import in_default_float_mode
-from fastweights._rows import Examples, Gradients, count, each, picked_examples
+from fastweights._rows import Examples, Gradients, Weights, count, each, picked_examples
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, EpochLines, History, Logs, ProgressBar
 
@@ -105,14 +105,14 @@ def _logs(compiled: Compiled, tally: Tally, prefix: str = "") -> Logs:
 
 def evaluate(model: Model, compiled: Compiled, examples: Examples, prefix: str = "") -> Logs:
     """Loss and metrics over checked examples."""
-    x, y, _ = examples
+    x, y, weights = examples
     last = count(x)
     _feeding.refuse_part_of_batch(model._built_or_refused(), "x", last)
-    plan = _plans.plan_for(model, "infer", last, compiled)
-    tally = plan.tally()
+    plan = _plans.plan_for(model, "infer", last, compiled, weights=weights)
+    tally = plan.tally(weights)
     first = 0
     while first < last:
-        first = plan.infer(x, y, None, first, last, STRETCH_SECONDS, tally)
+        first = plan.infer(x, y, None, first, last, STRETCH_SECONDS, tally, weights)
     logs = _logs(compiled, tally, prefix)
     logs[prefix + "loss"] += plan.parameters_cost()
     return logs
@@ -122,18 +122,19 @@ def gradients(
     model: Model, compiled: Compiled, examples: Examples
 ) -> tuple[float, np.ndarray, Gradients]:
     """Loss of checked examples and its gradients by parameters and x, arrays of their own."""
-    x, y, _ = examples
+    x, y, weights = examples
     built, rows = model._built_or_refused(), count(x)
     _feeding.refuse_other_batch(built, "x", rows)
     dx = built.input_gradients(rows)
-    loss = _plans.plan_for(model, "check", rows, compiled).gradients_of(x, y, dx, rows)
+    plan = _plans.plan_for(model, "check", rows, compiled, weights=weights)
+    loss = plan.gradients_of(x, y, dx, rows, weights=weights)
     (gradient,) = built.lock.room_for((built.gradients,)).keep()
     return loss, gradient, dx
 
 
-def _ready_plan(model: Model, compiled: Compiled, batch_size: int) -> Plan:
+def _ready_plan(model: Model, compiled: Compiled, batch_size: int, weights: Weights = None) -> Plan:
     """The plan that trains, with the optimizer's learning rate as it is now."""
-    plan = _plans.plan_for(model, "fit", batch_size, compiled)
+    plan = _plans.plan_for(model, "fit", batch_size, compiled, weights=weights)
     memory = compiled.memory_for(model._built_or_refused())
     memory.numbers[0] = compiled.training().learning_rate
     return plan
@@ -147,17 +148,18 @@ def _refuse_overflow(built: Built, compiled: Compiled, good: Copies) -> None:
         raise DivergenceError(None, None, compiled.training().learning_rate, what)
 
 
-def step(model: Model, compiled: Compiled, examples: Examples) -> float:
-    """One step on checked examples; the loss before it."""
-    x, y, _ = examples
+def step(model: Model, compiled: Compiled, examples: Examples) -> Logs:
+    """One step on checked examples; loss and metrics before it."""
+    x, y, weights = examples
     rows, built = count(x), model._built_or_refused()
     _feeding.refuse_other_batch(built, "x", rows)
     if (minimizer := _minimizing.minimizer_of(compiled)) is not None:
         return _minimizing_step(model, compiled, minimizer, examples)
-    plan, good = _ready_plan(model, compiled, rows), compiled.good_for(built)
+    plan, good = _ready_plan(model, compiled, rows, weights), compiled.good_for(built)
     good.keep()
     stream = model._progress.next_pass()
-    first, loss = plan.train(x, y, None, 0, rows, rows, 0.0, None, model.seed, stream)
+    tally = plan.tally(weights) if len(compiled.log_names) > 1 else None
+    first, loss = plan.train(x, y, None, 0, rows, rows, 0.0, tally, model.seed, stream, weights)
     if first == 0:
         raise DivergenceError(
             None,
@@ -166,23 +168,20 @@ def step(model: Model, compiled: Compiled, examples: Examples) -> float:
             f"the loss is {loss}; no step was made",
         )
     _refuse_overflow(built, compiled, good)
-    return loss
+    # That of the only batch, as it is.
+    return {**(_logs(compiled, tally) if tally is not None else {}), "loss": loss}
 
 
 def _minimizing_step(
     model: Model, compiled: Compiled, optimizer: Minimizer, examples: Examples
-) -> float:
+) -> Logs:
     """The same by an optimizer that looks at the loss several times."""
-    descent, good = (
-        _minimizing.Descent(model, compiled, optimizer, examples),
-        compiled.good_for(model._built_or_refused()),
-    )
-    good.keep()
+    descent = _minimizing.Descent(model, compiled, optimizer, examples)
     done = descent.step(model._progress.next_pass())
     if done.outcome == "diverged":
         what = f"the loss or its gradient is not finite ({done.before}); no step was made"
         raise DivergenceError(None, None, None, what)
-    return done.before
+    return {**_logs(compiled, descent.tally_before), "loss": done.before}
 
 
 def apply_gradients(model: Model, compiled: Compiled) -> None:
@@ -221,24 +220,33 @@ def _reporters(verbose: str | int) -> list[Callback]:
 
 
 def _split(
-    model: Model, x: Any, y: Any, share: float, data: tuple[Any, Any] | None
+    model: Model,
+    x: Any,
+    y: Any,
+    share: float,
+    data: tuple[Any, ...] | None,
+    sample_weight: Any,
 ) -> tuple[Examples, Examples | None]:
     """Examples to train on and examples to validate with, checked."""
     share = _check.number("validation_split", share, minimum=0.0, below=1.0)
     rows = _feeding.rows(model, x)
     targets = _feeding.targets(model, y, rows)
     _advice.about_pixels(model._topology, rows)
-    examples = Examples(rows, targets)
+    weights = _feeding.sample_weights(model, sample_weight, rows)
+    examples = Examples(rows, targets, weights)
     if data is not None:
-        if not isinstance(data, (tuple, list)) or len(data) != 2:
+        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
             is_several = isinstance(data, (tuple, list))
             got = f"a {type(data).__name__} of {len(data)}" if is_several else _check.kind_of(data)
-            raise ValueError(_check.refusal("validation_data", got, "a pair (x, y)"))
-        names, (x, y) = _feeding.names_of(model, x, y), data
+            raise ValueError(_check.refusal("validation_data", got, "(x, y) or (x, y, weights)"))
+        names, (x, y, *more) = _feeding.names_of(model, x, y), data
         shapes = [array.shape[1:] for array in each(rows)]
         held_out = _feeding.rows(model, x, "validation x", shapes, names)
         targets = _feeding.targets(model, y, held_out, "validation y", names)
-        return examples, Examples(held_out, targets)
+        weights = _feeding.sample_weights(
+            model, more[0] if more else None, held_out, "validation sample_weight"
+        )
+        return examples, Examples(held_out, targets, weights)
     if share == 0.0:
         return examples, None
     kept = in_default_float_mode(lambda: math.floor(count(rows) * (1.0 - share)))
@@ -260,8 +268,10 @@ def fit(
     verbose: str | int,
     callbacks: Callback | Sequence[Callback] | None,
     validation_split: float,
-    validation_data: tuple[Any, Any] | None,
+    validation_data: tuple[Any, ...] | None,
     shuffle: bool,
+    class_weight: Any,
+    sample_weight: Any,
     initial_epoch: int,
 ) -> History:
     """What `Model.fit` does, when it is its turn."""
@@ -275,13 +285,15 @@ def fit(
     callbacks = _check.instances("callbacks", callbacks, Callback) if callbacks else []
     history = History()
     listeners = [history, *_reporters(verbose), *callbacks]
-    examples, held_out = _split(model, x, y, validation_split, validation_data)
+    examples, held_out = _split(model, x, y, validation_split, validation_data, sample_weight)
+    examples = _feeding.by_class(model, examples, class_weight, model._compiled)
     rows = count(examples.x)
     built = model._built_for(examples.x)
     _feeding.refuse_batch_size(built, batch_size)
     _feeding.refuse_part_of_batch(built, "x", rows)
     if held_out is not None:
         _feeding.refuse_part_of_batch(built, "validation x", count(held_out.x))
+        _row_weights.expect_some("validation sample_weight", held_out.weights)
     if built.batch_rows and shuffle:
         _advice.about_order()
     if _minimizing.minimizer_of(model._compiled) is not None:
@@ -374,15 +386,15 @@ class _Loop:
 
     def _train(self, epoch: int, stream: int) -> Logs:
         """The batches of an epoch, until its end or until a callback wants no more; its figures."""
-        model, (x, y, _), first, loss = self.model, self.examples, 0, 0.0
+        model, (x, y, weights), first, loss = self.model, self.examples, 0, 0.0
         last = count(x)
-        plan = _ready_plan(model, self.compiled, self.batch_size)
-        tally, told = plan.tally(), time.perf_counter()
+        plan = _ready_plan(model, self.compiled, self.batch_size, weights)
+        tally, told = plan.tally(weights), time.perf_counter()
         while first < last and (first == 0 or not model._stop_training):
             self.memory.numbers[0] = self.compiled.training().learning_rate
             first, loss = plan.train(
                 x, y, self.order, first, last, self.batch_size, STRETCH_SECONDS, tally,
-                model.seed, stream,
+                model.seed, stream, weights,
             )  # fmt: skip
             if not math.isfinite(loss):
                 raise self._diverged(epoch, first, f"the loss became {loss}")

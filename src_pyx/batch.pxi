@@ -19,6 +19,8 @@ cdef class Batch(Rows):
         cdef Op* ops = self.ops + member * self.n_ops
         cdef Py_ssize_t slices = self.slices_of(rows)
         self.share_costs(ops, rows)
+        if self.job.weights != NULL:
+            self.weigh_batch(ops, member, first, rows, False)
         if self.n_matrices > 0:
             self.weigh_matrices(member, team)
         if slices > 1:
@@ -42,13 +44,15 @@ cdef class Batch(Rows):
                 self.run_stages(ops, member, team, self.n_loss_ops, chunk, begin, end)
                 if self.is_masked:
                     self.share_told(ops, member, team, begin, end)
+                    if self.job.weights != NULL:
+                        self.weigh_batch(ops, member, first, rows, True)
                 if begin < end:
-                    self.measure_loss(ops, begin, end, rows, True, team.members)
+                    self.measure_loss(ops, member, begin, end, rows, True, team.members)
                 self.run_stages_back(ops, member, team, self.n_loss_ops, chunk, begin, end)
                 self.give_dx(first + done + begin, begin, end)
             elif begin < end:
                 self.run_forward(ops, 0, self.n_loss_ops, begin, end)
-                self.measure_loss(ops, begin, end, rows, True, team.members)
+                self.measure_loss(ops, member, begin, end, rows, True, team.members)
                 for i in range(self.n_loss_ops - 1, -1, -1):
                     self.run_backward(ops, i, begin, end)
                 self.give_dx(first + done + begin, begin, end)
@@ -61,7 +65,7 @@ cdef class Batch(Rows):
                 return 0.0
             total += self.loss_of(0, chunk, team.members) + self.cost_of(0, chunk)
             if member == 0 and self.job.sums != NULL:
-                self.measure_metrics(ops, self.job.sums.apart, 0, chunk, team.members)
+                self.measure_metrics(ops, member, self.job.sums.apart, 0, chunk, team.members)
             done += chunk
             if done == rows:
                 left[0] = chunk
@@ -104,9 +108,9 @@ cdef class Batch(Rows):
             is_last = done + end - begin == last
             self.load(member, first + done, begin, end)
             self.run_forward(ops, 0, self.n_loss_ops, begin, end)
-            self.measure_loss(ops, begin, end, rows, True, 1)
+            self.measure_loss(ops, member, begin, end, rows, True, 1)
             total += self.loss_of(begin, end, 1) + self.cost_of(begin, end)
-            self.measure_metrics(ops, part_of(&self.meter, part), begin, end, 1)
+            self.measure_metrics(ops, member, part_of(&self.meter, part), begin, end, 1)
             for i in range(self.n_loss_ops - 1, -1, -1):
                 self.run_backward(ops, i, begin, end)
                 if self.is_trained[i]:

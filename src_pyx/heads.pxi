@@ -17,6 +17,7 @@ cdef struct Head:
     Py_ssize_t target_bytes      # of one row
     char* targets                # gathered rows of y
     double* values               # the loss of each line
+    double* weights              # what each counts, in a call that has weights of this output
 
 
 # One metric of one head.
@@ -29,7 +30,8 @@ cdef struct Measure:
 
 
 cdef struct Meter:
-    Py_ssize_t heads             # whose losses are added up apart, in front of all else: 0 where there is no need
+    Py_ssize_t heads             # whose losses can be added up apart, in front of all else ...
+    bint tells_heads             # ... and are in any case, not only where they have weights
     Py_ssize_t count
     Measure* measures
     Py_ssize_t sums              # doubles of all together
@@ -43,8 +45,9 @@ cdef struct Sums:
     double* apart
 
 
-# In front of the sums of metrics, of each head whose losses are added up apart.
-cdef enum: HEAD_SUMS = 2         # its losses, and how much they count: what their sum is divided by
+# In front of the sums of metrics, of each head: its losses, how much they count (what their sum is divided by) and,
+# in training with weights, the same two as they are in the loss of the rows, where a batch counts by its rows.
+cdef enum: HEAD_SUMS = 4
 
 
 cdef class Tally:
@@ -52,7 +55,7 @@ cdef class Tally:
 
     cdef Sums sums
     cdef Py_ssize_t heads
-    cdef tuple weights           # of heads whose losses are not in that of the rows
+    cdef tuple weights           # of heads whose losses are not in that of the rows, or not as they count
     cdef tuple ends              # of each metric's sums
     cdef Py_ssize_t width
 
@@ -69,13 +72,15 @@ cdef class Tally:
 
     def mean_losses(self):
         """Of a row: the loss and, where there are several heads, that of each."""
-        cdef double* apart = self.sums.apart
-        losses = [apart[HEAD_SUMS * i] / apart[HEAD_SUMS * i + 1] if apart[HEAD_SUMS * i + 1] > 0 else 0.0
-                  for i in range(self.heads)]
+        losses = [self.mean_at(HEAD_SUMS * i) for i in range(self.heads)]
         total = self.sums.loss / self.sums.rows
         for i, weight in self.weights:
-            total += weight * losses[i]
+            total += weight * (losses[i] - self.mean_at(HEAD_SUMS * i + 2))
         return [total] + (losses if self.heads > 1 else [])
+
+    cdef double mean_at(self, Py_ssize_t k):
+        cdef double* sums = self.sums.apart + k
+        return sums[0] / sums[1] if sums[1] > 0 else 0.0
 
     def metric_states(self):
         """A tuple for each metric: METRIC_STATE sums for each column, one column after the other."""
@@ -102,9 +107,7 @@ cdef set_meter(Meter* m, const KernelTable* table, const Head* heads, Py_ssize_t
     m.measures = <Measure*>calloc(len(metrics) + 1, sizeof(Measure))
     if m.measures == NULL:
         raise MemoryError()
-    for i in range(n_heads):
-        if n_heads > 1 or heads[i].mask_op >= 0:
-            m.heads = n_heads
+    m.heads, m.tells_heads = n_heads, n_heads > 1 or heads[0].mask_op >= 0
     m.sums = HEAD_SUMS * m.heads
     for head, name, options in metrics:
         if not 0 <= head < n_heads:
@@ -152,6 +155,18 @@ cdef inline double sum_of(const double* values, Py_ssize_t n) noexcept nogil:
     for i in range(n):
         sums[i % 4] += values[i]
     return (sums[0] + sums[1]) + (sums[2] + sums[3])
+
+
+# The first n reals times a factor, which is 0 where it makes 0 of anything.
+ctypedef fused scaled_real:
+    float
+    double
+
+
+cdef inline void scale_reals(scaled_real* reals, Py_ssize_t n, scaled_real factor) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        reals[i] = factor * reals[i] if factor != 0 else 0
 
 
 # Lines [begin, end) of some rows.

@@ -83,6 +83,7 @@ cdef class Layout(Weights):
     cdef readonly Py_ssize_t batch_rows # of how many rows each batch is, where ops remember states of rows; else 0
     cdef bint is_masked                 # whether some lines of some head may not count
     cdef Py_ssize_t* told               # by each member, for each head: how many lines of its rows do
+    cdef double* mean_weights           # likewise: the mean weight of the batch's lines that count, for those with weights
     cdef tuple python_ops               # of the ops that are not compiled
     cdef Py_ssize_t workspace_bytes     # of each member
     cdef char* workspaces
@@ -133,6 +134,7 @@ cdef class Layout(Weights):
         self.reads = <Read*>room_for(self.members * self.n_reads, sizeof(Read))
         self.passes = <Pass*>room_for(self.members, sizeof(Pass))
         self.told = <Py_ssize_t*>room_for(self.members * self.n_heads, sizeof(Py_ssize_t))
+        self.mean_weights = <double*>room_for(self.members * self.n_heads, sizeof(double))
         self.feed_reads = <Read**>room_for(self.members * self.n_feeds, sizeof(Read*))
         self.describe(specs, input_gradient)
         self.set_heads(heads)
@@ -160,6 +162,7 @@ cdef class Layout(Weights):
         free(self.feed_reads)
         free(self.passes)
         free(self.told)
+        free(self.mean_weights)
         free(self.offsets)
         free(self.earlier_user)
         free(self.is_last_user)
@@ -561,6 +564,7 @@ cdef class Layout(Weights):
         for i in range(self.n_heads):
             self.heads[i].targets = take(&at, row_bytes * width_of(&self.ops[self.heads[i].op]))
             self.heads[i].values = <double*>take(&at, self.capacity * self.heads[i].lines * sizeof(double))
+            self.heads[i].weights = <double*>take(&at, self.capacity * self.heads[i].lines * sizeof(double))
         if self.slices > 1:
             self.slice_gradients = take(&at, self.slices * self.n_parameters * bytes)
         if self.adds_up():

@@ -18,7 +18,7 @@ cdef class LBFGS(Minimizer):
     cdef double* pairs               # of the parameters that move: as the vectors
     cdef double* alphas
 
-    def __cinit__(self, plan, vectors, numbers, x, y, rows, double learning_rate, Py_ssize_t history,
+    def __cinit__(self, plan, vectors, numbers, x, y, weights, rows, double learning_rate, Py_ssize_t history,
                   double tolerance_grad, double tolerance_change, double c1, double c2, Py_ssize_t trials):
         cdef Py_ssize_t k, size = self.plan.n_parameters * self.plan.table.real_bytes
         self.learning_rate, self.history, self.c1, self.c2, self.trials = learning_rate, history, c1, c2, trials

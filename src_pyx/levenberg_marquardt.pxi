@@ -45,7 +45,7 @@ cdef class LevenbergMarquardt(Minimizer):
     cdef double* right
     cdef double* strip
 
-    def __cinit__(self, plan, vectors, numbers, x, y, rows, doubles, double damping, double tolerance_grad,
+    def __cinit__(self, plan, vectors, numbers, x, y, weights, rows, doubles, double damping, double tolerance_grad,
                   double tolerance_change):
         cdef Py_ssize_t i, k, columns, bytes = self.plan.table.real_bytes, n = self.n
         self.table64 = table_of(doubles)
@@ -92,7 +92,7 @@ cdef class LevenbergMarquardt(Minimizer):
         cdef Py_ssize_t i, j
         found = empty((self.n, self.n))
         cdef Address result = Address(found, True)
-        self.seed, self.stream = seed, stream
+        self.wanted.seed, self.wanted.stream = seed, stream
         self.plan.lock.enter()
         mode = fw_enter_float_mode()
         self.plan.job.interrupted[0] = 0
@@ -146,11 +146,8 @@ cdef class LevenbergMarquardt(Minimizer):
     cdef void add_up(self) noexcept nogil:
         """The upper half of the matrix, of all rows and of penalties."""
         cdef Py_ssize_t i, k, at = 0, place, begin, end
-        cdef Job job
         memset(self.matrix, 0, self.n * self.n * sizeof(double))
-        begin_job(&job, self.x.at, self.x.item_bytes)
-        job.last, job.seed, job.stream = self.rows, self.seed, self.stream
-        self.plan.job = job
+        self.plan.job = self.wanted
         run_together(lines_task, <void*>self, min(self.plan.most_for(self.rows), self.plan.members))
         for k in range(self.n_spans):
             for i in range(self.plan.n_penalties):
@@ -165,6 +162,8 @@ cdef class LevenbergMarquardt(Minimizer):
         cdef Op* ops = self.plan.ops + member * self.plan.n_ops
         cdef Py_ssize_t first = 0, rows, begin, end, number, count
         self.plan.prepare(member, team, self.block_rows)
+        if self.wanted.weights != NULL:
+            self.plan.weigh_batch(ops, member, 0, self.rows, False)
         while first < self.rows:
             rows = min(self.block_rows, self.rows - first)
             begin = self.plan.share_of(rows, member, team.members)
@@ -191,17 +190,17 @@ cdef class LevenbergMarquardt(Minimizer):
         """The lines of so many numbers of rows [begin, end) of the arena: a row's stand next to each other."""
         cdef Py_ssize_t bytes = self.n * self.plan.table.real_bytes, number, i, row
         for number in range(count):
-            self.ask_for(ops, first_number + number, begin, end)
+            self.ask_for(ops, member, first_number + number, begin, end)
             for i in range(self.plan.n_loss_ops - 1, -1, -1):
                 self.plan.run_backward(ops, i, begin, end)
             for row in range(begin, end):
                 self.write_line(ops, self.lines + (row * count + number) * bytes, self.spare + member * bytes, row)
 
-    cdef void ask_for(self, Op* ops, Py_ssize_t number, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef void ask_for(self, Op* ops, int member, Py_ssize_t number, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         """The gradient is that of one number of these rows' outputs, times the root of what its square counts."""
-        cdef Py_ssize_t i, row, width
+        cdef Py_ssize_t i, row, width, line
         cdef const Head* head
-        cdef double size
+        cdef double size, told
         cdef Op* op
         for i in range(self.plan.n_heads):
             head = &self.plan.heads[i]
@@ -213,13 +212,23 @@ cdef class LevenbergMarquardt(Minimizer):
                 if 0 <= number < width:
                     size = sqrt(2.0 * head.weight * head.share / (<double>self.rows * head.columns))
                     for row in range(begin, end):
+                        line = row * head.lines + number // head.columns
+                        told = size * sqrt(self.share_of(i, member, line))
                         if self.plan.table.real_bytes == 4:
-                            (<float*>op.dy)[row * width + number] = <float>size
+                            (<float*>op.dy)[row * width + number] = <float>told
                         else:
-                            (<double*>op.dy)[row * width + number] = size
+                            (<double*>op.dy)[row * width + number] = told
                 if op.to_dz != NULL:
                     op.to_dz(op, begin, end)
             number -= width
+
+    cdef inline double share_of(self, Py_ssize_t head, int member, Py_ssize_t line) noexcept nogil:
+        """What a line of the arena counts beside the others of all rows, which count 1 in the mean."""
+        cdef double mean
+        if not self.plan.has_weights(head):
+            return 1.0
+        mean = self.plan.mean_weights[member * self.plan.n_heads + head]
+        return self.plan.heads[head].weights[line] / mean if mean > 0.0 else 0.0
 
     cdef void write_line(self, Op* ops, char* line, char* spare, Py_ssize_t row) noexcept nogil:
         """The gradient of one row, of parameters that several ops have the sum."""

@@ -29,15 +29,16 @@ cdef class Minimizer:
         That trains, with losses, for batches of all these rows.
     vectors, numbers : buffer
         What the optimizer remembers of the model.
-    x, y : array or tuple of arrays
-        All rows, which nobody writes to.
+    x, y, weights : array or tuple of arrays
+        All rows, which nobody writes to; what they count, or None.
     rows : int
         How many there are.
     """
 
     cdef Plan plan
     cdef Address vectors, numbers
-    cdef Arrays x, y
+    cdef Arrays x, y, weights
+    cdef Job wanted                  # a look at all rows
     cdef Py_ssize_t rows
     cdef Py_ssize_t n_spans
     cdef Pieces* spans               # of the flat vector, which move ...
@@ -49,17 +50,20 @@ cdef class Minimizer:
     cdef double* tried_gradient      # at the parameters that were tried last ...
     cdef double loss, tried_loss
     cdef Tally here, tried           # ... and what was added up over their rows
+    cdef bint has_moved
     cdef uint64_t place              # a digest of the parameters whose loss and gradient are known
     cdef bint is_known
-    cdef uint64_t seed, stream
     cdef double tolerance_grad, tolerance_change
 
-    def __cinit__(self, Plan plan not None, vectors, numbers, x, y, Py_ssize_t rows, *settings):
+    def __cinit__(self, Plan plan not None, vectors, numbers, x, y, weights, Py_ssize_t rows, *settings):
         cdef Py_ssize_t i
         self.plan, self.rows = plan, rows
         self.vectors, self.numbers = Address(vectors, True), Address(numbers, True)
-        self.x, self.y = Arrays(x), Arrays(y)
-        plan.expect_batch(self.x, self.y, NOTHING, rows)
+        self.x, self.y, self.weights = Arrays(x), Arrays(y), weights_or_none(weights)
+        plan.expect_batch(self.x, self.y, self.weights, NOTHING, rows)
+        begin_job(&self.wanted, self.x.at, self.x.item_bytes)
+        self.wanted.y, self.wanted.last = self.y.at, rows
+        give_weights(&self.wanted, self.weights)
         if not 0 < rows <= plan.rows or not plan.trains or plan.n_bounds > 0 or plan.batch_rows > 0:
             raise ValueError(f"rows: got {rows}, expected 1 to {plan.rows} of a plan that trains, without bounds and "
                              "states of rows")
@@ -73,7 +77,7 @@ cdef class Minimizer:
         self.doubles = <double*>room_for(4 * self.n, sizeof(double))
         self.start, self.gradient = self.doubles, self.doubles + self.n
         self.direction, self.tried_gradient = self.doubles + 2 * self.n, self.doubles + 3 * self.n
-        self.here, self.tried = plan.tally(), plan.tally()
+        self.here, self.tried = plan.tally(weights), plan.tally(weights)
 
     def __dealloc__(self):
         free(self.spans)
@@ -84,6 +88,11 @@ cdef class Minimizer:
         """What was added up over the rows where the last step ended."""
         return self.here
 
+    @property
+    def tally_before(self):
+        """Likewise, where it began."""
+        return self.tried if self.has_moved else self.here
+
     def step(self, uint64_t seed, uint64_t stream):
         """One step; how it ended, one of `OUTCOMES`, with the losses before and after it.
 
@@ -92,7 +101,8 @@ cdef class Minimizer:
         cdef fw_float_mode mode
         cdef double before = 0.0
         cdef int outcome
-        self.seed, self.stream = seed, stream
+        self.wanted.seed, self.wanted.stream = seed, stream
+        self.has_moved = False
         self.plan.lock.enter()
         with nogil:
             mode = fw_enter_float_mode()
@@ -139,13 +149,11 @@ cdef class Minimizer:
         cdef int most = self.plan.most_for(self.rows), members = most
         cdef bint is_contest = most > 1 and self.plan.grain > 0.0
         cdef double began = fw_seconds()
-        cdef Job job
+        cdef Job job = self.wanted
         if is_contest:
             members = choose_members(&self.plan.contest, self.rows, most)
         memset(sums.apart, 0, self.plan.meter.sums * sizeof(double))
-        begin_job(&job, self.x.at, self.x.item_bytes)
-        job.y, job.last = self.y.at, self.rows
-        job.seed, job.stream, job.sums = self.seed, self.stream, sums
+        job.sums = sums
         self.plan.run(gradient_task, &job, members)
         if is_contest:
             note_steps(&self.plan.contest, 1.0, fw_seconds() - began)
@@ -189,6 +197,7 @@ cdef class Minimizer:
         self.loss = self.tried_loss
         self.gradient, self.tried_gradient = self.tried_gradient, self.gradient
         self.exchange_tallies()
+        self.has_moved = True
         return SETTLED if decrease <= least else MOVED
 
     @cython.final

@@ -264,12 +264,12 @@ cdef class Plan(Runner):
             raise ValueError(f"{name}: got {len(options)} numbers, expected {update.numbers}")
         self.update, self.state, self.update_options = update, vectors, numbers
 
-    def tally(self):
-        """Empty sums of loss and metrics, for one call or many."""
+    def tally(self, weights=None):
+        """Empty sums of loss and metrics, for one call or many, on rows with these weights."""
         cdef Py_ssize_t i
-        weights = [(i, self.heads[i].weight) for i in range(self.n_heads)
-                   if self.heads[i].mask_op >= 0 and not self.trains]
-        return empty_tally(&self.meter, tuple(weights))
+        apart = [(i, self.heads[i].weight) for i in range(self.n_heads)
+                 if (weights is not None and weights[i] is not None) or (self.heads[i].mask_op >= 0 and not self.trains)]
+        return empty_tally(&self.meter, tuple(apart))
 
     # ---- whole stretches of work -------------------------------------------------------------------
 
@@ -342,7 +342,30 @@ cdef class Plan(Runner):
                                  f"{rows * self.output_bytes(i)}: has its array changed?")
         return 0
 
-    cdef int expect_batch(self, Arrays x, Arrays y, Address order, Py_ssize_t last) except -1:
+    cdef int expect_weights(self, Arrays given, Py_ssize_t rows) except -1:
+        """Raises ValueError unless there are weights, or None, of so many rows for each output: doubles.
+
+        One for each row, or one for each line of it; `given.item_bytes` then is what those of a row take.
+        """
+        cdef Address weights
+        cdef Py_ssize_t line_bytes, i
+        if given.count != self.n_heads:
+            raise ValueError(f"weights: got {given.count} arrays, expected {self.n_heads}")
+        for i in range(self.n_heads):
+            if given.at[i] == NULL:
+                continue
+            weights, line_bytes = <Address>given.addresses[i], self.heads[i].lines * <Py_ssize_t>sizeof(double)
+            if given.item_bytes[i] != sizeof(double) or weights.view.ndim not in (1, 2):
+                raise ValueError("weights: expected one double for each row, or for each line of it")
+            if weights.view.ndim == 2:
+                given.item_bytes[i] *= weights.view.shape[1]
+            if given.item_bytes[i] not in (sizeof(double), line_bytes):
+                raise ValueError(f"weights: got {given.item_bytes[i]} bytes of a row, expected {sizeof(double)}, or "
+                                 f"{line_bytes} of its lines")
+            expect("weights", weights, rows * given.item_bytes[i])
+        return 0
+
+    cdef int expect_batch(self, Arrays x, Arrays y, Arrays weights, Address order, Py_ssize_t last) except -1:
         """Raises ValueError where the buffers are smaller than the first `last` rows of them."""
         cdef Py_ssize_t rows = last, i
         if not self.has_losses:
@@ -357,27 +380,31 @@ cdef class Plan(Runner):
             if y.at[i] == NULL:
                 raise ValueError("y: got None, expected an array")
             expect("y", <Address>y.addresses[i], rows * self.heads[i].target_bytes)
+        if weights is not None:
+            self.expect_weights(weights, rows)
         return 0
 
     def train(self, x, y, order, Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size, double seconds,
-              Tally tally=None, uint64_t seed=0, uint64_t stream=0):
+              Tally tally=None, uint64_t seed=0, uint64_t stream=0, weights=None):
         """Trains on the batches from row `first` on, for about `seconds` or until row `last`.
 
         The random numbers of the pass are those of this seed and stream; stream 0: there are none.
 
         Returns the first row not trained on and the loss of the last batch. A batch whose loss is not
         finite is not applied: the stretch ends before it. With a tally losses and metrics are added up.
+        Of weights there is an array, or None, for each output.
         """
-        cdef Arrays data = Arrays(x), labels = Arrays(y)
+        cdef Arrays data = Arrays(x), labels = Arrays(y), shares = weights_or_none(weights)
         cdef Address indices = Address(order)
         cdef Job job
-        self.expect_batch(data, labels, indices, last)
+        self.expect_batch(data, labels, shares, indices, last)
         if not 0 < batch_size <= self.rows or self.update == NULL:
             raise ValueError(f"batch_size: got {batch_size}, expected 1 to {self.rows}, and set_update before")
         self.expect_batch_alone(batch_size)
         self.expect_batches("x", first, last)
         begin_job(&job, data.at, data.item_bytes)
         job.y, job.order = labels.at, <const int64_t*>indices.at
+        give_weights(&job, shares)
         job.first, job.last, job.batch_size = first, last, batch_size
         job.seed, job.stream = seed, stream
         job.sums = self.sums_of(tally)
@@ -419,20 +446,22 @@ cdef class Plan(Runner):
                 raise ValueError("dx: got an array, expected None or a plan that makes it")
         return 0
 
-    def gradients_of(self, x, y, dx, Py_ssize_t rows, uint64_t seed=0, uint64_t stream=0):
+    def gradients_of(self, x, y, dx, Py_ssize_t rows, uint64_t seed=0, uint64_t stream=0, weights=None):
         """Mean loss of these rows; gradients into the flat vector and, unless None, into dx.
 
-        x and dx are arrays, or tuples of one for each input; y likewise for each output.
+        x and dx are arrays, or tuples of one for each input; y and weights likewise for each output.
         """
         cdef Arrays data = Arrays(x), labels = Arrays(y), input_gradients = Arrays(dx, True)
+        cdef Arrays shares = weights_or_none(weights)
         cdef Job job
-        self.expect_batch(data, labels, NOTHING, rows)
+        self.expect_batch(data, labels, shares, NOTHING, rows)
         self.expect_dx(input_gradients, rows)
         self.expect_batch_alone(rows)
         if not 0 < rows <= self.rows:
             raise ValueError(f"rows: got {rows}, expected 1 to {self.rows}")
         begin_job(&job, data.at, data.item_bytes)
         job.y, job.dx, job.last = labels.at, <char**>input_gradients.at, rows
+        give_weights(&job, shares)
         job.seed, job.stream = seed, stream
         self.lock.enter()
         with nogil:
@@ -478,7 +507,7 @@ cdef class Plan(Runner):
             fw_leave_float_mode(mode)
             self.lock.leave()
 
-    def infer(self, x, y, out, Py_ssize_t first, Py_ssize_t last, double seconds, Tally tally=None):
+    def infer(self, x, y, out, Py_ssize_t first, Py_ssize_t last, double seconds, Tally tally=None, weights=None):
         """Rows from `first` on, for about `seconds` or until row `last`: returns the first row not done.
 
         Where ops remember states of rows a call does one batch, all of it before anybody else comes.
@@ -487,23 +516,26 @@ cdef class Plan(Runner):
         network's outputs.
         """
         cdef Arrays data = Arrays(x), labels = Arrays(y), results = Arrays(out, True)
+        cdef Arrays shares = weights_or_none(weights)
         if y is not None:
-            self.expect_batch(data, labels, NOTHING, last)
+            self.expect_batch(data, labels, shares, NOTHING, last)
         else:
             self.expect_inputs("x", data, last)
             self.expect_outputs("out", results, last)
         self.expect_batches("x", first, last)
         self.widen_feeds(data)
         return self.infer_rows(data.at, data.item_bytes, NULL if y is None else labels.at, <char**>results.at, first,
-                               last, seconds, self.sums_of(tally))
+                               last, seconds, self.sums_of(tally), shares)
 
     cdef Py_ssize_t infer_rows(self, const char** x, const Py_ssize_t* item_bytes, const char** y, char** out,
-                               Py_ssize_t first, Py_ssize_t last, double seconds, Sums* sums) except -1:
+                               Py_ssize_t first, Py_ssize_t last, double seconds, Sums* sums,
+                               Arrays weights=None) except -1:
         cdef Job job
         begin_job(&job, x, item_bytes)
         if self.batch_rows > 0:
             last = min(last, first + self.batch_rows)
         job.y, job.out, job.first, job.last = y, out, first, last
+        give_weights(&job, weights)
         job.sums = sums
         # A look at the clock costs as much as a row of a small network.
         job.until = fw_seconds() + seconds if last - first > self.room else 0.0
@@ -614,6 +646,16 @@ cdef class Plan(Runner):
 cdef inline void begin_job(Job* job, const char** x, const Py_ssize_t* item_bytes) noexcept nogil:
     memset(job, 0, sizeof(Job))
     job.x, job.item_bytes = x, item_bytes
+
+
+# Weights as they come to a plan: a tuple, or None.
+cdef Arrays weights_or_none(weights):
+    return None if weights is None else Arrays(weights)
+
+
+cdef inline void give_weights(Job* job, Arrays weights):
+    if weights is not None:
+        job.weights, job.weight_bytes = <const double**>weights.at, weights.item_bytes
 
 
 # Raises what a signal's handler raised, or what the op called, which is pending already.

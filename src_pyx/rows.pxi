@@ -5,6 +5,8 @@ cdef struct Job:
     const char** x               # each input's data ...
     const Py_ssize_t* item_bytes # ... and what a number of it takes
     const char** y               # each output's targets, or NULL
+    const double** weights       # each output's weights of rows, some of which may be NULL; or NULL ...
+    const Py_ssize_t* weight_bytes   # ... and what those of a row take: one, or one for each line
     const char** dy              # each output's gradient, from which a kept batch starts
     char** out                   # each output's predictions
     char** dx                    # each input's gradient, some of which may be NULL; or NULL
@@ -141,6 +143,31 @@ cdef class Rows(Layout):
             else:
                 memcpy(self.heads[i].targets + begin * row_bytes, job.y[i] + first * row_bytes,
                        (end - begin) * row_bytes)
+            if self.has_weights(i):
+                self.load_weights(i, first, begin, end)
+
+    cdef inline bint has_weights(self, Py_ssize_t head) noexcept nogil:
+        return self.job.weights != NULL and self.job.weights[head] != NULL
+
+    cdef inline const double* weights_of(self, Py_ssize_t head, Py_ssize_t row) noexcept nogil:
+        """The weight of a row of the pass, or those of its lines."""
+        if self.job.order != NULL:
+            row = self.job.order[row]
+        return self.job.weights[head] + row * (self.job.weight_bytes[head] // <Py_ssize_t>sizeof(double))
+
+    @cython.final
+    cdef void load_weights(self, Py_ssize_t i, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """The same of a head's weights, of which each line gets one."""
+        cdef const Head* head = &self.heads[i]
+        cdef double* to = head.weights + begin * head.lines
+        cdef bint by_lines = self.job.weight_bytes[i] > <Py_ssize_t>sizeof(double)
+        cdef const double* weights
+        cdef Py_ssize_t row, line
+        for row in range(first, first + end - begin):
+            weights = self.weights_of(i, row)
+            for line in range(head.lines):
+                to[line] = weights[line if by_lines else 0]
+            to += head.lines
 
     @cython.final
     cdef void load_bytes(self, int member, Py_ssize_t i, Py_ssize_t first, Py_ssize_t begin,
@@ -197,6 +224,35 @@ cdef class Rows(Layout):
         meet(team)
 
     @cython.final
+    cdef void weigh_batch(self, const Op* ops, int member, Py_ssize_t first, Py_ssize_t rows,
+                          bint masked) noexcept nogil:
+        """The mean weights of a batch, of the heads that have a mask or of all others, for this member.
+
+        Each member has its own: all add up all rows, in one order whatever the team.
+        """
+        cdef Py_ssize_t i
+        for i in range(self.n_heads):
+            if self.has_weights(i) and (self.heads[i].mask_op >= 0) == masked:
+                self.mean_weights[member * self.n_heads + i] = self.mean_weight(ops, i, first, rows)
+
+    @cython.final
+    cdef double mean_weight(self, const Op* ops, Py_ssize_t i, Py_ssize_t first, Py_ssize_t rows) noexcept nogil:
+        """Of the lines that count of these rows of the pass; 0 where none does."""
+        cdef const Head* head = &self.heads[i]
+        cdef bint by_lines = self.job.weight_bytes[i] > <Py_ssize_t>sizeof(double)
+        cdef const char* mask = NULL if head.mask_op < 0 else self.mask_of(ops, head, 0)
+        cdef const double* weights
+        cdef double total = 0.0
+        cdef Py_ssize_t row, line, count = 0
+        for row in range(rows):
+            weights = self.weights_of(i, first + row)
+            for line in range(head.lines if by_lines or mask != NULL else 1):
+                if mask == NULL or is_told(head, mask, self.table.real_bytes, row * head.lines + line):
+                    total += weights[line if by_lines else 0]
+                    count += 1
+        return total / count if count > 0 else 0.0
+
+    @cython.final
     cdef double share_of_line(self, Py_ssize_t head, int members, double rows) noexcept nogil:
         """What a line that counts has in the mean loss of a batch, times its rows."""
         cdef Py_ssize_t told = 0
@@ -228,8 +284,29 @@ cdef class Rows(Layout):
             told = next_told(head, mask, self.table.real_bytes, told.end, lines)
 
     @cython.final
-    cdef void measure_loss(self, Op* ops, Py_ssize_t begin, Py_ssize_t end, double rows, bint with_gradient,
-                           int members) noexcept nogil:
+    cdef void weigh_lines(self, Py_ssize_t i, int member, char* dy, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """Multiplies losses and gradients of a head's lines by their weights, in training by mean weights of 1.
+
+        What has the weight 0 is 0, be it finite or not.
+        """
+        cdef const Head* head = &self.heads[i]
+        cdef double mean = self.mean_weights[member * self.n_heads + i] if self.trains else 1.0, weight
+        cdef double* values = head.values + begin * head.lines
+        cdef const double* weights = head.weights + begin * head.lines
+        cdef Py_ssize_t line
+        for line in range((end - begin) * head.lines):
+            weight = weights[line] / mean if mean > 0.0 else 0.0
+            values[line] = weight * values[line] if weight != 0.0 else 0.0
+            if dy == NULL:
+                continue
+            if self.table.real_bytes == 4:
+                scale_reals[float](<float*>dy + line * head.columns, head.columns, <float>weight)
+            else:
+                scale_reals[double](<double*>dy + line * head.columns, head.columns, weight)
+
+    @cython.final
+    cdef void measure_loss(self, Op* ops, int member, Py_ssize_t begin, Py_ssize_t end, double rows,
+                           bint with_gradient, int members) noexcept nogil:
         """The loss of each line and its gradient, in the mean of so many rows, by what backward starts from."""
         cdef const Head* head
         cdef Op* op
@@ -248,6 +325,8 @@ cdef class Rows(Layout):
                 head.loss.compute(head.values + begin * head.lines, dy, <char*>op.y + begin * row_bytes,
                                   head.targets + begin * head.target_bytes, (end - begin) * head.lines,
                                   head.columns, head.options, scale)
+            if self.has_weights(i):
+                self.weigh_lines(i, member, dy, begin, end)
             if dy != NULL and op.to_dz != NULL:
                 op.to_dz(op, begin, end)
 
@@ -255,14 +334,19 @@ cdef class Rows(Layout):
     cdef double loss_of(self, Py_ssize_t begin, Py_ssize_t end, int members) noexcept nogil:
         """The sum of these rows' losses, with the weights of the heads.
 
-        What lines count of a head that has a mask is known of batches alone: in inference they are added up apart.
+        What lines count of a head that has a mask, or weights, is known of batches alone: in inference they are
+        added up apart.
         """
         cdef double total = 0.0
         cdef Py_ssize_t i
         for i in range(self.n_heads):
-            if self.trains or self.heads[i].mask_op < 0:
+            if self.counts_by_rows(i):
                 total += self.heads[i].weight * self.losses_of(i, begin, end, members)
         return total
+
+    cdef inline bint counts_by_rows(self, Py_ssize_t i) noexcept nogil:
+        """Whether each row's loss of a head has the same share in the mean of the rows at hand."""
+        return self.trains or (self.heads[i].mask_op < 0 and not self.has_weights(i))
 
     cdef inline double losses_of(self, Py_ssize_t i, Py_ssize_t begin, Py_ssize_t end, int members) noexcept nogil:
         """The sum over rows [begin, end) of a head's losses, each the mean over its lines."""
@@ -293,25 +377,53 @@ cdef class Rows(Layout):
             ops[i].backward(&ops[i], begin, end)
 
     @cython.final
-    cdef void measure_metrics(self, Op* ops, double* state, Py_ssize_t begin, Py_ssize_t end,
+    cdef void measure_metrics(self, Op* ops, int member, double* state, Py_ssize_t begin, Py_ssize_t end,
                               int members) noexcept nogil:
         """Adds up in `state`, which is a tally's or a part's, what the meter is to know of these rows."""
-        cdef const Head* head
-        cdef Py_ssize_t i
-        if self.job.sums == NULL or self.meter.sums == 0:
+        cdef Py_ssize_t heads = self.meter.heads if self.meter.tells_heads or self.job.weights != NULL else 0, i
+        if self.job.sums == NULL or heads + self.meter.count == 0:
             return
-        for i in range(self.meter.heads):
-            head = &self.heads[i]
-            if self.trains or head.mask_op < 0:
-                state[HEAD_SUMS * i] += self.losses_of(i, begin, end, members)
-                state[HEAD_SUMS * i + 1] += end - begin
-            else:
-                state[HEAD_SUMS * i] += sum_of(head.values + begin * head.lines, (end - begin) * head.lines)
-                state[HEAD_SUMS * i + 1] += self.count_told(ops, head, begin, end)
+        for i in range(heads):
+            self.add_losses(ops, i, member, state + HEAD_SUMS * i, begin, end, members)
         if self.meter.count > 0:
             self.run_forward(ops, self.n_loss_ops, self.n_ops, begin, end)
         for i in range(self.meter.count):
             self.update_metric(ops, &self.meter.measures[i], state + self.meter.measures[i].at, begin, end)
+
+    @cython.final
+    cdef void add_losses(self, const Op* ops, Py_ssize_t i, int member, double* sums, Py_ssize_t begin,
+                         Py_ssize_t end, int members) noexcept nogil:
+        """Adds up the losses of a head apart."""
+        cdef const Head* head = &self.heads[i]
+        cdef double losses, mean = 1.0
+        if not self.counts_by_rows(i):
+            sums[0] += sum_of(head.values + begin * head.lines, (end - begin) * head.lines)
+            sums[1] += self.told_weight(ops, i, begin, end)
+            return
+        losses = self.losses_of(i, begin, end, members)
+        if self.has_weights(i):
+            mean = self.mean_weights[member * self.n_heads + i]
+            sums[2] += losses
+            sums[3] += end - begin
+        sums[0] += mean * losses
+        sums[1] += mean * (end - begin)
+
+    @cython.final
+    cdef double told_weight(self, const Op* ops, Py_ssize_t i, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """How much all lines of these rows count."""
+        cdef const Head* head = &self.heads[i]
+        cdef const char* mask
+        cdef double total = 0.0
+        cdef Py_ssize_t line
+        if not self.has_weights(i):
+            return self.count_told(ops, head, begin, end)
+        if head.mask_op < 0:
+            return sum_of(head.weights + begin * head.lines, (end - begin) * head.lines)
+        mask = self.mask_of(ops, head, begin)
+        for line in range((end - begin) * head.lines):
+            if is_told(head, mask, self.table.real_bytes, line):
+                total += head.weights[begin * head.lines + line]
+        return total
 
     @cython.final
     cdef void update_metric(self, const Op* ops, const Measure* measure, double* state, Py_ssize_t begin,
@@ -323,16 +435,20 @@ cdef class Rows(Layout):
         cdef Py_ssize_t target_bytes = head.target_bytes // head.lines
         cdef const char* y = <const char*>op.y + begin * head.lines * line_bytes
         cdef const char* targets = head.targets + begin * head.target_bytes
+        cdef const double* weights = NULL
         cdef const char* mask
         cdef Lines told
+        if self.has_weights(measure.head):
+            weights = head.weights + begin * head.lines
         if head.mask_op < 0:
-            measure.metric.update(state, y, targets, NULL, lines, head.columns, measure.options)
+            measure.metric.update(state, y, targets, weights, lines, head.columns, measure.options)
             return
         mask = self.mask_of(ops, head, begin)
         told = next_told(head, mask, self.table.real_bytes, 0, lines)
         while told.begin < lines:
-            measure.metric.update(state, y + told.begin * line_bytes, targets + told.begin * target_bytes, NULL,
-                                  told.end - told.begin, head.columns, measure.options)
+            measure.metric.update(state, y + told.begin * line_bytes, targets + told.begin * target_bytes,
+                                  NULL if weights == NULL else weights + told.begin, told.end - told.begin,
+                                  head.columns, measure.options)
             told = next_told(head, mask, self.table.real_bytes, told.end, lines)
 
     @cython.final

@@ -80,9 +80,9 @@ cdef class Runner(Batch):
             self.load(member, first, begin, begin + rows)
             if job.y != NULL:
                 self.run_forward(ops, 0, self.n_loss_ops, begin, begin + rows)
-                self.measure_loss(ops, begin, begin + rows, 1.0, False, 1)
+                self.measure_loss(ops, member, begin, begin + rows, 1.0, False, 1)
                 forget_part(&self.meter, member)
-                self.measure_metrics(ops, part_of(&self.meter, member), begin, begin + rows, 1)
+                self.measure_metrics(ops, member, part_of(&self.meter, member), begin, begin + rows, 1)
                 wait_until(&job.merged[0], chunk, team.spins)
                 if job.sums != NULL:
                     job.sums.loss += self.loss_of(begin, begin + rows, 1) + self.cost_of(begin, begin + rows)

@@ -53,7 +53,7 @@ def core(faulty_core, monkeypatch):
         _dispatch, "kernels", lambda dtype: kernels if dtype.name == "float32" else usual(dtype)
     )
     monkeypatch.setattr(_plans, "_plan", plan)
-    monkeypatch.setattr(optimizers, "_plan", plan)
+    monkeypatch.setattr(optimizers.base, "_plan", plan)
     monkeypatch.setattr(_building, "_plan", plan)
     yield switch
     fw.set_matmul_precision("highest")

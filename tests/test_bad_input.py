@@ -618,12 +618,12 @@ def test_classes_need_more_than_one_output(loss):
         (
             {"validation_data": X},
             ValueError,
-            "validation_data: got ndarray, expected a pair (x, y)",
+            "validation_data: got ndarray, expected (x, y) or (x, y, weights)",
         ),
         (
-            {"validation_data": (X, Y, Y)},
+            {"validation_data": (X, Y, None, Y)},
             ValueError,
-            "validation_data: got a tuple of 3, expected a pair (x, y)",
+            "validation_data: got a tuple of 4, expected (x, y) or (x, y, weights)",
         ),
         (
             {"validation_data": (X[:, :4], Y)},

@@ -19,8 +19,8 @@ class Faulty:
     def __getattr__(self, name):
         return getattr(self.plan, name)
 
-    def gradients_of(self, x, y, dx, rows):
-        loss = self.plan.gradients_of(x, y, dx, rows)
+    def gradients_of(self, x, y, dx, rows, weights):
+        loss = self.plan.gradients_of(x, y, dx, rows, weights=weights)
         self.fault(self.model.gradients, dx)
         return loss
 
@@ -32,8 +32,8 @@ def plant(monkeypatch):
     def plant(fault):
         whole = _plans.plan_for
 
-        def faulty(model, purpose, rows, compiled=None):
-            plan = whole(model, purpose, rows, compiled)
+        def faulty(model, purpose, rows, compiled=None, weights=None):
+            plan = whole(model, purpose, rows, compiled, weights=weights)
             return Faulty(plan, model, fault) if purpose == "check" else plan
 
         monkeypatch.setattr(_plans, "plan_for", faulty)
@@ -169,8 +169,8 @@ def test_the_report_says_where(plant):
 def test_a_wrong_float32_gradient_is_caught(monkeypatch):
     whole = models.Sequential.loss_and_gradients
 
-    def faulty(model, x, y):
-        loss, gradient, dx = whole(model, x, y)
+    def faulty(model, *examples):
+        loss, gradient, dx = whole(model, *examples)
         if model.dtype == np.float32:
             gradient *= 1.01
         return loss, gradient, dx

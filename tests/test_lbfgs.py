@@ -276,6 +276,31 @@ def test_a_batch_takes_a_step_and_tells_the_loss_before_it():
     same_bits(model.parameters, twin.parameters)
 
 
+@pytest.mark.parametrize("make", [optimizers.LBFGS, optimizers.LevenbergMarquardt])
+def test_weights_of_rows_are_rows_repeated(make):
+    x, y = data(40)
+    told = np.random.default_rng(1).integers(0, 4, 40)
+    repeated = np.repeat(np.arange(40), told)
+    model = network((5, 9, 3), optimizer=make(), metrics=("mae",))
+    twin = model.copy()
+    found = model.fit(x, y, epochs=6, verbose=0, sample_weight=told).history
+    expected = twin.fit(x[repeated], y[repeated], epochs=6, verbose=0).history
+    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-9)
+    assert found.keys() == {"loss", "mae"}
+    np.testing.assert_allclose(model.parameters, twin.parameters, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("make", [optimizers.LBFGS, optimizers.LevenbergMarquardt])
+def test_figures_of_a_batch_are_those_before_its_step(make):
+    x, y = data(40)
+    model = network((5, 9, 3), optimizer=make(), metrics=("mae",))
+    for _ in range(3):
+        before = model.evaluate(x, y, return_dict=True)
+        found = model.train_on_batch(x, y, return_dict=True)
+        assert found.keys() == before.keys()
+        np.testing.assert_allclose(list(found.values()), list(before.values()), rtol=1e-12)
+
+
 @pytest.mark.parametrize("rows", [70, 1500, 2600])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_same_bits_by_any_number_of_threads(rows, dtype):

@@ -41,10 +41,10 @@ def expected_matrix(model, x, weights=(1.0,), step=1e-6):
     return total
 
 
-def found_matrix(model, x, y):
+def found_matrix(model, x, y, weights=None):
     """The library's."""
     compiled = model._compiled
-    descent = Descent(model, compiled, model.optimizer, Examples(x, y))
+    descent = Descent(model, compiled, model.optimizer, Examples(x, y, weights))
     return descent._current().normal_matrix(0, 1)
 
 
@@ -123,6 +123,19 @@ def test_the_equations_of_shared_layers_outputs_and_costs():
     assert kernel.name.endswith("kernel")
     assert kernel.size == 25
     close(found_matrix(model, x, (y[:, :2].copy(), y[:, 2:].copy())), expected, 1e-7)
+
+
+def test_the_equations_of_steps_that_have_weights():
+    stack = [layers.Dense(4, "tanh"), layers.Dense(2)]
+    model = fw.Sequential(stack, (3, 5), dtype="float64", seed=0)
+    model.compile(optimizers.LevenbergMarquardt(), "mse")
+    random = np.random.default_rng(2)
+    x, y = random.standard_normal((30, 3, 5)), random.standard_normal((30, 3, 2))
+    told = random.integers(0, 3, (30, 3)).astype(float)
+    lines = jacobian(model, x)[0].reshape(30, 3, 2, -1)
+    lines = (lines * np.sqrt(told)[:, :, None, None]).reshape(180, -1)
+    expected = lines.T @ lines / told.sum()
+    close(found_matrix(model, x, y, (told,)), expected, 1e-7)
 
 
 def test_the_equations_leave_out_what_does_not_move():

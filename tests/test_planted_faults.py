@@ -3,6 +3,8 @@
 With no fault switched on the same core passes, so it is the fault that is seen and nothing else.
 """
 
+import math
+
 import numpy as np
 import pytest
 from faults import (
@@ -24,6 +26,7 @@ from test_levenberg_marquardt import by_numpy, several
 
 import fastweights as fw
 from fastweights import _building, _dispatch, _plans, cli, constraints, layers, losses, optimizers
+from fastweights._core import philox
 
 
 def net(
@@ -327,7 +330,21 @@ def lbfgs_error():
     model = network((5, 8, 3), optimizer=optimizers.LBFGS(history_size=5, **settings))
     expected = [loss for loss, _ in by_scipy(network((5, 8, 3)), x, y, 12)]
     found = model.fit(x, y, epochs=12, verbose=0).history["loss"]
-    return np.abs(np.divide(found + [np.inf] * (12 - len(found)), expected) - 1).max()
+    steep = [
+        abs(math.cos(optimizers.lbfgs._plan.search_line(wave, step, 1e-4, 0.1, 50)[0])) > 0.1
+        for step in (0.1, 1.0, 3.0)
+    ]
+    return max(relative_error(found, expected), *steep)
+
+
+def wave(t):
+    """-sin t and its slope, -1 at 0."""
+    return -math.sin(t), -math.cos(t)
+
+
+def relative_error(found, expected):
+    missing = len(expected) - len(found)
+    return np.abs(np.divide(found + [np.inf] * missing, expected) - 1).max()
 
 
 def levenberg_marquardt_error():
@@ -341,7 +358,18 @@ def levenberg_marquardt_error():
     decay[:25] = 0.02
     expected = by_numpy(twin, x, y, 1e-3, 4, (1.0, 0.3), decay)
     found = model.fit(x, y, epochs=4, verbose=0).history["loss"]
-    return np.abs(np.divide(found + [np.inf] * (4 - len(found)), expected) - 1).max()
+    # More parameters than are eliminated at a time, and rows that count twice.
+    newton = optimizers.LevenbergMarquardt(1e-12)
+    wide, again = (network((70, 1), optimizer=newton) for _ in range(2))
+    x, y, told = random.standard_normal((90, 70)), random.standard_normal((90, 1)), np.ones(90)
+    told[7:19] = 2.0
+    repeated = np.repeat(np.arange(90), told.astype(int))
+    wide.fit(x, y, epochs=3, verbose=0, sample_weight=told)
+    again.fit(x[repeated], y[repeated], epochs=3, verbose=0)
+    a = np.column_stack([x, np.ones(90)]) * np.sqrt(told)[:, None]
+    best = np.linalg.lstsq(a, y * np.sqrt(told)[:, None], rcond=None)[0][:, 0]
+    apart = [np.abs(one.parameters - best).max() for one in (wide, again)]
+    return max(relative_error(found, expected), *apart)
 
 
 @pytest.mark.parametrize("fault", minimizers.STEPS, ids=lambda fault: fault.name)
@@ -351,6 +379,43 @@ def test_a_fault_of_a_minimizer_is_caught(core, fault):
     assert error[minimizers.STEPS[fault]]() < 1e-6
     core(number_of(fault))
     assert not error[minimizers.STEPS[fault]]() < 1e-4
+
+
+def weights_error():
+    """How far weighted rows are from rows repeated: losses and steps of batches, masked or not."""
+    random, found = np.random.default_rng(5), []
+    for is_masked in (False, True):
+        stack = [layers.Masking(), layers.Dense(5, "tanh"), layers.Dense(3)][not is_masked :]
+        model = fw.Sequential(stack, (4, 2), "float64", seed=3)
+        model.compile("sgd")
+        x, y = random.standard_normal((14, 4, 2)), random.standard_normal((14, 4, 3))
+        x[:, 2:][random.random((14, 2)) < 0.5] = 0.0
+        w = random.integers(0, 4, 14)
+        told = np.repeat(w[:, None], 4, axis=1) * (random.random((14, 4)) + 0.5)
+        steps = ((model.predict(x) - y) ** 2).mean(-1)
+        counts = told * (x != 0).any(-1) if is_masked else told
+        loss = (counts * steps).sum() / counts.sum()
+        found += [model.loss_and_gradients(x, y, told)[0] - loss]
+        found += [model.evaluate(x, y, sample_weight=told) - loss]
+        more = np.repeat(x, w, axis=0), np.repeat(y, w, axis=0)
+        found.append(model.loss_and_gradients(x, y, w)[1] - model.loss_and_gradients(*more)[1])
+        found.append(model.evaluate(x, y, sample_weight=w) - model.evaluate(*more))
+        # Batches of rows in an order of their own.
+        one, other = model.copy(), model.copy()
+        order = np.empty(14, np.int64)
+        philox.permutation(order, model.seed, philox.STREAM_SHUFFLE)
+        one.fit(x, y, 5, 1, 0, sample_weight=told)
+        other.fit(x[order], y[order], 5, 1, 0, shuffle=False, sample_weight=told[order])
+        found.append(one.parameters - other.parameters)
+    return max(np.abs(apart).max() for apart in found)
+
+
+@pytest.mark.parametrize("fault", dense.WEIGHTED, ids=lambda fault: fault.name)
+def test_a_fault_of_weights_of_rows_is_caught(core, fault):
+    core(0)
+    assert weights_error() < 1e-12
+    core(number_of(fault))
+    assert not weights_error() <= 1e-6
 
 
 def test_the_command_line_exits_1_for_a_wrong_gradient(core, capsys):

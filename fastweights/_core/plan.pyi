@@ -68,7 +68,7 @@ class Plan:
     def set_losses(self, losses: Sequence[tuple[str, Iterable[float], int, float]]) -> None: ...
     def set_metrics(self, metrics: Sequence[tuple[int, str, Iterable[float]]]) -> None: ...
     def set_update(self, name: str, state: np.ndarray, options: np.ndarray) -> None: ...
-    def tally(self) -> Tally: ...
+    def tally(self, weights: tuple[np.ndarray | None, ...] | None = None) -> Tally: ...
     def train(
         self,
         x: Arrays,
@@ -81,6 +81,7 @@ class Plan:
         tally: Tally | None = None,
         seed: int = 0,
         stream: int = 0,
+        weights: tuple[np.ndarray | None, ...] | None = None,
     ) -> tuple[int, float]: ...
     def gradients_of(
         self,
@@ -90,6 +91,7 @@ class Plan:
         rows: int,
         seed: int = 0,
         stream: int = 0,
+        weights: tuple[np.ndarray | None, ...] | None = None,
     ) -> float: ...
     def parameters_cost(self) -> float: ...
     def apply_update(self) -> None: ...
@@ -102,6 +104,7 @@ class Plan:
         last: int,
         seconds: float,
         tally: Tally | None = None,
+        weights: tuple[np.ndarray | None, ...] | None = None,
     ) -> int: ...
     def go_on(self, x: np.ndarray) -> np.ndarray: ...
     def begin_again(self) -> None: ...
@@ -115,6 +118,7 @@ OUTCOMES: tuple[str, ...]
 
 class Minimizer:
     tally: Tally
+    tally_before: Tally
     def step(self, seed: int, stream: int) -> tuple[str, float, float]: ...
 
 class LBFGS(Minimizer):
@@ -125,6 +129,7 @@ class LBFGS(Minimizer):
         numbers: np.ndarray,
         x: Arrays,
         y: Arrays,
+        weights: tuple[np.ndarray | None, ...] | None,
         rows: int,
         *settings: float,
     ) -> None: ...
@@ -137,6 +142,7 @@ class LevenbergMarquardt(Minimizer):
         numbers: np.ndarray,
         x: Arrays,
         y: Arrays,
+        weights: tuple[np.ndarray | None, ...] | None,
         rows: int,
         doubles: object,
         *settings: float,

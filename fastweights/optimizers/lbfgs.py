@@ -100,8 +100,10 @@ class LBFGS(Minimizer):
         )  # fmt: skip
 
     def on(self, plan: Plan, memory: Memory, examples: Examples) -> _plan.LBFGS:
-        x, y, _ = examples
-        return _plan.LBFGS(plan, memory.vectors, memory.numbers, x, y, count(x), *self.settings())
+        x, y, weights = examples
+        return _plan.LBFGS(
+            plan, memory.vectors, memory.numbers, x, y, weights, count(x), *self.settings()
+        )
 
     def config(self) -> dict[str, Any]:
         return {

@@ -124,10 +124,10 @@ class LevenbergMarquardt(Minimizer):
         return self.damping, self.tolerance_grad, self.tolerance_change
 
     def on(self, plan: Plan, memory: Memory, examples: Examples) -> _plan.LevenbergMarquardt:
-        x, y, _ = examples
+        x, y, weights = examples
         doubles = _dispatch.kernels(np.dtype(np.float64)).table
         return _plan.LevenbergMarquardt(
-            plan, memory.vectors, memory.numbers, x, y, count(x), doubles, *self.settings()
+            plan, memory.vectors, memory.numbers, x, y, weights, count(x), doubles, *self.settings()
         )
 
     def config(self) -> dict[str, Any]:

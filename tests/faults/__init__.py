@@ -16,7 +16,7 @@ GRADIENTS = {
 DRAWS = {**plain_layers.DRAWS, **series.DRAWS}
 
 PLANTED = [
-    *(*GRADIENTS, *DRAWS, *images.CHANGES, *dense.BYTES, *weights.STEPS),
+    *(*GRADIENTS, *DRAWS, *images.CHANGES, *dense.BYTES, *dense.WEIGHTED, *weights.STEPS),
     *(*plain_layers.INFERENCE, *weights.KEPT, *series.STREAMS, *series.STATES, *tiles.TILES),
     *minimizers.STEPS,
 ]

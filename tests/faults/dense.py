@@ -139,3 +139,45 @@ BYTES = [
     Fault("bytes not in the order", GATHER, "(data + «order[i]» * width)", "i"),
     Fault("tail of a row dropped", GATHER, "(data + order[i] * width), «width»)", "width - 1"),
 ]
+
+#: Of the weights of rows; that they are seen is said by gradients, by rows repeated or by no NaN.
+WEIGHTED = [
+    Fault(
+        "losses weighted, not their gradients",
+        PLAN_ROWS,
+        "line * head.columns, head.columns, «weight»)",
+        "1.0",
+    ),
+    Fault("losses not weighted", PLAN_ROWS, "weight * values[line] if «weight != 0.0»", "False"),
+    Fault(
+        "weights of the batch's first rows for all",
+        PLAN_ROWS,
+        "self.weights_of(i, «first + row»)",
+        "row",
+    ),
+    Fault("weights not in the order of the rows", PLAN_ROWS, "row = «self.job.order[row]»", "row"),
+    Fault(
+        "a batch's sum of weights without its last row",
+        PLAN_ROWS,
+        "for row in range(«rows»):\n            weights = self.weights_of(i, first + row)",
+        "rows - 1",
+    ),
+    Fault(
+        "the first step's weight for all",
+        PLAN_ROWS,
+        "total += weights[«line if by_lines else 0»]",
+        "0",
+    ),
+    Fault(
+        "inference divides by rows",
+        PLAN_ROWS,
+        "sums[1] += «self.told_weight(ops, i, begin, end)»",
+        "<double>(end - begin) * head.lines",
+    ),
+    Fault(
+        "masked lines weigh as well",
+        PLAN_ROWS,
+        "if «mask == NULL or is_told(head, mask, self.table.real_bytes, row * head.lines + line)»",
+        "True",
+    ),
+]

@@ -29,14 +29,20 @@ STEPS = {
         "0",
     ): "LBFGS",
     Fault(
-        "half of the way for where a cubic is least",
+        "any slope is small enough",
         SEARCH,
-        "cubic = best.step + «least_of_cubic(&best, &tried, &has_none)» * between",
-        "0.5",
+        "fabs(slope) <= «-s.c2 * s.start.slope»:",
+        "INFINITY",
     ): "LBFGS",
     Fault("missing 2 of a penalty", MARQUARDT, "+= «2.0 * self.plan.penalties[i].l2»", "0.0"): (
         "LevenbergMarquardt"
     ),
+    Fault(
+        "weight of a line forgotten",
+        MARQUARDT,
+        "told = size * «sqrt(self.share_of(i, member, line))»",
+        "1.0",
+    ): "LevenbergMarquardt",
     Fault("gain not cubed", MARQUARDT, "1.0 - «gain * gain * gain»", "gain"): "LevenbergMarquardt",
     Fault(
         "weight of an output forgotten", MARQUARDT, "2.0 * «head.weight» * head.share", "1.0"
