@@ -54,7 +54,10 @@ STEPS = {
         "-1",
     ): "LevenbergMarquardt",
     Fault(
-        "another output's number", MARQUARDT, "self.ask_for(ops, member, «first_number + number»", "0"
+        "another output's number",
+        MARQUARDT,
+        "self.ask_for(ops, member, «first_number + number»",
+        "0",
     ): "LevenbergMarquardt",
     Fault(
         "a block added for taken off",
