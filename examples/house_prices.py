@@ -39,7 +39,7 @@ def main() -> None:
         epochs=100,
         verbose=0,
         validation_data=(x[validation], y[validation]),
-        callbacks=[callbacks.EarlyStopping(patience=15)],
+        callbacks=[callbacks.EarlyStopping(patience=15, restore_best_weights=True)],
     )
 
     prices, _ = preprocessor.truth(table)

@@ -23,6 +23,8 @@ from fastweights.config import (
 
 __all__ = [
     "DivergenceError",
+    "Ensemble",
+    "FitManyError",
     "Input",
     "Model",
     "Sequential",
@@ -33,6 +35,7 @@ __all__ = [
     "config",
     "constraints",
     "find_learning_rate",
+    "fit_many",
     "generate",
     "generate_steps",
     "get_num_threads",
@@ -57,6 +60,7 @@ __all__ = [
     "set_matmul_precision",
     "set_num_threads",
     "set_reproducible",
+    "sweep",
     "threads",
 ]
 
@@ -77,9 +81,11 @@ if TYPE_CHECKING:
     from fastweights._registry import register_layer
     from fastweights._tensors import Input
     from fastweights.attending import attention_scores, plot_attention
+    from fastweights.ensembles import Ensemble
     from fastweights.generating import generate, generate_steps
     from fastweights.gradient_check import check_gradients
     from fastweights.inspecting import partial_dependence, permutation_importance
+    from fastweights.many import FitManyError, fit_many
     from fastweights.models import Model, Sequential
     from fastweights.plotting import (
         plot_calibration,
@@ -90,17 +96,21 @@ if TYPE_CHECKING:
     )
     from fastweights.rates import find_learning_rate
     from fastweights.saving import load
+    from fastweights.sweeping import sweep
     from fastweights.training import DivergenceError
 else:
     #: The names that are not modules, and where they are. All is imported at its first use.
     _HOME = {
         "DivergenceError": "training",
+        "Ensemble": "ensembles",
+        "FitManyError": "many",
         "Input": "_tensors",
         "Model": "models",
         "Sequential": "models",
         "attention_scores": "attending",
         "check_gradients": "gradient_check",
         "find_learning_rate": "rates",
+        "fit_many": "many",
         "generate": "generating",
         "generate_steps": "generating",
         "load": "saving",
@@ -113,6 +123,7 @@ else:
         "plot_model": "plotting",
         "plot_predictions": "plotting",
         "register_layer": "_registry",
+        "sweep": "sweeping",
     }
 
     def __getattr__(name: str) -> Any:

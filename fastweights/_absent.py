@@ -84,9 +84,10 @@ INSTEAD: dict[str, str] = {
     "GroupedQueryAttention": "the layer is GroupQueryAttention",
     **dict.fromkeys(("Attention", "AdditiveAttention"), "use MultiHeadAttention"),
     "trainable_weights": "use layer.weights of the layers that are trainable",
-    "ReduceLROnPlateau": "set self.model.optimizer.learning_rate in a callback of your own",
-    "LearningRateScheduler": "set self.model.optimizer.learning_rate in a callback of your own",
-    "ModelCheckpoint": "call self.model.save(path) in a callback's on_epoch_end",
+    "RemoteMonitor": "send the logs in on_epoch_end of a callback of your own, or LambdaCallback",
+    "OrbaxCheckpoint": "use callbacks.ModelCheckpoint, whose files a fit goes on from exactly",
+    "CallbackList": "fit, evaluate and predict take a list of callbacks",
+    "ProgressBar": "the bar is callbacks.ProgbarLogger",
     "lr": "the step size is learning_rate",
     **dict.fromkeys(
         ("clipnorm", "clipvalue", "global_clipnorm"), "there is no clipping of gradients yet"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastweights import _check, _registry, losses, metrics, optimizers
 from fastweights._building import Built
+from fastweights._homes import Home
 from fastweights._plans import Compiled
+from fastweights.layers.ops import Shape
 from fastweights.models import Model, unbuilt
 
 
@@ -49,6 +52,46 @@ def copy_of(model: Model, dtype: str | np.dtype | None) -> Model:
             kept = _check.reals("the optimizer's state", memory.vectors, twin.dtype)
             twin._compiled.memory = optimizers.Memory(kept, memory.numbers)
     return twin
+
+
+#: Of a model, what is made anew with it.
+_NOT_KEPT = frozenset(("_compiled", "_ends", "_home", "_loop", "_planned", "_turns"))
+
+
+class _Numbers(NamedTuple):
+    """What a built model has besides its description."""
+
+    shapes: tuple[Shape, ...]
+    vectors: tuple[np.ndarray, ...]
+    memory: optimizers.Memory | None
+
+
+def state_of(model: Model) -> dict[str, Any]:
+    """What a pickled model is made again from: its layers, what was compiled, and its numbers."""
+    built, compiled, numbers = model._built, model._compiled, None
+    if built is not None:
+        compiled, vectors, memory = snapshot(model)
+        numbers = _Numbers(tuple(built.input_shapes), vectors, memory)
+    return {
+        **{name: value for name, value in vars(model).items() if name not in _NOT_KEPT},
+        "topology": model._topology,
+        "training": (compiled.optimizer, compiled.objectives),
+        "numbers": numbers,
+    }
+
+
+def take_on_state(model: Model, state: Mapping[str, Any]) -> None:
+    """Makes of an empty model the one that `state_of` told of; its layers are its own."""
+    own = dict(state)
+    topology, training, numbers = (own.pop(key) for key in ("topology", "training", "numbers"))
+    vars(model).update(own, _ends=None, _loop=None, _turns=[], _planned=topology, _home=Home(model))
+    model._compiled = Compiled(*training)
+    if numbers is None:
+        return
+    built = Built(topology, numbers.shapes, model.dtype)
+    built.allocate(lambda number, _, view: np.copyto(view, built.part(number, numbers.vectors)))
+    model._compiled.memory = numbers.memory
+    model._home.take_on(built)  # the warnings about it have been given
 
 
 def refuse_foreign(call: str, model: Model) -> None:

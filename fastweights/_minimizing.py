@@ -67,16 +67,22 @@ class Descent:
         self._minimizer = self._current()
         return Step(*self._minimizer.step(self._model.seed, stream))
 
+    def empty_tally(self) -> _plan.Tally:
+        """Sums over rows, for those that a file has."""
+        return self._plan().tally(self._examples.weights)
+
+    def _plan(self) -> _plan.Plan:
+        """That of the moment."""
+        x, _, weights = self._examples
+        return _plans.plan_for(self._model, "fit", count(x), self._compiled, weights=weights)
+
     def _current(self) -> _plan.Minimizer:
         """The compiled half, for the plan and the settings of the moment."""
-        model, compiled, optimizer = self._model, self._compiled, self._optimizer
-        x, _, weights = self._examples
-        plan = _plans.plan_for(model, "fit", count(x), compiled, weights=weights)
-        made_for = plan, optimizer.settings()
-        if self._minimizer is None or self._made_for != made_for:
-            memory = compiled.memory_for(model._built_or_refused())
-            self._made_for = made_for
-            return optimizer.on(plan, memory, self._examples)
+        plan, settings = self._plan(), self._optimizer.settings()
+        if self._minimizer is None or self._made_for != (plan, settings):
+            memory = self._compiled.memory_for(self._model._built_or_refused())
+            self._made_for = plan, settings
+            return self._optimizer.on(plan, memory, self._examples)
         return self._minimizer
 
     @property

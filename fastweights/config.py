@@ -7,6 +7,7 @@ import functools
 import itertools
 import math
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -34,6 +35,16 @@ matmul_parts.update(PRECISIONS)
 
 #: In place of FASTWEIGHTS_GRAIN, for tests.
 _grain: float | None = None
+
+
+class _OfThisThread(threading.local):
+    """What holds for one Python thread alone."""
+
+    #: The most threads that its steps may use.
+    num_threads = MAX_TEAM
+
+
+_of_this_thread = _OfThisThread()
 
 
 class Budget(NamedTuple):
@@ -119,7 +130,19 @@ def budget() -> Budget:
     """Threads beyond the CPUs would only be in each other's way."""
     grain = _default_grain() if _grain is None else _grain
     cpus = _available_cpus()
-    return Budget(min(get_num_threads(), cpus if grain > 0.0 else MAX_TEAM), cpus, grain)
+    most = min(get_num_threads(), _of_this_thread.num_threads)
+    return Budget(min(most, cpus if grain > 0.0 else MAX_TEAM), cpus, grain)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Has steps of the calling Python thread use no other one, within the block."""
+    before = _of_this_thread.num_threads
+    _of_this_thread.num_threads = 1
+    try:
+        yield
+    finally:
+        _of_this_thread.num_threads = before
 
 
 def set_num_threads(n: int) -> None:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from fastweights import _advice, _check, _feeding, _plans, losses, optimizers, training
+from fastweights import (
+    _advice,
+    _check,
+    _feeding,
+    _listening,
+    _plans,
+    _resuming,
+    losses,
+    optimizers,
+    training,
+)
 from fastweights._architecture import batch_size_in_config, described, distinct, flags_entry
 from fastweights._arguments import telling
 from fastweights._building import Built
+from fastweights._files import FilePath
+from fastweights._loop import Loop
 from fastweights._network import Network
 from fastweights._objectives import objectives_of
 from fastweights._plans import Compiled
@@ -86,6 +100,11 @@ class Model(Network):
     for a step, and raises RuntimeError in the middle of a fit. States of `stateful` layers are
     the model's: batches of all threads go on from each other, in the order in which they come.
 
+    Pickled, or copied by `copy.deepcopy`, a model takes all that it is made of with it, classes of
+    one's own by their names, and goes on as it would have; it is a model of its own then, also
+    where it has layers in common with others. A file for another version of this library is what
+    `save` writes.
+
     Examples
     --------
     >>> inputs = fw.Input(8)
@@ -145,6 +164,8 @@ class Model(Network):
         """What makes a model that is neither built nor compiled."""
         self._compiled = Compiled()
         self._progress = training.Progress()
+        #: The fit that is going on.
+        self._loop: Loop | None = None
         self._names = _feeding.Names((None,) * topology.inputs, None)
         #: Entries of other people's in the file that the model came from.
         self._metadata: dict[str, str] = {}
@@ -331,6 +352,8 @@ class Model(Network):
         class_weight: Any = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
+        *,
+        resume: FilePath | None = None,
     ) -> History:
         """Trains for a number of epochs.
 
@@ -346,8 +369,9 @@ class Model(Network):
         epochs : int
             The fit ends before the epoch of this number.
         verbose : {"auto", 0, 1, 2}
-            0 is silent, 1 a progress bar (with tqdm; lines without), 2 a line an epoch; "auto" is 1
-            on a terminal and 2 elsewhere.
+            0 is silent, 1 one line that follows the fit (with tqdm; lines without), 2 a line an
+            epoch; "auto" is 1 on a terminal and in a notebook, and elsewhere at most some 20 lines:
+            the first epoch's, then ever rarer ones, and the last.
         callbacks : Callback or sequence of Callback, optional
             Told what happens, see :mod:`fastweights.callbacks`.
         validation_split : float
@@ -371,6 +395,14 @@ class Model(Network):
             of the rows, is not weighted.
         initial_epoch : int
             Number of the first epoch, for a fit that continues another.
+        resume : path, optional
+            A file that was saved in a hook of a fit, by :class:`~fastweights.callbacks
+            .ModelCheckpoint` or by ``self.model.save(path)`` in a callback of your own, or a folder
+            with such files, of which the newest that is whole is taken. The model becomes what it
+            was then, its seed too, callbacks remember what they did, and the fit goes on from the
+            batch it had come to. Data and settings being the same it ends with the bits, and the
+            history, of a fit that was never interrupted. Of an epoch in whose middle it goes on no
+            `on_epoch_begin` is called again. Not in Keras.
 
         Returns
         -------
@@ -389,8 +421,19 @@ class Model(Network):
             return training.fit(
                 self, x, y, batch_size, epochs, verbose, callbacks,
                 validation_split, validation_data, shuffle, class_weight, sample_weight,
-                initial_epoch,
+                initial_epoch, resume,
             )  # fmt: skip
+
+    def _restored(
+        self, resume: FilePath | None, callbacks: Sequence[Callback]
+    ) -> _resuming.Place | None:
+        """Takes on the file that a fit is to go on from, if there is one, and says where it was."""
+        return _restoring.restored(self, resume, callbacks)
+
+    def _place_in_fit(self) -> _resuming.Place | None:
+        """Where in a fit a hook finds it."""
+        loop = self._loop
+        return None if loop is None else loop.place()
 
     @telling
     def train_on_batch(
@@ -459,6 +502,7 @@ class Model(Network):
         verbose: str | int = "auto",
         sample_weight: Any = None,
         *,
+        callbacks: Callback | Sequence[Callback] | None = None,
         return_dict: bool = False,
     ) -> float | list[float] | dict[str, float]:
         """Loss and metrics on these rows, exact over all of them.
@@ -468,10 +512,13 @@ class Model(Network):
         x, y : array_like
             As for `fit`.
         batch_size, verbose
-            For code written for Keras: neither changes anything, and nothing is printed. Rows go
-            through by batches where a layer is `stateful`, of as many as `fastweights.Input` says.
+            For code written for Keras: neither changes anything, and nothing is printed, but that
+            hooks hear of batches of this size, 32 by default. Rows go through by batches where a
+            layer is `stateful`, too, of as many as `fastweights.Input` says.
         sample_weight : array_like
             As for `fit`.
+        callbacks : Callback or sequence of Callback, optional
+            Hear `on_test_begin`, `on_test_batch_begin`, `on_test_batch_end` and `on_test_end`.
         return_dict : bool
             Whether to name the figures.
 
@@ -484,9 +531,23 @@ class Model(Network):
         compiled.training()
         _feeding.refuse_batch_size(self._built_or_refused(), batch_size)
         examples = _feeding.examples(self, x, y, compiled, sample_weight)
-        return _figures(training.evaluate(self, compiled, examples), return_dict)
+        told = _listening.checked(callbacks)
+        listeners = _listening.Listeners(told)
+        with contextlib.ExitStack() as turns:
+            for callback in told:
+                turns.enter_context(Turn(callback._turns, "evaluate", True, "callback"))
+            listeners.join(self, count(examples.x), batch_size or training.DEFAULT_BATCH)
+            logs = training.evaluate(self, compiled, examples, listeners, batch_size)
+        return _figures(logs, return_dict)
 
-    def predict(self, x: Any, batch_size: int | None = None, verbose: str | int = "auto") -> Any:
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        *,
+        callbacks: Callback | Sequence[Callback] | None = None,
+    ) -> Any:
         """The network's output, ``(rows, *output_shape)``, in the model's dtype.
 
         Of several outputs it is a list of arrays, or a dict where the model was made with one.
@@ -495,12 +556,16 @@ class Model(Network):
         ----------
         x : array_like (rows, *input_shape)
         batch_size, verbose
-            For code written for Keras: neither changes anything, and nothing is printed. Rows go
-            through by batches where a layer is `stateful`, of as many as `fastweights.Input` says.
+            For code written for Keras: neither changes anything, and nothing is printed, but that
+            hooks hear of batches of this size, 32 by default. Rows go through by batches where a
+            layer is `stateful`, too, of as many as `fastweights.Input` says.
+        callbacks : Callback or sequence of Callback, optional
+            Hear `on_predict_begin`, `on_predict_batch_begin`, `on_predict_batch_end`, whose logs
+            have the ``"outputs"``, and `on_predict_end`.
         """
         compiled, built = self._compiled, self._built
         plan = compiled.plans.get("infer") if built is not None and built.is_flat else None
-        if plan is not None and batch_size is None and verbose == "auto":
+        if plan is not None and batch_size is None and verbose == "auto" and callbacks is None:
             answer = plan.answer(x, matmul_parts[self._matmul_precision])
             if answer is not None:
                 return self._predicted([answer])
@@ -512,9 +577,14 @@ class Model(Network):
         _feeding.refuse_part_of_batch(built, "x", last)
         out = self._room(built, last)
         plan = _plans.plan_for(self, "infer", last, compiled, built)
-        first = 0
-        while first < last:
-            first = plan.infer(rows, None, out, first, last, training.STRETCH_SECONDS)
+        told = _listening.checked(callbacks)
+        listeners = _listening.Listeners(told)
+        with contextlib.ExitStack() as turns:
+            for callback in told:
+                turns.enter_context(Turn(callback._turns, "predict", True, "callback"))
+            size = batch_size or built.batch_rows or training.DEFAULT_BATCH
+            listeners.join(self, last, size)
+            training.predict(plan, rows, out, listeners, size, self._predicted)
         return self._predicted(out)
 
     def _room(self, built: Built, rows: int) -> tuple[np.ndarray, ...]:
@@ -782,11 +852,14 @@ class Model(Network):
         """
         return _copying.copy_of(self, dtype)
 
-    def __reduce__(self) -> Any:
-        # The default would tear the views of weights and layers from the flat vector.
-        raise TypeError(
-            f"pickle or copy: got a {type(self).__name__}, expected model.copy(), or save and load"
-        )
+    def __copy__(self) -> Model:
+        return copy.deepcopy(self)  # As layers are those of one model, there is no other copy.
+
+    def __getstate__(self) -> dict[str, Any]:
+        return _copying.state_of(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        _copying.take_on_state(self, state)
 
     def save(
         self,
@@ -894,6 +967,6 @@ def _named_tensors(argument: str, given: Any) -> tuple[list[Tensor], list[str] |
 
 # Here, as these need the model, in this order: imported within a method a fork could come between.
 from fastweights._sequential import Sequential, unbuilt  # noqa: E402, I001
-from fastweights import _copying, pretrained, saving  # noqa: E402
+from fastweights import _copying, pretrained, saving, _restoring  # noqa: E402
 
 __all__ = ["Model", "Sequential", "unbuilt"]

@@ -12,7 +12,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from fastweights import (
     _files,
     _json,
     _registry,
+    _resuming,
     _weight_files,
     optimizers,
     serialization,
@@ -35,12 +36,17 @@ from fastweights.layers import Layer, Variable
 from fastweights.layers.ops import Shape
 from fastweights.models import Model, unbuilt
 
+if TYPE_CHECKING:
+    from fastweights.ensembles import Ensemble
+
 FORMAT = "1"
 STATE = "optimizer.state"
 #: What the command line keeps beside its models: how a table becomes their features.
 TABLE = "fastweights.table"
 #: Or of which size its images are, and which classes there are.
 IMAGES = "fastweights.images"
+#: In a file of several models what is told of each, see `ensembles`.
+ENSEMBLE = "fastweights.ensemble"
 _OWN_KEYS = ("format", "fastweights.format", "fastweights.model")
 
 
@@ -137,6 +143,13 @@ def save(
 ) -> None:
     """What `Model.save` does."""
     refuse_other_formats("path", path)
+    serialization.write(path, *contents(model, metadata, include_optimizer))
+
+
+def contents(
+    model: Model, metadata: Mapping[str, str], include_optimizer: bool
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Tensors and metadata of a model's file."""
     _copying.refuse_foreign("save", model)
     compiled, vectors, memory = _copying.snapshot(model)
     for what, vector in zip(("parameters", "state"), vectors, strict=True):
@@ -151,7 +164,7 @@ def save(
         description["names"] = columns
     tensors = Stored(built).tensors(vectors)
     if compiled.optimizer is not None:
-        description["compile"] = _described_training(compiled)
+        description["compile"] = described_training(compiled)
         if include_optimizer:
             description["epochs_trained"] = model.epochs_trained
             description["passes"] = model._progress.passes
@@ -160,6 +173,10 @@ def save(
                 description["optimizer_running"] = memory.numbers[first:].tolist()
                 if memory.vectors.size:
                     tensors[STATE] = memory.vectors.reshape(-1, max(built.size, 1))
+            place = model._place_in_fit()
+            if place is not None:
+                description["fit"], arrays = _resuming.described(place)
+                tensors.update(arrays)
     text = json.dumps(description)
     size = sum(tensor.nbytes for tensor in tensors.values()) + len(text)
     _json.loads("the model's description", text, size)  # as load will read it
@@ -167,7 +184,7 @@ def save(
     for key in metadata:
         if key in _OWN_KEYS:
             raise ValueError(_check.refusal("metadata", f"the key {key!r}", "a key of your own"))
-    serialization.write(path, tensors, {**metadata, **own})
+    return tensors, {**metadata, **own}
 
 
 def save_weights(model: Model, path: str | os.PathLike[str]) -> None:
@@ -180,7 +197,7 @@ def save_weights(model: Model, path: str | os.PathLike[str]) -> None:
     serialization.write(path, Stored(built).tensors(vectors), {_OWN_KEYS[0]: "pt"})
 
 
-def _described_training(compiled: Compiled) -> dict[str, Any]:
+def described_training(compiled: Compiled) -> dict[str, Any]:
     """What `compile` took, as JSON can hold it and as `compile` takes it again."""
     objectives = compiled.objectives
     found: dict[str, Any] = {
@@ -220,8 +237,10 @@ def refuse_other_formats(argument: str, path: Any) -> None:
 
 def load(
     path: str | os.PathLike[str], custom_objects: Mapping[str, type[Layer]] | None = None
-) -> Model:
+) -> Model | Ensemble:
     """Reads a model that `Model.save` wrote, compiled as it was; it goes on as it would have.
+
+    Of the file of an ensemble it is the `fastweights.Ensemble`.
 
     Parameters
     ----------
@@ -238,7 +257,14 @@ def load(
     OSError
         The file cannot be read.
     """
-    model = read(path, custom_objects)
+    _weight_files.refuse_models_of_others(path)
+    with serialization.opened(path) as file:
+        name = _files.path_text(path)
+        if ENSEMBLE in file.metadata:
+            from fastweights import ensembles  # seldom needed
+
+            return ensembles.model_of(file, name, custom_objects)
+        model = model_of(file, name, custom_objects)
     if TABLE in model._metadata:
         warnings.warn(
             f"load: {_files.path_text(path)} was written by 'fastweights train': its model takes "
@@ -254,66 +280,107 @@ def read(
     path: str | os.PathLike[str], custom_objects: Mapping[str, type[Layer]] | None = None
 ) -> Model:
     """As `load`, for those who know what else is in the file."""
-    custom = _registry.custom_layers(custom_objects)
+    return with_place(path, custom_objects)[0]
+
+
+def with_place(
+    path: str | os.PathLike[str], custom_objects: Mapping[str, type[Layer]] | None = None
+) -> tuple[Model, _resuming.Place | None]:
+    """As `read`, and where in a fit the model was when it was saved; None: in none."""
     _weight_files.refuse_models_of_others(path)
     with serialization.opened(path) as file:
-        name = _files.path_text(path)
-        found = file.metadata.get("fastweights.format", "none")
-        if found != FORMAT:
-            expected = f"a fastweights model of format {FORMAT}"
-            if found == "none":
-                expected += "; model.load_weights reads files of weights alone"
-            raise ValueError(_check.refusal(name, f"model format {found!r:.80}", expected))
-        try:
-            description = _described(file)
-            model, shapes = unbuilt(description["model"], custom)
-            if shapes is None:
-                raise ValueError(_check.refusal("input_shape", "none", "a list of sizes"))
-            if "compile" in description:
-                model.compile(**description["compile"])
-            built = Built(model._topology, shapes, model.dtype)
-            numbers = _numbers(model, description)
-            model._names = _names(description, built)
-            epochs = description.get("epochs_trained", 0)
-            model._progress.epochs = _check.whole("epochs_trained", epochs, 0, maximum=2**48)
-            passes = description.get("passes", 0)
-            model._progress.passes = _check.whole("passes", passes, 0, maximum=2**35)
-        except _registry.UnknownLayerError as error:
-            raise ValueError(f"{name}: {error}") from None
-        except (
-            ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
-        ) as error:  # fmt: skip
-            why = " ".join(str(error).split())[:400]
-            raise ValueError(f"{name}: the description of the model is damaged: {why}") from error
-        stored = Stored(built)
-        wanted = dict(stored.shapes)
-        state = _state_shape(model, built, numbers)
-        if state is not None:
-            wanted[STATE] = state
-        _refuse_others(name, file.tensors, wanted, model.dtype)
+        return _model_and_place(file, _files.path_text(path), custom_objects)
 
-        def finite(tensor: str) -> np.ndarray:
-            array = file.read(tensor)
-            _check.finite(f"{name}: tensor {tensor!r}", array)
-            return array
 
-        def fill(index: int, variable: Variable, view: np.ndarray) -> None:
-            if not variable.of_rows:
-                np.copyto(view, stored.array(index, finite))
+def model_of(
+    file: serialization.Tensors, name: str, custom_objects: Mapping[str, type[Layer]] | None
+) -> Model:
+    """The model whose tensors and metadata these are; messages call them `name`."""
+    return _model_and_place(file, name, custom_objects)[0]
 
-        built.allocate(fill)
-        if numbers is not None:
-            vectors = np.zeros(0, model.dtype) if state is None else file.read(STATE).reshape(-1)
-            _check.finite(f"{name}: tensor {STATE!r}", vectors)
-            model._compiled.memory = optimizers.Memory(vectors, numbers)
+
+def _model_and_place(
+    file: serialization.Tensors, name: str, custom_objects: Mapping[str, type[Layer]] | None
+) -> tuple[Model, _resuming.Place | None]:
+    """The same, and where in a fit it was when it was saved; None: in none."""
+    custom = _registry.custom_layers(custom_objects)
+    found = file.metadata.get("fastweights.format", "none")
+    if found != FORMAT:
+        expected = f"a fastweights model of format {FORMAT}"
+        if found == "none":
+            expected += "; model.load_weights reads files of weights alone"
+        if ENSEMBLE in file.metadata:
+            expected = "one model; fastweights.load reads ensembles"
+        raise ValueError(_check.refusal(name, f"model format {found!r:.80}", expected))
+    try:
+        description = _described(file)
+        model, shapes = unbuilt(description["model"], custom)
+        if shapes is None:
+            raise ValueError(_check.refusal("input_shape", "none", "a list of sizes"))
+        if "compile" in description:
+            model.compile(**description["compile"])
+        built = Built(model._topology, shapes, model.dtype)
+        numbers = _numbers(model, description)
+        model._names = _names(description, built)
+        epochs = description.get("epochs_trained", 0)
+        model._progress.epochs = _check.whole("epochs_trained", epochs, 0, maximum=2**48)
+        passes = description.get("passes", 0)
+        model._progress.passes = _check.whole("passes", passes, 0, maximum=2**35)
+    except _registry.UnknownLayerError as error:
+        raise ValueError(f"{name}: {error}") from None
+    except (
+        ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
+    ) as error:  # fmt: skip
+        why = " ".join(str(error).split())[:400]
+        raise ValueError(f"{name}: the description of the model is damaged: {why}") from error
+    stored = Stored(built)
+    wanted = dict(stored.shapes)
+    state = _state_shape(model, built, numbers)
+    if state is not None:
+        wanted[STATE] = state
+    of_fit = {tensor for tensor in file.tensors if tensor.startswith(_resuming.PREFIX)}
+    of_model = {tensor: file.tensors[tensor] for tensor in file.tensors if tensor not in of_fit}
+    _refuse_others(name, of_model, wanted, model.dtype)
+    place = _place(name, file, description.get("fit"), of_fit)
+
+    def finite(tensor: str) -> np.ndarray:
+        array = file.read(tensor)
+        _check.finite(f"{name}: tensor {tensor!r}", array)
+        return array
+
+    def fill(index: int, variable: Variable, view: np.ndarray) -> None:
+        if not variable.of_rows:
+            np.copyto(view, stored.array(index, finite))
+
+    built.allocate(fill)
+    if numbers is not None:
+        vectors = np.zeros(0, model.dtype) if state is None else file.read(STATE).reshape(-1)
+        _check.finite(f"{name}: tensor {STATE!r}", vectors)
+        model._compiled.memory = optimizers.Memory(vectors, numbers)
     model._metadata = {k: v for k, v in file.metadata.items() if k not in _OWN_KEYS}
     model._take_on(built)
-    return model
+    return model, place
 
 
-def _described(file: serialization.File) -> dict[str, Any]:
+def _place(
+    name: str, file: serialization.Tensors, description: Any, tensors: set[str]
+) -> _resuming.Place | None:
+    """Where in a fit the model was."""
+    try:
+        if description is None:
+            if tensors:
+                got = f"unknown tensors {sorted(tensors)!r:.80}"
+                raise ValueError(_check.refusal("fit", got, "only the model's"))
+            return None
+        return _resuming.place_of(description, tensors, file.read)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        why = " ".join(str(error).split())[:400]
+        raise ValueError(f"{name}: the description of the fit is damaged: {why}") from error
+
+
+def _described(file: serialization.Tensors) -> dict[str, Any]:
     description = _json.loads("the description", file.metadata["fastweights.model"], file.size)
-    known = {"model", "compile", "epochs_trained", "optimizer_running", "names", "passes"}
+    known = {"model", "compile", "epochs_trained", "optimizer_running", "names", "passes", "fit"}
     if not isinstance(description, dict) or not set(description) <= known:
         raise ValueError(f"expected a JSON object of {', '.join(sorted(known))}")
     return description

@@ -18,7 +18,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, NamedTuple, TypeGuard
+from typing import Any, BinaryIO, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 
@@ -154,6 +154,17 @@ class Entry(NamedTuple):
     dtype: np.dtype
     shape: tuple[int, ...]
     code: str
+
+
+class Tensors(Protocol):
+    """Named tensors that can be read one by one, and metadata, of a file of so many bytes."""
+
+    size: int
+    metadata: dict[str, str]
+    tensors: dict[str, Entry]
+
+    def read(self, name: str) -> np.ndarray:
+        """One tensor."""
 
 
 class File:

@@ -1,24 +1,30 @@
-"""The training loop: whole stretches of an epoch in compiled code, everything else here."""
+"""What trains and evaluates a model: steps, passes over rows, and how a fit is begun."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import importlib.util
 import math
-import sys
-import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _advice, _check, _feeding, _minimizing, _plans, _row_weights
+from fastweights import (
+    _advice,
+    _check,
+    _feeding,
+    _listening,
+    _loop,
+    _minimizing,
+    _plans,
+    _row_weights,
+)
 from fastweights._core import arrays, philox
 from fastweights._core.float_mode import in_default_float_mode
-from fastweights._rows import Examples, Gradients, Weights, count, each, picked_examples
-from fastweights._turns import Turn
-from fastweights.callbacks import Callback, EpochLines, History, Logs, ProgressBar
+from fastweights._files import FilePath
+from fastweights._listening import NOBODY, Listeners
+from fastweights._rows import Examples, Gradients, Rows, Weights, count, each, picked_examples
+from fastweights.callbacks import Callback, History, Logs, progress
 
 if TYPE_CHECKING:
     from fastweights._building import Built
@@ -87,35 +93,73 @@ class Progress:
         self.passes += 1
         return stream
 
+    def last_pass(self) -> int:
+        """The stream of the last pass, in the middle of which a fit goes on."""
+        return philox.STREAM_PASS + (self.passes - 1) * philox.PASS_OPS
+
     def copy(self) -> Progress:
         """One that goes on from here by itself."""
         return copy.copy(self)
 
 
-def _logs(compiled: Compiled, tally: Tally, prefix: str = "") -> Logs:
+def logs_of(compiled: Compiled, tally: Tally) -> Logs:
     """Means over the rows that were added up."""
     names, figures = compiled.log_names, tally.mean_losses()
     if compiled.metrics:
         states = zip(compiled.metrics, tally.metric_states(), strict=True)
         figures += [metric.result(state) for metric, state in states]
-    if prefix:
-        names = [prefix + name for name in names]
     return dict(zip(names, figures, strict=True))
 
 
-def evaluate(model: Model, compiled: Compiled, examples: Examples, prefix: str = "") -> Logs:
-    """Loss and metrics over checked examples."""
+def evaluate(
+    model: Model,
+    compiled: Compiled,
+    examples: Examples,
+    listeners: Listeners = NOBODY,
+    batch_size: int | None = None,
+) -> Logs:
+    """Loss and metrics over checked examples, by batches where somebody hears of those."""
     x, y, weights = examples
-    last = count(x)
-    _feeding.refuse_part_of_batch(model._built_or_refused(), "x", last)
-    plan = _plans.plan_for(model, "infer", last, compiled, weights=weights)
+    built, rows = model._built_or_refused(), count(x)
+    _feeding.refuse_part_of_batch(built, "x", rows)
+    plan = _plans.plan_for(model, "infer", rows, compiled, weights=weights)
     tally = plan.tally(weights)
-    first = 0
-    while first < last:
-        first = plan.infer(x, y, None, first, last, STRETCH_SECONDS, tally, weights)
-    logs = _logs(compiled, tally, prefix)
-    logs[prefix + "loss"] += plan.parameters_cost()
+
+    def figures(*_: int) -> Logs:
+        logs = logs_of(compiled, tally)
+        logs["loss"] += plan.parameters_cost()
+        return logs
+
+    listeners.tell("on_test_begin", {})
+    first, batch = 0, batch_size or built.batch_rows or DEFAULT_BATCH
+    for last in listeners.batches("test", rows, batch, figures):
+        while first < last:
+            first = plan.infer(x, y, None, first, last, STRETCH_SECONDS, tally, weights)
+    logs = figures()
+    listeners.tell("on_test_end", logs)
     return logs
+
+
+def predict(
+    plan: Plan,
+    rows: Rows,
+    out: tuple[np.ndarray, ...],
+    listeners: Listeners,
+    batch_size: int,
+    shown: Callable[[Sequence[np.ndarray]], Any],
+) -> None:
+    """Fills `out`, by batches where somebody hears of those, who is told what `shown` gives."""
+
+    def outputs(first: int, last: int) -> dict[str, Any]:
+        return {"outputs": shown([array[first:last] for array in out])}
+
+    listeners.tell("on_predict_begin", {})
+    first = 0
+    for last in listeners.batches("predict", count(rows), batch_size, outputs):
+        so_far = tuple(array[:last] for array in out)
+        while first < last:
+            first = plan.infer(rows, None, so_far, first, last, STRETCH_SECONDS)
+    listeners.tell("on_predict_end", {})
 
 
 def gradients(
@@ -132,7 +176,7 @@ def gradients(
     return loss, gradient, dx
 
 
-def _ready_plan(model: Model, compiled: Compiled, batch_size: int, weights: Weights = None) -> Plan:
+def ready_plan(model: Model, compiled: Compiled, batch_size: int, weights: Weights = None) -> Plan:
     """The plan that trains, with the optimizer's learning rate as it is now."""
     plan = _plans.plan_for(model, "fit", batch_size, compiled, weights=weights)
     memory = compiled.memory_for(model._built_or_refused())
@@ -155,7 +199,7 @@ def step(model: Model, compiled: Compiled, examples: Examples) -> Logs:
     _feeding.refuse_other_batch(built, "x", rows)
     if (minimizer := _minimizing.minimizer_of(compiled)) is not None:
         return _minimizing_step(model, compiled, minimizer, examples)
-    plan, good = _ready_plan(model, compiled, rows, weights), compiled.good_for(built)
+    plan, good = ready_plan(model, compiled, rows, weights), compiled.good_for(built)
     good.keep()
     stream = model._progress.next_pass()
     tally = plan.tally(weights) if len(compiled.log_names) > 1 else None
@@ -169,7 +213,7 @@ def step(model: Model, compiled: Compiled, examples: Examples) -> Logs:
         )
     _refuse_overflow(built, compiled, good)
     # That of the only batch, as it is.
-    return {**(_logs(compiled, tally) if tally is not None else {}), "loss": loss}
+    return {**(logs_of(compiled, tally) if tally is not None else {}), "loss": loss}
 
 
 def _minimizing_step(
@@ -181,7 +225,7 @@ def _minimizing_step(
     if done.outcome == "diverged":
         what = f"the loss or its gradient is not finite ({done.before}); no step was made"
         raise DivergenceError(None, None, None, what)
-    return {**_logs(compiled, descent.tally_before), "loss": done.before}
+    return {**logs_of(compiled, descent.tally_before), "loss": done.before}
 
 
 def apply_gradients(model: Model, compiled: Compiled) -> None:
@@ -194,32 +238,13 @@ def apply_gradients(model: Model, compiled: Compiled) -> None:
     if not built.lock.hold(arrays.finite, built.gradients):
         what = "the gradients are NaN or inf; no step was made"
         raise DivergenceError(None, None, learning_rate, what)
-    plan, good = _ready_plan(model, compiled, 1), compiled.good_for(built)
+    plan, good = ready_plan(model, compiled, 1), compiled.good_for(built)
     good.keep()
     plan.apply_update()
     _refuse_overflow(built, compiled, good)
 
 
-def _is_terminal(stream: Any) -> bool:
-    """Whether a stream, of which nothing is known, is a terminal."""
-    try:
-        return bool(stream.isatty())
-    except (AttributeError, ValueError, OSError):  # None, no such method, closed
-        return False
-
-
-def _reporters(verbose: str | int) -> list[Callback]:
-    verbose = _check.verbosity(verbose)
-    if verbose == "auto":
-        verbose = 1 if _is_terminal(sys.stdout) else 2
-    if verbose == 0:
-        return []
-    if verbose == 1 and importlib.util.find_spec("tqdm"):
-        return [ProgressBar()]
-    return [EpochLines()]
-
-
-def _split(
+def split(
     model: Model,
     x: Any,
     y: Any,
@@ -259,6 +284,34 @@ def _split(
     )
 
 
+class Course(NamedTuple):
+    """How a fit goes on, checked."""
+
+    batch_size: int | None
+    epochs: int
+    initial_epoch: int
+    shuffle: bool
+    callbacks: list[Callback]
+
+    @classmethod
+    def checked(
+        cls,
+        batch_size: int | None,
+        epochs: int,
+        initial_epoch: int,
+        shuffle: bool,
+        callbacks: Callback | Sequence[Callback] | None,
+    ) -> Course:
+        """That of these arguments of `Model.fit`."""
+        return cls(
+            None if batch_size is None else _check.whole("batch_size", batch_size, 1),
+            _check.whole("epochs", epochs, 0),
+            _check.whole("initial_epoch", initial_epoch, 0),
+            _check.flag("shuffle", shuffle),
+            _listening.checked(callbacks),
+        )
+
+
 def fit(
     model: Model,
     x: Any,
@@ -273,156 +326,20 @@ def fit(
     class_weight: Any,
     sample_weight: Any,
     initial_epoch: int,
+    resume: FilePath | None,
 ) -> History:
     """What `Model.fit` does, when it is its turn."""
-    if batch_size is not None:
-        batch_size = _check.whole("batch_size", batch_size, 1)
-    epochs = _check.whole("epochs", epochs, 0)
-    initial_epoch = _check.whole("initial_epoch", initial_epoch, 0)
-    shuffle = _check.flag("shuffle", shuffle)
-    if isinstance(callbacks, Callback):
-        callbacks = [callbacks]
-    callbacks = _check.instances("callbacks", callbacks, Callback) if callbacks else []
-    history = History()
-    listeners = [history, *_reporters(verbose), *callbacks]
-    examples, held_out = _split(model, x, y, validation_split, validation_data, sample_weight)
+    course = Course.checked(batch_size, epochs, initial_epoch, shuffle, callbacks)
+    if resume is not None and course.initial_epoch:
+        expected = "0 with resume, as the file says which epoch is the next"
+        raise ValueError(_check.refusal("initial_epoch", course.initial_epoch, expected))
+    reporters = progress.reporters(verbose)
+    examples, held_out = split(model, x, y, validation_split, validation_data, sample_weight)
     examples = _feeding.by_class(model, examples, class_weight, model._compiled)
-    rows = count(examples.x)
-    built = model._built_for(examples.x)
-    _feeding.refuse_batch_size(built, batch_size)
-    _feeding.refuse_part_of_batch(built, "x", rows)
     if held_out is not None:
-        _feeding.refuse_part_of_batch(built, "validation x", count(held_out.x))
         _row_weights.expect_some("validation sample_weight", held_out.weights)
-    if built.batch_rows and shuffle:
-        _advice.about_order()
-    if _minimizing.minimizer_of(model._compiled) is not None:
-        _minimizing.refuse_batches(batch_size, rows)
-        batch_size = rows
+    model._built_for(examples.x)
+    place = model._restored(resume, course.callbacks)
+    loop = _loop.Loop(model, course, examples, held_out, reporters, place=place)
     model._names = _feeding.names_of(model, x, y)
-    batch_size = min(batch_size or built.batch_rows or DEFAULT_BATCH, rows)
-    loop = _Loop(model, examples, held_out, batch_size, shuffle, listeners)
-    model._stop_training = False
-    with contextlib.ExitStack() as turns:
-        for callback in callbacks:
-            turns.enter_context(Turn(callback._turns, "fit", is_long=True, thing="callback"))
-        begun: list[Callback] = []
-        # Whatever happens, those that heard of the begin hear of the end.
-        try:
-            for listener in listeners:
-                listener._join(model, {"epochs": epochs})
-                listener.on_train_begin()
-                begun.append(listener)
-            for epoch in range(initial_epoch, epochs):
-                loop.run(epoch)
-                history._ended = loop.ended
-                if model._stop_training:
-                    break
-        finally:
-            _tell_the_end(begun)
-    return history
-
-
-def _tell_the_end(listeners: Sequence[Callback]) -> None:
-    """Calls every `on_train_end`, in order, and raises the first error when all were called."""
-    errors = []
-    for listener in listeners:
-        try:
-            listener.on_train_end()
-        except BaseException as error:
-            errors.append(error)
-    if errors:
-        raise errors[0]
-
-
-class _Loop:
-    """The epochs of one fit, by what was compiled when it began."""
-
-    def __init__(
-        self,
-        model: Model,
-        examples: Examples,
-        held_out: Examples | None,
-        batch_size: int,
-        shuffle: bool,
-        listeners: Sequence[Callback],
-    ) -> None:
-        self.model, self.examples, self.held_out = model, examples, held_out
-        self.batch_size, self.listeners = batch_size, listeners
-        self.order = np.empty(count(examples.x), np.int64) if shuffle else None
-        self.built, self.compiled = model._built_or_refused(), model._compiled
-        self.memory = self.compiled.memory_for(self.built)
-        #: What the model had learnt before an epoch.
-        self.good = self.compiled.good_for(self.built)
-        #: Why the optimizer wants no more epochs.
-        self.ended: str | None = None
-        self.descent: _minimizing.Descent | None = None
-        if (minimizer := _minimizing.minimizer_of(self.compiled)) is not None:
-            self.descent = _minimizing.Descent(model, self.compiled, minimizer, examples)
-            self.order = None
-
-    def run(self, epoch: int) -> None:
-        """One epoch."""
-        model = self.model
-        for listener in self.listeners:
-            listener.on_epoch_begin(epoch)
-        if model._stop_training:
-            return
-        parameters, *_ = self.good.keep()
-        _check.finite("parameters", parameters)
-        progress = model._progress
-        if self.order is not None:
-            philox.permutation(self.order, model.seed, philox.STREAM_SHUFFLE + progress.epochs)
-        progress.epochs += 1
-        train = self._train if self.descent is None else self._descend
-        logs = train(epoch, progress.next_pass())
-        if self.held_out is not None:
-            logs.update(evaluate(model, self.compiled, self.held_out, prefix="val_"))
-            if not math.isfinite(logs["val_loss"]):
-                what = f"the validation loss became {logs['val_loss']}"
-                raise self._diverged(epoch, count(self.examples.x) - 1, what)
-        for listener in self.listeners:
-            listener.on_epoch_end(epoch, logs)
-
-    def _train(self, epoch: int, stream: int) -> Logs:
-        """The batches of an epoch, until its end or until a callback wants no more; its figures."""
-        model, (x, y, weights), first, loss = self.model, self.examples, 0, 0.0
-        last = count(x)
-        plan = _ready_plan(model, self.compiled, self.batch_size, weights)
-        tally, told = plan.tally(weights), time.perf_counter()
-        while first < last and (first == 0 or not model._stop_training):
-            self.memory.numbers[0] = self.compiled.training().learning_rate
-            first, loss = plan.train(
-                x, y, self.order, first, last, self.batch_size, STRETCH_SECONDS, tally,
-                model.seed, stream, weights,
-            )  # fmt: skip
-            if not math.isfinite(loss):
-                raise self._diverged(epoch, first, f"the loss became {loss}")
-            # A stretch is shorter where another thread waits for the model.
-            if first < last and time.perf_counter() - told >= 0.9 * STRETCH_SECONDS:
-                told = time.perf_counter()
-                logs = _logs(self.compiled, tally)
-                for listener in self.listeners:
-                    listener.on_progress(epoch, first, last, logs)
-        if not self.built.has_finite_numbers():
-            raise self._diverged(epoch, first - 1, "the weights overflowed")
-        return _logs(self.compiled, tally)
-
-    def _descend(self, epoch: int, stream: int) -> Logs:
-        """An epoch of a minimizer, one step; its figures where it ends."""
-        assert self.descent is not None
-        done = self.descent.step(stream)
-        if done.outcome == "diverged":
-            what = f"the loss or its gradient is not finite ({done.before})"
-            raise self._diverged(epoch, 0, what)
-        if not self.built.has_finite_numbers():
-            raise self._diverged(epoch, 0, "the weights overflowed")
-        self.ended = done.ended
-        if self.ended is not None:
-            self.model._stop_training = True
-        return _logs(self.compiled, self.descent.tally)
-
-    def _diverged(self, epoch: int, row: int, what: str) -> DivergenceError:
-        learning_rate = None if self.descent is not None else float(self.memory.numbers[0])
-        self.good.bring_back()
-        return DivergenceError(epoch, row // self.batch_size, learning_rate, what)
+    return loop.run()

@@ -88,6 +88,21 @@ cdef class Tally:
         return [tuple([self.sums.apart[k] for k in range(begin, end)])
                 for begin, end in zip(begins, self.ends)]
 
+    def numbers(self):
+        """All that is added up so far, which `take_on` of an empty one of the same plan goes on from."""
+        found = empty(2 + self.width)
+        cdef double[::1] numbers = found
+        numbers[0], numbers[1] = self.sums.loss, self.sums.rows
+        memcpy(&numbers[0] + 2, self.sums.apart, self.width * sizeof(double))
+        return found
+
+    def take_on(self, const double[::1] numbers):
+        """Makes this tally that of which these are the numbers."""
+        if numbers.shape[0] != 2 + self.width:
+            raise ValueError(f"tally: got {numbers.shape[0]} numbers, expected {2 + self.width}")
+        self.sums.loss, self.sums.rows = numbers[0], <Py_ssize_t>numbers[1]
+        memcpy(self.sums.apart, &numbers[0] + 2, self.width * sizeof(double))
+
 
 cdef Tally empty_tally(const Meter* m, tuple weights):
     cdef Tally tally = Tally()

@@ -9,7 +9,7 @@
 # do not look at each other, so a pass back serves all rows of a block. Lines are added up as doubles, in panels, as
 # products of a matrix with itself (`panel_products.pxi`): each element is one chain over all lines in order.
 #
-# The optimizer's numbers are mu, 0 before the first step, and nu, by which it grows.
+# Of the optimizer's numbers the last two are mu, 0 before the first step, and nu, by which it grows.
 
 cdef enum:
     # Lines of J at a time: a multiple of what panels are cut by.
@@ -50,8 +50,8 @@ cdef class LevenbergMarquardt(Minimizer):
         cdef Py_ssize_t i, k, columns, bytes = self.plan.table.real_bytes, n = self.n
         self.table64 = table_of(doubles)
         self.damping, self.tolerance_grad, self.tolerance_change = damping, tolerance_grad, tolerance_change
-        if self.numbers.view.len != 2 * <Py_ssize_t>sizeof(double):
-            raise ValueError(f"numbers: got {self.numbers.view.len} bytes, expected two numbers")
+        if self.numbers.view.len != 3 * <Py_ssize_t>sizeof(double):
+            raise ValueError(f"numbers: got {self.numbers.view.len} bytes, expected three numbers")
         if self.plan.knows_all_rows or self.plan.n_matrices > 0 or self.plan.costs_something:
             raise ValueError("plan: got one whose rows look at each other, or cost something beside the loss")
         self.places = <Py_ssize_t*>room_for(self.plan.n_ops, sizeof(Py_ssize_t))
@@ -108,7 +108,7 @@ cdef class LevenbergMarquardt(Minimizer):
     cdef int advance(self) noexcept nogil:
         cdef double* numbers = <double*>self.numbers.at
         cdef double* h = self.direction
-        cdef double mu = numbers[0], nu = numbers[1], largest = 0.0, predicted, gain
+        cdef double mu = numbers[1], nu = numbers[2], largest = 0.0, predicted, gain
         cdef Py_ssize_t i
         cdef int outcome
         self.add_up()
@@ -129,8 +129,8 @@ cdef class LevenbergMarquardt(Minimizer):
                 if not self.plan.is_interrupted() and self.tried_loss < self.loss and (
                         isfinite(largest_of(self.tried_gradient, self.n))):
                     gain = 2.0 * (self.loss - self.tried_loss) / predicted - 1.0
-                    numbers[0] = max(SMALLEST_STEP, mu * max(1.0 / 3.0, 1.0 - gain * gain * gain))
-                    numbers[1] = 2.0
+                    numbers[1] = max(SMALLEST_STEP, mu * max(1.0 / 3.0, 1.0 - gain * gain * gain))
+                    numbers[2] = 2.0
                     return self.accept()
                 self.go_back(MOVED)
                 if largest_of(h, self.n) <= SMALLEST_STEP * largest_of(self.start, self.n):

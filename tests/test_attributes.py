@@ -58,7 +58,7 @@ OBJECTS = {
     "metric with settings": lambda: metrics.BinaryAccuracy(threshold=0.3),
     "EarlyStopping": lambda: fitted(callbacks.EarlyStopping()),
     "History": lambda: model().fit(X, Y, verbose=0),
-    "ProgressBar": lambda: callbacks.ProgressBar(),
+    "ProgbarLogger": lambda: callbacks.ProgbarLogger(),
     "EpochLines": lambda: fitted(callbacks.EpochLines()),
     "weight": lambda: model().weights[0],
 }
@@ -226,7 +226,7 @@ def test_what_to_do_instead(set_it, words):
 # ---- callbacks of one's own ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hook", ["on_train_batch_end", "on_batch_begin", "on_epoch_ends"])
+@pytest.mark.parametrize("hook", ["on_train_batch_ends", "on_step_begin", "on_epoch_ends"])
 def test_a_hook_that_is_never_called_is_refused(hook):
     with pytest.raises(TypeError, match=f"{hook}: got a hook that fit does not call, expected"):
         type("Own", (callbacks.Callback,), {hook: lambda self, *rest: None})

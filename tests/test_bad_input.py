@@ -346,7 +346,7 @@ def test_labels_that_change_in_a_fit():
     y = LABELS.astype(np.int32)
 
     class Spoil(callbacks.Callback):
-        def on_epoch_begin(self, epoch):
+        def on_epoch_begin(self, epoch, logs):
             y[:] = 10**9
 
     model = network(loss="sparse_categorical_crossentropy", last="softmax")

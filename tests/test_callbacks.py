@@ -21,10 +21,10 @@ class Recorder(callbacks.Callback):
     def __init__(self):
         self.heard = []
 
-    def on_train_begin(self):
+    def on_train_begin(self, logs):
         self.heard.append(("train begin", self.params["epochs"]))
 
-    def on_epoch_begin(self, epoch):
+    def on_epoch_begin(self, epoch, logs):
         self.heard.append(("epoch begin", epoch))
 
     def on_progress(self, epoch, rows, total, logs):
@@ -33,7 +33,7 @@ class Recorder(callbacks.Callback):
     def on_epoch_end(self, epoch, logs):
         self.heard.append(("epoch end", epoch, dict(logs)))
 
-    def on_train_end(self):
+    def on_train_end(self, logs):
         self.heard.append(("train end",))
 
 
@@ -128,7 +128,7 @@ def test_how_often_fit_looks_up_does_not_change_the_bits(monkeypatch):
 @pytest.mark.parametrize(
     ("event", "rows", "last"),
     [
-        ("on_train_begin", 0, "epoch begin"),
+        ("on_train_begin", 0, "train begin"),
         ("on_epoch_begin", 0, "epoch begin"),
         ("on_progress", 8, "epoch end"),
         ("on_epoch_end", 20, "epoch end"),
@@ -185,7 +185,7 @@ def test_those_that_began_hear_the_end_whatever_another_raises(event):
 
 def test_the_best_weights_are_back_though_another_fails_at_the_end():
     model, good = network(), network()
-    early = callbacks.EarlyStopping("val_loss", patience=1)
+    early = callbacks.EarlyStopping(patience=1, restore_best_weights=True)
     script = Script([3.0, 1.0, 2.0])
     with pytest.raises(RuntimeError, match="own"):
         model.fit(X, Y, epochs=3, verbose=0, callbacks=[When("on_train_end", fail), script, early])
@@ -230,7 +230,7 @@ def test_params_are_a_copy():
 
     recorder = Recorder()
     network().fit(X, Y, epochs=2, verbose=0, callbacks=[recorder, When("on_epoch_begin", change)])
-    assert recorder.params == {"epochs": 2}
+    assert recorder.params == {"epochs": 2, "steps": 1, "rows": 20}
 
 
 def test_a_history_is_kept_without_its_model():
@@ -314,7 +314,7 @@ def test_the_direction_is_that_of_the_figure(monitor, mode, best):
             self.model.parameters[:] = epoch
 
     model = network(last="softmax", loss="categorical_crossentropy", metrics=("accuracy",))
-    early = callbacks.EarlyStopping(monitor, patience=3, mode=mode)
+    early = callbacks.EarlyStopping(monitor, patience=3, mode=mode, restore_best_weights=True)
     y = np.eye(3)[np.arange(20) % 3]
     model.fit(X, y, epochs=4, verbose=0, callbacks=[Figures(), early])
     assert (early.best_epoch, early.best) == (best, [0.1, 0.5, 0.9][best])
@@ -336,7 +336,7 @@ def test_early_stopping_of_an_unknown_figure():
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"patience": 0}, ValueError, "patience: got 0, expected at least 1"),
+        ({"patience": -1}, ValueError, "patience: got -1, expected at least 0"),
         ({"monitor": 3}, TypeError, "monitor: got 3, expected a key of the history"),
         ({"mode": "best"}, ValueError, "mode: got 'best', expected one of auto, min, max"),
         ({"patience": 1.5}, TypeError, "patience: got 1.5, expected a whole number"),
@@ -385,13 +385,13 @@ def test_a_bar_on_a_terminal(verbose, monkeypatch):
     last = sys.stdout.getvalue().split("\r")[-1]
     assert "100%" in last
     assert "3.0/3 epochs" in last
-    assert re.search(r"<00:00, loss: [\d.]+ - val_loss: [\d.]+\]", last)
+    assert re.search(r"<00:00, [\d,]+ rows/s, loss: [\d.]+ - val_loss: [\d.]+\]", last)
 
 
 def test_a_bar_in_the_middle_of_an_epoch(monkeypatch):
     pytest.importorskip("tqdm")
     monkeypatch.setattr(training, "STRETCH_SECONDS", 0.0)
-    bar, seen = callbacks.ProgressBar(io.StringIO()), []
+    bar, seen = callbacks.ProgbarLogger(io.StringIO()), []
     look = When("on_progress", lambda model: seen.append(str(bar._bar)))
     network().fit(X, Y, 8, 3, verbose=0, callbacks=[bar, look])
     assert "| 0.4/3 epochs [" in seen[0]

@@ -398,7 +398,7 @@ def test_ctrl_c_before_an_epoch_is_finished_and_a_second_one_write_nothing(
         raise KeyboardInterrupt
 
     argv = ["train", table, "--target", "rent", "--out", str(tmp_path / "m"), "--quiet"]
-    for owner, function in ((fw.training, "evaluate"), (fw.training._Loop, "run")):
+    for owner, function in ((fw.training, "evaluate"), (fw._loop.Loop, "run")):
         with monkeypatch.context() as patched:
             patched.setattr(owner, function, interrupt)
             assert cli.main(argv) == 130

@@ -394,15 +394,15 @@ def what_callbacks_get():
 
     class Seeing(fw.callbacks.Callback):
         def on_train_end(self, logs=None):
-            seen["end"] = logs
-
-        def on_epoch_end(self, epoch, logs):
-            seen["epoch"], seen["params"] = logs, self.params
+            seen["params"] = self.params
 
     model_of().fit(X, Y, verbose=0, callbacks=Seeing())
-    assert seen["end"] is None
-    assert list(seen["epoch"]) == ["loss"]
-    assert list(seen["params"]) == ["epochs"]
+    assert list(seen["params"]) == ["epochs", "steps", "rows"]
+
+
+def a_figure_that_is_not_there():
+    for kind in (STOPPING, fw.callbacks.ReduceLROnPlateau):
+        refused(model_of().fit, X, Y, verbose=0, callbacks=kind("val_loss"))
 
 
 def unknown_attributes():
@@ -412,7 +412,7 @@ def unknown_attributes():
 
 def compile_in_a_callback():
     class Compiling(fw.callbacks.Callback):
-        def on_epoch_begin(self, epoch):
+        def on_epoch_begin(self, epoch, logs):
             self.model.compile("adam", "mae")
 
     with pytest.raises(RuntimeError):
@@ -604,15 +604,19 @@ ROWS = {
     "`evaluate` of several outputs": order_of_outputs,
     "`test_on_batch`": lambda: refused(lambda: model_of().test_on_batch),
     "`predict` without rows": lambda: refused(model_of().predict, X[:0]),
-    "`EarlyStopping(patience=0": lambda: (
-        refused(STOPPING, patience=0),
-        [inspect.signature(STOPPING).parameters[name].default for name in
-         ("patience", "restore_best_weights")] == [10, True],
-    )[1],
-    "`min_delta`, `baseline`": lambda: has(STOPPING, "min_delta", "baseline", "start_from_epoch"),
-    "`on_train_batch_begin`": lambda: hasattr(fw.callbacks.Callback, "on_progress")
-    and not hasattr(fw.callbacks.Callback, "on_train_batch_begin"),
-    "every method is given `logs`": what_callbacks_get,
+    "`EarlyStopping`, `ModelCheckpoint`": a_figure_that_is_not_there,
+    "`ModelCheckpoint` writes": lambda: [
+        refused(fw.callbacks.ModelCheckpoint, name) for name in ("a.keras", "a.weights.h5")
+    ],
+    "`TensorBoard(": lambda: arguments(fw.callbacks.TensorBoard) == ["log_dir", "update_freq"],
+    "`LambdaCallback` and": lambda: (
+        refused(fw.callbacks.LambdaCallback, on_batch=print),
+        refused(
+            model_of().fit, X, Y, verbose=0,
+            callbacks=fw.callbacks.LambdaCallback(on_epoch_end=lambda epoch: None),
+        ),
+    ),
+    "hooks of batches": lambda: hasattr(fw.callbacks.Callback, "on_progress"),
     "`params` has": what_callbacks_get,
     "an attribute that a layer": unknown_attributes,
     "`compile` in a callback": compile_in_a_callback,
@@ -630,6 +634,11 @@ ELSEWHERE = {
     "`save_weights(": "test_pretrained.py",
     "`load_weights(": "test_pretrained.py",
     "a callback object": "test_callbacks.py",
+    "a first figure that is NaN": "test_callbacks.py",
+    '`mode="auto"` refuses': "test_callbacks.py",
+    "`BackupAndRestore` begins": "test_resuming.py",
+    "`BackupAndRestore` removes": "test_resuming.py",
+    "`TerminateOnNaN`": "test_callbacks_of_keras.py",
     "a recurrent layer called with": "test_recurrent_states.py",
     "`RootMeanSquaredError` and": "test_masks.py",
     "`evaluate` of masked outputs": "test_masks.py",

@@ -341,12 +341,6 @@ def test_copy(dtype):
     assert model.copy("float64").dtype == np.float64
 
 
-@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, pickle.dumps])
-def test_ways_that_would_tear_the_views_apart_are_refused(way):
-    with pytest.raises(TypeError, match=r"got a Sequential, expected model.copy\(\), or save and"):
-        way(network())
-
-
 # ---- prediction ----------------------------------------------------------------------------------
 
 

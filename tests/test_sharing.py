@@ -167,7 +167,7 @@ def test_in_the_middle_of_a_fit_a_model_cannot_move():
     found = []
 
     class Sharing(fw.callbacks.Callback):
-        def on_epoch_begin(self, epoch):
+        def on_epoch_begin(self, epoch, logs):
             try:
                 fw.Model(x, layers.Dense(1)(base(x)))
             except RuntimeError as error:

@@ -298,7 +298,7 @@ class At(fw.callbacks.Callback):
     def __init__(self, epoch, action):
         self.epoch, self.action = epoch, action
 
-    def on_epoch_begin(self, epoch):
+    def on_epoch_begin(self, epoch, logs):
         if epoch == self.epoch:
             self.action(self.model)
 

@@ -343,7 +343,7 @@ class CosineDecay(callbacks.Callback):
     def __init__(self) -> None:
         self._highest: float | None = None
 
-    def on_epoch_begin(self, epoch: int) -> None:
+    def on_epoch_begin(self, epoch: int, logs: callbacks.Logs) -> None:
         optimizer = self.model.optimizer
         assert optimizer is not None
         if self._highest is None:
@@ -351,7 +351,7 @@ class CosineDecay(callbacks.Callback):
         share = 0.5 + 0.5 * math.cos(math.pi * epoch / self.params["epochs"])
         optimizer.learning_rate = self._highest * max(share, 0.01)
 
-    def on_train_end(self) -> None:
+    def on_train_end(self, logs: callbacks.Logs) -> None:
         # Who trains the model on begins anew.
         if self._highest is not None and self.model.optimizer is not None:
             self.model.optimizer.learning_rate = self._highest

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from fastweights.callbacks import Callback, Logs, ProgressBar, format_logs
+from fastweights.callbacks import Callback, Logs, ProgbarLogger, format_logs
 from fastweights.cli.output import tell
 
 #: Between two lines, where there is no bar.
@@ -17,7 +17,7 @@ SECONDS_A_LINE = 2.0
 
 def progress() -> Callback:
     """A bar, where tqdm is installed and standard error is a terminal; else a line now and then."""
-    return ProgressBar(file=sys.stderr) if _has_bars() else Lines()
+    return ProgbarLogger(file=sys.stderr) if _has_bars() else Lines()
 
 
 def counted(items: Iterable[Any], total: int) -> Iterable[Any]:
@@ -43,7 +43,7 @@ def _has_bars() -> bool:
 class Lines(Callback):
     """A line for the first epoch and then every few seconds: losses and time left."""
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs) -> None:
         self.began = time.perf_counter()
         self.next_line = self.began
 

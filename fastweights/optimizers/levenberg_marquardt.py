@@ -86,8 +86,8 @@ class LevenbergMarquardt(Minimizer):
         self._learning_rate = value
 
     def numbers(self) -> list[float]:
-        """mu, 0 before the first step, and by what it grows."""
-        return [0.0, 2.0]
+        """The learning rate; mu, 0 before the first step; by what it grows."""
+        return [self.learning_rate, 0.0, 2.0]
 
     def largest_running(self) -> list[float]:
         return [sys.float_info.max] * 2

@@ -1,0 +1,92 @@
+"""Those that hear of one fit, evaluation or prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastweights import _check
+from fastweights.callbacks.base import HOOKS, Callback, refuse_other_arguments
+
+if TYPE_CHECKING:
+    from fastweights.models import Model
+
+
+class Telling(NamedTuple):
+    """A hook that is being called: by what, and of the listener of which number."""
+
+    hook: str
+    given: tuple[Any, ...]
+    listener: int
+
+
+class Listeners:
+    """Tells callbacks, in order, what happens; each only what it has a hook for.
+
+    Attributes
+    ----------
+    all : tuple of Callback
+    telling : Telling or None
+        What is told at the moment.
+
+    Raises
+    ------
+    TypeError
+        A hook does not take what hooks are given.
+    """
+
+    def __init__(self, callbacks: Sequence[Callback] = ()) -> None:
+        self.all = tuple(callbacks)
+        for callback in self.all:
+            refuse_other_arguments(callback)
+        self._hearing = {
+            hook: [(n, callback) for n, callback in enumerate(self.all) if callback._hears(hook)]
+            for hook in (HOOKS if self.all else ())
+        }
+        self.telling: Telling | None = None
+
+    def join(self, model: Model, rows: int, batch_size: int, **params: int) -> None:
+        """Has all take part in a call of a model, on so many rows."""
+        steps = -(-rows // batch_size)
+        for listener in self.all:
+            listener._join(model, {**params, "steps": steps, "rows": rows})
+
+    def hear(self, *hooks: str) -> bool:
+        """Whether anybody has one of these hooks."""
+        return any(self._hearing.get(hook) for hook in hooks)
+
+    def tell(self, hook: str, *given: Any, but: Collection[int] = ()) -> None:
+        """Calls a hook of all but those of these numbers."""
+        for number, listener in self._hearing.get(hook, ()):
+            if number not in but:
+                self.telling = Telling(hook, given, number)
+                getattr(listener, hook)(*given)
+        self.telling = None
+
+    def batches(
+        self, kind: str, rows: int, batch_size: int, logs: Callable[[int, int], dict[str, Any]]
+    ) -> Iterator[int]:
+        """Where batches end, whose hooks are called around them; all rows are one if nobody hears.
+
+        `logs` gives what the hook after a batch is told of its rows, from the first to the last.
+        """
+        begin, end = f"on_{kind}_batch_begin", f"on_{kind}_batch_end"
+        if not self.hear(begin, end):
+            yield rows
+            return
+        for number, first in enumerate(range(0, rows, batch_size)):
+            last = min(first + batch_size, rows)
+            self.tell(begin, number, {})
+            yield last
+            self.tell(end, number, logs(first, last))
+
+
+#: That nobody hears.
+NOBODY = Listeners()
+
+
+def checked(callbacks: Any) -> list[Callback]:
+    """The argument `callbacks` of a call: one, several, or none."""
+    if isinstance(callbacks, Callback):
+        return [callbacks]
+    return _check.instances("callbacks", callbacks, Callback) if callbacks else []

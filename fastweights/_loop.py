@@ -1,0 +1,317 @@
+"""The epochs of a fit: stretches of batches in compiled code, and what is told between them."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from _thread import get_ident
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastweights import _advice, _check, _feeding, _minimizing, _resuming, training
+from fastweights._core import philox
+from fastweights._listening import Listeners
+from fastweights._resuming import Due, Place
+from fastweights._rows import Examples, count, picked_examples
+from fastweights._turns import Turn
+from fastweights.callbacks import Callback, History, Logs
+
+if TYPE_CHECKING:
+    from fastweights._core.plan import Tally
+    from fastweights.models import Model
+    from fastweights.training import Course
+
+_BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end")
+
+
+class Loop:
+    """The epochs of one fit of a built model, by what was compiled when it began.
+
+    Parameters
+    ----------
+    model : Model
+        Whose turn it is.
+    course : Course
+    examples, held_out : Examples
+        To train on and, unless it is None, to validate with.
+    reporters : sequence of Callback
+        Told after those of the course, as is the history.
+    chosen : ndarray of int64, optional
+        The numbers of the examples that are trained on, if those are not all.
+    place : Place, optional
+        Where the fit was in the file that it goes on from.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        course: Course,
+        examples: Examples,
+        held_out: Examples | None,
+        reporters: Sequence[Callback] = (),
+        chosen: np.ndarray | None = None,
+        place: Place | None = None,
+    ) -> None:
+        built, minimizer = model._built_or_refused(), _minimizing.minimizer_of(model._compiled)
+        self.descent: _minimizing.Descent | None = None
+        if minimizer is not None:
+            # All rows are one batch, in the order in which they are there.
+            if chosen is not None:
+                examples, chosen = picked_examples(examples, chosen), None
+            _minimizing.refuse_batches(course.batch_size, count(examples.x))
+            course = course._replace(batch_size=count(examples.x), shuffle=False)
+            self.descent = _minimizing.Descent(model, model._compiled, minimizer, examples)
+        self.rows = count(examples.x) if chosen is None else len(chosen)
+        _feeding.refuse_batch_size(built, course.batch_size)
+        _feeding.refuse_part_of_batch(built, "x", self.rows)
+        if held_out is not None:
+            _feeding.refuse_part_of_batch(built, "validation x", count(held_out.x))
+        if built.batch_rows and course.shuffle:
+            _advice.about_order()
+        self.model, self.course, self.examples, self.held_out = model, course, examples, held_out
+        self.batch_size = min(
+            course.batch_size or built.batch_rows or training.DEFAULT_BATCH, self.rows
+        )
+        if place is not None and place.row:
+            self._refuse_other_rows(place)
+        self.history = History()
+        self.listeners = Listeners([*course.callbacks, *reporters, self.history])
+        self.chosen, self.came_from = chosen, place
+        self.order = np.empty(self.rows, np.int64) if course.shuffle else None
+        self.built, self.compiled = built, model._compiled
+        self.memory = self.compiled.memory_for(built)
+        #: What the model had learnt before an epoch.
+        self.good = self.compiled.good_for(built)
+        self.thread = get_ident()
+        #: Where it is: the epoch that is running or to come, rows of it that are done, their sums.
+        self.epoch, self.row = course.initial_epoch, 0
+        self.tally: Tally | None = None
+        #: What some, of these numbers, had heard when the file was written, and others had not.
+        self.due: Due | None = None
+        self.heard: frozenset[int] = frozenset()
+
+    def run(self) -> History:
+        """All of them, or those until a callback wants no more."""
+        model, course, listeners = self.model, self.course, self.listeners
+        model._stop_training = False
+        with contextlib.ExitStack() as turns:
+            for callback in course.callbacks:
+                turns.enter_context(Turn(callback._turns, "fit", is_long=True, thing="callback"))
+            begun: list[Callback] = []
+            has_finished = False
+            logs: Logs = {}
+            # Whatever happens, those that heard of the begin hear of the end.
+            try:
+                model._loop = self
+                self._begin(begun)
+                logs = self._go_on()
+                while self.epoch < course.epochs and not model._stop_training:
+                    logs = self._run_epoch(0) or logs
+                has_finished = True
+            except training.DivergenceError as error:
+                if not any(callback._ends_quietly(error) for callback in course.callbacks):
+                    raise
+                model._stop_training = has_finished = True
+            finally:
+                listeners.telling = None
+                try:
+                    _tell_the_end(begun, logs, has_finished)
+                finally:
+                    model._loop = None
+        return self.history
+
+    def _begin(self, begun: list[Callback]) -> None:
+        """Calls every `on_train_begin`, in order; `begun` becomes those that were called."""
+        self.listeners.join(self.model, self.rows, self.batch_size, epochs=self.course.epochs)
+        for listener in self.listeners.all:
+            listener.on_train_begin({})
+            begun.append(listener)
+
+    # ---- going on from a file --------------------------------------------------------------------
+
+    def place(self) -> Place | None:
+        """Where it is; None unless a hook asks, as the model is then as far as this says."""
+        telling = self.listeners.telling
+        if telling is None or get_ident() != self.thread:
+            return None
+        due = None
+        if telling.hook in _resuming.DUE_HOOKS:
+            number, logs = telling.given
+            due = Due(telling.hook, number, logs, telling.listener)
+        return Place(
+            self.epoch,
+            self.row,
+            self.rows,
+            self.batch_size,
+            self.order is not None,
+            self.model._stop_training,
+            tuple((type(one).__name__, one.state()) for one in self.listeners.all),
+            due,
+            self.tally.numbers() if self.tally is not None and self.row else None,
+            self.built.state.copy() if self.built.batch_rows else None,
+        )
+
+    def _refuse_other_rows(self, place: Place) -> None:
+        """Raises ValueError where the middle of an epoch of other rows would be gone on from."""
+        for what, stored, own in (
+            ("x", f"{self.rows} rows", f"{place.rows}"),
+            ("batch_size", f"{self.batch_size}", f"{place.batch_size}"),
+            ("shuffle", f"{self.course.shuffle}", f"{place.shuffle}"),
+        ):
+            if stored.split()[0] != own:
+                expected = f"{own}, as in the middle of whose epoch the fit is to go on"
+                raise ValueError(_check.refusal(what, stored, expected))
+
+    def _go_on(self) -> Logs:
+        """Comes to where the fit was in the file that it goes on from; the last figures."""
+        place, logs = self.came_from, Logs()
+        if place is None:
+            return logs
+        self.epoch, self.row, self.due = place.epoch, place.row, place.due
+        self.heard = _resuming.give_back(place, self.listeners.all)
+        self.model._stop_training = place.stop
+        if place.due is not None and place.due.hook == "on_epoch_end":
+            logs = dict(place.due.logs)
+            self._tell("on_epoch_end", place.due.number, logs)
+        if place.row:
+            logs = self._run_epoch(place.row) or logs
+        return logs
+
+    def _tell(self, hook: str, number: int, logs: Logs) -> None:
+        """Calls a hook of all, but of those who had heard it when the file was written."""
+        if self.due is None or (self.due.hook, self.due.number) != (hook, number):
+            self.listeners.tell(hook, number, logs)
+        else:
+            self.due = None
+            self.listeners.tell(hook, number, logs, but=self.heard)
+
+    # ---- an epoch --------------------------------------------------------------------------------
+
+    def _run_epoch(self, first: int) -> Logs | None:
+        """One epoch, from a row on; its figures, or None where a callback wanted none of it."""
+        model, epoch = self.model, self.epoch
+        if first == 0:
+            self._tell("on_epoch_begin", epoch, {})
+            if model._stop_training:
+                return None
+        parameters, *_ = self.good.keep()
+        _check.finite("parameters", parameters)
+        order, stream = self._order_and_stream(first)
+        train = self._train if self.descent is None else self._descend
+        logs = train(first, order, stream)
+        if self.held_out is not None:
+            logs.update(self._validate())
+        self.epoch, self.row, self.tally = epoch + 1, 0, None
+        self._tell("on_epoch_end", epoch, logs)
+        return logs
+
+    def _order_and_stream(self, first: int) -> tuple[np.ndarray | None, int]:
+        """The order of the epoch's rows and the stream of its random numbers.
+
+        They follow from how far the model has come, which a new epoch counts on.
+        """
+        progress, order = self.model._progress, self.chosen
+        if first == 0:
+            progress.epochs += 1
+        if self.order is not None:
+            stream = philox.STREAM_SHUFFLE + progress.epochs - 1
+            philox.permutation(self.order, self.model.seed, stream)
+            order = self.order if self.chosen is None else self.chosen[self.order]
+        return order, progress.next_pass() if first == 0 else progress.last_pass()
+
+    def _train(self, first: int, order: np.ndarray | None, stream: int) -> Logs:
+        """The batches of an epoch, until its end or until a callback wants no more; its figures."""
+        model, (x, y, weights), listeners = self.model, self.examples, self.listeners
+        loss, last, place = 0.0, self.rows, self.came_from
+        plan = training.ready_plan(model, self.compiled, self.batch_size, weights)
+        self.tally = tally = plan.tally(weights)
+        if first and place is not None and place.sums is not None:
+            tally.take_on(place.sums)
+            if place.due is not None and place.due.hook == "on_train_batch_end":
+                self._tell("on_train_batch_end", place.due.number, place.due.logs)
+        by_batches, told = listeners.hear(*_BATCH_HOOKS), time.perf_counter()
+        while first < last and (first == 0 or not model._stop_training):
+            batch = first // self.batch_size
+            if by_batches:
+                self._tell("on_train_batch_begin", batch, {})
+            self.memory.numbers[0] = self.compiled.training().learning_rate
+            first, loss = plan.train(
+                x, y, order, first, last, self.batch_size,
+                0.0 if by_batches else training.STRETCH_SECONDS, tally, model.seed, stream,
+                weights,
+            )  # fmt: skip
+            self.row = first
+            if not math.isfinite(loss):
+                raise self._diverged(first, f"the loss became {loss}")
+            if by_batches:
+                self._tell("on_train_batch_end", batch, training.logs_of(self.compiled, tally))
+            # A stretch is shorter where another thread waits for the model.
+            if first < last and time.perf_counter() - told >= 0.9 * training.STRETCH_SECONDS:
+                told = time.perf_counter()
+                logs = training.logs_of(self.compiled, tally)
+                listeners.tell("on_progress", self.epoch, first, last, logs)
+        if not self.built.has_finite_numbers():
+            raise self._diverged(first - 1, "the weights overflowed")
+        return training.logs_of(self.compiled, tally)
+
+    def _descend(self, first: int, order: np.ndarray | None, stream: int) -> Logs:
+        """The step of an epoch by all rows, unless it is made; the figures where it ends."""
+        descent, listeners, place = self.descent, self.listeners, self.came_from
+        assert descent is not None
+        if first:
+            self.tally = descent.empty_tally()
+            if place is not None and place.sums is not None:
+                self.tally.take_on(place.sums)
+                if place.due is not None and place.due.hook == "on_train_batch_end":
+                    self._tell("on_train_batch_end", place.due.number, place.due.logs)
+            return training.logs_of(self.compiled, self.tally)
+        by_batches = listeners.hear(*_BATCH_HOOKS)
+        if by_batches:
+            self._tell("on_train_batch_begin", 0, {})
+        done = descent.step(stream)
+        if done.outcome == "diverged":
+            raise self._diverged(0, f"the loss or its gradient is not finite ({done.before})")
+        if not self.built.has_finite_numbers():
+            raise self._diverged(0, "the weights overflowed")
+        self.row, self.tally, self.history._ended = self.rows, descent.tally, done.ended
+        if done.ended is not None:
+            self.model._stop_training = True
+        logs = training.logs_of(self.compiled, descent.tally)
+        if by_batches:
+            self._tell("on_train_batch_end", 0, logs)
+        return logs
+
+    def _validate(self) -> Logs:
+        """The figures of the rows that are held out."""
+        assert self.held_out is not None
+        logs = training.evaluate(
+            self.model, self.compiled, self.held_out, self.listeners, self.batch_size
+        )
+        if not math.isfinite(logs["loss"]):
+            raise self._diverged(self.rows - 1, f"the validation loss became {logs['loss']}")
+        return {f"val_{name}": figure for name, figure in logs.items()}
+
+    def _diverged(self, row: int, what: str) -> training.DivergenceError:
+        learning_rate = None if self.descent is not None else float(self.memory.numbers[0])
+        self.good.bring_back()
+        return training.DivergenceError(self.epoch, row // self.batch_size, learning_rate, what)
+
+
+def _tell_the_end(listeners: Sequence[Callback], logs: Logs, has_finished: bool) -> None:
+    """Calls every `on_train_end`, in order, and raises the first error when all were called."""
+    errors = []
+    for listener in listeners:
+        try:
+            listener.on_train_end(logs)
+        except BaseException as error:
+            errors.append(error)
+    for listener in listeners:
+        try:
+            listener._leave(has_finished and not errors)
+        except BaseException as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]

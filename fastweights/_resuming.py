@@ -1,0 +1,187 @@
+"""A fit that goes on in another process: what a model's file keeps of it, and takes on again.
+
+# Design: a file that is written in a hook has, beside the model, where the fit is: the epoch, the
+# rows of it that are done and their sums, and what each callback remembers. Everything else follows
+# from the model: the order of rows and random numbers from its seed and how far it has come.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastweights import _check
+from fastweights.callbacks.base import Callback, State
+
+#: Of the tensors in a file that belong to a fit.
+PREFIX = "fit."
+_FIELDS = {
+    "epoch": int, "row": int, "rows": int, "batch_size": int, "shuffle": bool, "stop": bool,
+}  # fmt: skip
+#: Hooks of which, in a fit that goes on, those hear who had not heard them.
+DUE_HOOKS = ("on_epoch_begin", "on_epoch_end", "on_train_batch_begin", "on_train_batch_end")
+#: Values of a callback's state that stand in the description; numbers and arrays are tensors.
+_PLAIN = (bool, int, str, type(None))
+
+
+class Due(NamedTuple):
+    """Who has yet to hear what some callbacks had heard when the file was written."""
+
+    hook: str
+    #: Of the epoch or the batch.
+    number: int
+    logs: dict[str, float]
+    #: The last one of those who had heard it.
+    told: int
+
+
+class Place(NamedTuple):
+    """Where a fit is.
+
+    Attributes
+    ----------
+    epoch : int
+        That is running, or to come.
+    row : int
+        How many rows of it are done; 0 between two epochs.
+    rows, batch_size, shuffle
+        Of the fit.
+    stop : bool
+        Whether a callback wants no more.
+    states : tuple of (str, dict)
+        Class and state of each listener.
+    due : Due, optional
+    sums : ndarray, optional
+        Of the rows that are done.
+    rows_states : ndarray, optional
+        What layers remember of rows, where they do.
+    """
+
+    epoch: int
+    row: int
+    rows: int
+    batch_size: int
+    shuffle: bool
+    stop: bool
+    states: tuple[tuple[str, State], ...]
+    due: Due | None
+    sums: np.ndarray | None
+    rows_states: np.ndarray | None
+
+
+# ---- in a file -----------------------------------------------------------------------------------
+
+
+def described(place: Place) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The description of a place, as JSON can hold it, and its tensors."""
+    arrays: dict[str, np.ndarray] = {}
+    description: dict[str, Any] = {name: getattr(place, name) for name in _FIELDS}
+    description["states"] = [
+        {"kind": kind, "values": _put(arrays, f"{number}.", state)}
+        for number, (kind, state) in enumerate(place.states)
+    ]
+    if place.due is not None:
+        due = place.due
+        logs = _put(arrays, "due.", due.logs)
+        description["due"] = {
+            "hook": due.hook, "number": due.number, "told": due.told, "logs": logs,
+        }  # fmt: skip
+    for name in ("sums", "rows_states"):
+        if (array := getattr(place, name)) is not None:
+            arrays[PREFIX + name] = array
+    return description, arrays
+
+
+def _put(arrays: dict[str, np.ndarray], where: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Puts numbers and arrays among the tensors; returns all names, and what JSON can hold."""
+    plain: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, (float, np.floating, np.ndarray)):
+            arrays[f"{PREFIX}{where}{name}"] = np.asarray(value)
+        elif isinstance(value, _PLAIN) or _are_texts(value):
+            plain[name] = value
+        else:
+            expected = "a number, text, True or False, None, list of texts or array"
+            raise TypeError(_check.refusal(f"state {name!r}", _check.shown(value), expected))
+    return {"names": list(values), "plain": plain}
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def place_of(
+    description: Any, tensors: Collection[str], read: Callable[[str], np.ndarray]
+) -> Place:
+    """The place that `described` told of; ValueError, TypeError or LookupError where damaged.
+
+    `tensors` are the names of all that the file has of it, which `read` gives.
+    """
+    left = set(tensors)
+    for name, kind in _FIELDS.items():
+        if type(description[name]) is not kind or description[name] < 0:
+            raise ValueError(_check.refusal(f"fit {name}", repr(description[name]), kind.__name__))
+    if description["row"] > description["rows"]:
+        raise ValueError(_check.refusal("fit row", description["row"], "one of the rows"))
+
+    def taken(where: str, values: Mapping[str, Any]) -> State:
+        state, plain = {}, values["plain"]
+        for name in values["names"]:
+            if name in plain:
+                state[name] = plain[name]
+                continue
+            tensor = f"{PREFIX}{where}{name}"
+            array = read(tensor)
+            left.discard(tensor)
+            state[name] = array if array.shape else array.item()
+        return state
+
+    states = tuple(
+        (str(one["kind"]), taken(f"{number}.", one["values"]))
+        for number, one in enumerate(description["states"])
+    )
+    due, told = None, description.get("due")
+    if told is not None:
+        if told["hook"] not in DUE_HOOKS:
+            raise ValueError(_check.refusal("fit due", repr(told["hook"]), "a hook"))
+        number, listener = (
+            _check.whole(f"fit {name}", told[name], 0) for name in ("number", "told")
+        )
+        due = Due(told["hook"], number, taken("due.", told["logs"]), listener)
+    others = [PREFIX + name for name in ("sums", "rows_states")]
+    if unknown := left.difference(others):
+        got = f"unknown tensors {sorted(unknown)!r:.80}"
+        raise ValueError(_check.refusal("fit", got, "only those of its description"))
+    sums, rows_states = (read(name) if name in tensors else None for name in others)
+    fields = {name: description[name] for name in _FIELDS}
+    return Place(**fields, states=states, due=due, sums=sums, rows_states=rows_states)
+
+
+# ---- in a fit ------------------------------------------------------------------------------------
+
+
+def give_back(place: Place, listeners: Sequence[Callback]) -> frozenset[int]:
+    """Gives each listener the state of the one of its class in the file, by their order.
+
+    Returns the numbers of those who had heard what the file was written in.
+    """
+    told = -1 if place.due is None else place.due.told
+    known: dict[tuple[str, int], tuple[int, State]] = {}
+    counts: Counter[str] = Counter()
+    for at, (kind, state) in enumerate(place.states):
+        known[kind, counts[kind]] = at, state
+        counts[kind] += 1
+    counts.clear()
+    heard = set()
+    for number, listener in enumerate(listeners):
+        kind = type(listener).__name__
+        found = known.get((kind, counts[kind]))
+        counts[kind] += 1
+        if found is not None:
+            listener.load_state(found[1])
+            if found[0] <= told:
+                heard.add(number)
+    return frozenset(heard)

@@ -1,0 +1,278 @@
+"""What a sweep tries, and what came of it: settings drawn from a space, results in a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastweights import _check, _files
+from fastweights._core import philox
+
+#: Columns of a table that begin with the figures of a trial; its settings follow.
+FIGURES = ("trial", "score", "epoch", "epochs", "seconds", "error")
+#: Rows that a printed table has at most.
+SHOWN_ROWS = 20
+
+
+class Trial(NamedTuple):
+    """One choice of settings."""
+
+    number: int
+    params: dict[str, Any]
+    #: For the trial's own random numbers.
+    seed: int
+
+
+def trials_of(space: Any, n_trials: int | None, seed: int) -> list[Trial]:
+    """All trials of a space: the grid of its lists, or so many that are drawn.
+
+    What is drawn for a trial depends on the seed and the trial's number alone.
+    """
+    if not isinstance(space, Mapping) or not space:
+        expected = "a dict of lists, distributions or functions by the names of settings"
+        raise TypeError(_check.refusal("space", _check.kind_of(space), expected))
+    for name, values in space.items():
+        _check.name("key of space", name)
+        _refuse_other_kinds(name, values)
+    if n_trials is not None:
+        n_trials = _check.whole("n_trials", n_trials, 1)
+    if all(isinstance(values, (list, tuple)) for values in space.values()):
+        return _grid(space, n_trials, seed)
+    if n_trials is None:
+        got = "None for a space of distributions"
+        raise ValueError(_check.refusal("n_trials", got, "how many trials to draw"))
+    found = []
+    for number in range(n_trials):
+        random = np.random.default_rng([seed, number])
+        params = {name: _drawn(values, random) for name, values in space.items()}
+        found.append(Trial(number, params, seed_of(seed, number)))
+    return found
+
+
+def seed_of(seed: int, number: int) -> int:
+    """Of the models of a trial."""
+    words = philox.block(seed, philox.STREAM_SPLIT, number)
+    return int(words[0]) << 32 | int(words[1])
+
+
+def _refuse_other_kinds(name: str, values: Any) -> None:
+    argument = f"space[{name!r}]"
+    if isinstance(values, (list, tuple)):
+        if not values:
+            raise ValueError(_check.refusal(argument, "none", "at least one value"))
+    elif not (callable(getattr(values, "rvs", None)) or callable(values)):
+        expected = "a list of values, a distribution with rvs, or a function of a NumPy Generator"
+        raise TypeError(_check.refusal(argument, _check.kind_of(values), expected))
+
+
+def _grid(space: Mapping[str, Sequence[Any]], n_trials: int | None, seed: int) -> list[Trial]:
+    """The product of lists, the last one going fastest; some of it by chance if asked."""
+    whole = math.prod(len(values) for values in space.values())
+    chosen: Any = range(whole)
+    if n_trials is not None and n_trials < whole:
+        order = np.empty(whole, np.int64)
+        philox.permutation(order, seed, philox.STREAM_SPLIT)
+        chosen = order[:n_trials].tolist()
+    sizes = [len(values) for values in space.values()]
+    found = []
+    for number, point in enumerate(chosen):
+        places = np.unravel_index(point, sizes)
+        params = {
+            name: values[int(place)]
+            for (name, values), place in zip(space.items(), places, strict=True)
+        }
+        found.append(Trial(number, params, seed_of(seed, number)))
+    return found
+
+
+def _drawn(values: Any, random: np.random.Generator) -> Any:
+    """One of some values, by a generator."""
+    if isinstance(values, (list, tuple)):
+        return values[int(random.integers(len(values)))]
+    drawn = values.rvs(random_state=random) if hasattr(values, "rvs") else values(random)
+    return drawn.item() if isinstance(drawn, np.generic) else drawn
+
+
+def plain(value: Any) -> Any:
+    """A setting as JSON holds it: itself, or what it is called."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    return getattr(value, "__qualname__", None) or repr(value)
+
+
+# ---- results -------------------------------------------------------------------------------------
+
+
+class SweepResults(Sequence[dict[str, Any]]):
+    """What came of each trial of a sweep, the best first; printed it is a table.
+
+    Each is a dict: ``"trial"`` (its number), ``"params"``, ``"seed"``, ``"monitor"``, ``"score"``
+    (the monitored figure at its best epoch, over folds their mean), ``"scores"`` (that of each
+    fold), ``"larger_is_better"``, ``"epoch"`` (the best one, from 0; over folds their mean),
+    ``"epochs"`` (of all folds), ``"seconds"``, and ``"error"``, None where all went well. Trials
+    with an error have no score, and come last.
+    """
+
+    def __init__(self, records: Sequence[Mapping[str, Any]]) -> None:
+        self._records = sorted((dict(record) for record in records), key=_place)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._records[number]
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The best trial; ValueError where there is none without an error."""
+        if not self._records or self._records[0]["score"] is None:
+            first = f", the first {self._records[0]['error']}" if self._records else ""
+            got = f"{len(self)} trials that all ended with an error{first}"
+            raise ValueError(_check.refusal("best", got, "one that came to its end"))
+        return self._records[0]
+
+    @property
+    def best_params(self) -> dict[str, Any]:
+        """The settings of the best trial."""
+        return self.best["params"]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A flat dict for each trial: figures, then settings by their names."""
+        return [{**{name: record[name] for name in FIGURES}, **record["params"]} for record in self]
+
+    def to_csv(self, path: Any = None) -> str | None:
+        """Writes `rows` as CSV, or returns the text where there is no path."""
+        text = io.StringIO(newline="")
+        rows = self.rows()
+        names = list(dict.fromkeys(name for row in rows for name in row)) or list(FIGURES)
+        writer = csv.DictWriter(text, names, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+        if path is None:
+            return text.getvalue()
+        _files.replace(path, lambda file: file.write(text.getvalue().encode()))
+        return None
+
+    def to_pandas(self) -> Any:
+        """`rows` as a pandas DataFrame; needs pandas."""
+        import pandas
+
+        return pandas.DataFrame(self.rows())
+
+    def __repr__(self) -> str:
+        rows = self.rows()
+        shown = [
+            {key: _cell(value) for key, value in row.items() if key != "error" or _any_error(rows)}
+            for row in rows[:SHOWN_ROWS]
+        ]
+        if not shown:
+            return "no trials"
+        widths = {name: max(len(name), *(len(row[name]) for row in shown)) for name in shown[0]}
+        lines = ["  ".join(name.rjust(width) for name, width in widths.items())]
+        lines += ["  ".join(row[n].rjust(width) for n, width in widths.items()) for row in shown]
+        more = len(rows) - len(shown)
+        lines += [f"and {more} more"] if more else []
+        return "\n".join(lines)
+
+
+def _place(record: Mapping[str, Any]) -> tuple[bool, float, int]:
+    """By which the best come first, and those without a score last."""
+    score = record["score"]
+    if score is None:
+        return True, 0.0, record["trial"]
+    return False, -score if record["larger_is_better"] else score, record["trial"]
+
+
+def _any_error(rows: Sequence[Mapping[str, Any]]) -> bool:
+    return any(row["error"] is not None for row in rows)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)[:40]
+
+
+class ResultsFile:
+    """A file of JSON lines, one for each trial that is done, each on the disk once it is there.
+
+    A line that was being written when its process was killed is cut off.
+
+    Parameters
+    ----------
+    path : path or None
+        Where there is none, nothing is kept.
+    monitor : str
+    trials : sequence of Trial
+        Those of the sweep, in their order.
+
+    Attributes
+    ----------
+    known : list of dict
+        The records of trials that are done, with their settings as they are in the sweep.
+    """
+
+    def __init__(self, path: Any, monitor: str, trials: Sequence[Trial]) -> None:
+        self.known: list[dict[str, Any]] = []
+        self._path = None if path is None else _files.path_text(path)
+        if self._path is not None and os.path.exists(self._path):
+            for record in self._lines():
+                self.known.append(self._checked(record, monitor, trials))
+
+    def _lines(self) -> Iterator[Any]:
+        assert self._path is not None
+        with _files.opened(self._path) as file:
+            whole = file.read()
+        kept = whole[: whole.rfind(b"\n") + 1]
+        if len(kept) < len(whole):
+            os.truncate(self._path, len(kept))
+        for number, line in enumerate(kept.splitlines(), start=1):
+            try:
+                yield json.loads(line)
+            except (ValueError, RecursionError):
+                got, expected = f"no JSON in line {number}", "a results file of fastweights.sweep"
+                raise ValueError(_check.refusal(self._path, got, expected)) from None
+
+    def _checked(self, record: Any, monitor: str, trials: Sequence[Trial]) -> dict[str, Any]:
+        """A record of this sweep, with the settings themselves in place of what they are called."""
+        path = str(self._path)
+        keys = {"params", "seed", "scores", "monitor", "larger_is_better", *FIGURES}
+        if not isinstance(record, dict) or set(record) != keys:
+            got = _check.shown(record)
+            raise ValueError(_check.refusal(path, got, "records of fastweights.sweep"))
+        number = record["trial"]
+        if type(number) is not int or number >= len(trials):
+            got, expected = f"trial {number}", f"trials below {len(trials)}"
+            raise ValueError(_check.refusal(path, got, f"{expected}, as this sweep has them"))
+        trial = trials[number]
+        own = {"params": plain(trial.params), "seed": trial.seed, "monitor": monitor}
+        for name, wanted in own.items():
+            if record[name] != wanted:
+                got = f"trial {number} with {name} {_check.shown(record[name])}"
+                hint = "; a file belongs to one sweep: give another path"
+                raise ValueError(_check.refusal(path, got, _check.shown(wanted)) + hint)
+        if any(known["trial"] == number for known in self.known):
+            raise ValueError(_check.refusal(path, f"trial {number} twice", "each once"))
+        return {**record, "params": trial.params}
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Keeps what came of one more trial."""
+        if self._path is None:
+            return
+        line = json.dumps({**record, "params": plain(record["params"])}).encode() + b"\n"
+        with _files.naming(self._path), open(self._path, "ab", buffering=0) as file:
+            file.write(line)
+            os.fsync(file.fileno())

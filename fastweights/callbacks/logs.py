@@ -1,0 +1,181 @@
+"""What writes figures where other programs read them."""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from typing import IO, Any
+
+from fastweights import _check, _files
+from fastweights.callbacks.base import Callback, Logs, State
+
+
+class CSVLogger(Callback, closed=True):
+    """Writes each epoch's figures as a line of a CSV file.
+
+    Columns are ``epoch`` and the figures of the first epoch, in alphabetical order; a figure that
+    is missing is ``NA``. A fit that goes on from a file cuts off what came after that was saved.
+
+    Parameters
+    ----------
+    filename : path
+    separator : str
+        Of one character.
+    append : bool
+        Whether lines are added to a file that is there.
+    """
+
+    def __init__(
+        self, filename: _files.FilePath, separator: str = ",", append: bool = False
+    ) -> None:
+        self.filename = _files.path_text(filename)
+        if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
+            got, expected = _check.shown(separator), "one character that separates"
+            raise ValueError(_check.refusal("separator", got, expected))
+        self.separator = separator
+        self.append = _check.flag("append", append)
+        self._file: IO[str] | None = None
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._close()
+        self._columns: list[str] = []
+        #: Bytes of the file that this fit has written up to now, or found.
+        self._size = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_file": None}
+
+    def on_train_begin(self, logs: Logs) -> None:
+        self._begin_anew()
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        file = self._file or self._open()
+        writer = csv.writer(file, delimiter=self.separator)
+        if not self._columns:
+            self._columns = sorted(logs)
+            if not any(name.startswith("val_") for name in logs):
+                self._columns += [f"val_{name}" for name in self._columns]
+            if not self._size:
+                writer.writerow(["epoch", *self._columns])
+        writer.writerow([epoch, *(logs.get(name, "NA") for name in self._columns)])
+        file.flush()
+        self._size = os.fstat(file.fileno()).st_size
+
+    def _open(self) -> IO[str]:
+        goes_on = bool(self._columns)
+        mode = "a" if self.append or goes_on else "w"
+        file = open(self.filename, mode, newline="", encoding="utf-8")  # noqa: SIM115
+        if goes_on:
+            file.truncate(self._size)
+        self._file, self._size = file, os.fstat(file.fileno()).st_size
+        return file
+
+    def on_train_end(self, logs: Logs) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def state(self) -> State:
+        return {"columns": list(self._columns), "size": self._size}
+
+    def load_state(self, state: State) -> None:
+        self._columns, self._size = list(state["columns"]), state["size"]
+
+
+class TensorBoard(Callback, closed=True):
+    """Writes figures for TensorBoard, by the library ``tensorboard`` (no TensorFlow is needed).
+
+    Names are Keras's: ``epoch_loss`` and so on, in ``train`` and ``validation`` of the folder.
+
+    Parameters
+    ----------
+    log_dir : path
+        A folder, made where there is none.
+    update_freq : {"epoch", "batch"} or int
+        Whether to write figures of batches, too, of each or of every so many: ``batch_loss`` and so
+        on, the means of the epoch so far.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        There is no tensorboard: ``pip install 'fastweights[tensorboard]'``.
+    """
+
+    def __init__(self, log_dir: _files.FilePath = "logs", update_freq: str | int = "epoch") -> None:
+        self.log_dir = _files.path_text(log_dir)
+        if isinstance(update_freq, str):
+            _check.choice("update_freq", update_freq, {"epoch": 0, "batch": 1})
+        else:
+            update_freq = _check.whole("update_freq", update_freq, 1)
+        self.update_freq = update_freq
+        _event_files()
+        #: By the folder within `log_dir`.
+        self._writers: dict[str, Any] = {}
+        self._steps = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_writers": {}}
+
+    def _hears(self, hook: str) -> bool:
+        return super()._hears(hook) and ("batch" not in hook or self.update_freq != "epoch")
+
+    def on_train_begin(self, logs: Logs) -> None:
+        self._close()
+        self._steps = 0
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        every = 1 if self.update_freq == "batch" else int(self.update_freq)
+        if self._steps % every == 0:
+            self._write("train", "batch_", logs, self._steps)
+        self._steps += 1
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        held_out = {k.removeprefix("val_"): v for k, v in logs.items() if k.startswith("val_")}
+        trained = {k: v for k, v in logs.items() if not k.startswith("val_")}
+        for folder, figures in (("train", trained), ("validation", held_out)):
+            if figures:
+                self._write(folder, "epoch_", figures, epoch)
+                self._writers[folder].flush()
+
+    def _write(self, folder: str, prefix: str, figures: Logs, step: int) -> None:
+        files, event_pb2, summary_pb2 = _event_files()
+        if folder not in self._writers:
+            self._writers[folder] = files.EventFileWriter(os.path.join(self.log_dir, folder))
+        values = [
+            summary_pb2.Summary.Value(tag=prefix + name, simple_value=float(figure))
+            for name, figure in figures.items()
+        ]
+        summary = summary_pb2.Summary(value=values)
+        event = event_pb2.Event(wall_time=time.time(), step=step, summary=summary)
+        self._writers[folder].add_event(event)
+
+    def on_train_end(self, logs: Logs) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        for folder in list(self._writers):
+            self._writers.pop(folder).close()
+
+    def state(self) -> State:
+        return {"steps": self._steps}
+
+    def load_state(self, state: State) -> None:
+        self._steps = state["steps"]
+
+
+def _event_files() -> tuple[Any, Any, Any]:
+    """What writes event files, and makes what is in them."""
+    try:
+        from tensorboard.compat.proto import event_pb2, summary_pb2
+        from tensorboard.summary.writer import event_file_writer
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "TensorBoard: got no library that writes its files, expected "
+            "pip install 'fastweights[tensorboard]'"
+        ) from error
+    return event_file_writer, event_pb2, summary_pb2

@@ -1,0 +1,58 @@
+"""The learning rate, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fastweights import _check
+from fastweights.callbacks.base import Callback, Logs
+from fastweights.callbacks.progress import say
+from fastweights.layers.base import takes
+
+if TYPE_CHECKING:
+    from fastweights.models import Model
+
+
+def rate_of(model: Model) -> float:
+    """The optimizer's learning rate; TypeError where that follows a schedule of its own."""
+    rate: Any = model._compiled.training().learning_rate
+    if not isinstance(rate, float):
+        expected = "a number, which a callback can change"
+        raise TypeError(_check.refusal("learning_rate", _check.shown(rate), expected))
+    return rate
+
+
+class LearningRateScheduler(Callback, closed=True):
+    """Sets the learning rate before each epoch.
+
+    The learning rate is in the logs, and so in the history.
+
+    Parameters
+    ----------
+    schedule : callable
+        Called with the number of the epoch, from 0, and the learning rate, returns the new one.
+        One that takes the epoch alone is called so.
+    verbose : {0, 1}
+        Whether to print it.
+    """
+
+    def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
+        if not callable(schedule):
+            expected = "a function of epoch and learning rate"
+            raise TypeError(_check.refusal("schedule", _check.shown(schedule), expected))
+        self.schedule = schedule
+        self.verbose = _check.whole("verbose", verbose, 0, maximum=1)
+        self._takes_rate = takes(schedule, (0, 0.0))
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        rate = rate_of(self.model)
+        found = self.schedule(epoch, rate) if self._takes_rate else self.schedule(epoch)
+        optimizer: Any = self.model.optimizer
+        optimizer.learning_rate = _check.number("schedule", found, minimum=0.0)
+        if self.verbose:
+            rate = optimizer.learning_rate
+            say(f"Epoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        logs["learning_rate"] = rate_of(self.model)

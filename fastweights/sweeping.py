@@ -1,0 +1,299 @@
+"""Many settings of a network tried, several at a time."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastweights import _check, _crew, many
+from fastweights._core import philox
+from fastweights._trials import ResultsFile, SweepResults, Trial, plain, seed_of, trials_of
+from fastweights.callbacks import History
+from fastweights.config import one_thread
+from fastweights.models import Model
+from fastweights.training import Course
+
+#: What a builder may say of the fit of its model.
+FIT_SETTINGS = ("batch_size", "epochs", "callbacks", "shuffle")
+
+
+class Plan(NamedTuple):
+    """What all trials of a sweep have in common."""
+
+    build: Callable[..., Any]
+    takes_seed: bool
+    fit: dict[str, Any]
+    folds: int | None
+    monitor: str
+    mode: str
+    seed: int
+
+
+def sweep(
+    build: Callable[..., Model | tuple[Model, Mapping[str, Any]]],
+    space: Mapping[str, Any],
+    x: Any,
+    y: Any,
+    *,
+    n_trials: int | None = None,
+    batch_size: int | None = None,
+    epochs: int = 1,
+    validation_split: float = 0.2,
+    validation_data: tuple[Any, Any] | None = None,
+    folds: int | None = None,
+    shuffle: bool = True,
+    monitor: str = "val_loss",
+    mode: str = "auto",
+    seed: int = 0,
+    path: Any = None,
+    n_jobs: int | None = None,
+    backend: str = "threads",
+    verbose: str | int = "auto",
+) -> SweepResults:
+    """Tries many settings of a network, several at a time, and says which are the best.
+
+    Parameters
+    ----------
+    build : callable
+        ``build(**params)`` gives a compiled model, or a tuple of one and a dict of what its fit has
+        of its own: `batch_size`, `epochs`, `callbacks`, `shuffle`. Where it takes an argument
+        ``seed``, it is given the trial's (another one in each fold): models that are made with it
+        are the same ones in any other run. It may be called in several threads at once.
+    space : dict
+        For each name what may come: a list of values; a distribution, which is anything with
+        ``rvs(random_state=...)``, as in ``scipy.stats``; or a function of a NumPy Generator. Of
+        lists alone all combinations are tried.
+    x, y, batch_size, epochs, validation_split, validation_data, shuffle
+        As for `Model.fit`; a fifth of the rows, from the end, is held out by default.
+    n_trials : int, optional
+        How many trials are drawn; of lists alone so many combinations, each once.
+    folds : int, optional
+        Cuts the rows in so many parts (by `seed`, the same for all trials), and has a model for
+        each that is trained on all others and validated on it; the score is the mean.
+    monitor : str
+        The figure of the history that is the score, at its best epoch.
+    mode : {"auto", "min", "max"}
+        Whether smaller or larger is better; "auto" asks the metric of that name.
+    seed : int
+        Fixes what is drawn, and the seeds of the trials.
+    path : path, optional
+        Of a file that gets a line of JSON for each trial when it is done. Trials that are there
+        already, also those with an error, are not done again: a sweep that was interrupted or
+        killed goes on from it.
+    n_jobs : int, optional
+        How many trials go on at a time, each in one thread: as many as
+        `fastweights.set_num_threads` allows by default, or for -1; under joblib as it says.
+    backend : {"threads", "joblib"}
+        ``"joblib"`` gives the trials to `joblib.Parallel` (which must be there): to processes, or
+        to what ``with joblib.parallel_config(backend=...)`` says, Dask's cluster for instance. What
+        is given must be such as can be pickled then.
+    verbose : {"auto", 0, 1, 2}
+        0 is silent, 1 and 2 print a line for each trial, "auto" at most 20 lines.
+
+    Returns
+    -------
+    SweepResults
+        The trials, the best first. ``build(**results.best_params)`` makes the best network again.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument does not fit, or there is no such figure as `monitor`. What goes wrong in a
+        trial is its record's ``"error"``, and stops no other.
+
+    Examples
+    --------
+    >>> def build(width, learning_rate, seed):
+    ...     model = fw.Sequential([layers.Dense(width, "relu"), layers.Dense(1)], seed=seed)
+    ...     model.compile(optimizers.Adam(learning_rate), "mse")
+    ...     return model
+    >>> space = {"width": [16, 64], "learning_rate": scipy.stats.loguniform(1e-4, 1e-1)}
+    >>> results = fw.sweep(build, space, x, y, n_trials=50, epochs=20, path="sweep.jsonl")
+    >>> results.best_params
+    """
+    if not callable(build):
+        raise TypeError(_check.refusal("build", _check.kind_of(build), "a function"))
+    verbose = _check.verbosity(verbose)
+    seed = _check.whole("seed", seed, 0, maximum=philox.MAX_SEED)
+    monitor = _check.name("monitor", monitor)
+    _check.choice("mode", mode, dict.fromkeys(("auto", "min", "max")))
+    _check.choice("backend", backend, dict.fromkeys(("threads", "joblib")))
+    if folds is not None:
+        folds = _check.whole("folds", folds, 2)
+        if validation_data is not None:
+            expected = "one of them"
+            raise ValueError(_check.refusal("folds", "folds beside validation_data", expected))
+    fit = {"batch_size": batch_size, "epochs": epochs, "shuffle": shuffle, "callbacks": None}
+    _course(fit)
+    data = many.Data(x, y, 0.0 if folds else validation_split, validation_data)
+    trials = trials_of(space, n_trials, seed)
+    plan = Plan(build, _takes_seed(build, space), fit, folds, monitor, mode, seed)
+    file = ResultsFile(path, monitor, trials)
+    records, done = list(file.known), {record["trial"] for record in file.known}
+    left = [trial for trial in trials if trial.number not in done]
+    teller = _Teller(verbose, len(left))
+    run = _in_threads if backend == "threads" else _by_joblib
+    with closing(run(plan, left, data, n_jobs)) as found:
+        for record in found:
+            file.add(record)
+            records.append(record)
+            teller.tell(record)
+    return SweepResults(records)
+
+
+def _takes_seed(build: Callable[..., Any], space: Any) -> bool:
+    """Whether a function that builds wants the trial's seed."""
+    try:
+        return "seed" in inspect.signature(build).parameters and "seed" not in space
+    except (TypeError, ValueError):  # of compiled functions
+        return False
+
+
+def _course(settings: Mapping[str, Any]) -> Course:
+    return Course.checked(
+        settings["batch_size"], settings["epochs"], 0, settings["shuffle"], settings["callbacks"]
+    )
+
+
+# ---- one trial -----------------------------------------------------------------------------------
+
+
+def run_trial(
+    plan: Plan, trial: Trial, data: many.Data, stop: threading.Event | None = None
+) -> dict[str, Any]:
+    """Builds and trains the models of a trial; its record."""
+    began = time.perf_counter()
+    error, histories, model = None, [], None
+    try:
+        for number in range(plan.folds or 1):
+            model, course = _built(plan, trial, number)
+            rows = None
+            if plan.folds:
+                rows = functools.partial(many.fold, [plan.seed] * plan.folds, number)
+            task = data.task(model, course, rows, "folds")
+            histories.append(many.trained(task, _crew.Watcher(stop or threading.Event())))
+    except Exception as raised:
+        error = f"{type(raised).__name__}: {raised}"
+    record = {"trial": trial.number, "params": trial.params, "seed": trial.seed}
+    figures = dict.fromkeys(("score", "scores", "epoch", "epochs", "larger_is_better"))
+    if error is None and model is not None:
+        figures = _figures(plan, model, histories)
+    seconds = round(time.perf_counter() - began, 6)
+    return {**record, "monitor": plan.monitor, **figures, "seconds": seconds, "error": error}
+
+
+def _built(plan: Plan, trial: Trial, fold: int) -> tuple[Model, Course]:
+    """The model of a trial's fold, and how its fit goes on."""
+    params = dict(trial.params)
+    if plan.takes_seed:
+        params["seed"] = trial.seed if fold == 0 else seed_of(trial.seed, fold)
+    made = plan.build(**params)
+    own: Mapping[str, Any] = {}
+    if isinstance(made, tuple):
+        if len(made) != 2 or not isinstance(made[1], Mapping):
+            got, expected = "a tuple", "a model, or a tuple of it and of a dict for its fit"
+            raise TypeError(_check.refusal("build", got, expected))
+        made, own = made
+    if not isinstance(made, Model):
+        raise TypeError(
+            _check.refusal("build", _check.kind_of(made), "a function that gives a Model")
+        )
+    for name in own:
+        _check.choice("setting of a fit", name, dict.fromkeys(FIT_SETTINGS))
+    return made, _course({**plan.fit, **own})
+
+
+def _figures(plan: Plan, model: Model, histories: Sequence[History]) -> dict[str, Any]:
+    """The score of each fold at its best epoch, and all that belongs to it."""
+    name = plan.monitor.removeprefix("val_")
+    larger = plan.mode == "max" or (plan.mode == "auto" and name in model._larger_is_better())
+    scores, epochs = [], []
+    for history in histories:
+        if plan.monitor not in history.history:
+            known = ", ".join(history.history) or "none, as there was no epoch"
+            raise ValueError(_check.refusal("monitor", repr(plan.monitor), f"one of {known}"))
+        values = history.history[plan.monitor]
+        best = int(np.argmax(values) if larger else np.argmin(values))
+        scores.append(values[best])
+        epochs.append(history.epoch[best])
+    return {
+        "score": math.fsum(scores) / len(scores),
+        "scores": scores,
+        "epoch": epochs[0] if len(epochs) == 1 else sum(epochs) / len(epochs),
+        "epochs": sum(len(history.epoch) for history in histories),
+        "larger_is_better": larger,
+    }
+
+
+# ---- several at a time ---------------------------------------------------------------------------
+
+Records = Generator[dict[str, Any], None, None]
+
+
+def _in_threads(
+    plan: Plan, trials: Sequence[Trial], data: many.Data, n_jobs: int | None
+) -> Records:
+    """Records of trials as they are done by threads of this process."""
+    stop = threading.Event()
+    calls = [functools.partial(run_trial, plan, trial, data, stop) for trial in trials]
+    with closing(_crew.outcomes(calls, _crew.workers(n_jobs, len(trials)), stop)) as outcomes:
+        for outcome in outcomes:
+            if outcome is None:
+                continue
+            if outcome.error is not None:
+                raise outcome.error
+            assert outcome.result is not None
+            yield outcome.result
+
+
+def _by_joblib(plan: Plan, trials: Sequence[Trial], data: many.Data, n_jobs: int | None) -> Records:
+    """Records of trials as they are done by whatever joblib gives them to."""
+    import joblib
+
+    # Its own default is one at a time, but where the context says how many.
+    calls = (joblib.delayed(_apart)(plan, trial, *data.given) for trial in trials)
+    yield from joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(calls)
+
+
+def _apart(plan: Plan, trial: Trial, *given: Any) -> dict[str, Any]:
+    """A trial in another process, which knows nothing of the data yet."""
+    with one_thread():
+        return run_trial(plan, trial, many.Data(*given))
+
+
+class _Teller:
+    """Lines about trials that are done."""
+
+    def __init__(self, verbose: str | int, trials: int) -> None:
+        self.trials, self.done, self.began = trials, 0, time.perf_counter()
+        self.lines = {0: 0, "auto": min(trials, many.MAX_LINES)}.get(verbose, trials)
+        self.best: dict[str, Any] | None = None
+
+    def tell(self, record: dict[str, Any]) -> None:
+        self.done += 1
+        if record["score"] is not None and (self.best is None or _is_better(record, self.best)):
+            self.best = record
+        if self.done * self.lines // self.trials == (self.done - 1) * self.lines // self.trials:
+            return
+        seconds = time.perf_counter() - self.began
+        told = record["error"] or f"{record['monitor']}: {record['score']:.4g}"
+        line = (
+            f"{self.done}/{self.trials} trials - {seconds:.3g}s - trial {record['trial']}: {told}"
+        )
+        if self.best is not None:
+            line += f" - best: {self.best['score']:.4g} with {plain(self.best['params'])}"
+        print(line, flush=True)
+
+
+def _is_better(record: Mapping[str, Any], best: Mapping[str, Any]) -> bool:
+    if record["larger_is_better"]:
+        return record["score"] > best["score"]
+    return record["score"] < best["score"]
