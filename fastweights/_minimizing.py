@@ -69,16 +69,16 @@ class Descent:
 
     def empty_tally(self) -> _plan.Tally:
         """Sums over rows, for those that a file has."""
-        return self._plan().tally(self._examples.weights)
+        return self._plan_now().tally(self._examples.weights)
 
-    def _plan(self) -> _plan.Plan:
+    def _plan_now(self) -> _plan.Plan:
         """That of the moment."""
         x, _, weights = self._examples
         return _plans.plan_for(self._model, "fit", count(x), self._compiled, weights=weights)
 
     def _current(self) -> _plan.Minimizer:
         """The compiled half, for the plan and the settings of the moment."""
-        plan, settings = self._plan(), self._optimizer.settings()
+        plan, settings = self._plan_now(), self._optimizer.settings()
         if self._minimizer is None or self._made_for != (plan, settings):
             memory = self._compiled.memory_for(self._model._built_or_refused())
             self._made_for = plan, settings
