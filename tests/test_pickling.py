@@ -216,12 +216,12 @@ def test_another_process_has_the_same_model(tmp_path):
 
 
 def test_cloudpickle_takes_classes_that_are_nowhere():
-    cloudpickle = pytest.importorskip("joblib.externals.cloudpickle")
+    cloudpickle = pytest.importorskip("cloudpickle")
     code = (
         "import sys, pickle\n"
         "import fastweights as fw\n"
         "from fastweights import layers\n"
-        "from joblib.externals import cloudpickle\n"
+        "import cloudpickle\n"
         "class Twice(layers.Layer):\n"
         "    def ops(self, x):\n"
         "        return layers.op('add', x, x)\n"

@@ -1,0 +1,60 @@
+"""Sixteen networks of `policy`: at once, one after another, and by PyTorch one after another.
+
+``python -m bench.many`` prints how many times faster `fastweights.fit_many` is than each;
+contenders take turns, and the best of each is taken.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import fastweights as fw
+from bench.peers.contenders import Fastweights, Torch
+from bench.peers.workloads import WORKLOADS, Task
+
+NETS, EPOCHS, TURNS = 16, 10, 5
+
+
+def main() -> None:
+    workload = next(one for one in WORKLOADS if one.name == "policy")
+    task = Task.of(workload, "adam")
+    ours = [Fastweights(task) for _ in range(NETS)]
+    models = [one.model for one in ours]
+
+    def at_once() -> None:
+        fw.fit_many(models, ours[0].x, ours[0].y, workload.batch, EPOCHS, verbose=0)
+
+    def in_turn() -> None:
+        for model in models:
+            with fw.threads(1):
+                model.fit(ours[0].x, ours[0].y, workload.batch, EPOCHS, verbose=0)
+
+    contenders: dict[str, Callable[[], None]] = {"fit_many": at_once, "one after another": in_turn}
+    if Torch.is_there():
+        import torch
+
+        torch.set_num_threads(1)
+        theirs = [Torch(task) for _ in range(NETS)]
+
+        def theirs_in_turn() -> None:
+            for one in theirs:
+                one.train(1)
+
+        contenders["PyTorch, one after another"] = theirs_in_turn
+    best = dict.fromkeys(contenders, float("inf"))
+    for _ in range(TURNS):
+        for name, train in contenders.items():
+            began = time.perf_counter()
+            train()
+            epochs = 1 if name.startswith("PyTorch") else EPOCHS
+            best[name] = min(best[name], (time.perf_counter() - began) / epochs)
+    print(f"{NETS} networks, {fw.get_num_threads()} threads, milliseconds an epoch of all of them")
+    for name, seconds in best.items():
+        print(
+            f"{name:28} {1e3 * seconds:9.1f}   {seconds / best['fit_many']:6.2f} times fit_many's"
+        )
+
+
+if __name__ == "__main__":
+    main()
