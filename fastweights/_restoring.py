@@ -94,5 +94,5 @@ def _training(compiled: Compiled) -> dict[str, Any]:
     """How it is trained; a learning rate that is a number may have been changed by a callback."""
     found = saving.described_training(compiled)
     if isinstance(compiled.training().learning_rate, float):
-        found["optimizer"].pop("learning_rate")
+        found["optimizer"].pop("learning_rate", None)
     return found
