@@ -190,6 +190,11 @@ class Built:
         return kept
 
     @property
+    def op_layers(self) -> tuple[Layer, ...]:
+        """The layer of each op."""
+        return tuple(self._op_layers)
+
+    @property
     def trained(self) -> tuple[bool, ...]:
         """Which ops' parameters are to move."""
         return tuple([layer._trainable for layer in self._op_layers])

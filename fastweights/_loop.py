@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastweights import _advice, _check, _feeding, _resuming, training
+from fastweights import _advice, _check, _feeding, _minimizing, _resuming, training
 from fastweights._core import philox
 from fastweights._figures import Figures
 from fastweights._listening import Listeners
 from fastweights._resuming import Due, Place
-from fastweights._rows import Examples, count
+from fastweights._rows import Examples, count, picked_examples
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History, Logs
 
@@ -55,7 +55,15 @@ class Loop:
         chosen: np.ndarray | None = None,
         place: Place | None = None,
     ) -> None:
-        built = model._built_or_refused()
+        built, minimizer = model._built_or_refused(), _minimizing.minimizer_of(model._compiled)
+        self.descent: _minimizing.Descent | None = None
+        if minimizer is not None:
+            # All rows are one batch, in the order in which they are there.
+            if chosen is not None:
+                examples, chosen = picked_examples(examples, chosen), None
+            _minimizing.refuse_batches(course.batch_size, count(examples.x))
+            course = course._replace(batch_size=count(examples.x), shuffle=False)
+            self.descent = _minimizing.Descent(model, model._compiled, minimizer, examples)
         self.rows = count(examples.x) if chosen is None else len(chosen)
         _feeding.refuse_batch_size(built, course.batch_size)
         _feeding.refuse_part_of_batch(built, "x", self.rows)
@@ -192,7 +200,9 @@ class Loop:
                 return None
         parameters, *_ = self.good.keep()
         _check.finite("parameters", parameters)
-        logs = self._train(first, *self._order_and_stream(first))
+        order, stream = self._order_and_stream(first)
+        train = self._train if self.descent is None else self._descend
+        logs = train(first, order, stream)
         if self.held_out is not None:
             logs.update(self._validate())
         self.epoch, self.row, self.figures = epoch + 1, 0, None
@@ -249,6 +259,35 @@ class Loop:
             raise self._diverged(first - 1, "the weights overflowed")
         return figures.logs()
 
+    def _descend(self, first: int, order: np.ndarray | None, stream: int) -> Logs:
+        """The step of an epoch by all rows, unless it is made; the figures where it ends."""
+        descent, listeners, place = self.descent, self.listeners, self.came_from
+        assert descent is not None
+        if first:
+            self.figures = descent.figures()
+            if place is not None and place.sums is not None:
+                self.figures.load_state(place.sums)
+                if place.due is not None and place.due.hook == "on_train_batch_end":
+                    self._tell("on_train_batch_end", place.due.number, place.due.logs)
+            return self.figures.logs()
+        by_batches = listeners.hear(*_BATCH_HOOKS)
+        if by_batches:
+            self._tell("on_train_batch_begin", 0, {})
+        done = descent.step(stream)
+        if done.outcome == "diverged":
+            raise self._diverged(0, f"the loss or its gradient is not finite ({done.before})")
+        if not self.built.has_finite_numbers():
+            raise self._diverged(0, "the weights overflowed")
+        self.row, self.history._ended = self.rows, done.ended
+        self.figures = descent.figures()
+        self.figures.tally = descent.tally
+        if done.ended is not None:
+            self.model._stop_training = True
+        logs = self.figures.logs()
+        if by_batches:
+            self._tell("on_train_batch_end", 0, logs)
+        return logs
+
     def _validate(self) -> Logs:
         """The figures of the rows that are held out."""
         assert self.held_out is not None
@@ -260,7 +299,7 @@ class Loop:
         return {f"val_{name}": figure for name, figure in logs.items()}
 
     def _diverged(self, row: int, what: str) -> training.DivergenceError:
-        learning_rate = self.compiled.training().learning_rate
+        learning_rate = None if self.descent is not None else self.compiled.training().learning_rate
         self.good.bring_back()
         return training.DivergenceError(self.epoch, row // self.batch_size, learning_rate, what)
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from fastweights.models import Model
 
 
+#: Compiled code comes back to Python at least this often, for Ctrl-C and progress.
+STRETCH_SECONDS = 0.04
+
+
 class Compiled:
     """How a model is trained, and all that was derived from it.
 
@@ -108,7 +112,7 @@ def plan_for(
     the moment unless a call has kept them. `weights` are those of the rows.
     """
     compiled, built = compiled or model._compiled, built or model._built_or_refused()
-    trained, parts = built.trained, matmul_parts[model._matmul_precision]
+    trained, parts = built.trained, _parts(model, purpose, compiled)
     lines = lines_beyond(built, compiled.objectives, weights)
     plan = compiled.plans.get(purpose)
     if compiled.made_for.get(purpose) != (trained, lines):
@@ -118,7 +122,7 @@ def plan_for(
     granted = budget()
     if plan is None or not plan.grant(rows, parts, granted.threads):
         ends = _ended(built, compiled, lines)
-        plan = _new_plan(model, purpose, rows, granted, built, ends)
+        plan = _new_plan(model, purpose, rows, granted, built, ends, parts)
         if compiled.objectives:
             _attach(built, compiled, plan, ends, trains=purpose != "infer")
         compiled.made_for[purpose], compiled.plans[purpose] = (trained, lines), plan
@@ -129,19 +133,31 @@ def memory(model: Model, rows: int) -> dict[str, int]:
     """What `Model.memory` does, for a built model and a checked number of rows."""
     compiled, slots = model._compiled, 0
     if compiled.optimizer is not None:
-        slots = optimizers.slots(compiled.optimizer, model.dtype)
+        slots = compiled.optimizer.slots(model.dtype)
     size = model.parameters.nbytes
     built = model._built_or_refused()
     ends = _ended(built, compiled)
-    plan = _new_plan(model, "fit", rows, budget(), built, ends, only_measured=True)
+    split = _parts(model, "fit", compiled)
+    plan = _new_plan(model, "fit", rows, budget(), built, ends, split, only_measured=True)
+    arena = plan.arena_bytes
+    if isinstance(compiled.optimizer, optimizers.Minimizer):
+        moving = sum(weight.size for weight in built.moving_weights())
+        arena += compiled.optimizer.workspace_bytes(moving)
     parts = {
         "parameters": size,
         "gradients": size,
         "optimizer": slots * size,
         "copies": (1 + slots) * size,
-        "arena": plan.arena_bytes,
+        "arena": arena,
     }
     return {**parts, "total": sum(parts.values())}
+
+
+def _parts(model: Model, purpose: str, compiled: Compiled) -> int:
+    """Into how many parts a plan's matrix products may split their numbers."""
+    if purpose == "fit" and compiled.optimizer is not None and compiled.optimizer.takes_rows_alone:
+        return 0
+    return matmul_parts[model._matmul_precision]
 
 
 def _new_plan(
@@ -151,6 +167,7 @@ def _new_plan(
     granted: Budget,
     built: Built,
     ends: _Ended,
+    parts: int,
     only_measured: bool = False,
 ) -> _plan.Plan:
     gradients = None
@@ -168,7 +185,7 @@ def _new_plan(
         granted,
         input_gradient=purpose in ("check", "keep"),
         kept=purpose == "keep",
-        matmul_parts=matmul_parts[model.matmul_precision],
+        matmul_parts=parts,
         only_measured=only_measured,
         trained=ends.trained,
         late_ops=ends.late,
@@ -328,7 +345,7 @@ def _attach(built: Built, compiled: Compiled, plan: _plan.Plan, ends: _Ended, tr
             if metric.kernel is not None
         ]
     )
-    if trains:
+    if trains and not isinstance(optimizer, optimizers.Minimizer):
         state = compiled.memory_for(built)
         plan.set_update(
             optimizer.kernel,

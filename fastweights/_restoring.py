@@ -93,5 +93,5 @@ def _training(compiled: Compiled) -> dict[str, Any]:
     """How it is trained; a learning rate that is a number may have been changed by a callback."""
     found = saving.described_training(compiled)
     if not compiled.training()._follows_a_schedule:
-        found["optimizer"].pop("learning_rate")
+        found["optimizer"].pop("learning_rate", None)
     return found

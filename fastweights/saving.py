@@ -445,8 +445,9 @@ def _numbers(model: Model, description: Mapping[str, Any]) -> np.ndarray | None:
         expected = f"{optimizer.running} numbers"
         raise ValueError(_check.refusal("optimizer_running", f"{given!r:.80}", expected))
     numbers = optimizer.numbers()
-    for at, number in enumerate(given, start=len(numbers) - len(given)):
-        numbers[at] = _check.number("optimizer_running", number, minimum=0.0, maximum=numbers[at])
+    first = len(numbers) - len(given)
+    for at, (number, most) in enumerate(zip(given, optimizer.largest_running(), strict=True)):
+        numbers[first + at] = _check.number("optimizer_running", number, minimum=0.0, maximum=most)
     return np.array(numbers)
 
 
@@ -454,7 +455,7 @@ def _state_shape(model: Model, built: Built, numbers: np.ndarray | None) -> tupl
     """Shape of the optimizer's vectors in the file, which holds none where there is nothing."""
     if numbers is None:
         return None
-    count = optimizers.slots(model._compiled.training(), model.dtype)
+    count = model._compiled.training().slots(model.dtype)
     return (count, built.size) if count and built.size else None
 
 

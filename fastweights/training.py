@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _advice, _check, _feeding, _listening, _loop, _plans, _row_weights
+from fastweights import (
+    _advice,
+    _check,
+    _feeding,
+    _listening,
+    _loop,
+    _minimizing,
+    _plans,
+    _row_weights,
+)
 from fastweights._core import arrays, philox
 from fastweights._core.float_mode import in_default_float_mode
 from fastweights._figures import Figures
 from fastweights._files import FilePath
 from fastweights._listening import NOBODY, Listeners
+from fastweights._plans import STRETCH_SECONDS
 from fastweights._rows import Examples, Gradients, Rows, Weights, count, each, picked_examples
 from fastweights.callbacks import Callback, History, Logs, progress
 
@@ -23,9 +33,8 @@ if TYPE_CHECKING:
     from fastweights._core.plan import Copies, Plan
     from fastweights._plans import Compiled
     from fastweights.models import Model
+    from fastweights.optimizers import Minimizer
 
-#: Compiled code comes back to Python at least this often, for Ctrl-C and progress.
-STRETCH_SECONDS = 0.04
 #: Rows a step where nothing else is said.
 DEFAULT_BATCH = 32
 
@@ -37,13 +46,14 @@ class DivergenceError(ArithmeticError):
     ----------
     epoch, batch : int
         Where, both from 0; None outside `fit`.
-    learning_rate : float
+    learning_rate : float or None
+        None where the optimizer finds by itself how far to go.
     what : str
         What happened.
     """
 
     def __init__(
-        self, epoch: int | None, batch: int | None, learning_rate: float, what: str
+        self, epoch: int | None, batch: int | None, learning_rate: float | None, what: str
     ) -> None:
         super().__init__(epoch, batch, learning_rate, what)
         self.epoch, self.batch, self.learning_rate, self.what = epoch, batch, learning_rate, what
@@ -53,6 +63,8 @@ class DivergenceError(ArithmeticError):
         if self.epoch is not None and self.batch is not None:
             where = f" in epoch {self.epoch + 1}, batch {self.batch + 1}"
             kept = "; the model has the weights of the last good epoch"
+        if self.learning_rate is None:
+            return f"{self.what}{where}{kept}; try other initial weights, or scale the data"
         return (
             f"{self.what}{where} at learning rate {self.learning_rate:g}{kept}; "
             "try a smaller learning rate, or scale the data"
@@ -195,6 +207,8 @@ def step(model: Model, compiled: Compiled, examples: Examples) -> Logs:
     x, y, weights = examples
     rows, built = count(x), model._built_or_refused()
     _feeding.refuse_other_batch(built, "x", rows)
+    if (minimizer := _minimizing.minimizer_of(compiled)) is not None:
+        return _minimizing_step(model, compiled, minimizer, examples)
     plan, good = ready_plan(model, compiled, rows, weights), compiled.good_for(built)
     good.keep()
     stream = model._progress.next_pass()
@@ -215,8 +229,26 @@ def step(model: Model, compiled: Compiled, examples: Examples) -> Logs:
     return {**({} if figures is None else figures.logs()), "loss": loss}
 
 
+def _minimizing_step(
+    model: Model, compiled: Compiled, optimizer: Minimizer, examples: Examples
+) -> Logs:
+    """The same by an optimizer that looks at the loss several times."""
+    descent = _minimizing.Descent(model, compiled, optimizer, examples)
+    figures = descent.figures()
+    done = descent.step(model._progress.next_pass())
+    if done.outcome == "diverged":
+        what = f"the loss or its gradient is not finite ({done.before}); no step was made"
+        raise DivergenceError(None, None, None, what)
+    figures.tally = descent.tally_before
+    return {**figures.logs(), "loss": done.before}
+
+
 def apply_gradients(model: Model, compiled: Compiled) -> None:
     """One step of the optimizer with the gradients that are there."""
+    if (minimizer := _minimizing.minimizer_of(compiled)) is not None:
+        got = f"{type(minimizer).__name__}, which looks at the loss itself"
+        expected = "an optimizer such as Adam, or model.train_on_batch(x, y)"
+        raise ValueError(_check.refusal("apply_gradients", got, expected))
     built, learning_rate = model._built_or_refused(), compiled.training().learning_rate
     if not built.lock.hold(arrays.finite, built.gradients):
         what = "the gradients are NaN or inf; no step was made"

@@ -88,6 +88,7 @@ include "kernels/elementary.pxi"
 include "kernels/activations.pxi"
 include "kernels/line_sums.pxi"
 include "kernels/matmul.pxi"
+include "kernels/panel_products.pxi"
 include "kernels/narrow.pxi"
 include "kernels/amx.pxi"
 include "kernels/dense.pxi"
@@ -277,4 +278,7 @@ TABLE.matrix_units = matrix_units
 TABLE.matrix_penalty = matrix_penalty
 TABLE.penalise_matrix = penalise_matrix
 TABLE.constraints = &CONSTRAINTS[0]
+TABLE.panel_columns = PANEL
+TABLE.pack_panels = pack_panels
+TABLE.multiply_panels = multiply_panels
 table = PyCapsule_New(&TABLE, "fastweights.kernels", NULL)

@@ -241,6 +241,16 @@ ctypedef void (*add_part_function)(void* total, void* excess, const void* part, 
                                    Py_ssize_t end, bint last) noexcept nogil
 
 
+# lines (depth, columns) become panels of `panel_columns`, which lie panel_stride reals apart.
+ctypedef void (*pack_function)(void* panels, Py_ssize_t panel_stride, const void* lines, Py_ssize_t depth,
+                               Py_ssize_t columns) noexcept nogil
+# c (n, n) += left^T right, of left and right (depth, n) in such panels: rows [begin, begin + panel_columns), from the
+# diagonal on.
+ctypedef void (*multiply_panels_function)(void* c, Py_ssize_t ldc, const void* left, const void* right,
+                                          Py_ssize_t panel_stride, Py_ssize_t depth, Py_ssize_t n,
+                                          Py_ssize_t begin) noexcept nogil
+
+
 # to (n,) = whole numbers of 8 bits as reals.
 ctypedef void (*widen_function)(void* to, const unsigned char* bytes, Py_ssize_t n) noexcept nogil
 
@@ -343,3 +353,6 @@ cdef struct KernelTable:
     matrix_penalty_function matrix_penalty
     penalise_matrix_function penalise_matrix
     const Constraint* constraints
+    Py_ssize_t panel_columns
+    pack_function pack_panels
+    multiply_panels_function multiply_panels

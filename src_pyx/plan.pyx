@@ -21,7 +21,7 @@ from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.math cimport isfinite, sqrt
+from libc.math cimport INFINITY, fabs, isfinite, sqrt
 from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
 from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
 from libc.stdlib cimport calloc, free, malloc
@@ -240,7 +240,7 @@ cdef class Plan(Runner):
         units = slices if slices > 1 else (rows + self.row_step - 1) // self.row_step
         return self.team_for(3.0 * rows * self.work_per_row, units, threads)
 
-    cdef uint64_t digest(self):
+    cdef uint64_t digest(self) noexcept nogil:
         """Another number for other parameters or another state, but for one case in 2^64."""
         cdef uint64_t found = digest_of(self.parameters.at, self.parameters.view.len)
         return found if self.states.at == NULL else found ^ 7 * digest_of(self.states.at, self.states.view.len)
@@ -791,3 +791,9 @@ cdef int copy_numbers(double* to, Py_ssize_t room, str name, numbers) except -1:
 def update_slots(table, str name):
     """How many state vectors the optimizer of that name keeps."""
     return (<const Update*>find(table_of(table).updates, sizeof(Update), name)).slots
+
+
+include "line_search.pxi"
+include "minimizing.pxi"
+include "lbfgs.pxi"
+include "levenberg_marquardt.pxi"

@@ -3,6 +3,8 @@
 With no fault switched on the same core passes, so it is the fault that is seen and nothing else.
 """
 
+import math
+
 import numpy as np
 import pytest
 import reference
@@ -13,17 +15,20 @@ from faults import (
     functions,
     images,
     metrics,
+    minimizers,
     number_of,
     plain_layers,
     series,
     steps,
     weights,
 )
-from helpers import error_with_noise
+from helpers import error_with_noise, network
 from layer_cases import CASES, model_between, rows_for
 from planted import Fault, planted
 from reference_steps import Plain, sgd
 from reference_updates import CASES as UPDATES
+from test_lbfgs import by_scipy
+from test_levenberg_marquardt import by_numpy, several
 
 import fastweights as fw
 from fastweights import (
@@ -97,7 +102,8 @@ def core(faulty_core):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_dispatch, "kernels", lambda dtype: kernels)
         patch.setattr(_plans, "_plan", plan)
-        patch.setattr(optimizers.base, "_plan", plan)
+        for module in (optimizers.base, optimizers.lbfgs, optimizers.levenberg_marquardt):
+            patch.setattr(module, "_plan", plan)
         patch.setattr(_building, "_plan", plan)
         # On one thread a member's rows are several blocks, which some of the faults are about.
         with fw.threads(1):
@@ -426,6 +432,65 @@ def test_a_fault_of_a_metric_is_caught(core, fault):
     assert figure_error(metrics.METRICS[fault]) < 1e-12
     core(number_of(fault))
     assert not figure_error(metrics.METRICS[fault]) <= 1e-6
+
+
+def lbfgs_error():
+    """How far L-BFGS's losses are from those of SciPy's."""
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((40, 5)), random.standard_normal((40, 3))
+    settings = {"c1": 1e-3, "tolerance_grad": 0.0, "tolerance_change": 0.0}
+    model = network((5, 8, 3), optimizer=optimizers.LBFGS(history_size=5, **settings))
+    expected = [loss for loss, _ in by_scipy(network((5, 8, 3)), x, y, 12)]
+    found = model.fit(x, y, epochs=12, verbose=0).history["loss"]
+    steep = [
+        abs(math.cos(optimizers.lbfgs._plan.search_line(wave, step, 1e-4, 0.1, 50)[0])) > 0.1
+        for step in (0.1, 1.0, 3.0)
+    ]
+    return max(relative_error(found, expected), *steep)
+
+
+def wave(t):
+    """-sin t and its slope, -1 at 0."""
+    return -math.sin(t), -math.cos(t)
+
+
+def relative_error(found, expected):
+    missing = len(expected) - len(found)
+    return np.abs(np.divide(found + [np.inf] * missing, expected) - 1).max()
+
+
+def levenberg_marquardt_error():
+    """The same of Levenberg and Marquardt's method, and a plain loop's."""
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((40, 5)), list(random.standard_normal((2, 40, 2)))
+    y[1] = y[1][:, :1].copy()
+    optimizer = optimizers.LevenbergMarquardt(tolerance_grad=0.0, tolerance_change=0.0)
+    model, twin = several(optimizer), several("sgd")
+    decay = np.zeros(twin.parameters.size)
+    decay[:25] = 0.02
+    expected = by_numpy(twin, x, y, 1e-3, 4, (1.0, 0.3), decay)
+    found = model.fit(x, y, epochs=4, verbose=0).history["loss"]
+    # More parameters than are eliminated at a time, and rows that count twice.
+    newton = optimizers.LevenbergMarquardt(1e-12)
+    wide, again = (network((70, 1), optimizer=newton) for _ in range(2))
+    x, y, told = random.standard_normal((90, 70)), random.standard_normal((90, 1)), np.ones(90)
+    told[7:19] = 2.0
+    repeated = np.repeat(np.arange(90), told.astype(int))
+    wide.fit(x, y, epochs=3, verbose=0, sample_weight=told)
+    again.fit(x[repeated], y[repeated], epochs=3, verbose=0)
+    a = np.column_stack([x, np.ones(90)]) * np.sqrt(told)[:, None]
+    best = np.linalg.lstsq(a, y * np.sqrt(told)[:, None], rcond=None)[0][:, 0]
+    apart = [np.abs(one.parameters - best).max() for one in (wide, again)]
+    return max(relative_error(found, expected), *apart)
+
+
+@pytest.mark.parametrize("fault", minimizers.STEPS, ids=lambda fault: fault.name)
+def test_a_fault_of_a_minimizer_is_caught(core, fault):
+    error = {"LBFGS": lbfgs_error, "LevenbergMarquardt": levenberg_marquardt_error}
+    core(0)
+    assert error[minimizers.STEPS[fault]]() < 1e-6
+    core(number_of(fault))
+    assert not error[minimizers.STEPS[fault]]() < 1e-4
 
 
 def weights_error():

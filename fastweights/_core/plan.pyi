@@ -138,6 +138,48 @@ class Plan:
     ) -> None: ...
     def backward(self, dy: Arrays, dx: Arrays | None, rows: int) -> None: ...
 
+OUTCOMES: tuple[str, ...]
+
+class Minimizer:
+    tally: Tally
+    tally_before: Tally
+    def step(self, seed: int, stream: int) -> tuple[str, float, float]: ...
+
+class LBFGS(Minimizer):
+    def __init__(
+        self,
+        plan: Plan,
+        vectors: np.ndarray,
+        numbers: np.ndarray,
+        x: Arrays,
+        y: Arrays,
+        weights: tuple[np.ndarray | None, ...] | None,
+        rows: int,
+        *settings: float,
+    ) -> None: ...
+
+class LevenbergMarquardt(Minimizer):
+    def __init__(
+        self,
+        plan: Plan,
+        vectors: np.ndarray,
+        numbers: np.ndarray,
+        x: Arrays,
+        y: Arrays,
+        weights: tuple[np.ndarray | None, ...] | None,
+        rows: int,
+        doubles: object,
+        *settings: float,
+    ) -> None: ...
+    def normal_matrix(self, seed: int, stream: int) -> np.ndarray: ...
+
+def search_line(
+    function: Callable[[float], tuple[float, float]],
+    step: float,
+    c1: float,
+    c2: float,
+    most: int,
+) -> tuple[float, int]: ...
 def update_slots(table: object, name: str) -> int: ...
 def first_unsuited(
     table: object, specs: Sequence[OpSpec], inputs: Sequence[int]

@@ -348,6 +348,15 @@ def with_cost(value: Value, l1: float, l2: float) -> Value:
     return op("activity", value, options=(l1, l2))
 
 
+#: Kinds of ops that draw random numbers in training.
+DRAWING = (
+    *("dropout", "gaussian_noise", "gaussian_dropout", "random_crop"),
+    *("flip", "translate", "rotate", "zoom", "contrast", "brightness", "erase"),
+)
+#: Of other kinds the size that says how much they drop, if anything.
+DROPPING = {"attention": 1, "lstm": 7, "gru": 7, "simple_rnn": 7}
+
+
 class OpSpec(NamedTuple):
     """One op as a plan takes it.
 
@@ -373,3 +382,15 @@ class OpSpec(NamedTuple):
     calls: Calls | None = None
     batch_rows: int = 0
     schedule: tuple[float, ...] = ()
+
+
+def draws(spec: OpSpec) -> bool:
+    """Whether an op draws random numbers in training."""
+    if spec.kind in DROPPING:
+        return spec.sizes[DROPPING[spec.kind]] > 0
+    return spec.kind in DRAWING
+
+
+def looks_at_rows_alone(spec: OpSpec) -> bool:
+    """Whether, in training too, an op makes of a row its outputs alone, and of no other row."""
+    return spec.calls is None and spec.kind not in ("batch_norm", "activity")

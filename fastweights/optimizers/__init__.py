@@ -12,7 +12,10 @@ from typing import Any
 
 from fastweights import _check, schedules
 from fastweights._description import from_config
-from fastweights.optimizers.base import Memory, Optimizer, slots
+from fastweights.optimizers.base import Memory, Optimizer
+from fastweights.optimizers.lbfgs import LBFGS
+from fastweights.optimizers.levenberg_marquardt import LevenbergMarquardt
+from fastweights.optimizers.minimizer import Minimizer
 from fastweights.optimizers.rules import (
     SGD,
     Adadelta,
@@ -27,6 +30,7 @@ from fastweights.optimizers.rules import (
 )
 
 __all__ = [
+    "LBFGS",
     "OPTIMIZERS",
     "SGD",
     "Adadelta",
@@ -34,21 +38,25 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "LevenbergMarquardt",
     "Lion",
     "Memory",
+    "Minimizer",
     "Nadam",
     "Optimizer",
     "RMSprop",
     "Rprop",
     "get",
     "schedules",
-    "slots",
 ]
 
 #: Every optimizer by its name.
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     kind.__name__.lower(): kind
-    for kind in (SGD, Adam, AdamW, Adamax, Nadam, Lion, RMSprop, Adagrad, Adadelta, Rprop)
+    for kind in (
+        *(SGD, Adam, AdamW, Adamax, Nadam, Lion, RMSprop, Adagrad, Adadelta, Rprop),
+        *(LBFGS, LevenbergMarquardt),
+    )
 }
 
 

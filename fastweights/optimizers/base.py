@@ -69,6 +69,8 @@ class Optimizer(Sealed):
     running: ClassVar[int] = 0
     #: Whether it goes wrong where a step does not see all rows.
     wants_all_rows: ClassVar[bool] = False
+    #: Whether it looks at gradients of single rows.
+    takes_rows_alone: ClassVar[bool] = False
     _uncalled: ClassVar[dict[str, str]] = dict.fromkeys(
         ("update_step", "apply_gradients", "apply", "build", "get_config"),
         "sgd or adam with settings of your own; for a step of your own, model.forward, "
@@ -251,6 +253,20 @@ class Optimizer(Sealed):
         """What each of the vectors that are remembered starts with; those beyond start with 0."""
         return ()
 
+    def largest_running(self) -> list[float]:
+        """What the numbers that run on are at most, whatever steps there were."""
+        numbers = self.numbers()
+        return numbers[len(numbers) - self.running :]
+
+    def slots(self, dtype: np.dtype) -> int:
+        """How many vectors of the parameters' size it keeps.
+
+        They are those of its kernel, then the sums of gradients that wait for more batches, then
+        the averages of weights.
+        """
+        own = _plan.update_slots(_dispatch.kernels(dtype).table, self.kernel)
+        return own + (self.gradient_accumulation_steps is not None) + self.use_ema
+
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON can hold them."""
         return {
@@ -263,7 +279,7 @@ class Optimizer(Sealed):
     def __repr__(self) -> str:
         settings = {k: v for k, v in self.config().items() if k != "name"}
         for name, default in {"weight_decay": None, **_SETTINGS}.items():
-            if settings[name] == default:
+            if name in settings and settings[name] == default:
                 del settings[name]
         for name in ("learning_rate", "weight_decay"):
             if name in settings:
@@ -322,16 +338,6 @@ def _factor(factors: Mapping[str, float], name: str) -> float:
     return product
 
 
-def slots(optimizer: Optimizer, dtype: np.dtype) -> int:
-    """How many vectors of the parameters' size an optimizer keeps.
-
-    They are those of its kernel, then the sums of gradients that wait for more batches, then the
-    averages of weights.
-    """
-    own = _plan.update_slots(_dispatch.kernels(dtype).table, optimizer.kernel)
-    return own + (optimizer.gradient_accumulation_steps is not None) + optimizer.use_ema
-
-
 class Memory:
     """What one optimizer remembers about one model.
 
@@ -354,7 +360,7 @@ class Memory:
     @classmethod
     def empty(cls, optimizer: Optimizer, size: int, dtype: np.dtype) -> Memory:
         """That of a model of `size` parameters before the first step."""
-        vectors = np.zeros(slots(optimizer, dtype) * size, dtype)
+        vectors = np.zeros(optimizer.slots(dtype) * size, dtype)
         for slot, start in enumerate(optimizer.initial_state()):
             vectors[slot * size : (slot + 1) * size] = start
         return cls(vectors, np.array(optimizer.numbers(), np.float64))
