@@ -32,6 +32,7 @@ __all__ = [
     "attention_scores",
     "callbacks",
     "check_gradients",
+    "check_loss",
     "config",
     "constraints",
     "find_learning_rate",
@@ -56,7 +57,9 @@ __all__ = [
     "plot_model",
     "plot_predictions",
     "register_layer",
+    "register_loss",
     "regularizers",
+    "schedules",
     "set_matmul_precision",
     "set_num_threads",
     "set_reproducible",
@@ -77,13 +80,14 @@ if TYPE_CHECKING:
         metrics,
         optimizers,
         regularizers,
+        schedules,
     )
-    from fastweights._registry import register_layer
+    from fastweights._registry import register_layer, register_loss
     from fastweights._tensors import Input
     from fastweights.attending import attention_scores, plot_attention
     from fastweights.ensembles import Ensemble
     from fastweights.generating import generate, generate_steps
-    from fastweights.gradient_check import check_gradients
+    from fastweights.gradient_check import check_gradients, check_loss
     from fastweights.inspecting import partial_dependence, permutation_importance
     from fastweights.many import FitManyError, fit_many
     from fastweights.models import Model, Sequential
@@ -109,6 +113,7 @@ else:
         "Sequential": "models",
         "attention_scores": "attending",
         "check_gradients": "gradient_check",
+        "check_loss": "gradient_check",
         "find_learning_rate": "rates",
         "fit_many": "many",
         "generate": "generating",
@@ -123,6 +128,7 @@ else:
         "plot_model": "plotting",
         "plot_predictions": "plotting",
         "register_layer": "_registry",
+        "register_loss": "_registry",
         "sweep": "sweeping",
     }
 

@@ -90,9 +90,10 @@ INSTEAD: dict[str, str] = {
     "ProgressBar": "the bar is callbacks.ProgbarLogger",
     "lr": "the step size is learning_rate",
     **dict.fromkeys(
-        ("clipnorm", "clipvalue", "global_clipnorm"), "there is no clipping of gradients yet"
+        ("Adafactor", "Ftrl", "Lamb", "Muon", "ScheduleFreeAdamW"),
+        "there is none yet; optimizers.Adam and Adagrad are near",
     ),
-    "weight_decay": "there is no decay of weights yet",
+    "LossScaleOptimizer": "gradients are float32 or float64, and need no scale",
 }
 
 

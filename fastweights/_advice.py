@@ -35,11 +35,19 @@ from fastweights.layers.windows import bring_channels_last
 
 if TYPE_CHECKING:
     from fastweights._building import Built
+    from fastweights.models import Model
+    from fastweights.optimizers import Optimizer
 
 #: Activations whose output are probabilities.
 _PROBABILITIES = ("softmax", "softmin", "sparsemax", "sigmoid", "hard_sigmoid")
 #: Those that make the probabilities of a row add up to 1.
 _SHARES = ("softmax", "softmin", "sparsemax")
+#: Those that make numbers of any size and sign.
+_UNBOUNDED = ("linear", "leaky_relu")
+#: What those make at most, to either side, that are bounded.
+_LARGEST = {**dict.fromkeys(_PROBABILITIES, 1.0), "tanh": 1.0, "softsign": 1.0}
+#: So many times as large are targets that they are never come near.
+_FAR = 100.0
 #: Layers that make no other numbers.
 _AS_THEY_ARE = (Flatten, Identity, Permute, Reshape)
 #: Those whose numbers lie where they lay before.
@@ -60,6 +68,7 @@ def about_last_activation(layer: Layer | None, loss: losses.Loss) -> None:
     if layer is None:
         return
     last = _activation_of(layer)
+    _about_ranges_of_loss(layer, loss, last)
     from_logits = getattr(loss, "from_logits", None)
     if from_logits is None:
         return
@@ -76,6 +85,47 @@ def about_last_activation(layer: Layer | None, loss: losses.Loss) -> None:
             f"activation is {last}; end with activation={fitting!r}, or say from_logits=True to "
             "the loss",
             stacklevel=4,
+        )
+
+
+def _about_ranges_of_loss(layer: Layer, loss: losses.Loss, last: str) -> None:
+    """Warns where what the last layer can make is not what the loss is for."""
+    what = f"loss: {loss.name} is for"
+    if isinstance(loss, (losses.Hinge, losses.CategoricalHinge)) and last in _PROBABILITIES:
+        meant = "signed scores, with a margin of 1 to either side of 0"
+        fitting = "end without an activation, or take a crossentropy"
+    elif isinstance(loss, losses.KLDivergence) and last not in (
+        *_SHARES,
+        "sigmoid",
+        "hard_sigmoid",
+    ):
+        meant, fitting = "probabilities", "end with activation='softmax'"
+    elif isinstance(loss, (losses.Quantile, losses.GaussianNLL)) and last not in _UNBOUNDED:
+        meant, fitting = "numbers of any size and sign", "end without an activation"
+    else:
+        return
+    warnings.warn(
+        f"{what} {meant}, but the activation of {layer.name!r} is {last}; {fitting}", stacklevel=5
+    )
+
+
+def about_targets(model: Model, targets: Rows) -> None:
+    """Warns where the last activation of an output cannot come near its targets."""
+    objectives = model._compiled.objectives
+    for layer, one, part in zip(
+        model._topology.last_layers, objectives, each(targets), strict=True
+    ):
+        if layer is None or one.loss.takes_labels or isinstance(one.loss, losses.NumpyLoss):
+            continue
+        last = _activation_of(layer)
+        largest, most = _LARGEST.get(last), float(np.abs(part).max())
+        if largest is None or most < _FAR * largest:
+            continue
+        fitting = "y / 255 is within" if most == 255 else "scale them, or end without an activation"
+        warnings.warn(
+            f"y: targets up to {most:g}, but the {last} of {layer.name!r} makes nothing beyond "
+            f"{largest:g}; {fitting}",
+            stacklevel=6,
         )
 
 
@@ -194,6 +244,17 @@ def about_end(epoch: int, epochs: int) -> None:
         "must have steps_per_epoch * epochs of them",
         stacklevel=2,
     )
+
+
+def about_batches(optimizer: Optimizer, batch_size: int, rows: int) -> None:
+    """Warns where an optimizer that wants all rows in a step gets some."""
+    if optimizer.wants_all_rows and batch_size < rows:
+        kind = type(optimizer).__name__
+        warnings.warn(
+            f"batch_size: {kind} compares the gradients of a step with those before, which means "
+            f"something of the same rows alone; batch_size={rows} has all of them in each step",
+            stacklevel=5,
+        )
 
 
 def _about_single_units(topology: Topology, shapes: Sequence[Shape]) -> None:

@@ -42,7 +42,7 @@ def _entries(argument: str, got: Any) -> Sequence[Any]:
 
 def layers_of(config: Any, custom_objects: Any = None) -> list[Layer]:
     """New layers like those that were `described`."""
-    custom = _registry.custom_layers(custom_objects)
+    custom = _registry.custom_objects(custom_objects)
     stack = []
     for layer in _entries("layers", config):
         if not isinstance(layer, Mapping):

@@ -17,7 +17,7 @@ _ONE_WAY = "leave it out: there is one way to run"
 #: Of arguments that Keras or PyTorch has, and what to write instead where no name here is like it.
 _MEANT = {
     "batch_input_shape": "write input_shape, without the rows",
-    "decay": "set model.optimizer.learning_rate in a callback of your own",
+    "decay": "learning_rate=fw.schedules.InverseTimeDecay(...) is one that decays",
     "embed_dim": "key_dim is embed_dim // num_heads",
     "implementation": _ONE_WAY,
     "in_features": "leave it out: what the layer reads says it",
@@ -105,14 +105,24 @@ class Telling(ABCMeta):
 
     @property
     def __signature__(cls) -> Any:
-        """What the constructor takes, for `help` and for those who look: see `inspect`."""
+        """What the constructor takes, for `help` and for those who look: see `inspect`.
+
+        What it hands on as ``**settings`` are the arguments by name of the constructor before it.
+        """
         from inspect import Signature, signature  # slow to import, and seldom used
 
-        constructor = getattr(cls, "__init__")  # noqa: B009  (mypy takes it for an instance's)
-        if constructor is object.__init__:
-            return Signature()
-        own = signature(constructor)
-        return own.replace(parameters=list(own.parameters.values())[1:])
+        taken: list[Any] = []
+        for base in cls.__mro__[:-1]:  # the last one is object
+            if "__init__" not in vars(base):
+                continue
+            _, *own = signature(vars(base)["__init__"]).parameters.values()
+            hands_on = bool(own) and own[-1].name == "settings"
+            if hands_on:
+                own.pop()
+            taken += [one for one in own if not taken or one.kind == one.KEYWORD_ONLY]
+            if not hands_on:
+                break
+        return Signature(taken)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         try:

@@ -190,6 +190,11 @@ class Built:
         return kept
 
     @property
+    def op_layers(self) -> tuple[Layer, ...]:
+        """The layer of each op."""
+        return tuple(self._op_layers)
+
+    @property
     def trained(self) -> tuple[bool, ...]:
         """Which ops' parameters are to move."""
         return tuple([layer._trainable for layer in self._op_layers])
@@ -357,6 +362,7 @@ class Built:
             self._state_offsets[held[0]] if held else 0,
             unlinked.calls,
             self.batch_rows if any(self.states[number][1].of_rows for number in held) else 0,
+            unlinked.schedule,
         )
 
     def _run(
@@ -556,6 +562,13 @@ class Built:
             variable.check(name, reals)
             checked.append(reals)
         self.lock.copy(tuple(self._view(number) for number in numbers), tuple(checked))
+
+    def places(self) -> list[tuple[str, int, int]]:
+        """Of each variable its name, where it begins in the flat vector, and its size."""
+        return [
+            (f"{layer.name}/{variable.name}", self._offsets[number], variable.size)
+            for number, (layer, variable) in enumerate(self.variables)
+        ]
 
     def moving_weights(self) -> tuple[Weight, ...]:
         """Those that are trained."""

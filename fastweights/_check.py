@@ -17,7 +17,7 @@ import numpy as np
 
 from fastweights import _frames, _objects
 from fastweights._core import arrays, float_mode
-from fastweights._refusal import LONGEST_REPR, hint_for_rows, refusal, shown
+from fastweights._refusal import LONGEST_REPR, hint_for_rows, listed, refusal, shown
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ def choice(argument: str, got: object, known: Mapping[str, T], ignore_case: bool
     With `ignore_case` capitals are as good as the small letters that are known.
     """
     if not isinstance(got, str):
-        expected = f"a name, one of {', '.join(known)}, or an object of that kind"
+        expected = f"a name, one of {listed(known)}, or an object of that kind"
         hint = f"; did you mean {got.__name__}()?" if isinstance(got, type) else ""
         raise TypeError(refusal(argument, kind_of(got), expected) + hint)
     name = str.__str__(got)  # a subclass may say that it is equal to anything
@@ -52,7 +52,7 @@ def choice(argument: str, got: object, known: Mapping[str, T], ignore_case: bool
 
     near = difflib.get_close_matches(name[:LONGEST_REPR].lower(), known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near and key not in ANOTHER_QUANTITY else ""
-    raise ValueError(refusal(argument, shown(name), f"one of {', '.join(known)}") + hint)
+    raise ValueError(refusal(argument, shown(name), f"one of {listed(known)}") + hint)
 
 
 def whole(argument: str, got: Any, minimum: int, maximum: int = sys.maxsize) -> int:

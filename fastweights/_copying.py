@@ -50,7 +50,7 @@ def copy_of(model: Model, dtype: str | np.dtype | None) -> Model:
         twin._compiled = Compiled(optimizer, compiled.objectives)
         if memory is not None:
             kept = _check.reals("the optimizer's state", memory.vectors, twin.dtype)
-            twin._compiled.memory = optimizers.Memory(kept, memory.numbers)
+            twin._compiled.memory = optimizers.Memory(kept, memory.numbers, memory.batches)
     return twin
 
 
@@ -100,6 +100,14 @@ def refuse_foreign(call: str, model: Model) -> None:
         _registry.refuse_foreign(call, layer)
     _refuse_other_ops(call, model)
     foreign = _foreign_training(model._compiled)
+    if call != "save":
+        # What one model is trained by may be what another one is.
+        foreign = [one for one in foreign if not isinstance(one, losses.NumpyLoss)]
+    if foreign and isinstance(foreign[0], losses.NumpyLoss):
+        got = f"the loss {foreign[0].title} of your own"
+        expected = "one that @fw.register_loss('my_package') has made known"
+        hint = "; model.save_weights keeps the weights alone"
+        raise TypeError(_check.refusal(call, got, expected) + hint)
     if foreign:
         got = f"{foreign[0]!r} of the class {type(foreign[0]).__qualname__}"
         expected = "an optimizer, losses and metrics of this library"
@@ -115,10 +123,24 @@ def _foreign_training(compiled: Compiled) -> list[Any]:
     is_known = optimizers.OPTIMIZERS.get(kind.__name__.lower()) is kind
     found: list[Any] = [] if is_known else [optimizer]
     for one in compiled.objectives:
-        if losses.get(one.loss.config()) != one.loss:
+        if not _is_known_again(one.loss):
             found.append(one.loss)
-        found += [own for own in one.metrics if metrics.get(own.config(), one.loss) != own]
+        found += [own for own in one.metrics if not _comes_back(own, one.loss)]
     return found
+
+
+def _comes_back(metric: metrics.Metric, loss: losses.Loss) -> bool:
+    """Whether the library makes a metric again of its config; a function has none."""
+    if metric.kind not in metrics.KINDS:
+        return False
+    return metrics.get(metric.config(), loss) == metric
+
+
+def _is_known_again(loss: losses.Loss) -> bool:
+    """Whether the library makes this loss of its config."""
+    if isinstance(loss, losses.NumpyLoss) and not loss.is_registered:
+        return False
+    return losses.get(loss.config()) == loss
 
 
 def _refuse_other_ops(call: str, model: Model) -> None:

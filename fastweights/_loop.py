@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastweights import _advice, _check, _feeding, _resuming, _sources, training
+from fastweights import _advice, _check, _feeding, _minimizing, _resuming, _sources, training
 from fastweights._core import philox
+from fastweights._figures import Figures
 from fastweights._listening import Listeners
 from fastweights._resuming import Due, Place
-from fastweights._sources import Part, Source
+from fastweights._rows import count
+from fastweights._sources import Part, Source, Whole
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History, Logs
 
 if TYPE_CHECKING:
-    from fastweights._core.plan import Tally
     from fastweights.models import Model
     from fastweights.training import Course
 
@@ -52,7 +53,14 @@ class Loop:
         reporters: Sequence[Callback] = (),
         place: Place | None = None,
     ) -> None:
-        built = model._built_or_refused()
+        built, minimizer = model._built_or_refused(), _minimizing.minimizer_of(model._compiled)
+        self.descent: _minimizing.Descent | None = None
+        if minimizer is not None:
+            # All rows are one batch, in the order in which they are there.
+            examples = source.at_hand()
+            _minimizing.refuse_batches(course.batch_size, count(examples.x))
+            source, course = Whole(examples), course._replace(batch_size=None, shuffle=False)
+            self.descent = _minimizing.Descent(model, model._compiled, minimizer, examples)
         _feeding.refuse_batch_size(built, course.batch_size)
         _sources.refuse_parts_of_batches(built, "x", source)
         if held_out is not None:
@@ -68,7 +76,6 @@ class Loop:
         self.came_from = place
         self.order = np.empty(source.shuffled, np.int64) if is_shuffled else None
         self.built, self.compiled = built, model._compiled
-        self.memory = self.compiled.memory_for(built)
         #: What the model had learnt before an epoch.
         self.good = self.compiled.good_for(built)
         self.thread = get_ident()
@@ -76,7 +83,7 @@ class Loop:
         self.epoch, self.row = course.initial_epoch, 0
         #: The last batch, and when progress was told.
         self.batch, self.told = 0, 0.0
-        self.tally: Tally | None = None
+        self.figures: Figures | None = None
         #: What some, of these numbers, had heard when the file was written, and others had not.
         self.due: Due | None = None
         self.heard: frozenset[int] = frozenset()
@@ -98,6 +105,8 @@ class Loop:
                 logs = self._go_on()
                 while self.epoch < course.epochs and not model._stop_training:
                     logs = self._run_epoch(0) or logs
+                if self.epoch > course.initial_epoch:
+                    training.take_averages(self.built, self.compiled)
                 has_finished = True
             except training.DivergenceError as error:
                 if not any(callback._ends_quietly(error) for callback in course.callbacks):
@@ -139,7 +148,7 @@ class Loop:
             self.model._stop_training,
             tuple((type(one).__name__, one.state()) for one in self.listeners.all),
             due,
-            self.tally.numbers() if self.tally is not None and self.row else None,
+            self.figures.state() if self.figures is not None and self.row else None,
             self.built.state.copy() if self.built.batch_rows else None,
         )
 
@@ -195,13 +204,14 @@ class Loop:
         parameters, *_ = self.good.keep()
         _check.finite("parameters", parameters)
         order, stream = self._order_and_stream(first)
-        logs = self._train(first, order, stream)
+        train = self._train if self.descent is None else self._descend
+        logs = train(first, order, stream)
         if logs is None:
             self._end_early()
             return None
         if self.held_out is not None and (epoch + 1) % course.validation_freq == 0:
             logs.update(self._validate())
-        self.epoch, self.row, self.tally = epoch + 1, 0, None
+        self.epoch, self.row, self.figures = epoch + 1, 0, None
         self._tell("on_epoch_end", epoch, logs)
         self.source.end_pass()
         if self.source.is_over and self.epoch < course.epochs:
@@ -234,9 +244,9 @@ class Loop:
         """
         place, weights = self.came_from, self.source.first.weights
         plan = training.ready_plan(self.model, self.compiled, self.source.batch_size, weights)
-        self.tally = tally = plan.tally(weights)
+        self.figures = figures = Figures(self.built, self.compiled, plan, weights)
         if row and place is not None and place.sums is not None:
-            tally.take_on(place.sums)
+            figures.load_state(place.sums)
             if place.due is not None and place.due.hook == "on_train_batch_end":
                 self._tell("on_train_batch_end", place.due.number, place.due.logs)
         self.row, self.told = row, time.perf_counter()
@@ -245,14 +255,15 @@ class Loop:
                 # What is left of an epoch is not trained on, but at least one batch is.
                 if self.row and self.model._stop_training:
                     break
-                self._train_on(part, tally, stream)
+                figures.go_on(part.examples, part.order, part.first)
+                self._train_on(part, figures, stream)
         if not self.row:
             return None
         if not self.built.has_finite_numbers():
             raise self._diverged("the weights overflowed")
-        return training.logs_of(self.compiled, tally)
+        return figures.logs()
 
-    def _train_on(self, part: Part, tally: Tally, stream: int) -> None:
+    def _train_on(self, part: Part, figures: Figures, stream: int) -> None:
         """The batches of a part, or those until a callback wants no more."""
         model, (x, y, weights), listeners = self.model, part.examples, self.listeners
         plan = training.ready_plan(model, self.compiled, part.batch_size, weights)
@@ -261,26 +272,54 @@ class Loop:
             batch = part.batch + (first - part.first) // part.batch_size
             if by_batches:
                 self._tell("on_train_batch_begin", batch, {})
-            self.memory.numbers[0] = self.compiled.training().learning_rate
+            plan.set_rates(self.compiled.training()._rates)
             first, loss = plan.train(
                 x, y, part.order, first, part.last, part.batch_size,
-                0.0 if by_batches else training.STRETCH_SECONDS, tally, model.seed, stream,
-                weights, part.before,
+                0.0 if by_batches else training.STRETCH_SECONDS, figures.tally, model.seed, stream,
+                weights, figures.out, figures.told, part.before,
             )  # fmt: skip
             self.row = part.before + first
             self.batch = part.batch + (first - part.first) // part.batch_size
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss became {loss}")
             if by_batches:
-                self._tell("on_train_batch_end", batch, training.logs_of(self.compiled, tally))
+                self._tell("on_train_batch_end", batch, figures.so_far())
             # A stretch is shorter where another thread waits for the model.
             if source.rows is None or self.row >= source.rows:
                 continue
             if time.perf_counter() - self.told >= 0.9 * training.STRETCH_SECONDS:
                 self.told = time.perf_counter()
-                logs = training.logs_of(self.compiled, tally)
-                listeners.tell("on_progress", self.epoch, self.row, source.rows, logs)
+                listeners.tell("on_progress", self.epoch, self.row, source.rows, figures.so_far())
         self.batch = part.batch + max(0, first - 1 - part.first) // part.batch_size
+
+    def _descend(self, first: int, order: np.ndarray | None, stream: int) -> Logs:
+        """The step of an epoch by all rows, unless it is made; the figures where it ends."""
+        descent, listeners, place = self.descent, self.listeners, self.came_from
+        assert descent is not None
+        if first:
+            self.figures = descent.figures()
+            if place is not None and place.sums is not None:
+                self.figures.load_state(place.sums)
+                if place.due is not None and place.due.hook == "on_train_batch_end":
+                    self._tell("on_train_batch_end", place.due.number, place.due.logs)
+            return self.figures.logs()
+        by_batches = listeners.hear(*_BATCH_HOOKS)
+        if by_batches:
+            self._tell("on_train_batch_begin", 0, {})
+        done = descent.step(stream)
+        if done.outcome == "diverged":
+            raise self._diverged(f"the loss or its gradient is not finite ({done.before})")
+        if not self.built.has_finite_numbers():
+            raise self._diverged("the weights overflowed")
+        self.row, self.history._ended = self.source.rows or 0, done.ended
+        self.figures = descent.figures()
+        self.figures.tally = descent.tally
+        if done.ended is not None:
+            self.model._stop_training = True
+        logs = self.figures.logs()
+        if by_batches:
+            self._tell("on_train_batch_end", 0, logs)
+        return logs
 
     def _validate(self) -> Logs:
         """The figures of the rows that are held out."""
@@ -291,7 +330,7 @@ class Loop:
         return {f"val_{name}": figure for name, figure in logs.items()}
 
     def _diverged(self, what: str) -> training.DivergenceError:
-        learning_rate = float(self.memory.numbers[0])
+        learning_rate = None if self.descent is not None else self.compiled.training().learning_rate
         self.good.bring_back()
         return training.DivergenceError(self.epoch, self.batch, learning_rate, what)
 

@@ -12,7 +12,7 @@ import numpy as np
 from fastweights import _check, losses
 from fastweights import metrics as known_metrics
 from fastweights.layers.ops import Shape
-from fastweights.losses import Loss
+from fastweights.losses import Loss, NumpyLoss
 from fastweights.metrics import Metric
 
 
@@ -26,9 +26,12 @@ class Objective(NamedTuple):
 
     def lines(self, shape: Shape) -> int:
         """How many targets a row has: one for each line where loss or metrics are of classes."""
-        if len(shape) == 1:
+        if len(shape) == 1 or not self.is_of_classes:
             return 1
-        return math.prod(shape[:-1]) if self.is_of_classes else 1
+        if isinstance(self.loss, NumpyLoss):
+            got = f"metrics of classes beside {self.loss.title}, for rows of shape {shape}"
+            raise ValueError(_check.refusal("metrics", got, "others: it is of all of a row"))
+        return math.prod(shape[:-1])
 
     @property
     def is_of_classes(self) -> bool:
@@ -42,10 +45,17 @@ class Objective(NamedTuple):
         if mask != shape[: len(mask)] or (self.is_of_classes and len(mask) == len(shape)):
             got = f"a mask of rows {mask} for {self.output!r}, of rows {shape}"
             raise ValueError(_check.refusal("loss", got, "one of its first axes"))
+        if isinstance(self.loss, NumpyLoss):
+            targets = self.loss.targets_shape(shape)
+            if targets[: len(mask)] != mask:
+                got = f"a mask of rows {mask} for targets of rows {targets}"
+                raise ValueError(_check.refusal("target_shape", got, "its first axes"))
         return max(lines, told)
 
     def target_bytes(self, shape: Shape, real: np.dtype) -> int:
         """Of the targets of one row."""
+        if isinstance(self.loss, NumpyLoss):
+            return math.prod(self.loss.targets_shape(shape)) * real.itemsize
         lines = self.lines(shape)
         return self.loss.target_bytes(math.prod(shape) // lines, real) * lines
 
@@ -53,9 +63,12 @@ class Objective(NamedTuple):
         """Targets of so many rows, for outputs of this shape, as kernels take them."""
         lines = self.lines(shape)
         outputs = math.prod(shape) // lines
-        if len(shape) > 1:
-            y = self._as_lines(argument, y, shape, lines)
-        targets = self.loss.prepared(y, rows * lines, outputs, real, argument)
+        if isinstance(self.loss, NumpyLoss):
+            targets = self.loss.own_targets(argument, y, rows, shape, real)
+        else:
+            if len(shape) > 1:
+                y = self._as_lines(argument, y, shape, lines)
+            targets = self.loss.prepared(y, rows * lines, outputs, real, argument)
         for metric in self.metrics:
             metric.check_targets(argument, targets, outputs)
         return targets if lines == 1 else targets.reshape(rows, -1)
@@ -65,6 +78,11 @@ class Objective(NamedTuple):
         y = _check.numeric_array(argument, y)
         labelled, outputs = self.loss.takes_labels, math.prod(shape) // lines
         lead = shape[:-1] if lines > 1 else ()
+        if not self.loss.has_target_of_each:
+            # All but the last axis are those of the output.
+            shape, outputs = (*shape[:-1], self.loss.target_columns(shape[-1])), 1
+            if shape[-1] == 1 and y.shape[1:] == shape[:-1]:
+                return y.reshape(-1)
         if y.shape[1:] == shape and not (labelled and outputs > 1):
             return y.reshape(len(y) * lines, -1)
         if labelled and y.ndim > 0 and y.shape[1:] in (lead, (*lead, 1)):
@@ -198,9 +216,38 @@ def _objective(output: str, loss: Loss, weight: Any, metrics: Any) -> Objective:
     weight = _check.number("loss_weights", weight, minimum=0.0)
     if metrics is None or isinstance(metrics, (str, Metric)):
         metrics = () if metrics is None else (metrics,)
-    return Objective(
-        output, loss, weight, tuple(known_metrics.get(metric, loss) for metric in metrics)
-    )
+    chosen = tuple(known_metrics.get(metric, loss) for metric in metrics)
+    for metric in chosen:
+        if metric.needs_target_of_each and not loss.has_target_of_each:
+            got = f"{metric.name!r} beside the loss {loss.name}"
+            expected = "a function: others need a target for each output, which it has not"
+            raise ValueError(_check.refusal("metrics", got, expected))
+    return Objective(output, loss, weight, chosen)
+
+
+def own_losses(
+    objectives: Sequence[Objective | None],
+    shapes: Sequence[Shape],
+    lines: Sequence[int],
+    real: np.dtype,
+) -> tuple[tuple[Any, int] | None, ...]:
+    """Of each output what a plan calls where its loss is Python's, and the bytes of its targets.
+
+    `lines` are those that a plan cuts its rows into.
+    """
+    found: list[tuple[Any, int] | None] = []
+    for one, shape, count in zip(objectives, shapes, lines, strict=True):
+        if one is None or not isinstance(one.loss, NumpyLoss):
+            found.append(None)
+            continue
+        targets = one.loss.targets_shape(shape)
+        axes = next(n for n in range(len(shape) + 1) if math.prod(shape[:n]) == count)
+        if targets[:axes] != shape[:axes]:
+            got = f"{targets}, where each of {shape[:axes]} counts apart"
+            raise ValueError(_check.refusal("target_shape", got, "these axes first"))
+        call = one.loss.caller(targets[axes:], shape[axes:])
+        found.append((call, one.target_bytes(shape, real)))
+    return tuple(found)
 
 
 def log_names(objectives: Sequence[Objective]) -> list[str]:

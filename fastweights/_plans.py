@@ -12,7 +12,7 @@ import numpy as np
 from fastweights import _dispatch, optimizers
 from fastweights._core import plan as _plan
 from fastweights._lowering import inference_ops, training_ops
-from fastweights._objectives import Objective, log_names
+from fastweights._objectives import Objective, log_names, own_losses
 from fastweights._row_weights import Lines, lines_beyond
 from fastweights._rows import Weights
 from fastweights.config import Budget, budget, matmul_parts
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from fastweights._building import Built
     from fastweights._core.plan import Copies
     from fastweights.models import Model
+
+
+#: Compiled code comes back to Python at least this often, for Ctrl-C and progress.
+STRETCH_SECONDS = 0.04
 
 
 class Compiled:
@@ -43,8 +47,19 @@ class Compiled:
         self.plans: dict[str, _plan.Plan] = {}
         #: Of each plan which ops' parameters move, and what outputs are cut into.
         self.made_for: dict[str, tuple[tuple[bool, ...], Lines]] = {}
-        self.memory: optimizers.Memory | None = None
+        self._memory: optimizers.Memory | None = None
         self._good: Copies | None = None
+
+    @property
+    def memory(self) -> optimizers.Memory | None:
+        """What the optimizer remembers; None before the first step."""
+        return self._memory
+
+    @memory.setter
+    def memory(self, memory: optimizers.Memory | None) -> None:
+        self._memory = memory
+        if memory is not None:
+            self.training()._batches = memory.batches
 
     def anew(self) -> Compiled:
         """The same of which nothing was derived yet."""
@@ -67,7 +82,12 @@ class Compiled:
     def memory_for(self, built: Built) -> optimizers.Memory:
         """What the optimizer remembers about the model; nothing at first."""
         if self.memory is None:
-            self.memory = optimizers.Memory.empty(self.training(), built.size, built.dtype)
+            optimizer = self.training()
+            memory = optimizers.Memory.empty(optimizer, built.size, built.dtype)
+            if optimizer.use_ema:
+                # Of weights that are not trained, or not yet, there is no other.
+                built.lock.copy((memory.averages(built.size),), (built.parameters,))
+            self.memory = memory
         return self.memory
 
     def good_for(self, built: Built) -> Copies:
@@ -92,7 +112,7 @@ def plan_for(
     the moment unless a call has kept them. `weights` are those of the rows.
     """
     compiled, built = compiled or model._compiled, built or model._built_or_refused()
-    trained, parts = built.trained, matmul_parts[model._matmul_precision]
+    trained, parts = built.trained, _parts(model, purpose, compiled)
     lines = lines_beyond(built, compiled.objectives, weights)
     plan = compiled.plans.get(purpose)
     if compiled.made_for.get(purpose) != (trained, lines):
@@ -102,7 +122,7 @@ def plan_for(
     granted = budget()
     if plan is None or not plan.grant(rows, parts, granted.threads):
         ends = _ended(built, compiled, lines)
-        plan = _new_plan(model, purpose, rows, granted, built, ends)
+        plan = _new_plan(model, purpose, rows, granted, built, ends, parts)
         if compiled.objectives:
             _attach(built, compiled, plan, ends, trains=purpose != "infer")
         compiled.made_for[purpose], compiled.plans[purpose] = (trained, lines), plan
@@ -113,19 +133,31 @@ def memory(model: Model, rows: int) -> dict[str, int]:
     """What `Model.memory` does, for a built model and a checked number of rows."""
     compiled, slots = model._compiled, 0
     if compiled.optimizer is not None:
-        slots = optimizers.slots(compiled.optimizer, model.dtype)
+        slots = compiled.optimizer.slots(model.dtype)
     size = model.parameters.nbytes
     built = model._built_or_refused()
     ends = _ended(built, compiled)
-    plan = _new_plan(model, "fit", rows, budget(), built, ends, only_measured=True)
+    split = _parts(model, "fit", compiled)
+    plan = _new_plan(model, "fit", rows, budget(), built, ends, split, only_measured=True)
+    arena = plan.arena_bytes
+    if isinstance(compiled.optimizer, optimizers.Minimizer):
+        moving = sum(weight.size for weight in built.moving_weights())
+        arena += compiled.optimizer.workspace_bytes(moving)
     parts = {
         "parameters": size,
         "gradients": size,
         "optimizer": slots * size,
         "copies": (1 + slots) * size,
-        "arena": plan.arena_bytes,
+        "arena": arena,
     }
     return {**parts, "total": sum(parts.values())}
+
+
+def _parts(model: Model, purpose: str, compiled: Compiled) -> int:
+    """Into how many parts a plan's matrix products may split their numbers."""
+    if purpose == "fit" and compiled.optimizer is not None and compiled.optimizer.takes_rows_alone:
+        return 0
+    return matmul_parts[model._matmul_precision]
 
 
 def _new_plan(
@@ -135,6 +167,7 @@ def _new_plan(
     granted: Budget,
     built: Built,
     ends: _Ended,
+    parts: int,
     only_measured: bool = False,
 ) -> _plan.Plan:
     gradients = None
@@ -152,7 +185,7 @@ def _new_plan(
         granted,
         input_gradient=purpose in ("check", "keep"),
         kept=purpose == "keep",
-        matmul_parts=matmul_parts[model.matmul_precision],
+        matmul_parts=parts,
         only_measured=only_measured,
         trained=ends.trained,
         late_ops=ends.late,
@@ -190,6 +223,7 @@ def _plan_of(
         granted,
         states=built.state,
         heads=ends.heads,
+        own_losses=ends.own_losses,
         **settings,
     )
 
@@ -204,6 +238,8 @@ class _Ended(NamedTuple):
     heads: list[tuple[int, int, int, int]]
     #: How many ops, the last ones, no loss needs.
     late: int
+    #: Of each output what its loss calls, and the bytes of its targets; None: it is compiled.
+    own_losses: tuple[tuple[Any, int] | None, ...]
 
     def for_inference(self, feeds: int) -> _Ended:
         """The same values by as few ops as they need."""
@@ -269,7 +305,11 @@ def _ended(built: Built, compiled: Compiled, cut: Lines = None) -> _Ended:
             lines = objective.lines_told(shape, mask[1])
         heads.append((op, loss_op, max(lines, most), mask_op))
     return _Ended(
-        ordered, tuple(trained[op] for op in sorted(kept)), heads, len(ordered) - len(kept)
+        ordered,
+        tuple(trained[op] for op in sorted(kept)),
+        heads,
+        len(ordered) - len(kept),
+        own_losses(objectives, built.output_shapes, [head[2] for head in heads], built.dtype),
     )
 
 
@@ -299,11 +339,18 @@ def _attach(built: Built, compiled: Compiled, plan: _plan.Plan, ends: _Ended, tr
     )
     plan.set_metrics(
         [
-            (output, metric.kernel, metric.options)
+            (output, metric.kernel, metric.options, one.loss.takes_labels)
             for output, one in enumerate(compiled.objectives)
             for metric in one.metrics
+            if metric.kernel is not None
         ]
     )
-    if trains:
+    if trains and not isinstance(optimizer, optimizers.Minimizer):
         state = compiled.memory_for(built)
-        plan.set_update(optimizer.kernel, state.vectors, state.numbers)
+        plan.set_update(
+            optimizer.kernel,
+            *state.arrays(),
+            spans=optimizer.spans(built.places()),
+            **optimizer.step_settings(),
+        )
+        plan.set_rates(optimizer._rates)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import re
 import reprlib
+from collections.abc import Iterable
 
 #: The longest account of what came, and the longest repr within one, in characters.
 LONGEST = 200
 LONGEST_REPR = 80
+#: Of names to choose from.
+LONGEST_LIST = 300
 
 _LINE_BREAKS = re.compile(r"\s*\n\s*")
 _repr = reprlib.Repr()
@@ -27,6 +30,15 @@ def shown(value: object) -> str:
         return _clipped(_LINE_BREAKS.sub(" ", _repr.repr(value)), LONGEST_REPR)
     except Exception:  # whatever the value does when it is asked
         return f"an object of {type(value).__name__}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names one after the other, without those in the middle where there are many."""
+    return _clipped(", ".join(names), LONGEST_LIST)
+
+
+class UnknownError(ValueError):
+    """A description names something of somebody's own that nobody has registered here."""
 
 
 def refusal(argument: str, got: object, expected: str) -> str:

@@ -1,4 +1,4 @@
-"""Layers that are written outside of the package, by the names under which files know them."""
+"""Layers and losses that are written outside of the package, by the names that files know."""
 
 from __future__ import annotations
 
@@ -8,11 +8,21 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fastweights import _check, activations, constraints, initializers, regularizers
+from fastweights import (
+    _check,
+    activations,
+    constraints,
+    initializers,
+    regularizers,
+    schedules,
+)
 from fastweights._description import Description
+from fastweights._refusal import UnknownError
 from fastweights.layers import LAYERS, Layer
+from fastweights.losses import own as own_losses
 
 L = TypeVar("L", bound=type[Layer])
+F = TypeVar("F", bound=Callable[..., Any])
 
 #: Of which the library makes a layer's settings again.
 _KINDS_OF_SETTINGS = frozenset(
@@ -22,16 +32,13 @@ _KINDS_OF_SETTINGS = frozenset(
         constraints.CONSTRAINTS,
         initializers.INITIALIZERS,
         regularizers.REGULARIZERS,
+        schedules.SCHEDULES,
     )
     for kind in known.values()
 )
 
 #: Layers of other people's by package and name.
 REGISTERED: dict[str, type[Layer]] = {}
-
-
-class UnknownLayerError(ValueError):
-    """A description names a layer of somebody's own that nobody has registered here."""
 
 
 def register_layer(package: str = "Custom", name: str | None = None) -> Callable[[L], L]:
@@ -55,26 +62,83 @@ def register_layer(package: str = "Custom", name: str | None = None) -> Callable
     ...     def ops(self, x):
     ...         return layers.op("add", x, x)
     """
-    _part("package", package)
-    if name is not None:
-        _part("name", name)
+    _names(package, name)
 
     def register(kind: L) -> L:
         if not (isinstance(kind, type) and issubclass(kind, Layer)):
             got = _check.kind_of(kind)
             raise TypeError(_check.refusal("register_layer", got, "a class derived from Layer"))
-        full = f"{package}>{kind.__name__ if name is None else name}"
-        known, before = name_of(kind), REGISTERED.get(full, kind)
-        if known not in (None, full):
-            got = f"{full!r} for {_titled(kind)}, which is {known!r}"
-            raise ValueError(_check.refusal("register_layer", got, "one name for a class"))
-        if _titled(before) != _titled(kind):
-            got = f"{_titled(kind)} for {full!r}, which is {_titled(before)}"
-            raise ValueError(_check.refusal("register_layer", got, "one class for a name"))
-        REGISTERED[full] = kind
+        _enter("register_layer", REGISTERED, package, name, kind, name_of(kind))
         return kind
 
     return register
+
+
+def register_loss(package: str = "Custom", name: str | None = None) -> Callable[[F], F]:
+    """Decorates a loss of your own: models that are trained by it can be saved and loaded.
+
+    Files name it ``package>name``. Whoever loads one must have registered it before, by importing
+    the module that it is in, or give it to `fastweights.load` as one of `custom_objects`.
+
+    Parameters
+    ----------
+    package, name : str
+        As of `register_layer`.
+
+    Examples
+    --------
+    >>> @fw.register_loss("my_package")
+    ... def fourth_power(y_true, y_pred):
+    ...     d = y_pred - y_true
+    ...     return (d**4).mean(axis=1), 4 * d**3 / d.shape[1]
+    """
+    _names(package, name)
+
+    def register(made: F) -> F:
+        if not _is_own_loss(made):
+            expected = "a function (y_true, y_pred), or a class derived from losses.NumpyLoss"
+            raise TypeError(_check.refusal("register_loss", _check.kind_of(made), expected))
+        if not isinstance(made, type):
+            own_losses.FunctionLoss(made)
+        known = next((full for full, one in own_losses.REGISTERED.items() if one is made), None)
+        _enter("register_loss", own_losses.REGISTERED, package, name, made, known)
+        return made
+
+    return register
+
+
+def _is_own_loss(made: Any) -> bool:
+    """Whether losses of one's own are made of this: functions or classes."""
+    if isinstance(made, type):
+        return issubclass(made, own_losses.NumpyLoss)
+    return callable(made) and hasattr(made, "__qualname__")
+
+
+def _names(package: Any, name: Any) -> None:
+    """Raises unless these can be what something is registered by."""
+    _part("package", package)
+    if name is not None:
+        _part("name", name)
+
+
+def _enter(
+    call: str,
+    known_here: dict[str, Any],
+    package: str,
+    name: str | None,
+    made: Any,
+    known: str | None,
+) -> None:
+    """Has something known by its name, unless it has another one, or that is another's."""
+    full = f"{package}>{made.__name__ if name is None else name}"
+    before = known_here.get(full, made)
+    if known not in (None, full):
+        got = f"{full!r} for {_titled(made)}, which is {known!r}"
+        raise ValueError(_check.refusal(call, got, "one name for a class"))
+    if _titled(before) != _titled(made):
+        got = f"{_titled(made)} for {full!r}, which is {_titled(before)}"
+        raise ValueError(_check.refusal(call, got, "one class for a name"))
+    known_here[full] = made
 
 
 def _part(argument: str, got: Any) -> None:
@@ -86,7 +150,7 @@ def _part(argument: str, got: Any) -> None:
     _check.text(argument, got)
 
 
-def _titled(kind: type) -> str:
+def _titled(kind: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
@@ -109,15 +173,16 @@ def description_of(layer: Layer) -> dict[str, Any]:
     return {"class": name, **layer._arguments()}
 
 
-def custom_layers(got: Any) -> Mapping[str, type[Layer]]:
-    """Checked `custom_objects`: layers by their names."""
+def custom_objects(got: Any) -> Mapping[str, Any]:
+    """Checked `custom_objects`: layers and losses by their names."""
     if got is None:
         return {}
-    expected = "a dict of classes derived from Layer by their names, or None"
+    expected = "a dict of classes derived from Layer, or losses, by their names, or None"
     if not isinstance(got, Mapping):
         raise TypeError(_check.refusal("custom_objects", _check.kind_of(got), expected))
     for name, kind in got.items():
-        if not isinstance(name, str) or not (isinstance(kind, type) and issubclass(kind, Layer)):
+        is_layer = isinstance(kind, type) and issubclass(kind, Layer)
+        if not isinstance(name, str) or not (is_layer or _is_own_loss(kind)):
             entry = f"{_check.shown(name)}: {_check.shown(kind)}"
             raise TypeError(_check.refusal("custom_objects", entry, expected))
     return got
@@ -131,13 +196,13 @@ def made_of(description: Mapping[str, Any], custom: Mapping[str, type[Layer]]) -
         return _check.choice("layer class", name, LAYERS)(**arguments)
     package, _, own = name.rpartition(">")
     kind = custom.get(name) or custom.get(own) or REGISTERED.get(name)
-    if kind is None:
+    if kind is None or not (isinstance(kind, type) and issubclass(kind, Layer)):
         title = _check.shown(own)
         expected = (
             f"a class that is registered: import the module that has {title} under "
             f"@fw.register_layer({_check.shown(package)}), or give it as custom_objects[{title}]"
         )
-        raise UnknownLayerError(_check.refusal("layer class", _check.shown(name), expected))
+        raise UnknownError(_check.refusal("layer class", _check.shown(name), expected))
     try:
         return kind(**arguments)
     except Exception as error:

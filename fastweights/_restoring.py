@@ -78,9 +78,8 @@ def _take_on(argument: str, model: Model, twin: Model) -> None:
         (*built.vectors, *compiled.memory_for(built).arrays()),
         (*from_file.vectors, *other.memory_for(from_file).arrays()),
     )
-    rate: Any = other.training().learning_rate
-    if isinstance(rate, float):
-        compiled.training().learning_rate = rate
+    if not other.training()._follows_a_schedule:
+        compiled.training().learning_rate = other.training().learning_rate
     model._seed = twin.seed
     model._progress = twin._progress
 
@@ -93,6 +92,6 @@ def _network(model: Model) -> dict[str, Any]:
 def _training(compiled: Compiled) -> dict[str, Any]:
     """How it is trained; a learning rate that is a number may have been changed by a callback."""
     found = saving.described_training(compiled)
-    if isinstance(compiled.training().learning_rate, float):
-        found["optimizer"].pop("learning_rate")
+    if not compiled.training()._follows_a_schedule:
+        found["optimizer"].pop("learning_rate", None)
     return found

@@ -18,6 +18,7 @@ from fastweights.callbacks.base import Callback, State
 
 #: Of the tensors in a file that belong to a fit.
 PREFIX = "fit."
+ROWS_STATES = f"{PREFIX}rows_states"
 _FIELDS = {
     "epoch": int, "row": int, "rows": int, "batch_size": int, "shuffle": bool, "stop": bool,
 }  # fmt: skip
@@ -54,8 +55,8 @@ class Place(NamedTuple):
     states : tuple of (str, dict)
         Class and state of each listener.
     due : Due, optional
-    sums : ndarray, optional
-        Of the rows that are done.
+    sums : dict of str to ndarray, optional
+        Of the rows that are done, and what metrics keep of them.
     rows_states : ndarray, optional
         What layers remember of rows, where they do.
     """
@@ -68,7 +69,7 @@ class Place(NamedTuple):
     stop: bool
     states: tuple[tuple[str, State], ...]
     due: Due | None
-    sums: np.ndarray | None
+    sums: dict[str, np.ndarray] | None
     rows_states: np.ndarray | None
 
 
@@ -89,9 +90,10 @@ def described(place: Place) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         description["due"] = {
             "hook": due.hook, "number": due.number, "told": due.told, "logs": logs,
         }  # fmt: skip
-    for name in ("sums", "rows_states"):
-        if (array := getattr(place, name)) is not None:
-            arrays[PREFIX + name] = array
+    if place.sums is not None:
+        description["sums"] = _put(arrays, "sums.", place.sums)
+    if place.rows_states is not None:
+        arrays[ROWS_STATES] = place.rows_states
     return description, arrays
 
 
@@ -151,11 +153,11 @@ def place_of(
             _check.whole(f"fit {name}", told[name], 0) for name in ("number", "told")
         )
         due = Due(told["hook"], number, taken("due.", told["logs"]), listener)
-    others = [PREFIX + name for name in ("sums", "rows_states")]
-    if unknown := left.difference(others):
+    sums = taken("sums.", description["sums"]) if "sums" in description else None
+    if unknown := left.difference((ROWS_STATES,)):
         got = f"unknown tensors {sorted(unknown)!r:.80}"
         raise ValueError(_check.refusal("fit", got, "only those of its description"))
-    sums, rows_states = (read(name) if name in tensors else None for name in others)
+    rows_states = read(ROWS_STATES) if ROWS_STATES in tensors else None
     fields = {name: description[name] for name in _FIELDS}
     return Place(**fields, states=states, due=due, sums=sums, rows_states=rows_states)
 

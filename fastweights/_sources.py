@@ -91,6 +91,11 @@ class Source:
     #: Whether batches are what somebody gave as such.
     comes_as_it_is = False
 
+    def at_hand(self) -> Examples:
+        """All examples; ValueError where they come piece by piece."""
+        expected = "arrays in memory: the optimizer looks at all rows in each step"
+        raise ValueError(_check.refusal("x", "data that come piece by piece", expected))
+
     def cut(self, batch_size: int) -> None:
         """Makes batches of so many rows, unless they come as they are."""
 
@@ -116,6 +121,9 @@ class Whole(Source):
         self.first, self._chosen = examples, chosen
         self.rows = self.shuffled = count(examples.x) if chosen is None else len(chosen)
         self.cut(self.rows)
+
+    def at_hand(self) -> Examples:
+        return self.first if self._chosen is None else picked_examples(self.first, self._chosen)
 
     def cut(self, batch_size: int) -> None:
         self.batch_size = min(batch_size, self.rows)

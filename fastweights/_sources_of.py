@@ -116,6 +116,7 @@ def to_fit(
         rows = _feeding.rows(model, given.x)
         targets = _feeding.targets(model, given.y, rows)
         _advice.about_pixels(model._topology, rows)
+        _advice.about_targets(model, targets)
         weights = _feeding.sample_weights(model, given.sample_weight, rows)
         first = Examples(rows, targets, weights)
         names = _feeding.names_of(model, given.x, given.y)
@@ -155,6 +156,7 @@ def _fit_to_batches(
     x, y, _ = source.look()
     names = _feeding.names_of(model, x, y)
     _advice.about_pixels(model._topology, source.first.x)
+    _advice.about_targets(model, source.first.y)
     held_out = None
     if held.x is not None:
         shapes = [array.shape[1:] for array in each(source.first.x)]

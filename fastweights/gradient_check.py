@@ -208,6 +208,69 @@ def check_gradients(
     return replace(report, redraws=redraws, float32_error=float32_error, frozen=tuple(still))
 
 
+def check_loss(
+    loss: Any, y_true: Any, y_pred: Any, *, tolerance: float = 1e-7, step: float = STEP
+) -> Report:
+    """Checks the gradient of a loss, as of a function of your own, against central differences.
+
+    Each prediction is nudged by ``h = step * max(1, |p|)`` both ways, in float64, and what its
+    row's loss makes of that is held against the gradient. Give predictions off the loss's kinks.
+
+    Parameters
+    ----------
+    loss : callable, str or Loss
+        As for `Model.compile`.
+    y_true, y_pred : array_like
+        A few rows of targets and predictions.
+    tolerance : float
+        Largest error (in norm) that passes.
+    step : float
+        Relative size of a nudge.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    ValueError, TypeError
+        The loss does not give what it should, or what a row costs depends on other rows.
+    """
+    from fastweights import losses
+
+    kind = losses.get(loss)
+    tolerance = _check.number("tolerance", tolerance, above=0.0)
+    step = _check.number("step", step, above=0.0)
+    predictions = _check.reals("y_pred", _check.numeric_array("y_pred", y_pred), np.dtype(float))
+    values, gradient = kind.measured(y_true, predictions)
+    _refuse_mixed_rows(kind, y_true, predictions, values)
+    flat = np.array(predictions.reshape(len(predictions), -1))
+    sides = np.empty((2, *flat.shape))
+    for column, nudged in enumerate(flat.T):
+        kept = nudged.copy()
+        h = step * np.maximum(1.0, np.abs(kept))
+        for side, moved in enumerate((kept + h, kept - h)):
+            nudged[:] = moved
+            found = kind.measured(y_true, flat.reshape(predictions.shape))[0]
+            sides[side, :, column] = (found - values) / (nudged - kept)
+        nudged[:] = kept
+    noise = _LOSS_ROUNDINGS * np.finfo(float).eps * float(np.abs(values).max()) / step
+    row = _row(
+        "y_pred", predictions.shape, gradient.reshape(-1), sides.reshape(2, -1), tolerance, noise
+    )
+    return Report([row], max(tolerance, row.allowed), float(values.mean()), row.error)
+
+
+def _refuse_mixed_rows(loss: Any, y_true: Any, y_pred: np.ndarray, values: np.ndarray) -> None:
+    """Raises ValueError where the losses of rows are others without the other rows."""
+    targets = np.asarray(y_true)
+    for row in range(len(values) if len(values) > 1 else 0):
+        alone = loss.measured(targets[row : row + 1], y_pred[row : row + 1])[0][0]
+        if not math.isclose(alone, values[row], rel_tol=1e-9, abs_tol=1e-300):
+            got = f"{values[row]:.9g} for row {row}, and {alone:.9g} for it alone"
+            raise ValueError(_check.refusal("loss", got, "losses of rows that know no other row"))
+
+
 def _own(array: np.ndarray) -> np.ndarray:
     """A copy that can be moved: what is fed as bytes as the reals that it stands for."""
     return array.astype(np.float64 if array.dtype == np.uint8 else array.dtype)

@@ -209,7 +209,7 @@ def sgd_update(w: np.ndarray, dw: Any, learning_rate: float) -> np.ndarray:
         raise ValueError(_check.refusal("dw", f"shape {gradient.shape}", f"shape {shape}"))
     weights = _check.out("w", given["w"], shape, real, {"dw": gradient})
     gradient = _check.contiguous(gradient, real)
-    numbers = np.array([_check.number("learning_rate", learning_rate)])
+    numbers = np.array([_check.number("learning_rate", learning_rate), 0.0])
     _dispatch.kernels(real).apply_update(
         "sgd", _address(weights), _address(gradient), 0, weights.size, _address(numbers)
     )

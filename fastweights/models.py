@@ -334,6 +334,8 @@ class Model(Network):
         chosen_optimizer = optimizers.get(optimizer)
         objectives = objectives_of(loss, loss_weights, metrics, self.output_names)
         with Turn(self._turns, "compile"):
+            if self._built is not None:
+                chosen_optimizer.spans(self._built.places())  # refuses patterns of no weight
             for layer, one in zip(self._topology.last_layers, objectives, strict=True):
                 _advice.about_last_activation(layer, one.loss)
             self._compiled = Compiled(chosen_optimizer, objectives)

@@ -30,10 +30,12 @@ from fastweights import (
 from fastweights._building import Built
 from fastweights._feeding import Names, known_names
 from fastweights._plans import Compiled
+from fastweights._refusal import UnknownError
 from fastweights._torch_forms import Form, activation_modules, form_of
 from fastweights._torch_orders import Orders
 from fastweights.layers import Layer, Variable
 from fastweights.layers.ops import Shape
+from fastweights.losses.own import known_loss
 from fastweights.models import Model, unbuilt
 
 if TYPE_CHECKING:
@@ -171,6 +173,7 @@ def contents(
             if memory is not None:
                 first = memory.numbers.size - compiled.optimizer.running
                 description["optimizer_running"] = memory.numbers[first:].tolist()
+                description["batches"] = int(memory.batches[0])
                 if memory.vectors.size:
                     tensors[STATE] = memory.vectors.reshape(-1, max(built.size, 1))
             place = model._place_in_fit()
@@ -236,7 +239,7 @@ def refuse_other_formats(argument: str, path: Any) -> None:
 
 
 def load(
-    path: str | os.PathLike[str], custom_objects: Mapping[str, type[Layer]] | None = None
+    path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None
 ) -> Model | Ensemble:
     """Reads a model that `Model.save` wrote, compiled as it was; it goes on as it would have.
 
@@ -246,9 +249,10 @@ def load(
     ----------
     path : path
     custom_objects : dict, optional
-        Layers of your own by their names, with the package (``"my_package>Scale"``) or without;
-        they go before those of `fastweights.register_layer`. One dict serves many files: what a
-        file has no layer of changes nothing, nor does the name of a layer of this library.
+        Layers and losses of your own by their names, with the package (``"my_package>Scale"``) or
+        without; they go before those of `fastweights.register_layer` and `register_loss`. One dict
+        serves many files: what a file has nothing of changes nothing, nor does the name of a layer
+        of this library.
 
     Raises
     ------
@@ -276,15 +280,13 @@ def load(
     return model
 
 
-def read(
-    path: str | os.PathLike[str], custom_objects: Mapping[str, type[Layer]] | None = None
-) -> Model:
+def read(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> Model:
     """As `load`, for those who know what else is in the file."""
     return with_place(path, custom_objects)[0]
 
 
 def with_place(
-    path: str | os.PathLike[str], custom_objects: Mapping[str, type[Layer]] | None = None
+    path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None
 ) -> tuple[Model, _resuming.Place | None]:
     """As `read`, and where in a fit the model was when it was saved; None: in none."""
     _weight_files.refuse_models_of_others(path)
@@ -293,17 +295,17 @@ def with_place(
 
 
 def model_of(
-    file: serialization.Tensors, name: str, custom_objects: Mapping[str, type[Layer]] | None
+    file: serialization.Tensors, name: str, custom_objects: Mapping[str, Any] | None
 ) -> Model:
     """The model whose tensors and metadata these are; messages call them `name`."""
     return _model_and_place(file, name, custom_objects)[0]
 
 
 def _model_and_place(
-    file: serialization.Tensors, name: str, custom_objects: Mapping[str, type[Layer]] | None
+    file: serialization.Tensors, name: str, custom_objects: Mapping[str, Any] | None
 ) -> tuple[Model, _resuming.Place | None]:
     """The same, and where in a fit it was when it was saved; None: in none."""
-    custom = _registry.custom_layers(custom_objects)
+    custom = _registry.custom_objects(custom_objects)
     found = file.metadata.get("fastweights.format", "none")
     if found != FORMAT:
         expected = f"a fastweights model of format {FORMAT}"
@@ -318,15 +320,18 @@ def _model_and_place(
         if shapes is None:
             raise ValueError(_check.refusal("input_shape", "none", "a list of sizes"))
         if "compile" in description:
-            model.compile(**description["compile"])
+            model.compile(**_with_own_losses(description["compile"], custom))
         built = Built(model._topology, shapes, model.dtype)
         numbers = _numbers(model, description)
+        batches = np.array(
+            [_check.whole("batches", description.get("batches", 0), 0, maximum=2**53)], np.int64
+        )
         model._names = _names(description, built)
         epochs = description.get("epochs_trained", 0)
         model._progress.epochs = _check.whole("epochs_trained", epochs, 0, maximum=2**48)
         passes = description.get("passes", 0)
         model._progress.passes = _check.whole("passes", passes, 0, maximum=2**35)
-    except _registry.UnknownLayerError as error:
+    except UnknownError as error:
         raise ValueError(f"{name}: {error}") from None
     except (
         ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
@@ -356,7 +361,7 @@ def _model_and_place(
     if numbers is not None:
         vectors = np.zeros(0, model.dtype) if state is None else file.read(STATE).reshape(-1)
         _check.finite(f"{name}: tensor {STATE!r}", vectors)
-        model._compiled.memory = optimizers.Memory(vectors, numbers)
+        model._compiled.memory = optimizers.Memory(vectors, numbers, batches)
     model._metadata = {k: v for k, v in file.metadata.items() if k not in _OWN_KEYS}
     model._take_on(built)
     return model, place
@@ -378,9 +383,25 @@ def _place(
         raise ValueError(f"{name}: the description of the fit is damaged: {why}") from error
 
 
+def _with_own_losses(compiled: Any, custom: Mapping[str, Any]) -> dict[str, Any]:
+    """What `compile` takes, with losses of one's own made of `custom`, or of what is registered."""
+    settings = dict(compiled)
+
+    def made(loss: Any) -> Any:
+        name = loss.get("name") if isinstance(loss, dict) else None
+        return known_loss(loss, custom) if isinstance(name, str) and ">" in name else loss
+
+    loss = settings.get("loss")
+    settings["loss"] = [made(one) for one in loss] if isinstance(loss, list) else made(loss)
+    return settings
+
+
 def _described(file: serialization.Tensors) -> dict[str, Any]:
     description = _json.loads("the description", file.metadata["fastweights.model"], file.size)
-    known = {"model", "compile", "epochs_trained", "optimizer_running", "names", "passes", "fit"}
+    known = {
+        *("model", "compile", "epochs_trained", "passes", "names", "fit"),
+        *("optimizer_running", "batches"),
+    }
     if not isinstance(description, dict) or not set(description) <= known:
         raise ValueError(f"expected a JSON object of {', '.join(sorted(known))}")
     return description
@@ -424,8 +445,9 @@ def _numbers(model: Model, description: Mapping[str, Any]) -> np.ndarray | None:
         expected = f"{optimizer.running} numbers"
         raise ValueError(_check.refusal("optimizer_running", f"{given!r:.80}", expected))
     numbers = optimizer.numbers()
-    for at, number in enumerate(given, start=len(numbers) - len(given)):
-        numbers[at] = _check.number("optimizer_running", number, minimum=0.0, maximum=numbers[at])
+    first = len(numbers) - len(given)
+    for at, (number, most) in enumerate(zip(given, optimizer.largest_running(), strict=True)):
+        numbers[first + at] = _check.number("optimizer_running", number, minimum=0.0, maximum=most)
     return np.array(numbers)
 
 
@@ -433,7 +455,7 @@ def _state_shape(model: Model, built: Built, numbers: np.ndarray | None) -> tupl
     """Shape of the optimizer's vectors in the file, which holds none where there is nothing."""
     if numbers is None:
         return None
-    count = optimizers.slots(model._compiled.training(), model.dtype)
+    count = model._compiled.training().slots(model.dtype)
     return (count, built.size) if count and built.size else None
 
 

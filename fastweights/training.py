@@ -15,13 +15,16 @@ from fastweights import (
     _feeding,
     _listening,
     _loop,
+    _minimizing,
     _plans,
     _sources,
     _sources_of,
 )
 from fastweights._core import arrays, philox
+from fastweights._figures import Figures
 from fastweights._files import FilePath
 from fastweights._listening import NOBODY, Listeners
+from fastweights._plans import STRETCH_SECONDS
 from fastweights._rows import Examples, Gradients, Weights, count, each, picked_examples
 from fastweights._sources import Part, Source
 from fastweights._sources_of import Given
@@ -29,12 +32,11 @@ from fastweights.callbacks import Callback, History, Logs, progress
 
 if TYPE_CHECKING:
     from fastweights._building import Built
-    from fastweights._core.plan import Copies, Plan, Tally
+    from fastweights._core.plan import Copies, Plan
     from fastweights._plans import Compiled
     from fastweights.models import Model
+    from fastweights.optimizers import Minimizer
 
-#: Compiled code comes back to Python at least this often, for Ctrl-C and progress.
-STRETCH_SECONDS = 0.04
 #: Rows a step where nothing else is said.
 DEFAULT_BATCH = 32
 #: More than go through a plan at a time, of rows of which nobody knows how many there are.
@@ -48,13 +50,14 @@ class DivergenceError(ArithmeticError):
     ----------
     epoch, batch : int
         Where, both from 0; None outside `fit`.
-    learning_rate : float
+    learning_rate : float or None
+        None where the optimizer finds by itself how far to go.
     what : str
         What happened.
     """
 
     def __init__(
-        self, epoch: int | None, batch: int | None, learning_rate: float, what: str
+        self, epoch: int | None, batch: int | None, learning_rate: float | None, what: str
     ) -> None:
         super().__init__(epoch, batch, learning_rate, what)
         self.epoch, self.batch, self.learning_rate, self.what = epoch, batch, learning_rate, what
@@ -64,6 +67,8 @@ class DivergenceError(ArithmeticError):
         if self.epoch is not None and self.batch is not None:
             where = f" in epoch {self.epoch + 1}, batch {self.batch + 1}"
             kept = "; the model has the weights of the last good epoch"
+        if self.learning_rate is None:
+            return f"{self.what}{where}{kept}; try other initial weights, or scale the data"
         return (
             f"{self.what}{where} at learning rate {self.learning_rate:g}{kept}; "
             "try a smaller learning rate, or scale the data"
@@ -101,42 +106,38 @@ class Progress:
         return copy.copy(self)
 
 
-def logs_of(compiled: Compiled, tally: Tally) -> Logs:
-    """Means over the rows that were added up."""
-    names, figures = compiled.log_names, tally.mean_losses()
-    if compiled.metrics:
-        states = zip(compiled.metrics, tally.metric_states(), strict=True)
-        figures += [metric.result(state) for metric, state in states]
-    return dict(zip(names, figures, strict=True))
-
-
 def evaluate(
     model: Model, compiled: Compiled, source: Source, listeners: Listeners = NOBODY
 ) -> Logs:
     """Loss and metrics over a pass, by batches where somebody hears of those."""
-    built = model._built_or_refused()
+    built, weights = model._built_or_refused(), source.first.weights
     _sources.refuse_parts_of_batches(built, "x", source)
     rows = _MANY if source.is_in_pieces else count(source.first.x)
-    plan = _plans.plan_for(model, "infer", rows, compiled, weights=source.first.weights)
-    tally = plan.tally(source.first.weights)
+    plan = _plans.plan_for(model, "infer", rows, compiled, weights=weights)
+    figures = Figures(built, compiled, plan, weights)
 
-    def figures(*_: int) -> Logs:
-        logs = logs_of(compiled, tally)
-        logs["loss"] += plan.parameters_cost()
-        return logs
+    def with_cost(logs: Logs) -> Logs:
+        return {**logs, "loss": logs["loss"] + plan.parameters_cost()}
+
+    def so_far(*_: int) -> Logs:
+        return with_cost(figures.so_far())
 
     listeners.tell("on_test_begin", {})
     with contextlib.closing(source.parts(None, 0)) as parts:
         remembers = built.batch_rows > 0
         for examples, size, number in _stretches(parts, source, plan.room, listeners, remembers):
             x, y, weights = examples
+            figures.go_on(examples)
             first = 0
-            for last in listeners.batches("test", count(x), size, figures, number):
+            for last in listeners.batches("test", count(x), size, so_far, number):
+                out, told = figures.until(last)
                 while first < last:
-                    first = plan.infer(x, y, None, first, last, STRETCH_SECONDS, tally, weights)
-    if not tally.rows_seen:
+                    first = plan.infer(
+                        x, y, out, first, last, STRETCH_SECONDS, figures.tally, weights, told
+                    )
+    if not figures.tally.rows_seen:
         raise ValueError(_check.refusal("x", "no batch", "one at least"))
-    logs = figures()
+    logs = with_cost(figures.logs())
     listeners.tell("on_test_end", logs)
     return logs
 
@@ -210,11 +211,26 @@ def gradients(
 
 
 def ready_plan(model: Model, compiled: Compiled, batch_size: int, weights: Weights = None) -> Plan:
-    """The plan that trains, with the optimizer's learning rate as it is now."""
+    """The plan that trains, with the optimizer's rates as they are now."""
     plan = _plans.plan_for(model, "fit", batch_size, compiled, weights=weights)
-    memory = compiled.memory_for(model._built_or_refused())
-    memory.numbers[0] = compiled.training().learning_rate
+    optimizer = compiled.training()
+    optimizer._batches = compiled.memory_for(model._built_or_refused()).batches
+    plan.set_rates(optimizer._rates)
     return plan
+
+
+def take_averages(built: Built, compiled: Compiled) -> None:
+    """Weights that are trained become their averages, where the optimizer keeps them."""
+    if not compiled.training().use_ema:
+        return
+    averages = compiled.memory_for(built).averages(built.size)
+    moved = [
+        slice(begin, begin + size)
+        for (layer, _), (_, begin, size) in zip(built.variables, built.places(), strict=True)
+        if layer.trainable
+    ]
+    parameters = built.parameters
+    built.lock.copy([parameters[one] for one in moved], [averages[one] for one in moved])
 
 
 def _refuse_overflow(built: Built, compiled: Compiled, good: Copies) -> None:
@@ -230,11 +246,18 @@ def step(model: Model, compiled: Compiled, examples: Examples) -> Logs:
     x, y, weights = examples
     rows, built = count(x), model._built_or_refused()
     _feeding.refuse_other_batch(built, "x", rows)
+    if (minimizer := _minimizing.minimizer_of(compiled)) is not None:
+        return _minimizing_step(model, compiled, minimizer, examples)
     plan, good = ready_plan(model, compiled, rows, weights), compiled.good_for(built)
     good.keep()
     stream = model._progress.next_pass()
-    tally = plan.tally(weights) if len(compiled.log_names) > 1 else None
-    first, loss = plan.train(x, y, None, 0, rows, rows, 0.0, tally, model.seed, stream, weights)
+    figures = Figures(built, compiled, plan, weights) if len(compiled.log_names) > 1 else None
+    if figures is not None:
+        figures.go_on(examples)
+    seen = (None, None, None) if figures is None else (figures.tally, figures.out, figures.told)
+    first, loss = plan.train(
+        x, y, None, 0, rows, rows, 0.0, seen[0], model.seed, stream, weights, *seen[1:]
+    )
     if first == 0:
         raise DivergenceError(
             None,
@@ -244,11 +267,29 @@ def step(model: Model, compiled: Compiled, examples: Examples) -> Logs:
         )
     _refuse_overflow(built, compiled, good)
     # That of the only batch, as it is.
-    return {**(logs_of(compiled, tally) if tally is not None else {}), "loss": loss}
+    return {**({} if figures is None else figures.logs()), "loss": loss}
+
+
+def _minimizing_step(
+    model: Model, compiled: Compiled, optimizer: Minimizer, examples: Examples
+) -> Logs:
+    """The same by an optimizer that looks at the loss several times."""
+    descent = _minimizing.Descent(model, compiled, optimizer, examples)
+    figures = descent.figures()
+    done = descent.step(model._progress.next_pass())
+    if done.outcome == "diverged":
+        what = f"the loss or its gradient is not finite ({done.before}); no step was made"
+        raise DivergenceError(None, None, None, what)
+    figures.tally = descent.tally_before
+    return {**figures.logs(), "loss": done.before}
 
 
 def apply_gradients(model: Model, compiled: Compiled) -> None:
     """One step of the optimizer with the gradients that are there."""
+    if (minimizer := _minimizing.minimizer_of(compiled)) is not None:
+        got = f"{type(minimizer).__name__}, which looks at the loss itself"
+        expected = "an optimizer such as Adam, or model.train_on_batch(x, y)"
+        raise ValueError(_check.refusal("apply_gradients", got, expected))
     built, learning_rate = model._built_or_refused(), compiled.training().learning_rate
     if not built.lock.hold(arrays.finite, built.gradients):
         what = "the gradients are NaN or inf; no step was made"
@@ -272,6 +313,7 @@ def split(
     rows = _feeding.rows(model, x)
     targets = _feeding.targets(model, y, rows)
     _advice.about_pixels(model._topology, rows)
+    _advice.about_targets(model, targets)
     weights = _feeding.sample_weights(model, sample_weight, rows)
     examples = Examples(rows, targets, weights)
     if data is not None:
@@ -350,4 +392,8 @@ def fit(
         place = model._restored(resume, course.callbacks)
         loop = _loop.Loop(model, course, source, held_out, reporters, place=place)
         model._names = names
+        if loop.source.rows is not None and not source.comes_as_it_is:
+            _advice.about_batches(
+                model._compiled.training(), loop.source.batch_size, loop.source.rows
+            )
         return loop.run()

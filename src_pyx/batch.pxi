@@ -1,10 +1,8 @@
 # One batch: its rows, the gradients of its pieces of the parameters, and the step.
 
-cdef class Batch(Rows):
+cdef class Batch(Stepping):
     """Trains on one batch, each member of the team on its rows and then on its pieces of the parameters."""
 
-    cdef Address state, update_options
-    cdef const Update* update
     cdef double[MAX_SLICES] slice_loss
     cdef double penalty_now             # of the parameters that the batch meets
 
@@ -46,6 +44,7 @@ cdef class Batch(Rows):
                     self.share_told(ops, member, team, begin, end)
                     if self.job.weights != NULL:
                         self.weigh_batch(ops, member, first, rows, True)
+                self.ask_python_of_batch(ops, member, team, chunk)
                 if begin < end:
                     self.measure_loss(ops, member, begin, end, rows, True, team.members)
                 self.run_stages_back(ops, member, team, self.n_loss_ops, chunk, begin, end)
@@ -65,7 +64,7 @@ cdef class Batch(Rows):
                 return 0.0
             total += self.loss_of(0, chunk, team.members) + self.cost_of(0, chunk)
             if member == 0 and self.job.sums != NULL:
-                self.measure_metrics(ops, member, self.job.sums.apart, 0, chunk, team.members)
+                self.measure_metrics(ops, member, self.job.sums.apart, first + done, 0, chunk, team.members)
             done += chunk
             if done == rows:
                 left[0] = chunk
@@ -110,7 +109,7 @@ cdef class Batch(Rows):
             self.run_forward(ops, 0, self.n_loss_ops, begin, end)
             self.measure_loss(ops, member, begin, end, rows, True, 1)
             total += self.loss_of(begin, end, 1) + self.cost_of(begin, end)
-            self.measure_metrics(ops, member, part_of(&self.meter, part), begin, end, 1)
+            self.measure_metrics(ops, member, part_of(&self.meter, part), first + done, begin, end, 1)
             for i in range(self.n_loss_ops - 1, -1, -1):
                 self.run_backward(ops, i, begin, end)
                 if self.is_trained[i]:
@@ -153,16 +152,18 @@ cdef class Batch(Rows):
             self.table.add_part(sums.gradients, sums.excess, sums.chunk, places.begin, places.end, is_last)
 
     @cython.final
-    cdef bint rests(self, Py_ssize_t rows, Py_ssize_t left) noexcept nogil:
+    cdef bint rests(self, Py_ssize_t rows, Py_ssize_t left, const Moment* now) noexcept nogil:
         """Whether a step is on the parameters alone that the batch touches, where an op knows which these are."""
-        return self.update.rests and left == rows and left <= WHOLE_ROWS
+        return (self.update.rests and now.numbers[1] == 0.0 and left == rows and left <= WHOLE_ROWS
+                and self.is_plain())
 
     @cython.final
-    cdef void renew(self, int member, Team* team, Py_ssize_t rows, Py_ssize_t left, const double* numbers,
+    cdef void renew(self, int member, Team* team, Py_ssize_t rows, Py_ssize_t left, const Moment* now,
                     bint prepare, bint goes_on) noexcept nogil:
-        """This member's pieces of the parameters: gradient, update (unless numbers is NULL), preparation.
+        """This member's pieces of the parameters: gradient, update (unless now is NULL), preparation.
 
-        `goes_on` is whether the gradients are those of a step that `rests`, of this plan's.
+        The update waits where norms of all gradients have a part in it. `goes_on` is whether the gradients are
+        those of a step that `rests`, of this plan's.
         """
         cdef Op* ops = self.ops + member * self.n_ops
         cdef Op* op
@@ -173,10 +174,11 @@ cdef class Batch(Rows):
                 continue
             op = &ops[i]
             own = self.pieces_of(i, member, team)
-            if op.step != NULL and numbers != NULL and self.earlier_user[i] < 0 and self.rests(rows, left):
+            if op.step != NULL and now != NULL and self.earlier_user[i] < 0 and self.rests(rows, left, now):
                 op.gradients = self.gradients.at + self.offsets[i] * self.table.real_bytes
                 if own.begin < own.end:
-                    op.step(op, 0, left, own.begin, own.end, goes_on, self.update.apply, numbers)
+                    op.step(op, 0, left, own.begin, own.end, goes_on, self.update.apply,
+                            self.state.at + self.offsets[i] * self.table.real_bytes, self.n_parameters, now.numbers)
                 continue
             while own.begin < own.end:
                 group = Pieces(own.begin, own.end if self.is_uneven[i] else group_end(op, own))
@@ -191,9 +193,10 @@ cdef class Batch(Rows):
                                          places.begin, places.end, slices)
                 if self.n_penalties + self.n_matrices > 0:
                     self.penalise(places)
-                if numbers != NULL:
-                    self.update.apply(self.parameters.at, self.gradients.at, self.state.at,
-                                      self.n_parameters, places.begin, places.end, numbers)
+                if now != NULL:
+                    self.take_in(places, now)
+                    if not self.has_norms():
+                        self.move(i, places, now)
                 elif member == 0 and left > WHOLE_ROWS:
                     self.look_for_signals()
                 if self.is_interrupted():
@@ -203,21 +206,44 @@ cdef class Batch(Rows):
                 own.begin = group.end
 
     @cython.final
-    cdef void step(self, int member, Team* team, Py_ssize_t rows, Py_ssize_t left, const double* numbers,
+    cdef void step(self, int member, Team* team, Py_ssize_t rows, Py_ssize_t left, const Moment* now,
                    bint prepare, bint goes_on) noexcept nogil:
         """Gradients and update, and what follows them before the next rows."""
+        prepare = prepare and (now.moves or now.overwrites)
+        self.renew(member, team, rows, left, now, prepare and self.n_bounds == 0 and not self.has_norms(), goes_on)
+        self.finish_step(member, team, now, self.rows_at_a_time(rows) if prepare else 0)
+
+    @cython.final
+    cdef void finish_step(self, int member, Team* team, const Moment* now, Py_ssize_t prepared_for) noexcept nogil:
+        """What all gradients, and all weights, must be there for; then preparation for rows, if there are any."""
+        cdef Op* ops = self.ops + member * self.n_ops
+        cdef Pieces own, group
         cdef Py_ssize_t i
-        self.renew(member, team, rows, left, numbers, prepare and self.n_bounds == 0, goes_on)
-        if self.n_bounds == 0:
+        cdef bint has_bounds = self.n_bounds > 0
+        if self.has_norms():
+            if now.moves:
+                meet(team)
+                self.add_squares(member, team)
+                meet(team)
+            for i in range(self.n_ops):
+                if not self.is_last_user[i] or not self.is_trained[i]:
+                    continue
+                own = self.pieces_of(i, member, team)
+                while own.begin < own.end:
+                    group = Pieces(own.begin, own.end if self.is_uneven[i] else group_end(&ops[i], own))
+                    self.move(i, self.places_of(i, group), now)
+                    if prepared_for > 0 and not has_bounds:
+                        self.prepare_users(ops, i, prepared_for, group)
+                    own.begin = group.end
+        if not has_bounds:
             return
         meet(team)
         self.keep_bounds(member, team)
-        if prepare:
+        if prepared_for > 0:
             meet(team)
             for i in range(self.n_ops):
                 if self.is_last_user[i] and self.is_trained[i]:
-                    self.prepare_users(self.ops + member * self.n_ops, i, self.rows_at_a_time(rows),
-                                       self.pieces_of(i, member, team))
+                    self.prepare_users(ops, i, prepared_for, self.pieces_of(i, member, team))
 
     @cython.final
     cdef void add_gradients(self, Op* ops, Py_ssize_t user, Py_ssize_t rows, Py_ssize_t left,

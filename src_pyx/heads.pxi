@@ -12,7 +12,8 @@ cdef struct Head:
     Py_ssize_t lines_told        # lines that one number of that says it of
     double share                 # what a line's loss counts in that of its row, which is the mean over them
     const Loss* loss
-    double[OPTION_NUMBERS] options
+    double[LOSS_NUMBERS] options
+    void* python_loss            # the PythonLoss in its place, which the plan keeps; NULL
     double weight                # of its loss in the model's
     Py_ssize_t target_bytes      # of one row
     char* targets                # gathered rows of y
@@ -22,11 +23,13 @@ cdef struct Head:
 
 # One metric of one head.
 cdef struct Measure:
-    const Metric* metric
-    double[OPTION_NUMBERS] options
+    const Metric* metric         # NULL: it is a loss
+    const Loss* loss
+    double* options
     Py_ssize_t head
-    Py_ssize_t at                # where its sums begin: METRIC_STATE for each column
-    Py_ssize_t columns
+    bint is_labelled             # whether its targets are class labels, of int32
+    Py_ssize_t at                # where its sums begin ...
+    Py_ssize_t sums              # ... and how many there are
 
 
 cdef struct Meter:
@@ -83,7 +86,7 @@ cdef class Tally:
         return sums[0] / sums[1] if sums[1] > 0 else 0.0
 
     def metric_states(self):
-        """A tuple for each metric: METRIC_STATE sums for each column, one column after the other."""
+        """A tuple of its sums for each metric."""
         begins = (HEAD_SUMS * self.heads, *self.ends)
         return [tuple([self.sums.apart[k] for k in range(begin, end)])
                 for begin, end in zip(begins, self.ends)]
@@ -110,36 +113,58 @@ cdef Tally empty_tally(const Meter* m, tuple weights):
     if tally.sums.apart == NULL:
         raise MemoryError()
     tally.heads, tally.width, tally.weights = m.heads, m.sums, weights
-    tally.ends = tuple([m.measures[i].at + METRIC_STATE * m.measures[i].columns for i in range(m.count)])
+    tally.ends = tuple([m.measures[i].at + m.measures[i].sums for i in range(m.count)])
     return tally
 
 
 cdef set_meter(Meter* m, const KernelTable* table, const Head* heads, Py_ssize_t n_heads, metrics, Py_ssize_t parts):
-    """For (head, name, options) of each metric, and so many parts."""
+    """For (head, name, options, labelled) of each metric, and so many parts."""
     cdef Measure* measure
-    cdef Py_ssize_t i
+    cdef Py_ssize_t line_bytes
     free_meter(m)
     m.measures = <Measure*>calloc(len(metrics) + 1, sizeof(Measure))
     if m.measures == NULL:
         raise MemoryError()
     m.heads, m.tells_heads = n_heads, n_heads > 1 or heads[0].mask_op >= 0
     m.sums = HEAD_SUMS * m.heads
-    for head, name, options in metrics:
+    for head, name, options, labelled in metrics:
         if not 0 <= head < n_heads:
             raise ValueError(f"metrics: got one of output {head}, expected one of {n_heads} outputs")
         measure = &m.measures[m.count]
-        measure.metric = <const Metric*>find(table.metrics, sizeof(Metric), name)
-        copy_numbers(measure.options, OPTION_NUMBERS, name, options)
-        measure.head, measure.at, measure.columns = head, m.sums, heads[<Py_ssize_t>head].columns
-        m.sums += METRIC_STATE * measure.columns
+        set_measure(measure, table, name, tuple(options))
         m.count += 1
+        measure.head, measure.is_labelled, measure.at, measure.sums = head, labelled, m.sums, 2
+        line_bytes = sizeof(int32_t) if labelled else heads[<Py_ssize_t>head].columns * table.real_bytes
+        if heads[<Py_ssize_t>head].target_bytes != heads[<Py_ssize_t>head].lines * line_bytes:
+            raise ValueError(f"{name}: got targets of {heads[<Py_ssize_t>head].target_bytes} bytes, expected "
+                             f"{heads[<Py_ssize_t>head].lines * line_bytes}")
+        if measure.metric != NULL:
+            measure.sums = measure.metric.sums(heads[<Py_ssize_t>head].columns, measure.options)
+        if measure.sums < 0:
+            raise ValueError(f"{name}: got options that do not suit {heads[<Py_ssize_t>head].columns} columns")
+        m.sums += measure.sums
     m.parts = <double*>calloc(parts * m.sums + 1, sizeof(double))
     if m.parts == NULL:
-        m.count = 0
         raise MemoryError()
 
 
+cdef set_measure(Measure* measure, const KernelTable* table, name, tuple options):
+    """Its kernel, that of a metric or of a loss, and its numbers."""
+    try:
+        measure.metric = <const Metric*>find(table.metrics, sizeof(Metric), name)
+    except KeyError:
+        measure.loss = <const Loss*>find(table.losses, sizeof(Loss), name)
+    # A kernel may read as many as it is to have.
+    measure.options = <double*>calloc(len(options) + LOSS_NUMBERS, sizeof(double))
+    if measure.options == NULL:
+        raise MemoryError()
+    copy_numbers(measure.options, len(options), name, options)
+
+
 cdef void free_meter(Meter* m) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(m.count):
+        free(m.measures[i].options)
     free(m.measures)
     free(m.parts)
     memset(m, 0, sizeof(Meter))
@@ -156,11 +181,17 @@ cdef inline void forget_part(Meter* m, Py_ssize_t part) noexcept nogil:
 
 cdef inline void merge_part(const Meter* m, double* total, Py_ssize_t part) noexcept nogil:
     cdef const double* later = part_of(m, part)
+    cdef const Measure* measure
     cdef Py_ssize_t i
     for i in range(HEAD_SUMS * m.heads):
         total[i] += later[i]
     for i in range(m.count):
-        m.measures[i].metric.merge(total + m.measures[i].at, later + m.measures[i].at, m.measures[i].columns)
+        measure = &m.measures[i]
+        if measure.metric != NULL:
+            measure.metric.merge(total + measure.at, later + measure.at, measure.sums)
+        else:
+            total[measure.at] += later[measure.at]
+            total[measure.at + 1] += later[measure.at + 1]
 
 
 cdef inline double sum_of(const double* values, Py_ssize_t n) noexcept nogil:

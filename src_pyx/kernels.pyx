@@ -6,10 +6,11 @@ and the `apply_*` functions, which run one kernel on arrays given by address.
 
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport int32_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from ops cimport (
-    Activation, Constraint, KernelTable, Loss, METRIC_STATE, Matrix, Metric, Op, OpKind, Read, Update,
+    Activation, Constraint, KernelTable, LOSS_NUMBERS, Loss, Matrix, Metric, Op, OpKind, Read, Update,
     activation_backward, activation_forward, loss_function, op_gradient, op_measure, op_rows, update_function,
 )
 
@@ -66,23 +67,28 @@ include "kernels/readers.pxi"
 
 
 cdef enum:
-    OPTIONS = 2              # numbers that an activation, a loss or a metric may have for its own
+    OPTIONS = 2              # numbers that an activation may have for its own
 
 
 # The options given to an `apply_*` function; those that are not are 0.
-cdef int read_options(double* numbers, options) except -1:
+cdef int read_numbers(double* numbers, Py_ssize_t room, options) except -1:
     cdef Py_ssize_t k
-    if len(options) > OPTIONS:
-        raise ValueError(f"options: got {len(options)} numbers, expected at most {OPTIONS}")
-    for k in range(OPTIONS):
+    if len(options) > room:
+        raise ValueError(f"options: got {len(options)} numbers, expected at most {room}")
+    for k in range(room):
         numbers[k] = options[k] if k < len(options) else 0.0
     return 0
+
+
+cdef int read_options(double* numbers, options) except -1:
+    return read_numbers(numbers, OPTIONS, options)
 
 
 include "kernels/elementary.pxi"
 include "kernels/activations.pxi"
 include "kernels/line_sums.pxi"
 include "kernels/matmul.pxi"
+include "kernels/panel_products.pxi"
 include "kernels/narrow.pxi"
 include "kernels/amx.pxi"
 include "kernels/dense.pxi"
@@ -123,11 +129,22 @@ include "kernels/warping.pxi"
 include "kernels/embedding.pxi"
 include "kernels/reverse_embedding.pxi"
 include "kernels/losses.pxi"
+include "kernels/regression.pxi"
+include "kernels/hinges.pxi"
+include "kernels/binary.pxi"
+include "kernels/likeness.pxi"
+include "kernels/distributions.pxi"
 include "kernels/crossentropy.pxi"
+include "kernels/focal.pxi"
+include "kernels/loss_table.pxi"
+include "kernels/counts.pxi"
 include "kernels/metrics.pxi"
+include "kernels/rules.pxi"
 include "kernels/updates.pxi"
+include "kernels/part_sums.pxi"
 include "kernels/constraints.pxi"
 include "kernels/penalties.pxi"
+include "kernels/stepping.pxi"
 include "kernels/orthogonal.pxi"
 include "kernels/peak.pxi"
 
@@ -186,7 +203,7 @@ cdef OpKind[62] OPS = [
     rows_op("repeat", repeat_op_measure, repeat_op_forward, repeat_op_backward),
     rows_op("dropout", dropout_op_measure, dropout_op_forward, dropout_op_backward),
     rows_op("gaussian_noise", gaussian_noise_op_measure, gaussian_noise_op_forward, gaussian_noise_op_backward),
-    rows_op("gaussian_dropout", gaussian_op_measure, gaussian_dropout_op_forward, gaussian_dropout_op_backward),
+    rows_op("gaussian_dropout", gaussian_dropout_op_measure, gaussian_dropout_op_forward, gaussian_dropout_op_backward),
     rows_op("flip", warp_op_measure, flip_op_forward, flip_op_backward),
     rows_op("translate", warp_op_measure, translate_op_forward, translate_op_backward),
     rows_op("rotate", warp_op_measure, rotate_op_forward, rotate_op_backward),
@@ -242,16 +259,26 @@ TABLE.ops = &OPS[0]
 TABLE.activations = &ACTIVATIONS[0]
 TABLE.losses = &LOSSES[0]
 TABLE.metrics = &METRICS[0]
+TABLE.add_losses = add_losses
 TABLE.updates = &UPDATES[0]
 TABLE.sum_parts = sum_parts
 TABLE.add_part = add_part
 TABLE.widen = widen
 TABLE.penalise = penalise
 TABLE.penalty = penalty
+TABLE.accumulate = accumulate
+TABLE.settle_mean = settle_mean
+TABLE.clip_values = clip_values
+TABLE.scale_by = scale_by
+TABLE.squares = squares
+TABLE.average = average
 TABLE.finish_dx = finish_dx
 TABLE.matrix_workspace_reals = matrix_workspace_reals
 TABLE.matrix_units = matrix_units
 TABLE.matrix_penalty = matrix_penalty
 TABLE.penalise_matrix = penalise_matrix
 TABLE.constraints = &CONSTRAINTS[0]
+TABLE.panel_columns = PANEL
+TABLE.pack_panels = pack_panels
+TABLE.multiply_panels = multiply_panels
 table = PyCapsule_New(&TABLE, "fastweights.kernels", NULL)

@@ -84,7 +84,8 @@ cdef class Layout(Weights):
     cdef bint is_masked                 # whether some lines of some head may not count
     cdef Py_ssize_t* told               # by each member, for each head: how many lines of its rows do
     cdef double* mean_weights           # likewise: the mean weight of the batch's lines that count, for those with weights
-    cdef tuple python_ops               # of the ops that are not compiled
+    cdef tuple python_ops               # of the ops that are not compiled ...
+    cdef tuple python_losses            # ... and of the losses, None for those that are; or None: all are
     cdef Py_ssize_t workspace_bytes     # of each member
     cdef char* workspaces
     cdef Py_ssize_t n_heads
@@ -120,7 +121,8 @@ cdef class Layout(Weights):
         self.trained = trained
         self.python_ops = tuple([PythonOp(spec.calls) for spec in specs if spec.calls is not None])
         # What a line counts depends on how many of a batch do.
-        self.knows_all_rows = self.trains and (len(self.python_ops) > 0 or any([head[3] >= 0 for head in heads]))
+        self.knows_all_rows = self.trains and (len(self.python_ops) > 0 or self.python_losses is not None or
+                                               any([head[3] >= 0 for head in heads]))
         for i, spec in enumerate(specs):
             kind = self.kind_of(spec)
             self.knows_all_rows = self.knows_all_rows or (self.trains and kind.x_columns != NULL)
@@ -412,6 +414,9 @@ cdef class Layout(Weights):
             self.heads[i].columns, self.heads[i].share = width_of(&self.ops[op]) // lines, 1.0 / lines
             self.last_readers[self.holder_of(op)] = self.last_readers[self.holder_of(loss_op)] = self.n_ops
             self.heads[i].mask_op = mask_op
+            if self.python_losses is not None and self.python_losses[i] is not None:
+                self.heads[i].python_loss = <void*>self.python_losses[i]
+                self.heads[i].target_bytes = (<PythonLoss>self.python_losses[i]).target_bytes
             if mask_op >= 0:
                 if mask_op >= self.n_ops or lines % width_of(&self.ops[mask_op]):
                     raise ValueError(f"heads: got {heads[i]}, expected a mask whose numbers make up the lines")
@@ -562,7 +567,8 @@ cdef class Layout(Weights):
             if self.feed_reads[i] != NULL and self.feed_reads[i].is_wanted:
                 self.feeds[i].dx = take(&at, self.capacity * self.feeds[i].row_bytes)
         for i in range(self.n_heads):
-            self.heads[i].targets = take(&at, row_bytes * width_of(&self.ops[self.heads[i].op]))
+            self.heads[i].targets = take(&at, max(row_bytes * width_of(&self.ops[self.heads[i].op]),
+                                                  self.capacity * self.heads[i].target_bytes))
             self.heads[i].values = <double*>take(&at, self.capacity * self.heads[i].lines * sizeof(double))
             self.heads[i].weights = <double*>take(&at, self.capacity * self.heads[i].lines * sizeof(double))
         if self.slices > 1:

@@ -7,7 +7,8 @@ which never does arithmetic on them, is written once for all dtypes.
 from libc.stdint cimport uint64_t
 
 cdef enum:
-    OPTION_NUMBERS = 2       # that an activation, a loss or a metric may have
+    OPTION_NUMBERS = 2       # that an activation may have, ...
+    LOSS_NUMBERS = 65        # ... and a loss
     OP_VARIABLES = 8         # that an op may have, ...
     OP_SIZES = 24            # ... sizes of its own ...
     OP_OPTIONS = 8           # ... and other numbers
@@ -43,19 +44,24 @@ ctypedef void (*op_finish)(const Op* op, Py_ssize_t k, Py_ssize_t begin, Py_ssiz
 ctypedef void (*op_columns)(const Op* op, Py_ssize_t rows, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
 
 # One step in place on parameters [begin, end) of n. state holds `slots` vectors of n reals, one after
-# the other; options are the optimizer's own numbers, which `advance` (may be NULL) carries to the next
-# step before it is made (running powers, say).
+# the other; options are learning rate, weight decay and the optimizer's own numbers, which `advance` (may be NULL)
+# carries to the next step before it is made (running powers, say).
 ctypedef void (*update_function)(void* parameters, const void* gradients, void* state, Py_ssize_t n,
                                  Py_ssize_t begin, Py_ssize_t end, const double* options) noexcept nogil
 ctypedef void (*update_advance)(double* options) noexcept nogil
 
 # For ops of whose parameters a batch touches but a few, NULL for all others: `gradient`, and a step of an update
-# that rests where gradients are 0, in a time that the parameters that are not touched have no part in. `goes_on`
+# that rests where gradients are 0, in a time that the parameters that are not touched have no part in. state is the
+# update's from the op's first parameter on, of vectors n reals apart. `goes_on`
 # says that gradients hold what this made of the step before; else nothing is known of them. Such an op has
 # nothing to prepare.
 ctypedef void (*op_step)(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
-                         Py_ssize_t end_piece, bint goes_on, update_function apply,
+                         Py_ssize_t end_piece, bint goes_on, update_function apply, void* state, Py_ssize_t n,
                          const double* options) noexcept nogil
+
+
+# Sets what follows from a setting that changes from step to step, such as a rate of dropout.
+ctypedef void (*op_tune)(Op* op, double setting) noexcept nogil
 
 
 # One value that an op reads. Where a value has several readers each leaves its part of the gradient in a place of
@@ -161,6 +167,7 @@ cdef struct Op:
     op_columns dz_columns
     op_columns settle
     op_step step
+    op_tune tune             # which `measure` names where the kind has such a setting
 
 
 # y holds z on entry and the activation's value on return; slope (may be NULL) its derivative at z.
@@ -181,34 +188,45 @@ ctypedef void (*loss_function)(double* values, void* dy, const void* prediction,
                                Py_ssize_t rows, Py_ssize_t columns, const double* options,
                                double scale) noexcept nogil
 
+# Bytes of the targets of a line of so many columns; -1: the loss is not for so many.
+ctypedef Py_ssize_t (*loss_targets)(Py_ssize_t columns, const double* options) noexcept nogil
+
 cdef struct Loss:
     const char* name
     loss_function compute
+    loss_targets target_bytes
 
 
-cdef enum:
-    METRIC_STATE = 8         # sums a metric may keep for each output
+# How many sums a metric keeps, of so many columns; -1: its options do not suit them.
+ctypedef Py_ssize_t (*metric_sums)(Py_ssize_t columns, const double* options) noexcept nogil
 
-# Adds this batch's sums to state (columns, METRIC_STATE), which is all zero before the first batch. Of `weights`
-# each row has one; NULL: all are 1.
-ctypedef void (*metric_function)(double* state, const void* prediction, const void* target,
+# Adds this batch's sums to state, which is all zero before the first batch. Targets are class labels of int32 where
+# they are `labelled`. Of `weights` each row has one; NULL: all are 1.
+ctypedef void (*metric_function)(double* state, const void* prediction, const void* target, bint labelled,
                                  const double* weights, Py_ssize_t rows, Py_ssize_t columns,
                                  const double* options) noexcept nogil
 
 # Adds to state the sums of rows that come later.
-ctypedef void (*metric_merge)(double* state, const double* later, Py_ssize_t columns) noexcept nogil
+ctypedef void (*metric_merge)(double* state, const double* later, Py_ssize_t sums) noexcept nogil
 
 cdef struct Metric:
     const char* name
+    metric_sums sums
     metric_function update
     metric_merge merge
+
+
+# Any loss as a metric: adds to state what rows lose, and their weights.
+ctypedef void (*add_losses_function)(loss_function compute, double* state, const void* prediction,
+                                     const void* target, bint labelled, const double* weights, Py_ssize_t rows,
+                                     Py_ssize_t columns, const double* options) noexcept nogil
 
 
 cdef struct Update:
     const char* name
     int slots
     int numbers              # of `options`
-    bint rests               # whether a step leaves parameters whose gradient is 0 as they are
+    bint rests               # whether a step without weight decay leaves parameters whose gradient is 0 as they are
     update_advance advance
     update_function apply
 
@@ -223,6 +241,16 @@ ctypedef void (*add_part_function)(void* total, void* excess, const void* part, 
                                    Py_ssize_t end, bint last) noexcept nogil
 
 
+# lines (depth, columns) become panels of `panel_columns`, which lie panel_stride reals apart.
+ctypedef void (*pack_function)(void* panels, Py_ssize_t panel_stride, const void* lines, Py_ssize_t depth,
+                               Py_ssize_t columns) noexcept nogil
+# c (n, n) += left^T right, of left and right (depth, n) in such panels: rows [begin, begin + panel_columns), from the
+# diagonal on.
+ctypedef void (*multiply_panels_function)(void* c, Py_ssize_t ldc, const void* left, const void* right,
+                                          Py_ssize_t panel_stride, Py_ssize_t depth, Py_ssize_t n,
+                                          Py_ssize_t begin) noexcept nogil
+
+
 # to (n,) = whole numbers of 8 bits as reals.
 ctypedef void (*widen_function)(void* to, const unsigned char* bytes, Py_ssize_t n) noexcept nogil
 
@@ -233,6 +261,18 @@ ctypedef void (*penalise_function)(void* gradients, const void* parameters, Py_s
 # The sum of l1 |w| + l2 w^2 over them.
 ctypedef double (*penalty_function)(const void* parameters, Py_ssize_t begin, Py_ssize_t end, double l1,
                                     double l2) noexcept nogil
+
+
+# What a step does with gradients before the update, and with weights after it; see kernels/stepping.pxi.
+ctypedef void (*accumulate_function)(void* total, const void* gradients, Py_ssize_t begin,
+                                     Py_ssize_t end) noexcept nogil
+ctypedef void (*settle_mean_function)(void* gradients, void* total, Py_ssize_t begin, Py_ssize_t end,
+                                      double count) noexcept nogil
+# Of clip_values the number is the limit, of scale_by the factor.
+ctypedef void (*clip_function)(void* gradients, Py_ssize_t begin, Py_ssize_t end, double number) noexcept nogil
+ctypedef double (*squares_function)(const void* gradients, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
+ctypedef void (*average_function)(void* averages, void* parameters, Py_ssize_t begin, Py_ssize_t end,
+                                  double momentum, bint overwrites) noexcept nogil
 
 
 # A matrix whose rows or columns are vectors that cost something unless they are orthogonal.
@@ -294,15 +334,25 @@ cdef struct KernelTable:
     const Activation* activations
     const Loss* losses
     const Metric* metrics
+    add_losses_function add_losses
     const Update* updates
     sum_parts_function sum_parts
     add_part_function add_part
     widen_function widen
     penalise_function penalise
     penalty_function penalty
+    accumulate_function accumulate
+    settle_mean_function settle_mean
+    clip_function clip_values
+    clip_function scale_by
+    squares_function squares
+    average_function average
     op_finish finish_dx
     matrix_size matrix_workspace_reals
     matrix_units_function matrix_units
     matrix_penalty_function matrix_penalty
     penalise_matrix_function penalise_matrix
     const Constraint* constraints
+    Py_ssize_t panel_columns
+    pack_function pack_panels
+    multiply_panels_function multiply_panels

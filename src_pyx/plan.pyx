@@ -21,7 +21,7 @@ from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.math cimport isfinite
+from libc.math cimport INFINITY, fabs, isfinite, sqrt
 from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
 from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
 from libc.stdlib cimport calloc, free, malloc
@@ -32,7 +32,7 @@ from numpy import empty, empty_like, ndarray
 from fastweights._core.arrays import taken
 
 from ops cimport (
-    Activation, CONSTRAINT_NUMBERS, Constraint, KernelTable, Loss, METRIC_STATE, Matrix, Metric, OP_OPTIONS, OP_SIZES,
+    Activation, CONSTRAINT_NUMBERS, Constraint, KernelTable, LOSS_NUMBERS, Loss, Matrix, Metric, OP_OPTIONS, OP_SIZES,
     OP_VARIABLES, OPTION_NUMBERS, Op, op_columns, op_rows, OpKind, Pass, Read, Update, widen_function,
 )
 
@@ -50,6 +50,7 @@ cdef extern from "Python.h":
     void* PyErr_Occurred()
 
 include "memory.pxi"
+include "schedules.pxi"
 include "team.pxi"
 include "lock.pxi"
 include "contest.pxi"
@@ -90,11 +91,22 @@ cdef enum:
 cdef double SIGNAL_SECONDS = 0.04
 
 include "python_ops.pxi"
+include "python_losses.pxi"
 include "weights.pxi"
 include "layout.pxi"
 include "rows.pxi"
+include "stepping.pxi"
 include "batch.pxi"
 include "running.pxi"
+
+
+cdef class Seen:
+    """Where a pass leaves outputs, and which of their lines count."""
+
+    cdef Arrays out, told
+
+    def __cinit__(self, Arrays out, Arrays told):
+        self.out, self.told = out, told
 
 
 @cython.final
@@ -142,6 +154,10 @@ cdef class Plan(Runner):
         cut a row, each with a target of its own, and the op that says which of these count, -1 where all do.
         The row's loss is the mean of its lines; with a mask a batch's is that of all its lines that count.
         The last op by default.
+    own_losses : sequence of (callable, int) or None
+        Of each output, if any has one, the function that is its loss and the bytes of a row's targets; None where
+        `set_losses` says a kernel. It gets targets and predictions, both with a row for each line that counts, and a
+        scale: it returns the lines' losses (float64) and scale times their gradients by the predictions.
     late_ops : int
         How many ops, the last ones, only predictions and metrics need.
     longest : int
@@ -158,7 +174,7 @@ cdef class Plan(Runner):
     def __cinit__(self, table, specs, inputs, parameters, gradients, ModelLock lock not None, Py_ssize_t rows,
                   budget, bint input_gradient=False, bint kept=False, int matmul_parts=0,
                   bint only_measured=False, tuple trained=None, states=None, penalties=(), matrices=(), bounds=(),
-                  heads=None, Py_ssize_t late_ops=0, Py_ssize_t longest=0):
+                  heads=None, own_losses=(), Py_ssize_t late_ops=0, Py_ssize_t longest=0):
         self.table = table_of(table)
         self.parameters = Address(parameters, True)
         self.gradients = Address(gradients, True)
@@ -172,9 +188,15 @@ cdef class Plan(Runner):
         self.matmul_parts = matmul_parts if self.table.has_tiles else 0
         self.set_penalties(penalties, matrices)
         self.set_bounds(bounds)
-        self.build(specs, inputs, heads or [(len(specs) - 1, len(specs) - 1, 1, -1)], trained, input_gradient, kept)
+        heads = heads or [(len(specs) - 1, len(specs) - 1, 1, -1)]
+        if any([own is not None for own in own_losses]):
+            if len(own_losses) != len(heads):
+                raise ValueError(f"own_losses: got {len(own_losses)}, expected {len(heads)}")
+            self.python_losses = tuple([None if own is None else PythonLoss(*own) for own in own_losses])
+        self.build(specs, inputs, heads, trained, input_gradient, kept)
         for python_op in self.python_ops:
             (<PythonOp>python_op).callee.interrupted = &self.job.interrupted[0]
+        self.tune_by(specs)
         self.n_loss_ops = self.n_ops - late_ops
         if not 0 <= late_ops < self.n_ops:
             raise ValueError(f"late_ops: got {late_ops}, expected some of {self.n_ops}")
@@ -218,7 +240,7 @@ cdef class Plan(Runner):
         units = slices if slices > 1 else (rows + self.row_step - 1) // self.row_step
         return self.team_for(3.0 * rows * self.work_per_row, units, threads)
 
-    cdef uint64_t digest(self):
+    cdef uint64_t digest(self) noexcept nogil:
         """Another number for other parameters or another state, but for one case in 2^64."""
         cdef uint64_t found = digest_of(self.parameters.at, self.parameters.view.len)
         return found if self.states.at == NULL else found ^ 7 * digest_of(self.states.at, self.states.view.len)
@@ -235,34 +257,33 @@ cdef class Plan(Runner):
         return width_of(&self.ops[self.heads[head].op]) * self.table.real_bytes
 
     def set_losses(self, losses):
-        """(name, options, target_bytes of a row, weight) of the loss of each output."""
+        """(name, options, target_bytes of a row, weight) of the loss of each output; of its own no name matters."""
         cdef Head* head
         cdef Py_ssize_t target_bytes
         if len(losses) != self.n_heads:
             raise ValueError(f"losses: got {len(losses)}, expected {self.n_heads}")
         for i, (name, options, target_bytes, weight) in enumerate(losses):
             head = &self.heads[<Py_ssize_t>i]
-            if target_bytes not in (self.output_bytes(i), 4 * head.lines):
-                raise ValueError(f"{name}: got targets of {target_bytes} bytes, expected "
-                                 f"{self.output_bytes(i)}, or {4 * head.lines} of labels")
-            head.loss = <const Loss*>find(self.table.losses, sizeof(Loss), name)
-            copy_numbers(head.options, OPTION_NUMBERS, name, options)
-            head.target_bytes, head.weight = target_bytes, weight
+            head.weight = weight
+            if head.python_loss == NULL:
+                head.loss = <const Loss*>find(self.table.losses, sizeof(Loss), name)
+                copy_numbers(head.options, LOSS_NUMBERS, name, options)
+                head.target_bytes = head.lines * head.loss.target_bytes(head.columns, head.options)
+            if target_bytes != head.target_bytes or target_bytes < 0:
+                raise ValueError(f"{name}: got targets of {target_bytes} bytes, expected {head.target_bytes}")
         self.has_losses = True
 
     def set_metrics(self, metrics):
-        """(output, name, options) of each metric, which looks at the output of that number."""
+        """(output, name, options, labelled) of each metric, which looks at the output of that number.
+
+        Any loss is one, too. Targets are those of `set_losses`: labels where the last says so.
+        """
         set_meter(&self.meter, self.table, self.heads, self.n_heads, metrics,
                   max(self.slices, <Py_ssize_t>self.members))
 
-    def set_update(self, str name, state, options):
-        """The optimizer: its kernel, its state vectors and its numbers (float64, UPDATE_NUMBERS at most)."""
-        cdef const Update* update = <const Update*>find(self.table.updates, sizeof(Update), name)
-        cdef Address vectors = Address(state, True), numbers = Address(options, True)
-        expect("state", vectors, update.slots * self.n_parameters * self.table.real_bytes)
-        if numbers.view.len != update.numbers * <Py_ssize_t>sizeof(double) or update.numbers > UPDATE_NUMBERS:
-            raise ValueError(f"{name}: got {len(options)} numbers, expected {update.numbers}")
-        self.update, self.state, self.update_options = update, vectors, numbers
+    def lines(self):
+        """Into how many lines loss and metrics cut a row of each output."""
+        return [self.heads[i].lines for i in range(self.n_heads)]
 
     def tally(self, weights=None):
         """Empty sums of loss and metrics, for one call or many, on rows with these weights."""
@@ -385,22 +406,26 @@ cdef class Plan(Runner):
         return 0
 
     def train(self, x, y, order, Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size, double seconds,
-              Tally tally=None, uint64_t seed=0, uint64_t stream=0, weights=None, Py_ssize_t before=0):
+              Tally tally=None, uint64_t seed=0, uint64_t stream=0, weights=None, out=None, told=None,
+              Py_ssize_t before=0):
         """Trains on the batches from row `first` on, for about `seconds` or until row `last`.
 
         The random numbers of the pass are those of this seed and stream; stream 0: there are none. They follow a
         row's place in the pass, of which `before` rows came before the first of these data.
 
         Returns the first row not trained on and the loss of the last batch. A batch whose loss is not
-        finite is not applied: the stretch ends before it. With a tally losses and metrics are added up.
+        finite is not applied: the stretch ends before it. With a tally losses and metrics are added up,
+        and out and told get what `infer` gives, in the order of the pass.
         Of weights there is an array, or None, for each output.
         """
         cdef Arrays data = Arrays(x), labels = Arrays(y), shares = weights_or_none(weights)
+        cdef Seen seen = self.expect_seen(out, told, last, tally)
         cdef Address indices = Address(order)
         cdef Job job
         self.expect_batch(data, labels, shares, indices, last)
-        if not 0 < batch_size <= self.rows or self.update == NULL:
-            raise ValueError(f"batch_size: got {batch_size}, expected 1 to {self.rows}, and set_update before")
+        self.expect_update()
+        if not 0 < batch_size <= self.rows:
+            raise ValueError(f"batch_size: got {batch_size}, expected 1 to {self.rows}")
         self.expect_batch_alone(batch_size)
         self.expect_batches("x", first, last)
         begin_job(&job, data.at, data.item_bytes)
@@ -409,6 +434,7 @@ cdef class Plan(Runner):
         job.first, job.last, job.batch_size = first, last, batch_size
         job.seed, job.stream, job.before = seed, stream, before
         job.sums = self.sums_of(tally)
+        see(&job, seen)
         self.lock.enter()
         with nogil:
             job.seconds = seconds
@@ -489,64 +515,75 @@ cdef class Plan(Runner):
 
     def apply_update(self):
         """One step of the optimizer with the gradients that are there."""
-        cdef double* numbers = <double*>self.update_options.at
-        cdef fw_float_mode mode
-        cdef Team alone
-        cdef Py_ssize_t i
-        alone.members = 1
+        cdef Job job
+        self.expect_update()
+        begin_job(&job, NULL, NULL)
         self.lock.enter()
         with nogil:
-            mode = fw_enter_float_mode()
-            self.lock.rested = NULL
-            if self.update.advance != NULL:
-                self.update.advance(numbers)
-            for i in range(self.n_ops):
-                if self.is_trained[i] and self.is_last_user[i]:
-                    self.update.apply(self.parameters.at, self.gradients.at, self.state.at, self.n_parameters,
-                                      self.offsets[i], self.offsets[i] + self.ops[i].parameter_reals, numbers)
-            self.keep_bounds(0, &alone)
-            fw_leave_float_mode(mode)
+            self.run(update_task, &job, 1)
             self.lock.leave()
 
-    def infer(self, x, y, out, Py_ssize_t first, Py_ssize_t last, double seconds, Tally tally=None, weights=None):
+    def infer(self, x, y, out, Py_ssize_t first, Py_ssize_t last, double seconds, Tally tally=None, weights=None,
+              told=None):
         """Rows from `first` on, for about `seconds` or until row `last`: returns the first row not done.
 
         Where ops remember states of rows a call does one batch, all of it before anybody else comes.
 
-        Where y is given, losses and metrics are added up in the tally; where it is None, out gets the
-        network's outputs.
+        Where y is given, losses and metrics are added up in the tally. out gets the network's outputs; beside y
+        those of which it has an array, for all rows of the pass, and told a byte for each line of outputs
+        with a mask, whether it counts.
         """
         cdef Arrays data = Arrays(x), labels = Arrays(y), results = Arrays(out, True)
         cdef Arrays shares = weights_or_none(weights)
+        cdef Seen seen
+        cdef Job job
         if y is not None:
             self.expect_batch(data, labels, shares, NOTHING, last)
+            seen = self.expect_seen(out, told, last, tally)
         else:
             self.expect_inputs("x", data, last)
             self.expect_outputs("out", results, last)
         self.expect_batches("x", first, last)
         self.widen_feeds(data)
-        return self.infer_rows(data.at, data.item_bytes, NULL if y is None else labels.at, <char**>results.at, first,
-                               last, seconds, self.sums_of(tally), shares)
+        begin_job(&job, data.at, data.item_bytes)
+        job.sums = self.sums_of(tally)
+        if y is not None:
+            job.y = labels.at
+            give_weights(&job, shares)
+            see(&job, seen)
+        else:
+            job.out = <char**>results.at
+        return self.infer_rows(&job, first, last, seconds)
 
-    cdef Py_ssize_t infer_rows(self, const char** x, const Py_ssize_t* item_bytes, const char** y, char** out,
-                               Py_ssize_t first, Py_ssize_t last, double seconds, Sums* sums,
-                               Arrays weights=None) except -1:
-        cdef Job job
-        begin_job(&job, x, item_bytes)
+    cdef Seen expect_seen(self, out, told, Py_ssize_t rows, Tally tally):
+        """Checked places for the outputs of so many rows, and for which of their lines count; None: nobody asks."""
+        cdef Seen seen
+        cdef Py_ssize_t i
+        if out is None:
+            return None
+        seen = Seen(Arrays(out, True), Arrays(told, True))
+        if tally is None or seen.out.count != self.n_heads or seen.told.count != self.n_heads:
+            raise ValueError(f"out: got {seen.out.count} arrays, expected {self.n_heads} beside told and a tally")
+        for i in range(self.n_heads):
+            expect("out", <Address>seen.out.addresses[i], rows * self.output_bytes(i))
+            expect("told", <Address>seen.told.addresses[i], rows * self.heads[i].lines)
+        return seen
+
+    cdef Py_ssize_t infer_rows(self, Job* job, Py_ssize_t first, Py_ssize_t last, double seconds) except -1:
+        cdef bint asks_python = job.y != NULL and self.python_losses is not None
         if self.batch_rows > 0:
             last = min(last, first + self.batch_rows)
-        job.y, job.out, job.first, job.last = y, out, first, last
-        give_weights(&job, weights)
-        job.sums = sums
+        job.first, job.last = first, last
         # A look at the clock costs as much as a row of a small network.
         job.until = fw_seconds() + seconds if last - first > self.room else 0.0
         self.lock.enter()
         with nogil:
-            self.run(infer_task, &job, self.most_for(last - first))
+            # Members take chunks as they come, and only the caller has a Python.
+            self.run(infer_task, job, 1 if asks_python else self.most_for(last - first))
             job.interrupted[0] = self.job.interrupted[0]
             first = min(last, first + self.job.taken[0] * self.room)
             self.lock.leave()
-        raise_pending(&job)
+        raise_pending(job)
         return first
 
     def answer(self, x, int matmul_parts):
@@ -557,6 +594,7 @@ cdef class Plan(Runner):
         cdef Py_ssize_t rows, inputs = self.feeds[0].width, outputs = self.output_bytes(0) // self.table.real_bytes
         cdef Address data, result
         cdef const char* at
+        cdef Job job
         if self.n_feeds > 1 or self.n_heads > 1 or self.feeds[0].is_integer:
             return None
         # A subclass, such as one with a mask, may be more than its numbers.
@@ -571,7 +609,9 @@ cdef class Plan(Runner):
             return None
         out = empty((rows, outputs), "f" if self.table.real_bytes == 4 else "d")
         at, result = data.at, Address(out, True)
-        self.infer_rows(&at, &data.view.itemsize, NULL, &result.at, 0, rows, 0.0, NULL)
+        begin_job(&job, &at, &data.view.itemsize)
+        job.out = &result.at
+        self.infer_rows(&job, 0, rows, 0.0)
         return out
 
     def go_on(self, x):
@@ -649,6 +689,12 @@ cdef inline void begin_job(Job* job, const char** x, const Py_ssize_t* item_byte
     job.x, job.item_bytes = x, item_bytes
 
 
+# Gives it places for what its pass makes; None: there are none.
+cdef inline void see(Job* job, Seen seen):
+    if seen is not None:
+        job.out, job.told = <char**>seen.out.at, seen.told.at
+
+
 # Weights as they come to a plan: a tuple, or None.
 cdef Arrays weights_or_none(weights):
     return None if weights is None else Arrays(weights)
@@ -673,6 +719,10 @@ cdef void train_task(void* plan, int member, Team* team) noexcept nogil:
 
 cdef void gradient_task(void* plan, int member, Team* team) noexcept nogil:
     (<Plan>plan).gradient_share(member, team)
+
+
+cdef void update_task(void* plan, int member, Team* team) noexcept nogil:
+    (<Plan>plan).update_share(member, team)
 
 
 cdef void infer_task(void* plan, int member, Team* team) noexcept nogil:
@@ -743,3 +793,9 @@ cdef int copy_numbers(double* to, Py_ssize_t room, str name, numbers) except -1:
 def update_slots(table, str name):
     """How many state vectors the optimizer of that name keeps."""
     return (<const Update*>find(table_of(table).updates, sizeof(Update), name)).slots
+
+
+include "line_search.pxi"
+include "minimizing.pxi"
+include "lbfgs.pxi"
+include "levenberg_marquardt.pxi"

@@ -62,6 +62,17 @@ cdef class PythonOp:
         return 0
 
 
+cdef void end_of_python(raised, str whose, long forks, fw_shared* interrupted) noexcept:
+    """What follows a call of Python that raised this, or None, and before which there were so many forks."""
+    if raised is None and forks != FORKS:
+        raised = RuntimeError(f"{whose} own function has forked in the middle of a call: this process has not the "
+                              "threads that it was shared with")
+    fw_enter_float_mode()        # whatever the functions have set
+    if raised is not None:
+        fw_exchange(interrupted, 1)
+        PyErr_SetObject(type(raised), raised)
+
+
 cdef void call_python(const Op* op, Py_ssize_t begin, Py_ssize_t end, bint goes_back) noexcept with gil:
     cdef const Callee* callee = <const Callee*>op.callee
     cdef PythonOp python_op = <PythonOp>callee.python_op
@@ -72,15 +83,9 @@ cdef void call_python(const Op* op, Py_ssize_t begin, Py_ssize_t end, bint goes_
             python_op.backward(op, begin, end)
         else:
             python_op.forward(op, begin, end)
-        if forks != FORKS:
-            raise RuntimeError("a layer's own function has forked in the middle of a call: this process has not "
-                               "the threads that it was shared with")
     except BaseException as error:
         raised = error
-    fw_enter_float_mode()        # whatever the functions have set
-    if raised is not None:
-        fw_exchange(callee.interrupted, 1)
-        PyErr_SetObject(type(raised), raised)
+    end_of_python(raised, "a layer's", forks, callee.interrupted)
 
 
 cdef inline bint may_call(const Op* op) noexcept nogil:

@@ -8,7 +8,8 @@ cdef struct Job:
     const double** weights       # each output's weights of rows, some of which may be NULL; or NULL ...
     const Py_ssize_t* weight_bytes   # ... and what those of a row take: one, or one for each line
     const char** dy              # each output's gradient, from which a kept batch starts
-    char** out                   # each output's predictions
+    char** out                   # each output's predictions; beside y some may be NULL, or all
+    const char** told            # beside y and out: of each line of an output with a mask, whether it counts
     char** dx                    # each input's gradient, some of which may be NULL; or NULL
     uint64_t seed                # of the pass over the data ...
     uint64_t stream              # ... and its stream; 0: the ops act as in inference
@@ -285,6 +286,38 @@ cdef class Rows(Layout):
             told = next_told(head, mask, self.table.real_bytes, told.end, lines)
 
     @cython.final
+    cdef void ask_python(self, const Op* ops, Py_ssize_t i, char* dy, Py_ssize_t begin, Py_ssize_t end,
+                         double scale) noexcept nogil:
+        """`measure_loss` of a head whose loss is Python's."""
+        cdef const Head* head = &self.heads[i]
+        cdef Py_ssize_t row_bytes = head.lines * head.columns * self.table.real_bytes
+        cdef LossCall asked
+        asked.head = head
+        asked.mask = NULL if head.mask_op < 0 else self.mask_of(ops, head, begin)
+        asked.y = <const char*>ops[head.loss_op].y + begin * row_bytes
+        asked.targets = head.targets + begin * head.target_bytes
+        asked.values = head.values + begin * head.lines
+        asked.dy = dy
+        asked.lines = (end - begin) * head.lines
+        asked.scale, asked.real_bytes, asked.interrupted = scale, self.table.real_bytes, &self.job.interrupted[0]
+        if not self.is_interrupted():
+            call_loss(&asked)
+
+    @cython.final
+    cdef void ask_python_of_batch(self, Op* ops, int member, Team* team, Py_ssize_t rows) noexcept nogil:
+        """Losses that are Python's, of all rows by the caller's thread, once all members have come so far."""
+        cdef Py_ssize_t i
+        cdef double scale
+        if self.python_losses is None:
+            return
+        meet(team)
+        for i in range(self.n_heads if member == 0 else 0):
+            if self.heads[i].python_loss != NULL:
+                scale = 1.0 / rows * self.heads[i].weight * self.share_of_line(i, team.members, rows)
+                self.ask_python(ops, i, <char*>ops[self.heads[i].loss_op].dy, 0, rows, scale)
+        meet(team)
+
+    @cython.final
     cdef void weigh_lines(self, Py_ssize_t i, int member, char* dy, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
         """Multiplies losses and gradients of a head's lines by their weights, in training by mean weights of 1.
 
@@ -320,7 +353,10 @@ cdef class Rows(Layout):
             scale = 1.0 / rows * head.weight * self.share_of_line(i, members, rows)
             row_bytes = width_of(op) * self.table.real_bytes
             dy = <char*>op.dy + begin * row_bytes if with_gradient and op.dy != NULL else NULL
-            if head.mask_op >= 0:
+            if head.python_loss != NULL:
+                if not self.trains:     # else it is known already
+                    self.ask_python(ops, i, NULL, begin, end, scale)
+            elif head.mask_op >= 0:
                 self.measure_told(ops, head, dy, begin, end, scale)
             else:
                 head.loss.compute(head.values + begin * head.lines, dy, <char*>op.y + begin * row_bytes,
@@ -378,18 +414,24 @@ cdef class Rows(Layout):
             ops[i].backward(&ops[i], begin, end)
 
     @cython.final
-    cdef void measure_metrics(self, Op* ops, int member, double* state, Py_ssize_t begin, Py_ssize_t end,
-                              int members) noexcept nogil:
-        """Adds up in `state`, which is a tally's or a part's, what the meter is to know of these rows."""
+    cdef void measure_metrics(self, Op* ops, int member, double* state, Py_ssize_t first, Py_ssize_t begin,
+                              Py_ssize_t end, int members) noexcept nogil:
+        """Adds up in `state`, which is a tally's or a part's, what the meter is to know of these rows.
+
+        They are rows [first, ...) of the pass, where their outputs go if somebody wants to see them.
+        """
         cdef Py_ssize_t heads = self.meter.heads if self.meter.tells_heads or self.job.weights != NULL else 0, i
-        if self.job.sums == NULL or heads + self.meter.count == 0:
+        if self.job.sums == NULL or (heads + self.meter.count == 0 and self.job.out == NULL):
             return
         for i in range(heads):
             self.add_losses(ops, i, member, state + HEAD_SUMS * i, begin, end, members)
-        if self.meter.count > 0:
+        if self.meter.count > 0 or self.job.out != NULL:
             self.run_forward(ops, self.n_loss_ops, self.n_ops, begin, end)
         for i in range(self.meter.count):
             self.update_metric(ops, &self.meter.measures[i], state + self.meter.measures[i].at, begin, end)
+        if self.job.out != NULL:
+            self.give_out(ops, first, begin, end)
+            self.give_told(ops, first, begin, end)
 
     @cython.final
     cdef void add_losses(self, const Op* ops, Py_ssize_t i, int member, double* sums, Py_ssize_t begin,
@@ -431,26 +473,58 @@ cdef class Rows(Layout):
                             Py_ssize_t end) noexcept nogil:
         """Adds up one metric of the lines of these rows that count."""
         cdef const Head* head = &self.heads[measure.head]
-        cdef const Op* op = &ops[head.op]
-        cdef Py_ssize_t line_bytes = head.columns * self.table.real_bytes, lines = (end - begin) * head.lines
-        cdef Py_ssize_t target_bytes = head.target_bytes // head.lines
-        cdef const char* y = <const char*>op.y + begin * head.lines * line_bytes
-        cdef const char* targets = head.targets + begin * head.target_bytes
-        cdef const double* weights = NULL
+        cdef Py_ssize_t lines = (end - begin) * head.lines
         cdef const char* mask
-        cdef Lines told
-        if self.has_weights(measure.head):
-            weights = head.weights + begin * head.lines
+        cdef Lines told = Lines(0, lines)
         if head.mask_op < 0:
-            measure.metric.update(state, y, targets, weights, lines, head.columns, measure.options)
+            self.update_lines(ops, measure, state, begin, told)
             return
         mask = self.mask_of(ops, head, begin)
         told = next_told(head, mask, self.table.real_bytes, 0, lines)
         while told.begin < lines:
-            measure.metric.update(state, y + told.begin * line_bytes, targets + told.begin * target_bytes,
-                                  NULL if weights == NULL else weights + told.begin, told.end - told.begin,
-                                  head.columns, measure.options)
+            self.update_lines(ops, measure, state, begin, told)
             told = next_told(head, mask, self.table.real_bytes, told.end, lines)
+
+    @cython.final
+    cdef void update_lines(self, const Op* ops, const Measure* measure, double* state, Py_ssize_t row,
+                           Lines lines) noexcept nogil:
+        """Adds up one metric of these lines, of those from `row` on."""
+        cdef const Head* head = &self.heads[measure.head]
+        cdef Py_ssize_t first = row * head.lines + lines.begin, count = lines.end - lines.begin
+        cdef const char* y = <const char*>ops[head.op].y + first * head.columns * self.table.real_bytes
+        cdef const char* targets = head.targets + first * (head.target_bytes // head.lines)
+        cdef const double* weights = head.weights + first if self.has_weights(measure.head) else NULL
+        if measure.metric != NULL:
+            measure.metric.update(state, y, targets, measure.is_labelled, weights, count, head.columns, measure.options)
+        else:
+            self.table.add_losses(measure.loss.compute, state, y, targets, measure.is_labelled, weights, count,
+                                  head.columns, measure.options)
+
+    @cython.final
+    cdef void give_out(self, const Op* ops, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """Outputs of rows [begin, end) of the arena become those of rows [first, ...) of the pass."""
+        cdef const Op* op
+        cdef Py_ssize_t row_bytes, i
+        for i in range(self.n_heads):
+            if self.job.out[i] != NULL:
+                op = &ops[self.heads[i].op]
+                row_bytes = width_of(op) * self.table.real_bytes
+                memcpy(self.job.out[i] + first * row_bytes, <char*>op.y + begin * row_bytes, (end - begin) * row_bytes)
+
+    @cython.final
+    cdef void give_told(self, const Op* ops, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+        """The same of which lines count."""
+        cdef const Head* head
+        cdef const char* mask
+        cdef char* told
+        cdef Py_ssize_t i, line
+        for i in range(self.n_heads):
+            head = &self.heads[i]
+            if self.job.told[i] != NULL and head.mask_op >= 0:
+                mask = self.mask_of(ops, head, begin)
+                told = <char*>self.job.told[i] + first * head.lines
+                for line in range((end - begin) * head.lines):
+                    told[line] = is_told(head, mask, self.table.real_bytes, line)
 
     @cython.final
     cdef void give_dx(self, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:

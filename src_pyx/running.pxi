@@ -8,12 +8,13 @@ cdef class Runner(Batch):
     @cython.final
     cdef void train_share(self, int member, Team* team) noexcept nogil:
         cdef Job* job = &self.job
-        cdef double[UPDATE_NUMBERS] numbers
+        cdef Moment now
+        cdef int64_t batches = (<int64_t*>self.batch_count.at)[0]
         cdef Py_ssize_t first = job.first, rows, left
         cdef double loss
         cdef bint last = False, goes_on = self.lock.rested == <void*>self and not self.lock.gradients_shown
         cdef int unchecked = 1, patience = 1
-        memcpy(numbers, self.update_options.at, self.update_options.view.len)
+        memcpy(now.numbers, self.update_options.at, self.update_options.view.len)
         self.prepare(member, team, self.rows_at_a_time(job.batch_size))
         while not last:
             rows = min(job.batch_size, job.last - first)
@@ -27,27 +28,50 @@ cdef class Runner(Batch):
             unchecked += 1
             # Gradients of chunks are there before a batch is done, which may be interrupted.
             goes_on = goes_on and rows <= WHOLE_ROWS
+            if self.n_tuned > 0:
+                self.tune(self.ops + member * self.n_ops, batches)
             loss = self.run_rows(member, team, first, rows, &left)
             if self.is_interrupted() or not isfinite(loss):
                 break
             first += rows
             # Known before the update, since what it would prepare for a next step may cost as much.
             last = job.stop or first == job.last
-            if self.update.advance != NULL:
-                self.update.advance(numbers)
+            self.begin_step(&now, batches)
+            batches += 1
             if self.has_states():
                 self.settle(self.ops + member * self.n_ops, member, team)
-            self.step(member, team, rows, left, numbers, not last, goes_on)
-            goes_on = self.rests(rows, left)
+            self.step(member, team, rows, left, &now, not last, goes_on)
+            goes_on = self.rests(rows, left, &now)
             if member == 0 and job.sums != NULL:
                 job.sums.loss += loss * rows
                 job.sums.rows += rows
             meet(team)
         if member == 0:
-            memcpy(self.update_options.at, numbers, self.update_options.view.len)
+            memcpy(self.update_options.at, now.numbers, self.update_options.view.len)
+            (<int64_t*>self.batch_count.at)[0] = batches
             self.lock.rested = <void*>self if goes_on else NULL
             job.first = first
             job.loss = loss
+
+    @cython.final
+    cdef void update_share(self, int member, Team* team) noexcept nogil:
+        """A step by the gradients that are there."""
+        cdef Moment now
+        cdef Pieces places
+        cdef int64_t* batches = <int64_t*>self.batch_count.at
+        cdef Py_ssize_t i
+        memcpy(now.numbers, self.update_options.at, self.update_options.view.len)
+        self.begin_step(&now, batches[0])
+        for i in range(self.n_ops):
+            if self.is_trained[i] and self.is_last_user[i]:
+                places = Pieces(self.offsets[i], self.offsets[i] + self.ops[i].parameter_reals)
+                self.take_in(places, &now)
+                if not self.has_norms():
+                    self.move(i, places, &now)
+        self.finish_step(member, team, &now, 0)
+        memcpy(self.update_options.at, now.numbers, self.update_options.view.len)
+        self.lock.rested = NULL
+        batches[0] += 1
 
     @cython.final
     cdef void gradient_share(self, int member, Team* team) noexcept nogil:
@@ -82,7 +106,7 @@ cdef class Runner(Batch):
                 self.run_forward(ops, 0, self.n_loss_ops, begin, begin + rows)
                 self.measure_loss(ops, member, begin, begin + rows, 1.0, False, 1)
                 forget_part(&self.meter, member)
-                self.measure_metrics(ops, member, part_of(&self.meter, member), begin, begin + rows, 1)
+                self.measure_metrics(ops, member, part_of(&self.meter, member), first, begin, begin + rows, 1)
                 wait_until(&job.merged[0], chunk, team.spins)
                 if job.sums != NULL:
                     job.sums.loss += self.loss_of(begin, begin + rows, 1) + self.cost_of(begin, begin + rows)
@@ -121,6 +145,8 @@ cdef class Runner(Batch):
                    (end - begin) * row_bytes)
             self.give_x(member, i, self.feeds[i].rows)
         self.passes[member] = Pass(self.job.seed, self.job.stream, 0)
+        if self.n_tuned > 0:
+            self.tune(ops, 0 if self.batch_count is None else (<int64_t*>self.batch_count.at)[0])
         if self.knows_all_rows:
             self.run_stages(ops, member, team, self.n_ops, rows, begin, end)
             begin = end
@@ -136,16 +162,6 @@ cdef class Runner(Batch):
                 self.settle(ops, member, team)
         begin = self.share_of(rows, member, team.members)
         self.give_out(ops, begin, begin, end)
-
-    @cython.final
-    cdef void give_out(self, const Op* ops, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-        """Outputs of rows [begin, end) of the arena become those of rows [first, ...) of the data."""
-        cdef const Op* op
-        cdef Py_ssize_t row_bytes, i
-        for i in range(self.n_heads):
-            op = &ops[self.heads[i].op]
-            row_bytes = width_of(op) * self.table.real_bytes
-            memcpy(self.job.out[i] + first * row_bytes, <char*>op.y + begin * row_bytes, (end - begin) * row_bytes)
 
     @cython.final
     cdef void backward_share(self, int member, Team* team) noexcept nogil:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -253,7 +254,7 @@ def one_hot(labels: Array, classes: int) -> Array:
 
 def with_labels(dense: Callable[..., Array]) -> Callable[..., Array]:
     """The same loss for whole-number labels instead of rows of probabilities."""
-    return lambda p, labels: dense(p, one_hot(labels, p.shape[1]))
+    return lambda p, labels, *options: dense(p, one_hot(labels, p.shape[1]), *options)
 
 
 LOSSES: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
@@ -308,19 +309,114 @@ def r2_score(p: Array, t: Array) -> float:
     return float((1 - residual / spread).mean())
 
 
-METRICS: dict[str, Callable[..., float]] = {
+def confusion(p, t, threshold=0.5):
+    """Rows of each class (first axis) by the class that they are taken for."""
+    columns = p.shape[1]
+    taken = (p[:, 0] > threshold).astype(int) if columns == 1 else p.argmax(axis=1)
+    own = t if t.ndim == 1 else (t[:, 0] > 0).astype(int) if columns == 1 else t.argmax(axis=1)
+    found = np.zeros((max(columns, 2),) * 2)
+    for row in range(len(p)):
+        found[own[row], taken[row]] += 1
+    return found
+
+
+def f_scores(p, t, beta=1.0):
+    """Of each class, from the confusion of all."""
+    found = confusion(p, t)
+    right, own, taken = np.diag(found), found.sum(axis=1), found.sum(axis=0)
+    return (1 + beta**2) * right / (beta**2 * own + taken)
+
+
+def matthews(p, t):
+    """The correlation coefficient of one-hot columns of classes and predictions."""
+    found = confusion(p, t).astype(int)
+    own, taken = (index.repeat(found.ravel()) for index in np.indices(found.shape).reshape(2, -1))
+    x, y = np.eye(len(found))[own], np.eye(len(found))[taken]
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    return float((x * y).sum() / math.sqrt((x * x).sum() * (y * y).sum()))
+
+
+def kappa(p, t, power=0):
+    """1 less observed over expected disagreement, of distances between classes to a power."""
+    found = confusion(p, t)
+    classes = np.arange(len(found))
+    far = (
+        np.abs(np.subtract.outer(classes, classes)) ** float(power)
+        if power
+        else (1.0 - np.eye(len(found)))
+    )
+    chance = np.outer(found.sum(axis=1), found.sum(axis=0)) / found.sum()
+    return float(1 - (far * found).sum() / (far * chance).sum())
+
+
+def pairwise_auc(p, t):
+    """The share of pairs of a positive and a negative score that are in order; ties count half."""
+    p, t = p.ravel(), t.ravel()
+    above = np.subtract.outer(p[t == 1], p[t != 1])
+    return float((above > 0).mean() + (above == 0).mean() / 2)
+
+
+def of_columns(score):
+    """The mean over columns."""
+    return lambda p, t: float(np.mean([score(p[:, k], t[:, k]) for k in range(p.shape[1])]))
+
+
+METRICS: dict[str, Callable[..., Any]] = {
     "binary_accuracy": lambda p, t, threshold=0.5: float(((p > threshold) == (t == 1)).mean()),
     "categorical_accuracy": lambda p, t: float((p.argmax(axis=1) == t.argmax(axis=1)).mean()),
     "sparse_categorical_accuracy": lambda p, labels: float((p.argmax(axis=1) == labels).mean()),
+    "top_k_categorical_accuracy": lambda p, t, k=5: float(
+        (np.argsort(-p)[:, :k] == t.argmax(axis=1)[:, None]).any(axis=1).mean()
+    ),
+    "sparse_top_k_categorical_accuracy": lambda p, labels, k=5: float(
+        (np.argsort(-p)[:, :k] == labels[:, None]).any(axis=1).mean()
+    ),
     "mean_squared_error": lambda p, t: float(((p - t) ** 2).mean()),
     "root_mean_squared_error": lambda p, t: math.sqrt(((p - t) ** 2).mean()),
     "mean_absolute_error": lambda p, t: float(np.abs(p - t).mean()),
+    "mean_absolute_percentage_error": lambda p, t: float(100 * (np.abs(p - t) / t).mean()),
+    "mean_squared_logarithmic_error": lambda p, t: float(((np.log1p(p) - np.log1p(t)) ** 2).mean()),
+    "squared_hinge": lambda p, t: float((np.maximum(0, 1 - t * p) ** 2).mean()),
+    "categorical_hinge": lambda p, t: float(
+        np.maximum(0, 1 + ((1 - t) * p).max(axis=1) - (t * p).sum(axis=1)).mean()
+    ),
+    "kl_divergence": lambda p, t: float((t * np.log(t / p)).sum(axis=1).mean()),
+    "cosine_similarity": lambda p, t: float(
+        ((p * t).sum(axis=1) / np.sqrt((p * p).sum(axis=1) * (t * t).sum(axis=1))).mean()
+    ),
+    "log_cosh": lambda p, t: float(np.log(np.cosh(p - t)).mean()),
+    "poisson": lambda p, t: float((p - t * np.log(p + 1e-7)).mean()),
+    "hinge": lambda p, t: float(np.maximum(0, 1 - t * p).mean()),
     "r2_score": r2_score,
+    "explained_variance": of_columns(lambda p, t: 1 - np.var(t - p) / np.var(t)),
+    "pearson_correlation": of_columns(lambda p, t: np.corrcoef(p, t)[0, 1]),
+    "concordance_correlation": of_columns(
+        lambda p, t: (
+            2
+            * np.mean((p - p.mean()) * (t - t.mean()))
+            / (np.var(p) + np.var(t) + (p.mean() - t.mean()) ** 2)
+        )
+    ),
     "binary_crossentropy": lambda p, t: float(binary_crossentropy(p, t).mean()),
     "categorical_crossentropy": lambda p, t: float(categorical_crossentropy(p, t).mean()),
     "sparse_categorical_crossentropy": lambda p, labels: float(
         LOSSES["sparse_categorical_crossentropy"][0](p, labels).mean()
     ),
+    "true_positives": lambda p, t: float(((p > 0.5) & (t == 1)).sum()),
+    "false_positives": lambda p, t: float(((p > 0.5) & (t != 1)).sum()),
+    "false_negatives": lambda p, t: float(((p <= 0.5) & (t == 1)).sum()),
+    "true_negatives": lambda p, t: float(((p <= 0.5) & (t != 1)).sum()),
+    "precision": lambda p, t: float((t[p > 0.5] == 1).mean()),
+    "recall": lambda p, t: float((p[t == 1] > 0.5).mean()),
+    "f1_score": f_scores,
+    "fbeta_score": f_scores,
+    "auc": pairwise_auc,
+    "balanced_accuracy": lambda p, t: float(
+        np.mean(np.diag(confusion(p, t)) / confusion(p, t).sum(axis=1))
+    ),
+    "matthews_correlation": matthews,
+    "cohen_kappa": kappa,
+    "confusion_matrix": confusion,
 }
 
 

@@ -52,8 +52,8 @@ def batches():
         (lambda: layers.LSTM(2, return_sequence=True), "; did you mean 'return_sequences'?"),
         (lambda: layers.MultiHeadAttention(2, embed_dim=4), "; key_dim is embed_dim // num_heads"),
         (lambda: optimizers.Adam(lr=0.1), "; the step size is learning_rate"),
-        (lambda: optimizers.Adam(decay=0.1), "; set model.optimizer.learning_rate in a callback"),
-        (lambda: optimizers.Adam(clipnorm=1.0), "; there is no clipping of gradients yet"),
+        (lambda: optimizers.Adam(decay=0.1), "; learning_rate=fw.schedules.InverseTimeDecay"),
+        (lambda: optimizers.Adam(clip_norm=1.0), "; did you mean 'clipnorm'?"),
         (lambda: fw.generate(model(), [1], max_new_tokens=3), "generate: got max_new_tokens=3, ex"),
         (
             lambda: model().test_on_batch(X, Y, class_weight={0: 1}),

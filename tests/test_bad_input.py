@@ -826,7 +826,7 @@ def test_a_name_like_no_other_suggests_none(call):
         ),
         ((fw.optimizers.SGD, "mse"), TypeError, "optimizer: got the class SGD, expected a name"),
         ((None, "mse"), TypeError, "optimizer: got NoneType, expected a name"),
-        (("sgd", abs), TypeError, "loss: got builtin_function_or_method, expected a name"),
+        (("sgd", abs), TypeError, "loss: got one of (x, /), expected a function (y_true, y_pred)"),
         (("sgd", None), TypeError, "loss: got NoneType, expected a name"),
         (("sgd", "mse", [None]), TypeError, "metrics: got NoneType, expected a name"),
     ],

@@ -621,13 +621,13 @@ def test_a_notebook_has_the_line_that_follows(monkeypatch):
     assert type(reporter) is FewLines
 
 
-def test_figures_that_are_no_numbers_are_printed_as_they_are(capsys):
+def test_figures_that_are_no_numbers_are_not_printed(capsys):
     class Words(callbacks.Callback):
         def on_epoch_end(self, epoch, logs):
             logs["what"] = "word"
 
     history = network().fit(X, Y, epochs=1, verbose=2, callbacks=Words())
-    assert capsys.readouterr().out.rstrip().endswith("what: word")
+    assert "what" not in capsys.readouterr().out
     with pytest.raises(TypeError, match="logs: got 'word' as 'what', expected a number"):
         history.state()
 

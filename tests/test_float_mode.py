@@ -161,11 +161,11 @@ def test_kernels(in_mode, dtype, level):
             module.apply_loss(name, at(values), at(dy), at(p), at(t), *p.shape, (0.1,), 0.3)
             results += [values, dy]
         state = np.zeros((12, 8))
-        module.apply_metric("r2_score", at(state), at(p), at(t), 0, *p.shape, ())
+        module.apply_metric("r2_score", at(state), at(p), at(t), False, 0, *p.shape, ())
         results.append(state)
         for name, slots in (("sgd", 0), ("momentum", 1), ("nesterov", 1), ("adam", 2)):
             w, memory = p.copy(), np.zeros((slots, p.size), dtype)
-            numbers = np.array([0.01, 0.9, 0.999, 1e-7, 1, 1])
+            numbers = np.array([0.01, 0.1, 0.9, 0.999, 1e-7, 1, 1])
             for _ in range(3):
                 module.apply_update(name, at(w), at(t), at(memory), w.size, at(numbers))
             results += [w, memory, numbers]

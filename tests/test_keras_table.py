@@ -574,7 +574,6 @@ ROWS = {
     "`clipnorm`, `clipvalue`": lambda: has(
         optimizers.Adam, "clipnorm", "clipvalue", "weight_decay", "amsgrad", "use_ema"
     ),
-    "`initial_epoch` is the 12th": lambda: arguments(fw.Model.fit).index("initial_epoch") == 9,
     "`shuffle=1`": lambda: [
         refused(model_of().fit, X, Y, shuffle=wrong, verbose=0) for wrong in (1, "batch")
     ],
@@ -597,12 +596,7 @@ ROWS = {
     or refused(model_of().fit, iter([X]), Y),
     "`history.history` has": order_of_a_history,
     "`evaluate` and `predict` print": nothing_is_printed,
-    "`train_on_batch` returns": lambda: isinstance(
-        model_of(chosen=["mae"]).train_on_batch(X, Y), float
-    ),
-    "`evaluate(sample_weight=...)`": lambda: has(fw.Model.evaluate, "sample_weight"),
     "`evaluate` of several outputs": order_of_outputs,
-    "`test_on_batch`": lambda: refused(lambda: model_of().test_on_batch),
     "`predict` without rows": lambda: refused(model_of().predict, X[:0]),
     "`EarlyStopping`, `ModelCheckpoint`": a_figure_that_is_not_there,
     "`ModelCheckpoint` writes": lambda: [
@@ -623,6 +617,13 @@ ROWS = {
 }  # fmt: skip
 #: Of words, or held by the tests of what they are about.
 ELSEWHERE = {
+    "with `sample_weight` or": "test_row_weights.py",
+    "metrics know of weights": "test_row_weights.py",
+    "weights that are negative": "test_row_weight_arguments.py",
+    "`class_weight` and `sample_weight` together": "test_row_weights.py",
+    "`class_weight` is a dict": "test_row_weight_arguments.py",
+    "weights of one output": "test_row_weights.py",
+    "`reset_metrics`, `metrics_names`": "test_row_weight_arguments.py",
     "seeds by": "test_models.py, test_initializers.py",
     "`@keras.saving.register_keras": "test_own_layers.py",
     "`Layer.build`, `add_weight`": "test_own_layers.py",

@@ -108,7 +108,6 @@ def test_more_options_than_there_is_room_for_are_refused():
         lambda: compiled.apply_activation_gradient("elu", at, at, at, x.size, three),
         lambda: compiled.apply_dense_forward(at, 0, at, at, 0, at, 2, 2, 2, "elu", three),
         lambda: compiled.apply_loss("huber", at, 0, at, at, 2, 2, three, 1.0),
-        lambda: compiled.apply_metric("binary_accuracy", at, at, at, 0, 2, 2, three),
     ):
         with pytest.raises(ValueError, match="options: got 3 numbers, expected at most 2"):
             call()

@@ -4,8 +4,9 @@ import importlib
 
 import numpy as np
 import pytest
-import reference
+import reference_losses as reference
 import truth
+import truth_losses
 from helpers import network
 
 from fastweights import _dispatch, losses
@@ -16,11 +17,19 @@ ROWS = (1, 7, 8, 9, 33)
 #: Up to 64 columns rows lie across vectors, from there on along them.
 COLUMNS = (1, 2, 3, 5, 12, 16, 17, 40, 64, 65, 131)
 REALS = (np.float32, np.float64)
-ELEMENTWISE = [name for name in reference.LOSSES if "categorical" not in name]
+#: Outputs of each target, where there are several.
+GROUPS = {"quantile": 3, "gaussian_nll": 2}
+
+
+def widths_of(name, columns=COLUMNS):
+    """Those of these numbers of columns, or the next ones, that the loss is for."""
+    group = GROUPS.get(name, 1)
+    least = 2 if "categorical" in name or name == "cosine_similarity" else 1
+    return sorted({-(-c // group) * group for c in columns if c >= least})
 
 
 def sizes_of(name):
-    return [(r, c) for r in ROWS for c in COLUMNS if c > 1 or name in ELEMENTWISE]
+    return [(r, c) for r in ROWS for c in widths_of(name)]
 
 
 CASES = [(name, r, c) for name in reference.LOSSES for r, c in sizes_of(name)]
@@ -38,16 +47,30 @@ def sample(name, rows, columns, seed=0):
     elif name == "poisson":
         prediction = random.uniform(0.2, 3, shape)
         target = random.integers(0, 4, shape).astype(float)
-    elif name == "hinge":
+    elif name.endswith("logarithmic_error"):
+        prediction, target = random.uniform(-0.5, 9, shape), random.uniform(0, 9, shape)
+        prediction[np.abs(prediction) < 1e-3] = 1.0
+    elif name in ("hinge", "squared_hinge"):
         target = random.choice([-1.0, 1.0], shape)
+    elif name == "categorical_hinge":
+        target = np.eye(columns)[random.integers(0, columns, rows)]
     elif name.startswith("binary"):
         target = random.choice([0.0, 1.0, 0.3], shape)
-        options = (0.125,)
+        options = (0.125, 1.75, 0.75, -0.5) if "focal" in name else (0.125,)
     elif name.startswith("categorical"):
         target = random.dirichlet(np.ones(columns), rows) * 1.5
-        options = (0.125,)
+        options = (0.125, 1.75, 0.5) if "focal" in name else (0.125,)
     elif name.startswith("sparse"):
         target = random.integers(0, columns, rows)
+        options = (0.125,) if seed else ()
+    elif name == "kl_divergence":
+        prediction, target = (
+            random.uniform(0.1, 0.9, shape),
+            random.dirichlet(np.ones(columns), rows),
+        )
+    elif name in GROUPS:
+        target = random.standard_normal((rows, columns // GROUPS[name]))
+        options = (3.0, 0.1, 0.5, 0.9) if name == "quantile" else (1e-6, 0.25)
     if name.endswith("crossentropy"):
         prediction = random.uniform(0.1, 0.9, shape)
     return prediction, target, options
@@ -113,18 +136,21 @@ def test_gradient_agrees_with_central_differences_of_the_value(name, rows, colum
 
 @pytest.mark.parametrize("name", [n for n in reference.LOSSES if n.endswith("crossentropy")])
 def test_clipped_probabilities_have_the_gradient_of_the_clipped_value(name):
-    target = {
-        "binary_crossentropy": [[1.0, 0.0, 1.0]],
-        "categorical_crossentropy": [[0.5, 0.2, 0.3]],
-        "sparse_categorical_crossentropy": [0],
-    }[name]
+    options = {"binary_focal": (0.0, 1.5, 1.0, 0.0), "categorical_focal": (0.0, 1.5, 1.0)}.get(
+        name.removesuffix("_crossentropy"), (0.0,)
+    )
+    target = [[0.5, 0.2, 0.3]]
+    if name.startswith("binary"):
+        target = [[1.0, 0.0, 1.0]]
+    elif name.startswith("sparse"):
+        target = [0]
     prediction = np.array([[1e-9, 0.3, 0.6]])
-    step = 1e-11
-    _, gradient = run(LEVELS[0], np.float64, name, prediction, target, (0.0,))
+    step = 4e-8
+    _, gradient = run(LEVELS[0], np.float64, name, prediction, target, options)
     for column in range(3):
         nudge = np.eye(3)[[column]] * (step if column == 0 else 1e-6)
-        above, _ = run(LEVELS[0], np.float64, name, prediction + nudge, target, (0.0,))
-        below, _ = run(LEVELS[0], np.float64, name, prediction - nudge, target, (0.0,))
+        above, _ = run(LEVELS[0], np.float64, name, prediction + nudge, target, options)
+        below, _ = run(LEVELS[0], np.float64, name, prediction - nudge, target, options)
         difference = (above[0] - below[0]) / (2 * nudge.max())
         assert gradient[0, column] == pytest.approx(difference, rel=1e-7, abs=1e-9)
     assert abs(gradient[0, 0]) < 2  # 1e9 and more where clipping is left out
@@ -146,7 +172,7 @@ def test_bits_do_not_depend_on_the_cpu_level(level, real, name):
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", reference.LOSSES)
 def test_a_row_gives_the_same_bits_alone_and_in_a_batch(level, real, name):
-    for columns in (2, 3, 9, 40, 70):
+    for columns in widths_of(name, (2, 3, 9, 40, 70)):
         prediction, target, options = sample(name, 21, columns, seed=3)
         values, gradient = run(level, real, name, prediction, target, options)
         only_values, _ = run(level, real, name, prediction, target, options, with_gradient=False)
@@ -162,7 +188,7 @@ def test_a_row_gives_the_same_bits_alone_and_in_a_batch(level, real, name):
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("name", reference.LOSSES)
 def test_nan_reaches_the_value_and_the_gradient_of_its_row_only(level, real, name):
-    for columns in (2, 3, 17, 67):
+    for columns in widths_of(name, (2, 3, 17, 67)):
         for column in range(columns):
             prediction, target, options = sample(name, 9, columns)
             prediction[4, column] = np.nan
@@ -201,22 +227,32 @@ def extreme_row(name, real, columns, random):
     p, t = random.choice(pool, columns), random.choice(pool, columns)
     if name == "poisson":
         p, t = np.abs(p), np.abs(t)
-    elif name == "hinge":
+    elif name.endswith("logarithmic_error"):
+        t = np.abs(t)
+    elif name in ("hinge", "squared_hinge"):
         t = random.choice([-1.0, 1.0], columns)
+    elif name == "categorical_hinge":
+        t = np.eye(columns)[random.integers(columns)]
+    elif name == "kl_divergence":
+        t = np.minimum(np.abs(t), 1)
+    elif name in GROUPS:
+        t = t[: columns // GROUPS[name]]
     elif name.startswith("binary"):
         t = random.choice([0.0, 1.0, 0.3, np.finfo(real).tiny], columns)
     elif name.startswith("sparse"):
         t = np.eye(columns)[random.integers(columns)]
     elif name.startswith("categorical"):
         t = random.dirichlet(np.ones(columns)) * random.choice([0.0, 1.0], columns)
-    if name.endswith("categorical_crossentropy") and random.random() < 0.7:
+    if "categorical" in name and name.endswith("crossentropy") and random.random() < 0.7:
         p = np.abs(p)
     return p.astype(real), t.astype(real)
 
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("real", REALS)
-@pytest.mark.parametrize("name", [n for n in reference.LOSSES if n != "binary_crossentropy"])
+@pytest.mark.parametrize(
+    "name", [n for n in reference.LOSSES if n in truth.LOSSES or "sparse" in n]
+)
 def test_every_finite_number_has_its_true_loss_and_gradient(name, real, level):
     random = np.random.default_rng(list(name.encode()))
     eps, tiny, largest = np.finfo(real).eps, 4 * np.finfo(real).tiny, float(np.finfo(real).max)
@@ -251,6 +287,35 @@ def test_every_finite_number_has_its_true_loss_and_gradient(name, real, level):
                 if max(abs(slope), abs(size)) < largest:
                     error = abs(truth.mpf(float(got)) - slope / 4)
                     assert error <= 4 * eps * abs(size) + trace, where
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("name", truth_losses.LOSSES)
+def test_every_finite_number_has_its_true_loss_of_the_others(name, real, level):
+    """Those of truth_losses, which also say how large the numbers are whose rounding remains."""
+    random = np.random.default_rng(list(name.encode()))
+    eps, tiny, largest = np.finfo(real).eps, 4 * np.finfo(real).tiny, float(np.finfo(real).max)
+    trace = truth.TRACES[np.dtype(real).name] if name.endswith("logits") else tiny
+    options = truth_losses.OPTIONS.get(name, ())
+    exact = [truth.mpf(float(real(option))) for option in options]
+    for columns in widths_of(name, (1, 2, 3, 17, 70)):
+        rows = [extreme_row(name, real, columns, random) for _ in range(40)]
+        p, t = (np.array(side) for side in zip(*rows, strict=True))
+        values, gradient = run(level, real, name, p, t, options, scale=0.25)
+        for r in range(len(rows)):
+            row = [[truth.mpf(float(x)) for x in side] for side in (p[r], t[r])]
+            found = truth_losses.LOSSES[name](*row, real, *exact)
+            if found is None:
+                continue  # rounding decides on which side of a kink the row is
+            value, size, slopes, sizes = found
+            where = f"{p[r]!r} {t[r]!r}: {values[r]!r}, {float(value)}, {gradient[r]!r}"
+            if max(abs(value), size) < 1.7e308:
+                assert abs(truth.mpf(float(values[r])) - value) <= 16 * eps * size + tiny, where
+            for got, slope, slope_size in zip(gradient[r], slopes, sizes, strict=True):
+                if max(abs(slope), abs(slope_size)) < largest:
+                    error = abs(truth.mpf(float(got)) - slope / 4)
+                    assert error <= 4 * eps * slope_size + trace, where
 
 
 # ---- the extremes --------------------------------------------------------------------------------
@@ -364,9 +429,19 @@ ALL = [
     losses.LogCosh(),
     losses.Poisson(),
     losses.Hinge(),
+    losses.MeanAbsolutePercentageError(),
+    losses.MeanSquaredLogarithmicError(),
+    losses.SquaredHinge(),
+    losses.CategoricalHinge(),
+    losses.BinaryFocalCrossentropy(True, 0.3, 1.5, from_logits=True, label_smoothing=0.1),
+    losses.CategoricalFocalCrossentropy(0.5, 1.5, label_smoothing=0.2),
+    losses.KLDivergence(),
+    losses.CosineSimilarity(),
+    losses.Quantile((0.1, 0.5, 0.9)),
+    losses.GaussianNLL(full=True),
     losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.1),
     losses.CategoricalCrossentropy(label_smoothing=0.2),
-    losses.SparseCategoricalCrossentropy(from_logits=True),
+    losses.SparseCategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
 ]
 
 
@@ -391,6 +466,9 @@ def test_config_gives_the_loss_back(loss):
         ("MAE", losses.MeanAbsoluteError),
         ("logcosh", losses.LogCosh),
         ("bce", losses.BinaryCrossentropy),
+        ("kld", losses.KLDivergence),
+        ("MAPE", losses.MeanAbsolutePercentageError),
+        ("msle", losses.MeanSquaredLogarithmicError),
     ],
 )
 def test_short_names(short, kind):
@@ -411,6 +489,8 @@ def test_fusion():
         ("binary_crossentropy", "sigmoid"),
         ("categorical_crossentropy", "softmax"),
         ("sparse_categorical_crossentropy", "softmax"),
+        ("binary_focal_crossentropy", "sigmoid"),
+        ("categorical_focal_crossentropy", "softmax"),
     ):
         loss = losses.get(name)
         assert (loss.kernel, loss.fused_with) == (name, activation)
@@ -433,6 +513,17 @@ def test_fusion():
             ValueError,
             "label_smoothing: got 1.5",
         ),
+        (lambda: losses.BinaryFocalCrossentropy(alpha=1.5), ValueError, "alpha: got 1.5"),
+        (lambda: losses.BinaryFocalCrossentropy(gamma=-1), ValueError, "gamma: got -1"),
+        (lambda: losses.CategoricalFocalCrossentropy(alpha=[0.5, 1]), TypeError, "alpha: got"),
+        (lambda: losses.CategoricalFocalCrossentropy(alpha=0), ValueError, "alpha: got 0"),
+        (lambda: losses.CosineSimilarity(axis=0), ValueError, "axis: got 0, expected -1"),
+        (lambda: losses.Quantile(()), ValueError, "quantiles: got 0, expected 1 to 64"),
+        (lambda: losses.Quantile([0.5] * 65), ValueError, "quantiles: got 65, expected 1 to 64"),
+        (lambda: losses.Quantile((0.5, 1.0)), ValueError, "quantiles: got 1.0"),
+        (lambda: losses.Quantile(0.0), ValueError, "quantiles: got 0.0"),
+        (lambda: losses.Quantile("half"), TypeError, "quantiles: got 'half'"),
+        (lambda: losses.GaussianNLL(epsilon=0.0), ValueError, "epsilon: got 0.0"),
     ],
 )
 def test_bad_settings_are_refused(make, error, message):
@@ -454,6 +545,10 @@ F64 = np.dtype(np.float64)
         ("hinge", [-1, 1, 1], 1, [[-1.0], [1.0], [1.0]]),
         ("bce", [True, False, True], 1, [[1.0], [0.0], [1.0]]),
         ("poisson", [0, 3, 1], 1, [[0.0], [3.0], [1.0]]),
+        ("squared_hinge", [0, 1, 0], 1, [[-1.0], [1.0], [-1.0]]),
+        ("quantile", [1, 2, 3], 3, [[1.0], [2.0], [3.0]]),
+        ("quantile", np.arange(6).reshape(3, 2), 6, [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]),
+        ("gaussian_nll", [1, 2, 3], 2, [[1.0], [2.0], [3.0]]),
         ("sparse_categorical_crossentropy", [0, 2, 1], 3, [0, 2, 1]),
         ("sparse_categorical_crossentropy", [[0], [2], [1]], 3, [0, 2, 1]),
         ("sparse_categorical_crossentropy", [0.0, 2.0, 1.0], 3, [0, 2, 1]),
@@ -486,6 +581,18 @@ def test_targets_are_laid_out_for_the_kernel(loss, y, outputs, expected):
         ("poisson", [1, 2, -0.5], 1, "y: got -0.5 in row 2, expected numbers of at least 0"),
         ("hinge", [1, 2, -1], 1, "y: got 2.0 in row 1, expected targets of -1 and 1"),
         ("hinge", [1, 0, -1], 1, "y: got -1.0 in row 2, .* not a mixture"),
+        ("squared_hinge", [1, 2, -1], 1, "expected targets of -1 and 1, .*squared_hinge"),
+        ("msle", [1, 2, -0.5], 1, "y: got -0.5 in row 2, expected numbers of at least 0"),
+        ("kld", -np.eye(3), 3, "y: got -1.0 in row 0, expected probabilities"),
+        (
+            "categorical_hinge",
+            2 * np.eye(3),
+            3,
+            "y: got 2.0 in row 0, expected numbers from 0 to 1",
+        ),
+        ("quantile", [1, 2, 3], 4, "loss: got quantile for 4 outputs, expected 3 outputs for each"),
+        ("quantile", np.ones((3, 3)), 3, r"y: got shape \(3, 3\), expected shape \(rows, 1\)"),
+        ("gaussian_nll", [1, 2, 3], 1, "loss: got gaussian_nll for 1 output, expected 2 outputs"),
         ("bce", [0, 1.5, 0], 1, "y: got 1.5 in row 1, expected numbers from 0 to 1"),
         ("bce", [0, 1, -1], 1, "y: got -1.0 in row 2, expected numbers from 0 to 1"),
         ("categorical_crossentropy", [0, 1, 2], 3, "use the loss sparse_categorical_crossentropy"),
@@ -531,7 +638,7 @@ def test_a_target_too_large_for_the_dtype_is_refused():
 @pytest.mark.parametrize("loss", ALL, ids=lambda loss: loss.name)
 @pytest.mark.parametrize("real", REALS)
 def test_a_loss_can_be_called_on_arrays(loss, real):
-    prediction, target, _ = sample(loss.kernel, 9, 3)
+    prediction, target, _ = sample(loss.kernel, 9, 6 if loss.kernel in GROUPS else 3)
     value = loss(target, prediction.astype(real))
     expected = reference.LOSSES[loss.kernel][0](prediction, target, *loss.options).mean()
     assert isinstance(value, float)

@@ -270,7 +270,7 @@ def test_a_model_compiled_meanwhile_is_not_trained_on_targets_of_another_loss():
     models = nets(2)
 
     class Compiles(Callback):
-        def on_train_begin(self):
+        def on_train_begin(self, logs):
             models[1].compile("sgd", "mae")
 
     with pytest.raises(fw.FitManyError, match="got a model that was compiled meanwhile"):
@@ -279,7 +279,7 @@ def test_a_model_compiled_meanwhile_is_not_trained_on_targets_of_another_loss():
 
 def test_early_stopping_of_one():
     models = nets(3)
-    stops = fw.callbacks.EarlyStopping("loss", 1, False, "max")
+    stops = fw.callbacks.EarlyStopping("loss", patience=1, mode="max")
     found = fw.fit_many(models, X, Y, 7, 6, 0, callbacks=[None, [stops], None], n_jobs=2)
     assert [len(history.epoch) for history in found] == [6, 2, 6]
 
@@ -397,7 +397,7 @@ def test_the_limit_of_a_thread_is_that_thread_s_own():
     models = nets(2)
 
     class Asks(Callback):
-        def on_train_begin(self):
+        def on_train_begin(self, logs):
             found.append(CONFIG.budget().threads)
 
     with fw.threads(2):

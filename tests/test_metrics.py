@@ -14,17 +14,44 @@ LEVELS = _dispatch.available_levels()
 REALS = (np.float32, np.float64)
 
 
+#: Of targets 0 and 1, each output by itself.
+OF_SCORES = {
+    "auc", "false_negatives", "false_positives", "precision", "recall", "true_negatives",
+    "true_positives",
+}  # fmt: skip
+#: Of the predicted class.
+OF_CLASSES = {
+    "balanced_accuracy", "cohen_kappa", "confusion_matrix", "f1_score", "fbeta_score",
+    "matthews_correlation",
+}  # fmt: skip
+COUNTS = ("confusion_matrix", "_positives", "_negatives")
+
+
 def sample(kind, rows, columns, seed=0):
     """Predictions and targets of a metric."""
     random = np.random.default_rng([seed, rows, columns])
     prediction = random.uniform(0.05, 0.95, (rows, columns))
     if kind.startswith("sparse"):
         return prediction, random.integers(0, columns, rows)
-    if kind.startswith("categorical"):
+    if "categorical" in kind or kind in OF_CLASSES:
         return prediction, reference.one_hot(random.integers(0, columns, rows), columns)
-    if kind.startswith("binary"):
+    if kind.startswith("binary") or kind in OF_SCORES:
         return prediction, random.integers(0, 2, (rows, columns)).astype(float)
-    return prediction, random.uniform(size=(rows, columns))
+    if kind in ("hinge", "squared_hinge"):
+        return prediction, random.choice([-1.0, 1.0], (rows, columns))
+    return prediction, random.uniform(0.01, 1.0, (rows, columns))
+
+
+def scored(rows, columns=1, seed=0, levels=9, classes=None):
+    """Scores with many ties, and targets of 0 and 1 or of classes, and weights, some of them 0."""
+    random = np.random.default_rng([seed, rows, columns])
+    scores = random.integers(0, levels, (rows, columns)) / (levels - 1.0)
+    if classes is None:
+        targets = random.integers(0, 2, (rows, columns)).astype(float)
+    else:
+        targets = random.integers(0, classes, rows)
+    weights = random.integers(0, 5, rows) * random.uniform(0.5, 2.0, rows)
+    return scores, targets, weights
 
 
 def measure(metric, prediction, target, batches=(), level=LEVELS[0], real=np.float64, weights=None):
@@ -32,9 +59,16 @@ def measure(metric, prediction, target, batches=(), level=LEVELS[0], real=np.flo
     suffix = "f32" if real is np.float32 else "f64"
     module = importlib.import_module(f"fastweights._core.kernels_{level}_{suffix}")
     prediction = np.ascontiguousarray(prediction, real)
-    target = np.ascontiguousarray(target, np.int32 if metric.takes_labels else real)
+    is_labelled = np.asarray(target).ndim == 1
+    target = np.ascontiguousarray(target, np.int32 if is_labelled else real)
+    if metric.kernel is None:
+        counts = slice(None) if weights is None else weights > 0
+        return metric.figure(
+            target[counts], prediction[counts], None if weights is None else weights[counts]
+        )
     rows, columns = prediction.shape
-    state = np.zeros(columns * metrics.SUMS_PER_OUTPUT + 8)
+    size = module.metric_sums_of(metric.kernel, columns, metric.options)
+    state = np.zeros(size + 8)
     edges = [0, *batches, rows]
     for first, last in itertools.pairwise(edges):
         module.apply_metric(
@@ -42,6 +76,7 @@ def measure(metric, prediction, target, batches=(), level=LEVELS[0], real=np.flo
             state.ctypes.data,
             prediction[first:].ctypes.data,
             target[first:].ctypes.data,
+            is_labelled,
             0 if weights is None else weights[first:].ctypes.data,
             last - first,
             columns,
@@ -65,7 +100,7 @@ def test_ragged_batches_add_up_to_the_oracle(level, real, kind):
         rel = 1e-6 if real is np.float32 else 1e-13
         for batches in ((), (1, 8, 30), range(7, rows, 7)):
             result = measure(metric, prediction, target, batches, level, real)
-            assert isinstance(result, float)
+            assert isinstance(result, float) or result.shape == expected.shape
             assert result == pytest.approx(expected, rel=rel)
 
 
@@ -84,11 +119,12 @@ def test_weights_say_how_often_a_row_counts(kind):
     times = random.integers(0, 4, 70)
     prediction[times == 0] = np.nan
     expected = reference.METRICS[kind](prediction.repeat(times, 0), target.repeat(times, 0))
+    half = 0.5 if kind.endswith(COUNTS) else 1.0
     for batches in ((), (1, 8, 30)):
         found = measure(metric, prediction, target, batches, weights=times.astype(float))
         assert found == pytest.approx(expected, rel=1e-13)
         halves = measure(metric, prediction, target, batches, weights=times / 2.0)
-        assert halves == pytest.approx(expected, rel=1e-13)
+        assert halves == pytest.approx(half * expected, rel=1e-13)
 
 
 def test_an_epoch_is_not_a_mean_of_batches():
@@ -129,12 +165,12 @@ def test_r2_where_it_is_undefined():
     assert measure(metrics.R2Score(), both, both) == 1.0
 
 
-@pytest.mark.parametrize("kind", metrics.KINDS)
+@pytest.mark.parametrize("kind", sorted(set(metrics.KINDS) - OF_CLASSES - OF_SCORES | {"auc"}))
 def test_nan_is_never_right(kind):
     prediction, target = sample(kind, 9, 3)
     if kind.endswith("accuracy"):
         target = prediction.argmax(axis=1) if kind.startswith("sparse") else target
-        if kind.startswith("categorical"):
+        if "categorical" in kind and not kind.startswith("sparse"):
             target = reference.one_hot(prediction.argmax(axis=1), 3)
         if kind.startswith("binary"):
             target = (prediction > 0.5).astype(float)
@@ -144,6 +180,25 @@ def test_nan_is_never_right(kind):
     else:
         prediction[4, 1] = np.nan
         assert math.isnan(measure(metrics.KINDS[kind](), prediction, target))
+
+
+@pytest.mark.parametrize("top_k", [None, 1])
+def test_nan_is_counted_as_wrong(top_k):
+    target = np.eye(3)[[0, 1, 2, 0]]
+    prediction = target.copy()
+    prediction[3, 0] = np.nan
+    assert measure(metrics.TruePositives(), prediction, target) == 3
+    assert measure(metrics.FalseNegatives(), prediction, target) == 1
+    assert measure(metrics.Recall(top_k=top_k), prediction, target) == 3 / 4
+    prediction[3, 1] = np.nan
+    assert measure(metrics.FalsePositives(), prediction, target) == 1
+    assert measure(metrics.TrueNegatives(), prediction, target) == 7
+    prediction[3] = np.nan
+    assert measure(metrics.BalancedAccuracy(), prediction, target) == pytest.approx(2.5 / 3)
+    assert measure(metrics.F1Score(), prediction, target) == pytest.approx([2 / 3, 1.0, 1.0])
+    assert measure(metrics.ConfusionMatrix(), prediction, target).tolist() == np.eye(3).tolist()
+    assert measure(metrics.CohenKappa(), prediction, target) < 1.0
+    assert measure(metrics.MatthewsCorrelation(), prediction, target) < 1.0
 
 
 def test_of_equal_predictions_the_first_counts():
@@ -238,4 +293,4 @@ def test_an_unknown_kernel_is_a_key_error():
     metric = metrics.MeanSquaredError()
     module = _dispatch.kernels(np.dtype(np.float64))
     with pytest.raises(KeyError, match="nonsense"):
-        module.apply_metric("nonsense", 0, 0, 0, 0, 0, 1, metric.options)
+        module.apply_metric("nonsense", 0, 0, 0, False, 0, 0, 1, metric.options)

@@ -13,6 +13,9 @@ from fastweights.layers.ops import OpSpec
 
 X, Y = data(20)
 
+#: Of batches that there were: none.
+COUNT = np.zeros(1, np.int64)
+
 
 def plan_of(model, purpose="fit", rows=8):
     return plan_for(model, purpose, rows)
@@ -208,16 +211,24 @@ def test_more_numbers_than_there_is_room_for_are_refused():
     with pytest.raises(ValueError, match="elu: got 3 options, expected at most 2"):
         plan_of_specs([OpSpec("activation", (0,), 3, activation=Much())], 0)
     plan = plan_of(network())
-    with pytest.raises(ValueError, match="huber: got 3 options, expected at most 2"):
-        plan.set_losses([("huber", (1.0, 2.0, 3.0), 24, 1.0)])
-    with pytest.raises(ValueError, match="r2_score: got 4 options, expected at most 2"):
-        plan.set_metrics([(0, "r2_score", (1.0, 2.0, 3.0, 4.0))])
-    with pytest.raises(ValueError, match="adam: got 9 numbers, expected 6"):
-        plan.set_update("adam", np.zeros(2 * 66), np.zeros(9))
-    with pytest.raises(ValueError, match="adam: got 1 numbers, expected 6"):
-        plan.set_update("adam", np.zeros(2 * 66), np.zeros(1))
+    with pytest.raises(ValueError, match="quantile: got 66 options, expected at most 65"):
+        plan.set_losses([("quantile", (65.0, *65 * [0.5]), 24, 1.0)])
+    with pytest.raises(ValueError, match="adam: got 9 numbers, expected 7"):
+        plan.set_update("adam", np.zeros(2 * 66), np.zeros(9), COUNT)
+    with pytest.raises(ValueError, match="adam: got 1 numbers, expected 7"):
+        plan.set_update("adam", np.zeros(2 * 66), np.zeros(1), COUNT)
     with pytest.raises(ValueError, match="state: got 8 bytes, expected"):
-        plan.set_update("adam", np.zeros(1), np.zeros(6))
+        plan.set_update("adam", np.zeros(1), np.zeros(7), COUNT)
+    with pytest.raises(ValueError, match="batches: got 0 bytes, expected 8"):
+        plan.set_update("adam", np.zeros(2 * 66), np.zeros(7), COUNT[:0])
+    with pytest.raises(ValueError, match="state: got 1056 bytes, expected 2112"):
+        plan.set_update("adam", np.zeros(2 * 66), np.zeros(7), COUNT, None, 2, (0.9, 0))
+    for spans in ([(60, 67, 1.0, 1.0)], [(3, 3, 1.0, 1.0)], [(0, 4, 1.0, 1.0), (2, 6, 1.0, 1.0)]):
+        with pytest.raises(ValueError, match="spans: got"):
+            plan.set_update("adam", np.zeros(2 * 66), np.zeros(7), COUNT, spans=spans)
+    for rates in (((), (0.0, 0.0)), ((0.0, 0.1), (2.0, 5.0, 1.0)), ((9.0, 3.0, 0.1), (0.0, 0.0))):
+        with pytest.raises(ValueError, match="schedule: got"):
+            plan.set_rates(rates)
 
 
 def test_names_that_no_table_has():

@@ -3,15 +3,45 @@
 With no fault switched on the same core passes, so it is the fault that is seen and nothing else.
 """
 
+import math
+
 import numpy as np
 import pytest
-from faults import DRAWS, GRADIENTS, dense, images, number_of, plain_layers, series, weights
-from helpers import error_with_noise
+import reference
+from faults import (
+    DRAWS,
+    GRADIENTS,
+    dense,
+    functions,
+    images,
+    metrics,
+    minimizers,
+    number_of,
+    plain_layers,
+    series,
+    steps,
+    weights,
+)
+from helpers import error_with_noise, network
 from layer_cases import CASES, model_between, rows_for
 from planted import Fault, planted
+from reference_steps import Plain, sgd
+from reference_updates import CASES as UPDATES
+from test_lbfgs import by_scipy
+from test_levenberg_marquardt import by_numpy, several
 
 import fastweights as fw
-from fastweights import _building, _dispatch, _plans, cli, constraints, layers, losses, optimizers
+from fastweights import (
+    _building,
+    _dispatch,
+    _plans,
+    cli,
+    constraints,
+    layers,
+    losses,
+    optimizers,
+    schedules,
+)
 from fastweights._core import philox
 
 
@@ -51,9 +81,13 @@ def net(
     kind = losses.get(loss)
     if kind.takes_labels:
         return model, x, rng.integers(0, outputs, rows)
-    if "crossentropy" in kind.name or kind.name == "hinge":
+    if kind.name == "categorical_hinge":
+        return model, x, np.eye(outputs)[rng.integers(0, outputs, rows)]
+    if "crossentropy" in kind.name or "hinge" in kind.name:
         return model, x, rng.integers(0, 2, (rows, outputs)).astype(float)
-    return model, x, rng.uniform(0.5, 2.5, (rows, outputs))
+    if kind.name == "kl_divergence":
+        return model, x, rng.dirichlet(np.ones(outputs), rows)
+    return model, x, rng.uniform(0.5, 2.5, (rows, kind.target_columns(outputs)))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +102,8 @@ def core(faulty_core):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_dispatch, "kernels", lambda dtype: kernels)
         patch.setattr(_plans, "_plan", plan)
-        patch.setattr(optimizers.base, "_plan", plan)
+        for module in (optimizers.base, optimizers.lbfgs, optimizers.levenberg_marquardt):
+            patch.setattr(module, "_plan", plan)
         patch.setattr(_building, "_plan", plan)
         # On one thread a member's rows are several blocks, which some of the faults are about.
         with fw.threads(1):
@@ -136,6 +171,29 @@ def test_a_fault_of_a_layer_that_draws_is_caught(core, fault):
     assert error_with_noise(model, *batch) < 1e-8
     core(number_of(fault))
     assert error_with_noise(model, *batch) > 1e-4
+
+
+@pytest.mark.parametrize("fault", functions.UPDATE_STEPS, ids=lambda fault: fault.name)
+def test_a_fault_of_an_update_is_caught(core, fault):
+    optimizer, rule = UPDATES[functions.UPDATE_STEPS[fault]]
+    gradients = np.random.default_rng(5).standard_normal((20, 40))
+
+    def error():
+        w = np.ones(40)
+        oracle, expected = rule(), w.copy()
+        memory = optimizers.Memory.empty(optimizer, w.size, w.dtype)
+        kernels = _dispatch.kernels(w.dtype)
+        for g in gradients:
+            addresses = [array.ctypes.data for array in (w, g, memory.vectors)]
+            numbers = memory.numbers.ctypes.data
+            kernels.apply_update(optimizer.kernel, *addresses, w.size, numbers)
+            expected = oracle.step(expected, g)
+        return np.abs(w - expected).max()
+
+    core(0)
+    assert error() < 1e-12
+    core(number_of(fault))
+    assert error() > 1e-6
 
 
 @pytest.mark.parametrize("fault", images.CHANGES, ids=lambda fault: fault.name)
@@ -247,6 +305,36 @@ def test_a_fault_of_a_step_is_caught(core, fault):
     assert step_error() > 1e-6
 
 
+def settings_error(settings):
+    """How far steps with these settings are from those of the oracle."""
+    rate = schedules.ExponentialDecay(0.5, 5, 0.5)
+    stack = [layers.Dense(4), layers.Dense(3)]
+    model = fw.Sequential(stack, 5, dtype="float64", seed=0)
+    model.compile(optimizers.SGD(rate, **settings), "mse")
+    names = [weight.name for weight in model.weights]
+    oracle = Plain(model.weights, names, sgd, rate, **settings)
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((72, 5)), random.standard_normal((72, 3))
+    for first in range(0, 72, 9):
+        kernel, bias, last, last_bias = oracle.w
+        rows, wanted = x[first : first + 9], y[first : first + 9]
+        hidden = rows @ kernel + bias
+        dz = 2.0 * (hidden @ last + last_bias - wanted) / wanted.size
+        dh = dz @ last.T
+        oracle.step([rows.T @ dh, dh.sum(0), hidden.T @ dz, dz.sum(0)])
+    model.fit(x, y, 9, 1, verbose=0, shuffle=False)
+    expected = oracle.averages if settings.get("use_ema") else oracle.w
+    return max(np.abs(w - e).max() for w, e in zip(model.weights, expected, strict=True))
+
+
+@pytest.mark.parametrize("fault", steps.SETTINGS, ids=lambda fault: fault.name)
+def test_a_fault_of_a_setting_is_caught(core, fault):
+    core(0)
+    assert settings_error(steps.SETTINGS[fault]) < 1e-14
+    core(number_of(fault))
+    assert settings_error(steps.SETTINGS[fault]) > 1e-6
+
+
 def stream_error(seed):
     """How far a stream that has begun anew is from a prediction of all its steps."""
     x = fw.Input((70, 3))
@@ -305,6 +393,104 @@ def test_a_fault_of_states_is_caught(core, fault):
     assert states_error() < 1e-12
     core(number_of(fault))
     assert not states_error() <= 1e-6
+
+
+#: What the network of a metric ends with, beside which loss, and the metric's settings.
+MEASURED = {
+    "precision": (1, "sigmoid", "binary_crossentropy", {}),
+    "auc": (1, "sigmoid", "binary_crossentropy", {}),
+    "balanced_accuracy": (3, "softmax", "categorical_crossentropy", {}),
+    "cohen_kappa": (3, "softmax", "categorical_crossentropy", {"weights": "quadratic"}),
+    "explained_variance": (2, None, "mse", {}),
+    "pearson_correlation": (2, None, "mse", {}),
+}
+
+
+def figure_error(name):
+    """How far a metric of several chunks of rows with weights is from its oracle."""
+    outputs, activation, loss, arguments = MEASURED[name]
+    model = fw.Sequential([layers.Dense(outputs, activation)], 5, "float64", 3)
+    metric = fw.metrics.KINDS[name](name=name, **arguments)
+    model.compile("sgd", loss, [metric])
+    random, rows = np.random.default_rng(5), 700
+    x, times = random.standard_normal((rows, 5)), random.integers(0, 3, rows)
+    x[:60] = 0.0  # for which a sigmoid is at the threshold
+    y = random.standard_normal((rows, outputs))
+    if outputs == 3:
+        y = np.eye(3)[random.integers(0, 3, rows)]
+    elif outputs == 1:
+        y = (x[:, :1] + y > 0).astype(float)
+    p, t = model.predict(x).repeat(times, 0), y.repeat(times, 0)
+    oracle = reference.kappa(p, t, 2) if arguments else reference.METRICS[name](p, t)
+    found = model.evaluate(x, y, sample_weight=times.astype(float), return_dict=True)
+    return abs(found[name] - oracle)
+
+
+@pytest.mark.parametrize("fault", metrics.METRICS, ids=lambda fault: fault.name)
+def test_a_fault_of_a_metric_is_caught(core, fault):
+    core(0)
+    assert figure_error(metrics.METRICS[fault]) < 1e-12
+    core(number_of(fault))
+    assert not figure_error(metrics.METRICS[fault]) <= 1e-6
+
+
+def lbfgs_error():
+    """How far L-BFGS's losses are from those of SciPy's."""
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((40, 5)), random.standard_normal((40, 3))
+    settings = {"c1": 1e-3, "tolerance_grad": 0.0, "tolerance_change": 0.0}
+    model = network((5, 8, 3), optimizer=optimizers.LBFGS(history_size=5, **settings))
+    expected = [loss for loss, _ in by_scipy(network((5, 8, 3)), x, y, 12)]
+    found = model.fit(x, y, epochs=12, verbose=0).history["loss"]
+    steep = [
+        abs(math.cos(optimizers.lbfgs._plan.search_line(wave, step, 1e-4, 0.1, 50)[0])) > 0.1
+        for step in (0.1, 1.0, 3.0)
+    ]
+    return max(relative_error(found, expected), *steep)
+
+
+def wave(t):
+    """-sin t and its slope, -1 at 0."""
+    return -math.sin(t), -math.cos(t)
+
+
+def relative_error(found, expected):
+    missing = len(expected) - len(found)
+    return np.abs(np.divide(found + [np.inf] * missing, expected) - 1).max()
+
+
+def levenberg_marquardt_error():
+    """The same of Levenberg and Marquardt's method, and a plain loop's."""
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((40, 5)), list(random.standard_normal((2, 40, 2)))
+    y[1] = y[1][:, :1].copy()
+    optimizer = optimizers.LevenbergMarquardt(tolerance_grad=0.0, tolerance_change=0.0)
+    model, twin = several(optimizer), several("sgd")
+    decay = np.zeros(twin.parameters.size)
+    decay[:25] = 0.02
+    expected = by_numpy(twin, x, y, 1e-3, 4, (1.0, 0.3), decay)
+    found = model.fit(x, y, epochs=4, verbose=0).history["loss"]
+    # More parameters than are eliminated at a time, and rows that count twice.
+    newton = optimizers.LevenbergMarquardt(1e-12)
+    wide, again = (network((70, 1), optimizer=newton) for _ in range(2))
+    x, y, told = random.standard_normal((90, 70)), random.standard_normal((90, 1)), np.ones(90)
+    told[7:19] = 2.0
+    repeated = np.repeat(np.arange(90), told.astype(int))
+    wide.fit(x, y, epochs=3, verbose=0, sample_weight=told)
+    again.fit(x[repeated], y[repeated], epochs=3, verbose=0)
+    a = np.column_stack([x, np.ones(90)]) * np.sqrt(told)[:, None]
+    best = np.linalg.lstsq(a, y * np.sqrt(told)[:, None], rcond=None)[0][:, 0]
+    apart = [np.abs(one.parameters - best).max() for one in (wide, again)]
+    return max(relative_error(found, expected), *apart)
+
+
+@pytest.mark.parametrize("fault", minimizers.STEPS, ids=lambda fault: fault.name)
+def test_a_fault_of_a_minimizer_is_caught(core, fault):
+    error = {"LBFGS": lbfgs_error, "LevenbergMarquardt": levenberg_marquardt_error}
+    core(0)
+    assert error[minimizers.STEPS[fault]]() < 1e-6
+    core(number_of(fault))
+    assert not error[minimizers.STEPS[fault]]() < 1e-4
 
 
 def weights_error():

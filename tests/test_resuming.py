@@ -309,7 +309,7 @@ def test_sums_of_other_metrics_are_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         trained(model(), SaveAt("on_train_batch_end", 9, path))
     tensors, metadata = serialization.read(path)
-    tensors["fit.sums"] = tensors["fit.sums"][:-1]
+    tensors["fit.sums.tally"] = tensors["fit.sums.tally"][:-1]
     serialization.write(path, tensors, metadata)
     with pytest.raises(ValueError, match="tally: got"):
         trained(model(), resume=path)
@@ -513,3 +513,20 @@ def test_what_a_killed_writer_left_is_cleared_away(tmp_path):
     fw.load(path)
     one.save(path)
     assert [left.name for left in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_metrics_that_look_at_all_rows_and_weights_of_rows(tmp_path):
+    def binary():
+        made = network((5, 4, 1), last="sigmoid", optimizer="adam", loss="binary_crossentropy")
+        made.compile("adam", "binary_crossentropy", [fw.metrics.AUC(name="auc")])
+        return made
+
+    y = (Y[:, :1] > 0).astype(float)
+    weight = np.random.default_rng(2).uniform(0.5, 2.0, 50)
+    path = tmp_path / "a.safetensors"
+    whole, again = binary(), binary()
+    settings = {"batch_size": 8, "epochs": 3, "verbose": 0, "sample_weight": weight}
+    history = whole.fit(X, y, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        binary().fit(X, y, **settings, callbacks=SaveAt("on_train_batch_end", 10, path))
+    expect_the_same(again, again.fit(X, y, **settings, resume=path), whole, history)

@@ -20,6 +20,12 @@ class ModelLock:
     def copy(self, targets: Iterable[np.ndarray], sources: Iterable[np.ndarray]) -> None: ...
     def room_for(self, live: Iterable[np.ndarray]) -> Copies: ...
 
+class Schedule:
+    def __init__(self, numbers: Sequence[float]) -> None: ...
+    def at(self, step: float) -> float: ...
+
+SCHEDULES: dict[str, int]
+
 class Copies:
     arrays: tuple[np.ndarray, ...]
     def keep(self) -> tuple[np.ndarray, ...]: ...
@@ -62,6 +68,7 @@ class Plan:
         matrices: Sequence[tuple[int, int, int, bool, float]] = (),
         bounds: Sequence[tuple[int, int, int, int, str, tuple[float, ...]]] = (),
         heads: Sequence[tuple[int, int, int, int]] | None = None,
+        own_losses: Sequence[tuple[Callable[..., Any], int] | None] = (),
         late_ops: int = 0,
         longest: int = 0,
     ) -> None: ...
@@ -69,8 +76,20 @@ class Plan:
     def needs_no_grant(self, rows: int, matmul_parts: int) -> bool: ...
     def team(self, rows: int, threads: int) -> int: ...
     def set_losses(self, losses: Sequence[tuple[str, Iterable[float], int, float]]) -> None: ...
-    def set_metrics(self, metrics: Sequence[tuple[int, str, Iterable[float]]]) -> None: ...
-    def set_update(self, name: str, state: np.ndarray, options: np.ndarray) -> None: ...
+    def set_metrics(self, metrics: Sequence[tuple[int, str, Iterable[float], bool]]) -> None: ...
+    def set_update(
+        self,
+        name: str,
+        state: np.ndarray,
+        options: np.ndarray,
+        batches: np.ndarray,
+        clipping: tuple[str, float] | None = None,
+        accumulation: int = 0,
+        averaging: tuple[float, int] | None = None,
+        spans: Sequence[tuple[int, int, float, float]] = (),
+    ) -> None: ...
+    def set_rates(self, rates: tuple[Sequence[float], Sequence[float]]) -> None: ...
+    def lines(self) -> list[int]: ...
     def tally(self, weights: tuple[np.ndarray | None, ...] | None = None) -> Tally: ...
     def train(
         self,
@@ -85,6 +104,8 @@ class Plan:
         seed: int = 0,
         stream: int = 0,
         weights: tuple[np.ndarray | None, ...] | None = None,
+        out: Arrays | None = None,
+        told: Arrays | None = None,
         before: int = 0,
     ) -> tuple[int, float]: ...
     def gradients_of(
@@ -109,6 +130,7 @@ class Plan:
         seconds: float,
         tally: Tally | None = None,
         weights: tuple[np.ndarray | None, ...] | None = None,
+        told: Arrays | None = None,
     ) -> int: ...
     def go_on(self, x: np.ndarray) -> np.ndarray: ...
     def begin_again(self) -> None: ...
@@ -118,6 +140,48 @@ class Plan:
     ) -> None: ...
     def backward(self, dy: Arrays, dx: Arrays | None, rows: int) -> None: ...
 
+OUTCOMES: tuple[str, ...]
+
+class Minimizer:
+    tally: Tally
+    tally_before: Tally
+    def step(self, seed: int, stream: int) -> tuple[str, float, float]: ...
+
+class LBFGS(Minimizer):
+    def __init__(
+        self,
+        plan: Plan,
+        vectors: np.ndarray,
+        numbers: np.ndarray,
+        x: Arrays,
+        y: Arrays,
+        weights: tuple[np.ndarray | None, ...] | None,
+        rows: int,
+        *settings: float,
+    ) -> None: ...
+
+class LevenbergMarquardt(Minimizer):
+    def __init__(
+        self,
+        plan: Plan,
+        vectors: np.ndarray,
+        numbers: np.ndarray,
+        x: Arrays,
+        y: Arrays,
+        weights: tuple[np.ndarray | None, ...] | None,
+        rows: int,
+        doubles: object,
+        *settings: float,
+    ) -> None: ...
+    def normal_matrix(self, seed: int, stream: int) -> np.ndarray: ...
+
+def search_line(
+    function: Callable[[float], tuple[float, float]],
+    step: float,
+    c1: float,
+    c2: float,
+    most: int,
+) -> tuple[float, int]: ...
 def update_slots(table: object, name: str) -> int: ...
 def first_unsuited(
     table: object, specs: Sequence[OpSpec], inputs: Sequence[int]

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from fastweights.models import Model
     from fastweights.training import DivergenceError
 
-Logs = dict[str, float]
+#: Figures by their names; those of some metrics are arrays.
+Logs = dict[str, Any]
 #: What a callback remembers: numbers, texts, flags, lists of texts and arrays, by names.
 State = dict[str, Any]
 

@@ -20,11 +20,18 @@ class History(Callback, closed=True):
         ``loss``, each metric, and both again with ``val_`` in front where there is validation data.
     epoch : list of int
         The numbers of the epochs, from 0.
+    ended : str or None
+        Why an optimizer such as `LBFGS` ended the fit, if it did.
     """
 
     def __init__(self) -> None:
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
+        self._ended: str | None = None
+
+    @property
+    def ended(self) -> str | None:
+        return self._ended
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self.epoch.append(epoch)
@@ -47,7 +54,8 @@ class History(Callback, closed=True):
         self.history.clear()
         for key, values in state.items():
             if key.startswith("of "):
-                self.history[key.removeprefix("of ")] = values.tolist()
+                of_epochs = values.tolist() if values.ndim == 1 else list(values)
+                self.history[key.removeprefix("of ")] = of_epochs
 
     def plot(
         self,

@@ -7,6 +7,8 @@ import os
 import time
 from typing import IO, Any
 
+import numpy as np
+
 from fastweights import _check, _files
 from fastweights.callbacks.base import Callback, Logs, State
 
@@ -59,7 +61,8 @@ class CSVLogger(Callback, closed=True):
                 self._columns += [f"val_{name}" for name in self._columns]
             if not self._size:
                 writer.writerow(["epoch", *self._columns])
-        writer.writerow([epoch, *(logs.get(name, "NA") for name in self._columns)])
+        figures = [logs.get(name, "NA") for name in self._columns]
+        writer.writerow([epoch, *(_in_a_row(figure) for figure in figures)])
         file.flush()
         self._size = os.fstat(file.fileno()).st_size
 
@@ -85,6 +88,11 @@ class CSVLogger(Callback, closed=True):
 
     def load_state(self, state: State) -> None:
         self._columns, self._size = list(state["columns"]), state["size"]
+
+
+def _in_a_row(figure: Any) -> Any:
+    """A figure as a row of a table has it: an array in one line."""
+    return figure.tolist() if isinstance(figure, np.ndarray) else figure
 
 
 class TensorBoard(Callback, closed=True):
@@ -149,6 +157,7 @@ class TensorBoard(Callback, closed=True):
         values = [
             summary_pb2.Summary.Value(tag=prefix + name, simple_value=float(figure))
             for name, figure in figures.items()
+            if not isinstance(figure, np.ndarray)
         ]
         summary = summary_pb2.Summary(value=values)
         event = event_pb2.Event(wall_time=time.time(), step=step, summary=summary)

@@ -18,6 +18,9 @@ def figure_of(monitor: str, logs: Logs) -> float:
     if monitor not in logs:
         got, expected = repr(monitor), f"one of {', '.join(logs)}"
         raise ValueError(_check.refusal("monitor", got, expected))
+    if isinstance(logs[monitor], np.ndarray):
+        got = f"{monitor!r}, which is an array"
+        raise TypeError(_check.refusal("monitor", got, "a figure that is a number"))
     return logs[monitor]
 
 

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import Any
 
+import numpy as np
+
 from fastweights import _check
 from fastweights.callbacks.base import Callback, Logs
 
@@ -15,8 +17,9 @@ MOST_LINES = 20
 
 
 def format_logs(logs: Logs) -> str:
-    """``loss: 0.1234 - val_loss: 0.2345``."""
-    return " - ".join(f"{key}: {_figure(value)}" for key, value in logs.items())
+    """``loss: 0.1234 - val_loss: 0.2345``, without figures that are arrays."""
+    shown = {key: value for key, value in logs.items() if not isinstance(value, np.ndarray)}
+    return " - ".join(f"{key}: {_figure(value)}" for key, value in shown.items())
 
 
 def _figure(value: Any) -> str:

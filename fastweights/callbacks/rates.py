@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 def rate_of(model: Model) -> float:
     """The optimizer's learning rate; TypeError where that follows a schedule of its own."""
-    rate: Any = model._compiled.training().learning_rate
-    if not isinstance(rate, float):
-        expected = "a number, which a callback can change"
-        raise TypeError(_check.refusal("learning_rate", _check.shown(rate), expected))
-    return rate
+    optimizer = model._compiled.training()
+    if optimizer._follows_a_schedule:
+        got, expected = _check.shown(optimizer._learning_rate), "a number, which a callback changes"
+        raise TypeError(_check.refusal("learning_rate", got, expected))
+    return optimizer.learning_rate
 
 
 class LearningRateScheduler(Callback, closed=True):

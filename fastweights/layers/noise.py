@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fastweights import _check
+from fastweights import _check, schedules
 from fastweights._core import philox
 from fastweights.layers.base import Layer
 from fastweights.layers.ops import Value, op
+from fastweights.schedules import LearningRateSchedule, Scheduled
 
 #: Draws of dropout are whole numbers below this.
 DRAWS = 1 << 16
@@ -30,6 +31,19 @@ def dropped_draws(rate: float) -> int:
     if rate in (0, 1):
         return round(rate * DRAWS)
     return min(max(1, round(rate * DRAWS)), DRAWS - 1)
+
+
+def rate_at_first(rate: Scheduled) -> float:
+    """A rate, or that of a schedule's first step, below 1: each step finds its own."""
+    return min(1.0 - 1.0 / DRAWS, rate(0)) if isinstance(rate, LearningRateSchedule) else rate
+
+
+def schedule_of(rate: Scheduled) -> tuple[float, ...]:
+    """What an op wants to know of a rate that changes from step to step; nothing of one that stays.
+
+    What follows from the rate of a step is found there (``dropout_op_tune`` in noise.pxi).
+    """
+    return schedules.numbers_of(rate) if isinstance(rate, LearningRateSchedule) else ()
 
 
 def scale_of(draws: int) -> float:
@@ -66,28 +80,28 @@ class _Dropping(Noise):
     neither 0 nor 1 unless `rate` is; what is kept is scaled for that share.
     """
 
-    def __init__(self, rate: float, seed: int | None, name: str | None) -> None:
+    def __init__(self, rate: Scheduled, seed: int | None, name: str | None) -> None:
         super().__init__(seed, name)
-        self.rate = _check.number("rate", rate, minimum=0, maximum=1)
+        self.rate = schedules.get("rate", rate, maximum=1)
 
     def _dropped_draws(self) -> int:
-        return dropped_draws(self.rate)
+        return dropped_draws(rate_at_first(self.rate))
 
     def _dropped(
         self, x: Value, lines: int, scale: float, shift: float = 0.0, dropped: float = 0.0
     ) -> Value:
         """``scale x + shift`` where an element is kept, `dropped` elsewhere."""
-        draws = self._dropped_draws()
-        if draws == 0:
+        draws, schedule = self._dropped_draws(), schedule_of(self.rate)
+        if draws == 0 and not schedule:
             return x
-        sizes, options = (self._own_seed(), draws - 1), (scale, shift, dropped)
-        return op("dropout", x, lines=lines, sizes=sizes, options=options)
+        sizes, options = (self._own_seed(), max(draws, 1) - 1), (scale, shift, dropped)
+        return op("dropout", x, lines=lines, sizes=sizes, options=options, schedule=schedule)
 
     def _scale(self) -> float:
         return scale_of(self._dropped_draws())
 
     def config(self) -> dict[str, Any]:
-        return {"rate": self.rate, "seed": self.seed, "name": self.name}
+        return {"rate": schedules.config_of(self.rate), "seed": self.seed, "name": self.name}
 
 
 class Dropout(_Dropping):
@@ -95,9 +109,11 @@ class Dropout(_Dropping):
 
     Parameters
     ----------
-    rate : float
+    rate : float or LearningRateSchedule
         Share of elements that are set to 0, from 0 to 1. It is taken to the nearest multiple of
-        2**-16, and the scale with it, so that an element's mean stays what it is.
+        2**-16, and the scale with it, so that an element's mean stays what it is. A schedule says
+        it for each of the optimizer's steps (of a `forward` that of the next one), and counts as 1
+        where it is more.
     seed : int, optional
         Mixed into the model's seed, which alone decides by default.
     name : str, optional
@@ -113,7 +129,12 @@ class Dropout(_Dropping):
     15, 2014).
     """
 
-    def __init__(self, rate: float, seed: int | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        rate: float | LearningRateSchedule,
+        seed: int | None = None,
+        name: str | None = None,
+    ) -> None:
         super().__init__(rate, seed, name)
 
     def ops(self, x: Value) -> Value:
@@ -125,7 +146,7 @@ class SpatialDropout1D(_Dropping):
 
     Parameters
     ----------
-    rate : float
+    rate : float or LearningRateSchedule
         Share of features that are set to 0, as for `Dropout`.
     seed : int, optional
         As for `Dropout`.
@@ -141,7 +162,12 @@ class SpatialDropout1D(_Dropping):
     J. Tompson et al., "Efficient object localization using convolutional networks" (CVPR 2015).
     """
 
-    def __init__(self, rate: float, seed: int | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        rate: float | LearningRateSchedule,
+        seed: int | None = None,
+        name: str | None = None,
+    ) -> None:
         super().__init__(rate, seed, name)
 
     def ops(self, x: Value) -> Value:
@@ -159,8 +185,9 @@ class AlphaDropout(_Dropping):
 
     Parameters
     ----------
-    rate : float
-        Share of elements that are dropped, at least 0 and below 1, as for `Dropout`.
+    rate : float or LearningRateSchedule
+        Share of elements that are dropped, at least 0 and below 1, as for `Dropout`; a schedule
+        counts as the largest such number where it is more.
     seed : int, optional
         As for `Dropout`.
     name : str, optional
@@ -172,8 +199,13 @@ class AlphaDropout(_Dropping):
     technique".
     """
 
-    def __init__(self, rate: float, seed: int | None = None, name: str | None = None) -> None:
-        super().__init__(_check.number("rate", rate, minimum=0, below=1), seed, name)
+    def __init__(
+        self,
+        rate: float | LearningRateSchedule,
+        seed: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(schedules.get("rate", rate, below=1), seed, name)
 
     def ops(self, x: Value) -> Value:
         dropped = self._dropped_draws() / DRAWS
@@ -215,8 +247,8 @@ class GaussianDropout(Noise):
 
     Parameters
     ----------
-    rate : float
-        At least 0 and below 1.
+    rate : float or LearningRateSchedule
+        At least 0 and below 1, as for `AlphaDropout`.
     seed : int, optional
         As for `Dropout`.
     name : str, optional
@@ -228,15 +260,22 @@ class GaussianDropout(Noise):
     15, 2014), section 10.
     """
 
-    def __init__(self, rate: float, seed: int | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        rate: float | LearningRateSchedule,
+        seed: int | None = None,
+        name: str | None = None,
+    ) -> None:
         super().__init__(seed, name)
-        self.rate = _check.number("rate", rate, minimum=0, below=1)
+        self.rate = schedules.get("rate", rate, below=1)
 
     def ops(self, x: Value) -> Value:
-        if self.rate == 0:
+        schedule = schedule_of(self.rate)
+        rate = rate_at_first(self.rate)
+        if rate == 0.0 and not schedule:
             return x
-        deviation = math.sqrt(self.rate / (1.0 - self.rate))
-        return op("gaussian_dropout", x, sizes=(self._own_seed(),), options=(deviation,))
+        sizes, options = (self._own_seed(),), (math.sqrt(rate / (1.0 - rate)),)
+        return op("gaussian_dropout", x, sizes=sizes, options=options, schedule=schedule)
 
     def config(self) -> dict[str, Any]:
-        return {"rate": self.rate, "seed": self.seed, "name": self.name}
+        return {"rate": schedules.config_of(self.rate), "seed": self.seed, "name": self.name}

@@ -44,6 +44,8 @@ class Op:
         Applied to the result.
     calls : Calls or None
         The Python functions that make the result; None: kernels do.
+    schedule : tuple of float
+        What a setting of the op goes by from step to step, compiled; empty: it stays.
     """
 
     kind: str | None
@@ -56,10 +58,11 @@ class Op:
     activation: Activation
     states: tuple[str, ...]
     calls: Calls | None
+    schedule: tuple[float, ...]
 
     __slots__ = (
-        "activation", "calls", "kind", "lines", "options", "outputs", "reads", "sizes", "states",
-        "variables",
+        "activation", "calls", "kind", "lines", "options", "outputs", "reads", "schedule", "sizes",
+        "states", "variables",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +77,7 @@ class Op:
         activation: Activation = LINEAR,
         states: Sequence[str] = (),
         calls: Calls | None = None,
+        schedule: Sequence[float] = (),
     ) -> None:
         settings = {
             "kind": kind,
@@ -86,6 +90,7 @@ class Op:
             "activation": activation,
             "states": tuple(states),
             "calls": calls,
+            "schedule": tuple(schedule),
         }
         for name, value in settings.items():
             object.__setattr__(self, name, value)
@@ -214,6 +219,7 @@ def op(
     options: Sequence[float] = (),
     activation: str | Activation | None = None,
     states: Sequence[str] = (),
+    schedule: Sequence[float] = (),
 ) -> Value:
     """What such an op makes of the values that it reads, in the first one's shape by default
 
@@ -243,6 +249,7 @@ def op(
         _as_many("options", kind, takes.options, options, _option),
         _applied(kind, takes, activation),
         _names("states", states),
+        schedule=_listed("schedule", schedule, "a schedule's numbers"),
     )
     return Value(made, row)
 
@@ -341,6 +348,15 @@ def with_cost(value: Value, l1: float, l2: float) -> Value:
     return op("activity", value, options=(l1, l2))
 
 
+#: Kinds of ops that draw random numbers in training.
+DRAWING = (
+    *("dropout", "gaussian_noise", "gaussian_dropout", "random_crop"),
+    *("flip", "translate", "rotate", "zoom", "contrast", "brightness", "erase"),
+)
+#: Of other kinds the size that says how much they drop, if anything.
+DROPPING = {"attention": 1, "lstm": 7, "gru": 7, "simple_rnn": 7}
+
+
 class OpSpec(NamedTuple):
     """One op as a plan takes it.
 
@@ -348,7 +364,8 @@ class OpSpec(NamedTuple):
     in order. `variables` are the sizes of the op's variables, which lie one after the other in the
     flat vector, from `offset` on; `states` is how many numbers of the other flat vector, from
     `state_offset` on, the op remembers; `batch_rows` is of how many rows each batch is, where these
-    are states of its rows. `calls` are functions in the place of kernels.
+    are states of its rows. `calls` are functions in the place of kernels, `schedule` is what a
+    setting goes by from step to step.
     """
 
     kind: str
@@ -364,3 +381,16 @@ class OpSpec(NamedTuple):
     state_offset: int = 0
     calls: Calls | None = None
     batch_rows: int = 0
+    schedule: tuple[float, ...] = ()
+
+
+def draws(spec: OpSpec) -> bool:
+    """Whether an op draws random numbers in training."""
+    if spec.kind in DROPPING:
+        return spec.sizes[DROPPING[spec.kind]] > 0
+    return spec.kind in DRAWING
+
+
+def looks_at_rows_alone(spec: OpSpec) -> bool:
+    """Whether, in training too, an op makes of a row its outputs alone, and of no other row."""
+    return spec.calls is None and spec.kind not in ("batch_norm", "activity")

@@ -10,15 +10,54 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fastweights import _check
+from fastweights import _check, schedules
 from fastweights._description import from_config
-from fastweights.optimizers.base import Memory, Optimizer, slots
-from fastweights.optimizers.rules import SGD, Adam
+from fastweights.optimizers.base import Memory, Optimizer
+from fastweights.optimizers.lbfgs import LBFGS
+from fastweights.optimizers.levenberg_marquardt import LevenbergMarquardt
+from fastweights.optimizers.minimizer import Minimizer
+from fastweights.optimizers.rules import (
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Lion,
+    Nadam,
+    RMSprop,
+    Rprop,
+)
 
-__all__ = ["OPTIMIZERS", "SGD", "Adam", "Memory", "Optimizer", "get", "slots"]
+__all__ = [
+    "LBFGS",
+    "OPTIMIZERS",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "LevenbergMarquardt",
+    "Lion",
+    "Memory",
+    "Minimizer",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "Rprop",
+    "get",
+    "schedules",
+]
 
 #: Every optimizer by its name.
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam}
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    kind.__name__.lower(): kind
+    for kind in (
+        *(SGD, Adam, AdamW, Adamax, Nadam, Lion, RMSprop, Adagrad, Adadelta, Rprop),
+        *(LBFGS, LevenbergMarquardt),
+    )
+}
 
 
 def get(identifier: str | Optimizer | Mapping[str, Any]) -> Optimizer:

@@ -13,16 +13,51 @@ from libc.stdint cimport int32_t
 cdef struct CrossentropyOptions:
     vreal smoothing
     vreal share                  # of each class in the smoothed target
+    vreal gamma                  # of focal ones ...
+    vreal alpha                  # ... and what they are multiplied by
     vreal scale
 
 
-ctypedef vreal (*dense_rule)(const bint across, real* d, const real* p, const real* t, Py_ssize_t n,
+# The label of a row alone.
+cdef struct Label:
+    vreal lanes                  # of rows across vectors ...
+    Py_ssize_t index             # ... and of a row along them
+
+
+cdef struct Distribution:
+    const real* shares           # of the classes; NULL: all of it is the label's
+    Label label
+
+
+ctypedef vreal (*dense_rule)(const bint across, real* d, const real* p, const Distribution* target, Py_ssize_t n,
                              const CrossentropyOptions* options) noexcept nogil
+
+
+# Where the elements from i on are those of the label.
+cdef inline vmask is_label(const bint across, const Label* label, Py_ssize_t i) noexcept nogil:
+    cdef real[VL] lanes
+    cdef int k
+    if across:
+        return veq(label.lanes, vset1(<real>(i // VL)))
+    for k in range(VL):
+        lanes[k] = k
+    return veq(vload(lanes), vset1(<real>(label.index - i)))
+
+
+# What the smoothed target has of the classes from i on, of n.
+cdef inline vreal shares_at(const bint across, const Distribution* target, Py_ssize_t i, Py_ssize_t n,
+                            const CrossentropyOptions* options) noexcept nogil:
+    cdef vreal t
+    if target.shares != NULL:
+        t = load_first(target.shares + i, n - i)
+    else:
+        t = vselect(is_label(across, &target.label, i), vset1(1), vzero())
+    return keep_first(smoothed(t, options.smoothing, options.share), n - i)
 
 
 # With -log q_j = (top - z_j) + log(1 + rest), q = softmax(z): the value is -sum_j t_j log q_j, the
 # gradient by z_j is q_j sum(t) - t_j.
-cdef inline vreal dense_logits(const bint across, real* d, const real* z, const real* labels,
+cdef inline vreal dense_logits(const bint across, real* d, const real* z, const Distribution* target,
                                Py_ssize_t n, const CrossentropyOptions* options) noexcept nogil:
     cdef RowSum loss, weight
     cdef vreal top = largest_of(across, z, n)
@@ -35,8 +70,7 @@ cdef inline vreal dense_logits(const bint across, real* d, const real* z, const 
     while i < n:
         for part in range(parts_of(across)):
             if i < n:
-                t = smoothed(load_first(labels + i, n - i), options.smoothing, options.share)
-                t = keep_first(t, n - i)
+                t = shares_at(across, target, i, n, options)
                 add_to_sum(&loss, part, t * ((top - load_first(z + i, n - i)) + log_total))
                 add_to_sum(&weight, part, t)
                 i += VL
@@ -46,7 +80,7 @@ cdef inline vreal dense_logits(const bint across, real* d, const real* z, const 
         excess = rest * ratio
         i = 0
         while i < n:
-            t = smoothed(load_first(labels + i, n - i), options.smoothing, options.share)
+            t = shares_at(across, target, i, n, options)
             logits = load_first(z + i, n - i)
             slope = vfma(load_first(d + i, n - i), ratio, -t)
             # A sure prediction's q sum(t) - t, without cancellation.
@@ -65,7 +99,7 @@ cdef inline vreal far_if_not_in_range(vreal total, vreal value) noexcept nogil:
 
 # With u = p / sum(p): the value is -sum_j t_j log clip(u_j), the gradient by p_j is
 # (s - t_j / u_j) / sum(p) with s = sum of t, both over what is not clipped only.
-cdef inline vreal dense_probabilities(const bint across, real* d, const real* p, const real* labels,
+cdef inline vreal dense_probabilities(const bint across, real* d, const real* p, const Distribution* target,
                                       Py_ssize_t n, const CrossentropyOptions* options) noexcept nogil:
     cdef RowSum loss, weight
     cdef vreal total = row_total(across, p, n), t, u, q, sum_t, factor
@@ -76,8 +110,7 @@ cdef inline vreal dense_probabilities(const bint across, real* d, const real* p,
     while i < n:
         for part in range(parts_of(across)):
             if i < n:
-                t = smoothed(load_first(labels + i, n - i), options.smoothing, options.share)
-                t = keep_first(t, n - i)
+                t = shares_at(across, target, i, n, options)
                 u = load_first(p + i, n - i) / total
                 q = clipped(u)
                 add_to_sum(&loss, part, -(t * vlog(q)))
@@ -98,24 +131,8 @@ cdef inline vreal dense_probabilities(const bint across, real* d, const real* p,
 
 # ---- sparse: the target is the label of a row alone ----------------------------------------------
 
-cdef struct Label:
-    vreal lanes                  # of rows across vectors ...
-    Py_ssize_t index             # ... and of a row along them
-
-
 ctypedef vreal (*sparse_rule)(const bint across, real* d, const real* p, const Label* label,
                               Py_ssize_t n, vreal scale) noexcept nogil
-
-
-# Where the elements from i on are those of the label.
-cdef inline vmask is_label(const bint across, const Label* label, Py_ssize_t i) noexcept nogil:
-    cdef real[VL] lanes
-    cdef int k
-    if across:
-        return veq(label.lanes, vset1(<real>(i // VL)))
-    for k in range(VL):
-        lanes[k] = k
-    return veq(vload(lanes), vset1(<real>(label.index - i)))
 
 
 cdef inline vreal at_label(const bint across, const real* p, const Label* label,
@@ -171,12 +188,13 @@ cdef struct FarTarget:
     const real* shares           # of the classes, to be smoothed; NULL: all of it is the label's
     Py_ssize_t label
     double smoothing
+    double gamma
+    double alpha
 
 
 cdef inline double share_of(const FarTarget* target, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
-    if target.shares == NULL:
-        return i == target.label
-    return target.shares[i] + target.smoothing * (1.0 / n - target.shares[i])
+    cdef double share = target.shares[i] if target.shares != NULL else <double>(i == target.label)
+    return share + target.smoothing * (1.0 / n - share)
 
 
 # The loss of a row of a rule and, unless d is NULL, scale times its gradient.
@@ -218,16 +236,22 @@ cdef double far_total(const real* p, Py_ssize_t n, double unit) noexcept nogil:
     return total + left_out
 
 
+# By what p is multiplied before its sum: u stays the same, and the sum in float64's range.
+cdef double far_unit(const real* p, Py_ssize_t n) noexcept nogil:
+    cdef double largest = 0.0
+    cdef Py_ssize_t i
+    if not FW_F64:
+        return 1.0
+    for i in range(n):
+        largest = max(largest, fabs(p[i]))
+    return 5.421010862427522e-20 if largest > 1.0 else 18446744073709551616.0
+
+
 cdef double far_probabilities(real* d, const real* p, const FarTarget* target, Py_ssize_t n,
                               double scale) noexcept nogil:
-    # u stays the same where p is multiplied by 2^-64 or 2^64, which keeps the sum in float64's range.
-    cdef double unit = 1.0, largest = 0.0, total, value = 0.0, sum_t = 0.0, slope, t
+    cdef double unit = far_unit(p, n), total, value = 0.0, sum_t = 0.0, slope, t
     cdef vreal u, q
     cdef Py_ssize_t i
-    if FW_F64:
-        for i in range(n):
-            largest = max(largest, fabs(p[i]))
-        unit = 5.421010862427522e-20 if largest > 1.0 else 18446744073709551616.0
     total = far_total(p, n, unit)
     for i in range(n):
         u = vset1(<real>(unit * <double>p[i] / total))
@@ -247,77 +271,107 @@ cdef double far_probabilities(real* d, const real* p, const FarTarget* target, P
 
 # ---- over a batch: values[r] = the loss of row r -------------------------------------------------
 
+# options: smoothing and, of focal ones, gamma and alpha.
+cdef inline CrossentropyOptions options_of(Py_ssize_t columns, const double* options, const bint is_focal,
+                                           double scale) noexcept nogil:
+    cdef CrossentropyOptions lanes
+    lanes.smoothing = vset1(<real>options[0])
+    lanes.share = vset1(<real>(1.0 / columns))
+    lanes.gamma = vset1(<real>fmin(options[1], LARGEST)) if is_focal else vzero()
+    lanes.alpha = vset1(<real>fmin(options[2], LARGEST)) if is_focal else vset1(1)
+    lanes.scale = vset1(<real>scale)
+    return lanes
+
+
+cdef inline FarTarget far_target(const real* shares, Py_ssize_t label, const double* options,
+                                 const bint is_focal) noexcept nogil:
+    return FarTarget(shares, label, options[0], options[1] if is_focal else 0.0, options[2] if is_focal else 1.0)
+
+
 cdef inline void dense_crossentropy(const dense_rule rule, const far_rule far, double* values, void* dy,
                                     const void* prediction, const void* target, Py_ssize_t rows,
-                                    Py_ssize_t columns, double smoothing, double scale) noexcept nogil:
-    cdef CrossentropyOptions options
+                                    Py_ssize_t columns, const double* options, const bint is_focal,
+                                    double scale) noexcept nogil:
+    cdef CrossentropyOptions lanes = options_of(columns, options, is_focal, scale)
+    cdef Distribution distribution
     cdef FarTarget again
     cdef vreal[ACROSS] d, p, t
     cdef vreal value
     cdef Py_ssize_t row = 0, count, k
     cdef real* gradient
     cdef const real* given
-    cdef const real* labels
-    options.smoothing = vset1(<real>smoothing)
-    options.share = vset1(<real>(1.0 / columns))
-    options.scale = vset1(<real>scale)
+    cdef const real* shares
+    distribution.label.lanes, distribution.label.index = vzero(), 0
     while row < rows:
         gradient = rows_of(dy, row, columns)
         given = rows_of(prediction, row, columns)
-        labels = rows_of(target, row, columns)
+        shares = rows_of(target, row, columns)
         if lies_across(columns):
             count = min(VL, rows - row)
             lay_across(p, given, count, columns)
-            lay_across(t, labels, count, columns)
-            value = rule(True, <real*>d, <const real*>p, <const real*>t, columns * VL, &options)
+            lay_across(t, shares, count, columns)
+            distribution.shares = <const real*>t
+            value = rule(True, <real*>d, <const real*>p, &distribution, columns * VL, &lanes)
             if gradient != NULL:
                 lay_back(gradient, d, count, columns)
         else:
             count = 1
-            value = rule(False, gradient, given, labels, columns, &options)
+            distribution.shares = shares
+            value = rule(False, gradient, given, &distribution, columns, &lanes)
         set_values(values + row, value, count, 1.0)
         if some_are_far(value, count):
             for k in range(count):
                 if not isfinite(values[row + k]):
-                    again = FarTarget(labels + k * columns, 0, smoothing)
+                    again = far_target(shares + k * columns, 0, options, is_focal)
                     values[row + k] = far(rows_of(gradient, k, columns), given + k * columns, &again, columns,
                                           scale)
         row += count
 
 
-cdef inline void sparse_crossentropy(const sparse_rule rule, const far_rule far, double* values, void* dy,
-                                     const void* prediction, const void* target, Py_ssize_t rows,
-                                     Py_ssize_t columns, double scale) noexcept nogil:
+# By `rule`, or where labels are smoothed as for any other distribution.
+cdef inline void sparse_crossentropy(const sparse_rule rule, const dense_rule smoothed_rule, const far_rule far,
+                                     double* values, void* dy, const void* prediction, const void* target,
+                                     Py_ssize_t rows, Py_ssize_t columns, const double* options,
+                                     double scale) noexcept nogil:
     cdef const int32_t* labels = <const int32_t*>target
-    cdef Label label
+    cdef CrossentropyOptions lanes = options_of(columns, options, False, scale)
+    cdef bint is_smoothed = options[0] != 0.0
+    cdef Distribution distribution
     cdef FarTarget again
     cdef vreal[ACROSS] d, p
-    cdef real[VL] lanes
-    cdef vreal factor = vset1(<real>scale), value
+    cdef real[VL] label_lanes
+    cdef vreal value
     cdef Py_ssize_t row = 0, count, k
     cdef real* gradient
     cdef const real* given
+    distribution.shares, distribution.label.index = NULL, 0
     while row < rows:
         gradient = rows_of(dy, row, columns)
         given = rows_of(prediction, row, columns)
         if lies_across(columns):
             count = min(VL, rows - row)
             for k in range(VL):
-                lanes[k] = labels[row + k] if k < count else 0
-            label.lanes = vload(lanes)
+                label_lanes[k] = labels[row + k] if k < count else 0
+            distribution.label.lanes = vload(label_lanes)
             lay_across(p, given, count, columns)
-            value = rule(True, <real*>d, <const real*>p, &label, columns * VL, factor)
+            if is_smoothed:
+                value = smoothed_rule(True, <real*>d, <const real*>p, &distribution, columns * VL, &lanes)
+            else:
+                value = rule(True, <real*>d, <const real*>p, &distribution.label, columns * VL, lanes.scale)
             if gradient != NULL:
                 lay_back(gradient, d, count, columns)
         else:
             count = 1
-            label.index = labels[row]
-            value = rule(False, gradient, given, &label, columns, factor)
+            distribution.label.index = labels[row]
+            if is_smoothed:
+                value = smoothed_rule(False, gradient, given, &distribution, columns, &lanes)
+            else:
+                value = rule(False, gradient, given, &distribution.label, columns, lanes.scale)
         set_values(values + row, value, count, 1.0)
         if some_are_far(value, count):
             for k in range(count):
                 if not isfinite(values[row + k]):
-                    again = FarTarget(NULL, labels[row + k], 0.0)
+                    again = far_target(NULL, labels[row + k], options, False)
                     values[row + k] = far(rows_of(gradient, k, columns), given + k * columns, &again, columns,
                                           scale)
         row += count
@@ -327,28 +381,29 @@ cdef void categorical_crossentropy(
     double* values, void* dy, const void* prediction, const void* target,
     Py_ssize_t rows, Py_ssize_t columns, const double* options, double scale,
 ) noexcept nogil:
-    dense_crossentropy(dense_probabilities, far_probabilities, values, dy, prediction, target, rows, columns,
-                       options[0], scale)
+    dense_crossentropy(dense_probabilities, far_probabilities, values, dy, prediction, target, rows, columns, options,
+                       False, scale)
 
 
 cdef void categorical_crossentropy_logits(
     double* values, void* dy, const void* prediction, const void* target,
     Py_ssize_t rows, Py_ssize_t columns, const double* options, double scale,
 ) noexcept nogil:
-    dense_crossentropy(dense_logits, far_logits, values, dy, prediction, target, rows, columns, options[0],
-                       scale)
+    dense_crossentropy(dense_logits, far_logits, values, dy, prediction, target, rows, columns, options,
+                       False, scale)
 
 
 cdef void sparse_categorical_crossentropy(
     double* values, void* dy, const void* prediction, const void* target,
     Py_ssize_t rows, Py_ssize_t columns, const double* options, double scale,
 ) noexcept nogil:
-    sparse_crossentropy(sparse_probabilities, far_probabilities, values, dy, prediction, target, rows, columns,
-                        scale)
+    sparse_crossentropy(sparse_probabilities, dense_probabilities, far_probabilities, values, dy, prediction, target, rows,
+                        columns, options, scale)
 
 
 cdef void sparse_categorical_crossentropy_logits(
     double* values, void* dy, const void* prediction, const void* target,
     Py_ssize_t rows, Py_ssize_t columns, const double* options, double scale,
 ) noexcept nogil:
-    sparse_crossentropy(sparse_logits, far_logits, values, dy, prediction, target, rows, columns, scale)
+    sparse_crossentropy(sparse_logits, dense_logits, far_logits, values, dy, prediction, target, rows,
+                        columns, options, scale)

@@ -83,8 +83,8 @@ cdef inline Py_ssize_t touched_before(int32_t kept) noexcept nogil:
 
 
 cdef void embedding_op_step(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t begin_piece,
-                            Py_ssize_t end_piece, bint goes_on, update_function apply,
-                            const double* options) noexcept nogil:
+                            Py_ssize_t end_piece, bint goes_on, update_function apply, void* state,
+                            Py_ssize_t stride, const double* options) noexcept nogil:
     cdef const int32_t* labels = labels_of(op, begin)
     cdef const real* dy = dy_of(op, begin)
     cdef real* dtable = <real*>op.gradients
@@ -117,5 +117,5 @@ cdef void embedding_op_step(const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_s
     for piece in range(begin_piece, end_piece):
         row = touched_before(lasts[piece])
         while row >= 0:
-            apply(<void*>op.parameters, dtable, NULL, op.parameter_reals, row * n, (row + 1) * n, options)
+            apply(<void*>op.parameters, dtable, state, stride, row * n, (row + 1) * n, options)
             row = touched_before(previous[row])

@@ -12,6 +12,8 @@
 #
 # Draws are the same bits on every CPU level; normal numbers on all that have a fused multiply-add.
 
+from libc.math cimport rint
+
 cdef enum:
     ROUNDS = 10
     BLOCKS = 16
@@ -188,8 +190,32 @@ cdef inline void drop_rows(const bint is_affine, real* y, const real* x, const G
         x += row_reals(op)
 
 
+# Of a rate that changes: how many of the possible draws drop, so that a few do unless it is 0, and not all unless
+# it is 1 or more; what is kept is scaled for that. Where 0 is not what is dropped it is selu's limit far below, and mean 0
+# and variance 1 stay what they are (layers/noise.py).
+cdef void dropout_op_tune(Op* op, double rate) noexcept nogil:
+    cdef double draws = 65536.0, dropped = rint(rate * draws), least = -1.7580993408473766
+    if rate >= 1.0 and op.options[2] == 0:
+        dropped = draws
+    elif rate > 0.0:
+        dropped = min(max(1.0, dropped), draws - 1.0)
+    op.sizes[1] = <Py_ssize_t>dropped - 1
+    if op.options[2] == 0:
+        op.options[0] = draws / (draws - dropped) if dropped < draws else 0.0
+        return
+    dropped /= draws
+    op.options[0] = 1.0 / sqrt((1.0 - dropped) * (1.0 + dropped * (least * least)))
+    op.options[1] = -op.options[0] * dropped * least
+    op.options[2] = op.options[0] * least + op.options[1]
+
+
+cdef inline bint drops_some(const Op* op) noexcept nogil:
+    return draws(op) and op.sizes[1] >= 0
+
+
 cdef void dropout_op_measure(Op* op) noexcept nogil:
     cdef Py_ssize_t bits = 8 * <Py_ssize_t>sizeof(real)
+    op.tune = dropout_op_tune
     op.parameter_reals = 0 if keeps_size(op) and 0 <= op.sizes[1] < 65536 else -1
     op.saved_per_row = (op.outputs + bits - 1) // bits
     op.row_step = 8
@@ -199,7 +225,7 @@ cdef void dropout_op_measure(Op* op) noexcept nogil:
 
 cdef void dropout_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Generator generator
-    if not draws(op):
+    if not drops_some(op):
         memcpy(y_of(op, begin), x_of(op, begin), (end - begin) * row_reals(op) * sizeof(real))
         return
     start_drawing(&generator, op)
@@ -214,7 +240,7 @@ cdef void dropout_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) no
     cdef Py_ssize_t at_once = rows_handed_back(op, max(<Py_ssize_t>1, BLOCK_REALS // (8 * row_reals(op))) * 8), upto
     while begin < end:
         upto = min(end, begin + at_once)
-        if draws(op):
+        if drops_some(op):
             drop_rows(False, dx_of(op, begin), dy_of(op, begin), NULL, op, begin, upto)
         else:
             pass_on(dx_of(op, begin), dy_of(op, begin), (upto - begin) * row_reals(op))
@@ -321,6 +347,16 @@ cdef void gaussian_noise_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t e
 cdef void gaussian_noise_op_backward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     scale_dy(op, 0, begin, end, 1)
     finish_dx(op, 0, begin, end)
+
+
+cdef void gaussian_dropout_op_tune(Op* op, double rate) noexcept nogil:
+    rate = min(rate, 65535.0 / 65536.0)
+    op.options[0] = sqrt(rate / (1.0 - rate))
+
+
+cdef void gaussian_dropout_op_measure(Op* op) noexcept nogil:
+    gaussian_op_measure(op)
+    op.tune = gaussian_dropout_op_tune
 
 
 cdef void gaussian_dropout_op_forward(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:

@@ -17,18 +17,29 @@ cdef inline bint lies_across(Py_ssize_t columns) noexcept nogil:
     return columns <= ACROSS
 
 
-# at (columns, VL) = a (rows, columns) transposed, with rows <= VL; lanes without a row hold 0.
+# at (columns, VL) = a (rows, columns) transposed, with rows <= VL; lanes without a row hold 0. Rows of a begin
+# `stride` reals apart.
+cdef void lay_part_across(vreal* at, const real* a, Py_ssize_t stride, Py_ssize_t rows,
+                          Py_ssize_t columns) noexcept nogil:
+    transpose_strip(<real*>at, VL, a, stride, rows, columns, VL)
+
+
 cdef void lay_across(vreal* at, const real* a, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
-    transpose_strip(<real*>at, VL, a, columns, rows, columns, VL)
+    lay_part_across(at, a, columns, rows, columns)
 
 
 # ... and back: a (rows, columns) = at (columns, VL) transposed.
-cdef void lay_back(real* a, const vreal* at, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+cdef void lay_part_back(real* a, Py_ssize_t stride, const vreal* at, Py_ssize_t rows,
+                        Py_ssize_t columns) noexcept nogil:
     cdef Py_ssize_t column = 0
     while column < columns:
-        transpose_strip(a + column, columns, <const real*>(at + column), VL, columns - column, rows,
+        transpose_strip(a + column, stride, <const real*>(at + column), VL, columns - column, rows,
                         columns - column)
         column += VL
+
+
+cdef void lay_back(real* a, const vreal* at, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    lay_part_back(a, columns, at, rows, columns)
 
 
 # ---- reductions -----------------------------------------------------------------------------------
@@ -96,12 +107,17 @@ cdef inline vreal row_total(const bint across, const real* a, Py_ssize_t n) noex
 cdef inline vreal largest_of(const bint across, const real* z, Py_ssize_t n) noexcept nogil:
     cdef vreal lowest = vset1(-LARGEST)
     cdef vreal best = lowest
-    cdef real[VL] lanes
     cdef Py_ssize_t i = 0
-    cdef int k, half = VL
     while i < n:
         best = vmax(best, load_first_or(z + i, n - i, lowest))
         i += VL
+    return folded_largest(across, best)
+
+
+# The largest of a row, of those that its vectors have in each lane.
+cdef inline vreal folded_largest(const bint across, vreal best) noexcept nogil:
+    cdef real[VL] lanes
+    cdef int k, half = VL
     if across:
         return best
     vstore(lanes, best)

@@ -1,190 +1,276 @@
-# Optimizers: one pass over the flat vectors, element by element, in place.
+# Optimizers: one pass over the flat vectors, element by element, in place, by the rules of `rules.pxi`.
 #
-# What an optimizer remembers decays step by step where gradients are 0, and by SGD so do weights whose outputs
-# are to be 0. Before they come to subnormal numbers, with which CPUs are slow, they become 0; with momentum a
-# little earlier, since a velocity that has become 0 leaves its weight where it is.
+# The first two of an update's options are the learning rate and the weight decay: w -= w * (learning_rate *
+# weight_decay) before the update, which knows nothing of it (Loshchilov & Hutter 2019). Without decay the code is
+# compiled without it.
 
-from libc.math cimport fmax, fmin, sqrt
-
-
-# w -= learning_rate * g                                            options: learning_rate
-cdef inline vreal sgd(vreal w, vreal g, const vreal* o) noexcept nogil:
-    return without_subnormals(vfma(-o[0], g, w))
-
-
-# v = momentum * v - learning_rate * g;  w += v                     options: learning_rate, momentum
-# (Polyak 1964, as Sutskever et al. 2013 write it)
-cdef inline vreal momentum(vreal w, vreal g, vreal* v, const vreal* o) noexcept nogil:
-    v[0] = without_subnormals(vfma(o[1], v[0], -(o[0] * g)))
-    return without_traces(w + v[0])
+cdef enum:
+    MOST_SLOTS = 3           # that a rule remembers
+    RULE_NUMBERS = 8         # that its formula has
+    # A step of SGD on few parameters is the loop itself, for a good part: it goes round once for so many vectors.
+    UPDATE_VECTORS = 4
 
 
-# v as above;  w += momentum * v - learning_rate * g                (Nesterov 1983, Sutskever et al. 2013)
-cdef inline vreal nesterov(vreal w, vreal g, vreal* v, const vreal* o) noexcept nogil:
-    v[0] = without_subnormals(vfma(o[1], v[0], -(o[0] * g)))
-    return without_traces(w + vfma(o[1], v[0], -(o[0] * g)))
-
-
-# m = beta_1 m + (1 - beta_1) g;  v = beta_2 v + (1 - beta_2) g^2
-# w -= step * m / (sqrt(v) * root + epsilon)                        (Kingma & Ba 2015, Algorithm 1)
-# with step = learning_rate / (1 - beta_1^t) and root = 1 / sqrt(1 - beta_2^t).
-# o: step, 1 - beta_1, sqrt(1 - beta_2), epsilon, root, beta_1, beta_2
-# A gradient counts as no larger than a number whose square is finite, unless it is infinite itself, and in v
-# as 0 where (1 - beta_2) g^2 would be below the smallest normal number: v is 0 or normal.
-cdef inline vreal adam(vreal w, vreal g, vreal* m, vreal* v, const vreal* o) noexcept nogil:
-    cdef vreal largest = vconst(1.8446742974197924e19, 1.3407807929942596e154)
-    cdef vreal nothing = g - g, felt
-    g = vmin(largest, vmax(-largest, g))
-    felt = vkeep_exponents(o[2] * g, FW_ROOT_BITS)
-    m[0] = without_traces(vfma(o[5], m[0], vfma(o[1], g, nothing)))
-    v[0] = without_subnormals(vfma(o[6], v[0], felt * felt))
-    return w - vquotient(o[0] * m[0], vfma(vsqrt(v[0]), o[4], o[3]))
-
-
-cdef enum Rule:
-    SGD
-    MOMENTUM
-    NESTEROV
-    ADAM
-
-
-cdef inline vreal updated(const Rule rule, vreal w, vreal g, vreal* s0, vreal* s1,
-                          const vreal* o) noexcept nogil:
-    if rule == SGD:
-        return sgd(w, g, o)
-    if rule == MOMENTUM:
-        return momentum(w, g, s0, o)
-    if rule == NESTEROV:
-        return nesterov(w, g, s0, o)
-    return adam(w, g, s0, s1, o)
-
-
-# One vector of parameters, a tail of n where ragged. rule, slots and ragged are constants where
-# this is inlined.
-cdef inline void update_vector(const Rule rule, const int slots, const bint ragged, real* w,
-                               const real* g, real* state, Py_ssize_t n, const vreal* o,
-                               vtail tail) noexcept nogil:
-    # state points at this vector's part of the first slot; the second lies n reals further.
-    cdef vreal s0 = vzero(), s1 = vzero(), result
-    if slots > 0:
-        s0 = load_part(ragged, state, tail)
-    if slots > 1:
-        s1 = load_part(ragged, state + n, tail)
-    result = updated(rule, load_part(ragged, w, tail), load_part(ragged, g, tail), &s0, &s1, o)
+# One vector of parameters, a tail of n where ragged. rule, decays and ragged are constants where this is inlined.
+cdef inline void update_vector(const Rule rule, const bint decays, const bint ragged, real* w, const real* g,
+                               real* state, Py_ssize_t n, vreal decay, const vreal* o, vtail tail) noexcept nogil:
+    # state points at this vector's part of the first slot; the others lie n reals further each.
+    cdef vreal[MOST_SLOTS] s
+    cdef vreal result = load_part(ragged, w, tail)
+    cdef int k
+    for k in range(slots_of(rule)):
+        s[k] = load_part(ragged, state + k * n, tail)
+    if decays:
+        result = without_subnormals(vfnma(result, decay, result))
+    result = updated(rule, result, load_part(ragged, g, tail), s, o)
     store_part(ragged, w, result, tail)
-    if slots > 0:
-        store_part(ragged, state, s0, tail)
-    if slots > 1:
-        store_part(ragged, state + n, s1, tail)
+    for k in range(slots_of(rule)):
+        store_part(ragged, state + k * n, s[k], tail)
 
 
-# A step of SGD on few parameters is the loop itself, for a good part: it goes round once for so many vectors.
-cdef enum: UPDATE_VECTORS = 4
-
-
-cdef inline void update(const Rule rule, const int slots, void* parameters, const void* gradients,
-                        void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
-                        const double* numbers, const int count) noexcept nogil:
-    cdef real* w = <real*>parameters
-    cdef const real* g = <const real*>gradients
-    cdef real* s = <real*>state
-    cdef vreal[8] o
+cdef inline void update_vectors(const Rule rule, const bint decays, real* w, const real* g, real* state,
+                                Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end, vreal decay,
+                                const vreal* o) noexcept nogil:
+    cdef bint remembers = slots_of(rule) > 0
     cdef Py_ssize_t i = begin
     cdef int k
-    for k in range(count):
-        o[k] = vset1(<real>numbers[k])
     while i + UPDATE_VECTORS * VL <= end:
         for k in range(UPDATE_VECTORS):
-            update_vector(rule, slots, False, w + i, g + i, s + i if slots > 0 else NULL, n, o, vtail_of(0))
+            update_vector(rule, decays, False, w + i, g + i, state + i if remembers else NULL, n, decay, o,
+                          vtail_of(0))
             i += VL
     while i + VL <= end:
-        update_vector(rule, slots, False, w + i, g + i, s + i if slots > 0 else NULL, n, o, vtail_of(0))
+        update_vector(rule, decays, False, w + i, g + i, state + i if remembers else NULL, n, decay, o, vtail_of(0))
         i += VL
     if i < end:
-        update_vector(rule, slots, True, w + i, g + i, s + i if slots > 0 else NULL, n, o,
+        update_vector(rule, decays, True, w + i, g + i, state + i if remembers else NULL, n, decay, o,
                       vtail_of(end - i))
 
 
-# options: learning_rate, and of the two that have a velocity momentum
+# options are the optimizer's; numbers are those that the rule's formula has.
+cdef inline void update(const Rule rule, void* parameters, const void* gradients, void* state, Py_ssize_t n,
+                        Py_ssize_t begin, Py_ssize_t end, const double* options, const double* numbers,
+                        const int count) noexcept nogil:
+    cdef real* w = <real*>parameters
+    cdef const real* g = <const real*>gradients
+    cdef vreal[RULE_NUMBERS] o
+    cdef double decay = options[0] * options[1]
+    cdef int k
+    for k in range(count):
+        o[k] = vset1(<real>numbers[k])
+    if decay == 0.0:
+        update_vectors(rule, False, w, g, <real*>state, n, begin, end, vzero(), o)
+    else:
+        update_vectors(rule, True, w, g, <real*>state, n, begin, end, vset1(<real>decay), o)
+
+
+# The least that may stand beside the root of a mean of squares, each taken times share: where the mean is 0, what
+# stands above it need not be; and nothing is worth mentioning beside the most.
+cdef inline double epsilon_of_root(double epsilon, double share) noexcept nogil:
+    return fmin(fmax(epsilon, sqrt(<double>SMALLEST_NORMAL / share)), <double>LARGEST / 32)
+
+
+# The same of what stands beside the mean itself, within the root.
+cdef inline double epsilon_of_square(double epsilon, double share) noexcept nogil:
+    return fmin(fmax(epsilon, <double>SMALLEST_NORMAL / share), <double>LARGEST / 4)
+
+
+# ---- options are learning_rate, weight_decay, and ... -----------------------------------------------------
+
 cdef void apply_sgd(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
                     const double* options) noexcept nogil:
-    update(SGD, 0, w, g, NULL, n, begin, end, options, 1)
+    update(SGD, w, g, NULL, n, begin, end, options, options, 1)
 
 
-cdef void apply_momentum(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin,
-                         Py_ssize_t end, const double* options) noexcept nogil:
-    update(MOMENTUM, 1, w, g, state, n, begin, end, options, 2)
+# ... momentum
+cdef inline void apply_velocity(const Rule rule, void* w, const void* g, void* state, Py_ssize_t n,
+                                Py_ssize_t begin, Py_ssize_t end, const double* options) noexcept nogil:
+    cdef double[2] numbers
+    numbers[0], numbers[1] = options[0], options[2]
+    update(rule, w, g, state, n, begin, end, options, numbers, 2)
 
 
-cdef void apply_nesterov(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin,
-                         Py_ssize_t end, const double* options) noexcept nogil:
-    update(NESTEROV, 1, w, g, state, n, begin, end, options, 2)
+cdef void apply_momentum(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                         const double* options) noexcept nogil:
+    apply_velocity(MOMENTUM, w, g, state, n, begin, end, options)
 
 
-# options: learning_rate, beta_1, beta_2, epsilon, beta_1^t, beta_2^t (the last two carried: 1 at first)
+cdef void apply_nesterov(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                         const double* options) noexcept nogil:
+    apply_velocity(NESTEROV, w, g, state, n, begin, end, options)
+
+
+# ... beta_1, beta_2, epsilon, beta_1^t, beta_2^t (the last two carried: 1 at first)
 cdef void advance_adam(double* options) noexcept nogil:
-    options[4] *= options[1]
     options[5] *= options[2]
+    options[6] *= options[3]
+
+
+# What the moments want; the first is the rule's own.
+cdef inline void set_moments(double* numbers, const double* options) noexcept nogil:
+    cdef double share = 1.0 - options[3]
+    numbers[1] = 1.0 - options[2]
+    numbers[2] = sqrt(share)
+    numbers[3] = epsilon_of_root(options[4], share)
+    numbers[4] = 1.0 / sqrt(1.0 - options[6])
+    numbers[5] = options[2]
+    numbers[6] = options[3]
+
+
+cdef inline void apply_adam_as(const Rule rule, void* w, const void* g, void* state, Py_ssize_t n,
+                               Py_ssize_t begin, Py_ssize_t end, const double* options) noexcept nogil:
+    cdef double[7] numbers
+    numbers[0] = options[0] / (1.0 - options[5])
+    set_moments(numbers, options)
+    update(rule, w, g, state, n, begin, end, options, numbers, 7)
 
 
 cdef void apply_adam(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
                      const double* options) noexcept nogil:
-    cdef double[7] numbers
+    apply_adam_as(ADAM, w, g, state, n, begin, end, options)
+
+
+cdef void apply_amsgrad(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                        const double* options) noexcept nogil:
+    apply_adam_as(AMSGRAD, w, g, state, n, begin, end, options)
+
+
+# ... beta_1, beta_2, epsilon, product of u_1 to u_t, beta_2^t, 0.96^t (the last three carried: 1 at first), with
+# u_t = beta_1 (1 - 0.96^t / 2)
+cdef inline double nadam_momentum(const double* options, double decay) noexcept nogil:
+    return options[2] * (1.0 - 0.5 * decay)
+
+
+cdef void advance_nadam(double* options) noexcept nogil:
+    options[7] *= 0.96
+    options[5] *= nadam_momentum(options, options[7])
+    options[6] *= options[3]
+
+
+cdef void apply_nadam(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                      const double* options) noexcept nogil:
+    cdef double[8] numbers
+    cdef double now = nadam_momentum(options, options[7]), ahead = nadam_momentum(options, 0.96 * options[7])
+    numbers[0] = options[0] * ahead / (1.0 - options[5] * ahead)
+    set_moments(numbers, options)
+    numbers[7] = options[0] * (1.0 - now) / (1.0 - options[5])
+    update(NADAM, w, g, state, n, begin, end, options, numbers, 8)
+
+
+# ... beta_1, beta_2, epsilon, beta_1^t (carried: 1 at first)
+cdef void advance_adamax(double* options) noexcept nogil:
+    options[5] *= options[2]
+
+
+cdef void apply_adamax(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                       const double* options) noexcept nogil:
+    cdef double[5] numbers
+    numbers[0] = options[0] / (1.0 - options[5])
+    numbers[1] = 1.0 - options[2]
+    numbers[2] = fmin(fmax(options[4], <double>SMALLEST_NORMAL), <double>LARGEST / 32)
+    numbers[3] = options[2]
+    numbers[4] = options[3]
+    update(ADAMAX, w, g, state, n, begin, end, options, numbers, 5)
+
+
+# ... beta_1, beta_2
+cdef void apply_lion(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                     const double* options) noexcept nogil:
+    cdef double[5] numbers
+    numbers[0] = options[0]
+    numbers[1] = options[2]
+    numbers[2] = 1.0 - options[2]
+    numbers[3] = options[3]
+    numbers[4] = 1.0 - options[3]
+    update(LION, w, g, state, n, begin, end, options, numbers, 5)
+
+
+# ... rho, epsilon and, for those that have it, momentum
+cdef inline void apply_rmsprop_as(const Rule rule, void* w, const void* g, void* state, Py_ssize_t n,
+                                  Py_ssize_t begin, Py_ssize_t end, const double* options) noexcept nogil:
+    cdef double[6] numbers
     cdef double share = 1.0 - options[2]
-    numbers[0] = options[0] / (1.0 - options[4])
-    numbers[1] = 1.0 - options[1]
-    numbers[2] = sqrt(share)
-    # Where v is 0, m need not be; and no m is worth mentioning beside the largest of these.
-    numbers[3] = fmin(fmax(options[3], sqrt(<double>SMALLEST_NORMAL / share)), <double>LARGEST / 32)
-    numbers[4] = 1.0 / sqrt(1.0 - options[5])
-    numbers[5] = options[1]
-    numbers[6] = options[2]
-    update(ADAM, 2, w, g, state, n, begin, end, numbers, 7)
+    numbers[0] = options[0]
+    numbers[1] = sqrt(share)
+    numbers[2] = options[2]
+    numbers[3] = epsilon_of_square(options[3], share)
+    numbers[4] = options[4] if rule == RMSPROP_MOMENTUM or rule == RMSPROP_CENTERED_MOMENTUM else 0.0
+    numbers[5] = share
+    update(rule, w, g, state, n, begin, end, options, numbers, 6)
 
 
-cdef Update[5] UPDATES = [
-    Update("sgd", 0, 1, True, NULL, apply_sgd),
-    Update("momentum", 1, 2, False, NULL, apply_momentum),
-    Update("nesterov", 1, 2, False, NULL, apply_nesterov),
-    Update("adam", 2, 6, False, advance_adam, apply_adam),
+cdef void apply_rmsprop(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                        const double* options) noexcept nogil:
+    apply_rmsprop_as(RMSPROP, w, g, state, n, begin, end, options)
+
+
+cdef void apply_rmsprop_momentum(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                                 const double* options) noexcept nogil:
+    apply_rmsprop_as(RMSPROP_MOMENTUM, w, g, state, n, begin, end, options)
+
+
+cdef void apply_rmsprop_centered(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                                 const double* options) noexcept nogil:
+    apply_rmsprop_as(RMSPROP_CENTERED, w, g, state, n, begin, end, options)
+
+
+cdef void apply_rmsprop_centered_momentum(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                                          const double* options) noexcept nogil:
+    apply_rmsprop_as(RMSPROP_CENTERED_MOMENTUM, w, g, state, n, begin, end, options)
+
+
+# ... epsilon
+cdef void apply_adagrad(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                        const double* options) noexcept nogil:
+    cdef double[2] numbers
+    numbers[0] = options[0]
+    numbers[1] = epsilon_of_square(options[2], 1.0)
+    update(ADAGRAD, w, g, state, n, begin, end, options, numbers, 2)
+
+
+# ... rho, epsilon
+cdef void apply_adadelta(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                         const double* options) noexcept nogil:
+    cdef double[4] numbers
+    cdef double share = 1.0 - options[2]
+    numbers[0] = options[0]
+    numbers[1] = sqrt(share)
+    numbers[2] = options[2]
+    numbers[3] = epsilon_of_square(options[3], share)
+    update(ADADELTA, w, g, state, n, begin, end, options, numbers, 4)
+
+
+# ... eta_minus, eta_plus, and the smallest and the largest step; what is remembered of steps, and bounded, is how
+# many times the learning rate they are, which may change
+cdef void apply_rprop(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                      const double* options) noexcept nogil:
+    cdef double[5] numbers
+    numbers[0] = options[0]
+    numbers[1] = options[2]
+    numbers[2] = options[3]
+    numbers[3] = fmin(options[4] / options[0], <double>LARGEST) if options[0] > 0.0 else 0.0
+    numbers[4] = fmin(options[5] / options[0], <double>LARGEST) if options[0] > 0.0 else <double>LARGEST
+    update(RPROP, w, g, state, n, begin, end, options, numbers, 5)
+
+
+cdef Update[16] UPDATES = [
+    Update("sgd", 0, 2, True, NULL, apply_sgd),
+    Update("momentum", 1, 3, False, NULL, apply_momentum),
+    Update("nesterov", 1, 3, False, NULL, apply_nesterov),
+    Update("adam", 2, 7, False, advance_adam, apply_adam),
+    Update("amsgrad", 3, 7, False, advance_adam, apply_amsgrad),
+    Update("nadam", 2, 8, False, advance_nadam, apply_nadam),
+    Update("adamax", 2, 6, False, advance_adamax, apply_adamax),
+    Update("lion", 1, 4, False, NULL, apply_lion),
+    Update("rmsprop", 1, 4, False, NULL, apply_rmsprop),
+    Update("rmsprop_momentum", 2, 5, False, NULL, apply_rmsprop_momentum),
+    Update("rmsprop_centered", 2, 4, False, NULL, apply_rmsprop_centered),
+    Update("rmsprop_centered_momentum", 3, 5, False, NULL, apply_rmsprop_centered_momentum),
+    Update("adagrad", 1, 3, True, NULL, apply_adagrad),
+    Update("adadelta", 2, 4, False, NULL, apply_adadelta),
+    Update("rprop", 2, 6, False, NULL, apply_rprop),
     Update(NULL, 0, 0, False, NULL, NULL),
 ]
-
-
-# total[i] = the sum over k, in order, of parts[k * n + i] for i in [begin, end) and k < count.
-cdef void sum_parts(void* total, const void* parts, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
-                    Py_ssize_t count) noexcept nogil:
-    cdef real* sums = <real*>total
-    cdef const real* part = <const real*>parts
-    cdef Py_ssize_t i = begin, k
-    cdef vreal acc
-    while i < end:
-        acc = load_first(part + i, end - i)
-        for k in range(1, count):
-            acc = acc + load_first(part + k * n + i, end - i)
-        store_first(sums + i, acc, end - i)
-        i += VL
-
-
-# total, excess = the sum of both and part, exact but for the rounding of excess, for elements [begin, end).
-# The sum is total - excess; if `last`, this becomes total, and excess is of no more use.
-cdef void add_part(void* total, void* excess, const void* part, Py_ssize_t begin, Py_ssize_t end,
-                   bint last) noexcept nogil:
-    cdef real* sums = <real*>total
-    cdef real* over = <real*>excess
-    cdef const real* terms = <const real*>part
-    cdef vreal sum, left
-    cdef Py_ssize_t i = begin
-    while i < end:
-        sum = load_first(sums + i, end - i)
-        left = load_first(over + i, end - i)
-        add_exactly(&sum, &left, load_first(terms + i, end - i))
-        if last:
-            sum = without_excess(sum, left)
-        else:
-            store_first(over + i, left, end - i)
-        store_first(sums + i, sum, end - i)
-        i += VL
 
 
 # One step on arrays given by address.
@@ -204,12 +290,3 @@ def apply_update(str name, size_t parameters, size_t gradients, size_t state, Py
             return
         i += 1
     raise KeyError(name)
-
-
-# `add_part` on arrays of n reals given by address.
-def apply_add_part(size_t total, size_t excess, size_t part, Py_ssize_t n, bint last):
-    cdef fw_float_mode mode
-    with nogil:
-        mode = fw_enter_float_mode()
-        add_part(<void*>total, <void*>excess, <const void*>part, 0, n, last)
-        fw_leave_float_mode(mode)

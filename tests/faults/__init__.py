@@ -3,7 +3,18 @@
 A fault is switched on by its number: its place in `PLANTED`, from 1 on.
 """
 
-from faults import dense, functions, images, plain_layers, series, tiles, weights
+from faults import (
+    dense,
+    functions,
+    images,
+    metrics,
+    minimizers,
+    plain_layers,
+    series,
+    steps,
+    tiles,
+    weights,
+)
 
 GRADIENTS = {
     **dense.GRADIENTS,
@@ -17,7 +28,9 @@ DRAWS = {**plain_layers.DRAWS, **series.DRAWS}
 
 PLANTED = [
     *(*GRADIENTS, *DRAWS, *images.CHANGES, *dense.BYTES, *dense.WEIGHTED, *weights.STEPS),
+    *functions.UPDATE_STEPS,
     *(*plain_layers.INFERENCE, *weights.KEPT, *series.STREAMS, *series.STATES, *tiles.TILES),
+    *(*metrics.METRICS, *steps.SETTINGS, *minimizers.STEPS),
 ]
 
 

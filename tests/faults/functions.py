@@ -9,7 +9,12 @@ SOFTMAX = "kernels/softmax.pxi"
 SPARSEMAX = "kernels/sparsemax.pxi"
 ROWS = "kernels/rows.pxi"
 LOSSES = "kernels/losses.pxi"
+REGRESSION, BINARY = "kernels/regression.pxi", "kernels/binary.pxi"
+HINGES, LIKENESS = "kernels/hinges.pxi", "kernels/likeness.pxi"
+FOCAL, DISTRIBUTIONS = "kernels/focal.pxi", "kernels/distributions.pxi"
 CROSSENTROPY = "kernels/crossentropy.pxi"
+RULES = "kernels/rules.pxi"
+UPDATES = "kernels/updates.pxi"
 
 #: With the network whose gradients must show it: what `net` of the test is told.
 GRADIENTS = {
@@ -124,13 +129,13 @@ GRADIENTS = {
         "lay_across(first, rows_of(a, «row», columns), count, columns)",
         "0",
     ): {"output": "softmax"},
-    Fault("missing 2 of the square", LOSSES, "slope[0] = «d + d»", "d"): {},
-    Fault("missing 1/columns", LOSSES, "«(scale / columns)»", "scale"): {},
-    Fault("wrong sign", LOSSES, "slope[0] = «vset1(1) - ratio»", "ratio - vset1(1)"): {
+    Fault("missing 2 of the square", REGRESSION, "slope[0] = «d + d»", "d"): {},
+    Fault("missing 1/columns", LOSSES, "«(scale / divisor)»", "scale"): {},
+    Fault("wrong sign", REGRESSION, "slope[0] = «vset1(1) - ratio»", "ratio - vset1(1)"): {
         "output": "softplus",
         "loss": "poisson",
     },
-    Fault("huber's gradient not cut off", LOSSES, "slope[0] = vcopysign(«c», d)", "size"): {
+    Fault("huber's gradient not cut off", REGRESSION, "slope[0] = vcopysign(«c», d)", "size"): {
         "loss": losses.Huber(0.3)
     },
     Fault(
@@ -151,8 +156,62 @@ GRADIENTS = {
     },
     Fault(
         "clipping's gradient everywhere",
-        LOSSES,
-        "difference = «vfma(e, share, -w)»",
+        BINARY,
+        "difference = «vfma(e, share, -w)»\n    slope",
         "vfma(e, share, w)",
     ): {"output": "sigmoid", "loss": "binary_crossentropy"},
+    Fault("focal weight without its slope", BINARY, "-w) + «gamma» * (((one", "vzero()"): {
+        "output": "sigmoid",
+        "loss": "binary_focal_crossentropy",
+    },
+    Fault("focal pull without its slope", FOCAL, "vfma(«options.gamma», ratio, one)", "vzero()"): {
+        "output": "softmax",
+        "loss": "categorical_focal_crossentropy",
+    },
+    Fault("percentage of the prediction", REGRESSION, "vmax(vset1(<real>CLIP), vabs(«t»))", "p"): {
+        "loss": "mape"
+    },
+    Fault("logarithm's slope forgotten", REGRESSION, "(d + d) / «(one + a)»", "one"): {
+        "output": "softplus",
+        "loss": "msle",
+    },
+    Fault("half of a squared margin's slope", HINGES, "-(t * «(margin + margin)»)", "margin"): {
+        "loss": "squared_hinge"
+    },
+    Fault("right class not pulled up", HINGES, "vzero()) - «t»), n - i)", "vzero()"): {
+        "loss": "categorical_hinge"
+    },
+    Fault("divergence's sign", LIKENESS, "vzero(), «-(b / a)»)", "b / a"): {
+        "output": "softmax",
+        "loss": "kl_divergence",
+    },
+    Fault("length's gradient forgotten", LIKENESS, "vfma(«kept», u, -v)", "vzero()"): {
+        "loss": "cosine_similarity"
+    },
+    Fault("quantile mirrored", DISTRIBUTIONS, "vzero(), «slope»), difference)", "-slope"): {
+        "loss": "quantile"
+    },
+    Fault("first target of all groups", DISTRIBUTIONS, "else d + «i * outputs», p", "0"): {
+        "outputs": 6,
+        "loss": "quantile",
+    },
+    Fault(
+        "variance's gradient halved", DISTRIBUTIONS, "d[1] = factor * («half» * (power", "vset1(1)"
+    ): {
+        "outputs": 4,
+        "loss": "gaussian_nll",
+    },
+}
+
+#: Of updates, with the case of `reference_updates.py` that must show it.
+UPDATE_STEPS = {
+    Fault("decay forgets w", UPDATES, "vfnma(result, decay, «result»))", "vset1(1)"): "adamw",
+    Fault("the last v for the largest", RULES, "s[2] = «vmax(s[2], s[1])»", "s[1]"): "amsgrad",
+    Fault("nadam does not look ahead", UPDATES, "«0.96 * options[7]»)\n", "options[7]"): "nadam",
+    Fault("adamax forgets", RULES, "vmax(«o[4] * s[1]», vabs(g))", "vzero()"): "adamax",
+    Fault("lion's one beta for both", RULES, "vfma(«o[3]», s[0], o[4] * g))", "o[1]"): "lion",
+    Fault("mean not centered", RULES, "«vfnma(a[0], a[0], spread)»", "spread"): "centered rmsprop",
+    Fault("adagrad forgets", RULES, "vfma(part, part, «s[0]»)", "vzero()"): "adagrad",
+    Fault("adadelta's steps by n", RULES, "vquotient(vsqrt(«s[1]»", "s[0]"): "adadelta",
+    Fault("rprop does not rest", RULES, "vselect(turned, «vzero()», sign)", "sign"): "rprop",
 }

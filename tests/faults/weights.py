@@ -81,7 +81,9 @@ STEPS = [
         "goes_on = «self.lock.rested == <void*>self»",
         "True",
     ),
-    Fault("rows of a whole step not known", PLAN, "goes_on = «self.rests(rows, left)»", "True"),
+    Fault(
+        "rows of a whole step not known", PLAN, "goes_on = «self.rests(rows, left, &now)»", "True"
+    ),
     Fault(
         "one touched row of each piece moved",
         EMBEDDING,
@@ -117,7 +119,7 @@ KEPT = {
     Fault(
         "prepared before the step's bounds",
         PLAN_BATCH,
-        "if «prepare»:\n            meet(team)",
+        "if «prepared_for > 0»:\n            meet(team)",
         "False",
     ): constraints.UnitNorm(0),
 }
