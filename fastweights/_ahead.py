@@ -26,7 +26,7 @@ T = TypeVar("T", bound=Sized)
 
 #: Items that wait to be taken, and their bytes: one may always wait.
 MOST_ITEMS = 256
-MOST_BYTES = 8 << 20
+MOST_BYTES = 4 << 20
 #: How long `close` waits for an item that is being made.
 PATIENCE_SECONDS = 1.0
 
@@ -81,6 +81,10 @@ class Ahead(Generic[T]):
                         state.items = None
                     state.waiting, state.error = deque(), None
                     state.changed.notify_all()
+
+    def is_idle(self) -> bool:
+        """Whether no item waits to be taken."""
+        return not self._state.waiting
 
     def _refuse_fork(self) -> None:
         if self._process != os.getpid():

@@ -21,7 +21,7 @@ from fastweights import _check, _objects
 #: Maps up to so many bytes are arrays as all others.
 LARGE = 32 << 20
 #: What may be read before pages are given back ...
-NEAR_BYTES = 16 << 20
+NEAR_BYTES = 8 << 20
 #: ... and what comes with a page, on Linux.
 AROUND = 64 << 10
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastweights import _advice, _check, _feeding, _maps, _row_weights
+from fastweights._batches import Batches, gives_batches
 from fastweights._rows import Examples, each, picked_examples
-from fastweights._sources import Batches, OnDisk, Source, Whole, gives_batches
+from fastweights._sources import OnDisk, Source, Whole
 
 if TYPE_CHECKING:
     from fastweights._plans import Compiled
