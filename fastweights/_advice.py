@@ -240,7 +240,7 @@ def about_order() -> None:
 def about_end(epoch: int, epochs: int) -> None:
     """Warns that batches have ended before the epochs that were wanted."""
     warnings.warn(
-        f"x: no more batches came in epoch {epoch + 1} of {epochs}, and the fit ends; an iterator "
+        f"x: the batches ended in epoch {epoch + 1} of {epochs}, and so does the fit; an iterator "
         "must have steps_per_epoch * epochs of them",
         stacklevel=2,
     )

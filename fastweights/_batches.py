@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from fastweights import _check, _feeding, _frames, _row_weights
 from fastweights._ahead import Ahead
-from fastweights._groups import Given, Group, as_arrays, rows_in
+from fastweights._groups import Given, Group, as_arrays, form_of, rows_in
 from fastweights._rows import Examples, Weights, count, nbytes
 from fastweights._sources import Part, Source
 
@@ -92,6 +93,8 @@ class Batches(Source):
         self._limit = steps
         self.shuffled = (self._size or 0) if self._is_indexed else 0
         self.rows = None
+        #: Whether a pass had fewer batches than it was to have.
+        self.is_short = False
 
     def look(
         self, names: _feeding.Names | None = None, shapes: Sequence[Shape] | None = None
@@ -166,34 +169,42 @@ class Batches(Source):
         begin = getattr(self._given, "on_epoch_begin", None)
         if callable(begin):
             begin()
-        done, number, group = 0, 0, None
-        batches = self._batches(order)
-        try:
-            while self._limit is None or number < self._limit:
+        done, number = 0, 0
+        group: Group | None = None
+        batches, error = self._batches(order), None
+        while error is None and (self._limit is None or number < self._limit):
+            try:
                 batch = next(batches, _END)
                 if batch is _END:
+                    self.is_short = self._limit is not None
                     break
                 given = self._unpacked(number, batch)
-                rows = rows_in(given.x)
-                if done < row:
-                    self._refuse_cut(done, rows, row)
-                elif group is not None and group.takes(given):
-                    group.put(given)
-                else:
-                    if group is not None:
-                        yield from self._checked_group(group)
-                    group = Group(given, done, number, GROUP_BYTES)
-                done, number = done + rows, number + 1
-                if group is not None and (group.is_full or self._ahead.is_idle()):
-                    taken, group = group, None
-                    yield from self._checked_group(taken)
-        except Exception:
-            # What came before it is worth as much.
-            if group is not None:
+                form = form_of(given)
+                rows = rows_in(given.x) if form else count(self._checked(number, given).x)
+            except Exception as raised:
+                # What came before it is worth as much.
+                error = raised
+                break
+            if group is not None and not group.takes(form):
                 yield from self._checked_group(group)
-            raise
+                group = None
+            if done < row:
+                self._refuse_cut(done, rows, row)
+            elif form is None:
+                alone = self._checked(number, Given(*map(copy.deepcopy, given)))
+                yield _Batch(alone, done, rows, number)
+            elif group is None:
+                group = Group(given, form, done, number, GROUP_BYTES)
+            else:
+                group.put(given)
+            done, number = done + rows, number + 1
+            if group is not None and (group.is_full or self._ahead.is_idle()):
+                yield from self._checked_group(group)
+                group = None
         if group is not None:
             yield from self._checked_group(group)
+        if error is not None:
+            raise error
 
     def _refuse_cut(self, done: int, rows: int, row: int) -> None:
         """Raises ValueError for a batch in whose middle the fit would go on."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -25,10 +24,16 @@ def as_arrays(argument: str, given: Any) -> Any:
         return given
     if isinstance(given, Mapping):
         return {name: as_arrays(f"{argument}[{name!r}]", one) for name, one in given.items()}
-    if isinstance(given, (list, tuple)):
-        are_arrays = any(getattr(one, "ndim", 0) for one in given)
-        return [as_arrays(argument, one) for one in given] if are_arrays else given
+    if isinstance(given, (list, tuple)) and any(not _is_list(one) for one in given):
+        return [as_arrays(argument, one) for one in given]
     return _check.numeric_array(argument, given)
+
+
+def _is_list(given: Any) -> bool:
+    """Whether this is a number, or a row of them that is no array."""
+    return isinstance(given, (int, float)) or (
+        isinstance(given, (list, tuple)) and all(map(_is_list, given[:1]))
+    )
 
 
 def _is_plain(given: Any) -> bool:
@@ -59,20 +64,19 @@ class Group:
     ----------
     given : Given
         The first one.
+    form : list
+        As `form_of` gives it.
     done, number : int
         Rows of the pass before it, and its own number.
     most_bytes : int
         Of all of them, unless one has more.
     """
 
-    def __init__(self, given: Given, done: int, number: int, most_bytes: int) -> None:
+    def __init__(
+        self, given: Given, form: list[Any], done: int, number: int, most_bytes: int
+    ) -> None:
         self.done, self.number, self.batches = done, number, 1
-        self.rows, self._form = rows_in(given.x), _form_of(given)
-        self._most = 1
-        if self._form is None:
-            # Nobody knows how to put such ones side by side.
-            self._room = Given(*map(copy.deepcopy, given))
-            return
+        self.rows, self._form = rows_in(given.x), form
         self._most = max(1, most_bytes // sum(leaf.nbytes for leaf in _leaves(given)))
 
         def room(leaf: np.ndarray) -> np.ndarray:
@@ -86,9 +90,9 @@ class Group:
     def is_full(self) -> bool:
         return self.batches >= self._most
 
-    def takes(self, given: Given) -> bool:
-        """Whether there is room for a batch, and it is as the first one."""
-        return not self.is_full and _form_of(given) == self._form
+    def takes(self, form: list[Any] | None) -> bool:
+        """Whether there is room for a batch of this form, and it is as the first one."""
+        return not self.is_full and form == self._form
 
     def put(self, given: Given) -> None:
         """Copies one that it takes."""
@@ -102,15 +106,13 @@ class Group:
 
     def given(self, number: int | None = None) -> Given:
         """All of them as one batch, or the one of this number."""
-        if self._form is None:
-            return self._room
         first, last = 0, self.batches * self.rows
         if number is not None:
             first, last = number * self.rows, (number + 1) * self.rows
         return Given(*(_each(part, lambda leaf: leaf[first:last]) for part in self._room))
 
 
-def _form_of(given: Given) -> list[Any] | None:
+def form_of(given: Given) -> list[Any] | None:
     """What is equal of batches that can lie side by side; None of those that cannot."""
     rows = rows_in(given.x)
     form: list[Any] = []

@@ -69,12 +69,12 @@ class Loop:
         if built.batch_rows and is_shuffled:
             _advice.about_order()
         self.model, self.course, self.source, self.held_out = model, course, source, held_out
-        if place is not None and place.row:
-            self._refuse_other_rows(place)
         self.history = History()
         self.listeners = Listeners([*course.callbacks, *reporters, self.history])
         self.came_from = place
         self.order = np.empty(source.shuffled, np.int64) if is_shuffled else None
+        if place is not None and place.row:
+            self._refuse_other_rows(place)
         self.built, self.compiled = built, model._compiled
         #: What the model had learnt before an epoch.
         self.good = self.compiled.good_for(built)
@@ -207,21 +207,21 @@ class Loop:
         train = self._train if self.descent is None else self._descend
         logs = train(first, order, stream)
         if logs is None:
-            self._end_early()
+            self._end_early(epoch)
             return None
         if self.held_out is not None and (epoch + 1) % course.validation_freq == 0:
             logs.update(self._validate())
         self.epoch, self.row, self.figures = epoch + 1, 0, None
         self._tell("on_epoch_end", epoch, logs)
         self.source.end_pass()
-        if self.source.is_over and self.epoch < course.epochs:
-            self._end_early()
+        if self.source.is_over and (self.source.is_short or self.epoch < course.epochs):
+            self._end_early(epoch)
         return logs
 
-    def _end_early(self) -> None:
+    def _end_early(self, epoch: int) -> None:
         """Warns that there is nothing left to train on."""
         if not self.model._stop_training:
-            _advice.about_end(self.epoch, self.course.epochs)
+            _advice.about_end(epoch, self.course.epochs)
             self.model._stop_training = True
 
     def _order_and_stream(self, first: int) -> tuple[np.ndarray | None, int]:

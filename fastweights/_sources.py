@@ -74,6 +74,8 @@ class Source:
         Some of them, checked: they tell shapes, dtypes and which outputs have weights.
     is_over : bool
         Whether there is nothing more, for any pass.
+    is_short : bool
+        Whether the last pass had fewer batches than it was to have.
     """
 
     rows: int | None
@@ -82,6 +84,7 @@ class Source:
     batch_size: int
     first: Examples
     is_over = False
+    is_short = False
     #: Whether parts begin anywhere, so that the sums of a pass must be put together anew.
     is_in_pieces = True
     #: Whether batches are what somebody gave as such.

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastweights import _advice, _check, _feeding, _maps, _row_weights
+from fastweights import _advice, _check, _feeding, _maps, _objects, _row_weights
 from fastweights._batches import Batches, gives_batches
 from fastweights._rows import Examples, each, picked_examples
 from fastweights._sources import OnDisk, Source, Whole
@@ -231,8 +231,8 @@ def to_predict(
 
 def _expect_targets(y: Any) -> None:
     if y is None:
-        expected = "targets; x gives both where it is a generator or the like"
-        raise TypeError(_check.refusal("y", "None", expected))
+        hint = "; a generator, or what else gives batches, gives those of both"
+        raise TypeError(_check.refusal("y", "None", _objects.EXPECTED) + hint)
 
 
 def _on_disk(
