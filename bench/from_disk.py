@@ -30,12 +30,13 @@ COLUMNS, ROWS_AT_ONCE, TURNS, EPOCHS = 100, 1 << 16, 7, 5
 #: What a process does that trains from the map; it prints the most memory it had, in bytes.
 TRAIN = """
 import sys
+from pathlib import Path
 import numpy as np
 import fastweights as fw
 from fastweights import layers
 
 def peak():
-    lines = open("/proc/self/status").read().splitlines()
+    lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
 
 model = fw.Sequential([layers.Dense(32, "relu"), layers.Dense(1)], int(sys.argv[3]), "float32", 0)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Of rows that are read at a time, unless a batch has more.
 PIECE_BYTES = 2 << 20
+#: Rows that are looked at before all others.
+_FIRST = 64
 
 
 class Part(NamedTuple):
@@ -170,7 +172,7 @@ class OnDisk(Source):
         self.rows = self.shuffled = self._end - self._begin
         self.cut(1)
         self._ahead: Ahead[_Piece] = Ahead()
-        self.first = self._examples(slice(self._begin, self._begin + 1))
+        self.first = self._examples(slice(self._begin, min(self._begin + _FIRST, self._end)))
 
     def cut(self, batch_size: int) -> None:
         self.batch_size = min(batch_size, self.rows)

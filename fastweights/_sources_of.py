@@ -105,6 +105,8 @@ def to_fit(
         source = _on_disk(model, compiled, given)
         opened.callback(source.close)
         source.check()
+        _advice.about_pixels(model._topology, source.first.x)
+        _advice.about_targets(model, source.first.y)
         names = model._names
         first: Examples = source.first
         if held.x is None and share:
