@@ -66,35 +66,34 @@ class OnDisk:
     def stretch(self, first: int, last: int) -> np.ndarray:
         """A copy of rows that follow each other."""
         rows = np.empty((last - first, *self.shape[1:]), self.dtype)
-        self._fill(rows, np.arange(first, last), np.arange(last - first), self.row_bytes)
+        at_once, done = max(1, NEAR_BYTES // max(1, self.row_bytes)), first
+        while done < last:
+            which, begin = self._home_of(done)
+            upto = min(last, done + at_once, int(self._ends[which]))
+            rows[done - first : upto - first] = self._arrays[which][done - begin : upto - begin]
+            self._give_back(which, done - begin, upto - begin)
+            done = upto
         return rows
 
     def picked(self, numbers: np.ndarray) -> np.ndarray:
         """A copy of the rows of these numbers."""
         rows = np.empty((len(numbers), *self.shape[1:]), self.dtype)
         places = np.argsort(numbers, kind="stable")
-        self._fill(rows, numbers[places], places, self.row_bytes + AROUND)
-        return rows
-
-    def _fill(
-        self, rows: np.ndarray, numbers: np.ndarray, places: np.ndarray, row_bytes: int
-    ) -> None:
-        """Copies the rows of ascending numbers to their places, each of which reads so much."""
-        at_once, done = max(1, NEAR_BYTES // row_bytes), 0
+        ascending = numbers[places]
+        at_once, done = max(1, NEAR_BYTES // (self.row_bytes + AROUND)), 0
         while done < len(numbers):
-            which = int(np.searchsorted(self._ends, numbers[done], side="right"))
-            begin = int(self._ends[which]) - len(self._arrays[which])
-            upto = int(np.searchsorted(numbers, self._ends[which]))
-            upto = min(upto, done + at_once)
-            own = numbers[done:upto] - begin
-            if upto - done == own[-1] - own[0] + 1 == places[upto - 1] - places[done] + 1:
-                rows[places[done] : places[upto - 1] + 1] = self._arrays[which][
-                    own[0] : own[-1] + 1
-                ]
-            else:
-                rows[places[done:upto]] = self._arrays[which][own]
+            which, begin = self._home_of(int(ascending[done]))
+            upto = min(done + at_once, int(np.searchsorted(ascending, self._ends[which])))
+            own = ascending[done:upto] - begin
+            rows[places[done:upto]] = self._arrays[which][own]
             self._give_back(which, int(own[0]), int(own[-1]) + 1)
             done = upto
+        return rows
+
+    def _home_of(self, number: int) -> tuple[int, int]:
+        """Which array has the row of this number, and that of its first row."""
+        which = int(np.searchsorted(self._ends, number, side="right"))
+        return which, int(self._ends[which]) - len(self._arrays[which])
 
     def _give_back(self, which: int, first: int, last: int) -> None:
         home, array = self._homes[which], self._arrays[which]

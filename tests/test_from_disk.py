@@ -25,7 +25,7 @@ W = RANDOM.uniform(0.1, 2.0, ROWS)
 def _all_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces of a few batches, of which maps give back pages after a few rows."""
     monkeypatch.setattr(_maps, "LARGE", 100)
-    monkeypatch.setattr(_maps, "NEAR_BYTES", 1 << 20)
+    monkeypatch.setattr(_maps, "NEAR_BYTES", 1 << 18)
     monkeypatch.setattr(_sources, "PIECE_BYTES", 1 << 11)
 
 
