@@ -111,9 +111,10 @@ def to_fit(
         first: Examples = source.first
         if held.x is None and share:
             kept = _feeding.kept_rows(source.rows, share)
-            apart = source.some(kept, source.rows)
-            opened.callback(apart.close)
-            return source.some(0, kept), apart, names
+            parts = source.some(0, kept), source.some(kept, source.rows)
+            for part in parts:
+                opened.callback(part.close)
+            return *parts, names
         found: Source = source
     else:
         rows = _feeding.rows(model, given.x)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import same_bits
+from helpers import expect_no_thread, same_bits
 
 import fastweights as fw
 from fastweights import _ahead, _batches, callbacks, layers
@@ -128,10 +127,7 @@ KINDS: dict[str, Callable[[], Any]] = {
 @pytest.fixture(autouse=True)
 def _no_thread_is_left() -> Iterator[None]:
     yield
-    deadline = time.monotonic() + 10.0
-    while [one for one in threading.enumerate() if one.name == "fastweights-ahead"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    expect_no_thread()
 
 
 @pytest.mark.parametrize("kind", KINDS)

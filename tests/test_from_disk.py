@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import mmap
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import run_python, same_bits
+from helpers import expect_no_thread, run_python, same_bits
 
 import fastweights as fw
 from fastweights import _maps, _sources, callbacks, layers
@@ -22,11 +23,13 @@ W = RANDOM.uniform(0.1, 2.0, ROWS)
 
 
 @pytest.fixture(autouse=True)
-def _all_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def _all_is_large(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Pieces of a few batches, of which maps give back pages after a few rows."""
     monkeypatch.setattr(_maps, "LARGE", 100)
     monkeypatch.setattr(_maps, "NEAR_BYTES", 1 << 18)
     monkeypatch.setattr(_sources, "PIECE_BYTES", 1 << 11)
+    yield
+    expect_no_thread()
 
 
 def model(metrics: Any = ("mae",), dtype: str = "float32") -> fw.Sequential:
