@@ -9,6 +9,7 @@ import fastweights as fw
 from fastweights import layers, serialization
 from fastweights.layers import recurrent
 from fastweights.layers.ops import lines_of
+from fastweights.plotting import graph
 
 RANDOM = np.random.default_rng(11)
 
