@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -312,6 +313,25 @@ def test_hooks_hear_of_each_batch() -> None:
     assert of_pieces == losses
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"gradient_accumulation_steps": 3},
+        {"global_clipnorm": 0.1, "weight_decay": 0.01},
+        {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 5},
+    ],
+    ids=str,
+)
+def test_settings_of_optimizers(settings: Any) -> None:
+    whole, ours = _without_noise(), _without_noise()
+    for made in (whole, ours):
+        rate = fw.schedules.CosineDecay(0.01, 20)
+        made.compile(fw.optimizers.Adam(rate, **settings), "mse")
+    whole.fit(X, Y, BATCH, 3, shuffle=False, verbose=0)
+    ours.fit(Loader(X, Y), epochs=3, verbose=0)
+    same_bits(whole.parameters, ours.parameters)
+
+
 # ---- the end -------------------------------------------------------------------------------------
 
 
@@ -395,6 +415,33 @@ def test_a_source_that_hangs_does_not_hold_the_fit(monkeypatch: pytest.MonkeyPat
     with pytest.raises(MineError):
         model().fit(hanging(), verbose=0, callbacks=Stopping())
     goes_on.set()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_fork_in_the_middle_does_not_hang() -> None:
+    """The child has no thread that reads: it is told so, and can begin a fit of its own."""
+
+    class Forking(callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any) -> None:
+            if batch == 3:
+                self.child = os.fork()
+
+    made, forking, parent = model(), Forking(), os.getpid()
+    try:
+        made.fit(forever(X, Y), epochs=2, steps_per_epoch=1000, verbose=0, callbacks=forking)
+    except RuntimeError as error:
+        if os.getpid() == parent:
+            raise
+        try:
+            made.fit(Loader(X, Y), verbose=0)
+            os._exit(0 if "forked" in str(error) else 1)
+        finally:
+            os._exit(2)
+    finally:
+        if os.getpid() != parent:
+            os._exit(3)
+    assert os.waitpid(forking.child, 0)[1] == 0
 
 
 def test_two_fits_with_one_generator() -> None:
