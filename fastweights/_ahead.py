@@ -104,6 +104,13 @@ class Ahead(Generic[T]):
         if thread is not None:
             thread.join(PATIENCE_SECONDS)
 
+    def __del__(self) -> None:
+        # Where Ctrl-C came in the middle of `close`.
+        if getattr(self, "_process", None) == os.getpid():
+            with self._state.changed:
+                self._state.items, self._state.is_closed = None, True
+                self._state.changed.notify_all()
+
 
 class _State(Generic[T]):
     """What the thread and those who take have in common."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
 import os
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import expect_no_thread, same_bits
+from test_interrupts import interrupted_everywhere
 
 import fastweights as fw
 from fastweights import _ahead, _batches, callbacks, layers
@@ -415,6 +417,20 @@ def test_a_source_that_hangs_does_not_hold_the_fit(monkeypatch: pytest.MonkeyPat
     with pytest.raises(MineError):
         model().fit(hanging(), verbose=0, callbacks=Stopping())
     goes_on.set()
+
+
+@pytest.mark.promises
+def test_an_interrupt_at_any_line_leaves_a_usable_model_and_no_thread() -> None:
+    def act(made: fw.Sequential) -> None:
+        made.fit(Loader(X, Y), epochs=2, verbose=0, validation_data=Loader(X, Y))
+
+    def check(made: fw.Sequential, finished: bool) -> None:
+        assert np.isfinite(made.parameters).all()
+        made.fit(Loader(X, Y), verbose=0)
+        gc.collect()
+        expect_no_thread()
+
+    interrupted_everywhere(_without_noise, act, check)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
