@@ -344,7 +344,8 @@ def pieces_error():
     pairs = [(x[first : first + 10], y[first : first + 10]) for first in range(0, 60, 10)]
     found = []
     for given in ((x, y, 10), (iter(pairs),)):
-        model = fw.Sequential([layers.Dense(6, "tanh"), layers.Dropout(0.5), layers.Dense(3)], 5)
+        stack = [layers.Dense(6, "tanh"), layers.Dropout(0.5), layers.Dense(3)]
+        model = fw.Sequential(stack, 5, "float64", seed=0)
         model.compile("sgd", "mse")
         # Each batch a piece of its own.
         model.fit(*given, shuffle=False, verbose=0)
