@@ -119,6 +119,10 @@ class Callback(Sealed):
         """Files, of which a fit that begins goes on from the first that is whole."""
         return []
 
+    def _writes(self) -> list[str]:
+        """Paths of what it writes, which nobody else may write meanwhile."""
+        return []
+
     def _ends_quietly(self, error: DivergenceError) -> bool:
         """Whether a fit whose loss is no number should just end."""
         return False

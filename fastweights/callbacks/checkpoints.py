@@ -115,6 +115,9 @@ class ModelCheckpoint(Monitor, closed=True):
     def _hears(self, hook: str) -> bool:
         return super()._hears(hook) and ("batch" not in hook or self.save_freq != "epoch")
 
+    def _writes(self) -> list[str]:
+        return [self.filepath]
+
     def on_train_begin(self, logs: Logs) -> None:
         super().on_train_begin(logs)
         if self.initial_value_threshold is not None and self.best in (float("inf"), -float("inf")):
@@ -233,6 +236,9 @@ class BackupAndRestore(Callback, closed=True):
 
     def _hears(self, hook: str) -> bool:
         return super()._hears(hook) and ("batch" not in hook or self.save_freq != "epoch")
+
+    def _writes(self) -> list[str]:
+        return [self.backup_dir]
 
     def on_train_begin(self, logs: Logs) -> None:
         self._batches.seen = 0

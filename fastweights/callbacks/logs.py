@@ -49,6 +49,9 @@ class CSVLogger(Callback, closed=True):
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_file": None}
 
+    def _writes(self) -> list[str]:
+        return [self.filename]
+
     def on_train_begin(self, logs: Logs) -> None:
         self._begin_anew()
 
@@ -131,6 +134,9 @@ class TensorBoard(Callback, closed=True):
 
     def _hears(self, hook: str) -> bool:
         return super()._hears(hook) and ("batch" not in hook or self.update_freq != "epoch")
+
+    def _writes(self) -> list[str]:
+        return [self.log_dir]
 
     def on_train_begin(self, logs: Logs) -> None:
         self._close()
