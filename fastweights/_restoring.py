@@ -25,8 +25,8 @@ def restored(
     """Makes a built model what it was in the file to go on from, and says where the fit was.
 
     That is the file `resume`, the newest in the folder `resume`, or what a callback has; None where
-    there is none. What a callback has is of this fit alone: other data and another seed are refused.
-    In a file that was asked for they may be others, but in the middle of an epoch.
+    there is none. What a callback has is of this fit alone: one of other data or another seed is
+    refused. A file that was asked for may be of others, but not in the middle of an epoch.
     """
     argument, files = "resume", []
     if resume is not None:

@@ -346,7 +346,7 @@ def test_what_is_refused():
         (TypeError, "callbacks: got one callback", models, {"callbacks": history}),
         (ValueError, "callbacks: got one that models 0 and 1 have",
          models, {"callbacks": [[history], [history]]}),
-        (TypeError, "callbacks: got one EarlyStopping in the place of those of model 0, expected a l",
+        (TypeError, "callbacks: got one EarlyStopping in the place of those of model 0, exp",
          models, {"callbacks": [history, fw.callbacks.History()]}),
         (TypeError, "callbacks: got one EarlyStopping in the place of those of model 1",
          models, {"callbacks": [None, history]}),
@@ -372,7 +372,7 @@ def test_two_that_write_to_one_path_are_refused(kind, tmp_path):
     models, make = nets(2), getattr(fw.callbacks, kind)
     (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
     path, same = tmp_path / WRITERS[kind], tmp_path / "link" / WRITERS[kind]
-    with pytest.raises(ValueError, match="callbacks: got .*which model 0 and model 1 would write"):
+    with pytest.raises(ValueError, match=r"callbacks: got .*which model 0 and model 1 would write"):
         fw.fit_many(models, X, Y, verbose=0, callbacks=[[make(path)], [make(same)]])
     with pytest.raises(ValueError, match=f"which a {kind} and a {kind} would write"):
         models[0].fit(X, Y, verbose=0, callbacks=[make(path), make(path)])
