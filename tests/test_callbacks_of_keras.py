@@ -692,3 +692,38 @@ def test_early_stopping_as_in_keras(settings, mode):
             epoch + 1, theirs.best, theirs.best_epoch, theirs.wait,
         )  # fmt: skip
         assert (model.parameters == net.epoch).all()
+
+
+def test_lines_are_added_to_a_file_of_the_same_columns_alone(tmp_path):
+    path = tmp_path / "log.csv"
+    network(metrics=("mae",)).fit(X, Y, 8, 2, 0, callbacks.CSVLogger(path))
+    text = path.read_text()
+    more = callbacks.CSVLogger(path, append=True)
+    for other in (network(), network(metrics=("mse",)), network(metrics=("mae", "mse"))):
+        with pytest.raises(ValueError, match=r"filename: got append=True to .*of .*mae, val_.*exp"):
+            other.fit(X, Y, 8, 2, 0, more)
+        assert path.read_text() == text
+    with pytest.raises(ValueError, match="expected 'epoch' as the first of them, parted by ';'"):
+        network(metrics=("mae",)).fit(X, Y, 8, 2, 0, callbacks.CSVLogger(path, ";", append=True))
+    path.write_text("epoch,val_loss,mae,loss,val_mae\n7,1,2,3,4")
+    logs = network(metrics=("mae",)).fit(X, Y, 8, 1, 0, more).history
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    assert rows[1] == ["7", "1", "2", "3", "4"]
+    assert rows[2] == ["0", "NA", str(logs["mae"][0]), str(logs["loss"][0]), "NA"]
+    assert len(rows) == 3
+    path.write_text("")
+    network(metrics=("mae",)).fit(X, Y, 8, 2, 0, more)
+    assert path.read_text() == text
+
+
+def test_a_figure_that_first_comes_later_is_warned_of(tmp_path):
+    class Adds(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs):
+            if epoch:
+                logs["late"] = 1.0
+
+    path = tmp_path / "log.csv"
+    with pytest.warns(UserWarning, match="CSVLogger: late first came in epoch 1") as told:
+        network().fit(X, Y, 8, 4, 0, [Adds(), callbacks.CSVLogger(path)])
+    assert len(told) == 1
+    assert path.read_text().splitlines()[0] == "epoch,loss,val_loss"
