@@ -13,7 +13,7 @@ import numpy as np
 from fastweights import _advice, _check
 from fastweights._building import Built, Fill, Weight, drawing
 from fastweights._core import philox
-from fastweights._homes import Home, assign, family_of, refuse_taken
+from fastweights._homes import Assignment, Home, assign, family_of, refuse_taken
 from fastweights._rows import Rows, each
 from fastweights._sealed import Sealed
 from fastweights._sharing import keeping, refuse_unfit, share
@@ -181,9 +181,9 @@ class Network(Sealed):
         _advice.about_layers(built)
         share(built, self._home, families, fill)
 
-    def _take_on(self, built: Built) -> None:
+    def _take_on(self, built: Built, *besides: Assignment) -> None:
         _advice.about_layers(built)
-        self._home.take_on(built)
+        self._home.take_on(built, *besides)
 
     @property
     def _built(self) -> Built | None:
