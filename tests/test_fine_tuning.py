@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -219,3 +221,12 @@ def test_rates_by_layer_are_shares_of_the_step():
     assert start == expected.size
     model.train_on_batch(X, OTHERS)
     np.testing.assert_allclose(model.parameters, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_example_learns_more_of_few_images_than_from_nothing():
+    path = Path(__file__).parent.parent / "examples" / "finetune.py"
+    spec = importlib.util.spec_from_file_location("finetune", path)
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    nothing, tuned = example.train(seed=0, few=2)
+    assert (tuned > nothing + 0.03).all(), (nothing, tuned)
