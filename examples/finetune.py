@@ -6,9 +6,9 @@ the lowest layers slowest. Beside it a network learns the same images from nothi
 done five times, of other images, which takes about half a minute.
 
 What is won, on average: after two epochs seven to ten points of accuracy on unseen images, in the
-end five with 2 images of each digit, two with 5 and hardly any with 20: what these convolutions learn of 2,500
-digits they learn of a hundred too. The dense layers are not taken over, since they are made for
-other digits: with them a network is later than one from nothing.
+end five with 2 images of each digit, two with 5 and hardly any with 20, as what these convolutions
+learn of 2,500 digits they learn of a hundred too. The dense layers are not taken over, since they
+are made for other digits: with them a network is later than one from nothing.
 """
 
 from pathlib import Path

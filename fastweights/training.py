@@ -362,4 +362,5 @@ def fit(
     loop = _loop.Loop(model, course, examples, held_out, reporters, place=place)
     model._names = _feeding.names_of(model, x, y)
     _advice.about_batches(model._compiled.training(), loop.batch_size, loop.rows)
+    _advice.about_thawed(model._built_or_refused(), model._compiled)
     return loop.run()

@@ -204,6 +204,29 @@ def test_stages():
     assert {layer.name for layer in model.layers if layer.trainable} == {"new", "high", "low"}
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "warns"), [("adam", True), ("nadam", True), ("sgd", False), ("lion", False)]
+)
+def test_a_layer_that_an_optimizer_has_run_without_is_warned_of(optimizer, warns, tmp_path):
+    model = with_head(trained(optimizer))
+    model.get_layer("low").trainable = False
+    model.fit(X, OTHERS, epochs=2, verbose=0)
+    model.save(tmp_path / "model.safetensors")
+    for one in (model, fw.load(tmp_path / "model.safetensors")):
+        one.get_layer("low").trainable = True
+        if warns:
+            with pytest.warns(UserWarning, match="has made 4 steps without 'low'") as caught:
+                one.fit(X, OTHERS, verbose=0)
+            assert caught[0].filename == __file__
+        one.fit(X, OTHERS, verbose=0)  # which knows of it now
+    again = with_head(trained(optimizer))
+    again.get_layer("low").trainable = False
+    again.fit(X, OTHERS, verbose=0)
+    again.trainable = True
+    again.compile(optimizer, CROSSENTROPY)
+    again.fit(X, OTHERS, verbose=0)
+
+
 def test_rates_by_layer_are_shares_of_the_step():
     """SGD moves each layer by its factor times the gradient, the frozen one not at all."""
     model = with_head(trained())
