@@ -258,7 +258,10 @@ class Network(Sealed):
     # ---- showing and describing ------------------------------------------------------------------
 
     def summary(self) -> None:
-        """Prints a table: layer, output shape, weights, biases; total parameters and bytes."""
+        """Prints a table: layer, output shape, weights, biases; total parameters and bytes.
+
+        Layers that are not trainable, and have something to train, are called frozen.
+        """
         built = self._built_or_refused()
         header: tuple[str, ...] = ("Layer", "Output shape", "Weights", "Biases")
         lines: list[tuple[str, ...]] = []
@@ -269,7 +272,8 @@ class Network(Sealed):
             weights = sum(w.size for w in layer.weights.values()) - biases
             figures = ("shared", "") if id(layer) in seen else (f"{weights:,}", f"{biases:,}")
             seen.add(id(layer))
-            title = f"{layer.name} ({type(layer).__name__})"
+            is_frozen = layer.weights and not layer.trainable
+            title = f"{layer.name} ({type(layer).__name__}{', frozen' if is_frozen else ''})"
             shapes = ", ".join(str((None, *built.shapes[number])) for number in made)
             lines.append((title, shapes, *figures))
         if not built.topology.is_chain:

@@ -85,6 +85,37 @@ def test_another_head_on_what_is_there(way, tmp_path):
     same_bits(again.predict(X), model.predict(X))
 
 
+def test_a_base_that_is_called_as_in_the_guide_of_keras():
+    base = trained()
+    base.pop()
+    before = numbers(base)
+    base.trainable = False
+    inputs = fw.Input(6)
+    outputs = layers.Dense(2, "softmax", name="new")(base(inputs, training=False))
+    model = fw.Model(inputs, outputs, seed=1)
+    model.compile(optimizers.Adam(0.01), CROSSENTROPY, ["accuracy"])
+    same_numbers(numbers(base), before)
+    model.fit(X, OTHERS, epochs=2, verbose=0)
+    same_numbers(numbers(base), before)
+    base.trainable = True
+    model.compile(optimizers.Adam(1e-3), CROSSENTROPY, ["accuracy"])
+    model.fit(X, OTHERS, epochs=2, verbose=0)
+    assert (numbers(base)["low"][0] != before["low"][0]).any()
+    head = model.get_layer("new")
+    logits = base.predict(X) @ head.kernel + head.bias
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.predict(X), expected, rtol=1e-5)
+
+
+def test_a_summary_says_what_is_frozen(capsys):
+    model = trained()
+    model.get_layer("low").trainable = False
+    model.summary()
+    assert "low (Dense, frozen)" in (shown := capsys.readouterr().out)
+    assert "high (Dense) " in shown
+    assert f"Trained parameters: {model.count_params() - 56 - 28:,}" in shown
+
+
 def test_the_same_as_a_new_stack_of_these_weights():
     base = trained(optimizers.Adam(0.01))
     model = with_head(base.copy())
