@@ -38,6 +38,19 @@ def test_the_guide_of_training_runs(tmp_path, monkeypatch, capsys):
     assert names["mean"].shape == names["spread"].shape == (100, 1)
 
 
+@pytest.mark.parametrize("path", [*ROOT.glob("*.md"), *DOCS.glob("*.md")], ids=lambda p: p.name)
+def test_links_lead_somewhere(path):
+    for link in re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8")):
+        if "://" in link:
+            continue
+        name, _, heading = link.partition("#")
+        assert (path.parent / name).exists(), link
+        if heading:
+            text = (path.parent / name).read_text(encoding="utf-8")
+            titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+            assert heading in {title.lower().replace(" ", "-") for title in titles}, link
+
+
 # ---- features and their tests --------------------------------------------------------------------
 
 
