@@ -247,14 +247,15 @@ def about_batches(optimizer: Optimizer, batch_size: int, rows: int) -> None:
 def about_thawed(built: Built, compiled: Compiled) -> None:
     """Warns where an optimizer that knows how long it has run knows nothing of a layer."""
     optimizer, memory = compiled.training(), compiled.memory
-    known, _ = compiled.made_for.get("fit", (None, ()))
+    known, _ = compiled.made_for.get("fit", (built.trained, ()))
     if not optimizer.running or memory is None or not memory.batches[0] or known == built.trained:
         return
+    frozen = {id(layer) for layer, moved in zip(built.op_layers, known, strict=True) if not moved}
     means = memory.vectors[: built.size]
     forgotten = {
         layer.name
         for (layer, _), (_, begin, size) in zip(built.variables, built.places(), strict=True)
-        if layer.trainable and size and not means[begin : begin + size].any()
+        if layer.trainable and id(layer) in frozen and not means[begin : begin + size].any()
     }
     if forgotten:
         kind, names = type(optimizer).__name__, ", ".join(sorted(map(repr, forgotten)))
