@@ -697,10 +697,6 @@ ROWS = {
         model_of().predict(X.astype(object)),
         refused(model_of().predict, np.array([["a"] * 4], object)),
     ),
-    "generators and data sets": lambda: has(
-        fw.Model.fit, "steps_per_epoch", "validation_freq", "validation_steps"
-    )
-    or refused(model_of().fit, iter([X]), Y),
     "`history.history` has": order_of_a_history,
     "`evaluate` and `predict` print": nothing_is_printed,
     "`evaluate` of several outputs": order_of_outputs,
@@ -724,6 +720,8 @@ ROWS = {
 }  # fmt: skip
 #: Of words, or held by the tests of what they are about.
 ELSEWHERE = {
+    "`PyDataset(workers": "test_batches.py",
+    "besides Keras's `.npy`": "test_from_disk.py, test_parquet.py",
     "with `sample_weight` or": "test_row_weights.py",
     "metrics know of weights": "test_row_weights.py",
     "weights that are negative": "test_row_weight_arguments.py",
