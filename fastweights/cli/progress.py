@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -38,6 +39,24 @@ def counted(items: Iterable[Any], total: int) -> Iterable[Any]:
 def _has_bars() -> bool:
     is_seen = sys.stderr is not None and sys.stderr.isatty()
     return is_seen and importlib.util.find_spec("tqdm") is not None
+
+
+class MemberLines(Callback):
+    """A line for each of several networks that is trained."""
+
+    def __init__(self, number: int, networks: int, lock: threading.Lock) -> None:
+        self.number, self.networks, self._lock = number, networks, lock
+        self._last: tuple[int, Logs] | None = None
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        self._last = epoch + 1, dict(logs)
+
+    def on_train_end(self, logs: Logs) -> None:
+        if self._last is not None:
+            epochs, last = self._last
+            line = f"network {self.number + 1}/{self.networks}: epoch {epochs}: {format_logs(last)}"
+            with self._lock:
+                tell(line, sys.stderr)
 
 
 class Lines(Callback):
