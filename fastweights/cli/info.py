@@ -66,7 +66,7 @@ def _of_model(path: str) -> dict[str, Any]:
         "dtype": str(first.dtype),
         "seed": first.seed,
         "optimizer": None if optimizer is None else optimizer.config(),
-        "loss": None if first.loss is None else first.loss.config(),
+        "loss": None if first.loss is None else first.loss.config(),  # type: ignore[union-attr]
         "metrics": [metric.name for metric in first._compiled.metrics],
         "epochs_trained": first.epochs_trained,
     }
@@ -76,6 +76,8 @@ def _of_model(path: str) -> dict[str, Any]:
 
 
 def _in_words(value: Any) -> str:
+    if isinstance(value, Mapping) and "name" in value:
+        return _called(value)
     if isinstance(value, Mapping):
         return ", ".join(f"{k.replace('_', ' ')} {_in_words(v)}" for k, v in value.items())
     if isinstance(value, list):
@@ -83,3 +85,13 @@ def _in_words(value: Any) -> str:
     if isinstance(value, float):
         return number(value)
     return shown(value).strip("'") if isinstance(value, str) else str(value)
+
+
+def _called(config: Mapping[str, Any]) -> str:
+    """A config as ``name(setting=1)``, without settings that are off."""
+    settings = [
+        f"{key}={_in_words(value)}"
+        for key, value in config.items()
+        if key != "name" and value is not None and value is not False
+    ]
+    return f"{config['name']}({', '.join(settings)})"

@@ -175,7 +175,7 @@ def _swept(
             space,
             *data.learnable(data.train),
             n_trials=args.trials or (20 if drawn else None),
-            validation_data=held_out[:2],
+            validation_data=(held_out[0], held_out[1]),
             monitor=monitor,
             seed=int(hashlib.sha256(belongs_to.encode()).hexdigest()[:12], 16),
             path=path,
@@ -263,7 +263,8 @@ class _Range:
             drawn = math.exp(random.uniform(math.log(self.low), math.log(self.high)))
         else:
             drawn = random.uniform(self.low, self.high)
-        drawn = min(max(drawn, self.low), self.high)
+        # In few digits, as a person would say it.
+        drawn = min(max(float(f"{drawn:.4g}"), self.low), self.high)
         return round(drawn) if self.is_whole else float(drawn)
 
 
