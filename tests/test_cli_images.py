@@ -198,7 +198,10 @@ def test_options_reach_the_images(folder, tmp_path, capsys):
     assert found.dtype == np.float64
     kinds = [type(layer).__name__ for layer in found.layers]
     assert kinds[:3] == ["Normalization", "RandomFlip", "RandomRotation"]
-    assert found.optimizer.learning_rate == 0.02
+    assert found.optimizer.config()["learning_rate"] == {
+        "name": "CosineDecay", "initial_learning_rate": 0.02, "decay_steps": 2.0, "alpha": 0.01,
+        "warmup_target": None, "warmup_steps": 0.0,
+    }  # fmt: skip
     run(capsys, "train", folder, "--out", out, "--quiet", "--augment", "none", "--epochs", 1)
     assert not any("Random" in type(layer).__name__ for layer in fw.load(out).layers)
 

@@ -20,8 +20,6 @@ _HEIGHTS = ("initial_learning_rate", "max_learning_rate", "value")
 _LENGTHS = ("decay_steps", "first_decay_steps", "total_steps")
 _STEPS = (*_LENGTHS, "warmup_steps", "boundaries")
 MOMENTUM = 0.9
-#: A training's, as long as it is not known how many it has.
-SOME_STEPS = 10**6
 
 
 def add_options(group: Any) -> None:
@@ -54,8 +52,11 @@ def add_options(group: Any) -> None:
     )
 
 
-def optimizer_of(args: argparse.Namespace, kind: Kind, steps: int) -> Optimizer:
-    """The optimizer that the arguments describe, for a training of so many steps at most."""
+def optimizer_of(args: argparse.Namespace, kind: Kind, steps: int | None) -> Optimizer:
+    """The optimizer that the arguments describe, for a training of so many steps at most.
+
+    As long as it is not known how many, None, numbers stand for schedules.
+    """
     call = call_of("--optimizer", args.optimizer)
     maker = kind_of("--optimizer", call, _OPTIMIZERS)
     known, settings = parameters(maker), dict(call.settings)
@@ -98,7 +99,7 @@ def _momentum(
     return {"momentum": _check.number("--momentum", args.momentum, minimum=0.0, below=1.0)}
 
 
-def _learning_rate(args: argparse.Namespace, maker: Any, kind: Kind, steps: int) -> Any:
+def _learning_rate(args: argparse.Namespace, maker: Any, kind: Kind, steps: int | None) -> Any:
     """A number, or the schedule that begins with it."""
     rate = args.learning_rate
     if rate is None:
@@ -113,7 +114,7 @@ def _learning_rate(args: argparse.Namespace, maker: Any, kind: Kind, steps: int)
 
 
 def _schedule(
-    option: str, given: Call | Share | float, rate: float | None, steps: float
+    option: str, given: Call | Share | float, rate: float | None, steps: float | None
 ) -> schedules.Scheduled:
     """The schedule of a call: `rate` high and `steps` long where it does not say it itself."""
     if isinstance(given, Share):
@@ -121,6 +122,8 @@ def _schedule(
     if not isinstance(given, Call):
         return given
     maker = kind_of(option, given, schedules.SCHEDULES)
+    if steps is None:
+        return 1.0
     settings = {
         name: _in_steps(value, steps) if name in _STEPS else value
         for name, value in given.settings.items()
@@ -140,6 +143,8 @@ def _schedule(
         else:
             expected = f"{given.name}({name}=...)"
             raise ValueError(_check.refusal(option, f"{given.name} without {name}", expected))
+    if isinstance(settings.get("schedule"), str):
+        settings["schedule"] = call_of(option, settings["schedule"])
     if isinstance(settings.get("schedule"), Call):
         settings["schedule"] = _schedule(option, settings["schedule"], rate, left)
     return made(option, Call(given.name, settings), maker)
