@@ -27,7 +27,7 @@ def columns():
         "a": a.tolist(),
         "b": b.tolist(),
         "y": (3 * a - 2 * b + 0.5 * a * b + 10).round(4).tolist(),
-        "kind": np.where(a + rng.normal(size=ROWS) > 1.9, "rare, it is", "common").tolist(),
+        "kind": np.where(a + rng.normal(size=ROWS) > 1.3, "rare, it is", "common").tolist(),
         "weight": (np.arange(ROWS) % 3).tolist(),
     }
 
@@ -187,7 +187,7 @@ def test_sample_weight_is_that_of_the_library(table, columns, tmp_path, capsys):
 def test_class_weights_have_the_rare_class_found(table, tmp_path, capsys):
     def recall(*options):
         argv = ["train", table, "--target", "kind", "--out", str(tmp_path / "m"), "--quiet"]
-        more = ("--layers", "4", "--epochs", "12", "--patience", "0", *options)
+        more = ("--layers", "4", "--epochs", "40", "--test-fraction", "0.5", *options)
         confusion = run_json(capsys, *argv, *more)["confusion"]
         assert len(confusion) == 2
         return confusion[1][1] / sum(confusion[1])
