@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def test_options_on_the_command_line_go_before_the_file(table, tmp_path, capsys)
     assert run_json(capsys, *argv)["epochs"] == 3
     assert run_json(capsys, *argv, "--epochs", "2")["epochs"] == 2
     assert [layer.units for layer in saving.read(out).layers] == [8, 1]
-    other = write_csv(tmp_path / "o.csv", {"a": np.arange(20.0), "y": np.arange(20.0) ** 2})
+    other = write_csv(tmp_path / "o.csv", {"a": np.cos(np.arange(20.0)), "y": np.arange(20.0)})
     assert run_json(capsys, "train", other, *argv[1:])["rows"] == 20
     path.write_text(path.read_text() + "log_target = true\nquiet = true\njson = false\n")
     assert cli.main([*argv, "--no-log-target"]) == 0
@@ -201,7 +202,7 @@ def test_after_ctrl_c_it_goes_on(table, tmp_path):
     assert not checkpoint.exists()
 
 
-class Stop(Exception):
+class StoppedError(Exception):
     """As if the process had been killed."""
 
 
@@ -215,10 +216,10 @@ def stopped(monkeypatch, argv, saves):
             save(callback)
             made.append(1)
             if len(made) == saves:
-                raise Stop
+                raise StoppedError
 
         patched.setattr(checkpoints.Checkpoint, "_save_if_due", counted)
-        with pytest.raises(Stop):
+        with pytest.raises(StoppedError):
             cli.main(argv)
 
 
@@ -268,7 +269,7 @@ def test_resuming_is_refused_with_other_options_and_rows(table, tmp_path, monkey
         ("--epochs", "41", "--epochs: got 41, expected 40"),
     ):
         assert message in refused(capsys, *argv, option, value, "--resume")
-    rows = open(table).read().splitlines()
+    rows = Path(table).read_text().splitlines()
     other = tmp_path / "other.csv"
     other.write_text("\n".join([rows[0], *rows[2:], rows[1]]))
     assert "--resume: got other rows in DATA" in refused(
