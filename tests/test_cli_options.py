@@ -322,6 +322,18 @@ def test_progress_of_an_ensemble_is_a_line_a_network(table, tmp_path, capsys):
     assert "network 1/2" not in printed.out
 
 
+def test_progress_takes_few_lines_where_no_terminal_is(table, tmp_path, capsys):
+    argv = ["train", table, "--target", "y", "--out", str(tmp_path / "m"), "--layers", "2"]
+    assert cli.main([*argv, "--epochs", "300", "--patience", "0"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert 10 < len(lines) <= 21
+    assert (lines[0][:12], lines[-1][:14]) == ("epoch 1/300:", "epoch 300/300:")
+    assert cli.main([*argv, "--epochs", "5000", "--patience", "1", "--learning-rate", "0.2"]) == 0
+    printed = capsys.readouterr()
+    epochs = int(printed.out.split("trained for ")[1].split()[0])
+    assert printed.err.splitlines()[-1].startswith(f"epoch {epochs}/5000:")
+
+
 # ---- info ----------------------------------------------------------------------------------------
 
 
@@ -334,7 +346,7 @@ def test_info_tells_how_a_model_came_to_be(table, tmp_path, capsys):
     assert told["kind"] == "a table"
     assert (told["target"], told["task"]) == ("y", "regression")
     assert told["optimizer"]["weight_decay"] == 0.01
-    assert told["loss"]["name"] == "mean_absolute_error"
+    assert [loss["name"] for loss in told["losses"]] == ["mean_absolute_error"]
     assert told["metrics"] == ["mape"]
     assert told["epochs_trained"] == told["fit"]["epochs"] == 4
     assert told["rows"] == {"train": 144, "validation": 16, "test": 40}
@@ -346,7 +358,16 @@ def test_info_tells_how_a_model_came_to_be(table, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "AdamW(learning rate=" in printed or "AdamW(learning_rate=" in printed
     assert "mean_absolute_error" in printed
-    assert refused(capsys, "info", table)
+    assert "t.csv" in refused(capsys, "info", table)
+
+
+def test_info_tells_of_models_of_python(tmp_path, capsys):
+    path = str(tmp_path / "m.safetensors")
+    model = fw.Sequential([fw.layers.Dense(2)], 3, seed=0)
+    model.save(path)
+    told = run_json(capsys, "info", path)
+    assert (told["parameters"], told["optimizer"], told["losses"]) == (8, None, [])
+    assert cli.main(["info", path]) == 0
 
 
 # ---- refusals ------------------------------------------------------------------------------------
@@ -382,9 +403,9 @@ def test_info_tells_how_a_model_came_to_be(table, tmp_path, capsys):
         ("--class-weight balanced", "--class-weight: got balanced for 'y', which is a number"),
         ("--sample-weight kind", "in column 'kind', expected numbers of at least 0"),
         ("--sample-weight a", "--sample-weight: got '-"),
-        ("--sample-weight weigth", "did you mean 'weight'"),
+        ("--sample-weight weightt", "did you mean 'weight'"),
         ("--sample-weight y", "--sample-weight: got 'y', expected another column"),
-        ("--metrics accuracy", "--metrics: metrics: got"),
+        ("--metrics accuracy", "--metrics: got 'accuracy' beside the loss"),
         ("--metrics mea", "--metrics: got 'mea', expected one of"),
         ("--early-stopping nothing", "--early-stopping: got 'nothing'"),
         ("--early-stopping mae,mse", "--early-stopping: got mae,mse, expected one metric"),
@@ -405,8 +426,8 @@ def test_train_refuses(options, message, table, tmp_path, monkeypatch, capsys):
 
 def test_class_weights_are_refused(table, tmp_path, capsys):
     argv = ["train", table, "--target", "kind", "--out", str(tmp_path / "m"), "--class-weight"]
-    assert "--class-weight: got 'commmon', expected one of" in refused(capsys, *argv, "commmon=1")
-    assert "did you mean 'common'" in refused(capsys, *argv, "commmon=1")
+    assert "--class-weight: got 'commonn', expected one of" in refused(capsys, *argv, "commonn=1")
+    assert "did you mean 'common'" in refused(capsys, *argv, "commonn=1")
     for spec in ("common", "common=x", "common=-1", "common=nan"):
         assert "expected balanced, or CLASS=WEIGHT" in refused(capsys, *argv, spec)
     early = ["--early-stopping", "confusion_matrix"]

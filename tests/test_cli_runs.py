@@ -127,6 +127,14 @@ def test_a_file_that_says_something_else_is_not_written_over(table, tmp_path, mo
     assert (tmp_path / "m.toml").read_text() == text
 
 
+def test_a_file_of_somebody_else_s_is_not_written_over(table, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "project.toml").write_text("[project]\n")
+    argv = ["train", table, "--target", "y", "--out", "project", "--quiet", "--epochs", "1"]
+    assert "which is none, expected another name" in refused(capsys, *argv)
+    assert (tmp_path / "project.toml").read_text() == "[project]\n"
+
+
 def test_without_what_reads_toml_it_is_said(table, tmp_path, monkeypatch, capsys):
     (tmp_path / "run.toml").write_text("epochs = 2\n")
     for module in ("tomllib", "tomli"):
@@ -221,6 +229,26 @@ def stopped(monkeypatch, argv, saves):
         patched.setattr(checkpoints.Checkpoint, "_save_if_due", counted)
         with pytest.raises(StoppedError):
             cli.main(argv)
+
+
+def test_a_minimizer_goes_on(table, tmp_path, monkeypatch):
+    argv = [
+        "train",
+        table,
+        "--target",
+        "y",
+        "--out",
+        str(tmp_path / "m"),
+        "--quiet",
+        "--loss",
+        "mse",
+    ]
+    argv += ["--optimizer", "lbfgs", "--epochs", "9"]
+    assert cli.main(argv) == 0
+    expected = (tmp_path / "m").read_bytes()
+    stopped(monkeypatch, argv, 4)
+    assert cli.main([*argv, "--resume"]) == 0
+    assert (tmp_path / "m").read_bytes() == expected
 
 
 @pytest.mark.parametrize("saves", [1, 2, 7])

@@ -1,5 +1,5 @@
-"""Tell what this installation runs on: versions, CPU level, threads; or, of a model that
-'fastweights train' wrote, what it is, what it learnt from, how, and how well it did.
+"""Tell what this installation runs on: versions, CPU level, threads; or what a model is, and of one
+that 'fastweights train' wrote also what it learnt from, how, and how well it did.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ import numpy as np
 
 import fastweights as fw
 from fastweights._json import shown
-from fastweights.cli.modelfile import history_of, load_model
+from fastweights.cli.modelfile import history_of, is_of_train, load_model, read_model
 from fastweights.cli.output import Output, add_json
 from fastweights.cli.report import number
+from fastweights.table.targets import ClassTarget
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``fastweights info``."""
-    parser.add_argument(
-        "model", nargs="?", metavar="MODEL", help="a file that 'fastweights train' wrote"
-    )
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="a model's file")
     add_json(parser)
 
 
@@ -48,31 +47,36 @@ def _of_installation() -> dict[str, Any]:
 
 
 def _of_model(path: str) -> dict[str, Any]:
-    """What a model is, and the history that its file tells."""
-    kind, model, preprocessor = load_model(path)
-    target = preprocessor.target
-    networks = len(model) if isinstance(model, fw.Ensemble) else 1
+    """What a model is, what it predicts, and the history that its file tells."""
+    model = read_model(path)
     first = model[0] if isinstance(model, fw.Ensemble) else model
-    optimizer = first.optimizer
-    told = {
+    optimizer, loss = first.optimizer, first.loss
+    losses = loss if isinstance(loss, tuple) else () if loss is None else (loss,)
+    return {
         "model": path,
-        "kind": kind.name,
-        "target": target.name,
-        "task": target.task,
-        "networks": networks,
+        **_of_task(path),
+        "networks": len(model) if isinstance(model, fw.Ensemble) else 1,
         "input_shape": list(first.input_shape or ()),
         "layers": [f"{type(layer).__name__} {layer.name}" for layer in first.layers],
         "parameters": first.count_params(),
         "dtype": str(first.dtype),
         "seed": first.seed,
         "optimizer": None if optimizer is None else optimizer.config(),
-        "loss": None if first.loss is None else first.loss.config(),  # type: ignore[union-attr]
+        "losses": [loss.config() for loss in losses],
         "metrics": [metric.name for metric in first._compiled.metrics],
         "epochs_trained": first.epochs_trained,
+        **history_of(path),
     }
-    if hasattr(target, "classes"):
-        told["classes"] = list(target.classes)
-    return {**told, **history_of(path)}
+
+
+def _of_task(path: str) -> dict[str, Any]:
+    """What a model is about, where 'fastweights train' wrote it."""
+    if not is_of_train(path):
+        return {}
+    kind, _, preprocessor = load_model(path)
+    target = preprocessor.target
+    told = {"kind": kind.name, "target": target.name, "task": target.task}
+    return {**told, "classes": list(target.classes)} if isinstance(target, ClassTarget) else told
 
 
 def _in_words(value: Any) -> str:

@@ -12,7 +12,7 @@ import fastweights as fw
 from fastweights import _check, layers, metrics
 from fastweights.cli.calls import Call, calls_of, kind_of
 from fastweights.cli.calls import made as made_of
-from fastweights.cli.output import add_option, text_table
+from fastweights.cli.output import add_option, naming_options, text_table
 from fastweights.cli.report import number
 from fastweights.table.targets import ClassTarget, NumberTarget
 
@@ -41,10 +41,8 @@ def _metric(option: str, call: Call, loss: str) -> metrics.Metric:
             got, expected = f"settings of {call.name}", "the name of a metric that has some"
             raise ValueError(_check.refusal(option, got, expected))
         identifier = made_of(option, call, kind)
-    try:
+    with naming_options(metrics=option):
         return metrics.get(identifier, fw.losses.get(loss))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{option}: {error}") from None
 
 
 def judged(

@@ -78,7 +78,7 @@ def load_model(path: str, data: str = "") -> tuple[Kind, Model | Ensemble, Any]:
         preprocessor = kind.restored(metadata[kind.key], os.path.getsize(path))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    model = _read(path, metadata)
+    model = read_model(path)
     outputs = (preprocessor.target.outputs,)
     first = model[0] if isinstance(model, Ensemble) else model
     if first.input_shape != preprocessor.input_shape or first.output_shape != outputs:
@@ -86,8 +86,9 @@ def load_model(path: str, data: str = "") -> tuple[Kind, Model | Ensemble, Any]:
     return kind, model, preprocessor
 
 
-def _read(path: str, metadata: Mapping[str, str]) -> Model | Ensemble:
-    if saving.ENSEMBLE not in metadata:
+def read_model(path: str) -> Model | Ensemble:
+    """The model in a file, whoever wrote it."""
+    if not is_model(path) or saving.ENSEMBLE not in serialization.read_metadata(path):
         return saving.read(path)
     ensemble = fw.load(path)
     assert isinstance(ensemble, Ensemble)
@@ -99,3 +100,9 @@ def history_of(path: str) -> dict[str, Any]:
     text = serialization.read_metadata(path).get(HISTORY)
     found = {} if text is None else _json.loads("history", text, os.path.getsize(path))
     return found if isinstance(found, dict) else {}
+
+
+def is_of_train(path: str) -> bool:
+    """Whether the file has a preparation beside the model."""
+    metadata = serialization.read_metadata(path)
+    return any(kind.key in metadata for kind in KINDS)

@@ -10,12 +10,13 @@ import argparse
 import contextlib
 import importlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fastweights import __version__, _check, _files
-from fastweights.cli.output import add_option, same_file
+from fastweights.cli.output import add_option, check_writable, same_file
 
 #: Options that say where, and how, the work is done rather than what is learnt.
 ABOUT_THE_WORK = (
@@ -24,6 +25,8 @@ ABOUT_THE_WORK = (
 )  # fmt: skip
 #: Of these, those that a written run has nevertheless.
 _KEPT = ("data", "out", "plot")
+#: What written files begin with.
+_HEADER = "# fastweights "
 #: A longer file is no run's.
 _MAX_BYTES = 2**20
 
@@ -137,6 +140,11 @@ def refuse_to_overwrite(told: argparse.Namespace) -> None:
     if _is_config(told, path) and not _says(path, _kept(told)):
         got = f"{told.out}, beside which the run is written over {path}, which says another"
         raise ValueError(_check.refusal("--out", got, "another name than that of --config"))
+    if not _is_config(told, path):
+        if os.path.isfile(path) and not _is_written(path):
+            got = f"{told.out}, beside which the run is written over {path}, which is none"
+            raise ValueError(_check.refusal("--out", got, "another name"))
+        check_writable("--out", path)
 
 
 def write(told: argparse.Namespace) -> str:
@@ -146,7 +154,7 @@ def write(told: argparse.Namespace) -> str:
     """
     path, options = beside(told.out), _kept(told)
     if not _is_config(told, path):
-        lines = [f"# fastweights {__version__}: fastweights train --config {Path(path).name}"]
+        lines = [f"{_HEADER}{__version__}: fastweights train --config {Path(path).name}"]
         lines += [f"{name.replace('_', '-')} = {_literal(v)}" for name, v in options.items()]
         text = "\n".join(lines) + "\n"
         _files.replace(path, lambda file: file.write(text.encode(errors="replace")))
@@ -177,6 +185,12 @@ def _has_letters(path: str | None) -> bool:
 
 def _is_config(told: argparse.Namespace, path: str) -> bool:
     return told.config is not None and same_file(path, told.config)
+
+
+def _is_written(path: str) -> bool:
+    """Whether a file is one that `write` wrote."""
+    with open(path, "rb") as file:
+        return file.read(len(_HEADER)) == _HEADER.encode()
 
 
 def _says(path: str, options: dict[str, Any]) -> bool:
