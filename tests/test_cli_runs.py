@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from cli_running import listen, posix, refused, run_json, write_csv
 
+import fastweights as fw
 from fastweights import cli, saving, serialization
 from fastweights.cli import checkpoints, runs
 from fastweights.cli.modelfile import load_model
@@ -397,6 +398,30 @@ def test_a_sweep_that_was_interrupted_goes_on(table, tmp_path, capsys, monkeypat
     assert lines[0] == first
     assert len(lines) == 3
     assert "a file belongs to one sweep" in refused(capsys, *argv, "--dropout", "0.1")
+
+
+def test_ctrl_c_keeps_the_trials_that_are_done(table, tmp_path, capsys, monkeypatch):
+    argv = sweep(table, tmp_path, "--try", "layers=4;8;16", "--jobs", "1")
+    expected = run_json(capsys, *argv)
+    results = tmp_path / "s.sweep.jsonl"
+    whole = results.read_text().splitlines()
+    results.unlink()
+    (tmp_path / "s.safetensors").unlink()
+    trial, calls = fw.sweeping.run_trial, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return trial(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fw.sweeping, "run_trial", interrupted)
+        assert cli.main(argv) == 130
+    assert len(results.read_text().splitlines()) == 1
+    assert not (tmp_path / "s.safetensors").exists()
+    assert run_json(capsys, *argv)["score"] == expected["score"]
+    assert len(results.read_text().splitlines()) == len(whole)
 
 
 def test_the_score_may_be_a_metric(table, tmp_path, capsys):

@@ -117,7 +117,10 @@ def _class_weight(spec: str | None, target: NumberTarget | ClassTarget) -> Any:
         if not equals or not math.isfinite(weight) or weight < 0:
             expected = "balanced, or CLASS=WEIGHT,... with weights of at least 0"
             raise ValueError(_check.refusal("--class-weight", shown(spec), expected))
-        weights[_check.choice("--class-weight", name, places)] = weight
+        place = _check.choice("--class-weight", name, places)
+        if place in weights:
+            raise ValueError(_check.refusal("--class-weight", f"{name} twice", "each class once"))
+        weights[place] = weight
     return weights
 
 
