@@ -12,7 +12,7 @@ from cli_running import refused, run_json, write_csv
 import fastweights as fw
 from fastweights import cli, schedules
 from fastweights.cli import calls
-from fastweights.cli.modelfile import load_model
+from fastweights.cli.modelfile import HISTORY, load_model
 from fastweights.optimizers import OPTIMIZERS
 
 ROWS = 200
@@ -359,6 +359,15 @@ def test_info_tells_how_a_model_came_to_be(table, tmp_path, capsys):
     assert "AdamW(learning rate=" in printed or "AdamW(learning_rate=" in printed
     assert "mean_absolute_error" in printed
     assert "t.csv" in refused(capsys, "info", table)
+
+
+@pytest.mark.parametrize("text", ["", "[" * 99999, "3", '{"fit": [{"name": {}}, null, 1e999]}'])
+def test_info_of_a_damaged_history(text, tmp_path, capsys):
+    path = str(tmp_path / "m.safetensors")
+    fw.Sequential([fw.layers.Dense(2)], 3, seed=0).save(path, metadata={HISTORY: text})
+    code = cli.main(["info", path])
+    printed = capsys.readouterr()
+    assert code == 0 or printed.err.startswith("fastweights: error: ")
 
 
 def test_info_tells_of_models_of_python(tmp_path, capsys):

@@ -310,6 +310,10 @@ def test_resuming_is_refused_with_other_options_and_rows(table, tmp_path, monkey
     saved = checkpoint.read_bytes()
     checkpoint.write_bytes(saved[: len(saved) // 2])
     assert "m.checkpoint.safetensors" in refused(capsys, *argv, "--resume")
+    for text in ("", "[" * 99999, "3", '{"options": 3, "rows": 4}', '{"options": {}}'):
+        model = fw.Sequential([fw.layers.Dense(1)], 1, seed=0)
+        model.save(checkpoint, metadata={checkpoints.KEY: text})
+        assert "--resume: got " in refused(capsys, *argv, "--resume")
     checkpoint.unlink()
     assert cli.main([*argv, "--resume"]) == 0
     assert "--resume: there is no" in capsys.readouterr().err

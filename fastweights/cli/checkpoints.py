@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fastweights import _check, callbacks, serialization
+from fastweights import _check, _json, callbacks, serialization
 from fastweights._json import shown
 from fastweights.cli.kinds import Data
 from fastweights.cli.output import note
@@ -76,8 +76,9 @@ def found(path: str, belongs_to: str) -> str | None:
         note(f"--resume: there is no {path}: beginning at the first epoch")
         return None
     try:
-        stored = json.loads(serialization.read_metadata(path)[KEY])
-        options, rows = stored["options"], stored["rows"]
+        text = serialization.read_metadata(path)[KEY]
+        stored = _json.loads("options", text, os.path.getsize(path))
+        options, rows = dict(stored["options"]), stored["rows"]
     except (KeyError, TypeError, ValueError):
         expected = "what a training of 'fastweights train' left there"
         raise ValueError(_check.refusal("--resume", path, expected)) from None
