@@ -184,6 +184,13 @@ def test_sample_weight_is_that_of_the_library(table, columns, tmp_path, capsys):
     assert len(capsys.readouterr().out.splitlines()) >= ROWS
 
 
+def test_rows_that_all_count_nothing_are_refused(columns, tmp_path, capsys):
+    for weights in (np.zeros(ROWS), np.eye(1, ROWS)[0]):
+        table = write_csv(tmp_path / "t.csv", {**columns, "weight": weights})
+        argv = ["train", table, "--target", "y", "--out", str(tmp_path / "m"), "--sample-weight"]
+        assert "--sample-weight: got 0 in all rows to train on" in refused(capsys, *argv, "weight")
+
+
 def test_class_weights_have_the_rare_class_found(table, tmp_path, capsys):
     def recall(*options):
         argv = ["train", table, "--target", "kind", "--out", str(tmp_path / "m"), "--quiet"]
