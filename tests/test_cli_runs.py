@@ -199,15 +199,16 @@ def test_after_ctrl_c_it_goes_on(table, tmp_path):
     out, checkpoint = tmp_path / "m.safetensors", tmp_path / "m.checkpoint.safetensors"
     expected = out.read_bytes()
     with subprocess.Popen(
-        [sys.executable, "-c", EAGER, *argv], preexec_fn=listen, stderr=subprocess.PIPE
+        [sys.executable, "-c", EAGER, *argv], preexec_fn=listen, stdout=subprocess.PIPE
     ) as process:
         while not checkpoint.exists() and process.poll() is None:
             time.sleep(0.001)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        printed, _ = process.communicate(timeout=60)
     if process.returncode:
         assert process.returncode == 130
         assert checkpoint.exists()
+        assert b"which --resume goes on from" in printed
     assert cli.main([*argv, "--resume"]) == 0
     assert out.read_bytes() == expected
     assert not checkpoint.exists()

@@ -6,7 +6,6 @@ options and which rows it belongs to. It is written now and then, and gone when 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -18,7 +17,7 @@ import numpy as np
 
 from fastweights import _check, _json, callbacks, serialization
 from fastweights._json import shown
-from fastweights.cli.kinds import Data
+from fastweights.cli.kinds import Data, is_model
 from fastweights.cli.output import note
 from fastweights.cli.runs import differing
 
@@ -97,8 +96,12 @@ def found(path: str, belongs_to: str) -> str | None:
     return path
 
 
+def is_one(path: str) -> bool:
+    """Whether there is a checkpoint."""
+    return is_model(path) and KEY in serialization.read_metadata(path)
+
+
 def remove(path: str) -> None:
-    """Removes the file where there is one that is a checkpoint."""
-    with contextlib.suppress(OSError, ValueError):
-        if KEY in serialization.read_metadata(path):
-            os.unlink(path)
+    """Removes the file where it is a checkpoint."""
+    if is_one(path):
+        os.unlink(path)

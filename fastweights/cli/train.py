@@ -74,13 +74,16 @@ def learn(
     asked = judging.judged(args.metrics, target, truth, predictions)
     save_model(args.out, model, kind, data.preprocessor, _history(options, data, training, figures))
     path = runs.write(told)
+    checkpoint = checkpoints.path_of(args.out, args.checkpoint)
     if not training.interrupted:
-        checkpoints.remove(checkpoints.path_of(args.out, args.checkpoint))
+        checkpoints.remove(checkpoint)
     output.say(training.summary())
     words = report(target, figures, count(len(truth), f"unseen {kind.row}"))
     output.say(f"\n{words}{judging.in_words(asked)}")
     output.say(f"\nmodel: {args.out}")
     output.say(f"this run: {path}")
+    if training.interrupted and checkpoints.is_one(checkpoint):
+        output.say(f"checkpoint: {checkpoint}, which --resume goes on from")
     if args.plot:
         from fastweights.cli.plot import draw
 
