@@ -17,6 +17,7 @@ import numpy as np
 from fastweights import _check, _crew, _feeding, _loop, training
 from fastweights._core import philox
 from fastweights._core.float_mode import in_default_float_mode
+from fastweights._importing import imported
 from fastweights._plans import Compiled
 from fastweights._rows import Examples, count, picked_examples
 from fastweights._turns import Turn
@@ -465,7 +466,7 @@ class _Bar(_Teller):
     """A tqdm bar over all epochs."""
 
     def __enter__(self) -> _Teller:
-        from tqdm import tqdm
+        tqdm = imported("tqdm").tqdm
 
         line = "{percentage:3.0f}%|{bar}| {n}/{total} epochs [{elapsed}<{remaining}{postfix}]"
         self.bar = tqdm(total=self.epochs, file=sys.stdout, dynamic_ncols=True, bar_format=line)
