@@ -2,8 +2,8 @@
 
 # Design: compiled code runs without the GIL, so threads of one process train as many nets at a time
 # as there are CPUs, and read the same data. Only the thread that asked talks: it hands out what is
-# finished, hears Ctrl-C and tells the others to stop, which they look for between two stretches and,
-# in a large batch, between some of its rows.
+# finished, hears Ctrl-C and tells the others to stop, which they look for between two stretches
+# and, in a large batch, between some of its rows.
 """
 
 from __future__ import annotations
