@@ -14,6 +14,7 @@ from fastweights._core import philox
 from fastweights._core.float_mode import in_default_float_mode
 from fastweights._plans import Compiled
 from fastweights._rows import Examples, count, picked_examples
+from fastweights._sources import Source, Whole
 from fastweights._turns import Turn
 from fastweights.models import Model
 
@@ -30,6 +31,17 @@ class Task(NamedTuple):
     #: For what the examples were checked, and what their columns are called.
     compiled: Compiled
     names: _feeding.Names
+
+    def sources(self) -> tuple[Source, Source | None]:
+        """What is trained on and what is validated with, in the batches of the course."""
+        source = Whole(self.examples, self.chosen)
+        rows = self.model._built_or_refused().batch_rows
+        source.cut(self.course.batch_size or rows or training.DEFAULT_BATCH)
+        if self.held_out is None:
+            return source, None
+        held_out = Whole(self.held_out)
+        held_out.cut(source.batch_size)
+        return source, held_out
 
 
 class Data:

@@ -167,7 +167,7 @@ def trained(task: Task, watcher: _crew.Watcher) -> History:
             got, expected = "a model that was compiled meanwhile", "model.compile(...) before"
             raise RuntimeError(_check.refusal("models", got, expected))
         model._names = task.names
-        loop = _loop.Loop(model, task.course, task.examples, task.held_out, [watcher], task.chosen)
+        loop = _loop.Loop(model, task.course, *task.sources(), [watcher])
         return loop.run()
 
 
