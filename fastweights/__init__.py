@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 from typing import TYPE_CHECKING, Any
 
 from fastweights import _starting  # noqa: F401  (before what takes long to import)
+from fastweights._importing import imported
 from fastweights.config import (
     config,
     get_num_threads,
@@ -136,12 +137,8 @@ else:
 
     def __getattr__(name: str) -> Any:
         if name not in __all__:
-            from fastweights._absent import refusal_of
-
-            raise refusal_of(__name__, name)
-        from importlib import import_module
-
-        module = import_module(f"{__name__}.{_HOME.get(name, name)}")
+            raise imported(f"{__name__}._absent").refusal_of(__name__, name)
+        module = imported(f"{__name__}.{_HOME.get(name, name)}")
         value = getattr(module, name) if name in _HOME else module
         globals()[name] = value
         return value

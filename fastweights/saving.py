@@ -29,6 +29,7 @@ from fastweights import (
 )
 from fastweights._building import Built
 from fastweights._feeding import Names, known_names
+from fastweights._importing import imported
 from fastweights._plans import Compiled
 from fastweights._refusal import UnknownError
 from fastweights._torch_forms import Form, activation_modules, form_of
@@ -265,8 +266,7 @@ def load(
     with serialization.opened(path) as file:
         name = _files.path_text(path)
         if ENSEMBLE in file.metadata:
-            from fastweights import ensembles  # seldom needed
-
+            ensembles = imported("fastweights.ensembles")  # seldom needed
             return ensembles.model_of(file, name, custom_objects)
         model = model_of(file, name, custom_objects)
     if TABLE in model._metadata:

@@ -27,6 +27,8 @@ from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memmove, memset
 
+from threading import local
+
 from numpy import empty, empty_like, ndarray
 
 from fastweights._core.arrays import taken
@@ -52,6 +54,7 @@ cdef extern from "Python.h":
 include "memory.pxi"
 include "schedules.pxi"
 include "team.pxi"
+include "asking.pxi"
 include "lock.pxi"
 include "contest.pxi"
 include "gather.pxi"
@@ -553,7 +556,10 @@ cdef class Plan(Runner):
             see(&job, seen)
         else:
             job.out = <char**>results.at
-        return self.infer_rows(&job, first, last, seconds)
+        first = self.infer_rows(&job, first, last, seconds)
+        if first < last and (raised := raised_by_thread()) is not None:
+            raise raised
+        return first
 
     cdef Seen expect_seen(self, out, told, Py_ssize_t rows, Tally tally):
         """Checked places for the outputs of so many rows, and for which of their lines count; None: nobody asks."""

@@ -13,6 +13,11 @@ Arrays = np.ndarray | tuple[np.ndarray | None, ...]
 
 STAMP: str
 
+class _OfThread:
+    ask: Callable[[], None] | None
+
+OF_THREAD: _OfThread
+
 class ModelLock:
     gradients_shown: bool
     def show_gradients(self) -> None: ...
