@@ -58,6 +58,8 @@ __all__ = [
     "plot_predictions",
     "register_layer",
     "register_loss",
+    "register_metric",
+    "register_optimizer",
     "regularizers",
     "schedules",
     "set_matmul_precision",
@@ -82,7 +84,12 @@ if TYPE_CHECKING:
         regularizers,
         schedules,
     )
-    from fastweights._registry import register_layer, register_loss
+    from fastweights._registry import (
+        register_layer,
+        register_loss,
+        register_metric,
+        register_optimizer,
+    )
     from fastweights._tensors import Input
     from fastweights.attending import attention_scores, plot_attention
     from fastweights.ensembles import Ensemble
@@ -129,6 +136,8 @@ else:
         "plot_predictions": "plotting",
         "register_layer": "_registry",
         "register_loss": "_registry",
+        "register_metric": "_registry",
+        "register_optimizer": "_registry",
         "sweep": "sweeping",
     }
 

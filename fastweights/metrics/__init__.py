@@ -16,6 +16,7 @@ from typing import Any
 
 from fastweights import _check, losses
 from fastweights._description import from_config, of_library
+from fastweights._own import is_of_somebody
 from fastweights.metrics.accuracy import (
     BinaryAccuracy,
     CategoricalAccuracy,
@@ -49,7 +50,12 @@ from fastweights.metrics.classes import (
     MatthewsCorrelation,
 )
 from fastweights.metrics.curves import AUC
-from fastweights.metrics.functions import MeanMetricWrapper, ScikitLearn, from_sklearn
+from fastweights.metrics.functions import (
+    MeanMetricWrapper,
+    ScikitLearn,
+    from_sklearn,
+    known_metric,
+)
 from fastweights.metrics.regression import (
     ConcordanceCorrelation,
     ExplainedVariance,
@@ -187,6 +193,8 @@ def get(identifier: Identifier, loss: losses.Loss) -> Metric:
         metric: Metric = identifier
     elif isinstance(identifier, Metric):
         metric = of_library("metrics", identifier, KINDS)
+    elif isinstance(identifier, Mapping) and is_of_somebody(identifier.get("kind")):
+        metric = known_metric(identifier, {})
     elif isinstance(identifier, Mapping):
         metric = from_config("metrics", identifier, KINDS, "kind")
     elif callable(identifier) and not isinstance(identifier, type):
@@ -206,6 +214,7 @@ __all__ = [
     "Figure",
     "MeanMetricWrapper",
     "Metric",
+    "ScikitLearn",
     "from_sklearn",
     "get",
 ]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from fastweights import _check, losses
+from fastweights._own import Registry
 from fastweights.metrics.base import Metric, is_signed, reads_logits
+
+#: Functions of other people's by package and name: see `fastweights.register_metric`.
+REGISTERED = Registry("metric")
 
 
 class _OfFunction(Metric):
@@ -71,6 +75,19 @@ class MeanMetricWrapper(_OfFunction):
             kwargs=kwargs,
         )
 
+    def config(self) -> dict[str, Any]:
+        return {
+            "kind": REGISTERED.name_of(self.fn) or self.kind,
+            "name": self.name,
+            "larger_is_better": self.larger_is_better,
+            **({"kwargs": self.kwargs} if self.kwargs else {}),
+        }
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether `fastweights.load` can make it again."""
+        return REGISTERED.name_of(self.fn) is not None
+
     def figure(self, y_true: np.ndarray, y_pred: np.ndarray, weights: np.ndarray | None) -> float:
         takes_weights = _takes_weights(self.fn)
         more = {"sample_weight": weights} if takes_weights else {}
@@ -92,6 +109,13 @@ class MeanMetricWrapper(_OfFunction):
         if rows == 0:
             return 0.0
         return float(np.average(found.reshape(rows, -1).mean(axis=1, dtype=float), weights=weights))
+
+
+def known_metric(config: Mapping[str, Any], custom: Mapping[str, Any]) -> MeanMetricWrapper:
+    """What a config describes that names a function of somebody's own, of `custom` first."""
+    settings = dict(config)
+    function = REGISTERED.find(settings.pop("kind"), custom)
+    return MeanMetricWrapper(function, **settings, **settings.pop("kwargs", {}))
 
 
 class ScikitLearn(_OfFunction):
