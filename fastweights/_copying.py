@@ -103,6 +103,10 @@ def refuse_foreign(call: str, model: Model) -> None:
     if isinstance(optimizer, optimizers.NumpyOptimizer):
         _refuse_another(call, optimizer)
     foreign = _foreign_training(model._compiled)
+    if call == "save":
+        for one in model._compiled.objectives:
+            for metric in one.metrics:
+                _refuse_lost_arguments(metric)
     if call != "save":
         # What one model is trained by may be what another one is.
         foreign = [one for one in foreign if not isinstance(one, _OWN)]
@@ -135,16 +139,33 @@ def _kind_and_title(own: Any) -> tuple[str, str]:
 
 def _refuse_another(call: str, optimizer: optimizers.NumpyOptimizer) -> None:
     """Raises TypeError where an optimizer would come back from its config as another one."""
-    config = optimizer.config()
     try:
-        made = json.dumps(optimizer.again().config())
-        if made == json.dumps(config):
+        text, made = _settings_of(optimizer), _settings_of(optimizer.again())
+        if made == text:
             return
-        why = f"whose config() {_check.shown(config)} makes one of {made}"
+        why = f"whose config() makes one of {made}, not of {text}"
     except Exception as error:
         why = f"of whose config() nothing can be made ({type(error).__name__}: {error})"
     expected = "config() to be what the constructor makes the same optimizer of"
     raise TypeError(_check.refusal(call, f"the optimizer {optimizer.name}, {why}", expected))
+
+
+def _refuse_lost_arguments(metric: metrics.Metric) -> None:
+    """Raises TypeError where what a metric's function is told would come back as something else."""
+    if not isinstance(metric, metrics.MeanMetricWrapper):
+        return
+    try:
+        if json.loads(json.dumps(metric.kwargs)) == metric.kwargs:
+            return
+    except (TypeError, ValueError):
+        pass
+    got = f"{_check.shown(metric.kwargs)} for the metric {metric.name}"
+    raise TypeError(_check.refusal("save", got, "arguments that JSON holds as they are"))
+
+
+def _settings_of(optimizer: optimizers.Optimizer) -> str:
+    """All of them, also those that its config leaves out."""
+    return json.dumps({**optimizers.Optimizer.config(optimizer), **optimizer.config()})
 
 
 def _foreign_training(compiled: Compiled) -> list[Any]:

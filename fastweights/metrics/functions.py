@@ -11,7 +11,7 @@ import numpy as np
 
 from fastweights import _check, losses
 from fastweights._own import Registry
-from fastweights.metrics.base import Metric, is_signed, reads_logits
+from fastweights.metrics.base import Metric, is_classifier, is_signed, reads_logits
 
 #: Functions of other people's by package and name: see `fastweights.register_metric`.
 REGISTERED = Registry("metric")
@@ -115,7 +115,8 @@ def known_metric(config: Mapping[str, Any], custom: Mapping[str, Any]) -> MeanMe
     """What a config describes that names a function of somebody's own, of `custom` first."""
     settings = dict(config)
     function = REGISTERED.find(settings.pop("kind"), custom)
-    return MeanMetricWrapper(function, **settings, **settings.pop("kwargs", {}))
+    arguments = settings.pop("kwargs", {})
+    return MeanMetricWrapper(function, **settings, **arguments)
 
 
 class ScikitLearn(_OfFunction):
@@ -180,7 +181,7 @@ class _Answers:
         self._loss, self._outputs = loss, y_pred.shape[-1]
         self._scores = y_pred.reshape(-1, self._outputs)
         #: Whether there are classes at all.
-        self.is_classifier = loss.of_classes or is_signed(loss) or loss.name in _OF_TWO
+        self.is_classifier = is_classifier(loss)
         self.is_of_two = self.is_classifier and max(self._outputs, 2) == 2
 
     def targets(self, y_true: np.ndarray) -> np.ndarray:
@@ -247,8 +248,6 @@ class _Answers:
         return Classifier() if self.is_classifier else Regressor()
 
 
-#: Losses of one probability for each output.
-_OF_TWO = frozenset({"binary_crossentropy"})
 _RESPONSES = ("predict", "predict_proba", "decision_function")
 
 
@@ -261,8 +260,8 @@ def from_sklearn(
 ) -> Metric:
     """A metric of scikit-learn's, found once an epoch from all rows of the pass.
 
-    A network that is trained with a crossentropy or hinge answers as a classifier with classes
-    0, 1, ..., any other one as a regressor. A pass keeps its predictions for that.
+    A network that is trained with a crossentropy, hinge or KL divergence answers as a classifier
+    with classes 0, 1, ..., any other one as a regressor. A pass keeps its predictions for that.
 
     Parameters
     ----------
