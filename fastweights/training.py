@@ -122,16 +122,17 @@ def evaluate(
     def so_far(*_: int) -> Logs:
         return with_cost(figures.so_far())
 
-    listeners.tell("on_test_begin", {})
-    first, batch = 0, batch_size or built.batch_rows or DEFAULT_BATCH
-    for last in listeners.batches("test", rows, batch, so_far):
-        out, told = figures.until(last)
-        while first < last:
-            first = plan.infer(
-                x, y, out, first, last, STRETCH_SECONDS, figures.tally, weights, told
-            )
-    logs = with_cost(figures.logs())
-    listeners.tell("on_test_end", logs)
+    with listeners.released():
+        listeners.tell("on_test_begin", {})
+        first, batch = 0, batch_size or built.batch_rows or DEFAULT_BATCH
+        for last in listeners.batches("test", rows, batch, so_far):
+            out, told = figures.until(last)
+            while first < last:
+                first = plan.infer(
+                    x, y, out, first, last, STRETCH_SECONDS, figures.tally, weights, told
+                )
+        logs = with_cost(figures.logs())
+        listeners.tell("on_test_end", logs)
     return logs
 
 
@@ -148,13 +149,14 @@ def predict(
     def outputs(first: int, last: int) -> dict[str, Any]:
         return {"outputs": shown([array[first:last] for array in out])}
 
-    listeners.tell("on_predict_begin", {})
-    first = 0
-    for last in listeners.batches("predict", count(rows), batch_size, outputs):
-        so_far = tuple(array[:last] for array in out)
-        while first < last:
-            first = plan.infer(rows, None, so_far, first, last, STRETCH_SECONDS)
-    listeners.tell("on_predict_end", {})
+    with listeners.released():
+        listeners.tell("on_predict_begin", {})
+        first = 0
+        for last in listeners.batches("predict", count(rows), batch_size, outputs):
+            so_far = tuple(array[:last] for array in out)
+            while first < last:
+                first = plan.infer(rows, None, so_far, first, last, STRETCH_SECONDS)
+        listeners.tell("on_predict_end", {})
 
 
 def gradients(
@@ -178,20 +180,6 @@ def ready_plan(model: Model, compiled: Compiled, batch_size: int, weights: Weigh
     optimizer._batches = compiled.memory_for(model._built_or_refused()).batches
     plan.set_rates(optimizer._rates)
     return plan
-
-
-def take_averages(built: Built, compiled: Compiled) -> None:
-    """Weights that are trained become their averages, where the optimizer keeps them."""
-    if not compiled.training().use_ema:
-        return
-    averages = compiled.memory_for(built).averages(built.size)
-    moved = [
-        slice(begin, begin + size)
-        for (layer, _), (_, begin, size) in zip(built.variables, built.places(), strict=True)
-        if layer.trainable
-    ]
-    parameters = built.parameters
-    built.lock.copy([parameters[one] for one in moved], [averages[one] for one in moved])
 
 
 def _refuse_overflow(built: Built, compiled: Compiled, good: Copies) -> None:

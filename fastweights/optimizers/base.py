@@ -372,6 +372,8 @@ class Memory:
     ) -> None:
         self.vectors, self.numbers = vectors, numbers
         self.batches = np.zeros(1, np.int64) if batches is None else batches
+        #: 1 while averages and weights are in each other's places.
+        self.exchanged = np.zeros(1, np.uint8)
 
     @classmethod
     def empty(cls, optimizer: Optimizer, size: int, dtype: np.dtype) -> Memory:
