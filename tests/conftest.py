@@ -56,7 +56,7 @@ def guarded_library(guarded_plan, monkeypatch):
     """The library with that plan; models' arrays end where an unreadable page begins."""
     from guarding import guarded_copy
 
-    for module in (_plans, _building, optimizers):
+    for module in (_plans, _building, optimizers.base):
         monkeypatch.setattr(module, "_plan", guarded_plan)
     monkeypatch.setattr(
         _building, "aligned_zeros", lambda n, dtype: guarded_copy(np.zeros(n, dtype))

@@ -762,8 +762,8 @@ def test_forward():
     ("call", "message", "suggestion"),
     [
         (
-            lambda: network(optimizer="adma"),
-            "optimizer: got 'adma', expected one of sgd, adam",
+            lambda: network(optimizer="adaam"),
+            "optimizer: got 'adaam', expected one of sgd, adam",
             "adam",
         ),
         (

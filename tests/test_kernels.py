@@ -107,10 +107,11 @@ def test_more_options_than_there_is_room_for_are_refused():
         lambda: compiled.apply_activation("elu", at, 0, x.size, three),
         lambda: compiled.apply_activation_gradient("elu", at, at, at, x.size, three),
         lambda: compiled.apply_dense_forward(at, 0, at, at, 0, at, 2, 2, 2, "elu", three),
-        lambda: compiled.apply_loss("huber", at, 0, at, at, 2, 2, three, 1.0),
     ):
         with pytest.raises(ValueError, match="options: got 3 numbers, expected at most 2"):
             call()
+    with pytest.raises(ValueError, match="options: got 66 numbers, expected at most 65"):
+        compiled.apply_loss("quantile", at, 0, at, at, 2, 2, 66 * (0.5,), 1.0)
     assert (x == 1).all()
 
 

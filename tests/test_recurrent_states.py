@@ -6,9 +6,10 @@ from damage import cases
 from helpers import error_with_noise, same_bits
 
 import fastweights as fw
-from fastweights import layers, plotting, serialization
+from fastweights import layers, serialization
 from fastweights.layers import recurrent
 from fastweights.layers.ops import lines_of
+from fastweights.plotting import graph
 
 RANDOM = np.random.default_rng(11)
 
@@ -205,7 +206,7 @@ def test_summary_and_picture(capsys, tmp_path):
     assert "(None, 5), (None, 5), (None, 5)" in encoder
     assert decoder.endswith("masking_1, lstm[1], lstm[2]")
     assert model.output_names == ("dense", "lstm_1")
-    boxes = plotting._boxes(model, True, True)
+    boxes = graph._boxes(model, True, True)
     (box,) = (box for box in boxes if "lstm_1" in box.lines)
     assert len(box.reads) == 2
     assert box.lines[-1] == (

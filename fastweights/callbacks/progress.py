@@ -5,9 +5,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 import time
+from numbers import Real
 from typing import Any
-
-import numpy as np
 
 from fastweights import _check
 from fastweights.callbacks.base import Callback, Logs
@@ -17,13 +16,9 @@ MOST_LINES = 20
 
 
 def format_logs(logs: Logs) -> str:
-    """``loss: 0.1234 - val_loss: 0.2345``, without figures that are arrays."""
-    shown = {key: value for key, value in logs.items() if not isinstance(value, np.ndarray)}
-    return " - ".join(f"{key}: {_figure(value)}" for key, value in shown.items())
-
-
-def _figure(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, (int, float)) else str(value)
+    """``loss: 0.1234 - val_loss: 0.2345``, of all that are numbers."""
+    numbers = {key: value for key, value in logs.items() if isinstance(value, Real)}
+    return " - ".join(f"{key}: {float(value):.4g}" for key, value in numbers.items())
 
 
 def say(line: str) -> None:

@@ -90,7 +90,7 @@ STEPS = [
         "lasts[piece] if «lasts[piece] > 0»",
         "False",
     ),
-    Fault("a step on the first rows", EMBEDDING, "state, stride, «row» * n, (row + 1)", "0"),
+    Fault("a step on the first rows", EMBEDDING, "stride, «row» * n, (row + 1) * n", "0"),
 ]
 
 #: Of steps, with the constraint that must show it.
