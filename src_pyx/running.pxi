@@ -45,7 +45,6 @@ cdef class Runner(Batch):
                 self.settle(self.ops + member * self.n_ops, member, team)
             self.step(member, team, rows, left, &now, not last, goes_on)
             if self.is_called and self.is_interrupted():
-                first -= rows
                 goes_on = False
                 break
             batches += 1
