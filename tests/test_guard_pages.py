@@ -16,6 +16,9 @@ from reference_updates import CASES as UPDATES
 import fastweights as fw
 from fastweights import constraints, layers, losses, optimizers, regularizers
 
+#: Few rows of all widths up to two vectors, others of some that are not whole vectors.
+ROWS_AND_WIDTHS = ((9, (*range(1, 18), 33)), (1, (1, 2, 7)), (300, (1, 3, 17, 64, 65)))
+
 #: What a step may have besides; one or another stands beside each optimizer.
 SETTINGS = [
     {"clipnorm": 0.1},
@@ -170,8 +173,8 @@ def test_losses_and_weights_of_rows(guarded_library, name, dtype, monkeypatch):
     loss, random = LOSSES[name], np.random.default_rng(0)
     groups = getattr(loss, "outputs_of_each", 1)
     with fw.threads(2), np.errstate(all="ignore"):
-        for rows in (1, 9, 300):
-            for n in (*range(1, 19), 33, 64, 65):
+        for rows, widths in ROWS_AND_WIDTHS:
+            for n in widths:
                 outputs = n * groups
                 if outputs == 1 and loss.of_classes and groups == 1 and name != "one quantile":
                     continue
@@ -230,8 +233,8 @@ def test_metrics(guarded_library, suited, dtype, monkeypatch):
     monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
     random, (last, loss, fewest) = np.random.default_rng(0), suited
     with fw.threads(2):
-        for rows in (1, 9, 300):
-            for outputs in (*range(1 + fewest, 19), 33, 65):
+        for rows, widths in ROWS_AND_WIDTHS:
+            for outputs in widths[fewest:]:
                 model = fw.Sequential([layers.Dense(outputs, last)], 3, dtype, 0)
                 model.compile("adam", loss, list(METRICS[suited]))
                 x = random.standard_normal((rows, 3))
