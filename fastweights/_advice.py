@@ -35,6 +35,7 @@ from fastweights.layers.windows import bring_channels_last
 
 if TYPE_CHECKING:
     from fastweights._building import Built
+    from fastweights.models import Model
     from fastweights.optimizers import Optimizer
 
 #: Activations whose output are probabilities.
@@ -108,20 +109,24 @@ def _about_ranges_of_loss(layer: Layer, loss: losses.Loss, last: str) -> None:
     )
 
 
-def about_targets(layer: Layer | None, loss: losses.Loss, targets: np.ndarray) -> None:
-    """Warns where the last activation cannot come near targets."""
-    if layer is None or loss.takes_labels or isinstance(loss, losses.NumpyLoss):
-        return
-    last = _activation_of(layer)
-    largest, most = _LARGEST.get(last), float(np.abs(targets).max())
-    if largest is None or most < _FAR * largest:
-        return
-    fitting = "y / 255 is within" if most == 255 else "scale them, or end without an activation"
-    warnings.warn(
-        f"y: targets up to {most:g}, but the {last} of {layer.name!r} makes nothing beyond "
-        f"{largest:g}; {fitting}",
-        stacklevel=6,
-    )
+def about_targets(model: Model, targets: Rows) -> None:
+    """Warns where the last activation of an output cannot come near its targets."""
+    objectives = model._compiled.objectives
+    for layer, one, part in zip(
+        model._topology.last_layers, objectives, each(targets), strict=True
+    ):
+        if layer is None or one.loss.takes_labels or isinstance(one.loss, losses.NumpyLoss):
+            continue
+        last = _activation_of(layer)
+        largest, most = _LARGEST.get(last), float(np.abs(part).max())
+        if largest is None or most < _FAR * largest:
+            continue
+        fitting = "y / 255 is within" if most == 255 else "scale them, or end without an activation"
+        warnings.warn(
+            f"y: targets up to {most:g}, but the {last} of {layer.name!r} makes nothing beyond "
+            f"{largest:g}; {fitting}",
+            stacklevel=6,
+        )
 
 
 def about_layers(built: Built) -> None:
@@ -229,6 +234,15 @@ def about_order() -> None:
         "shuffle: a stateful layer goes on from row to row of the batches, which shuffle=True puts "
         "in a new order each epoch; shuffle=False keeps series together",
         stacklevel=5,
+    )
+
+
+def about_end(epoch: int, epochs: int) -> None:
+    """Warns that batches have ended before the epochs that were wanted."""
+    warnings.warn(
+        f"x: the batches ended in epoch {epoch + 1} of {epochs}, and so does the fit; an iterator "
+        "must have steps_per_epoch * epochs of them",
+        stacklevel=2,
     )
 
 

@@ -28,8 +28,6 @@ _MEANT = {
     "use_cudnn": _ONE_WAY,
     "weights": "layer.set_weights([...]) once the model is built",
 }
-#: Of what is lacking.
-_LACKING = {"y": "x and y are arrays; np.concatenate makes one of the batches of a generator"}
 
 
 def refuse_unbound(
@@ -69,9 +67,8 @@ def refuse_unbound(
     needed = [one.name for one in own if one.name in taken and one.default is one.empty]
     missing = [one for one in needed if one not in bound]
     more = ", ..." if len(taken) > len(needed) else ""
-    says = f"; {_LACKING[missing[0]]}" if missing[0] in _LACKING else ""
     got, expected = f"no {' and no '.join(missing)}", f"{name}({', '.join(needed)}{more})"
-    raise TypeError(refusal(name, got, expected) + says) from None
+    raise TypeError(refusal(name, got, expected)) from None
 
 
 def _meant(foreign: str, taken: Sequence[str]) -> str:

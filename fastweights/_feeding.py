@@ -10,6 +10,7 @@ import numpy as np
 
 from fastweights import _check, _frames, _row_weights
 from fastweights._building import Built
+from fastweights._core.float_mode import in_default_float_mode
 from fastweights._objectives import for_each
 from fastweights._rows import Examples, Rows, Weights, count, each
 from fastweights.layers.ops import Shape
@@ -42,7 +43,7 @@ def rows(
     known = shapes if built is None else built.input_shapes
     if type(x) is np.ndarray and len(model._input_names) == 1:
         return _rows_of(model, 0, argument, x, known[0] if known else None)
-    several, columns = _apart(model, x, argument, known), (names or known_names(model)).features
+    several, columns = apart(model, x, argument, known), (names or known_names(model)).features
     arrays = tuple(
         _rows_of(
             model,
@@ -101,8 +102,8 @@ def _rows_of(model: Model, number: int, argument: str, x: Any, shape: Shape | No
     return _check.tokens(argument, array, limit, labels)
 
 
-def _apart(
-    model: Model, x: Any, argument: str, shapes: Sequence[Shape] | None
+def apart(
+    model: Model, x: Any, argument: str = "x", shapes: Sequence[Shape] | None = None
 ) -> list[tuple[str, Any]]:
     """What came for each input, and what messages call it; from a list, or a dict by names."""
     names = model._input_names
@@ -146,9 +147,9 @@ def names_of(model: Model, x: Any, y: Any) -> Names:
     if type(x) is type(y) is np.ndarray:  # which have none
         return model._names
     known, built = known_names(model), model._built
-    apart = _apart(model, x, "x", built.input_shapes if built is not None else None)
+    several = apart(model, x, "x", built.input_shapes if built is not None else None)
     features = tuple(
-        old or _frames.names(given) for old, (_, given) in zip(known.features, apart, strict=True)
+        old or _frames.names(given) for old, (_, given) in zip(known.features, several, strict=True)
     )
     return Names(features, known.targets or _frames.names(y))
 
@@ -160,12 +161,16 @@ def targets(
     argument: str = "y",
     names: Names | None = None,
     compiled: Compiled | None = None,
+    of_rows: int | None = None,
 ) -> Rows:
-    """The targets of checked rows as the kernels of losses and metrics take them."""
+    """The targets of checked rows as the kernels of losses and metrics take them.
+
+    `of_rows` is how many rows have targets, where those rows are but the first of them.
+    """
     compiled = compiled or model._compiled
     compiled.training()
-    shapes = _output_shapes(model, rows)
-    last, objectives = count(rows), compiled.objectives
+    shapes = output_shapes(model, rows)
+    last, objectives = of_rows or count(rows), compiled.objectives
     if len(shapes) > 1:
         outputs = model.output_names
         several = zip(
@@ -219,13 +224,19 @@ def examples(
 
 
 def sample_weights(
-    model: Model, given: Any, rows: Rows, argument: str = "sample_weight"
+    model: Model,
+    given: Any,
+    rows: Rows,
+    argument: str = "sample_weight",
+    of_rows: int | None = None,
 ) -> Weights:
-    """What each of these checked rows counts."""
+    """What each of these checked rows counts, or each of those of which they are the first."""
     if given is None:
         return None
-    shapes = _output_shapes(model, rows)
-    return _row_weights.of_samples(argument, given, count(rows), model.output_names, shapes)
+    shapes = output_shapes(model, rows)
+    return _row_weights.of_samples(
+        argument, given, of_rows or count(rows), model.output_names, shapes
+    )
 
 
 def by_class(model: Model, examples: Examples, class_weight: Any, compiled: Compiled) -> Examples:
@@ -233,13 +244,13 @@ def by_class(model: Model, examples: Examples, class_weight: Any, compiled: Comp
     if class_weight is None:
         _row_weights.expect_some("sample_weight", examples.weights)
         return examples
-    shapes = _output_shapes(model, examples.x)
+    shapes = output_shapes(model, examples.x)
     found = _row_weights.times_classes(examples, class_weight, compiled.objectives, shapes)
     _row_weights.expect_some("class_weight", found.weights)
     return found
 
 
-def _output_shapes(model: Model, rows: Rows) -> tuple[Shape, ...]:
+def output_shapes(model: Model, rows: Rows) -> tuple[Shape, ...]:
     """Of one row of each output, also of a model that is to be built for these rows."""
     built = model._built
     if built is not None:
@@ -257,3 +268,31 @@ def output_gradients(model: Model, dy: Any, built: Built) -> tuple[np.ndarray, .
     return tuple(
         _check.rows(f"dy[{name!r}]", part, model.dtype, shape) for part, name, shape in several
     )
+
+
+def kept_rows(rows: int, share: float) -> int:
+    """How many of the rows are trained on where a share of them is held out."""
+    kept = in_default_float_mode(lambda: math.floor(rows * (1.0 - share)))
+    if 0 < kept < rows:
+        return kept
+    expected = "a share that leaves rows to train on and rows to hold out"
+    raise ValueError(_check.refusal("validation_split", f"{share:g} of {rows} rows", expected))
+
+
+def held_out(model: Model, data: Any, shapes: Sequence[Shape], names: Names) -> Examples:
+    """Checked examples to validate with, of arrays."""
+    x, y, weights = validation_arrays(data)
+    checked = rows(model, x, "validation x", shapes, names)
+    wanted = targets(model, y, checked, "validation y", names)
+    argument = "validation sample_weight"
+    return Examples(checked, wanted, sample_weights(model, weights, checked, argument))
+
+
+def validation_arrays(data: Any) -> tuple[Any, Any, Any]:
+    """(x, y, weights) of `validation_data`; the last is None where there are none."""
+    if isinstance(data, (tuple, list)) and len(data) in (2, 3):
+        x, y, *more = data
+        return x, y, more[0] if more else None
+    is_several = isinstance(data, (tuple, list))
+    got = f"a {type(data).__name__} of {len(data)}" if is_several else _check.kind_of(data)
+    raise ValueError(_check.refusal("validation_data", got, "(x, y) or (x, y, weights)"))

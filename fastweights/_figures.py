@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fastweights._core.float_mode import in_default_float_mode
-from fastweights._rows import Examples, count, each
+from fastweights._rows import Examples, Weights, count, each
 from fastweights.metrics import Figure
 
 if TYPE_CHECKING:
@@ -23,38 +23,44 @@ class Figures:
     Attributes
     ----------
     tally : Tally
-    out, told : tuple of ndarray, or None
-        Of each output its predictions, in the order of the pass, and which lines a mask says count;
-        None where no metric wants them.
     """
 
-    def __init__(
-        self,
-        built: Built,
-        compiled: Compiled,
-        plan: Plan,
-        examples: Examples,
-        order: np.ndarray | None = None,
-    ) -> None:
-        self._compiled, self._examples, self._order = compiled, examples, order
+    def __init__(self, built: Built, compiled: Compiled, plan: Plan, weights: Weights) -> None:
+        self._built, self._compiled, self._lines = built, compiled, plan.lines()
         self._shapes = built.output_shapes
-        self.tally = plan.tally(examples.weights)
-        self.out: tuple[np.ndarray | None, ...] | None = None
-        self.told: tuple[np.ndarray | None, ...] | None = None
-        wanted = [
+        self.tally = plan.tally(weights)
+        self._wanted = [
             any(metric.kernel is None for metric in one.metrics) for one in compiled.objectives
         ]
-        if any(wanted):
-            shapes, masks = built.output_shapes, built.output_masks
-            rows = count(examples.x) if order is None else len(order)
-            self.out = tuple(
-                np.empty((rows, *shape), built.dtype) if is_wanted else None
-                for is_wanted, shape in zip(wanted, shapes, strict=True)
-            )
-            self.told = tuple(
-                None if mask is None or not is_wanted else np.empty((rows, lines), bool)
-                for is_wanted, lines, mask in zip(wanted, plan.lines(), masks, strict=True)
-            )
+        #: What was kept, part by part, of rows that follow each other in the pass.
+        self._kept: list[_Kept] = []
+
+    def go_on(self, examples: Examples, order: np.ndarray | None = None, first: int = 0) -> None:
+        """Makes room for a part of the pass: these examples, by their order, from `first` on."""
+        if not any(self._wanted):
+            return
+        rows = count(examples.x) if order is None else len(order)
+        shapes, masks, dtype = self._shapes, self._built.output_masks, self._built.dtype
+        out = tuple(
+            np.empty((rows, *shape), dtype) if is_wanted else None
+            for is_wanted, shape in zip(self._wanted, shapes, strict=True)
+        )
+        told = tuple(
+            None if mask is None or not is_wanted else np.empty((rows, lines), bool)
+            for is_wanted, lines, mask in zip(self._wanted, self._lines, masks, strict=True)
+        )
+        y, weights, before = each(examples.y), examples.weights, self.tally.rows_seen
+        self._kept.append(_Kept(y, weights, order, first, before, out, told))
+
+    @property
+    def out(self) -> tuple[np.ndarray | None, ...] | None:
+        """Where a part leaves each output's predictions; None where no metric wants them."""
+        return self._kept[-1].out if self._kept else None
+
+    @property
+    def told(self) -> tuple[np.ndarray | None, ...] | None:
+        """Where it leaves which lines of outputs a mask says count."""
+        return self._kept[-1].told if self._kept else None
 
     def until(self, rows: int) -> tuple[Any, Any]:
         """`out` and `told` for a call that goes on to the row of this number."""
@@ -66,23 +72,34 @@ class Figures:
 
     def state(self) -> dict[str, np.ndarray]:
         """All that it has of the rows that were gone through."""
-        done = self.tally.rows_seen
-        kept = {
-            f"{name} {number}": array[:done]
-            for name, arrays in (("out", self.out), ("told", self.told))
-            for number, array in enumerate(arrays or ())
-            if array is not None
-        }
-        return {"tally": self.tally.numbers(), **kept}
+        state = {"tally": self.tally.numbers()}
+        for number, is_wanted in enumerate(self._wanted):
+            if is_wanted:
+                named = zip(_KEPT, self._seen(number), strict=True)
+                state |= {f"{name} {number}": array for name, array in named if array is not None}
+        return state
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Takes on what `state` gave, to go on from there."""
         self.tally.take_on(state["tally"])
-        done = self.tally.rows_seen
-        for name, arrays in (("out", self.out), ("told", self.told)):
-            for number, array in enumerate(arrays or ()):
-                if array is not None:
-                    np.copyto(array[:done], state[f"{name} {number}"], casting="no")
+        if not any(self._wanted):
+            return
+        out, told, y, weights = (
+            tuple(state.get(f"{name} {number}") for number in range(len(self._wanted)))
+            for name in _KEPT
+        )
+        self._kept = [_Kept(y, weights, None, 0, 0, out, told)]
+
+    def _seen(self, number: int) -> list[np.ndarray | None]:
+        """Of one output predictions, lines told, targets and weights of the rows gone through."""
+        ends = [kept.before for kept in self._kept[1:]] + [self.tally.rows_seen]
+        several = [
+            kept.seen(number, end - kept.before) for kept, end in zip(self._kept, ends, strict=True)
+        ]
+        return [
+            arrays[0] if len(arrays) == 1 or arrays[0] is None else np.concatenate(arrays)
+            for arrays in zip(*several, strict=True)
+        ]
 
     def so_far(self) -> dict[str, Any]:
         """Means over the rows that were added up, and what is made of sums."""
@@ -109,18 +126,10 @@ class Figures:
 
     def _rows(self, number: int) -> _Rows:
         """What an output's metrics look at: the rows that were gone through, and that count."""
-        seen, shape = slice(0, self.tally.rows_seen), self._shapes[number]
-        objective = self._compiled.objectives[number]
-        out = self.out[number] if self.out is not None else None
-        told = self.told[number] if self.told is not None else None
-        if out is None:
+        shape, objective = self._shapes[number], self._compiled.objectives[number]
+        predictions, told, targets, weights = self._seen(number)
+        if predictions is None or targets is None:
             raise LookupError(f"the predictions of output {number} were not kept")
-        which: Any = seen if self._order is None else self._order[seen]
-        targets = each(self._examples.y)[number][which]
-        of_outputs = self._examples.weights
-        weights = None if of_outputs is None else of_outputs[number]
-        weights = None if weights is None else weights[which]
-        predictions = out[seen]
         done = len(predictions)
         lead = shape[:-1] if objective.loss.takes_labels else shape
         if objective.loss.has_target_of_each:
@@ -133,13 +142,42 @@ class Figures:
                 weights = weights.reshape(-1)
             predictions = predictions.reshape(-1, columns)
             targets = targets.reshape((-1,) if objective.loss.takes_labels else (done * lines, -1))
-        counts = None if told is None else told[seen].reshape(-1)
+        counts = None if told is None else told.reshape(-1)
         if weights is not None:
             counts = weights > 0 if counts is None else counts & (weights > 0)
         if counts is not None:
             predictions, targets = predictions[counts], targets[counts]
             weights = None if weights is None else weights[counts]
         return _Rows(_sealed(targets), _sealed(predictions), weights)
+
+
+#: What is kept of an output.
+_KEPT = ("out", "told", "y", "weights")
+
+
+class _Kept(NamedTuple):
+    """Of a part of a pass: each output's targets and weights, predictions and lines that count."""
+
+    y: tuple[np.ndarray | None, ...]
+    weights: Sequence[np.ndarray | None] | None
+    order: np.ndarray | None
+    #: Of its rows, from which on it was gone through, and how many of the pass came before.
+    first: int
+    before: int
+    out: tuple[np.ndarray | None, ...]
+    told: tuple[np.ndarray | None, ...]
+
+    def seen(self, number: int, rows: int) -> list[np.ndarray | None]:
+        """Of so many rows and one output, what `_KEPT` names."""
+        part = slice(self.first, self.first + rows)
+        which: Any = part if self.order is None else self.order[part]
+        weights = None if self.weights is None else self.weights[number]
+        given = zip(
+            (self.out[number], self.told[number], self.y[number], weights),
+            (part, part, which, which),
+            strict=True,
+        )
+        return [None if array is None else array[index] for array, index in given]
 
 
 class _Rows(NamedTuple):

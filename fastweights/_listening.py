@@ -46,9 +46,8 @@ class Listeners:
         }
         self.telling: Telling | None = None
 
-    def join(self, model: Model, rows: int, batch_size: int, **params: int) -> None:
-        """Has all take part in a call of a model, on so many rows."""
-        steps = -(-rows // batch_size)
+    def join(self, model: Model, rows: int | None, steps: int | None, **params: int) -> None:
+        """Has all take part in a call of a model, on so many rows, where that is known."""
         for listener in self.all:
             listener._join(model, {**params, "steps": steps, "rows": rows})
 
@@ -75,7 +74,12 @@ class Listeners:
             raise
 
     def batches(
-        self, kind: str, rows: int, batch_size: int, logs: Callable[[int, int], dict[str, Any]]
+        self,
+        kind: str,
+        rows: int,
+        batch_size: int,
+        logs: Callable[[int, int], dict[str, Any]],
+        first_number: int = 0,
     ) -> Iterator[int]:
         """Where batches end, whose hooks are called around them; all rows are one if nobody hears.
 
@@ -85,7 +89,7 @@ class Listeners:
         if not self.hear(begin, end):
             yield rows
             return
-        for number, first in enumerate(range(0, rows, batch_size)):
+        for number, first in enumerate(range(0, rows, batch_size), first_number):
             last = min(first + batch_size, rows)
             self.tell(begin, number, {})
             yield last

@@ -11,12 +11,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastweights import _advice, _averages, _check, _feeding, _minimizing, _resuming, training
+from fastweights import (
+    _advice,
+    _averages,
+    _check,
+    _feeding,
+    _minimizing,
+    _resuming,
+    _sources,
+    training,
+)
 from fastweights._core import philox
 from fastweights._figures import Figures
 from fastweights._listening import Listeners
 from fastweights._resuming import Due, Place
-from fastweights._rows import Examples, count, picked_examples
+from fastweights._rows import count
+from fastweights._sources import Part, Source, Whole
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History, Logs
 
@@ -35,12 +45,10 @@ class Loop:
     model : Model
         Whose turn it is.
     course : Course
-    examples, held_out : Examples
+    source, held_out : Source
         To train on and, unless it is None, to validate with.
     reporters : sequence of Callback
         Told after those of the course, as is the history.
-    chosen : ndarray of int64, optional
-        The numbers of the examples that are trained on, if those are not all.
     place : Place, optional
         Where the fit was in the file that it goes on from.
     """
@@ -49,44 +57,41 @@ class Loop:
         self,
         model: Model,
         course: Course,
-        examples: Examples,
-        held_out: Examples | None,
+        source: Source,
+        held_out: Source | None,
         reporters: Sequence[Callback] = (),
-        chosen: np.ndarray | None = None,
         place: Place | None = None,
     ) -> None:
         built, minimizer = model._built_or_refused(), _minimizing.minimizer_of(model._compiled)
         self.descent: _minimizing.Descent | None = None
         if minimizer is not None:
             # All rows are one batch, in the order in which they are there.
-            if chosen is not None:
-                examples, chosen = picked_examples(examples, chosen), None
+            examples = source.at_hand()
             _minimizing.refuse_batches(course.batch_size, count(examples.x))
-            course = course._replace(batch_size=count(examples.x), shuffle=False)
+            source, course = Whole(examples), course._replace(batch_size=None, shuffle=False)
             self.descent = _minimizing.Descent(model, model._compiled, minimizer, examples)
-        self.rows = count(examples.x) if chosen is None else len(chosen)
         _feeding.refuse_batch_size(built, course.batch_size)
-        _feeding.refuse_part_of_batch(built, "x", self.rows)
+        _sources.refuse_parts_of_batches(built, "x", source)
         if held_out is not None:
-            _feeding.refuse_part_of_batch(built, "validation x", count(held_out.x))
-        if built.batch_rows and course.shuffle:
+            _sources.refuse_parts_of_batches(built, "validation x", held_out)
+        is_shuffled = course.shuffle and source.shuffled > 0
+        if built.batch_rows and is_shuffled:
             _advice.about_order()
-        self.model, self.course, self.examples, self.held_out = model, course, examples, held_out
-        self.batch_size = min(
-            course.batch_size or built.batch_rows or training.DEFAULT_BATCH, self.rows
-        )
-        if place is not None and place.row:
-            self._refuse_other_rows(place)
+        self.model, self.course, self.source, self.held_out = model, course, source, held_out
         self.history = History()
         self.listeners = Listeners([*course.callbacks, *reporters, self.history])
-        self.chosen, self.came_from = chosen, place
-        self.order = np.empty(self.rows, np.int64) if course.shuffle else None
+        self.came_from = place
+        self.order = np.empty(source.shuffled, np.int64) if is_shuffled else None
+        if place is not None and place.row:
+            self._refuse_other_rows(place)
         self.built, self.compiled = built, model._compiled
         #: What the model had learnt before an epoch.
         self.good = self.compiled.good_for(built)
         self.thread = get_ident()
         #: Where it is: the epoch that is running or to come, rows of it that are done, their sums.
         self.epoch, self.row = course.initial_epoch, 0
+        #: The last batch, and when progress was told.
+        self.batch, self.told = 0, 0.0
         self.figures: Figures | None = None
         #: What some, of these numbers, had heard when the file was written, and others had not.
         self.due: Due | None = None
@@ -126,7 +131,9 @@ class Loop:
 
     def _begin(self, begun: list[Callback]) -> None:
         """Calls every `on_train_begin`, in order; `begun` becomes those that were called."""
-        self.listeners.join(self.model, self.rows, self.batch_size, epochs=self.course.epochs)
+        self.listeners.join(
+            self.model, self.source.rows, self.source.steps, epochs=self.course.epochs
+        )
         for listener in self.listeners.all:
             listener.on_train_begin({})
             begun.append(listener)
@@ -145,8 +152,7 @@ class Loop:
         return Place(
             self.epoch,
             self.row,
-            self.rows,
-            self.batch_size,
+            *self._size(),
             self.order is not None,
             self.model._stop_training,
             tuple((type(one).__name__, one.state()) for one in self.listeners.all),
@@ -155,16 +161,22 @@ class Loop:
             self.built.state.copy() if self.built.batch_rows else None,
         )
 
+    def _size(self) -> tuple[int, int]:
+        """Rows of an epoch and of a batch, as far as they are known."""
+        source = self.source
+        return (self.row if source.rows is None else max(source.rows, self.row)), source.batch_size
+
     def _refuse_other_rows(self, place: Place) -> None:
         """Raises ValueError where the middle of an epoch of other rows would be gone on from."""
-        for what, stored, own in (
-            ("x", f"{self.rows} rows", f"{place.rows}"),
-            ("batch_size", f"{self.batch_size}", f"{place.batch_size}"),
-            ("shuffle", f"{self.course.shuffle}", f"{place.shuffle}"),
-        ):
-            if stored.split()[0] != own:
-                expected = f"{own}, as in the middle of whose epoch the fit is to go on"
-                raise ValueError(_check.refusal(what, stored, expected))
+        source, is_shuffled = self.source, self.order is not None
+        sizes = [("shuffle", f"{is_shuffled}", f"{place.shuffle}")]
+        if not source.comes_as_it_is:
+            sizes.insert(0, ("x", f"{source.rows} rows", f"{place.rows} rows"))
+            sizes.insert(1, ("batch_size", f"{source.batch_size}", f"{place.batch_size}"))
+        for what, got, stored in sizes:
+            if got != stored:
+                expected = f"{stored}, as in the middle of whose epoch the fit is to go on"
+                raise ValueError(_check.refusal(what, got, expected))
 
     def _go_on(self) -> Logs:
         """Comes to where the fit was in the file that it goes on from; the last figures."""
@@ -193,7 +205,7 @@ class Loop:
 
     def _run_epoch(self, first: int) -> Logs | None:
         """One epoch, from a row on; its figures, or None where a callback wanted none of it."""
-        model, epoch = self.model, self.epoch
+        model, epoch, course = self.model, self.epoch, self.course
         if first == 0:
             self._tell("on_epoch_begin", epoch, {})
             if model._stop_training:
@@ -203,61 +215,91 @@ class Loop:
         order, stream = self._order_and_stream(first)
         train = self._train if self.descent is None else self._descend
         logs = train(first, order, stream)
-        if self.held_out is not None:
+        if logs is None:
+            self._end_early(epoch)
+            return None
+        if self.held_out is not None and (epoch + 1) % course.validation_freq == 0:
             logs.update(self._validate())
         self.epoch, self.row, self.figures = epoch + 1, 0, None
         self._tell("on_epoch_end", epoch, logs)
+        self.source.end_pass()
+        if self.source.is_over and (self.source.is_short or self.epoch < course.epochs):
+            self._end_early(epoch)
         return logs
+
+    def _end_early(self, epoch: int) -> None:
+        """Warns that there is nothing left to train on."""
+        if not self.model._stop_training:
+            _advice.about_end(epoch, self.course.epochs)
+            self.model._stop_training = True
 
     def _order_and_stream(self, first: int) -> tuple[np.ndarray | None, int]:
         """The order of the epoch's rows and the stream of its random numbers.
 
         They follow from how far the model has come, which a new epoch counts on.
         """
-        progress, order = self.model._progress, self.chosen
+        progress = self.model._progress
         if first == 0:
             progress.epochs += 1
         if self.order is not None:
             stream = philox.STREAM_SHUFFLE + progress.epochs - 1
             philox.permutation(self.order, self.model.seed, stream)
-            order = self.order if self.chosen is None else self.chosen[self.order]
-        return order, progress.next_pass() if first == 0 else progress.last_pass()
+        return self.order, progress.next_pass() if first == 0 else progress.last_pass()
 
-    def _train(self, first: int, order: np.ndarray | None, stream: int) -> Logs:
-        """The batches of an epoch, until its end or until a callback wants no more; its figures."""
-        model, (x, y, weights), listeners = self.model, self.examples, self.listeners
-        loss, last, place = 0.0, self.rows, self.came_from
-        plan = training.ready_plan(model, self.compiled, self.batch_size, weights)
-        figures = Figures(self.built, self.compiled, plan, self.examples, order)
-        self.figures = figures
-        if first and place is not None and place.sums is not None:
+    def _train(self, row: int, order: np.ndarray | None, stream: int) -> Logs | None:
+        """The batches of an epoch, until its end or until a callback wants no more; its figures.
+
+        None where there was no batch.
+        """
+        place, weights = self.came_from, self.source.first.weights
+        plan = training.ready_plan(self.model, self.compiled, self.source.batch_size, weights)
+        self.figures = figures = Figures(self.built, self.compiled, plan, weights)
+        if row and place is not None and place.sums is not None:
             figures.load_state(place.sums)
             if place.due is not None and place.due.hook == "on_train_batch_end":
                 self._tell("on_train_batch_end", place.due.number, place.due.logs)
-        by_batches, told = listeners.hear(*_BATCH_HOOKS), time.perf_counter()
-        while first < last and (first == 0 or not model._stop_training):
-            batch = first // self.batch_size
+        self.row, self.told = row, time.perf_counter()
+        with contextlib.closing(self.source.parts(order, row)) as parts:
+            for part in parts:
+                # What is left of an epoch is not trained on, but at least one batch is.
+                if self.row and self.model._stop_training:
+                    break
+                figures.go_on(part.examples, part.order, part.first)
+                self._train_on(part, figures, stream)
+        if not self.row:
+            return None
+        if not self.built.has_finite_numbers():
+            raise self._diverged("the weights overflowed")
+        return figures.logs()
+
+    def _train_on(self, part: Part, figures: Figures, stream: int) -> None:
+        """The batches of a part, or those until a callback wants no more."""
+        model, (x, y, weights), listeners = self.model, part.examples, self.listeners
+        plan = training.ready_plan(model, self.compiled, part.batch_size, weights)
+        by_batches, first, source = listeners.hear(*_BATCH_HOOKS), part.first, self.source
+        while first < part.last and (not self.row or not model._stop_training):
+            batch = part.batch + (first - part.first) // part.batch_size
             if by_batches:
                 self._tell("on_train_batch_begin", batch, {})
             plan.set_rates(self.compiled.training()._rates)
             first, loss = plan.train(
-                x, y, order, first, last, self.batch_size,
+                x, y, part.order, first, part.last, part.batch_size,
                 0.0 if by_batches else training.STRETCH_SECONDS, figures.tally, model.seed, stream,
-                weights, figures.out, figures.told,
+                weights, figures.out, figures.told, part.before,
             )  # fmt: skip
-            self.row = first
+            self.row = part.before + first
+            self.batch = part.batch + (first - part.first) // part.batch_size
             if not math.isfinite(loss):
-                raise self._diverged(first, f"the loss became {loss}")
+                raise self._diverged(f"the loss became {loss}")
             if by_batches:
                 self._tell("on_train_batch_end", batch, figures.so_far())
             # A stretch is shorter where another thread waits for the model.
-            if first < last and time.perf_counter() - told >= 0.9 * training.STRETCH_SECONDS:
-                told = time.perf_counter()
-                logs = figures.so_far()
-                listeners.tell("on_progress", self.epoch, first, last, logs)
-        if not self.built.has_finite_numbers():
-            raise self._diverged(first - 1, "the weights overflowed")
-        return figures.logs()
+            if source.rows is None or self.row >= source.rows:
+                continue
+            if time.perf_counter() - self.told >= 0.9 * training.STRETCH_SECONDS:
+                self.told = time.perf_counter()
+                listeners.tell("on_progress", self.epoch, self.row, source.rows, figures.so_far())
+        self.batch = part.batch + max(0, first - 1 - part.first) // part.batch_size
 
     def _descend(self, first: int, order: np.ndarray | None, stream: int) -> Logs:
         """The step of an epoch by all rows, unless it is made; the figures where it ends."""
@@ -275,10 +317,10 @@ class Loop:
             self._tell("on_train_batch_begin", 0, {})
         done = descent.step(stream)
         if done.outcome == "diverged":
-            raise self._diverged(0, f"the loss or its gradient is not finite ({done.before})")
+            raise self._diverged(f"the loss or its gradient is not finite ({done.before})")
         if not self.built.has_finite_numbers():
-            raise self._diverged(0, "the weights overflowed")
-        self.row, self.history._ended = self.rows, done.ended
+            raise self._diverged("the weights overflowed")
+        self.row, self.history._ended = self.source.rows or 0, done.ended
         self.figures = descent.figures()
         self.figures.tally = descent.tally
         if done.ended is not None:
@@ -291,17 +333,15 @@ class Loop:
     def _validate(self) -> Logs:
         """The figures of the rows that are held out."""
         assert self.held_out is not None
-        logs = training.evaluate(
-            self.model, self.compiled, self.held_out, self.listeners, self.batch_size
-        )
+        logs = training.evaluate(self.model, self.compiled, self.held_out, self.listeners)
         if not math.isfinite(logs["loss"]):
-            raise self._diverged(self.rows - 1, f"the validation loss became {logs['loss']}")
+            raise self._diverged(f"the validation loss became {logs['loss']}")
         return {f"val_{name}": figure for name, figure in logs.items()}
 
-    def _diverged(self, row: int, what: str) -> training.DivergenceError:
+    def _diverged(self, what: str) -> training.DivergenceError:
         learning_rate = None if self.descent is not None else self.compiled.training().learning_rate
         self.good.bring_back()
-        return training.DivergenceError(self.epoch, row // self.batch_size, learning_rate, what)
+        return training.DivergenceError(self.epoch, self.batch, learning_rate, what)
 
 
 def _tell_the_end(listeners: Sequence[Callback], logs: Logs, has_finished: bool) -> None:

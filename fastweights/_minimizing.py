@@ -79,9 +79,11 @@ class Descent:
     def figures(self) -> Figures:
         """Those of the weights of the moment, as far as they need all rows; without sums."""
         model, compiled = self._model, self._compiled
-        figures = Figures(model._built_or_refused(), compiled, self._plan_now(), self._examples)
+        weights = self._examples.weights
+        figures = Figures(model._built_or_refused(), compiled, self._plan_now(), weights)
+        figures.go_on(self._examples)
         if figures.out is not None:
-            (x, y, weights), first, last = self._examples, 0, count(self._examples.x)
+            (x, y, _), first, last = self._examples, 0, count(self._examples.x)
             plan = _plans.plan_for(model, "infer", last, compiled, weights=weights)
             tally = plan.tally(weights)
             while first < last:

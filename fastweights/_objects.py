@@ -107,6 +107,8 @@ def _asarray(argument: str, got: Any) -> np.ndarray:
             if isinstance(part, np.ndarray):
                 _unmasked(argument, part, (row,))
     try:
+        if hasattr(type(got), "__dlpack__") and not hasattr(type(got), "__array__"):
+            return np.from_dlpack(got)
         return np.asarray(got)
     except MemoryError:
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,3 +45,28 @@ def picked_examples(examples: Examples, which: Any) -> Examples:
     if weights is not None:
         weights = tuple(None if array is None else array[which] for array in weights)
     return Examples(picked(examples.x, which), picked(examples.y, which), weights)
+
+
+def joined_examples(several: Sequence[Examples]) -> Examples:
+    """Examples one after the other."""
+    if len(several) == 1:
+        return several[0]
+
+    def joined(parts: Sequence[Rows]) -> Rows:
+        if isinstance(parts[0], tuple):
+            return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return np.concatenate([*parts])
+
+    weights = None
+    if several[0].weights is not None:
+        of_outputs = zip(*(one.weights or () for one in several), strict=True)
+        weights = tuple(
+            None if arrays[0] is None else np.concatenate([*arrays]) for arrays in of_outputs
+        )
+    return Examples(joined([one.x for one in several]), joined([one.y for one in several]), weights)
+
+
+def nbytes(examples: Examples) -> int:
+    """What their numbers take."""
+    weights = [array for array in examples.weights or () if array is not None]
+    return sum(array.nbytes for array in (*each(examples.x), *each(examples.y), *weights))

@@ -11,6 +11,7 @@ import numpy as np
 from fastweights import _check, _feeding, training
 from fastweights._core import philox
 from fastweights._rows import Examples, each
+from fastweights._sources import Whole
 
 if TYPE_CHECKING:
     from fastweights.models import Model
@@ -324,7 +325,7 @@ def _one_sided(model: Model, examples: Examples, values: np.ndarray, step: float
     state = model.state.copy()
 
     def loss() -> float:
-        found = training.evaluate(model, model._compiled, examples)["loss"]
+        found = training.evaluate(model, model._compiled, Whole(examples))["loss"]
         # All of them begin with the same states of rows.
         model.state[:] = state
         return found

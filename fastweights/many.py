@@ -19,6 +19,7 @@ from fastweights._core import philox
 from fastweights._core.float_mode import in_default_float_mode
 from fastweights._plans import Compiled
 from fastweights._rows import Examples, count, picked_examples
+from fastweights._sources import Source, Whole
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History, format_logs
 from fastweights.callbacks.progress import is_terminal
@@ -64,6 +65,17 @@ class Task(NamedTuple):
     #: For what the examples were checked, and what their columns are called.
     compiled: Compiled
     names: _feeding.Names
+
+    def sources(self) -> tuple[Source, Source | None]:
+        """What is trained on and what is validated with, in the batches of the course."""
+        source = Whole(self.examples, self.chosen)
+        rows = self.model._built_or_refused().batch_rows
+        source.cut(self.course.batch_size or rows or training.DEFAULT_BATCH)
+        if self.held_out is None:
+            return source, None
+        held_out = Whole(self.held_out)
+        held_out.cut(source.batch_size)
+        return source, held_out
 
 
 def fit_many(
@@ -180,7 +192,7 @@ def trained(task: Task, watcher: _crew.Watcher) -> History:
             got, expected = "a model that was compiled meanwhile", "model.compile(...) before"
             raise RuntimeError(_check.refusal("models", got, expected))
         model._names = task.names
-        loop = _loop.Loop(model, task.course, task.examples, task.held_out, [watcher], task.chosen)
+        loop = _loop.Loop(model, task.course, *task.sources(), [watcher])
         return loop.run()
 
 

@@ -17,6 +17,7 @@ from fastweights import (
     _listening,
     _plans,
     _resuming,
+    _sources_of,
     losses,
     optimizers,
     training,
@@ -30,6 +31,8 @@ from fastweights._network import Network
 from fastweights._objectives import objectives_of
 from fastweights._plans import Compiled
 from fastweights._rows import Gradients, count
+from fastweights._sources import Whole
+from fastweights._sources_of import Given
 from fastweights._tensors import Tensor, tensors_of
 from fastweights._topology import Topology
 from fastweights._turns import Turn
@@ -343,17 +346,21 @@ class Model(Network):
     def fit(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: str | int = "auto",
         callbacks: Callback | Sequence[Callback] | None = None,
         validation_split: float = 0.0,
-        validation_data: tuple[Any, ...] | None = None,
+        validation_data: Any = None,
         shuffle: bool = True,
         class_weight: Any = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int = 1,
         *,
         resume: FilePath | None = None,
     ) -> History:
@@ -363,8 +370,13 @@ class Model(Network):
         ----------
         x : array_like (rows, *input_shape)
             Real numbers, finite; copied only where dtype or layout ask for it, never written to.
+            Memory maps, and ``.npy`` files by a path or a list of them, stay on disk where they are
+            large. Or what gives batches of ``(x, y)`` or ``(x, y, weights)``, one step each, and
+            is read ahead by a thread: a generator or another iterator; an iterable, such as a torch
+            ``DataLoader``; an object with ``__len__`` and ``__getitem__``, such as Keras's
+            ``PyDataset``, whose `on_epoch_begin` and `on_epoch_end` are called. See docs/data.md.
         y : array_like (rows, *output_shape) or (rows,), or a list or dict of those
-            What the loss expects, for each output.
+            What the loss expects, for each output; None where x gives batches.
         batch_size : int, optional
             Rows a step, 32 by default; the last batch of an epoch may be smaller. Where a layer is
             `stateful` it is that of `fastweights.Input`, and all batches are whole.
@@ -378,10 +390,11 @@ class Model(Network):
             Told what happens, see :mod:`fastweights.callbacks`.
         validation_split : float
             Part of the rows, from the end, that is held out and evaluated after each epoch.
-        validation_data : tuple (x, y) or (x, y, weights), optional
+        validation_data : tuple (x, y) or (x, y, weights), or what gives batches of those, optional
             Held out rows; takes the place of `validation_split`.
         shuffle : bool
-            Whether the rows come in a new order each epoch.
+            Whether the rows come in a new order each epoch; the batches of an object with
+            ``__getitem__``. Iterators and iterables have their own order.
         class_weight : dict of int to float, or "balanced", optional
             What rows of each class count; those of a class that is left out count 1.
             ``"balanced"``: ``rows / (classes * rows of the class)``, over the classes of the rows
@@ -397,6 +410,16 @@ class Model(Network):
             of the rows, is not weighted.
         initial_epoch : int
             Number of the first epoch, for a fit that continues another.
+        steps_per_epoch : int, optional
+            Batches of an epoch, where x gives batches: an iterator without an end needs it, and
+            goes on where the last epoch ended; by default an epoch is all that there are. An
+            iterator that ends before the fit ends it, with a warning.
+        validation_steps : int, optional
+            The same of `validation_data`.
+        validation_batch_size : int, optional
+            Of what hooks hear in validation; by default that of training.
+        validation_freq : int
+            Every how many epochs there is a validation.
         resume : path, optional
             A file that was saved in a hook of a fit, by :class:`~fastweights.callbacks
             .ModelCheckpoint` or by ``self.model.save(path)`` in a callback of your own, or a folder
@@ -420,10 +443,14 @@ class Model(Network):
             The loss stopped being finite; the model has the weights of the last good epoch.
         """
         with Turn(self._turns, "fit", is_long=True):
+            given = Given(
+                x, y, sample_weight, class_weight, batch_size, steps_per_epoch,
+                steps_name="steps_per_epoch",
+            )  # fmt: skip
             return training.fit(
-                self, x, y, batch_size, epochs, verbose, callbacks,
-                validation_split, validation_data, shuffle, class_weight, sample_weight,
-                initial_epoch, resume,
+                self, given, epochs, verbose, callbacks, validation_split, validation_data,
+                shuffle, initial_epoch, (validation_steps, validation_batch_size, validation_freq),
+                resume,
             )  # fmt: skip
 
     def _restored(
@@ -493,16 +520,17 @@ class Model(Network):
         built = self._built_or_refused()
         examples = _feeding.examples(self, x, y, compiled, sample_weight)
         _feeding.refuse_other_batch(built, "x", count(examples.x))
-        return _figures(training.evaluate(self, compiled, examples), return_dict)
+        return _figures(training.evaluate(self, compiled, Whole(examples)), return_dict)
 
     @telling
     def evaluate(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         batch_size: int | None = None,
         verbose: str | int = "auto",
         sample_weight: Any = None,
+        steps: int | None = None,
         *,
         callbacks: Callback | Sequence[Callback] | None = None,
         return_dict: bool = False,
@@ -511,7 +539,7 @@ class Model(Network):
 
         Parameters
         ----------
-        x, y : array_like
+        x, y
             As for `fit`.
         batch_size, verbose
             For code written for Keras: neither changes anything, and nothing is printed, but that
@@ -519,6 +547,8 @@ class Model(Network):
             layer is `stateful`, too, of as many as `fastweights.Input` says.
         sample_weight : array_like
             As for `fit`.
+        steps : int, optional
+            How many batches, where x gives batches; by default all that there are.
         callbacks : Callback or sequence of Callback, optional
             Hear `on_test_begin`, `on_test_batch_begin`, `on_test_batch_end` and `on_test_end`.
         return_dict : bool
@@ -531,15 +561,18 @@ class Model(Network):
         _check.batch_options(batch_size, verbose)
         compiled, return_dict = self._compiled, _check.flag("return_dict", return_dict)
         compiled.training()
-        _feeding.refuse_batch_size(self._built_or_refused(), batch_size)
-        examples = _feeding.examples(self, x, y, compiled, sample_weight)
+        built = self._built_or_refused()
+        _feeding.refuse_batch_size(built, batch_size)
         told = _listening.checked(callbacks)
         listeners = _listening.Listeners(told)
-        with contextlib.ExitStack() as turns:
+        with contextlib.ExitStack() as opened:
+            given = Given(x, y, sample_weight, None, batch_size, steps)
+            source = _sources_of.to_evaluate(self, compiled, given, opened)
+            source.cut(batch_size or built.batch_rows or training.DEFAULT_BATCH)
             for callback in told:
-                turns.enter_context(Turn(callback._turns, "evaluate", True, "callback"))
-            listeners.join(self, count(examples.x), batch_size or training.DEFAULT_BATCH)
-            logs = training.evaluate(self, compiled, examples, listeners, batch_size)
+                opened.enter_context(Turn(callback._turns, "evaluate", True, "callback"))
+            listeners.join(self, source.rows, source.steps)
+            logs = training.evaluate(self, compiled, source, listeners)
         return _figures(logs, return_dict)
 
     def predict(
@@ -547,6 +580,7 @@ class Model(Network):
         x: Any,
         batch_size: int | None = None,
         verbose: str | int = "auto",
+        steps: int | None = None,
         *,
         callbacks: Callback | Sequence[Callback] | None = None,
     ) -> Any:
@@ -557,36 +591,37 @@ class Model(Network):
         Parameters
         ----------
         x : array_like (rows, *input_shape)
+            Or what gives batches of x or of ``(x, ...)``, of which only x is looked at.
         batch_size, verbose
             For code written for Keras: neither changes anything, and nothing is printed, but that
             hooks hear of batches of this size, 32 by default. Rows go through by batches where a
             layer is `stateful`, too, of as many as `fastweights.Input` says.
+        steps : int, optional
+            How many batches, where x gives batches; by default all that there are.
         callbacks : Callback or sequence of Callback, optional
             Hear `on_predict_begin`, `on_predict_batch_begin`, `on_predict_batch_end`, whose logs
             have the ``"outputs"``, and `on_predict_end`.
         """
         compiled, built = self._compiled, self._built
         plan = compiled.plans.get("infer") if built is not None and built.is_flat else None
-        if plan is not None and batch_size is None and verbose == "auto" and callbacks is None:
+        is_plain = batch_size is steps is callbacks is None and verbose == "auto"
+        if plan is not None and is_plain:
             answer = plan.answer(x, matmul_parts[self._matmul_precision])
             if answer is not None:
                 return self._predicted([answer])
         _check.batch_options(batch_size, verbose)
         built = self._built_or_refused()
         _feeding.refuse_batch_size(built, batch_size)
-        rows = _feeding.rows(self, x)
-        last = count(rows)
-        _feeding.refuse_part_of_batch(built, "x", last)
-        out = self._room(built, last)
-        plan = _plans.plan_for(self, "infer", last, compiled, built)
         told = _listening.checked(callbacks)
         listeners = _listening.Listeners(told)
-        with contextlib.ExitStack() as turns:
+        with contextlib.ExitStack() as opened:
+            given = Given(x, None, None, None, batch_size, steps)
+            source = _sources_of.to_predict(self, compiled, given, opened)
+            source.cut(batch_size or built.batch_rows or training.DEFAULT_BATCH)
             for callback in told:
-                turns.enter_context(Turn(callback._turns, "predict", True, "callback"))
-            size = batch_size or built.batch_rows or training.DEFAULT_BATCH
-            listeners.join(self, last, size)
-            training.predict(plan, rows, out, listeners, size, self._predicted)
+                opened.enter_context(Turn(callback._turns, "predict", True, "callback"))
+            listeners.join(self, source.rows, source.steps)
+            out = training.predict(self, compiled, built, source, listeners, self._predicted)
         return self._predicted(out)
 
     def _room(self, built: Built, rows: int) -> tuple[np.ndarray, ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,15 +17,17 @@ from fastweights import (
     _loop,
     _minimizing,
     _plans,
-    _row_weights,
+    _sources,
+    _sources_of,
 )
 from fastweights._core import arrays, philox
-from fastweights._core.float_mode import in_default_float_mode
 from fastweights._figures import Figures
 from fastweights._files import FilePath
 from fastweights._listening import NOBODY, Listeners
 from fastweights._plans import STRETCH_SECONDS
-from fastweights._rows import Examples, Gradients, Rows, Weights, count, each, picked_examples
+from fastweights._rows import Examples, Gradients, Weights, count, each, picked_examples
+from fastweights._sources import Part, Source
+from fastweights._sources_of import Given
 from fastweights.callbacks import Callback, History, Logs, progress
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 #: Rows a step where nothing else is said.
 DEFAULT_BATCH = 32
+#: More than go through a plan at a time, of rows of which nobody knows how many there are.
+_MANY = 1 << 16
 
 
 class DivergenceError(ArithmeticError):
@@ -103,18 +107,14 @@ class Progress:
 
 
 def evaluate(
-    model: Model,
-    compiled: Compiled,
-    examples: Examples,
-    listeners: Listeners = NOBODY,
-    batch_size: int | None = None,
+    model: Model, compiled: Compiled, source: Source, listeners: Listeners = NOBODY
 ) -> Logs:
-    """Loss and metrics over checked examples, by batches where somebody hears of those."""
-    x, y, weights = examples
-    built, rows = model._built_or_refused(), count(x)
-    _feeding.refuse_part_of_batch(built, "x", rows)
+    """Loss and metrics over a pass, by batches where somebody hears of those."""
+    built, weights = model._built_or_refused(), source.first.weights
+    _sources.refuse_parts_of_batches(built, "x", source)
+    rows = _MANY if source.is_in_pieces else count(source.first.x)
     plan = _plans.plan_for(model, "infer", rows, compiled, weights=weights)
-    figures = Figures(built, compiled, plan, examples)
+    figures = Figures(built, compiled, plan, weights)
 
     def with_cost(logs: Logs) -> Logs:
         return {**logs, "loss": logs["loss"] + plan.parameters_cost()}
@@ -124,39 +124,82 @@ def evaluate(
 
     with listeners.released():
         listeners.tell("on_test_begin", {})
-        first, batch = 0, batch_size or built.batch_rows or DEFAULT_BATCH
-        for last in listeners.batches("test", rows, batch, so_far):
-            out, told = figures.until(last)
-            while first < last:
-                first = plan.infer(
-                    x, y, out, first, last, STRETCH_SECONDS, figures.tally, weights, told
-                )
+        with contextlib.closing(source.parts(None, 0)) as parts:
+            remembers = built.batch_rows > 0
+            for examples, size, number in _stretches(
+                parts, source, plan.room, listeners, remembers
+            ):
+                x, y, weights = examples
+                figures.go_on(examples)
+                first = 0
+                for last in listeners.batches("test", count(x), size, so_far, number):
+                    out, told = figures.until(last)
+                    while first < last:
+                        first = plan.infer(
+                            x, y, out, first, last, STRETCH_SECONDS, figures.tally, weights, told
+                        )
+        if not figures.tally.rows_seen:
+            raise ValueError(_check.refusal("x", "no batch", "one at least"))
         logs = with_cost(figures.logs())
         listeners.tell("on_test_end", logs)
     return logs
 
 
+def _stretches(
+    parts: Iterable[Part], source: Source, room: int, listeners: Listeners, remembers: bool
+) -> Iterator[tuple[Examples, int, int]]:
+    """Examples of a pass, the size of their batches and the number of the first one.
+
+    Where nobody hears of batches, and no layer remembers those before, a plan's chunks of `room`
+    rows are those of a pass over all rows at once, and so are the bits of the sums.
+    """
+    by_batches = listeners.hear("on_test_batch_begin", "on_test_batch_end")
+    if source.is_in_pieces and not by_batches and not remembers:
+        for examples in _sources.regrouped(parts, room):
+            yield examples, count(examples.x), 0
+        return
+    for part in parts:
+        yield part.examples, part.batch_size, part.batch
+
+
 def predict(
-    plan: Plan,
-    rows: Rows,
-    out: tuple[np.ndarray, ...],
+    model: Model,
+    compiled: Compiled,
+    built: Built,
+    source: Source,
     listeners: Listeners,
-    batch_size: int,
     shown: Callable[[Sequence[np.ndarray]], Any],
-) -> None:
-    """Fills `out`, by batches where somebody hears of those, who is told what `shown` gives."""
+) -> tuple[np.ndarray, ...]:
+    """The outputs, told by batches where somebody hears of those, who get what `shown` gives."""
+    _sources.refuse_parts_of_batches(built, "x", source)
+    rows = _MANY if source.is_in_pieces else count(source.first.x)
+    plan = _plans.plan_for(model, "infer", rows, compiled, built)
+    found: list[tuple[np.ndarray, ...]] = []
 
     def outputs(first: int, last: int) -> dict[str, Any]:
-        return {"outputs": shown([array[first:last] for array in out])}
+        return {"outputs": shown([array[first:last] for array in found[-1]])}
 
     with listeners.released():
         listeners.tell("on_predict_begin", {})
-        first = 0
-        for last in listeners.batches("predict", count(rows), batch_size, outputs):
-            so_far = tuple(array[:last] for array in out)
-            while first < last:
-                first = plan.infer(rows, None, so_far, first, last, STRETCH_SECONDS)
+        with contextlib.closing(source.parts(None, 0)) as parts:
+            for part in parts:
+                x, first = part.examples.x, 0
+                out = tuple(
+                    np.empty((count(x), *shape), model.dtype) for shape in built.output_shapes
+                )
+                found.append(out)
+                for last in listeners.batches(
+                    "predict", count(x), part.batch_size, outputs, part.batch
+                ):
+                    so_far = tuple(array[:last] for array in out)
+                    while first < last:
+                        first = plan.infer(x, None, so_far, first, last, STRETCH_SECONDS)
+        if not found:
+            raise ValueError(_check.refusal("x", "no batch", "one at least"))
         listeners.tell("on_predict_end", {})
+    if len(found) == 1:
+        return found[0]
+    return tuple(np.concatenate(arrays) for arrays in zip(*found, strict=True))
 
 
 def gradients(
@@ -200,7 +243,9 @@ def step(model: Model, compiled: Compiled, examples: Examples) -> Logs:
     plan, good = ready_plan(model, compiled, rows, weights), compiled.good_for(built)
     good.keep()
     stream = model._progress.next_pass()
-    figures = Figures(built, compiled, plan, examples) if len(compiled.log_names) > 1 else None
+    figures = Figures(built, compiled, plan, weights) if len(compiled.log_names) > 1 else None
+    if figures is not None:
+        figures.go_on(examples)
     seen = (None, None, None) if figures is None else (figures.tally, figures.out, figures.told)
     first, loss = plan.train(
         x, y, None, 0, rows, rows, 0.0, seen[0], model.seed, stream, weights, *seen[1:]
@@ -260,35 +305,17 @@ def split(
     rows = _feeding.rows(model, x)
     targets = _feeding.targets(model, y, rows)
     _advice.about_pixels(model._topology, rows)
-    for layer, one, part in zip(
-        model._topology.last_layers, model._compiled.objectives, each(targets), strict=True
-    ):
-        _advice.about_targets(layer, one.loss, part)
+    _advice.about_targets(model, targets)
     weights = _feeding.sample_weights(model, sample_weight, rows)
     examples = Examples(rows, targets, weights)
     if data is not None:
-        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
-            is_several = isinstance(data, (tuple, list))
-            got = f"a {type(data).__name__} of {len(data)}" if is_several else _check.kind_of(data)
-            raise ValueError(_check.refusal("validation_data", got, "(x, y) or (x, y, weights)"))
-        names, (x, y, *more) = _feeding.names_of(model, x, y), data
         shapes = [array.shape[1:] for array in each(rows)]
-        held_out = _feeding.rows(model, x, "validation x", shapes, names)
-        targets = _feeding.targets(model, y, held_out, "validation y", names)
-        weights = _feeding.sample_weights(
-            model, more[0] if more else None, held_out, "validation sample_weight"
-        )
-        return examples, Examples(held_out, targets, weights)
+        return examples, _feeding.held_out(model, data, shapes, _feeding.names_of(model, x, y))
     if share == 0.0:
         return examples, None
-    kept = in_default_float_mode(lambda: math.floor(count(rows) * (1.0 - share)))
-    if 0 < kept < count(rows):
-        held = picked_examples(examples, slice(kept, None))
-        return picked_examples(examples, slice(None, kept)), held
-    expected = "a share that leaves rows to train on and rows to hold out"
-    raise ValueError(
-        _check.refusal("validation_split", f"{share:g} of {count(rows)} rows", expected)
-    )
+    kept = _feeding.kept_rows(count(rows), share)
+    held = picked_examples(examples, slice(kept, None))
+    return picked_examples(examples, slice(None, kept)), held
 
 
 class Course(NamedTuple):
@@ -299,6 +326,7 @@ class Course(NamedTuple):
     initial_epoch: int
     shuffle: bool
     callbacks: list[Callback]
+    validation_freq: int = 1
 
     @classmethod
     def checked(
@@ -308,6 +336,7 @@ class Course(NamedTuple):
         initial_epoch: int,
         shuffle: bool,
         callbacks: Callback | Sequence[Callback] | None,
+        validation_freq: int = 1,
     ) -> Course:
         """That of these arguments of `Model.fit`."""
         return cls(
@@ -316,38 +345,47 @@ class Course(NamedTuple):
             _check.whole("initial_epoch", initial_epoch, 0),
             _check.flag("shuffle", shuffle),
             _listening.checked(callbacks),
+            _check.whole("validation_freq", validation_freq, 1),
         )
 
 
 def fit(
     model: Model,
-    x: Any,
-    y: Any,
-    batch_size: int | None,
+    given: Given,
     epochs: int,
     verbose: str | int,
     callbacks: Callback | Sequence[Callback] | None,
     validation_split: float,
-    validation_data: tuple[Any, ...] | None,
+    validation_data: Any,
     shuffle: bool,
-    class_weight: Any,
-    sample_weight: Any,
     initial_epoch: int,
+    validation: tuple[int | None, int | None, int],
     resume: FilePath | None,
 ) -> History:
-    """What `Model.fit` does, when it is its turn."""
-    course = Course.checked(batch_size, epochs, initial_epoch, shuffle, callbacks)
+    """What `Model.fit` does, when it is its turn.
+
+    `validation` is its steps, its batch size and every how many epochs there is one.
+    """
+    steps, size, often = validation
+    course = Course.checked(given.batch_size, epochs, initial_epoch, shuffle, callbacks, often)
     if resume is not None and course.initial_epoch:
         expected = "0 with resume, as the file says which epoch is the next"
         raise ValueError(_check.refusal("initial_epoch", course.initial_epoch, expected))
     reporters = progress.reporters(verbose)
-    examples, held_out = split(model, x, y, validation_split, validation_data, sample_weight)
-    examples = _feeding.by_class(model, examples, class_weight, model._compiled)
-    if held_out is not None:
-        _row_weights.expect_some("validation sample_weight", held_out.weights)
-    model._built_for(examples.x)
-    place = model._restored(resume, course.callbacks)
-    loop = _loop.Loop(model, course, examples, held_out, reporters, place=place)
-    model._names = _feeding.names_of(model, x, y)
-    _advice.about_batches(model._compiled.training(), loop.batch_size, loop.rows)
-    return loop.run()
+    share = _check.number("validation_split", validation_split, minimum=0.0, below=1.0)
+    held = Given(validation_data, batch_size=size, steps=steps, prefix="validation_")
+    with contextlib.ExitStack() as opened:
+        source, held_out, names = _sources_of.to_fit(model, given, held, share, opened)
+        model._built_for(source.first.x)
+        rows = model._built_or_refused().batch_rows
+        source.cut(course.batch_size or rows or DEFAULT_BATCH)
+        if held_out is not None:
+            held_out.cut(held.batch_size or source.batch_size)
+        place = model._restored(resume, course.callbacks)
+        loop = _loop.Loop(model, course, source, held_out, reporters, place=place)
+        model._names = names
+        if loop.source.rows is not None and not source.comes_as_it_is:
+            _advice.about_batches(
+                model._compiled.training(), loop.source.batch_size, loop.source.rows
+            )
+        return loop.run()

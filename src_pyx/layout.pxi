@@ -54,7 +54,7 @@ cdef class Layout(Weights):
     cdef Py_ssize_t ops_step            # ... and what all ops need of that
     cdef readonly Py_ssize_t chunk_limit    # rows of a slice, or in inference, that go through at a time ...
     cdef Py_ssize_t whole_limit         # ... and of a whole batch
-    cdef Py_ssize_t room                # rows of the arena that are one member's
+    cdef readonly Py_ssize_t room       # rows of the arena that are one member's
     cdef Py_ssize_t capacity            # rows of the arena
     cdef Py_ssize_t n_feeds, n_ops, n_reads, n_parameters
     cdef Py_ssize_t slice_rows          # the fewest of a slice

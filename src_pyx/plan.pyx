@@ -407,10 +407,12 @@ cdef class Plan(Runner):
         return 0
 
     def train(self, x, y, order, Py_ssize_t first, Py_ssize_t last, Py_ssize_t batch_size, double seconds,
-              Tally tally=None, uint64_t seed=0, uint64_t stream=0, weights=None, out=None, told=None):
+              Tally tally=None, uint64_t seed=0, uint64_t stream=0, weights=None, out=None, told=None,
+              Py_ssize_t before=0):
         """Trains on the batches from row `first` on, for about `seconds` or until row `last`.
 
-        The random numbers of the pass are those of this seed and stream; stream 0: there are none.
+        The random numbers of the pass are those of this seed and stream; stream 0: there are none. They follow a
+        row's place in the pass, of which `before` rows came before the first of these data.
 
         Returns the first row not trained on and the loss of the last batch. A batch whose loss is not
         finite is not applied: the stretch ends before it. With a tally losses and metrics are added up,
@@ -431,7 +433,7 @@ cdef class Plan(Runner):
         job.y, job.order = labels.at, <const int64_t*>indices.at
         give_weights(&job, shares)
         job.first, job.last, job.batch_size = first, last, batch_size
-        job.seed, job.stream = seed, stream
+        job.seed, job.stream, job.before = seed, stream, before
         job.sums = self.sums_of(tally)
         see(&job, seen)
         self.lock.enter()

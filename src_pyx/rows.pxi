@@ -16,6 +16,7 @@ cdef struct Job:
     const int64_t* order         # rows in the order of training; NULL: as they are
     Py_ssize_t first
     Py_ssize_t last
+    Py_ssize_t before            # rows of the pass that came before these data: random numbers follow the pass
     Py_ssize_t batch_size
     double seconds
     double until
@@ -123,7 +124,7 @@ cdef class Rows(Layout):
         """Rows [first, ...) of the data, in training in its order, become rows [begin, end) of the arena."""
         cdef const Job* job = &self.job
         cdef Py_ssize_t row_bytes, i
-        self.passes[member] = Pass(job.seed, job.stream, first - begin)
+        self.passes[member] = Pass(job.seed, job.stream, job.before + first - begin)
         for i in range(self.n_feeds):
             row_bytes = self.feeds[i].row_bytes
             if comes_as_bytes(&self.feeds[i], job.item_bytes[i]):

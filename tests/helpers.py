@@ -7,6 +7,7 @@ import mmap
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,14 @@ def twin(model: fw.Sequential) -> reference.MLP:
 def same_bits(a: np.ndarray, b: np.ndarray) -> None:
     assert a.dtype == b.dtype
     np.testing.assert_array_equal(a.view(np.uint8), b.view(np.uint8))
+
+
+def expect_no_thread(name: str = "fastweights-ahead") -> None:
+    """Fails unless threads of this name, which may be ending, end."""
+    for thread in threading.enumerate():
+        if thread.name == name:
+            thread.join(2.0)
+            assert not thread.is_alive()
 
 
 def run_python(

@@ -61,8 +61,11 @@ def batches():
         ),
         (lambda: model().fit(X, Y, epoch=3), "fit: got epoch=3, expected no such argument; did yo"),
         (lambda: model().compile("sgd", metric="mae"), "; did you mean 'metrics'?"),
-        (lambda: model().fit(batches()), "fit: got no y, expected fit(x, y, ...); x and y are arr"),
-        (lambda: model().evaluate(X), "evaluate: got no y, expected evaluate(x, y, ...); x and y"),
+        (lambda: model().fit(X), "y: got None, expected an array of real numbers; a gene"),
+        (
+            lambda: model().evaluate(X),
+            "y: got None, expected an array of real numbers; a gene",
+        ),
         (lambda: fw.plot_filters(model(), "f.png"), "; for a file write to_file='f.png'"),
     ],
 )

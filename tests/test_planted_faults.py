@@ -19,6 +19,7 @@ from faults import (
     number_of,
     plain_layers,
     series,
+    sources,
     steps,
     weights,
 )
@@ -32,6 +33,7 @@ from test_levenberg_marquardt import by_numpy, several
 
 import fastweights as fw
 from fastweights import (
+    _batches,
     _building,
     _dispatch,
     _plans,
@@ -379,6 +381,30 @@ def test_a_fault_of_a_rule_is_caught(core, fault):
     assert rule_error(steps.RULES[fault]) < 1e-12
     core(number_of(fault))
     assert not rule_error(steps.RULES[fault]) <= 1e-6
+
+
+def pieces_error():
+    """How far training on batches is from training on the same rows at hand."""
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((60, 5)), random.standard_normal((60, 3))
+    pairs = [(x[first : first + 10], y[first : first + 10]) for first in range(0, 60, 10)]
+    found = []
+    for given in ((x, y, 10), (iter(pairs),)):
+        stack = [layers.Dense(6, "tanh"), layers.Dropout(0.5), layers.Dense(3)]
+        model = fw.Sequential(stack, 5, "float64", seed=0)
+        model.compile("sgd", "mse")
+        # Each batch a piece of its own.
+        model.fit(*given, shuffle=False, verbose=0)
+        found.append(model.parameters.copy())
+    return abs(found[0] - found[1]).max()
+
+
+@pytest.mark.parametrize("fault", sources.PIECES, ids=lambda fault: fault.name)
+def test_a_fault_of_pieces_is_caught(core, fault, monkeypatch):
+    monkeypatch.setattr(_batches, "GROUP_BYTES", 0)
+    assert pieces_error() == 0
+    core(number_of(fault))
+    assert pieces_error() > 1e-3
 
 
 def stream_error(seed):

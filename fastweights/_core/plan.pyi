@@ -44,6 +44,7 @@ class Plan:
     gone: int
     chunk_limit: int
     rows: int
+    room: int
     members: int
     trained: tuple[bool, ...] | None
     kept_rows: int
@@ -106,6 +107,7 @@ class Plan:
         weights: tuple[np.ndarray | None, ...] | None = None,
         out: Arrays | None = None,
         told: Arrays | None = None,
+        before: int = 0,
     ) -> tuple[int, float]: ...
     def gradients_of(
         self,

@@ -144,7 +144,8 @@ class ProgbarLogger(Callback, closed=True):
         if self._began is not None:
             began, first = self._began
             seconds = max(time.perf_counter() - began, 1e-9)
-            speed = f"{(position - first) * self.params['rows'] / seconds:,.0f} rows/s, "
+            rows = self.params["rows"]
+            speed = f"{(position - first) * rows / seconds:,.0f} rows/s, " if rows else ""
         self._bar.set_postfix_str(speed + format_logs(logs), refresh=False)
         self._bar.update(position - self._bar.n)
 

@@ -11,6 +11,7 @@ from faults import (
     minimizers,
     plain_layers,
     series,
+    sources,
     steps,
     tiles,
     weights,
@@ -30,7 +31,7 @@ PLANTED = [
     *(*GRADIENTS, *DRAWS, *images.CHANGES, *dense.BYTES, *dense.WEIGHTED, *weights.STEPS),
     *functions.UPDATE_STEPS,
     *(*plain_layers.INFERENCE, *weights.KEPT, *series.STREAMS, *series.STATES, *tiles.TILES),
-    *(*metrics.METRICS, *steps.SETTINGS, *steps.RULES, *minimizers.STEPS),
+    *(*metrics.METRICS, *steps.SETTINGS, *steps.RULES, *minimizers.STEPS, *sources.PIECES),
 ]
 
 

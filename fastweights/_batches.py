@@ -1,0 +1,321 @@
+"""Batches that somebody makes: a generator, an iterable, an object that has them by number.
+
+# Design: all that is theirs runs in the thread that reads ahead, the first batch too. What comes is
+# copied at once, since whoever gives it may use its memory again; batches that are alike are copied
+# side by side, checked together and trained on in one call of compiled code.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fastweights import _check, _feeding, _frames, _row_weights
+from fastweights._ahead import Ahead
+from fastweights._groups import Given, Group, as_arrays, form_of, rows_in
+from fastweights._rows import Examples, Weights, count, nbytes
+from fastweights._sources import Part, Source
+
+if TYPE_CHECKING:
+    from fastweights._plans import Compiled
+    from fastweights.layers.ops import Shape
+    from fastweights.models import Model
+
+#: Of batches that are checked and trained on in one go.
+GROUP_BYTES = 1 << 20
+
+
+def gives_batches(given: Any) -> bool:
+    """Whether this is no array of numbers but something that gives batches of them."""
+    kind = type(given)
+    if isinstance(given, (Mapping, Set, Sequence, np.ndarray, str, bytes, memoryview)):
+        return False
+    if any(hasattr(kind, name) for name in _OF_ARRAYS) or _frames.is_frame(given):
+        return False
+    is_indexed = hasattr(kind, "__getitem__") and hasattr(kind, "__len__")
+    return is_indexed or (isinstance(given, Iterable) and not isinstance(given, _VIEWS))
+
+
+#: What arrays, sparse ones and frames have.
+_OF_ARRAYS = (
+    "__array__", "__array_interface__", "__dlpack__", "dtype", "shape", "to_numpy", "toarray",
+    "collect", "__buffer__",
+)  # fmt: skip
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()), range)
+
+
+class Batches(Source):
+    """Batches as they come, each of which is a step.
+
+    Parameters
+    ----------
+    model, compiled
+        What they are for.
+    given : iterator, iterable, or object with ``__len__`` and ``__getitem__``
+        Gives (x, y) or (x, y, weights), tuples or lists; where no targets are wanted x alone, too.
+    steps : int, optional
+        Of a pass; by default all that there are.
+    class_weight : dict, or a list or dict of those, optional
+    argument : str
+        What messages call `given`.
+    wants_targets : bool
+    """
+
+    comes_as_it_is = True
+
+    def __init__(
+        self,
+        model: Model,
+        compiled: Compiled,
+        given: Any,
+        steps: int | None,
+        class_weight: Any = None,
+        argument: str = "x",
+        wants_targets: bool = True,
+    ) -> None:
+        self._model, self._compiled, self._given = model, compiled, given
+        self._class_weight, self._argument = class_weight, argument
+        self._wants_targets = wants_targets
+        self._ahead: Ahead[Any] = Ahead()
+        #: What is gone through, and what was looked at of it that no pass had yet.
+        self._iterator: Iterator[Any] | None = given if isinstance(given, Iterator) else None
+        self._held: list[Any] = []
+        self._size = _length(argument, given)
+        is_indexed = self._iterator is None and self._size is not None
+        self._is_indexed = is_indexed and hasattr(type(given), "__getitem__")
+        if self._is_indexed and steps is not None and steps > (self._size or 0):
+            expected = f"at most {self._size}, as many as there are batches"
+            raise ValueError(_check.refusal("steps", steps, expected))
+        self.steps = self._size if steps is None else steps
+        self._limit = steps
+        self.shuffled = (self._size or 0) if self._is_indexed else 0
+        self.rows = None
+        #: Whether a pass had fewer batches than it was to have.
+        self.is_short = False
+
+    def look(
+        self, names: _feeding.Names | None = None, shapes: Sequence[Shape] | None = None
+    ) -> Given:
+        """Reads and checks the first batch, which says what the others must be like."""
+        raw: list[Any] = []
+        for taken in self._ahead.through(self._first()):
+            raw.extend(taken)
+        if not raw:
+            expected = "one batch at least"
+            raise ValueError(_check.refusal(self._argument, "nothing", expected))
+        given = self._unpacked(0, raw[0].batch)
+        self.first = self._checked(0, given, names, shapes)
+        self.batch_size = count(self.first.x)
+        if self.steps is not None:
+            self.rows = self.steps * self.batch_size
+        return given
+
+    def parts(self, order: np.ndarray | None, row: int) -> Generator[Part, None, None]:
+        passed, steps = 0, 0
+        for pieces in self._ahead.through(self._pieces(order, row)):
+            for examples, before, size, number in pieces:
+                rows = count(examples.x)
+                yield Part(examples, 0, rows, size, before, number)
+                passed, steps = before + rows, number + rows // size
+        if passed:
+            self.rows, self.steps = passed, steps
+
+    def end_pass(self) -> None:
+        end = getattr(self._given, "on_epoch_end", None)
+        if callable(end):
+            end()
+
+    def close(self) -> None:
+        self._ahead.close()
+
+    # ---- in the thread ---------------------------------------------------------------------------
+
+    def _first(self) -> Iterator[_Raw]:
+        for batch in self._batches(None):
+            if not self._is_indexed:
+                self._held.append(batch)
+            yield _Raw(batch)
+            return
+
+    def _batches(self, order: np.ndarray | None) -> Iterator[Any]:
+        """What is given, for one pass or until it ends."""
+        if self._is_indexed:
+            assert self._size is not None
+            for number in range(self._size) if order is None else order.tolist():
+                yield self._given[number]
+            return
+        while self._held:
+            yield self._held.pop()
+        is_anew = self._iterator is None
+        if is_anew:
+            self._iterator = iter(self._given)
+        assert self._iterator is not None
+        for batch in self._iterator:
+            is_anew = False
+            yield batch
+        if isinstance(self._given, Iterator):
+            self.is_over = True
+            return
+        # Begins anew where it can, unless there is nothing in it.
+        self._iterator = None
+        if self._limit is not None and not is_anew:
+            yield from self._batches(order)
+
+    def _pieces(self, order: np.ndarray | None, row: int) -> Iterator[_Batch]:
+        """The batches of a pass; those that are alike together, while others wait to be taken."""
+        begin = getattr(self._given, "on_epoch_begin", None)
+        if callable(begin):
+            begin()
+        done, number = 0, 0
+        group: Group | None = None
+        batches, error = self._batches(order), None
+        while error is None and (self._limit is None or number < self._limit):
+            try:
+                batch = next(batches, _END)
+                if batch is _END:
+                    self.is_short = self._limit is not None
+                    break
+                given = self._unpacked(number, batch)
+                form = form_of(given)
+                rows = rows_in(given.x) if form else count(self._checked(number, given).x)
+            except Exception as raised:
+                # What came before it is worth as much.
+                error = raised
+                break
+            if group is not None and not group.takes(form):
+                yield from self._checked_group(group)
+                group = None
+            if done < row:
+                self._refuse_cut(done, rows, row)
+            elif form is None:
+                alone = self._checked(number, Given(*map(copy.deepcopy, given)))
+                yield _Batch(alone, done, rows, number)
+            elif group is None:
+                group = Group(given, form, done, number, GROUP_BYTES)
+            else:
+                group.put(given)
+            done, number = done + rows, number + 1
+            if group is not None and (group.is_full or self._ahead.is_idle()):
+                yield from self._checked_group(group)
+                group = None
+        if group is not None:
+            yield from self._checked_group(group)
+        if error is not None:
+            raise error
+
+    def _refuse_cut(self, done: int, rows: int, row: int) -> None:
+        """Raises ValueError for a batch in whose middle the fit would go on."""
+        if done + rows > row:
+            got = f"a batch of rows {done} to {done + rows}"
+            expected = f"one that ends at row {row}, from which the fit goes on"
+            raise ValueError(_check.refusal(self._argument, got, expected))
+
+    def _checked_group(self, group: Group) -> Iterator[_Batch]:
+        """The batches of a group, checked together; one by one where something is wrong."""
+        if group.batches > 1:
+            try:
+                together = self._checked(group.number, group.given(), size=group.rows)
+            except (ValueError, TypeError):
+                pass
+            else:
+                yield _Batch(together, group.done, group.rows, group.number)
+                return
+        for i in range(group.batches):
+            examples = self._checked(group.number + i, group.given(i))
+            yield _Batch(examples, group.done + i * group.rows, count(examples.x), group.number + i)
+
+    def _unpacked(self, number: int, batch: Any) -> Given:
+        """(x, y, weights) of what came."""
+        parts = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+        most = 3
+        if len(parts) > most or len(parts) < (2 if self._wants_targets else 1):
+            several = isinstance(batch, (tuple, list))
+            got = f"{type(batch).__name__} of {len(parts)}" if several else _check.kind_of(batch)
+            expected = "(x, y) or (x, y, weights)" if self._wants_targets else "x, or (x, ...)"
+            raise ValueError(_check.refusal(f"{self._argument} (batch {number})", got, expected))
+        of_batch = f"(batch {number})"
+        if not self._wants_targets:
+            return Given(as_arrays(f"x {of_batch}", parts[0]), None, None)
+        return Given(
+            *map(as_arrays, (f"x {of_batch}", f"y {of_batch}", f"sample_weight {of_batch}"), parts),
+            *[None] * (most - len(parts)),
+        )
+
+    def _checked(
+        self,
+        number: int,
+        given: Given,
+        names: _feeding.Names | None = None,
+        shapes: Sequence[Shape] | None = None,
+        size: int | None = None,
+    ) -> Examples:
+        """The examples of a batch, or of several that are alike and of this size."""
+        x, y, weights = given
+        model, of_batch = self._model, f" (batch {number})"
+        prefix = "" if self._argument == "x" else "validation "
+        rows = _feeding.rows(model, x, f"{prefix}x{of_batch}", shapes, names)
+        if model._built is not None:
+            _feeding.refuse_other_batch(model._built, f"{prefix}x{of_batch}", size or count(rows))
+        if not self._wants_targets:
+            return Examples(rows, ())
+        targets = _feeding.targets(model, y, rows, f"{prefix}y{of_batch}", names, self._compiled)
+        found = Examples(
+            rows, targets,
+            _feeding.sample_weights(model, weights, rows, f"{prefix}sample_weight{of_batch}"),
+        )  # fmt: skip
+        if self._class_weight is not None:
+            found = _row_weights.times_classes(
+                found, self._class_weight, self._compiled.objectives,
+                _feeding.output_shapes(model, rows),
+            )  # fmt: skip
+        if number and _which(found.weights) != _which(self.first.weights):
+            got = "weights" if found.weights is not None else "none"
+            expected = "them in all batches, or in none"
+            raise ValueError(_check.refusal(f"{prefix}sample_weight{of_batch}", got, expected))
+        return found
+
+
+_END = object()
+
+
+def _length(argument: str, given: Any) -> int | None:
+    """How many batches there are, if that can be known."""
+    if isinstance(given, Iterator) or not hasattr(type(given), "__len__"):
+        return None
+    try:
+        size = len(given)
+    except TypeError:  # as a loader of a stream has it
+        return None
+    if size == 0:
+        raise ValueError(_check.refusal(argument, "nothing", "one batch at least"))
+    return size
+
+
+def _which(weights: Weights) -> tuple[bool, ...]:
+    return () if weights is None else tuple(one is not None for one in weights)
+
+
+class _Raw(NamedTuple):
+    """A batch as it came."""
+
+    batch: Any
+
+    @property
+    def nbytes(self) -> int:
+        return 0
+
+
+class _Batch(NamedTuple):
+    """Checked batches of one size that follow each other."""
+
+    examples: Examples
+    before: int
+    size: int
+    number: int
+
+    @property
+    def nbytes(self) -> int:
+        return nbytes(self.examples)
