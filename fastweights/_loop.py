@@ -292,6 +292,9 @@ class Loop:
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss became {loss}")
             if by_batches:
+                # Nobody is to see, or save, weights of a step that is taken back.
+                if not self.built.has_finite_numbers():
+                    raise self._diverged("the weights overflowed")
                 self._tell("on_train_batch_end", batch, figures.so_far())
             # A stretch is shorter where another thread waits for the model.
             if source.rows is None or self.row >= source.rows:

@@ -17,6 +17,7 @@ from fastweights import _check, _crew, many
 from fastweights._core import philox
 from fastweights._trials import ResultsFile, SweepResults, Trial, plain, seed_of, trials_of
 from fastweights.callbacks import History
+from fastweights.callbacks.monitoring import figure_of
 from fastweights.config import one_thread
 from fastweights.models import Model
 from fastweights.training import Course
@@ -221,7 +222,11 @@ def _figures(plan: Plan, model: Model, histories: Sequence[History]) -> dict[str
             known = ", ".join(history.history) or "none, as there was no epoch"
             raise ValueError(_check.refusal("monitor", repr(plan.monitor), f"one of {known}"))
         values = history.history[plan.monitor]
-        best = int(np.argmax(values) if larger else np.argmin(values))
+        # What is no number is never better; an array is no figure to go by.
+        values = [figure_of(plan.monitor, {plan.monitor: value}) for value in values]
+        worst = -math.inf if larger else math.inf
+        ranked = [worst if math.isnan(value) else value for value in values]
+        best = int(np.argmax(ranked) if larger else np.argmin(ranked))
         scores.append(values[best])
         epochs.append(history.epoch[best])
     return {

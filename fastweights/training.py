@@ -388,4 +388,5 @@ def fit(
             _advice.about_batches(
                 model._compiled.training(), loop.source.batch_size, loop.source.rows
             )
+        _advice.about_thawed(model._built_or_refused(), model._compiled)
         return loop.run()

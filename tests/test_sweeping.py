@@ -300,6 +300,44 @@ def test_settings_that_are_no_json_come_back_as_themselves(tmp_path):
     assert type(again.best_params["widths"]) is tuple
 
 
+@pytest.mark.parametrize(
+    "text", [b'{"a": 1}\nand so on', b"no line", b"\x00\x01\n\x02", b'{"trial": 0}\n{"x']
+)
+def test_a_file_that_is_no_sweep_s_stays_as_it_is(text, tmp_path):
+    path = tmp_path / "mine"
+    path.write_bytes(text)
+    with pytest.raises(ValueError, match=r"expected .*fastweights\.sweep"):
+        swept(path=path)
+    assert path.read_bytes() == text
+
+
+def test_a_score_that_is_no_number_is_never_the_best():
+    def still(width=4, seed=0, rate=0.05):
+        model = fw.Sequential([layers.Dense(1, kernel_initializer="zeros")], X.shape[1], seed=seed)
+        model.compile(optimizers.SGD(rate), "mse", ["pearson_correlation"])
+        return model
+
+    found = fw.sweep(
+        still, {"rate": [0.0, 0.05]}, X, X[:, :1], monitor="val_pearson_correlation", epochs=2,
+        validation_split=0.3, verbose=0,
+    )  # fmt: skip
+    assert found.best_params == {"rate": 0.05}
+    assert np.isnan(found[1]["score"])
+
+
+def test_a_figure_that_is_an_array_is_no_score():
+    def classes(units=2, seed=0):
+        model = fw.Sequential([layers.Dense(units, "softmax")], X.shape[1], seed=seed)
+        model.compile("sgd", "sparse_categorical_crossentropy", ["confusion_matrix"])
+        return model
+
+    with pytest.raises(TypeError, match="monitor: got 'val_confusion_matrix', which is an array"):
+        fw.sweep(
+            classes, {"units": [2]}, X, (X[:, 0] > 0).astype(int), monitor="val_confusion_matrix",
+            validation_split=0.2, verbose=0,
+        )  # fmt: skip
+
+
 def test_a_file_of_another_sweep_is_refused(tmp_path):
     path = tmp_path / "sweep.jsonl"
     swept(path=path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import string
 from typing import Any
 
@@ -166,7 +167,9 @@ class ModelCheckpoint(Monitor, closed=True):
     def load_state(self, state: State) -> None:
         super().load_state(state)
         self._batches.seen, self._epoch = state["seen"], state["epoch"]
-        self._saved = list(state["saved"])
+        # A file may name any: only what this callback could have written is its own to remove.
+        own = re.compile(_pattern(self.filepath), re.DOTALL)
+        self._saved = [path for path in state["saved"] if own.fullmatch(path)]
 
 
 def _placeholders(path: str) -> list[str]:
@@ -176,6 +179,14 @@ def _placeholders(path: str) -> list[str]:
     except ValueError as error:
         got = f"{path!r} ({error})"
         raise ValueError(_check.refusal("filepath", got, "placeholders such as {epoch}")) from None
+
+
+def _pattern(path: str) -> str:
+    """Of the names that the placeholders make: what is put in them has no folders."""
+    parts = string.Formatter().parse(path)
+    return "".join(
+        re.escape(text) + ("" if name is None else r"[^/\\]+") for text, name, _, _ in parts
+    )
 
 
 def _filled(path: str, values: dict[str, Any]) -> str:

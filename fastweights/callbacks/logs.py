@@ -68,6 +68,9 @@ class CSVLogger(Callback, closed=True):
 
     def _open(self) -> IO[str]:
         goes_on = bool(self._columns)
+        there = os.path.getsize(self.filename) if os.path.exists(self.filename) else 0
+        if there < self._size:  # what was written is not there any more: it begins anew
+            self._columns, goes_on = [], False
         mode = "a" if self.append or goes_on else "w"
         file = open(self.filename, mode, newline="", encoding="utf-8")  # noqa: SIM115
         if goes_on:
