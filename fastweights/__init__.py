@@ -60,6 +60,8 @@ __all__ = [
     "plot_predictions",
     "register_layer",
     "register_loss",
+    "register_metric",
+    "register_optimizer",
     "regularizers",
     "schedules",
     "set_matmul_precision",
@@ -85,7 +87,12 @@ if TYPE_CHECKING:
         regularizers,
         schedules,
     )
-    from fastweights._registry import register_layer, register_loss
+    from fastweights._registry import (
+        register_layer,
+        register_loss,
+        register_metric,
+        register_optimizer,
+    )
     from fastweights._tensors import Input
     from fastweights.attending import attention_scores, plot_attention
     from fastweights.ensembles import Ensemble
@@ -132,6 +139,8 @@ else:
         "plot_predictions": "plotting",
         "register_layer": "_registry",
         "register_loss": "_registry",
+        "register_metric": "_registry",
+        "register_optimizer": "_registry",
         "sweep": "sweeping",
     }
 

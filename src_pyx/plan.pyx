@@ -99,6 +99,7 @@ include "weights.pxi"
 include "layout.pxi"
 include "rows.pxi"
 include "stepping.pxi"
+include "python_rules.pxi"
 include "batch.pxi"
 include "running.pxi"
 
@@ -524,7 +525,9 @@ cdef class Plan(Runner):
         self.lock.enter()
         with nogil:
             self.run(update_task, &job, 1)
+            job.interrupted[0] = self.job.interrupted[0]
             self.lock.leave()
+        raise_pending(&job)
 
     def infer(self, x, y, out, Py_ssize_t first, Py_ssize_t last, double seconds, Tally tally=None, weights=None,
               told=None):
