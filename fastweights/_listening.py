@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -63,6 +64,16 @@ class Listeners:
                 getattr(listener, hook)(*given)
         self.telling = None
 
+    @contextlib.contextmanager
+    def released(self) -> Iterator[None]:
+        """A call whose end nobody hears where an exception ends it."""
+        try:
+            yield
+        except BaseException:
+            for listener in self.all:
+                listener._release()
+            raise
+
     def batches(
         self,
         kind: str,
@@ -94,6 +105,9 @@ def checked(callbacks: Any) -> list[Callback]:
     """The argument `callbacks` of a call: one, several, or none."""
     if isinstance(callbacks, Callback):
         return [callbacks]
+    if isinstance(callbacks, type):
+        expected = f"an object of it: {callbacks.__name__}(...)"
+        raise TypeError(_check.refusal("callbacks", _check.kind_of(callbacks), expected))
     found = _check.instances("callbacks", callbacks, Callback) if callbacks else []
     for number, callback in enumerate(found):
         if any(callback is other for other in found[:number]):

@@ -146,7 +146,7 @@ class PartialDependence(tuple[Dependence, ...]):
     __slots__ = ()
 
     def plot(self, output: int = 0, to_file: str | os.PathLike[str] | None = None) -> Array:
-        """Draws a curve for each feature, by the output of that number.
+        """Draws a curve for each feature, by the output of that number, on one scale.
 
         Returns
         -------
@@ -154,7 +154,8 @@ class PartialDependence(tuple[Dependence, ...]):
         """
         from fastweights.plotting.effects import plot_dependences
 
-        output = _check.whole("output", output, 0, self[0].average.shape[1] - 1)
+        outputs = self[0].average.shape[1]
+        output = _check.whole("output", output, 0, outputs - 1)
         return plot_dependences(
             [
                 (
@@ -165,6 +166,7 @@ class PartialDependence(tuple[Dependence, ...]):
                 )
                 for one in self
             ],
+            "prediction" if outputs == 1 else f"prediction, output {output}",
             to_file,
         )
 
@@ -235,11 +237,14 @@ def _plain_rows(model: Any, x: Any) -> tuple[Array, tuple[str, ...]]:
     """Checked rows of numbers, and what their columns are called."""
     if not isinstance(model, Model):
         raise TypeError(_check.refusal("model", _check.kind_of(model), "a model"))
-    shapes = model._built_or_refused().input_shapes
+    built = model._built_or_refused()
+    shapes = built.input_shapes
     if len(shapes) > 1 or len(shapes[0]) != 1:
         got = f"a model on rows of {', '.join(map(str, shapes))}"
         raise ValueError(_check.refusal("model", got, "one input of rows (features,)"))
     rows = np.asarray(_feeding.rows(model, x), None)
+    if built.limits[0] is None:
+        rows = rows.astype(model.dtype, copy=False)  # bytes are reals to the model
     if len(rows) == 0:
         raise ValueError(_check.refusal("x", "no rows", "some"))
     names = _feeding.known_names(model).features[0] or _frames.names(x)
@@ -269,4 +274,5 @@ def _grid(column: Array, points: int) -> Array:
     low, high = np.quantile(column, (0.05, 0.95))
     if low == high:
         low, high = values[0], values[-1]
-    return np.linspace(low, high, points)
+    grid = np.linspace(low, high, points)
+    return np.unique(np.round(grid)) if column.dtype.kind == "i" else grid

@@ -433,6 +433,36 @@ def test_the_newest_checkpoints_are_kept(keep, tmp_path):
     assert left == [0, *range(max(1, 5 - keep), 5)]
 
 
+def test_files_of_others_that_a_checkpoint_names_are_not_removed(tmp_path):
+    """Neither those of another run, nor what a file that was made up says."""
+    first = callbacks.ModelCheckpoint(tmp_path / "a" / "{epoch:02d}.safetensors", keep=3)
+    network().fit(X, Y, 8, 3, 0, first)
+    others = sorted((tmp_path / "a").iterdir())
+    second = callbacks.ModelCheckpoint(tmp_path / "b" / "{epoch:02d}.safetensors", keep=1)
+    network().fit(X, Y, 8, 5, 0, second, resume=others[-1])
+    assert sorted((tmp_path / "a").iterdir()) == others
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["05.safetensors"]
+    victim = tmp_path / "victim.txt"
+    second.load_state({**first.state(), "saved": [str(victim), f"{tmp_path}/b/../a/1.safetensors"]})
+    assert second.state()["saved"] == []
+
+
+def test_weights_that_overflow_are_taken_back_before_a_hook_sees_them(tmp_path):
+    seen = []
+
+    class Looks(callbacks.Callback):
+        def on_train_batch_end(self, batch, logs):
+            seen.append(np.isfinite(self.model.parameters).all())
+
+    model = network(optimizer=optimizers.SGD(1e37), dtype="float32")
+    before = model.parameters.copy()
+    saves = callbacks.BackupAndRestore(tmp_path, save_freq=1)
+    with pytest.raises(fw.DivergenceError, match="overflowed"):
+        model.fit(X, 1e3 * Y, len(X), 2, 0, [Looks(), saves])
+    np.testing.assert_array_equal(model.parameters, before)
+    assert all(seen)
+
+
 @pytest.mark.parametrize(
     ("settings", "saved"),
     [
@@ -492,6 +522,20 @@ def test_csv_of_the_history(tmp_path):
     model.fit(X, Y, 8, 1, 0, callbacks.CSVLogger(path, separator=";"))
     assert path.read_text().splitlines()[0] == "epoch;loss;mae;val_loss;val_mae"
     assert len(path.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("lost", ["removed", "cut"])
+def test_a_csv_that_is_not_there_any_more_begins_anew(lost, tmp_path):
+    path, file = tmp_path / "log.csv", tmp_path / "{epoch}.safetensors"
+    network().fit(X, Y, 8, 2, 0, [callbacks.CSVLogger(path), callbacks.ModelCheckpoint(file)])
+    if lost == "removed":
+        path.unlink()
+    else:
+        path.write_text("")
+    network().fit(X, Y, 8, 4, 0, callbacks.CSVLogger(path), resume=tmp_path / "2.safetensors")
+    lines = path.read_text().splitlines()
+    assert lines[0] == "epoch,loss,val_loss"
+    assert [line[0] for line in lines[1:]] == ["2", "3"]
 
 
 def test_event_files(tmp_path):
@@ -727,3 +771,40 @@ def test_a_figure_that_first_comes_later_is_warned_of(tmp_path):
         network().fit(X, Y, 8, 4, 0, [Adds(), callbacks.CSVLogger(path)])
     assert len(told) == 1
     assert path.read_text().splitlines()[0] == "epoch,loss,val_loss"
+
+
+def own_metric(y_true, y_pred):
+    return np.abs(y_true - y_pred).mean(-1)
+
+
+@pytest.mark.parametrize("kind", ["ModelCheckpoint", "BackupAndRestore"])
+def test_what_cannot_be_saved_is_told_before_anything_is_trained(kind, tmp_path):
+    model = network(metrics=(own_metric,))
+    saver = getattr(callbacks, kind)(tmp_path / "a.safetensors")
+    with pytest.raises(TypeError, match=f"{kind}: save: got .*own_metric.*save_weights_only=True"):
+        model.fit(X, Y, 8, 2, 0, saver)
+    assert model.epochs_trained == 0
+    weights = callbacks.ModelCheckpoint(tmp_path / "b.safetensors", save_weights_only=True)
+    model.fit(X, Y, 8, 2, 0, weights)
+    assert [path.name for path in tmp_path.iterdir()] == ["b.safetensors"]
+
+
+def test_what_stops_a_fit_is_the_model_s():
+    class Stops(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs):
+            self.stop_training = True
+
+    with pytest.raises(
+        AttributeError, match=r"stop_training: is the model's; set self\.model\.stop"
+    ):
+        network().fit(X, Y, 8, 2, 0, Stops())
+
+
+def test_lists_of_callbacks_that_are_refused():
+    stops = callbacks.EarlyStopping("loss")
+    for given, error, match in (
+        (callbacks.EarlyStopping, TypeError, r"got the class EarlyStopping, expected an object of"),
+        ([stops, stops], ValueError, "got one EarlyStopping twice, expected each of them once"),
+    ):
+        with pytest.raises(error, match=f"callbacks: {match}"):
+            network().fit(X, Y, 8, 2, 0, given)

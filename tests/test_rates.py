@@ -106,7 +106,7 @@ def test_a_step_is_an_update_where_gradients_are_accumulated():
 def test_refusals():
     for optimizer in (optimizers.LBFGS(), optimizers.LevenbergMarquardt()):
         minimized, x, y = problem(optimizer)
-        with pytest.raises(ValueError, match=r"model: got one with L.*, which has no learning rate"):
+        with pytest.raises(ValueError, match=r"got one with L.*, which has no learning rate"):
             fw.find_learning_rate(minimized, x, y)
     model, x, y = problem()
     uncompiled = fw.Sequential([layers.Dense(1)], (6,))

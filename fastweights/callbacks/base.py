@@ -63,6 +63,8 @@ class Callback(Sealed):
             _check_hook(name)
             if vars(self).get("_queue"):
                 raise AttributeError(f"{name}: is looked at when a fit begins; set it before")
+        if name == "stop_training":
+            raise AttributeError(f"{name}: is the model's; set self.model.{name} = {value!r}")
         is_new = "_sealed" not in self.__dict__
         if is_new or name.startswith("_") or not (self._is_closed or name in self._fixed):
             object.__setattr__(self, name, value)
@@ -126,6 +128,9 @@ class Callback(Sealed):
     def _ends_quietly(self, error: DivergenceError) -> bool:
         """Whether a fit whose loss is no number should just end."""
         return False
+
+    def _release(self) -> None:
+        """Hears that `evaluate` or `predict`, or the validation of a fit, ended by an exception."""
 
     def _leave(self, has_finished: bool) -> None:
         """Hears, after all have heard the end, whether the fit came to it without an error."""

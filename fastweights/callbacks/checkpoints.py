@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import string
 from typing import Any
 
@@ -21,6 +22,17 @@ def _frequency(got: Any) -> str | int:
     if isinstance(got, str):
         return _check.choice("save_freq", got, {"epoch": "epoch"})
     return _check.whole("save_freq", got, 1)
+
+
+def _refuse_unsaveable(callback: Callback) -> None:
+    """Raises TypeError, before anything is trained, where no file brings the model back."""
+    from fastweights._copying import refuse_foreign
+
+    try:
+        refuse_foreign("save", callback.model)
+    except TypeError as error:
+        hint = "ModelCheckpoint(..., save_weights_only=True) does so in a fit"
+        raise TypeError(f"{type(callback).__name__}: {error}; {hint}") from None
 
 
 class _Batches:
@@ -120,6 +132,8 @@ class ModelCheckpoint(Monitor, closed=True):
 
     def on_train_begin(self, logs: Logs) -> None:
         super().on_train_begin(logs)
+        if not self.save_weights_only:
+            _refuse_unsaveable(self)
         if self.initial_value_threshold is not None and self.best in (float("inf"), -float("inf")):
             self._take_best(self.initial_value_threshold)
         self._batches.seen = 0
@@ -169,7 +183,9 @@ class ModelCheckpoint(Monitor, closed=True):
     def load_state(self, state: State) -> None:
         super().load_state(state)
         self._batches.seen, self._epoch = state["seen"], state["epoch"]
-        self._saved = list(state["saved"])
+        # A file may name any: only what this callback could have written is its own to remove.
+        own = re.compile(_pattern(self.filepath), re.DOTALL)
+        self._saved = [path for path in state["saved"] if own.fullmatch(path)]
 
 
 def _placeholders(path: str) -> list[str]:
@@ -179,6 +195,14 @@ def _placeholders(path: str) -> list[str]:
     except ValueError as error:
         got = f"{path!r} ({error})"
         raise ValueError(_check.refusal("filepath", got, "placeholders such as {epoch}")) from None
+
+
+def _pattern(path: str) -> str:
+    """Of the names that the placeholders make: what is put in them has no folders."""
+    parts = string.Formatter().parse(path)
+    return "".join(
+        re.escape(text) + ("" if name is None else r"[^/\\]+") for text, name, _, _ in parts
+    )
 
 
 def _filled(path: str, values: dict[str, Any]) -> str:
@@ -241,6 +265,7 @@ class BackupAndRestore(Callback, closed=True):
         return [self.backup_dir]
 
     def on_train_begin(self, logs: Logs) -> None:
+        _refuse_unsaveable(self)
         self._batches.seen = 0
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:

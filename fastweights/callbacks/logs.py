@@ -78,10 +78,10 @@ class CSVLogger(Callback, closed=True):
             return None
         if columns[:1] != ["epoch"]:
             expected = f"'epoch' as the first of them, parted by {self.separator!r}"
-            self._refuse(f"columns {', '.join(columns):.200}", expected)
+            self._refuse_columns(f"columns {', '.join(columns):.200}", expected)
         return columns[1:]
 
-    def _refuse(self, got: str, expected: str) -> NoReturn:
+    def _refuse_columns(self, got: str, expected: str) -> NoReturn:
         got = f"append=True to {self.filename} with {got}"
         raise ValueError(_check.refusal("filename", got, expected) + "; give another file")
 
@@ -101,6 +101,9 @@ class CSVLogger(Callback, closed=True):
     def _open(self, logs: Logs) -> IO[str]:
         """The file where the next line belongs, after that of the columns."""
         goes_on = bool(self._columns)
+        there = os.path.getsize(self.filename) if os.path.exists(self.filename) else 0
+        if there < self._size:  # what was written is not there any more: it begins anew
+            self._columns, goes_on = [], False
         columns = self._columns or self._columns_of(logs)
         mode = "a" if self.append or goes_on else "w"
         self._file = file = open(  # noqa: SIM115
@@ -124,7 +127,7 @@ class CSVLogger(Callback, closed=True):
             return columns
         if sorted(self._found) != sorted(columns):
             there = f"columns of {', '.join(self._found):.200}"
-            self._refuse(there, f"{', '.join(columns)}, as this fit has them")
+            self._refuse_columns(there, f"{', '.join(columns)}, as this fit has them")
         return self._found
 
     def _ends_in_a_line(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,6 +52,9 @@ def _chosen(history: Mapping[str, Sequence[float]], metrics: Any) -> list[str]:
     if not known:
         raise ValueError(_check.refusal("history", "no epoch", "that of a fit"))
     if metrics is None:
+        if others := [name for name, values in history.items() if np.ndim(values) > 1]:
+            told = f"{', '.join(others)} of arrays, which have no curve, left out"
+            warnings.warn(f"plot: {told}", stacklevel=4)
         return list(known)
     wanted = [metrics] if isinstance(metrics, str) else list(metrics)
     if not wanted:
