@@ -206,8 +206,9 @@ def exact_area(
         return math.nan
     if curve == "PR":
         return float(np.diff(true, prepend=0.0) @ (true / (true + false)) / true[-1])
-    heights = true + np.append(0.0, true[:-1])
-    return float(np.diff(false, prepend=0.0) @ heights / (2.0 * true[-1] * false[-1]))
+    # In shares of the rows of each class, whose products neither overflow nor vanish.
+    true, false = true / true[-1], false / false[-1]
+    return float(np.diff(false, prepend=0.0) @ (true + np.append(0.0, true[:-1])) / 2.0)
 
 
 def _area_of_counts(counts: Counts, auc: AUC) -> np.ndarray:
