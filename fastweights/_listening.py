@@ -93,4 +93,4 @@ def checked(callbacks: Any) -> list[Callback]:
     """The argument `callbacks` of a call: one, several, or none."""
     if isinstance(callbacks, Callback):
         return [callbacks]
-    return _check.instances("callbacks", callbacks, Callback) if callbacks else []
+    return [] if callbacks is None else _check.instances("callbacks", callbacks, Callback)
