@@ -104,7 +104,7 @@ def _points(sizes: Sequence[int], seed: int) -> Iterator[int]:
 def _at(space: Mapping[str, Sequence[Any]], point: int) -> dict[str, Any]:
     """The settings at a point of a grid."""
     places = {}
-    for name, values in reversed(space.items()):
+    for name, values in reversed([*space.items()]):
         point, places[name] = divmod(point, len(values))
     return {name: values[places[name]] for name, values in space.items()}
 

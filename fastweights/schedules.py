@@ -478,8 +478,8 @@ class LinearWarmup(LearningRateSchedule):
     Parameters
     ----------
     schedule : LearningRateSchedule or float
-        Any schedule but another `LinearWarmup`; its own steps count from the end of the line. A number is
-        a constant.
+        Any schedule but another `LinearWarmup`; its own steps count from the end of the line. A
+        number is a constant.
     warmup_steps : float
         Above 0.
     initial_learning_rate : float

@@ -122,7 +122,7 @@ def test_some_of_a_grid_are_the_same_trials_as_in_more_of_it(tmp_path):
 
 def test_a_grid_may_be_of_any_size():
     names = [f"setting_{k}" for k in range(30)]
-    trials = trials_of(dict.fromkeys(names, [*range(10)]), 40, 0)
+    trials = trials_of({name: [*range(10)] for name in names}, 40, 0)
     assert len({tuple(trial.params.values()) for trial in trials}) == 40
     assert len({trial.seed for trial in trials}) == 40
     for trial in trials:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -295,7 +295,7 @@ def _name_of(function: Any) -> str:
     return str(found)
 
 
-def _is_function(metric: Any) -> bool:
+def _is_function(metric: Any) -> TypeGuard[Callable[..., Any]]:
     """Whether it is a function, also one with some of its arguments given; a scorer is none."""
     return inspect.isfunction(_given_all(metric))
 
