@@ -83,7 +83,15 @@ INSTEAD: dict[str, str] = {
     ),
     "GroupedQueryAttention": "the layer is GroupQueryAttention",
     **dict.fromkeys(("Attention", "AdditiveAttention"), "use MultiHeadAttention"),
-    "trainable_weights": "use layer.weights of the layers that are trainable",
+    **dict.fromkeys(
+        ("trainable_weights", "trainable_variables"),
+        "use layer.weights of the layers that are trainable; model.summary() counts them",
+    ),
+    **dict.fromkeys(
+        ("non_trainable_weights", "non_trainable_variables"),
+        "use layer.weights of the layers that are not trainable; model.summary() shows them",
+    ),
+    "clone_model": "use model.copy(), or fw.Model.from_config(model.config()) for weights anew",
     "RemoteMonitor": "send the logs in on_epoch_end of a callback of your own, or LambdaCallback",
     "OrbaxCheckpoint": "use callbacks.ModelCheckpoint, whose files a fit goes on from exactly",
     "CallbackList": "fit, evaluate and predict take a list of callbacks",
