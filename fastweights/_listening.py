@@ -108,7 +108,7 @@ def checked(callbacks: Any) -> list[Callback]:
     if isinstance(callbacks, type):
         expected = f"an object of it: {callbacks.__name__}(...)"
         raise TypeError(_check.refusal("callbacks", _check.kind_of(callbacks), expected))
-    found = _check.instances("callbacks", callbacks, Callback) if callbacks else []
+    found = [] if callbacks is None else _check.instances("callbacks", callbacks, Callback)
     for number, callback in enumerate(found):
         if any(callback is other for other in found[:number]):
             got = f"one {type(callback).__name__} twice"

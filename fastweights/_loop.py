@@ -283,7 +283,8 @@ class Loop:
             self.row = part.before + first
             self.batch = part.batch + (first - part.first) // part.batch_size
             if not math.isfinite(loss):
-                raise self._diverged(f"the loss became {loss}")
+                no_rate = self.compiled.training()._no_rate()
+                raise self._diverged(no_rate or f"the loss became {loss}")
             if by_batches:
                 # Nobody is to see, or save, weights of a step that is taken back.
                 if not self.built.has_finite_numbers():

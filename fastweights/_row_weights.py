@@ -78,12 +78,17 @@ def _of_output(argument: str, given: Any, rows: int, shape: Shape) -> np.ndarray
     if (found < 0).any():
         where = np.unravel_index((found < 0).argmax(), found.shape)
         raise ValueError(_check.refusal(argument, f"{found[where]} in row {where[0]}", _EXPECTED))
-    with np.errstate(over="ignore"):
-        total = in_default_float_mode(found.sum)
-    if not math.isfinite(total):
-        got = "numbers whose sum is too large"
-        raise ValueError(_check.refusal(argument, got, "smaller ones: what counts is their ratio"))
+    _refuse_huge(argument, found, "numbers")
     return found.reshape(rows) if by_rows else found.reshape(rows, -1)
+
+
+def _refuse_huge(argument: str, weights: np.ndarray, what: str) -> None:
+    """Raises ValueError for weights of which there is no sum."""
+    with np.errstate(over="ignore"):
+        total = in_default_float_mode(weights.sum)
+    if not math.isfinite(total):
+        expected = "smaller ones: what counts is their ratio"
+        raise ValueError(_check.refusal(argument, f"{what} whose sum is too large", expected))
 
 
 def expect_some(argument: str, weights: Weights) -> None:
@@ -135,7 +140,7 @@ def times_classes(
         objectives, _of_each(class_weight, names), each(examples.y), own, shapes, strict=True
     )
     weights = _any_of(
-        array if given is None else _product(array, _of_classes(named, given, one, y, shape))
+        array if given is None else _product(named, array, _of_classes(named, given, one, y, shape))
         for one, (named, given), y, array, shape in several
     )
     return examples._replace(weights=weights)
@@ -153,15 +158,19 @@ def _of_each(given: Any, names: Sequence[str]) -> list[tuple[str, Any]]:
     return [(f"{argument}[{name!r}]", part) for name, part in several]
 
 
-def _product(by_sample: np.ndarray | None, by_class: np.ndarray) -> np.ndarray:
+def _product(argument: str, by_sample: np.ndarray | None, by_class: np.ndarray) -> np.ndarray:
     """Of weights of rows, or of lines."""
     if by_sample is None:
+        _refuse_huge(argument, by_class, "weights")
         return by_class
     if by_sample.ndim < by_class.ndim:
         by_sample = by_sample[:, np.newaxis]
     elif by_class.ndim < by_sample.ndim:
         by_class = by_class[:, np.newaxis]
-    return in_default_float_mode(np.multiply, by_sample, by_class)
+    with np.errstate(over="ignore"):
+        product = in_default_float_mode(np.multiply, by_sample, by_class)
+    _refuse_huge(argument, product, "weights that are multiplied with sample_weight to ones")
+    return product
 
 
 def _of_classes(

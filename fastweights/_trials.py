@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +21,8 @@ from fastweights._core import philox
 FIGURES = ("trial", "score", "epoch", "epochs", "seconds", "error")
 #: Which a line of a results file begins with.
 _BEGINNING = b'{"'
+#: What a record has of a trial that ended well.
+OF_DONE = ("score", "scores", "epoch", "epochs", "larger_is_better")
 #: Rows that a printed table has at most.
 SHOWN_ROWS = 20
 
@@ -35,7 +39,8 @@ class Trial(NamedTuple):
 def trials_of(space: Any, n_trials: int | None, seed: int) -> list[Trial]:
     """All trials of a space: the grid of its lists, or so many that are drawn.
 
-    What is drawn for a trial depends on the seed and the trial's number alone.
+    What is drawn for a trial depends on the seed and the trial's number alone. The number is that
+    of the point where there is a grid, so that some of it are the same trials as in all of it.
     """
     if not isinstance(space, Mapping) or not space:
         expected = "a dict of lists, distributions or functions by the names of settings"
@@ -52,7 +57,7 @@ def trials_of(space: Any, n_trials: int | None, seed: int) -> list[Trial]:
         raise ValueError(_check.refusal("n_trials", got, "how many trials to draw"))
     found = []
     for number in range(n_trials):
-        random = np.random.default_rng([seed, number])
+        random = _draw(seed, number)
         params = {name: _drawn(values, random) for name, values in space.items()}
         found.append(Trial(number, params, seed_of(seed, number)))
     return found
@@ -60,7 +65,7 @@ def trials_of(space: Any, n_trials: int | None, seed: int) -> list[Trial]:
 
 def seed_of(seed: int, number: int) -> int:
     """Of the models of a trial."""
-    words = philox.block(seed, philox.STREAM_SPLIT, number)
+    words = philox.block(seed, philox.STREAM_SPLIT, number % (philox.MAX_SEED + 1))
     return int(words[0]) << 32 | int(words[1])
 
 
@@ -76,22 +81,37 @@ def _refuse_other_kinds(name: str, values: Any) -> None:
 
 def _grid(space: Mapping[str, Sequence[Any]], n_trials: int | None, seed: int) -> list[Trial]:
     """The product of lists, the last one going fastest; some of it by chance if asked."""
-    whole = math.prod(len(values) for values in space.values())
-    chosen: Any = range(whole)
-    if n_trials is not None and n_trials < whole:
-        order = np.empty(whole, np.int64)
-        philox.permutation(order, seed, philox.STREAM_SPLIT)
-        chosen = order[:n_trials].tolist()
     sizes = [len(values) for values in space.values()]
-    found = []
-    for number, point in enumerate(chosen):
-        places = np.unravel_index(point, sizes)
-        params = {
-            name: values[int(place)]
-            for (name, values), place in zip(space.items(), places, strict=True)
-        }
-        found.append(Trial(number, params, seed_of(seed, number)))
-    return found
+    whole = math.prod(sizes)
+    points: Any = range(whole)
+    if n_trials is not None and n_trials < whole:
+        points = itertools.islice(_points(sizes, seed), n_trials)
+    return [Trial(point, _at(space, point), seed_of(seed, point)) for point in points]
+
+
+def _points(sizes: Sequence[int], seed: int) -> Iterator[int]:
+    """Points of a grid by chance, each once, of which there may be any number."""
+    seen: set[int] = set()
+    for number in itertools.count():
+        random, point = _draw(seed, number), 0
+        for size in sizes:
+            point = point * size + int(random.integers(size))
+        if point not in seen:
+            seen.add(point)
+            yield point
+
+
+def _at(space: Mapping[str, Sequence[Any]], point: int) -> dict[str, Any]:
+    """The settings at a point of a grid."""
+    places = {}
+    for name, values in reversed([*space.items()]):
+        point, places[name] = divmod(point, len(values))
+    return {name: values[places[name]] for name, values in space.items()}
+
+
+def _draw(seed: int, number: int) -> np.random.Generator:
+    """Where the settings of so many a draw come from."""
+    return np.random.default_rng([seed, number])
 
 
 def _drawn(values: Any, random: np.random.Generator) -> Any:
@@ -112,7 +132,8 @@ def plain(value: Any) -> Any:
         return {str(key): plain(part) for key, part in value.items()}
     if value is None or isinstance(value, (str, int, float)):
         return value
-    return getattr(value, "__qualname__", None) or repr(value)
+    # Where something lies in memory is no part of what it is called.
+    return getattr(value, "__qualname__", None) or re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 # ---- results -------------------------------------------------------------------------------------
@@ -152,8 +173,17 @@ class SweepResults(Sequence[dict[str, Any]]):
         return self.best["params"]
 
     def rows(self) -> list[dict[str, Any]]:
-        """A flat dict for each trial: figures, then settings by their names."""
-        return [{**{name: record[name] for name in FIGURES}, **record["params"]} for record in self]
+        """A flat dict for each trial: figures, then settings by their names.
+
+        A setting that is called as a figure is, such as ``"epochs"``, is ``"params.epochs"``.
+        """
+        return [
+            {
+                **{name: record[name] for name in FIGURES},
+                **{_column(name): value for name, value in record["params"].items()},
+            }
+            for record in self
+        ]
 
     def to_csv(self, path: Any = None) -> str | None:
         """Writes `rows` as CSV, or returns the text where there is no path."""
@@ -202,6 +232,10 @@ def _place(record: Mapping[str, Any]) -> tuple[bool, float, int]:
     return False, score, record["trial"]
 
 
+def _column(setting: str) -> str:
+    return f"params.{setting}" if setting in FIGURES else setting
+
+
 def _any_error(rows: Sequence[Mapping[str, Any]]) -> bool:
     return any(row["error"] is not None for row in rows)
 
@@ -210,6 +244,34 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)[:40]
+
+
+def _damaged(record: Mapping[str, Any]) -> str | None:
+    """The entry of a record that no sweep has written, if there is one."""
+    is_done = record["error"] is None
+    for name, value in record.items():
+        if name in ("trial", "epochs", "seed"):
+            suits = type(value) is int and value >= 0
+        elif name == "larger_is_better":
+            suits = type(value) is bool
+        elif name == "scores":
+            suits = isinstance(value, list) and bool(value) and all(map(_is_number, value))
+        elif name in ("score", "epoch", "seconds"):
+            suits = _is_number(value) and (name == "score" or 0.0 <= value < math.inf)
+        elif name == "error":
+            suits = value is None or isinstance(value, str)
+        else:
+            suits = True
+        if not is_done and name in OF_DONE:
+            suits = value is None
+        if not suits:
+            return name
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    """Of JSON, and one that is no larger than others are."""
+    return type(value) is float or (type(value) is int and abs(value) < 1 << 63)
 
 
 class ResultsFile:
@@ -270,14 +332,18 @@ class ResultsFile:
             got = _check.shown(record)
             raise ValueError(_check.refusal(path, got, "records of fastweights.sweep"))
         number, settings = record["trial"], record.pop("settings")
-        if type(number) is not int or not 0 <= number < len(trials):
-            got, expected = f"trial {number}", f"trials below {len(trials)}"
-            raise ValueError(_check.refusal(path, got, f"{expected}, as this sweep has them"))
-        trial = trials[number]
+        if (damaged := _damaged(record)) is not None:
+            got = f"{damaged} {_check.shown(record[damaged])}"
+            raise ValueError(_check.refusal(path, got, "records of fastweights.sweep"))
+        trial = next((trial for trial in trials if trial.number == number), None)
+        if trial is None:
+            got, expected = f"trial {number}", f"one of the {len(trials)} that this sweep has"
+            raise ValueError(_check.refusal(path, got, expected))
         own = {"params": plain(trial.params), "seed": trial.seed, "monitor": monitor}
         found = {**record, **settings} if isinstance(settings, dict) else record
         for name, wanted in {**own, **self._settings}.items():
-            if name not in found or found[name] != wanted:
+            # As text NaN is equal to itself.
+            if name not in found or json.dumps(found[name]) != json.dumps(wanted):
                 got = f"trial {number} with {name} {_check.shown(found.get(name))}"
                 hint = "; a file belongs to one sweep: give another path"
                 raise ValueError(_check.refusal(path, got, _check.shown(wanted)) + hint)

@@ -198,7 +198,10 @@ class Ensemble(Sealed):
     ) -> float | list[float] | dict[str, float]:
         """Loss and metrics of the mean of the predictions, those of the first model.
 
-        The loss has no penalties of weights in it, which are each model's own.
+        The loss has no penalties of weights in it, which are each model's own. It looks at the
+        mean of probabilities, and clips it as losses of probabilities do, where `Model.evaluate`
+        looks at what goes into a last softmax or sigmoid: of rows that the models are certain, and
+        wrong, about it is at most 16.1.
 
         Parameters
         ----------

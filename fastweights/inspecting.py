@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -254,6 +254,9 @@ def _plain_rows(model: Any, x: Any) -> tuple[Array, tuple[str, ...]]:
 def _columns_meant(features: Any, names: tuple[str, ...]) -> list[int]:
     if features is None:
         return list(range(len(names)))
+    if not isinstance(features, (int, str, np.integer, Iterable)):
+        expected = "a column's name or number, or a list of those"
+        raise TypeError(_check.refusal("features", _check.kind_of(features), expected))
     given = [features] if isinstance(features, (int, str, np.integer)) else list(features)
     if not given:
         raise ValueError(_check.refusal("features", "none", f"some of {', '.join(names[:8])}"))

@@ -7,6 +7,7 @@ Any optimizer takes one as its `learning_rate` or `weight_decay`, and dropout la
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -416,7 +417,12 @@ class OneCycle(LearningRateSchedule):
             final_div_factor=_check.number("final_div_factor", final_div_factor, above=0.0),
             three_phase=_check.flag("three_phase", three_phase),
         )
-        ends = [0.0, *(phase[0] for phase in self._phases())]
+        (_, first, _), *_, (_, _, last) = phases = self._phases()
+        for argument, rate in (("div_factor", first), ("final_div_factor", last)):
+            if not math.isfinite(rate):
+                got, expected = f"{getattr(self, argument):g}", "one that leaves rates finite"
+                raise ValueError(_check.refusal(argument, got, expected))
+        ends = [0.0, *(phase[0] for phase in phases)]
         if any(b <= a for a, b in itertools.pairwise(ends)):
             got = f"{self.pct_start:g} of {self.total_steps} steps"
             raise ValueError(_check.refusal("pct_start", got, "phases of some steps each"))
@@ -472,8 +478,8 @@ class LinearWarmup(LearningRateSchedule):
     Parameters
     ----------
     schedule : LearningRateSchedule or float
-        Any schedule but another warm-up; its own steps count from the end of the line. A number is
-        a constant.
+        Any schedule but another `LinearWarmup`; its own steps count from the end of the line. A
+        number is a constant.
     warmup_steps : float
         Above 0.
     initial_learning_rate : float

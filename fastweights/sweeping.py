@@ -19,7 +19,7 @@ import numpy as np
 from fastweights import _check, _crew, _digests, _listening, many
 from fastweights._core import philox
 from fastweights._portions import Data, fold
-from fastweights._trials import ResultsFile, SweepResults, Trial, plain, seed_of, trials_of
+from fastweights._trials import OF_DONE, ResultsFile, SweepResults, Trial, plain, seed_of, trials_of
 from fastweights.callbacks import History
 from fastweights.callbacks.monitoring import figure_of
 from fastweights.config import one_thread
@@ -117,7 +117,8 @@ def sweep(
     class_weight, sample_weight
         As for `Model.fit`; over folds ``"balanced"`` goes by the rows that are trained on.
     n_trials : int, optional
-        How many trials are drawn; of lists alone so many combinations, each once.
+        How many trials are drawn; of lists alone so many combinations, each once. With a `path`
+        more of them may be asked for later.
     folds : int, optional
         Cuts the rows in so many parts (by `seed`, the same for all trials), and has a model for
         each that is trained on all others and validated on it; the score is the mean.
@@ -147,7 +148,8 @@ def sweep(
     Returns
     -------
     SweepResults
-        The trials, the best first. ``build(**results.best_params)`` makes the best network again.
+        The trials, the best first. ``build(**results.best_params)`` makes the best network again;
+        one that takes a seed wants ``seed=results.best["seed"]`` too (of folds: the first).
 
     Raises
     ------
@@ -239,7 +241,7 @@ def run_trial(
     except Exception as raised:
         error = f"{type(raised).__name__}: {raised}"
     record = {"trial": trial.number, "params": trial.params, "seed": trial.seed}
-    figures = dict.fromkeys(("score", "scores", "epoch", "epochs", "larger_is_better"))
+    figures = dict.fromkeys(OF_DONE)
     if error is None and model is not None:
         figures = _figures(plan, model, histories)
     seconds = round(time.perf_counter() - began, 6)

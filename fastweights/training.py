@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -69,6 +70,8 @@ class DivergenceError(ArithmeticError):
             kept = "; the model has the weights of the last good epoch"
         if self.learning_rate is None:
             return f"{self.what}{where}{kept}; try other initial weights, or scale the data"
+        if not math.isfinite(self.learning_rate):
+            return f"{self.what}{where}{kept}; give the schedule other settings"
         return (
             f"{self.what}{where} at learning rate {self.learning_rate:g}{kept}; "
             "try a smaller learning rate, or scale the data"
@@ -251,12 +254,9 @@ def step(model: Model, compiled: Compiled, examples: Examples) -> Logs:
         x, y, None, 0, rows, rows, 0.0, seen[0], model.seed, stream, weights, *seen[1:]
     )
     if first == 0:
-        raise DivergenceError(
-            None,
-            None,
-            compiled.training().learning_rate,
-            f"the loss is {loss}; no step was made",
-        )
+        optimizer = compiled.training()
+        what = f"{optimizer._no_rate() or f'the loss is {loss}'}; no step was made"
+        raise DivergenceError(None, None, optimizer.learning_rate, what)
     _refuse_overflow(built, compiled, good)
     # That of the only batch, as it is.
     return {**({} if figures is None else figures.logs()), "loss": loss}
@@ -287,6 +287,8 @@ def apply_gradients(model: Model, compiled: Compiled) -> None:
         what = "the gradients are NaN or inf; no step was made"
         raise DivergenceError(None, None, learning_rate, what)
     plan, good = ready_plan(model, compiled, 1), compiled.good_for(built)
+    if (no_rate := compiled.training()._no_rate()) is not None:
+        raise DivergenceError(None, None, learning_rate, f"{no_rate}; no step was made")
     good.keep()
     plan.apply_update()
     _refuse_overflow(built, compiled, good)

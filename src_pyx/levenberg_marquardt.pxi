@@ -19,6 +19,9 @@ cdef enum:
 
 # Of the largest parameter: a step that is smaller leaves all of them where they are.
 cdef double SMALLEST_STEP = 1e-16
+# What is left of mu where step after step is as good as the model of the loss says: nothing beside any matrix of
+# rank, and yet more than the 0 that stands for "none chosen yet".
+cdef double SMALLEST_DAMPING = 1e-16
 
 
 @cython.final
@@ -129,7 +132,7 @@ cdef class LevenbergMarquardt(Minimizer):
                 if not self.plan.is_interrupted() and self.tried_loss < self.loss and (
                         isfinite(largest_of(self.tried_gradient, self.n))):
                     gain = 2.0 * (self.loss - self.tried_loss) / predicted - 1.0
-                    numbers[1] = max(SMALLEST_STEP, mu * max(1.0 / 3.0, 1.0 - gain * gain * gain))
+                    numbers[1] = max(SMALLEST_DAMPING, mu * max(1.0 / 3.0, 1.0 - gain * gain * gain))
                     numbers[2] = 2.0
                     return self.accept()
                 self.go_back(MOVED)

@@ -33,10 +33,12 @@ cdef class Runner(Batch):
             loss = self.run_rows(member, team, first, rows, &left)
             if self.is_interrupted() or not isfinite(loss):
                 break
+            if not self.begin_step(&now, batches):
+                loss = NAN
+                break
             first += rows
             # Known before the update, since what it would prepare for a next step may cost as much.
             last = job.stop or first == job.last
-            self.begin_step(&now, batches)
             if self.is_called:
                 if member == 0:
                     self.keep_waiting()
@@ -68,7 +70,8 @@ cdef class Runner(Batch):
         cdef int64_t* batches = <int64_t*>self.batch_count.at
         cdef Py_ssize_t i
         memcpy(now.numbers, self.update_options.at, self.update_options.view.len)
-        self.begin_step(&now, batches[0])
+        if not self.begin_step(&now, batches[0]):
+            return
         if self.is_called:
             self.keep_waiting()
         for i in range(self.n_ops):

@@ -4,6 +4,7 @@
 # stands in front of. What is computed here is the same bits everywhere, so of libm there is nothing but what is
 # exact (floor, fmod, frexp, ldexp): cosines, powers and logarithms are sums of their series.
 
+from libc.float cimport DBL_MAX
 from libc.math cimport ceil, fabs, floor, fmod, frexp, ldexp
 
 cdef enum ScheduleKind:
@@ -85,11 +86,10 @@ cdef Pair log_of(double a) noexcept nogil:
     return total
 
 
+# Of x between -800 and 800.
 cdef double exp_of(Pair x) noexcept nogil:
     cdef double k, r, low, tail = 0.0
     cdef int i
-    if x.high > 800.0 or x.high < -800.0:
-        return ldexp(1.0, 2000 if x.high > 0.0 else -2000)
     k = floor(x.high * 1.4426950408889634 + 0.5)
     r = x.high - k * 0.693147180369123816490
     low = x.low - k * 1.90821492927058770002e-10
@@ -106,6 +106,9 @@ cdef double power_of(double a, double p) noexcept nogil:
     if a == 0.0:
         return 0.0
     log = log_of(a)
+    # Beyond there are no digits to be lost, and products may have none.
+    if fabs(p * log.high) > 800.0:
+        return INFINITY if log.high > 0.0 else 0.0
     product = exact_product(p, log.high)
     product.low += p * log.low
     return exp_of(product)
@@ -138,16 +141,26 @@ cdef double square_of_sine(double x) noexcept nogil:
     return x * x
 
 
+# a times a number that may have overflown.
+cdef inline double so_many(double a, double power) noexcept nogil:
+    return a * power if a != 0.0 else 0.0
+
+
+# How often a number of steps has gone by; of very few it may be more than there are numbers.
+cdef inline double times_of(double step, double steps) noexcept nogil:
+    return min(step / steps, DBL_MAX)
+
+
 # Where the restart of that number begins, in lengths of the first.
 cdef inline double restart_begin(double number, double t_mul) noexcept nogil:
     return number if t_mul == 1.0 else (power_of(t_mul, number) - 1.0) / (t_mul - 1.0)
 
 
 cdef double restarted(const double* numbers, double step) noexcept nogil:
-    cdef double initial = numbers[0], done = step / numbers[1], t_mul = numbers[2], m_mul = numbers[3]
+    cdef double initial = numbers[0], done = times_of(step, numbers[1]), t_mul = numbers[2], m_mul = numbers[3]
     cdef double alpha = numbers[4], number = floor(done), share
     if t_mul != 1.0:
-        number = floor(log_of(1.0 + done * (t_mul - 1.0)).high / log_of(t_mul).high)
+        number = floor(log_of(min(1.0 + done * (t_mul - 1.0), DBL_MAX)).high / log_of(t_mul).high)
         # What rounding has made of it where a restart begins.
         if restart_begin(number + 1.0, t_mul) <= done:
             number += 1.0
@@ -157,7 +170,7 @@ cdef double restarted(const double* numbers, double step) noexcept nogil:
     if t_mul != 1.0:
         share /= power_of(t_mul, number)
     share = square_of_sine(1.0 - min(share, 1.0))
-    return initial * ((1.0 - alpha) * power_of(m_mul, number) * share + alpha)
+    return so_many(initial, so_many(share, so_many(1.0 - alpha, power_of(m_mul, number))) + alpha)
 
 
 cdef double phased(const double* numbers, double step) noexcept nogil:
@@ -203,7 +216,7 @@ cdef double schedule_at(const double* schedule, double step) noexcept nogil:
         return numbers[1] + (schedule_at(numbers + 2, 0.0) - numbers[1]) * (step / numbers[0])
     if kind == COSINE:
         return numbers[0] * ((1.0 - numbers[2]) * square_of_sine(share_left(step, numbers[1])) + numbers[2])
-    share = step / numbers[1]
+    share = times_of(step, numbers[1])
     if kind == LOGARITHMIC:
         # log2(1 + 15 t) goes from 0 to 4, with one cosine each.
         log = log_of(1.0 + 15.0 * min(share, 1.0))
@@ -216,7 +229,7 @@ cdef double schedule_at(const double* schedule, double step) noexcept nogil:
     if numbers[3] != 0.0:
         share = floor(share)
     if kind == EXPONENTIAL:
-        return numbers[0] * power_of(numbers[2], share)
+        return so_many(numbers[0], power_of(numbers[2], share))
     return numbers[0] / (1.0 + numbers[2] * share)
 
 

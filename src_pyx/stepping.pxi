@@ -223,13 +223,15 @@ cdef class Stepping(Rows):
         return 0
 
     @cython.final
-    cdef void begin_step(self, Moment* now, int64_t batch) noexcept nogil:
-        """The step of this batch, of all that there were, counted from 0."""
+    cdef bint begin_step(self, Moment* now, int64_t batch) noexcept nogil:
+        """The step of this batch, of all that there were, counted from 0; False where its rates are no numbers."""
         cdef int64_t before = batch // self.batches_a_step
         now.number = before + 1
         now.moves = (batch + 1) % self.batches_a_step == 0
         now.numbers[0] = schedule_at(self.learning_rate.numbers, <double>batch)
         now.numbers[1] = schedule_at(self.weight_decay.numbers, <double>batch)
+        if not (isfinite(now.numbers[0]) and isfinite(now.numbers[1])):
+            return False
         if now.moves and self.update.advance != NULL:
             self.update.advance(now.numbers)
         now.overwrites = False
@@ -237,6 +239,7 @@ cdef class Stepping(Rows):
             # Before the first step there is nothing that could be kept.
             now.momentum = self.average_momentum if before > 0 else 0.0
             now.overwrites = self.overwrite_frequency > 0 and (before + 1) % self.overwrite_frequency == 0
+        return True
 
     @cython.final
     cdef void take_in(self, Pieces places, const Moment* now) noexcept nogil:

@@ -642,6 +642,8 @@ def test_classes_need_more_than_one_output(loss):
             "callbacks: got an entry of builtin_function_or_method, expected",
         ),
         ({"callbacks": 3}, TypeError, "callbacks: got int, expected a list of Callback objects"),
+        ({"callbacks": 0}, TypeError, "callbacks: got int, expected a list of Callback objects"),
+        ({"callbacks": ""}, TypeError, "callbacks: got str, expected a list of Callback objects"),
     ],
 )
 def test_fit(settings, error, message):

@@ -1,5 +1,6 @@
 """Figures of passes of a model: metrics that see all rows, functions, and who hears of them."""
 
+import dataclasses
 import functools
 import sys
 import threading
@@ -271,6 +272,39 @@ def test_what_functions_must_give():
         network(metrics=(metrics.Precision,))
 
 
+def test_a_function_may_be_an_object_that_has_no_hash():
+    @dataclasses.dataclass
+    class Off:
+        __name__ = "off"
+        by: float
+
+        def __call__(self, y_true, y_pred):
+            return np.abs(y_pred - y_true) + self.by
+
+    x, y = data(40)
+    plain, off = (network(metrics=(f,)).evaluate(x, y) for f in (Off(0.0), Off(1.0)))
+    assert off[1] == pytest.approx(plain[1] + 1.0)
+
+
+def test_scikit_learn_s_functions_with_arguments_given_and_without_weights():
+    sklearn = pytest.importorskip("sklearn.metrics")
+    x, y = data(40)
+    half = network(
+        (5, 1),
+        metrics=[
+            metrics.from_sklearn(functools.partial(sklearn.mean_pinball_loss, alpha=0.2)),
+            metrics.from_sklearn(sklearn.mean_pinball_loss, "same", alpha=0.2),
+        ],
+    )
+    told = half.evaluate(x, y[:, :1], return_dict=True)
+    assert told["mean_pinball_loss"] == told["same"] > 0
+    for metric in (metrics.from_sklearn(sklearn.max_error), metrics.from_sklearn("neg_max_error")):
+        model = network((5, 1), metrics=[metric])
+        model.evaluate(x, y[:, :1])
+        with pytest.raises(ValueError, match=r"metrics: got weights of rows for .*max_error"):
+            model.evaluate(x, y[:, :1], sample_weight=np.linspace(0.0, 1.0, 40))
+
+
 def test_an_error_in_a_function_leaves_a_usable_model():
     calls = []
 
@@ -517,6 +551,7 @@ def test_rows_of_several_classes_are_refused(kind):
     [
         (lambda: metrics.AUC(curve="roc"), "curve: got 'roc', expected one of ROC, PR"),
         (lambda: metrics.AUC(1), "num_thresholds: got 1, expected at least 2"),
+        (lambda: metrics.AUC(10**9), "num_thresholds: got 1000000000, expected at most 1000000"),
         (lambda: metrics.AUC(9, thresholds=[0.5]), "thresholds: got both"),
         (lambda: metrics.AUC(thresholds=[2.0]), "thresholds: got 2.0, expected numbers from 0"),
         (lambda: metrics.AUC(summation_method="minoring"), "summation_method: got 'minoring'"),

@@ -128,6 +128,7 @@ def test_refusals(x):
         (lambda: fw.partial_dependence(model, x, "d"), ValueError, "features: got 'd', expected"),
         (lambda: fw.partial_dependence(model, x, [3]), ValueError, "features: got 3, expected"),
         (lambda: fw.partial_dependence(model, x, []), ValueError, "features: got none, expected"),
+        (lambda: fw.partial_dependence(model, x, 5.0), TypeError, "features: got float, exp"),
         (lambda: fw.partial_dependence(model, x[:0]), ValueError, "x: got "),
         (lambda: fw.partial_dependence(model, x, kind="x"), ValueError, "kind: got 'x'"),
         (lambda: fw.permutation_importance(model, x, x[:, 0], "acc"), ValueError, "figure: got"),

@@ -127,6 +127,30 @@ def test_weights_say_how_often_a_row_counts(kind):
         assert halves == pytest.approx(half * expected, rel=1e-13)
 
 
+#: Ratios of what weights add up to, which no unit of theirs changes.
+RATIOS = {
+    **{kind: metrics.KINDS[kind]() for kind in metrics.KINDS if not kind.endswith(COUNTS)},
+    "linear kappa": metrics.CohenKappa("linear"),
+    "pr": metrics.AUC(curve="PR"),
+    **{
+        f"{curve} {how}": metrics.AUC(7, curve, how)
+        for curve in ("ROC", "PR")
+        for how in ("interpolation", "minoring", "majoring")
+    },
+}
+
+
+@pytest.mark.parametrize("exponent", [-600, -500, 500, 600])
+@pytest.mark.parametrize("name", RATIOS)
+def test_weights_may_be_of_any_size(name, exponent):
+    metric = RATIOS[name]
+    prediction, target = sample(metric.kind, 70, 3)
+    weights = np.random.default_rng(3).uniform(0.1, 2.0, 70)
+    expected = measure(metric, prediction, target, (8,), weights=weights)
+    found = measure(metric, prediction, target, (8,), weights=np.ldexp(weights, exponent))
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
 def test_an_epoch_is_not_a_mean_of_batches():
     prediction = np.array([[0.0], [0.0], [0.0], [4.0]])
     metric = metrics.RootMeanSquaredError()

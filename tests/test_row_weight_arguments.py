@@ -112,6 +112,21 @@ def test_held_out_rows_have_theirs():
     assert plain.history["val_loss"] != logs["val_loss"]
 
 
+def test_weights_whose_products_have_no_sum_are_refused():
+    x, labels = data(40)[0], np.arange(40) % 3
+    model = fw.Sequential([fw.layers.Dense(3, "softmax")], x.shape[1], "float64", seed=0)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    before = model.parameters.copy()
+    for weights, by_class, match in (
+        (np.full(40, 1e200), {0: 1e200}, "class_weight: got weights that are multiplied with sam"),
+        (np.full((40, 1), 1e200), {0: 1e106, 1: 2e107}, "too large, expected smaller ones"),
+        (None, {0: 1e308}, "class_weight: got weights whose sum is too large, expected smaller"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            model.fit(x, labels, sample_weight=weights, class_weight=by_class, verbose=0)
+    same_bits(model.parameters, before)
+
+
 # ---- figures of a batch --------------------------------------------------------------------------
 
 

@@ -216,6 +216,28 @@ BITS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("schedule", "step", "expected"),
+    [
+        (schedules.CosineDecayRestarts(0.1, 1e-300), 2**31, None),
+        (schedules.CosineDecayRestarts(0.1, 1e-300, 1.0), 2**31, None),
+        (schedules.CosineDecayRestarts(0.1, 1, 1e308, 1e308), 2, 1e307),
+        (schedules.PolynomialDecay(0.1, 1e-300, 0.02, power=1e308, cycle=True), 7, 0.02),
+        (schedules.PolynomialDecay(0.1, 10, 0.02, power=1e308), 5, 0.02),
+        (schedules.ExponentialDecay(0.0, 1, 1e308), 3, 0.0),
+        (schedules.ExponentialDecay(0.3, 1e-300, 0.5), 2**31, 0.0),
+        (schedules.InverseTimeDecay(0.3, 1e-300, 0.0), 2**31, 0.3),
+    ],
+    ids=repr,
+)
+def test_settings_at_the_ends_of_what_is_finite(schedule, step, expected):
+    found = schedule(step)
+    if expected is None:
+        assert 0.0 <= found <= 0.1
+    else:
+        assert found == pytest.approx(expected, rel=1e-12)
+
+
 # ---- in training ---------------------------------------------------------------------------------
 
 
@@ -247,6 +269,30 @@ def test_a_fit_is_as_if_each_rate_was_set_by_hand(case):
         first = step % 7 * 8
         by_hand.train_on_batch(x[first : first + 8], y[first : first + 8])
     same_bits(scheduled.parameters, by_hand.parameters)
+
+
+GROWING = schedules.ExponentialDecay(1.0, 1, 1e200)
+
+
+@pytest.mark.parametrize("settings", [{"learning_rate": GROWING}, {"weight_decay": GROWING}])
+def test_a_rate_that_is_not_finite_ends_the_fit_by_name(settings):
+    """Of a loss and of gradients that are 0, which nothing else would say anything of."""
+    model = fw.Sequential([fw.layers.Dense(1, kernel_initializer="zeros")], 1, "float64", seed=0)
+    x = np.zeros((4, 1))
+    model.compile(optimizers.SGD(**{"learning_rate": 0.0, **settings}), "mse")
+    name = next(iter(settings)).replace("_", " ")
+    told = rf"the {name} became inf, which is ExponentialDecay's at step 2"
+    with pytest.raises(fw.DivergenceError, match=told + " in epoch 1, batch 3"):
+        model.fit(x, x, 1, verbose=0)
+    model.compile(optimizers.SGD(**{"learning_rate": 0.0, **settings}), "mse")
+    for _ in range(2):
+        model.train_on_batch(x, x)
+    with pytest.raises(fw.DivergenceError, match=told + "; no step was made"):
+        model.train_on_batch(x, x)
+    with pytest.raises(fw.DivergenceError, match=told + "; no step was made"):
+        model.apply_gradients()
+    assert not model.parameters.any()
+    assert model.optimizer.iterations == 2
 
 
 def test_a_number_takes_the_place_of_a_schedule_and_the_other_way_round():
@@ -323,6 +369,8 @@ def test_bits_are_those_of_no_library():
         (lambda: schedules.OneCycle(0.1, 1), ValueError, "total_steps: got 1"),
         (lambda: schedules.OneCycle(0.1, 10, 0.1), ValueError, "pct_start: got 0.1 of 10 steps"),
         (lambda: schedules.OneCycle(0.1, 10, anneal_strategy="up"), ValueError, "'up'"),
+        (lambda: schedules.OneCycle(0.1, 10, div_factor=1e-320), ValueError, "div_factor: got 9"),
+        (lambda: schedules.OneCycle(1, 9, final_div_factor=1e-320), ValueError, "final_div_factor"),
         (lambda: schedules.CosineDecayRestarts(0.1, 10, 0.5), ValueError, "t_mul: got 0.5"),
         (
             lambda: schedules.LinearWarmup(schedules.LinearWarmup(0.1, 2), 2),

@@ -576,6 +576,14 @@ def test_refusals_of_exclusions(given, kind, message):
         optimizers.Adam(0.1).exclude_from_weight_decay(var_names=["bias"])
 
 
+def test_an_exclusion_of_nothing_is_told_by_its_name():
+    optimizer = optimizers.Adam(0.1, weight_decay=0.1)
+    optimizer.exclude_from_weight_decay(var_names=["nosuch"])
+    x, y = data(8)
+    with pytest.raises(ValueError, match=r"var_names of exclude_from_.*: got '\*nosuch\*'"):
+        network(optimizer=optimizer).fit(x, y, verbose=0)
+
+
 def test_what_is_counted_cannot_be_set():
     with pytest.raises(AttributeError, match="iterations: is counted"):
         optimizers.SGD().iterations = 3

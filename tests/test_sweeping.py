@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
+import math
 import os
 import re
 import signal
@@ -22,6 +24,7 @@ from helpers import data
 
 import fastweights as fw
 from fastweights import layers, optimizers, sweeping
+from fastweights._trials import FIGURES, trials_of
 from fastweights.callbacks import Callback
 
 X, Y = data(60)
@@ -111,6 +114,23 @@ def test_some_of_a_grid_come_once_each():
     assert len(swept(n_trials=99)) == 6
 
 
+def test_some_of_a_grid_are_the_same_trials_as_in_more_of_it(tmp_path):
+    path, whole = tmp_path / "sweep.jsonl", scores(swept(seed=1))
+    for count in (2, 4, 6, None):
+        found = scores(swept(n_trials=count, seed=1, path=path))
+        assert len(found) == (count or 6)
+        assert found.items() <= whole.items()
+
+
+def test_a_grid_may_be_of_any_size():
+    names = [f"setting_{k}" for k in range(30)]
+    trials = trials_of({name: [*range(10)] for name in names}, 40, 0)
+    assert len({tuple(trial.params.values()) for trial in trials}) == 40
+    assert len({trial.seed for trial in trials}) == 40
+    for trial in trials:
+        assert trial.number == int("".join(str(trial.params[name]) for name in names))
+
+
 def test_a_builder_without_a_seed_is_not_given_one():
     def fixed(width):
         return build(width, seed=8)
@@ -192,6 +212,17 @@ def test_tables(tmp_path):
     frame = results.to_pandas()
     assert isinstance(frame, pandas.DataFrame)
     assert frame["score"].tolist() == [trial["score"] for trial in results]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_setting_takes_no_figure_s_place_in_tables(name):
+    results = swept({name: [7, 8]}, lambda **params: build())
+    for row, trial in zip(results.rows(), results, strict=True):
+        assert row == {
+            **{figure: trial[figure] for figure in FIGURES}, f"params.{name}": trial["params"][name]
+        }  # fmt: skip
+    assert next(csv.reader(io.StringIO(results.to_csv()))) == [*FIGURES, f"params.{name}"]
+    assert f"params.{name}" in repr(results).splitlines()[0]
 
 
 @pytest.mark.parametrize(("verbose", "lines"), [(0, 0), (1, 30), (2, 30), ("auto", 20)])
@@ -338,6 +369,43 @@ def test_settings_that_are_no_json_come_back_as_themselves(tmp_path):
     assert again.best_params == first.best_params
     assert again.best_params["kind"] in (optimizers.SGD, optimizers.Adam)
     assert type(again.best_params["widths"]) is tuple
+
+
+def test_settings_are_the_same_ones_in_another_process(tmp_path):
+    class Plain:
+        def __init__(self):
+            self.rate = 0.1
+
+    path = tmp_path / "sweep.jsonl"
+    for _ in range(2):  # objects elsewhere in memory the second time
+        kept = [functools.partial(max, lambda: 3), Plain(), math.nan, math.inf]
+        found = swept({"what": kept}, lambda what: build(), path=path)
+        assert len(found) == 4
+        assert {trial["error"] for trial in found} == {None}
+        del kept
+        blocker = [Plain() for _ in range(100)]
+    assert blocker
+    assert len(path.read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"score": "abc"}, {"score": [1]}, {"score": True}, {"score": None}, {"score": 10**400},
+        {"scores": 1.0}, {"scores": []}, {"scores": ["1"]}, {"larger_is_better": "no"},
+        {"larger_is_better": None}, {"epoch": -1}, {"epoch": math.nan}, {"epochs": 1.5},
+        {"seconds": math.inf}, {"seconds": "1"}, {"error": 3}, {"error": "both"}, {"trial": True},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_record_that_no_sweep_wrote_is_refused(damage, tmp_path):
+    path = tmp_path / "sweep.jsonl"
+    swept({"width": [3]}, path=path)
+    text = json.dumps({**json.loads(path.read_text()), **damage}) + "\n"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"sweep\.jsonl: got .* records of fastweights\.sweep"):
+        swept({"width": [3]}, path=path)
+    assert path.read_text() == text
 
 
 @pytest.mark.parametrize(

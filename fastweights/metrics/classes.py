@@ -152,8 +152,11 @@ class CohenKappa(_OfClassCounts):
             else (numbers[:, None] != numbers)
         )
         rows = own.sum()
-        expected = own @ apart @ taken / rows if rows else 0.0
-        return float(1.0 - state[0] / expected) if expected > 0 else math.nan
+        if not rows > 0:
+            return math.nan
+        # In shares of all rows, whose products cannot overflow.
+        expected = (own / rows) @ apart @ (taken / rows)
+        return float(1.0 - state[0] / rows / expected) if expected > 0 else math.nan
 
 
 class ConfusionMatrix(_OfClasses):

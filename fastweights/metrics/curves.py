@@ -14,6 +14,8 @@ from fastweights.metrics.scores import Counts, checked_thresholds, counts_above,
 
 #: How far Keras's first and last threshold lie outside of [0, 1].
 BEYOND = 1e-7
+#: At which it counts: more are more than floats of 32 bits tell apart, and 16 bytes each.
+MOST_THRESHOLDS = 10**6
 CURVES = ("ROC", "PR")
 SUMMATIONS = ("interpolation", "minoring", "majoring")
 
@@ -30,7 +32,8 @@ class AUC(Metric):
     Parameters
     ----------
     num_thresholds : int, optional
-        At how many scores, evenly from 0 to 1, to count, at least 2; Keras's default is 200.
+        At how many scores, evenly from 0 to 1, to count, from 2 to a million; Keras's default is
+        200.
     curve : {"ROC", "PR"}
         True over false positive rate, or precision over recall.
     summation_method : {"interpolation", "minoring", "majoring"}
@@ -78,7 +81,7 @@ class AUC(Metric):
         _check.choice("curve", curve, dict.fromkeys(CURVES))
         _check.choice("summation_method", summation_method, dict.fromkeys(SUMMATIONS))
         if num_thresholds is not None:
-            num_thresholds = _check.whole("num_thresholds", num_thresholds, 2)
+            num_thresholds = _check.whole("num_thresholds", num_thresholds, 2, MOST_THRESHOLDS)
             if thresholds is not None:
                 expected = "either num_thresholds or thresholds"
                 raise ValueError(_check.refusal("thresholds", "both", expected))
@@ -206,8 +209,9 @@ def exact_area(
         return math.nan
     if curve == "PR":
         return float(np.diff(true, prepend=0.0) @ (true / (true + false)) / true[-1])
-    heights = true + np.append(0.0, true[:-1])
-    return float(np.diff(false, prepend=0.0) @ heights / (2.0 * true[-1] * false[-1]))
+    # In shares of the rows of each class, whose products neither overflow nor vanish.
+    true, false = true / true[-1], false / false[-1]
+    return float(np.diff(false, prepend=0.0) @ (true + np.append(0.0, true[:-1])) / 2.0)
 
 
 def _area_of_counts(counts: Counts, auc: AUC) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -162,7 +162,13 @@ class ScikitLearn(_OfFunction):
             raise TypeError(f"{self.name}: {ScikitLearn.__name__} is beside no loss")
         answers = _Answers(loss, y_pred)
         targets = answers.targets(y_true)
-        if inspect.isfunction(self.metric):
+        if weights is not None and not _takes_weights(
+            # That of a scorer.
+            getattr(self.metric, "_score_func", self.metric)
+        ):
+            got = f"weights of rows for {self.name}"
+            raise ValueError(_check.refusal("metrics", got, "one that has a sample_weight"))
+        if _is_function(self.metric):
             response = getattr(answers, self.response_method)()
             if response.ndim == 2 and response.shape[1] == 2 and answers.is_of_two:
                 response = response[:, 1]
@@ -288,9 +294,10 @@ def from_sklearn(
     _check.choice("response_method", response_method, dict.fromkeys(_RESPONSES))
     if isinstance(metric, str):
         name, metric = name or metric, get_scorer(metric)
-    if inspect.isfunction(metric):
+    if _is_function(metric):
         larger = _check.flag("larger_is_better", larger_is_better or False)
-        return ScikitLearn(metric, name or _name_of(metric), response_method, larger, kwargs)
+        name = name or _name_of(_given_all(metric))
+        return ScikitLearn(metric, name, response_method, larger, kwargs)
     if not callable(metric) or isinstance(metric, type):
         expected = "a scorer's name, a scorer or a function"
         raise TypeError(_check.refusal("metric", _check.kind_of(metric), expected))
@@ -311,7 +318,15 @@ def _name_of(function: Any) -> str:
     return str(found)
 
 
-@functools.lru_cache(maxsize=64)
+def _is_function(metric: Any) -> TypeGuard[Callable[..., Any]]:
+    """Whether it is a function, also one with some of its arguments given; a scorer is none."""
+    return inspect.isfunction(_given_all(metric))
+
+
+def _given_all(metric: Any) -> Any:
+    return metric.func if isinstance(metric, functools.partial) else metric
+
+
 def _takes_weights(function: Callable[..., Any]) -> bool:
     """Whether a function has an argument of that name."""
     try:

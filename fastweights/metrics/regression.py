@@ -41,7 +41,7 @@ class R2Score(Metric):
     ) -> float:
         if rows < 2 or math.isnan(residual):
             return math.nan
-        return _share(residual, shifted_squares - shifted * shifted / weights)
+        return _share(residual, shifted_squares - shifted * (shifted / weights))
 
 
 def _share(residual: float, spread: float) -> float:

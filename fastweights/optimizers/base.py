@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
@@ -148,6 +149,17 @@ class Optimizer(Sealed):
     def _follows_a_schedule(self) -> bool:
         return isinstance(self._learning_rate, LearningRateSchedule)
 
+    def _no_rate(self) -> str | None:
+        """Which rate of the next step is no finite number, in words."""
+        for name, scheduled in (
+            ("learning rate", self._learning_rate),
+            ("weight decay", self.weight_decay or 0.0),
+        ):
+            if not math.isfinite(rate := _value(scheduled, self._made())):
+                kind = type(scheduled).__name__
+                return f"the {name} became {rate}, which is {kind}'s at step {self._made()}"
+        return None
+
     def _made(self) -> int:
         """How many batches there were of the model that was trained last."""
         return 0 if self._batches is None else int(self._batches[0])
@@ -228,6 +240,8 @@ class Optimizer(Sealed):
         for argument, factors in self._all_factors().items():
             for pattern in factors:
                 if not any(_matches(pattern, name) for name, _, _ in places):
+                    if pattern.startswith("*") and factors[pattern] == 0.0:
+                        argument += ", or var_names of exclude_from_weight_decay"
                     expected = f"a pattern of some of {', '.join(name for name, _, _ in places)}"
                     raise ValueError(_check.refusal(argument, _check.shown(pattern), expected))
         spans: list[Span] = []

@@ -35,8 +35,8 @@ class LevenbergMarquardt(Minimizer):
     mu is multiplied by 2, 4, 8, ... until a step is one (Nielsen 1999; Madsen, Nielsen & Tingleff
     2004, algorithm 3.16). The normal equations are in float64, also for a model of float32.
 
-    For up to a few thousand parameters: a step costs ``rows * outputs * parameters^2`` and
-    ``parameters^3 / 3`` multiply-adds, which a hundred thousand steps of another method may not
+    For up to a few thousand parameters: a step costs ``rows * outputs * parameters^2 / 2`` and
+    ``parameters^3 / 6`` multiply-adds, which a hundred thousand steps of another method may not
     make up for.
 
     Parameters

@@ -52,7 +52,7 @@ class SGD(Optimizer):
         return {**super().config(), "momentum": self.momentum, "nesterov": self.nesterov}
 
 
-class _Moments(Optimizer):
+class _TwoMeans(Optimizer):
     """What optimizers with two means have in common: of gradients, and of how large they are."""
 
     def __init__(
@@ -81,7 +81,7 @@ class _Moments(Optimizer):
         }
 
 
-class Adam(_Moments):
+class Adam(_TwoMeans):
     """Adam (Kingma & Ba 2015, Algorithm 1).
 
     ``m = beta_1 m + (1 - beta_1) g``, ``v = beta_2 v + (1 - beta_2) g^2``, and with both divided by
@@ -155,7 +155,7 @@ class AdamW(Adam):
         )
 
 
-class Adamax(_Moments):
+class Adamax(_TwoMeans):
     """Adam by the largest gradient instead of the mean of squares (Kingma & Ba 2015, section 7.1).
 
     ``m = beta_1 m + (1 - beta_1) g``, ``u = max(beta_2 u, |g|)`` and
@@ -177,7 +177,7 @@ class Adamax(_Moments):
     running = 1
 
 
-class Nadam(_Moments):
+class Nadam(_TwoMeans):
     """Adam with Nesterov's momentum (Dozat 2015).
 
     With ``u_t = beta_1 (1 - 0.96^t / 2)`` and ``U_t = u_1 u_2 ... u_t``, and with `m` and `v` as
