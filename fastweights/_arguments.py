@@ -116,7 +116,12 @@ class Telling(ABCMeta):
             hands_on = bool(own) and own[-1].name == "settings"
             if hands_on:
                 own.pop()
-            taken += [one for one in own if not taken or one.kind == one.KEYWORD_ONLY]
+            names = {one.name for one in taken}  # one that has its own default hides the base's
+            taken += [
+                one
+                for one in own
+                if not taken or (one.kind == one.KEYWORD_ONLY and one.name not in names)
+            ]
             if not hands_on:
                 break
         return Signature(taken)
