@@ -52,7 +52,7 @@ def batches():
         (lambda: layers.LSTM(2, return_sequence=True), "; did you mean 'return_sequences'?"),
         (lambda: layers.MultiHeadAttention(2, embed_dim=4), "; key_dim is embed_dim // num_heads"),
         (lambda: optimizers.Adam(lr=0.1), "; the step size is learning_rate"),
-        (lambda: optimizers.AdamW(lr=0.1), "AdamW: got lr=0.1, expected no such argument; the step"),
+        (lambda: optimizers.AdamW(lr=0.1), "AdamW: got lr=0.1, expected no such argument; the st"),
         (lambda: optimizers.AdamW(weight_decay=True), "weight_decay: got True, expected a number"),
         (lambda: optimizers.AdamW("a"), "learning_rate: got 'a', expected a number"),
         (lambda: optimizers.Adam(decay=0.1), "; learning_rate=fw.schedules.InverseTimeDecay"),
