@@ -1,10 +1,13 @@
 """What descriptions say of plain arrays is what the compiled step does; all else is refused."""
 
+import re
+
 import numpy as np
 import pytest
 
 import fastweights as fw
 from fastweights import constraints, initializers, layers, losses, metrics, optimizers, regularizers
+from fastweights._absent import INSTEAD
 
 DTYPES = ("float32", "float64")
 SIZES = (0.0, 1e-45, 1e-38, 1e-30, 1e-19, 1e-8, 1.0, 1e15, 1e19, 1e30, 3e38)
@@ -172,7 +175,32 @@ def test_subclasses_with_settings_of_their_own_are_taken():
         (layers, "GlobalMaxPooling3D", "none yet"),
         (layers, "RandomShear", "beforehand"),
         (fw, "utils", "np.eye"),
+        (fw, "load_model", "use fw.load"),
+        (fw, "set_random_seed", "seed=0"),
+        (fw, "plot_weights", "it is a method of models"),
+        (fw, "Ftrl", "none yet"),
         (fw.callbacks, "RemoteMonitor", "on_epoch_end"),
+        (optimizers, "legacy", "optimizers.Adam"),
+        (optimizers, "Ftrl", "none yet"),
+        (optimizers, "Lookahead", "use_ema=True"),
+        (optimizers, "rmsprop", "use optimizers.RMSprop"),
+        (optimizers, "NAdam", "use optimizers.Nadam"),
+        (fw.schedules, "StepLR", "use schedules.StepDecay"),
+        (fw.schedules, "CosineAnnealingLR", "use schedules.CosineDecay"),
+        (fw.schedules, "OneCycleLR", "use schedules.OneCycle"),
+        (fw.schedules, "CosineDecayRestart", "did you mean 'CosineDecayRestarts'"),
+        (metrics, "F1", "use metrics.F1Score"),
+        (metrics, "MatthewsCorrelationCoefficient", "use metrics.MatthewsCorrelation"),
+        (metrics, "AUROC", "use metrics.AUC"),
+        (metrics, "mse", "use metrics.MeanSquaredError"),
+        (losses, "binary_crossentropy", "use losses.BinaryCrossentropy"),
+        (losses, "MSE", "use losses.MeanSquaredError"),
+        (losses, "CrossEntropyLoss", r"SparseCategoricalCrossentropy\(from_logits=True"),
+        (losses, "SigmoidFocalCrossEntropy", "use losses.BinaryFocalCrossentropy"),
+        (losses, "PinballLoss", "use losses.Quantile"),
+        (fw.Sequential([layers.Dense(1)], 2), "history", r"history = model.fit\("),
+        (fw.callbacks.EarlyStopping(), "best_weights", "restore_best_weights=True"),
+        (optimizers.Adam(), "variables", "model.save"),
         (layers.Dense(1), "get_config", r"config\(\)"),
     ],
 )
@@ -180,6 +208,43 @@ def test_names_of_keras_that_are_not_here(owner, name, instead):
     assert not hasattr(owner, name)
     with pytest.raises(AttributeError, match=f"no attribute {name!r}; .*{instead}"):
         getattr(owner, name)
+
+
+def test_what_is_recommended_is_there():
+    """Every ``module.Name`` that a hint has exists, and no name with a hint does."""
+    for place, names in INSTEAD.items():
+        module = fw if place == "fastweights" else getattr(fw, place, None)
+        for name, text in names.items():
+            assert name not in getattr(module, "__all__", ())
+            for owner, found in re.findall(r"\b(fw|[a-z]+)\.([A-Z]\w+)", text):
+                where = fw if owner == "fw" else getattr(fw, owner)
+                assert hasattr(where, found), text
+
+
+@pytest.mark.parametrize("name", ["add", "average", "dot", "Lambda", "Input", "StepLR"])
+def test_hints_fit_the_place(name):
+    """What a module lacks says nothing of an object's attribute, nor of an argument."""
+    layer = layers.Dense(1)
+    for of_object in (lambda: getattr(layer, name), lambda: setattr(layer, name, 1)):
+        with pytest.raises(AttributeError) as caught:
+            of_object()
+        assert "use " not in str(caught.value)
+    model = fw.Sequential([layer], 2)
+    model.compile("sgd", "mse")
+    for call in (
+        lambda: metrics.Precision(**{name: 1}),
+        lambda: fw.callbacks.EarlyStopping(**{name: 1}),
+        lambda: model.fit(np.ones((2, 2)), np.ones(2), **{name: 1}),
+    ):
+        with pytest.raises(TypeError) as caught:
+            call()
+        assert f"got {name}=1, expected" in str(caught.value)
+        assert "use " not in str(caught.value)
+
+
+def test_public_names_alone_are_listed():
+    assert [name for name in dir(fw) if name.startswith("_") and name[1] != "_"] == []
+    assert set(fw.__all__) <= set(dir(fw))
 
 
 def test_messages_name_what_came():

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import FunctionType
-from typing import Any
+from typing import Any, NoReturn
 
 from fastweights import _check, losses
+from fastweights._absent import refusal_of
 from fastweights._description import from_config, of_library
 from fastweights.metrics.accuracy import (
     BinaryAccuracy,
@@ -209,3 +210,7 @@ __all__ = [
     "from_sklearn",
     "get",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise refusal_of(__name__, name, METRICS)
