@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
+from fastweights._importing import imported
+
 _OWN = "write a layers.NumpyLayer or a layer of ops: docs/own-layers.md"
 _NUMBERED = "number the strings before, alike in all rows"
 _NOT_YET = f"there is none yet; {_OWN}"
@@ -174,6 +176,7 @@ INSTEAD: dict[str, dict[str, str]] = {
         "models": "use fw.Model and fw.Sequential",
         "load_model": "use fw.load",
         "save_model": "use model.save",
+        "clone_model": "use model.copy(), or fw.Model.from_config(model.config()) for weights anew",
         "saving": "use model.save and fw.load",
         **dict.fromkeys(
             ("set_random_seed", "manual_seed"), "models take a seed: fw.Sequential(..., seed=0)"
@@ -192,7 +195,14 @@ INSTEAD: dict[str, dict[str, str]] = {
         **dict.fromkeys(
             ("reset_state", "reset_states"), "call layer.reset_state() of each stateful layer"
         ),
-        "trainable_weights": "use layer.weights of the layers that are trainable",
+        **dict.fromkeys(
+            ("trainable_weights", "trainable_variables"),
+            "use layer.weights of the layers that are trainable; model.summary() counts them",
+        ),
+        **dict.fromkeys(
+            ("non_trainable_weights", "non_trainable_variables"),
+            "use layer.weights of the layers that are not trainable; model.summary() shows them",
+        ),
         "lr": "the step size is learning_rate",
     },
     "Model": {"history": "fit returns it: history = model.fit(...)"},
@@ -229,7 +239,7 @@ def refusal_of(module: str, name: str, kinds: Mapping[str, object] | None = None
     if isinstance(kind, type):
         found = f"; use {place}.{kind.__name__}"
     elif not found and not name.startswith("_"):
-        import difflib  # slow to import, and seldom used
+        difflib = imported("difflib")  # slow to import, and seldom used
 
         public = [known for known in dir(sys.modules[module]) if not known.startswith("_")]
         near = difflib.get_close_matches(name, public, n=1, cutoff=0.75)

@@ -35,6 +35,7 @@ from fastweights.layers.windows import bring_channels_last
 
 if TYPE_CHECKING:
     from fastweights._building import Built
+    from fastweights._plans import Compiled
     from fastweights.models import Model
     from fastweights.optimizers import Optimizer
 
@@ -253,6 +254,29 @@ def about_batches(optimizer: Optimizer, batch_size: int, rows: int) -> None:
         warnings.warn(
             f"batch_size: {kind} compares the gradients of a step with those before, which means "
             f"something of the same rows alone; batch_size={rows} has all of them in each step",
+            stacklevel=5,
+        )
+
+
+def about_thawed(built: Built, compiled: Compiled) -> None:
+    """Warns where an optimizer that knows how long it has run knows nothing of a layer."""
+    optimizer, memory = compiled.training(), compiled.memory
+    known, _ = compiled.made_for.get("fit", (built.trained, ()))
+    if not optimizer.running or memory is None or not memory.batches[0] or known == built.trained:
+        return
+    frozen = {id(layer) for layer, moved in zip(built.op_layers, known, strict=True) if not moved}
+    means = memory.vectors[: built.size]
+    forgotten = {
+        layer.name
+        for (layer, _), (_, begin, size) in zip(built.variables, built.places(), strict=True)
+        if layer.trainable and id(layer) in frozen and not means[begin : begin + size].any()
+    }
+    if forgotten:
+        kind, names = type(optimizer).__name__, ", ".join(sorted(map(repr, forgotten)))
+        warnings.warn(
+            f"trainable: {kind} has made {memory.batches[0]:,} steps without {names}, and would "
+            "move weights of it several times too far at first; compile again, or lower "
+            "optimizer.learning_rate",
             stacklevel=5,
         )
 

@@ -7,6 +7,7 @@ from abc import ABCMeta
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, cast
 
+from fastweights._importing import imported
 from fastweights._refusal import refusal, shown
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -59,7 +60,7 @@ def refuse_unbound(
     besides: Sequence[str] = (),
 ) -> None:
     """Raises TypeError where a function cannot be called with these; `besides` it takes as well."""
-    import inspect  # slow to import, and seldom used
+    inspect = imported("inspect")  # slow to import, and seldom used
 
     signature = inspect.signature(function)
     try:
@@ -92,11 +93,35 @@ def refuse_unbound(
     raise TypeError(refusal(name, got, expected)) from None
 
 
+def refuse_other_functions(
+    argument: str,
+    function: Any,
+    expected: str,
+    values: Sequence[Any],
+    settings: Mapping[str, Any] | None = None,
+) -> None:
+    """Raises TypeError for what is no function that can be called with these arguments."""
+    if not callable(function) or isinstance(function, type):
+        is_class = isinstance(function, type)
+        got = f"the class {function.__name__}" if is_class else type(function).__name__
+        raise TypeError(refusal(argument, got, expected))
+    inspect = imported("inspect")  # slow to import, and seldom used
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of a function in C, of which nothing is known
+        return
+    try:
+        signature.bind(*values, **(settings or {}))
+    except TypeError as error:
+        got = f"one of {signature}: {error}" if settings else f"one of {signature}"
+        raise TypeError(refusal(argument, got, expected)) from None
+
+
 def _meant(foreign: str, taken: Sequence[str], function: Callable[..., Any]) -> str:
     for one in function.__mro__ if isinstance(function, type) else (function,):
         if foreign in _MEANT.get(one.__name__, {}):
             return f"; {_MEANT[one.__name__][foreign]}"
-    import difflib  # slow to import, and seldom used
+    difflib = imported("difflib")  # slow to import, and seldom used
 
     near = difflib.get_close_matches(foreign, taken, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
@@ -128,13 +153,13 @@ class Telling(ABCMeta):
 
         What it hands on as ``**settings`` are the arguments by name of the constructor before it.
         """
-        from inspect import Signature, signature  # slow to import, and seldom used
+        inspect = imported("inspect")  # slow to import, and seldom used
 
         taken: list[Any] = []
         for base in cls.__mro__[:-1]:  # the last one is object
             if "__init__" not in vars(base):
                 continue
-            _, *own = signature(vars(base)["__init__"]).parameters.values()
+            _, *own = inspect.signature(vars(base)["__init__"]).parameters.values()
             hands_on = bool(own) and own[-1].name == "settings"
             if hands_on:
                 own.pop()
@@ -146,7 +171,7 @@ class Telling(ABCMeta):
             ]
             if not hands_on:
                 break
-        return Signature(taken)
+        return inspect.Signature(taken)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         try:

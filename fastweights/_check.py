@@ -17,6 +17,7 @@ import numpy as np
 
 from fastweights import _frames, _objects
 from fastweights._core import arrays, float_mode
+from fastweights._importing import imported
 from fastweights._refusal import LONGEST_REPR, hint_for_rows, listed, refusal, shown
 
 T = TypeVar("T")
@@ -73,7 +74,7 @@ def _near(name: str, known: Collection[str]) -> list[str]:
     having = [one for one in known if words <= set(one.split("_"))]
     if meant or having:
         return (meant or sorted(having, key=len))[:MOST_MEANT]
-    import difflib  # slow to import, and seldom used
+    difflib = imported("difflib")  # slow to import, and seldom used
 
     return difflib.get_close_matches(name, known, n=1)
 

@@ -42,9 +42,9 @@ class Home:
         """The model; None where there is none, since a constructor may have been interrupted."""
         return self._owner()
 
-    def take_on(self, built: Built) -> None:
-        """Makes the layers' weights those of `built`."""
-        assign([*self.family.with_home(self, built), (self.family, "whole", built)])
+    def take_on(self, built: Built, *besides: Assignment) -> None:
+        """Makes the layers' weights those of `built`, and what follows from that."""
+        assign([*self.family.with_home(self, built), (self.family, "whole", built), *besides])
 
 
 class Family:
@@ -107,7 +107,8 @@ def refuse_taken(layers: Sequence[Layer], home: Home) -> None:
         if family_of(layer, apart_from=home) is not None:
             got = f"{layer.name!r} of another model"
             expected = (
-                "new layers, since those of a Sequential are its own; in a notebook make the "
-                "layers anew in the cell that makes the model"
+                "new layers, since those of a Sequential are its own: for another head "
+                "new = model.copy(), new.pop() and new.add(...); in a notebook make the layers "
+                "anew in the cell that makes the model"
             )
             raise ValueError(_check.refusal("layers", got, expected))

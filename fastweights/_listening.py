@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -61,6 +62,16 @@ class Listeners:
                 self.telling = Telling(hook, given, number)
                 getattr(listener, hook)(*given)
         self.telling = None
+
+    @contextlib.contextmanager
+    def released(self) -> Iterator[None]:
+        """A call whose end nobody hears where an exception ends it."""
+        try:
+            yield
+        except BaseException:
+            for listener in self.all:
+                listener._release()
+            raise
 
     def batches(
         self,

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastweights import _advice, _check, _feeding, _minimizing, _resuming, _sources, training
+from fastweights import (
+    _advice,
+    _averages,
+    _check,
+    _feeding,
+    _minimizing,
+    _resuming,
+    _sources,
+    training,
+)
 from fastweights._core import philox
 from fastweights._figures import Figures
 from fastweights._listening import Listeners
@@ -106,7 +115,7 @@ class Loop:
                 while self.epoch < course.epochs and not model._stop_training:
                     logs = self._run_epoch(0) or logs
                 if self.epoch > course.initial_epoch:
-                    training.take_averages(self.built, self.compiled)
+                    _averages.take(self.built, self.compiled)
                 has_finished = True
             except training.DivergenceError as error:
                 if not any(callback._ends_quietly(error) for callback in course.callbacks):
@@ -283,6 +292,9 @@ class Loop:
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss became {loss}")
             if by_batches:
+                # Nobody is to see, or save, weights of a step that is taken back.
+                if not self.built.has_finite_numbers():
+                    raise self._diverged("the weights overflowed")
                 self._tell("on_train_batch_end", batch, figures.so_far())
             # A stretch is shorter where another thread waits for the model.
             if source.rows is None or self.row >= source.rows:

@@ -13,7 +13,7 @@ import numpy as np
 from fastweights import _advice, _check
 from fastweights._building import Built, Fill, Weight, drawing
 from fastweights._core import philox
-from fastweights._homes import Home, assign, family_of, refuse_taken
+from fastweights._homes import Assignment, Home, assign, family_of, refuse_taken
 from fastweights._rows import Rows, each
 from fastweights._sealed import Sealed
 from fastweights._sharing import keeping, refuse_unfit, share
@@ -181,9 +181,9 @@ class Network(Sealed):
         _advice.about_layers(built)
         share(built, self._home, families, fill)
 
-    def _take_on(self, built: Built) -> None:
+    def _take_on(self, built: Built, *besides: Assignment) -> None:
         _advice.about_layers(built)
-        self._home.take_on(built)
+        self._home.take_on(built, *besides)
 
     @property
     def _built(self) -> Built | None:
@@ -258,7 +258,10 @@ class Network(Sealed):
     # ---- showing and describing ------------------------------------------------------------------
 
     def summary(self) -> None:
-        """Prints a table: layer, output shape, weights, biases; total parameters and bytes."""
+        """Prints a table: layer, output shape, weights, biases; total parameters and bytes.
+
+        Layers that are not trainable, and have something to train, are called frozen.
+        """
         built = self._built_or_refused()
         header: tuple[str, ...] = ("Layer", "Output shape", "Weights", "Biases")
         lines: list[tuple[str, ...]] = []
@@ -269,7 +272,8 @@ class Network(Sealed):
             weights = sum(w.size for w in layer.weights.values()) - biases
             figures = ("shared", "") if id(layer) in seen else (f"{weights:,}", f"{biases:,}")
             seen.add(id(layer))
-            title = f"{layer.name} ({type(layer).__name__})"
+            is_frozen = layer.weights and not layer.trainable
+            title = f"{layer.name} ({type(layer).__name__}{', frozen' if is_frozen else ''})"
             shapes = ", ".join(str((None, *built.shapes[number])) for number in made)
             lines.append((title, shapes, *figures))
         if not built.topology.is_chain:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NoReturn
 
 from fastweights._absent import hint_for_object
 from fastweights._arguments import Telling
+from fastweights._importing import imported
 from fastweights._refusal import refuse_uncalled
 
 
@@ -67,7 +68,7 @@ class Sealed(metaclass=_Sealing):
             raise AttributeError(f"{name}: is fixed once it is made; make a new {kind}")
         meant = hint_for_object(name, type(self))
         if not meant:
-            import difflib  # slow to import, and seldom used
+            difflib = imported("difflib")  # slow to import, and seldom used
 
             public = [known for known in dir(self) if not known.startswith("_")]
             near = difflib.get_close_matches(name, public, n=1)

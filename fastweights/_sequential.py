@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastweights import _check
+from fastweights import _check, _feeding
 from fastweights._architecture import (
     batch_size_in_config,
     described,
@@ -16,7 +16,7 @@ from fastweights._architecture import (
     topology_of,
 )
 from fastweights._building import Built, drawing
-from fastweights._homes import assign, refuse_taken
+from fastweights._homes import Assignment, assign, refuse_taken
 from fastweights._network import name_layers
 from fastweights._tensors import Tensor, row_shape
 from fastweights._topology import Topology
@@ -96,7 +96,11 @@ class Sequential(Model):
             self._build([row])
 
     def add(self, layer: Layer | Tensor) -> None:
-        """Puts one more layer on the stack, or at its begin an `fastweights.Input`."""
+        """Puts one more layer on the stack, or at its begin an `fastweights.Input`.
+
+        Layers that are there keep their weights. What was compiled stays, and the optimizer
+        remembers nothing.
+        """
         with Turn(self._turns, "add"):
             chain = self._layers_to_change("add")
             if isinstance(layer, Tensor) and not chain:
@@ -106,7 +110,7 @@ class Sequential(Model):
                 self._restack((*chain, *_layers_in("layer", [layer])))
 
     def pop(self) -> Layer:
-        """Takes the last layer off the stack, and returns it."""
+        """Takes the last layer off the stack, and returns it; all else is as for `add`."""
         with Turn(self._turns, "pop"):
             chain = self._layers_to_change("pop")
             if not chain:
@@ -115,13 +119,11 @@ class Sequential(Model):
             return chain[-1]
 
     def _layers_to_change(self, call: str) -> tuple[Layer, ...]:
-        """The layers, unless the model was used with them."""
-        if self._compiled.plans or self._progress.epochs:
-            got = "a model that has been used"
-            raise ValueError(_check.refusal(call, got, "one that is not; make a new Sequential"))
+        """The layers, unless other models have them too."""
         if len(self._home.family.models()) > 1:
             got = "a model whose layers another one has too"
-            raise ValueError(_check.refusal(call, got, "one that has them for itself"))
+            expected = "one that has them for itself, such as model.copy()"
+            raise ValueError(_check.refusal(call, got, expected))
         return self._layers
 
     def _stacked(self, chain: tuple[Layer, ...]) -> Topology:
@@ -136,10 +138,16 @@ class Sequential(Model):
         self._ends = None
         assign((layer, "_first_made", None) for layer in chain)
         row = self.input_shape or (chain[0]._input_row if chain else None)
+        features = self._names.features if chain else (None,)
+        # Plans, what the optimizer remembers and columns of targets are of what was there.
+        follows: list[Assignment] = [
+            (self, "_compiled", self._compiled.anew()),
+            (self, "_names", _feeding.Names(features, None)),
+        ]
         if not chain or row is None:
             self._rename(chain, topology)
             self._planned = topology
-            self._home.built = None
+            assign([(self._home, "built", None), *follows])
             return
         draw, built = drawing(self.seed), Built(topology, [row], self.dtype)
 
@@ -154,9 +162,7 @@ class Sequential(Model):
         self._rename(chain, topology)
         if before is None:
             self._planned = topology
-        self._take_on(built)
-        # A prediction that is going on may have made a plan of the layers that were there.
-        self._compiled = self._compiled.anew()
+        self._take_on(built, *follows)
 
     def _rename(self, chain: tuple[Layer, ...], topology: Topology) -> None:
         name_layers(chain, self._home)

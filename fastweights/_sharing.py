@@ -40,7 +40,8 @@ def share(built: Built, home: Home, families: Sequence[Family], fill: Fill) -> N
             got = f"some of another model's layers, without {missing[0].name!r}"
             expected = (
                 "all layers of that model or none, as both have one vector of weights; a copy, "
-                "model.copy(), has weights of its own to build on"
+                "model.copy(), has weights of its own to build on, and so has one of a part, "
+                "fw.Model(model.input, layer.output).copy()"
             )
             raise ValueError(_check.refusal("layers", got, expected))
     _grow(built, home, families, fill)
@@ -90,11 +91,15 @@ def _grow(built: Built, home: Home, families: Sequence[Family], fill: Fill) -> N
     """Makes a vector for all of these families and what is new: all of them move, or none."""
     places = [_place(family.whole, built) for family in families]
 
-    def fill_new(number: int, variable: Variable, view: np.ndarray) -> None:
-        if not any(family.whole.has(built.owned[number][0]) for family in families):
-            fill(number, variable, view)
+    def fill_all(number: int, variable: Variable, view: np.ndarray) -> None:
+        layer = built.owned[number][0]
+        for family in families:
+            if family.whole.has(layer):
+                view[...] = family.whole.views_of(layer)[variable.name]
+                return
+        fill(number, variable, view)
 
-    built.allocate(fill_new)
+    built.allocate(fill_all)
     models = [model for family in families for model in family.models()]
     with contextlib.ExitStack() as turns:
         for model in models:

@@ -17,6 +17,8 @@ from fastweights._core import philox
 
 #: Columns of a table that begin with the figures of a trial; its settings follow.
 FIGURES = ("trial", "score", "epoch", "epochs", "seconds", "error")
+#: Which a line of a results file begins with.
+_BEGINNING = b'{"'
 #: Rows that a printed table has at most.
 SHOWN_ROWS = 20
 
@@ -193,7 +195,11 @@ def _place(record: Mapping[str, Any]) -> tuple[bool, float, int]:
     score = record["score"]
     if score is None:
         return True, 0.0, record["trial"]
-    return False, -score if record["larger_is_better"] else score, record["trial"]
+    if math.isnan(score):
+        score = math.inf
+    elif record["larger_is_better"]:
+        score = -score
+    return False, score, record["trial"]
 
 
 def _any_error(rows: Sequence[Mapping[str, Any]]) -> bool:
@@ -228,23 +234,28 @@ class ResultsFile:
     def __init__(self, path: Any, monitor: str, trials: Sequence[Trial]) -> None:
         self.known: list[dict[str, Any]] = []
         self._path = None if path is None else _files.path_text(path)
-        if self._path is not None and os.path.exists(self._path):
-            for record in self._lines():
-                self.known.append(self._checked(record, monitor, trials))
-
-    def _lines(self) -> Iterator[Any]:
-        assert self._path is not None
+        if self._path is None or not os.path.exists(self._path):
+            return
         with _files.opened(self._path) as file:
             whole = file.read()
         kept = whole[: whole.rfind(b"\n") + 1]
+        for record in self._records(kept, whole[len(kept) :]):
+            self.known.append(self._checked(record, monitor, trials))
+        # Nothing is cut off before all is known to be a sweep's.
         if len(kept) < len(whole):
             os.truncate(self._path, len(kept))
-        for number, line in enumerate(kept.splitlines(), start=1):
+
+    def _records(self, lines: bytes, cut: bytes) -> Iterator[Any]:
+        """What whole lines hold, and a beginning of one."""
+        path, expected = str(self._path), "a results file of fastweights.sweep"
+        for number, line in enumerate(lines.splitlines(), start=1):
             try:
                 yield json.loads(line)
             except (ValueError, RecursionError):
-                got, expected = f"no JSON in line {number}", "a results file of fastweights.sweep"
-                raise ValueError(_check.refusal(self._path, got, expected)) from None
+                got = f"no JSON in line {number}"
+                raise ValueError(_check.refusal(path, got, expected)) from None
+        if not cut.startswith(_BEGINNING[: len(cut)]):
+            raise ValueError(_check.refusal(path, "other text behind the last line", expected))
 
     def _checked(self, record: Any, monitor: str, trials: Sequence[Trial]) -> dict[str, Any]:
         """A record of this sweep, with the settings themselves in place of what they are called."""
@@ -254,7 +265,7 @@ class ResultsFile:
             got = _check.shown(record)
             raise ValueError(_check.refusal(path, got, "records of fastweights.sweep"))
         number = record["trial"]
-        if type(number) is not int or number >= len(trials):
+        if type(number) is not int or not 0 <= number < len(trials):
             got, expected = f"trial {number}", f"trials below {len(trials)}"
             raise ValueError(_check.refusal(path, got, f"{expected}, as this sweep has them"))
         trial = trials[number]

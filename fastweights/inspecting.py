@@ -240,11 +240,14 @@ def _plain_rows(model: Any, x: Any) -> tuple[Array, tuple[str, ...]]:
     """Checked rows of numbers, and what their columns are called."""
     if not isinstance(model, Model):
         raise TypeError(_check.refusal("model", _check.kind_of(model), "a model"))
-    shapes = model._built_or_refused().input_shapes
+    built = model._built_or_refused()
+    shapes = built.input_shapes
     if len(shapes) > 1 or len(shapes[0]) != 1:
         got = f"a model on rows of {', '.join(map(str, shapes))}"
         raise ValueError(_check.refusal("model", got, "one input of rows (features,)"))
     rows = np.asarray(_feeding.rows(model, x), None)
+    if built.limits[0] is None:
+        rows = rows.astype(model.dtype, copy=False)  # bytes are reals to the model
     if len(rows) == 0:
         raise ValueError(_check.refusal("x", "no rows", "some"))
     names = _feeding.known_names(model).features[0] or _frames.names(x)
@@ -274,4 +277,5 @@ def _grid(column: Array, points: int) -> Array:
     low, high = np.quantile(column, (0.05, 0.95))
     if low == high:
         low, high = values[0], values[-1]
-    return np.linspace(low, high, points)
+    grid = np.linspace(low, high, points)
+    return np.unique(np.round(grid)) if column.dtype.kind == "i" else grid

@@ -808,7 +808,10 @@ class Model(Network):
         return _plans.memory(self, rows)
 
     def summary(self) -> None:
-        """Prints a table: layer, output shape, weights, biases; parameters, bytes to train."""
+        """Prints a table: layer, output shape, weights, biases; parameters, bytes to train.
+
+        Layers that are not trainable, and have something to train, are called frozen.
+        """
         super().summary()
         rows = self._built_or_refused().batch_rows or training.DEFAULT_BATCH
         total = self.memory(rows)["total"]

@@ -433,6 +433,36 @@ def test_the_newest_checkpoints_are_kept(keep, tmp_path):
     assert left == [0, *range(max(1, 5 - keep), 5)]
 
 
+def test_files_of_others_that_a_checkpoint_names_are_not_removed(tmp_path):
+    """Neither those of another run, nor what a file that was made up says."""
+    first = callbacks.ModelCheckpoint(tmp_path / "a" / "{epoch:02d}.safetensors", keep=3)
+    network().fit(X, Y, 8, 3, 0, first)
+    others = sorted((tmp_path / "a").iterdir())
+    second = callbacks.ModelCheckpoint(tmp_path / "b" / "{epoch:02d}.safetensors", keep=1)
+    network().fit(X, Y, 8, 5, 0, second, resume=others[-1])
+    assert sorted((tmp_path / "a").iterdir()) == others
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["05.safetensors"]
+    victim = tmp_path / "victim.txt"
+    second.load_state({**first.state(), "saved": [str(victim), f"{tmp_path}/b/../a/1.safetensors"]})
+    assert second.state()["saved"] == []
+
+
+def test_weights_that_overflow_are_taken_back_before_a_hook_sees_them(tmp_path):
+    seen = []
+
+    class Looks(callbacks.Callback):
+        def on_train_batch_end(self, batch, logs):
+            seen.append(np.isfinite(self.model.parameters).all())
+
+    model = network(optimizer=optimizers.SGD(1e37), dtype="float32")
+    before = model.parameters.copy()
+    saves = callbacks.BackupAndRestore(tmp_path, save_freq=1)
+    with pytest.raises(fw.DivergenceError, match="overflowed"):
+        model.fit(X, 1e3 * Y, len(X), 2, 0, [Looks(), saves])
+    np.testing.assert_array_equal(model.parameters, before)
+    assert all(seen)
+
+
 @pytest.mark.parametrize(
     ("settings", "saved"),
     [
@@ -494,6 +524,20 @@ def test_csv_of_the_history(tmp_path):
     assert len(path.read_text().splitlines()) == 2
 
 
+@pytest.mark.parametrize("lost", ["removed", "cut"])
+def test_a_csv_that_is_not_there_any_more_begins_anew(lost, tmp_path):
+    path, file = tmp_path / "log.csv", tmp_path / "{epoch}.safetensors"
+    network().fit(X, Y, 8, 2, 0, [callbacks.CSVLogger(path), callbacks.ModelCheckpoint(file)])
+    if lost == "removed":
+        path.unlink()
+    else:
+        path.write_text("")
+    network().fit(X, Y, 8, 4, 0, callbacks.CSVLogger(path), resume=tmp_path / "2.safetensors")
+    lines = path.read_text().splitlines()
+    assert lines[0] == "epoch,loss,val_loss"
+    assert [line[0] for line in lines[1:]] == ["2", "3"]
+
+
 def test_event_files(tmp_path):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     board = callbacks.TensorBoard(tmp_path, update_freq=2)
@@ -533,7 +577,9 @@ def test_a_loss_that_is_no_number_ends_the_fit(capsys):
     recorder = Recorder("on_train_end")
     model, before = diverging()
     history = model.fit(X, Y, 8, 5, 0, [recorder, callbacks.TerminateOnNaN()])
-    assert re.match(r"Batch \d: Invalid loss, terminating training\n", capsys.readouterr().out)
+    assert re.match(
+        r"Epoch 1, batch \d: Invalid loss, terminating training\n", capsys.readouterr().out
+    )
     assert len(history.epoch) < 5
     assert model.stop_training
     assert np.isfinite(model.parameters).all()

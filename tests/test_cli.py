@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cli_running import COMMAND, listen, posix, refused, run_json, write_csv
 from helpers import run_python
 
 import fastweights as fw
@@ -23,16 +24,6 @@ from fastweights.serialization import read_metadata
 
 ROWS = 300
 HERE = Path(__file__).parent
-COMMAND = [sys.executable, "-m", "fastweights"]
-posix = pytest.mark.skipif(os.name != "posix", reason="signals and shells of POSIX")
-
-
-def write_csv(path: Path, columns: dict[str, object]) -> str:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-    return str(path)
 
 
 @pytest.fixture(scope="module")
@@ -71,23 +62,6 @@ def classification(table, tmp_path_factory) -> str:
     path = str(tmp_path_factory.mktemp("model") / "kinds.safetensors")
     assert cli.main(["train", table, "--target", "kind", "--out", path, "--quiet"]) == 0
     return path
-
-
-def run_json(capsys, *argv: str) -> dict:
-    """Runs a command with --json and returns the one object on its standard output."""
-    capsys.readouterr()
-    assert cli.main([*argv, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
-def refused(capsys, *argv: str) -> str:
-    """Runs a command that must end with code 2 and one line; returns the line."""
-    capsys.readouterr()
-    assert cli.main(list(argv)) == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith("fastweights: error: ")
-    assert captured.err.count("\n") == 1, captured.err
-    return captured.err
 
 
 # ---- train ---------------------------------------------------------------------------------------
@@ -333,11 +307,6 @@ def test_a_reader_that_stops_early_is_no_error(regression, tmp_path):
 # ---- Ctrl-C --------------------------------------------------------------------------------------
 
 
-def listen() -> None:
-    """Hears Ctrl-C also where the tests run in the background, which a shell lets ignore it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @posix
 @pytest.mark.parametrize("patience", ["0", "1000000"])
 def test_ctrl_c_in_training_keeps_the_best_epoch_writes_it_and_exits_with_130(
@@ -362,7 +331,7 @@ def test_ctrl_c_in_training_keeps_the_best_epoch_writes_it_and_exits_with_130(
     assert figures["interrupted"] is True
     assert 1 <= figures["best_epoch"] <= figures["epochs"]
     assert len(saving.read(out).layers) == 3
-    assert list(tmp_path.iterdir()) == [out]
+    assert sorted(tmp_path.iterdir()) == [out, tmp_path / "m.toml"]
 
 
 @pytest.mark.parametrize("patience", ["0", "5"])

@@ -198,7 +198,10 @@ def test_options_reach_the_images(folder, tmp_path, capsys):
     assert found.dtype == np.float64
     kinds = [type(layer).__name__ for layer in found.layers]
     assert kinds[:3] == ["Normalization", "RandomFlip", "RandomRotation"]
-    assert found.optimizer.learning_rate == 0.02
+    assert found.optimizer.config()["learning_rate"] == {
+        "name": "CosineDecay", "initial_learning_rate": 0.02, "decay_steps": 2.0, "alpha": 0.01,
+        "warmup_target": None, "warmup_steps": 0.0,
+    }  # fmt: skip
     run(capsys, "train", folder, "--out", out, "--quiet", "--augment", "none", "--epochs", 1)
     assert not any("Random" in type(layer).__name__ for layer in fw.load(out).layers)
 
@@ -445,3 +448,42 @@ def test_arrays_may_be_named(model, tmp_path, capsys):
     assert figures["classes"] == list(CLASSES)
     assert run_json(capsys, "evaluate", model, path, *names)["accuracy"] > 0.8
     assert len(run(capsys, "predict", model, path, "--images", "b").out.splitlines()) == 61
+
+
+def test_options_of_training_reach_networks_of_images(folder, tmp_path, capsys):
+    out = tmp_path / "m.safetensors"
+    argv = ["train", folder, "--out", out, "--quiet", "--epochs", 2, "--size", 8]
+    run(capsys, *argv)
+    plain = load_model(str(out))[1]
+    more = ["--dropout", 0.25, "--l2", 1e-4, "--optimizer", "adamw(weight_decay=0.01)"]
+    run(capsys, *argv, *more, "--schedule", "constant")
+    found = load_model(str(out))[1]
+    rates = [layer.rate for layer in found.layers if type(layer).__name__ == "Dropout"]
+    assert rates == [0.25, 0.25]
+    assert [layer.rate for layer in plain.layers if type(layer).__name__ == "Dropout"] == [0.3, 0.5]
+    penalised = [layer for layer in found.layers if hasattr(layer, "kernel_regularizer")]
+    assert len(penalised) > 2
+    assert {repr(layer.kernel_regularizer) for layer in penalised} == {"L2(l2=0.0001)"}
+    assert found.optimizer.weight_decay == 0.01
+    assert found.optimizer.learning_rate == 0.002
+    assert plain.optimizer.learning_rate == pytest.approx(0.002 * 0.01)
+    weighted = run_json(capsys, *argv, "--class-weight", "balanced", "--metrics", "accuracy")
+    assert weighted["metrics"]["accuracy"] == pytest.approx(weighted["accuracy"])
+    words = ["--early-stopping", "accuracy", "--validation-fraction", 0.25]
+    assert "12 to say when to stop" in run(capsys, *argv, *words).out
+    ensemble = run_json(capsys, *argv, "--ensemble", 2)
+    assert len(ensemble["members"]) == 2
+    assert run_json(capsys, "evaluate", out, folder)["rows"] == 60
+    assert "--sample-weight: got it for" in refused(capsys, *argv, "--sample-weight", "w")
+
+
+def test_images_are_swept_and_made_again_from_the_file(folder, tmp_path, capsys):
+    out = tmp_path / "m.safetensors"
+    argv = ["sweep", folder, "--out", out, "--quiet", "--epochs", 1, "--size", 8]
+    more = ["--try", "augment=none;flip", "--validation-fraction", 0.25]
+    figures = run_json(capsys, *argv, *more)
+    assert figures["trials"] == 2
+    made = out.read_bytes()
+    run(capsys, "train", "--config", tmp_path / "m.toml", "--quiet")
+    assert out.read_bytes() == made
+    assert "--validation-fraction: got no rows" in refused(capsys, *argv, *more[:2])

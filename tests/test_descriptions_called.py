@@ -112,6 +112,37 @@ def test_no_l2_costs_nothing_where_squares_overflow():
             lambda: optimizers.get({"name": "sgd", "momentun": 0.9}),
             "optimizer: got 'momentun', expected settings of sgd: learning_rate, weight_decay",
         ),
+        (
+            lambda: optimizers.get({"class_name": "Adam", "config": {"learning_rate": 0.1}}),
+            "optimizer: got a dict of 'class_name', 'config', expected one with 'name', as "
+            "config() gives; of Keras's class_name and config write {'name': class_name, **config}",
+        ),
+        (lambda: losses.get({}), "loss: got a dict of nothing, expected one with 'name'"),
+        (
+            lambda: metrics.get({"name": "auc"}, losses.get("mse")),
+            "metrics: got a dict of 'name', expected one with 'kind', as config() gives",
+        ),
+        (
+            lambda: metrics.get(lambda y_true, y_pred, more: 0.0, losses.get("mse")),
+            "fn: got one of (y_true, y_pred, more), expected a function (y_true, y_pred)",
+        ),
+        (
+            lambda: metrics.MeanMetricWrapper(lambda y_true, y_pred: 0.0, name="a", scale=2),
+            "fn: got one of (y_true, y_pred): got an unexpected keyword argument 'scale', expected "
+            "a function (y_true, y_pred, scale)",
+        ),
+        (
+            lambda: fw.callbacks.LearningRateScheduler(lambda epoch, rate, more: rate),
+            "schedule: got one of (epoch, rate, more), expected a function of epoch and learning",
+        ),
+        (lambda: fw.callbacks.TensorBoard(log_dir=5), "log_dir: got int, expected a str, bytes or"),
+        (lambda: fw.callbacks.CSVLogger(5), "filename: got int, expected a str, bytes or"),
+        (lambda: fw.callbacks.ModelCheckpoint(5), "filepath: got int, expected a str, bytes or"),
+        (
+            lambda: fw.callbacks.BackupAndRestore(__file__),
+            f"backup_dir: got {__file__}, which is a file, expected a folder",
+        ),
+        (lambda: trained_with(resume=True), "resume: got bool, expected a str, bytes or path-like"),
         (lambda: regularizers.get({"name": "l2", "l3": 1}), "regularizer: got 'l3', expected"),
     ],
 )
@@ -119,6 +150,39 @@ def test_what_is_refused(call, message):
     with pytest.raises((TypeError, ValueError)) as caught:
         call()
     assert str(caught.value).startswith(message)
+
+
+def trained_with(**settings):
+    model = fw.Sequential([layers.Dense(1)], 2)
+    model.compile("sgd", "mse")
+    return model.fit(np.ones((4, 2)), np.ones(4), verbose=0, **settings)
+
+
+def test_folders_that_are_not_there_are_named_before_training(tmp_path):
+    path = tmp_path / "none" / "x.csv"
+    ran = []
+    callbacks = [
+        fw.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: ran.append(epoch)),
+        fw.callbacks.CSVLogger(path),
+    ]
+    with pytest.raises(
+        FileNotFoundError, match=r"^filename: got .*x\.csv, expected a folder .*none"
+    ):
+        trained_with(callbacks=callbacks)
+    assert not ran
+    pytest.importorskip("matplotlib")
+    with pytest.raises(FileNotFoundError, match=r"^to_file: got .*x\.png, expected a folder"):
+        trained_with().plot(to_file=path.with_suffix(".png"))
+    with pytest.raises(FileNotFoundError, match=r"^to_file: got .*x\.png, expected a folder"):
+        fw.plot_model(fw.Sequential([layers.Dense(1)], 2), path.with_suffix(".png"))
+
+
+def test_a_function_of_scikit_learn_that_wants_classes_is_told_how():
+    sklearn = pytest.importorskip("sklearn.metrics")
+    model = fw.Sequential([layers.Dense(1, "sigmoid")], 2)
+    model.compile("sgd", "binary_crossentropy", [sklearn.f1_score])
+    with pytest.raises(ValueError, match=r"metrics: got f1_score of scikit-learn.*from_sklearn"):
+        model.evaluate(np.ones((4, 2)), np.arange(4) % 2)
 
 
 @pytest.mark.parametrize(

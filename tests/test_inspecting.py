@@ -86,6 +86,19 @@ def test_values_of_a_column_that_are_few_are_the_grid():
     np.testing.assert_array_equal(one.grid, [0, 1.5, 3])
 
 
+def test_rows_of_whole_numbers_are_given_the_values_of_the_grid():
+    x = np.arange(200, dtype=np.uint8)[:, np.newaxis]
+    (one,) = fw.partial_dependence(linear([1.0]), x, grid_resolution=3)
+    np.testing.assert_allclose(one.average[:, 0], one.grid)
+    table = fw.Sequential([layers.Embedding(300, 1), layers.Flatten()], 1, seed=0)
+    numbers = np.arange(300)[:, np.newaxis]
+    (one,) = fw.partial_dependence(table, numbers, grid_resolution=7)
+    assert (one.grid == np.round(one.grid)).all()
+    np.testing.assert_allclose(
+        one.average[:, 0], table.predict(one.grid.astype(int)[:, np.newaxis])[:, 0]
+    )
+
+
 def test_pictures(x, tmp_path):
     pytest.importorskip("matplotlib")
     model = linear([2.0, 0.0, -1.0])

@@ -119,14 +119,18 @@ def test_building():
     interrupted_everywhere(prepare, lambda model: model.build(5), check)
 
 
+@pytest.mark.parametrize("is_trained", [False, True])
 @pytest.mark.parametrize("change", ["add", "pop", "add the first"])
-def test_growing_and_shrinking(change):
+def test_growing_and_shrinking(change, is_trained):
     """Layers that are there already keep their weights, which are 1."""
 
     def prepare():
         first, last = stack()
         of = {"add": [first], "pop": [first, last, layers.Dense(4)], "add the first": []}[change]
         model = fw.Sequential([fw.Input(5), *of], dtype="float64", seed=0)
+        if of and is_trained:
+            model.compile("adam", "mse", ["mae"])
+            model.fit(X, np.zeros((len(X), *model.output_shape)), verbose=0)
         if of:
             model.parameters[:] = 1.0
         return {"model": model, "new": last if of else first, "last": last}
@@ -140,6 +144,12 @@ def test_growing_and_shrinking(change):
         for layer in model.layers[:rest]:
             assert (layer.kernel == 1.0).all()
             assert np.shares_memory(layer.kernel, model.parameters)
+        if rest and is_trained:  # plans and the optimizer's memory are of the layers that are there
+            outputs = model.layers[-1].units
+            assert model.predict(X).shape == (len(X), outputs)
+            parameters = model.copy().parameters
+            model.fit(X, np.zeros((len(X), outputs)), verbose=0)
+            model.parameters[:] = parameters
         while len(model.layers) > 2:
             model.pop()
         while len(model.layers) < 2:

@@ -7,6 +7,7 @@ own; they are listed, so that each row of the table is one or the other.
 from __future__ import annotations
 
 import inspect
+import pickle
 import warnings
 from pathlib import Path
 
@@ -143,8 +144,12 @@ def add_and_pop():
     model.pop()
     model.compile("sgd", "mse")
     model.train_on_batch(X, Y.repeat(2, 1))
+    kept = model.parameters.copy()
+    model.add(layers.Dense(1))
+    assert (model.parameters[: kept.size] == kept).all()
+    part = fw.Model(model.input, model.layers[0].output)
     refused(model.pop)
-    refused(model.add, layers.Dense(1))
+    del part
 
 
 def inputs_and_outputs(tmp_path):
@@ -426,11 +431,51 @@ def compile_in_a_callback():
         model_of().fit(X, Y, verbose=0, callbacks=Compiling())
 
 
+def a_loss_that_is_a_function():
+    def squares(y_true, y_pred):
+        error = y_pred - y_true
+        return (error**2).mean(axis=1), 2 * error / error.shape[1]
+
+    one, other = model_of(loss=squares), model_of()
+    assert one.evaluate(X, Y) == pytest.approx(other.evaluate(X, Y))
+    refused(model_of(loss=lambda y_true, y_pred: (y_true - y_pred) ** 2).fit, X, Y, verbose=0)
+
+
+def a_metric_that_is_a_function():
+    calls = []
+
+    def middle(y_true, y_pred):
+        calls.append(len(y_true))
+        return float(np.median(abs(y_true - y_pred)))
+
+    model_of(chosen=[middle]).evaluate(X, Y, batch_size=2)
+    assert calls == [8]
+
+
+def a_rate_that_is_set():
+    optimizer = optimizers.SGD(SCHEDULES.ExponentialDecay(0.1, 10, 0.5))
+    optimizer.learning_rate = 0.2
+    assert optimizer.learning_rate == 0.2
+
+
+def an_area_is_exact():
+    scores, truth = np.array([[0.5001], [0.5002], [0.9]]), np.array([[0.0], [1.0], [1.0]])
+    exact, counted = (
+        shows(1, "mse", [metrics.AUC(many)]).evaluate(scores, truth)[1] for many in (None, 200)
+    )
+    assert (exact, counted) == (pytest.approx(1.0), pytest.approx(0.75))
+
+
+def absent(module, *names):
+    for name in names:
+        refused(getattr, module, name)
+
+
 def has(call, *names):
     assert not set(names) & set(arguments(call))
 
 
-STOPPING = fw.callbacks.EarlyStopping
+STOPPING, SCHEDULES = fw.callbacks.EarlyStopping, optimizers.schedules
 #: Each row of which something is run.
 ROWS = {
     "`Sequential(layers, trainable, name)`": lambda: arguments(fw.Sequential)
@@ -544,12 +589,16 @@ ROWS = {
     "`call`, `build`, `get_config`": methods_that_nobody_calls,
     "`trainable` of a model": trainable_at_each_step,
     "`compile()` means": compile_alone,
-    "losses and metrics may be functions": lambda: refused(model_of, 1, None, abs),
+    "a loss is a function of tensors": a_loss_that_is_a_function,
+    "a metric that is a function": a_metric_that_is_a_function,
+    "models pickle": lambda: np.array_equal(
+        pickle.loads(pickle.dumps(one := model_of())).parameters, one.parameters
+    ),
     "`sparsemax` of rows": rows_of_sparsemax,
     '`reduction="sum"`': lambda: has(losses.MeanSquaredError, "reduction"),
     "the same metric twice": lambda: refused(model_of, 1, None, "mse", ["mae", "mae"]),
     "names in any spelling": names_in_one_spelling,
-    "besides Keras's": names_beside_those_of_keras,
+    "besides Keras's names": names_beside_those_of_keras,
     "a crossentropy behind an activation": lambda: (
         warned(1, "relu", "binary_crossentropy"),
         warned(1, "sigmoid", losses.BinaryCrossentropy(from_logits=True)),
@@ -575,12 +624,70 @@ ROWS = {
         refused(optimizers.SGD, 0.1, momentum=1.0),
         refused(optimizers.SGD, -0.1),
     ),
+    "a schedule of one's own": lambda: (
+        refused(type, "Own", (SCHEDULES.LearningRateSchedule,), {"__call__": lambda self, n: 0.1}),
+        refused(optimizers.SGD, lambda step: 0.1),
+    ),
+    "`learning_rate` cannot be set": a_rate_that_is_set,
+    "schedules and optimizers have": lambda: has(
+        optimizers.Adam.__init__, "name", "loss_scale_factor"
+    )
+    or has(SCHEDULES.CosineDecay.__init__, "name"),
+    "`exclude_from_weight_decay": lambda: (
+        refused(optimizers.AdamW().exclude_from_weight_decay, [model_of().parameters]),
+        optimizers.AdamW().exclude_from_weight_decay(var_names=["dense/bias"]),
+    ),
+    "besides Keras's `Rprop`": lambda: all(
+        hasattr(optimizers, name) for name in ("Rprop", "LBFGS", "LevenbergMarquardt")
+    )
+    and all(
+        hasattr(SCHEDULES, name)
+        for name in ("StepDecay", "OneCycle", "LinearWarmup", "CosLog4", "Constant")
+    ),
+    "`Adafactor`, `Ftrl`": lambda: absent(
+        optimizers,
+        "Adafactor", "Ftrl", "Lamb", "LossScaleOptimizer", "MultiOptimizer", "Muon",
+        "ScheduleFreeAdamW",
+    ),
+    "`alpha` of `CategoricalFocal": lambda: refused(
+        losses.CategoricalFocalCrossentropy, alpha=[0.25, 0.5]
+    ),
+    "`SparseCategoricalCrossentropy(ignore": lambda: refused(
+        losses.SparseCategoricalCrossentropy, ignore_class=0
+    )
+    or losses.SparseCategoricalCrossentropy(label_smoothing=0.1),
+    "`CosineSimilarity(axis": lambda: refused(losses.CosineSimilarity, axis=0),
+    "besides Keras's `Quantile`": lambda: (losses.Quantile(), losses.GaussianNLL()),
+    "`CTC`, `Circle`": lambda: absent(
+        losses, "CTC", "Circle", "Dice", "Tversky", "CategoricalGeneralizedCrossEntropy"
+    ),
+    "`AUC` counts": an_area_is_exact,
+    "`F1Score` without": lambda: shows(
+        2, losses.CategoricalCrossentropy(from_logits=True), [metrics.F1Score()]
+    ).evaluate([[0.5, 0.5], [0.2, 0.8]], [[1, 0], [0, 1]])[1].tolist()
+    == [1.0, 1.0],
+    "`PearsonCorrelation` and": lambda: shows(1, "mse", [metrics.PearsonCorrelation()]).evaluate(
+        [[0.0], [1.0], [3.0]], [[1.0], [3.0], [7.0]]
+    )[1]
+    == pytest.approx(1.0),
+    "`TopKCategoricalAccuracy(k=1)`": lambda: refused(metrics.TopKCategoricalAccuracy, 1),
+    "`IoU` and its kin": lambda: absent(
+        metrics,
+        "IoU", "MeanIoU", "OneHotIoU", "PrecisionAtRecall", "RecallAtPrecision",
+        "SensitivityAtSpecificity", "Mean", "Sum", "Accuracy",
+    ),
+    "besides Keras's `BalancedAccuracy`": lambda: all(
+        hasattr(metrics, name)
+        for name in (
+            "BalancedAccuracy", "MatthewsCorrelation", "CohenKappa", "ConfusionMatrix",
+            "ExplainedVariance", "from_sklearn",
+        )
+    ),
+    "`RemoteMonitor`": lambda: absent(fw.callbacks, "RemoteMonitor", "OrbaxCheckpoint"),
+    "besides Keras's `OptunaPruning`": lambda: arguments(fw.callbacks.ModelCheckpoint)[-1]
+    == "keep",
     "no `weighted_metrics`": lambda: has(
         fw.Model.compile, "weighted_metrics", "run_eagerly", "steps_per_execution", "jit_compile"
-    ),
-    "schedules": lambda: refused(optimizers.SGD, lambda step: 0.1),
-    "`clipnorm`, `clipvalue`": lambda: has(
-        optimizers.Adam, "clipnorm", "clipvalue", "weight_decay", "amsgrad", "use_ema"
     ),
     "`shuffle=1`": lambda: [
         refused(model_of().fit, X, Y, shuffle=wrong, verbose=0) for wrong in (1, "batch")
@@ -598,10 +705,6 @@ ROWS = {
         model_of().predict(X.astype(object)),
         refused(model_of().predict, np.array([["a"] * 4], object)),
     ),
-    "generators and data sets": lambda: has(
-        fw.Model.fit, "steps_per_epoch", "validation_freq", "validation_steps"
-    )
-    or refused(model_of().fit, iter([X]), Y),
     "`history.history` has": order_of_a_history,
     "`evaluate` and `predict` print": nothing_is_printed,
     "`evaluate` of several outputs": order_of_outputs,
@@ -625,6 +728,8 @@ ROWS = {
 }  # fmt: skip
 #: Of words, or held by the tests of what they are about.
 ELSEWHERE = {
+    "`PyDataset(workers": "test_batches.py",
+    "besides Keras's `.npy`": "test_from_disk.py, test_parquet.py",
     "with `sample_weight` or": "test_row_weights.py",
     "metrics know of weights": "test_row_weights.py",
     "weights that are negative": "test_row_weight_arguments.py",
@@ -632,6 +737,9 @@ ELSEWHERE = {
     "`class_weight` is a dict": "test_row_weight_arguments.py",
     "weights of one output": "test_row_weights.py",
     "`reset_metrics`, `metrics_names`": "test_row_weight_arguments.py",
+    "AMSGrad likewise": "test_update_rules.py",
+    "schedules count steps": "test_schedules.py",
+    "`clipnorm`, `clipvalue` and": "test_stepping.py",
     "seeds by": "test_models.py, test_initializers.py",
     "`@keras.saving.register_keras": "test_own_layers.py",
     "`Layer.build`, `add_weight`": "test_own_layers.py",

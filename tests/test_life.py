@@ -120,6 +120,15 @@ class Life(RuleBasedStateMachine):
         self.both(lambda model: model.compile(optimizer_of(optimizer), loss, metric))
         self.loss, self.kept = loss, None
 
+    @rule()
+    def put_another_head(self):
+        def change(model):
+            model.pop()
+            model.add(layers.Dense(OUTPUTS, "softmax" if self.softmax else None))
+
+        self.both(change)
+        self.kept = None
+
     @precondition(lambda self: self.loss)
     @rule(batch=batches, epochs=st.integers(0, 3), split=st.sampled_from([0.0, 0.25]))
     def fit(self, batch, epochs, split):

@@ -19,7 +19,7 @@ import pytest
 from helpers import data
 
 import fastweights as fw
-from fastweights import layers, optimizers
+from fastweights import layers, optimizers, sweeping
 from fastweights.callbacks import Callback
 
 X, Y = data(60)
@@ -236,7 +236,7 @@ def test_what_is_refused(tmp_path):
         (ValueError, "n_trials: got 0", GRID, {"n_trials": 0}),
         (ValueError, "monitor: got 'val_los', expected one of loss", GRID, {"monitor": "val_los"}),
         (ValueError, "mode: got 'best'", GRID, {"mode": "best"}),
-        (ValueError, "backend: got 'dask', expected one of threads, joblib", GRID,
+        (ValueError, "backend: got 'dask', expected one of auto, threads, joblib", GRID,
          {"backend": "dask"}),
         (ValueError, "epochs: got -1", GRID, {"epochs": -1}),
         (ValueError, "folds: got 1", GRID, {"folds": 1}),
@@ -298,6 +298,44 @@ def test_settings_that_are_no_json_come_back_as_themselves(tmp_path):
     assert again.best_params == first.best_params
     assert again.best_params["kind"] in (optimizers.SGD, optimizers.Adam)
     assert type(again.best_params["widths"]) is tuple
+
+
+@pytest.mark.parametrize(
+    "text", [b'{"a": 1}\nand so on', b"no line", b"\x00\x01\n\x02", b'{"trial": 0}\n{"x']
+)
+def test_a_file_that_is_no_sweep_s_stays_as_it_is(text, tmp_path):
+    path = tmp_path / "mine"
+    path.write_bytes(text)
+    with pytest.raises(ValueError, match=r"expected .*fastweights\.sweep"):
+        swept(path=path)
+    assert path.read_bytes() == text
+
+
+def test_a_score_that_is_no_number_is_never_the_best():
+    def still(width=4, seed=0, rate=0.05):
+        model = fw.Sequential([layers.Dense(1, kernel_initializer="zeros")], X.shape[1], seed=seed)
+        model.compile(optimizers.SGD(rate), "mse", ["pearson_correlation"])
+        return model
+
+    found = fw.sweep(
+        still, {"rate": [0.0, 0.05]}, X, X[:, :1], monitor="val_pearson_correlation", epochs=2,
+        validation_split=0.3, verbose=0,
+    )  # fmt: skip
+    assert found.best_params == {"rate": 0.05}
+    assert np.isnan(found[1]["score"])
+
+
+def test_a_figure_that_is_an_array_is_no_score():
+    def classes(units=2, seed=0):
+        model = fw.Sequential([layers.Dense(units, "softmax")], X.shape[1], seed=seed)
+        model.compile("sgd", "sparse_categorical_crossentropy", ["confusion_matrix"])
+        return model
+
+    with pytest.raises(TypeError, match="monitor: got 'val_confusion_matrix', which is an array"):
+        fw.sweep(
+            classes, {"units": [2]}, X, (X[:, 0] > 0).astype(int), monitor="val_confusion_matrix",
+            validation_split=0.2, verbose=0,
+        )  # fmt: skip
 
 
 def test_a_file_of_another_sweep_is_refused(tmp_path):
@@ -392,3 +430,24 @@ def test_dask_s_local_cluster_gives_the_same():
         with cluster, distributed.Client(cluster), joblib.parallel_config(backend="dask"):
             found = swept(SPACE, n_trials=5, backend="joblib")
     assert scores(found) == scores(swept(SPACE, n_trials=5))
+
+
+def test_a_context_of_joblib_is_asked_by_itself(monkeypatch):
+    joblib = pytest.importorskip("joblib")
+    asked = []
+    by_joblib = sweeping._by_joblib
+    monkeypatch.setattr(
+        sweeping, "_by_joblib", lambda *given: asked.append(given) or by_joblib(*given)
+    )
+    expected = scores(swept(SPACE, n_trials=2))
+    assert not asked
+    for number, context in enumerate(({"n_jobs": 2}, {"backend": "threading"}), start=1):
+        with joblib.parallel_config(**context), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert scores(swept(SPACE, n_trials=2)) == expected
+            assert len(asked) == number
+            swept(SPACE, n_trials=2, backend="threads")
+            assert len(asked) == number
+    with joblib.parallel_config(backend="loky"):  # as without a context
+        swept(SPACE, n_trials=2)
+    assert len(asked) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import string
 from typing import Any
 
@@ -86,7 +87,7 @@ class ModelCheckpoint(Monitor, closed=True):
         keep: int | None = None,
     ) -> None:
         super().__init__(monitor, mode)
-        self.filepath = _files.path_text(filepath)
+        self.filepath = _files.path_text(filepath, "filepath")
         placeholders = _placeholders(self.filepath)
         if not self.filepath.endswith(_ENDING):
             expected = f"a name that ends in {_ENDING}, which is what is written"
@@ -166,7 +167,9 @@ class ModelCheckpoint(Monitor, closed=True):
     def load_state(self, state: State) -> None:
         super().load_state(state)
         self._batches.seen, self._epoch = state["seen"], state["epoch"]
-        self._saved = list(state["saved"])
+        # A file may name any: only what this callback could have written is its own to remove.
+        own = re.compile(_pattern(self.filepath), re.DOTALL)
+        self._saved = [path for path in state["saved"] if own.fullmatch(path)]
 
 
 def _placeholders(path: str) -> list[str]:
@@ -176,6 +179,14 @@ def _placeholders(path: str) -> list[str]:
     except ValueError as error:
         got = f"{path!r} ({error})"
         raise ValueError(_check.refusal("filepath", got, "placeholders such as {epoch}")) from None
+
+
+def _pattern(path: str) -> str:
+    """Of the names that the placeholders make: what is put in them has no folders."""
+    parts = string.Formatter().parse(path)
+    return "".join(
+        re.escape(text) + ("" if name is None else r"[^/\\]+") for text, name, _, _ in parts
+    )
 
 
 def _filled(path: str, values: dict[str, Any]) -> str:
@@ -215,7 +226,7 @@ class BackupAndRestore(Callback, closed=True):
         double_checkpoint: bool = False,
         delete_checkpoint: bool = True,
     ) -> None:
-        self.backup_dir = _files.path_text(backup_dir)
+        self.backup_dir = _files.folder_text(backup_dir, "backup_dir")
         self.save_freq = _frequency(save_freq)
         self.double_checkpoint = _check.flag("double_checkpoint", double_checkpoint)
         self.delete_checkpoint = _check.flag("delete_checkpoint", delete_checkpoint)

@@ -31,7 +31,7 @@ class CSVLogger(Callback, closed=True):
     def __init__(
         self, filename: _files.FilePath, separator: str = ",", append: bool = False
     ) -> None:
-        self.filename = _files.path_text(filename)
+        self.filename = _files.path_text(filename, "filename")
         if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
             got, expected = _check.shown(separator), "one character that separates"
             raise ValueError(_check.refusal("separator", got, expected))
@@ -50,6 +50,7 @@ class CSVLogger(Callback, closed=True):
         return {**super().__getstate__(), "_file": None}
 
     def on_train_begin(self, logs: Logs) -> None:
+        _files.refuse_no_folder(self.filename, "filename")
         self._begin_anew()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
@@ -68,6 +69,9 @@ class CSVLogger(Callback, closed=True):
 
     def _open(self) -> IO[str]:
         goes_on = bool(self._columns)
+        there = os.path.getsize(self.filename) if os.path.exists(self.filename) else 0
+        if there < self._size:  # what was written is not there any more: it begins anew
+            self._columns, goes_on = [], False
         mode = "a" if self.append or goes_on else "w"
         file = open(self.filename, mode, newline="", encoding="utf-8")  # noqa: SIM115
         if goes_on:
@@ -115,7 +119,7 @@ class TensorBoard(Callback, closed=True):
     """
 
     def __init__(self, log_dir: _files.FilePath = "logs", update_freq: str | int = "epoch") -> None:
-        self.log_dir = _files.path_text(log_dir)
+        self.log_dir = _files.folder_text(log_dir, "log_dir")
         if isinstance(update_freq, str):
             _check.choice("update_freq", update_freq, {"epoch": 0, "batch": 1})
         else:

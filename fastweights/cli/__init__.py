@@ -16,14 +16,16 @@ from typing import NoReturn
 
 from fastweights import __version__
 from fastweights.cli.output import replace_unknown_letters, tell, to_stream
+from fastweights.cli.runs import with_config
 
 COMMANDS = {
     "train": "train a network on a CSV table or on images and report on what it has not seen",
+    "sweep": "try many settings of a network on a table or on images, and keep the best",
     "predict": "predict the target of the rows of a table, or of images",
     "evaluate": "report how well a model does on a table or on images",
     "gradcheck": "check gradients against finite differences",
     "bench": "time gradients on this machine",
-    "info": "tell versions, CPU level and threads",
+    "info": "tell versions, CPU level and threads, or how a model was trained",
 }
 
 
@@ -58,18 +60,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: list[str]) -> int:
     try:
-        args = _parser(argv).parse_args(argv)
+        parser, command = _parser(argv)
+        if command is not None:
+            place = argv.index(command.prog.split()[-1]) + 1
+            argv = [*argv[:place], *with_config(command, argv[place:])]
+        args = parser.parse_args(argv)
     except SystemExit as done:  # --help, --version, wrong usage
         return int(done.code or 0)
     return args.run(args)
 
 
-def _parser(argv: list[str]) -> Parser:
-    """The parser; of the commands only the one that `argv` names has its arguments."""
+def _parser(argv: list[str]) -> tuple[Parser, argparse.ArgumentParser | None]:
+    """The parser, and that of the command that `argv` names, which alone has its arguments."""
     parser = Parser(prog="fastweights", description="Trains small neural networks on a CPU.")
     parser.add_argument("--version", action="version", version=f"fastweights {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     wanted = next((argument for argument in argv if not argument.startswith("-")), None)
+    found = None
     for name, what in COMMANDS.items():
         command = commands.add_parser(name, help=what)
         if name == wanted:
@@ -77,7 +84,8 @@ def _parser(argv: list[str]) -> Parser:
             command.description = module.__doc__
             module.add_arguments(command)
             command.set_defaults(run=module.run)
-    return parser
+            found = command
+    return parser, found
 
 
 def _complain(message: str, code: int) -> int:

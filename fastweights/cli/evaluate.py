@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from fastweights._json import shown
+from fastweights.cli import judging
 from fastweights.cli.images import add_names
 from fastweights.cli.modelfile import model_meant
 from fastweights.cli.output import Output, add_json, count, note
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the array of labels in an .npz file, or those of all parts (fine for fine_train and "
         "fine_test), which are found unless told",
     )
+    judging.add_metrics(parser, "what is told besides")
     add_json(parser)
 
 
@@ -49,8 +51,12 @@ def run(args: argparse.Namespace) -> int:
     x = preprocessor.transform(source)
     for remark in preprocessor.remarks(source):
         note(remark)
-    figures = score(target, truth, preprocessor.inverse_transform(model.predict(x)))
-    output.say(report(target, figures, count(len(truth), kind.row)))
-    output.result({"task": target.task, "target": target.name, "rows": len(truth), **figures})
+    predictions = preprocessor.inverse_transform(model.predict(x))
+    figures = score(target, truth, predictions)
+    asked = judging.judged(args.metrics, target, truth, predictions)
+    words = report(target, figures, count(len(truth), kind.row))
+    output.say(f"{words}{judging.in_words(asked)}")
+    told = {"task": target.task, "target": target.name, "rows": len(truth), **figures}
+    output.result({**told, **({"metrics": asked} if asked else {})})
     output.finish()
     return 0

@@ -12,9 +12,10 @@ from typing import ClassVar
 import numpy as np
 
 import fastweights as fw
-from fastweights import _check, callbacks, layers, saving
+from fastweights import _check, layers, saving
 from fastweights._json import shown
 from fastweights.cli.kinds import MIN_ROWS, Data, Kind, parts_in_words, parts_of
+from fastweights.cli.layers_spec import penalty
 from fastweights.cli.output import Group, Output, add_option, count, note
 from fastweights.cli.progress import counted
 from fastweights.images.archives import read_archive
@@ -35,6 +36,8 @@ from fastweights.table.targets import ClassTarget
 #: between them until a side is smaller than that.
 FILTERS, SMALLEST = (16, 32, 64), 8
 UNITS = 64
+#: Rates before and behind these units.
+DROPOUT = (0.3, 0.5)
 
 #: What images go through in training.
 AUGMENTATIONS = {"none": (), "move": ("move",), "flip": ("flip", "move")}
@@ -57,8 +60,9 @@ class ImageFiles(Kind):
         "patience": 0,
         "test_fraction": 0.2,
         "validation_fraction": 0.0,
+        "schedule": "CosineDecay(alpha=0.01)",
     }
-    learning_rates: ClassVar = {"adam": 0.002, "sgd": 0.02}
+    rate_factor = 2.0
 
     def is_meant(self, args: argparse.Namespace) -> bool:
         return args.images is not None or _is_folder(args.data) or _is_archive(args.data)
@@ -126,6 +130,7 @@ class ImageFiles(Kind):
 
     def network(self, args: argparse.Namespace, data: Data) -> fw.Sequential:
         height, width = data.x.shape[1:3]
+        kept = penalty(args)
         mean, variance = _figures(data.x, data.train)
         if max(variance) > np.finfo(args.dtype).max:
             got = f"pixels from {data.x.min():g} to {data.x.max():g}"
@@ -138,24 +143,27 @@ class ImageFiles(Kind):
         for stage in itertools.count():
             filters = FILTERS[min(stage, len(FILTERS) - 1)]
             for _ in range(2):
-                stack.append(layers.Conv2D(filters, 3, padding="same", use_bias=False))
+                stack.append(
+                    layers.Conv2D(
+                        filters, 3, padding="same", use_bias=False, kernel_regularizer=kept
+                    )
+                )
                 stack.append(layers.BatchNormalization(momentum=0.9))
                 stack.append(layers.ReLU())
             if min(height, width) < SMALLEST:
                 break
             stack.append(layers.MaxPooling2D())
             height, width = height // 2, width // 2
+        outputs = data.preprocessor.target.outputs
+        first, second = DROPOUT if args.dropout is None else (args.dropout,) * 2
         stack += [
-            layers.Dropout(0.3),
+            layers.Dropout(first),
             layers.Flatten(),
-            layers.Dense(UNITS, activation="relu"),
-            layers.Dropout(0.5),
-            layers.Dense(data.preprocessor.target.outputs, activation="softmax"),
+            layers.Dense(UNITS, activation="relu", kernel_regularizer=kept),
+            layers.Dropout(second),
+            layers.Dense(outputs, activation="softmax", kernel_regularizer=kept),
         ]
         return fw.Sequential(stack, input_shape=data.x.shape[1:], dtype=args.dtype, seed=args.seed)
-
-    def listeners(self, args: argparse.Namespace) -> list[callbacks.Callback]:
-        return [CosineDecay()]
 
     def restored(self, text: str, file_size: int) -> ImagePreprocessor:
         return ImagePreprocessor.from_json(text, file_size)
@@ -335,23 +343,3 @@ def _augmentation(name: str) -> list[layers.Layer]:
         layers.RandomZoom(0.1, fill_mode="nearest"),
     ]
     return [*flipped, *(moved if "move" in kinds else [])]
-
-
-class CosineDecay(callbacks.Callback):
-    """A learning rate that falls along half a cosine, from what it is to a hundredth of that."""
-
-    def __init__(self) -> None:
-        self._highest: float | None = None
-
-    def on_epoch_begin(self, epoch: int, logs: callbacks.Logs) -> None:
-        optimizer = self.model.optimizer
-        assert optimizer is not None
-        if self._highest is None:
-            self._highest = optimizer.learning_rate
-        share = 0.5 + 0.5 * math.cos(math.pi * epoch / self.params["epochs"])
-        optimizer.learning_rate = self._highest * max(share, 0.01)
-
-    def on_train_end(self, logs: callbacks.Logs) -> None:
-        # Who trains the model on begins anew.
-        if self._highest is not None and self.model.optimizer is not None:
-            self.model.optimizer.learning_rate = self._highest

@@ -15,13 +15,15 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 import fastweights as fw
-from fastweights import _check, callbacks, serialization
+from fastweights import _check, serialization
 from fastweights.cli.output import Output, count
 from fastweights.table import split
 from fastweights.table.targets import ClassTarget, NumberTarget
 
 #: Of rows with a target; fewer teach and prove nothing.
 MIN_ROWS = 10
+#: Epochs without an improvement that end a training, where a figure is watched.
+PATIENCE = 15
 
 
 class Source(Protocol):
@@ -69,6 +71,8 @@ class Data:
     about: Mapping[str, Any]
     #: "validation" and "test", where the data say themselves which rows these are.
     divided: frozenset[str] = frozenset()
+    #: What each row counts, float64 (rows,); None: all alike.
+    weights: np.ndarray | None = None
 
     def rows(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Features and truth of some rows."""
@@ -77,6 +81,18 @@ class Data:
     def learnable(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Features of some rows, and what the network learns."""
         return self.x[chosen], self.preprocessor.target.encode(self.truth[chosen])
+
+    def training_weights(self) -> np.ndarray | None:
+        """What each row to train on counts."""
+        return None if self.weights is None else self.weights[self.train]
+
+    def validating(self) -> tuple[np.ndarray, ...] | None:
+        """What `Model.fit` validates with; None where no rows are held out for it."""
+        chosen = self.validation
+        if not len(chosen):
+            return None
+        weights = () if self.weights is None else (self.weights[chosen],)
+        return (*self.learnable(chosen), *weights)
 
     def figures(self) -> dict[str, Any]:
         """What ``--json`` tells about the data."""
@@ -104,8 +120,8 @@ class Kind(ABC):
     own_options: ClassVar[tuple[str, ...]]
     #: What options are unless they are given.
     defaults: ClassVar[Mapping[str, Any]]
-    #: By the optimizer.
-    learning_rates: ClassVar[Mapping[str, float]]
+    #: What an optimizer's own learning rate is multiplied by, unless one is given.
+    rate_factor: ClassVar[float] = 1.0
 
     @abstractmethod
     def is_meant(self, args: argparse.Namespace) -> bool:
@@ -131,10 +147,6 @@ class Kind(ABC):
     def network(self, args: argparse.Namespace, data: Data) -> fw.Sequential:
         """The network that suits the data, not compiled."""
 
-    def listeners(self, args: argparse.Namespace) -> list[callbacks.Callback]:
-        """What else takes part in the fit."""
-        return []
-
     @abstractmethod
     def restored(self, text: str, file_size: int) -> Preparation:
         """The preparation that a model file keeps as `text`."""
@@ -159,7 +171,8 @@ class Kind(ABC):
                     spelt = f"--{option.replace('_', '-')}"
                     got = f"it for {args.data}, {self.name}"
                     raise ValueError(_check.refusal(spelt, got, f"{other.name} beside it"))
-        for option, value in self.defaults.items():
+        stops = getattr(args, "early_stopping", None) is not None
+        for option, value in {**self.defaults, **({"patience": PATIENCE} if stops else {})}.items():
             if getattr(args, option, value) is None:
                 setattr(args, option, value)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
-from fastweights import _check, activations
+from fastweights import _check, activations, regularizers
 from fastweights._memory import total_memory
 
 #: Units are written in fewer digits.
@@ -30,6 +31,11 @@ def parse_layers(spec: str, activation: str | None) -> list[tuple[int, str | Non
             activations.get(name, "--layers")
         layers.append((int(units), name or activation))
     return layers
+
+
+def penalty(args: argparse.Namespace) -> regularizers.L2 | None:
+    """What ``--l2`` adds to the loss for the weights that inputs are multiplied by."""
+    return regularizers.L2(args.l2) if args.l2 else None
 
 
 def refuse_huge_networks(widths: Sequence[int], dtype: str, rows: int = 1) -> None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
-from fastweights import Model, _check, _weight_files, saving, serialization
+import fastweights as fw
+from fastweights import Ensemble, Model, _check, _json, _weight_files, saving, serialization
 from fastweights.cli.images import ImageFiles
 from fastweights.cli.kinds import Kind, Preparation, is_model
+from fastweights.cli.output import with_null
 from fastweights.cli.tables import Tables
+
+#: Under which key model files keep how they were trained.
+HISTORY = "fastweights.history"
 
 #: The first that is meant is taken.
 KINDS: tuple[Kind, ...] = (ImageFiles(), Tables())
@@ -22,12 +29,19 @@ def kind_meant(args: argparse.Namespace) -> Kind:
     return kind
 
 
-def save_model(path: str, model: Model, kind: Kind, preprocessor: Preparation) -> None:
-    """Writes model and preparation into one safetensors file."""
-    model.save(path, metadata={kind.key: preprocessor.to_json()})
+def save_model(
+    path: str,
+    model: Model | Ensemble,
+    kind: Kind,
+    preprocessor: Preparation,
+    history: Mapping[str, Any],
+) -> None:
+    """Writes model, preparation and how it was trained into one safetensors file."""
+    text = json.dumps(with_null(history), allow_nan=False)
+    model.save(path, metadata={kind.key: preprocessor.to_json(), HISTORY: text})
 
 
-def model_meant(args: argparse.Namespace) -> tuple[Kind, Model, Any]:
+def model_meant(args: argparse.Namespace) -> tuple[Kind, Model | Ensemble, Any]:
     """What the arguments of ``predict`` and ``evaluate`` are about, the model, its preparation.
 
     ValueError for data and options of other kinds.
@@ -41,7 +55,7 @@ def model_meant(args: argparse.Namespace) -> tuple[Kind, Model, Any]:
     return kind, model, preprocessor
 
 
-def load_model(path: str, data: str = "") -> tuple[Kind, Model, Any]:
+def load_model(path: str, data: str = "") -> tuple[Kind, Model | Ensemble, Any]:
     """What a model file is about, the model, and its preparation.
 
     `data` is what the command line gave beside it: a message says where they were swapped.
@@ -64,8 +78,31 @@ def load_model(path: str, data: str = "") -> tuple[Kind, Model, Any]:
         preprocessor = kind.restored(metadata[kind.key], os.path.getsize(path))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    model = saving.read(path)
+    model = read_model(path)
     outputs = (preprocessor.target.outputs,)
-    if model.input_shape != preprocessor.input_shape or model.output_shape != outputs:
+    first = model[0] if isinstance(model, Ensemble) else model
+    if first.input_shape != preprocessor.input_shape or first.output_shape != outputs:
         raise ValueError(f"{path}: the network does not fit the preprocessing beside it")
     return kind, model, preprocessor
+
+
+def read_model(path: str) -> Model | Ensemble:
+    """The model in a file, whoever wrote it."""
+    if not is_model(path) or saving.ENSEMBLE not in serialization.read_metadata(path):
+        return saving.read(path)
+    ensemble = fw.load(path)
+    assert isinstance(ensemble, Ensemble)
+    return ensemble
+
+
+def history_of(path: str) -> dict[str, Any]:
+    """How the model was trained, as `save_model` was told; empty where the file does not say."""
+    text = serialization.read_metadata(path).get(HISTORY)
+    found = {} if text is None else _json.loads("history", text, os.path.getsize(path))
+    return found if isinstance(found, dict) else {}
+
+
+def is_of_train(path: str) -> bool:
+    """Whether the file has a preparation beside the model."""
+    metadata = serialization.read_metadata(path)
+    return any(kind.key in metadata for kind in KINDS)

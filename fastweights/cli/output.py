@@ -38,7 +38,7 @@ class Output:
     def result(self, figures: dict[str, Any]) -> None:
         """Prints the JSON object, where it was asked for."""
         if self.as_json:
-            self._print(json.dumps(_with_null(figures), allow_nan=False), sys.stdout)
+            self._print(json.dumps(with_null(figures), allow_nan=False), sys.stdout)
 
     def _print(self, text: str, stream: TextIO | None) -> None:
         error = tell(text, stream)
@@ -92,12 +92,12 @@ def tell(text: str, stream: TextIO | None) -> OSError | None:
     return None
 
 
-def _with_null(value: Any) -> Any:
+def with_null(value: Any) -> Any:
     """The same with None, JSON's null, for numbers that JSON does not have."""
     if isinstance(value, dict):
-        return {key: _with_null(entry) for key, entry in value.items()}
+        return {key: with_null(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_with_null(entry) for entry in value]
+        return [with_null(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -130,14 +130,18 @@ def note(text: str) -> None:
 
 
 @contextlib.contextmanager
-def naming_options(*arguments: str) -> Iterator[None]:
-    """Refusals of these arguments, such as ``batch_size``, name the option, ``--batch-size``."""
+def naming_options(*arguments: str, **others: str) -> Iterator[None]:
+    """Refusals of these arguments, such as ``batch_size``, name the option, ``--batch-size``.
+
+    `others` are options of another name than their arguments'.
+    """
+    options = {name: f"--{name.replace('_', '-')}" for name in arguments} | others
     try:
         yield
     except (ValueError, TypeError) as error:
         argument, _, rest = str(error).partition(":")
-        if argument in arguments:
-            raise ValueError(f"--{argument.replace('_', '-')}:{rest}") from None
+        if argument in options:
+            raise ValueError(f"{options[argument]}:{rest}") from None
         raise
 
 
@@ -168,7 +172,7 @@ def check_writable(option: str, path: str, inputs: Sequence[str] = ()) -> None:
     try:
         if target.is_dir():
             raise ValueError(f"{option}: got the directory {path}, expected a file name")
-        if any(_same_file(path, other) for other in inputs):
+        if any(same_file(path, other) for other in inputs):
             raise ValueError(f"{option}: got the input {path}, expected another file")
         if target.exists():
             _files.refuse_other_kinds(path, target.stat().st_mode, option)
@@ -181,7 +185,7 @@ def check_writable(option: str, path: str, inputs: Sequence[str] = ()) -> None:
         raise ValueError(f"{option}: cannot write to {path} ({error.strerror})") from None
 
 
-def _same_file(path: str, other: str) -> bool:
+def same_file(path: str, other: str) -> bool:
     if os.path.exists(path) and os.path.exists(other):
         return os.path.samefile(path, other)
     return os.path.realpath(path) == os.path.realpath(other)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,12 +13,12 @@ import numpy as np
 import fastweights as fw
 from fastweights import _check, activations, layers, losses, saving
 from fastweights._json import shown
-from fastweights.cli.kinds import MIN_ROWS, Data, Kind, is_model, parts_in_words, parts_of
-from fastweights.cli.layers_spec import parse_layers, refuse_huge_networks
+from fastweights.cli.kinds import MIN_ROWS, PATIENCE, Data, Kind, is_model, parts_in_words, parts_of
+from fastweights.cli.layers_spec import parse_layers, penalty, refuse_huge_networks
 from fastweights.cli.output import Output, add_option, count, naming_options
 from fastweights.images.files import names_an_image
 from fastweights.table import Preprocessor, Table, find_task, has_target, read_csv
-from fastweights.table.columns import NumberColumn
+from fastweights.table.columns import NumberColumn, numbers
 from fastweights.table.preprocessing import TARGETS
 
 #: The losses for any numbers, which a regression may choose from.
@@ -35,16 +36,15 @@ class Tables(Kind):
     """Rows of columns, one of which is to be predicted."""
 
     name, row, key = "a table", "row", saving.TABLE
-    own_options = ("task", "log_target", "layers", "activation", "loss")
+    own_options = ("task", "log_target", "layers", "activation", "loss", "sample_weight")
     defaults: ClassVar = {
         "layers": "64,32",
         "activation": "tanh",
         "epochs": 100,
-        "patience": 15,
+        "patience": PATIENCE,
         "test_fraction": 0.2,
         "validation_fraction": 0.1,
     }
-    learning_rates: ClassVar = {"adam": 0.001, "sgd": 0.01}
 
     def is_meant(self, args: argparse.Namespace) -> bool:
         return True
@@ -60,7 +60,8 @@ class Tables(Kind):
         )  # fmt: skip
         group.add_argument(
             "--log-target",
-            action="store_true",
+            action=argparse.BooleanOptionalAction,
+            default=None,
             help="learn the logarithm of the target, which must be above 0: for prices and such",
         )
         add_option(
@@ -76,6 +77,13 @@ class Tables(Kind):
             "what a regression makes small (default: mean_absolute_error); classes always have "
             "the crossentropy",
             metavar="NAME",
+        )
+        add_option(
+            group,
+            "--sample-weight",
+            "what each row counts in training, and when to stop: the column of these numbers, 0 "
+            "or more, of which nothing is learnt; reports count every row once",
+            metavar="COLUMN",
         )
 
     def check_options(self, args: argparse.Namespace) -> None:
@@ -106,18 +114,25 @@ class Tables(Kind):
             task, reason = args.task, "as --task says"
         output.say(f"target {shown(args.target)}: {task}, {reason}")
         table = _with_target(table, args.target, task, output)
+        table, weights = _weighed(table, args)
         train, validation, test = parts_of(
             len(table), args.test_fraction, args.validation_fraction, args.seed, self.row
         )
         with naming_options("target", "log_target"):
-            preprocessor = Preprocessor.fit(table, args.target, train, task, args.log_target)
+            preprocessor = Preprocessor.fit(
+                table, args.target, train, task, log_target=bool(args.log_target)
+            )
+        if weights is not None:
+            dropped = {**preprocessor.dropped, args.sample_weight: "it says what rows count"}
+            preprocessor = replace(preprocessor, dropped=dropped)
+            _refuse_weightless(weights, train, validation)
         for column, reason in preprocessor.dropped.items():
             output.say(f"column {shown(column)} is not used: {reason}")
         for remark in preprocessor.remarks(table.take(np.concatenate([validation, test]))):
             output.say(f"held-out rows: {remark}")
         x, truth = preprocessor.transform(table), preprocessor.truth(table)[0]
         about = {"features": x.shape[1], "dropped_columns": preprocessor.dropped}
-        data = Data(preprocessor, x, truth, train, validation, test, about)
+        data = Data(preprocessor, x, truth, train, validation, test, about, weights=weights)
         output.say(_columns_in_words(preprocessor, data))
         output.say(parts_in_words(args, self.row, train, validation, test))
         return data
@@ -130,8 +145,13 @@ class Tables(Kind):
         outputs = data.preprocessor.target.outputs
         widths = [data.x.shape[1], *(units for units, _ in hidden), outputs]
         refuse_huge_networks(widths, args.dtype)
-        stack = [layers.Dense(units, activation=activation) for units, activation in hidden]
-        stack.append(layers.Dense(outputs, activation="softmax" if classes else None))
+        kept = penalty(args)
+        stack: list[layers.Layer] = []
+        for units, activation in hidden:
+            stack.append(layers.Dense(units, activation=activation, kernel_regularizer=kept))
+            stack += [layers.Dropout(args.dropout)] if args.dropout else []
+        last = "softmax" if classes else None
+        stack.append(layers.Dense(outputs, activation=last, kernel_regularizer=kept))
         return fw.Sequential(stack, input_shape=data.x.shape[1:], dtype=args.dtype, seed=args.seed)
 
     def restored(self, text: str, file_size: int) -> Preprocessor:
@@ -174,6 +194,32 @@ def _with_target(table: Table, target: str, task: str, output: Output) -> Table:
             f"{table.source}: got {count(len(table), 'row')} with a target, expected {expected}"
         )
     return table
+
+
+def _weighed(table: Table, args: argparse.Namespace) -> tuple[Table, np.ndarray | None]:
+    """The table without the column that says what rows count, and these numbers (rows,)."""
+    name = args.sample_weight
+    if name is None:
+        return table, None
+    if name == args.target:
+        expected = "another column than the target"
+        raise ValueError(_check.refusal("--sample-weight", shown(name), expected))
+    cells = table[name]
+    weights, strange = numbers(cells, table.decimal)
+    bad = strange | ~np.isfinite(weights) | (weights < 0)
+    if bad.any():
+        got = f"{shown(cells[bad][0])} in column {shown(name)}"
+        raise ValueError(_check.refusal("--sample-weight", got, "numbers of at least 0"))
+    others = {column: cells for column, cells in table.columns.items() if column != name}
+    return replace(table, columns=others), weights
+
+
+def _refuse_weightless(weights: np.ndarray, *parts: np.ndarray) -> None:
+    """Raises ValueError where no row of a part counts."""
+    for part in parts:
+        if len(part) and not weights[part].any():
+            got = "0 in all rows to train on, or to validate on"
+            raise ValueError(_check.refusal("--sample-weight", got, "some above 0"))
 
 
 def _columns_in_words(preprocessor: Preprocessor, data: Data) -> str:
