@@ -103,7 +103,7 @@ def refuse_other_functions(
     """Raises TypeError for what is no function that can be called with these arguments."""
     if not callable(function) or isinstance(function, type):
         is_class = isinstance(function, type)
-        got = f"the class {function.__name__}" if is_class else type(function).__name__
+        got = f"the class {function.__name__}" if is_class else shown(function)
         raise TypeError(refusal(argument, got, expected))
     inspect = imported("inspect")  # slow to import, and seldom used
     try:

@@ -380,7 +380,7 @@ def test_a_schedule_of_learning_rates(capsys):
         (lambda: callbacks.EarlyStopping(min_delta=math.nan), ValueError, "min_delta: got nan"),
         (lambda: callbacks.LearningRateScheduler(0.1), TypeError, "schedule: got 0.1, expected"),
         (lambda: callbacks.CSVLogger("a", ""), ValueError, "separator: got '', expected one char"),
-        (lambda: callbacks.CSVLogger(3), TypeError, "path: got int"),
+        (lambda: callbacks.CSVLogger(3), TypeError, "filename: got int"),
         (lambda: callbacks.ModelCheckpoint("a.h5"), ValueError, "filepath: got 'a.h5', expected a"),
         (lambda: callbacks.ModelCheckpoint("{a.safetensors"), ValueError, "filepath: got"),
         (
@@ -394,7 +394,7 @@ def test_a_schedule_of_learning_rates(capsys):
             "save_freq: got 'batch', expected one of epoch",
         ),
         (lambda: callbacks.BackupAndRestore("a", 0), ValueError, "save_freq: got 0, expected at l"),
-        (lambda: callbacks.BackupAndRestore(""), ValueError, "path: got ''"),
+        (lambda: callbacks.BackupAndRestore(""), ValueError, "backup_dir: got ''"),
         (
             lambda: callbacks.ModelCheckpoint("a.safetensors", initial_value_threshold=1.0),
             ValueError,
