@@ -149,7 +149,7 @@ class PartialDependence(tuple[Dependence, ...]):
     __slots__ = ()
 
     def plot(self, output: int = 0, to_file: str | os.PathLike[str] | None = None) -> Array:
-        """Draws a curve for each feature, by the output of that number.
+        """Draws a curve for each feature, by the output of that number, on one scale.
 
         Returns
         -------
@@ -169,7 +169,7 @@ class PartialDependence(tuple[Dependence, ...]):
                 )
                 for one in self
             ],
-            "prediction" if outputs == 1 else f"prediction of output {output}",
+            "prediction" if outputs == 1 else f"prediction, output {output}",
             to_file,
         )
 

@@ -265,7 +265,7 @@ def test_what_functions_must_give():
         model.evaluate(x, y, sample_weight=np.linspace(0.0, 1.0, 40))
     with pytest.raises(TypeError, match="name: got none"):
         network(metrics=(functools.partial(error),))
-    with pytest.raises(TypeError, match="fn: got 3.0, expected a function"):
+    with pytest.raises(TypeError, match=r"fn: got 3\.0, expected a function"):
         metrics.MeanMetricWrapper(3.0)
     with pytest.raises(TypeError, match="metrics: got the class Precision"):
         network(metrics=(metrics.Precision,))

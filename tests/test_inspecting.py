@@ -114,12 +114,17 @@ def test_pictures(x, tmp_path):
     low, high = drawn[0].get_ylim()
     assert all(low <= curve.individual.min() <= curve.individual.max() <= high for curve in curves)
     assert {path.name for path in tmp_path.iterdir()} == {"i.png", "d.png"}
+    assert len({one.get_ylim() for one in drawn}) == 1
+    assert [one.get_ylabel() for one in drawn] == ["prediction", "", ""]
+    several = fw.Sequential([layers.Dense(2)], 3, seed=0)
+    (first, *_) = fw.partial_dependence(several, x).plot(output=1)
+    assert first.get_ylabel() == "prediction, output 1"
 
 
 def test_a_picture_says_of_which_output_it_is(x):
     pytest.importorskip("matplotlib")
     two = fw.Sequential([layers.Dense(2)], (3,))
-    assert fw.partial_dependence(two, x).plot(1)[0].get_ylabel() == "prediction of output 1"
+    assert fw.partial_dependence(two, x).plot(1)[0].get_ylabel() == "prediction, output 1"
 
 
 def test_refusals(x):

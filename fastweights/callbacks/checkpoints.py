@@ -24,6 +24,17 @@ def _frequency(got: Any) -> str | int:
     return _check.whole("save_freq", got, 1)
 
 
+def _refuse_unsaveable(callback: Callback) -> None:
+    """Raises TypeError, before anything is trained, where no file brings the model back."""
+    from fastweights._copying import refuse_foreign
+
+    try:
+        refuse_foreign("save", callback.model)
+    except TypeError as error:
+        hint = "ModelCheckpoint(..., save_weights_only=True) does so in a fit"
+        raise TypeError(f"{type(callback).__name__}: {error}; {hint}") from None
+
+
 class _Batches:
     """Counts batches, over epochs, and says when it is time to save.
 
@@ -116,8 +127,13 @@ class ModelCheckpoint(Monitor, closed=True):
     def _hears(self, hook: str) -> bool:
         return super()._hears(hook) and ("batch" not in hook or self.save_freq != "epoch")
 
+    def _writes(self) -> list[str]:
+        return [self.filepath]
+
     def on_train_begin(self, logs: Logs) -> None:
         super().on_train_begin(logs)
+        if not self.save_weights_only:
+            _refuse_unsaveable(self)
         if self.initial_value_threshold is not None and self.best in (float("inf"), -float("inf")):
             self._take_best(self.initial_value_threshold)
         self._batches.seen = 0
@@ -202,8 +218,9 @@ class BackupAndRestore(Callback, closed=True):
 
     A fit that begins looks into the folder: where there is a backup, the model becomes what it was
     then, and the fit goes on from the batch it had come to, its history too. In the end weights and
-    history have the bits of a fit that was never interrupted. The data, and what the model was made
-    and compiled with, must be the same.
+    history have the bits of a fit that was never interrupted. The data (of more than 256 MiB, rows
+    spread over them), a seed that was given, and what the model was made and compiled with, are
+    compared, and a backup of another fit is refused. Batches that come as they are are not.
 
     Parameters
     ----------
@@ -244,7 +261,11 @@ class BackupAndRestore(Callback, closed=True):
     def _hears(self, hook: str) -> bool:
         return super()._hears(hook) and ("batch" not in hook or self.save_freq != "epoch")
 
+    def _writes(self) -> list[str]:
+        return [self.backup_dir]
+
     def on_train_begin(self, logs: Logs) -> None:
+        _refuse_unsaveable(self)
         self._batches.seen = 0
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:

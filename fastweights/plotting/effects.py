@@ -50,25 +50,24 @@ def plot_importances(
 
 def plot_dependences(
     curves: Sequence[tuple[str, Array, Array, Array | None]],
-    label: str,
+    predicted: str,
     to_file: str | os.PathLike[str] | None,
 ) -> Array:
     """Draws (name, grid, mean, rows or None) of each feature: see `PartialDependence.plot`.
 
-    They have one scale, so that a feature that does little looks like it.
+    What is predicted has one scale, so that features can be compared.
     """
     ending = wanted_ending(to_file)
     with styled("plot"):
-        axes = grid_of_axes("plot", len(curves), 3, (3.8, 3.0))
+        axes = grid_of_axes("plot", len(curves), 3, (3.8, 3.0), sharey=True)
         for one, (name, grid, mean, rows) in zip(axes, curves, strict=True):
-            if one is not axes[0]:
-                one.sharey(axes[0])
             if rows is not None:
                 opacity = float(np.clip(8 / len(rows), 0.03, 0.4))
                 one.plot(grid, rows.T, color=BLUE, linewidth=0.8, alpha=opacity)
             marker = "o" if len(grid) < 12 else None
             one.plot(grid, mean, color=BLUE if rows is None else INK, linewidth=2, marker=marker)
             one.set_xlabel(escaped_math(name))
-        axes[0].set_ylabel(label)
+        for one in axes[::3]:
+            one.set_ylabel(predicted)
         write(axes[0].figure, to_file, ending)
     return axes
