@@ -153,4 +153,5 @@ else:
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+        own = (name for name in globals() if name.startswith("__") or not name.startswith("_"))
+        return sorted({*own, *__all__})

@@ -7,27 +7,48 @@ from abc import ABCMeta
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, cast
 
-from fastweights._absent import hint
 from fastweights._importing import imported
 from fastweights._refusal import refusal, shown
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ONE_WAY = "leave it out: there is one way to run"
+_READ = "leave it out: what the layer reads says it"
+_LENGTH = {"max_new_tokens": "write length"}
+_ROWS_COUNT = {"weights": "write sample_weight"}
 
-#: Of arguments that Keras or PyTorch has, and what to write instead where no name here is like it.
+#: Of arguments that Keras or PyTorch has, and what to write instead where no name here is like it:
+#: by the class, one of its bases, or the function that is called.
 _MEANT = {
-    "batch_input_shape": "write input_shape, without the rows",
-    "decay": "learning_rate=fw.schedules.InverseTimeDecay(...) is one that decays",
-    "embed_dim": "key_dim is embed_dim // num_heads",
-    "implementation": _ONE_WAY,
-    "in_features": "leave it out: what the layer reads says it",
-    "input_length": "leave it out: what the layer reads says it",
-    "max_new_tokens": "write length",
-    "out_features": "write units",
-    "time_major": "steps are the axis behind the rows: np.swapaxes(x, 0, 1)",
-    "use_cudnn": _ONE_WAY,
-    "weights": "layer.set_weights([...]) once the model is built",
+    "Layer": {
+        "batch_input_shape": "write input_shape, without the rows",
+        "embed_dim": "key_dim is embed_dim // num_heads",
+        "implementation": _ONE_WAY,
+        "in_features": _READ,
+        "input_length": _READ,
+        "out_features": "write units",
+        "time_major": "steps are the axis behind the rows: np.swapaxes(x, 0, 1)",
+        "use_cudnn": _ONE_WAY,
+        "weights": "layer.set_weights([...]) once the model is built",
+    },
+    "LBFGS": {
+        "line_search_fn": "leave it out: it searches by the strong conditions of Wolfe",
+        "max_eval": "write max_line_search, passes over the data that one search may take",
+        "max_iter": "leave it out: an epoch of fit is one step",
+    },
+    "Optimizer": {
+        "betas": "write beta_1 and beta_2",
+        "decay": "learning_rate=fw.schedules.InverseTimeDecay(...) is one that decays",
+        "lr": "the step size is learning_rate",
+        "momentum": "SGD and RMSprop have it; beta_1 is that of Adam and its kin",
+    },
+    "compile": {"weighted_metrics": "write metrics: they are weighted as the loss is"},
+    "generate": _LENGTH,
+    "generate_steps": _LENGTH,
+    "fit": _ROWS_COUNT,
+    "evaluate": _ROWS_COUNT,
+    "train_on_batch": _ROWS_COUNT,
+    "test_on_batch": _ROWS_COUNT,
 }
 
 
@@ -52,7 +73,7 @@ def refuse_unbound(
     taken = [one.name for one in own if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
     foreign = [key for key in kwargs if key not in taken]
     if foreign:
-        meant = _meant(foreign[0], (*taken, *besides))
+        meant = _meant(foreign[0], (*taken, *besides), function)
         expected = "no such argument" if meant else ", ".join(taken) or "no arguments"
         got = f"{foreign[0]}={shown(kwargs[foreign[0]])}"
         raise TypeError(refusal(name, got, expected) + meant) from None
@@ -72,13 +93,38 @@ def refuse_unbound(
     raise TypeError(refusal(name, got, expected)) from None
 
 
-def _meant(foreign: str, taken: Sequence[str]) -> str:
-    if foreign in _MEANT:
-        return f"; {_MEANT[foreign]}"
+def refuse_other_functions(
+    argument: str,
+    function: Any,
+    expected: str,
+    values: Sequence[Any],
+    settings: Mapping[str, Any] | None = None,
+) -> None:
+    """Raises TypeError for what is no function that can be called with these arguments."""
+    if not callable(function) or isinstance(function, type):
+        is_class = isinstance(function, type)
+        got = f"the class {function.__name__}" if is_class else shown(function)
+        raise TypeError(refusal(argument, got, expected))
+    inspect = imported("inspect")  # slow to import, and seldom used
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of a function in C, of which nothing is known
+        return
+    try:
+        signature.bind(*values, **(settings or {}))
+    except TypeError as error:
+        got = f"one of {signature}: {error}" if settings else f"one of {signature}"
+        raise TypeError(refusal(argument, got, expected)) from None
+
+
+def _meant(foreign: str, taken: Sequence[str], function: Callable[..., Any]) -> str:
+    for one in function.__mro__ if isinstance(function, type) else (function,):
+        if foreign in _MEANT.get(one.__name__, {}):
+            return f"; {_MEANT[one.__name__][foreign]}"
     difflib = imported("difflib")  # slow to import, and seldom used
 
     near = difflib.get_close_matches(foreign, taken, n=1)
-    return hint(foreign) or (f"; did you mean {near[0]!r}?" if near else "")
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def telling(function: F) -> F:
@@ -117,7 +163,12 @@ class Telling(ABCMeta):
             hands_on = bool(own) and own[-1].name == "settings"
             if hands_on:
                 own.pop()
-            taken += [one for one in own if not taken or one.kind == one.KEYWORD_ONLY]
+            names = {one.name for one in taken}  # one that has its own default hides the base's
+            taken += [
+                one
+                for one in own
+                if not taken or (one.kind == one.KEYWORD_ONLY and one.name not in names)
+            ]
             if not hands_on:
                 break
         return inspect.Signature(taken)

@@ -34,6 +34,19 @@ def kind_of(got: object) -> str:
 
 #: Names that look like one that is known and mean something else.
 ANOTHER_QUANTITY = frozenset({"auc", "mape", "msle"})
+#: Words of others, and the names that they may stand for.
+ANOTHER_WORD: dict[str, tuple[str, ...]] = {
+    "cross_entropy": (
+        "sparse_categorical_crossentropy",
+        "categorical_crossentropy",
+        "binary_crossentropy",
+    ),
+    "nll": ("sparse_categorical_crossentropy", "gaussian_nll"),
+    "pinball": ("quantile",),
+    "roc_auc": ("auc",),
+}
+#: Names that a refusal suggests at most.
+MOST_MEANT = 3
 
 
 def choice(argument: str, got: object, known: Mapping[str, T], ignore_case: bool = False) -> T:
@@ -49,11 +62,21 @@ def choice(argument: str, got: object, known: Mapping[str, T], ignore_case: bool
     key = name.lower() if ignore_case else name
     if key in known:
         return known[key]
+    near = [] if key in ANOTHER_QUANTITY else _near(name[:LONGEST_REPR].lower(), known)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise ValueError(refusal(argument, shown(name), f"one of {listed(known)}") + hint)
+
+
+def _near(name: str, known: Collection[str]) -> list[str]:
+    """What is known by another word, or has all words of the name; else what is spelt like it."""
+    meant = [one for one in ANOTHER_WORD.get(name, ()) if one in known]
+    words = set(name.split("_"))
+    having = [one for one in known if words <= set(one.split("_"))]
+    if meant or having:
+        return (meant or sorted(having, key=len))[:MOST_MEANT]
     difflib = imported("difflib")  # slow to import, and seldom used
 
-    near = difflib.get_close_matches(name[:LONGEST_REPR].lower(), known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near and key not in ANOTHER_QUANTITY else ""
-    raise ValueError(refusal(argument, shown(name), f"one of {listed(known)}") + hint)
+    return difflib.get_close_matches(name, known, n=1)
 
 
 def whole(argument: str, got: Any, minimum: int, maximum: int = sys.maxsize) -> int:

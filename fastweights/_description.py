@@ -49,7 +49,15 @@ def from_config(
     All others keep their defaults. A setting that the kind does not have is a ValueError.
     """
     settings = dict(config)
-    name = settings.pop(key, None)
+    if key not in settings:
+        got = f"a dict of {_check.listed(map(repr, settings)) or 'nothing'}"
+        hint = ""
+        if "class_name" in settings:
+            hint = "; of Keras's class_name and config write {" + f"{key!r}: class_name, **config}}"
+        raise ValueError(
+            _check.refusal(argument, got, f"one with {key!r}, as config() gives") + hint
+        )
+    name = settings.pop(key)
     kind = _check.choice(f"{argument}[{key!r}]", name, known, ignore_case)
     own = [setting for setting in kind().config() if setting != key]  # type: ignore[attr-defined]
     for setting in settings:

@@ -32,16 +32,31 @@ _KINDS = {
 _being_written: set[str] = set()
 
 
-def path_text(path: FilePath) -> str:
+def path_text(path: FilePath, argument: str = "path") -> str:
     """The path as text; TypeError or ValueError where it is none, such as a descriptor."""
     try:
         text = os.fsdecode(path)
     except TypeError:
         got = type(path).__name__
-        raise TypeError(_check.refusal("path", got, "a str, bytes or path-like")) from None
+        raise TypeError(_check.refusal(argument, got, "a str, bytes or path-like")) from None
     if not text or "\0" in text:
-        raise ValueError(_check.refusal("path", repr(text), "the name of a file"))
+        raise ValueError(_check.refusal(argument, repr(text), "the name of a file"))
     return text
+
+
+def folder_text(path: FilePath, argument: str) -> str:
+    """That of a folder, which is one where it is there."""
+    text = path_text(path, argument)
+    if os.path.lexists(text) and not os.path.isdir(text):
+        raise ValueError(_check.refusal(argument, f"{text}, which is a file", "a folder"))
+    return text
+
+
+def refuse_no_folder(path: str, argument: str) -> None:
+    """Raises FileNotFoundError where the folder that a file is to be written to is not there."""
+    folder = os.path.dirname(path)
+    if folder and not os.path.isdir(folder):
+        raise FileNotFoundError(_check.refusal(argument, path, f"a folder {folder} that is there"))
 
 
 def refuse_other_kinds(path: str, mode: int, argument: str = "path") -> None:

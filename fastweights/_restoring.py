@@ -67,7 +67,7 @@ def restored(
 
 def _files_of(resume: _files.FilePath) -> list[str]:
     """The file of that name, or those in the folder of that name, the newest first."""
-    path = _files.path_text(resume)
+    path = _files.path_text(resume, "resume")
     if not os.path.isdir(path):
         return [path]
     found = [entry for entry in os.scandir(path) if entry.name.endswith(".safetensors")]

@@ -65,6 +65,9 @@ def _any_of(weights: Any) -> Weights:
 
 def _of_output(argument: str, given: Any, rows: int, shape: Shape) -> np.ndarray:
     """Checked weights (rows,), or (rows, lines) where each line has one."""
+    if isinstance(given, str):
+        expected = "an array of a number for each row; class_weight='balanced' weighs classes"
+        raise TypeError(_check.refusal(argument, _check.shown(given), expected))
     array = _check.numeric_array(argument, given)
     by_rows = array.ndim > 0 and array.shape[1:] in ((), (1,))
     if not by_rows and (array.ndim == 0 or len(shape) < 2 or array.shape[1:] != shape[:-1]):

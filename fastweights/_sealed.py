@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn
 
-from fastweights._absent import INSTEAD, hint
+from fastweights._absent import hint_for_object
 from fastweights._arguments import Telling
 from fastweights._importing import imported
 from fastweights._refusal import refuse_uncalled
@@ -40,8 +40,8 @@ class Sealed(metaclass=_Sealing):
         found = getattr(type(self), name, None)
         if isinstance(found, property):  # whose own AttributeError this would hide
             return found.__get__(self)
-        kind = type(self).__name__
-        raise AttributeError(f"{kind!r} object has no attribute {name!r}{hint(name)}")
+        instead = hint_for_object(name, type(self))
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{instead}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         if (
@@ -66,9 +66,11 @@ class Sealed(metaclass=_Sealing):
             raise AttributeError(f"{name}: {self._fixed[name]}")
         if name in vars(self) or hasattr(type(self), name):
             raise AttributeError(f"{name}: is fixed once it is made; make a new {kind}")
-        difflib = imported("difflib")  # slow to import, and seldom used
+        meant = hint_for_object(name, type(self))
+        if not meant:
+            difflib = imported("difflib")  # slow to import, and seldom used
 
-        public = [known for known in dir(self) if not known.startswith("_")]
-        near = difflib.get_close_matches(name, public, n=1)
-        meant = f"; did you mean {near[0]!r}?" if near and name not in INSTEAD else hint(name)
+            public = [known for known in dir(self) if not known.startswith("_")]
+            near = difflib.get_close_matches(name, public, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
         raise AttributeError(f"{name}: {kind} has no such attribute{meant}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastweights import _check, _feeding, _frames
+from fastweights.callbacks.monitoring import figure_of
 from fastweights.models import Model
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def permutation_importance(
     y : array_like
         As for `Model.evaluate`.
     figure : str
-        ``"loss"`` or the name of a metric that the model was compiled with.
+        ``"loss"`` or the name of a metric that the model was compiled with, whose figure is a
+        number.
     n_repeats : int
         How many shuffles of each feature.
     seed : int
@@ -102,6 +104,7 @@ def permutation_importance(
     random = np.random.default_rng(_check.whole("seed", seed, 0))
     figures = _figures(model, rows, y)
     _check.choice("figure", figure, figures)
+    figure_of(figure, figures, "figure")
     sign = -1.0 if figure in model._larger_is_better() else 1.0
     shuffled = rows.copy()
     worse = np.empty((len(names), repeats))

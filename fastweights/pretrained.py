@@ -146,7 +146,7 @@ def load_weights(
 ) -> LoadReport:
     """What `Model.load_weights` does."""
     _check.flag("skip_mismatch", skip_mismatch)
-    built, path = model._built_or_refused(), _files.path_text(filepath)
+    built, path = model._built_or_refused(), _files.path_text(filepath, "filepath")
     with _weight_files.opened(path) as file:
         ours = _Ours(built, file)
         theirs, twins = _without_twins(_groups_of(file, ours.parts), ours.tied_shapes(), file)

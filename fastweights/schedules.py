@@ -9,9 +9,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from fastweights import _check
+from fastweights._absent import refusal_of
 from fastweights._core import plan as _plan
 from fastweights._description import Description, of_library
 
@@ -558,3 +559,7 @@ def numbers_of(scheduled: Scheduled) -> tuple[float, ...]:
 def compiled(scheduled: Scheduled) -> _plan.Schedule:
     """What the compiled loop asks."""
     return _plan.Schedule(numbers_of(scheduled))
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise refusal_of(__name__, name)

@@ -492,7 +492,7 @@ def test_get_defaults_and_aliases():
             "activation: got 'sigmod', expected one of .*did you mean 'sigmoid'",
         ),
         (7, TypeError, "activation: got int, expected a name"),
-        ({"alpha": 1.0}, TypeError, r"activation\['name'\]: got NoneType"),
+        ({"alpha": 1.0}, ValueError, "activation: got a dict of 'alpha', expected one"),
         ({"name": "elu", "beta": 1.0}, ValueError, "got 'beta', expected settings of elu: alpha"),
         (
             {"name": "relu", "alpha": 1.0},

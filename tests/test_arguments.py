@@ -52,6 +52,17 @@ def batches():
         (lambda: layers.LSTM(2, return_sequence=True), "; did you mean 'return_sequences'?"),
         (lambda: layers.MultiHeadAttention(2, embed_dim=4), "; key_dim is embed_dim // num_heads"),
         (lambda: optimizers.Adam(lr=0.1), "; the step size is learning_rate"),
+        (lambda: optimizers.Adam(betas=(0.9, 0.99)), "; write beta_1 and beta_2"),
+        (lambda: optimizers.Adam(momentum=0.9), "; SGD and RMSprop have it; beta_1 is that"),
+        (lambda: optimizers.LBFGS(line_search_fn="strong_wolfe"), "; leave it out: it searches by"),
+        (lambda: optimizers.LBFGS(max_iter=20), "; leave it out: an epoch of fit is one step"),
+        (lambda: model().compile("sgd", "mse", weighted_metrics=[]), "; write metrics: they are w"),
+        (lambda: model().fit(X, Y, weights=Y), "fit: got weights=array([[1.],"),
+        (lambda: model().fit(X, Y, weights=Y), "; write sample_weight"),
+        (lambda: model().fit(X, Y, sample_weight="balanced"), "; class_weight='balanced' weighs "),
+        (lambda: optimizers.AdamW(lr=0.1), "AdamW: got lr=0.1, expected no such argument; the st"),
+        (lambda: optimizers.AdamW(weight_decay=True), "weight_decay: got True, expected a number"),
+        (lambda: optimizers.AdamW("a"), "learning_rate: got 'a', expected a number"),
         (lambda: optimizers.Adam(decay=0.1), "; learning_rate=fw.schedules.InverseTimeDecay"),
         (lambda: optimizers.Adam(clip_norm=1.0), "; did you mean 'clipnorm'?"),
         (lambda: fw.generate(model(), [1], max_new_tokens=3), "generate: got max_new_tokens=3, ex"),
@@ -81,6 +92,26 @@ def test_what_is_taken_is_told():
     assert not inspect.signature(losses.MeanSquaredError).parameters
     assert list(inspect.signature(fw.Model.fit).parameters)[:3] == ["self", "x", "y"]
     assert pickle.loads(pickle.dumps(losses.Huber())) == losses.Huber()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind
+        for module in (
+            *(fw.activations, callbacks, fw.constraints, initializers, layers, losses, metrics),
+            *(optimizers, fw.regularizers, fw.schedules),
+        )
+        for kind in vars(module).values()
+        if isinstance(kind, type) and kind.__module__.startswith("fastweights.")
+    ],
+    ids=lambda kind: kind.__qualname__,
+)
+def test_every_class_says_what_it_takes(kind):
+    names = list(inspect.signature(kind).parameters)
+    assert "settings" not in names
+    if issubclass(kind, optimizers.Optimizer):
+        assert names.count("weight_decay") == ("clipnorm" in names)
 
 
 class Fails(layers.Layer):

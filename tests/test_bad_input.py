@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import fastweights as fw
-from fastweights import _check, activations, callbacks, initializers, kernels, layers, losses
+from fastweights import (
+    _check,
+    activations,
+    callbacks,
+    initializers,
+    kernels,
+    layers,
+    losses,
+    metrics,
+)
 
 X, Y = data(12)
 LABELS = np.arange(12) % 3
@@ -792,6 +801,29 @@ def test_forward():
 def test_unknown_names_suggest_the_nearest(call, message, suggestion):
     refused(call, ValueError, message)
     with pytest.raises(ValueError, match=f"; did you mean '{suggestion}'\\?$"):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "suggestions"),
+    [
+        (lambda: losses.get("sparse_crossentropy"), "'sparse_categorical_crossentropy'"),
+        (
+            lambda: losses.get("focal"),
+            "'binary_focal_crossentropy' or 'categorical_focal_crossentropy'",
+        ),
+        (lambda: losses.get("pinball"), "'quantile'"),
+        (lambda: losses.get("nll"), "'sparse_categorical_crossentropy' or 'gaussian_nll'"),
+        (lambda: metrics.get("f1", losses.get("mse")), "'f1_score'"),
+        (
+            lambda: metrics.get("top_k", losses.get("mse")),
+            "'top_k_categorical_accuracy' or 'sparse_top_k_categorical_accuracy'",
+        ),
+        (lambda: metrics.get("roc_auc", losses.get("mse")), "'auc'"),
+    ],
+)
+def test_a_part_of_a_name_suggests_all_that_have_it(call, suggestions):
+    with pytest.raises(ValueError, match=f"; did you mean {suggestions}\\?$"):
         call()
 
 

@@ -380,7 +380,7 @@ def test_a_schedule_of_learning_rates(capsys):
         (lambda: callbacks.EarlyStopping(min_delta=math.nan), ValueError, "min_delta: got nan"),
         (lambda: callbacks.LearningRateScheduler(0.1), TypeError, "schedule: got 0.1, expected"),
         (lambda: callbacks.CSVLogger("a", ""), ValueError, "separator: got '', expected one char"),
-        (lambda: callbacks.CSVLogger(3), TypeError, "path: got int"),
+        (lambda: callbacks.CSVLogger(3), TypeError, "filename: got int"),
         (lambda: callbacks.ModelCheckpoint("a.h5"), ValueError, "filepath: got 'a.h5', expected a"),
         (lambda: callbacks.ModelCheckpoint("{a.safetensors"), ValueError, "filepath: got"),
         (
@@ -394,7 +394,7 @@ def test_a_schedule_of_learning_rates(capsys):
             "save_freq: got 'batch', expected one of epoch",
         ),
         (lambda: callbacks.BackupAndRestore("a", 0), ValueError, "save_freq: got 0, expected at l"),
-        (lambda: callbacks.BackupAndRestore(""), ValueError, "path: got ''"),
+        (lambda: callbacks.BackupAndRestore(""), ValueError, "backup_dir: got ''"),
         (
             lambda: callbacks.ModelCheckpoint("a.safetensors", initial_value_threshold=1.0),
             ValueError,
@@ -577,7 +577,9 @@ def test_a_loss_that_is_no_number_ends_the_fit(capsys):
     recorder = Recorder("on_train_end")
     model, before = diverging()
     history = model.fit(X, Y, 8, 5, 0, [recorder, callbacks.TerminateOnNaN()])
-    assert re.match(r"Batch \d: Invalid loss, terminating training\n", capsys.readouterr().out)
+    assert re.match(
+        r"Epoch 1, batch \d: Invalid loss, terminating training\n", capsys.readouterr().out
+    )
     assert len(history.epoch) < 5
     assert model.stop_training
     assert np.isfinite(model.parameters).all()

@@ -1,10 +1,13 @@
 """What descriptions say of plain arrays is what the compiled step does; all else is refused."""
 
+import re
+
 import numpy as np
 import pytest
 
 import fastweights as fw
 from fastweights import constraints, initializers, layers, losses, metrics, optimizers, regularizers
+from fastweights._absent import INSTEAD
 
 DTYPES = ("float32", "float64")
 SIZES = (0.0, 1e-45, 1e-38, 1e-30, 1e-19, 1e-8, 1.0, 1e15, 1e19, 1e30, 3e38)
@@ -109,6 +112,37 @@ def test_no_l2_costs_nothing_where_squares_overflow():
             lambda: optimizers.get({"name": "sgd", "momentun": 0.9}),
             "optimizer: got 'momentun', expected settings of sgd: learning_rate, weight_decay",
         ),
+        (
+            lambda: optimizers.get({"class_name": "Adam", "config": {"learning_rate": 0.1}}),
+            "optimizer: got a dict of 'class_name', 'config', expected one with 'name', as "
+            "config() gives; of Keras's class_name and config write {'name': class_name, **config}",
+        ),
+        (lambda: losses.get({}), "loss: got a dict of nothing, expected one with 'name'"),
+        (
+            lambda: metrics.get({"name": "auc"}, losses.get("mse")),
+            "metrics: got a dict of 'name', expected one with 'kind', as config() gives",
+        ),
+        (
+            lambda: metrics.get(lambda y_true, y_pred, more: 0.0, losses.get("mse")),
+            "fn: got one of (y_true, y_pred, more), expected a function (y_true, y_pred)",
+        ),
+        (
+            lambda: metrics.MeanMetricWrapper(lambda y_true, y_pred: 0.0, name="a", scale=2),
+            "fn: got one of (y_true, y_pred): got an unexpected keyword argument 'scale', expected "
+            "a function (y_true, y_pred, scale)",
+        ),
+        (
+            lambda: fw.callbacks.LearningRateScheduler(lambda epoch, rate, more: rate),
+            "schedule: got one of (epoch, rate, more), expected a function of epoch and learning",
+        ),
+        (lambda: fw.callbacks.TensorBoard(log_dir=5), "log_dir: got int, expected a str, bytes or"),
+        (lambda: fw.callbacks.CSVLogger(5), "filename: got int, expected a str, bytes or"),
+        (lambda: fw.callbacks.ModelCheckpoint(5), "filepath: got int, expected a str, bytes or"),
+        (
+            lambda: fw.callbacks.BackupAndRestore(__file__),
+            f"backup_dir: got {__file__}, which is a file, expected a folder",
+        ),
+        (lambda: trained_with(resume=True), "resume: got bool, expected a str, bytes or path-like"),
         (lambda: regularizers.get({"name": "l2", "l3": 1}), "regularizer: got 'l3', expected"),
     ],
 )
@@ -116,6 +150,39 @@ def test_what_is_refused(call, message):
     with pytest.raises((TypeError, ValueError)) as caught:
         call()
     assert str(caught.value).startswith(message)
+
+
+def trained_with(**settings):
+    model = fw.Sequential([layers.Dense(1)], 2)
+    model.compile("sgd", "mse")
+    return model.fit(np.ones((4, 2)), np.ones(4), verbose=0, **settings)
+
+
+def test_folders_that_are_not_there_are_named_before_training(tmp_path):
+    path = tmp_path / "none" / "x.csv"
+    ran = []
+    callbacks = [
+        fw.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: ran.append(epoch)),
+        fw.callbacks.CSVLogger(path),
+    ]
+    with pytest.raises(
+        FileNotFoundError, match=r"^filename: got .*x\.csv, expected a folder .*none"
+    ):
+        trained_with(callbacks=callbacks)
+    assert not ran
+    pytest.importorskip("matplotlib")
+    with pytest.raises(FileNotFoundError, match=r"^to_file: got .*x\.png, expected a folder"):
+        trained_with().plot(to_file=path.with_suffix(".png"))
+    with pytest.raises(FileNotFoundError, match=r"^to_file: got .*x\.png, expected a folder"):
+        fw.plot_model(fw.Sequential([layers.Dense(1)], 2), path.with_suffix(".png"))
+
+
+def test_a_function_of_scikit_learn_that_wants_classes_is_told_how():
+    sklearn = pytest.importorskip("sklearn.metrics")
+    model = fw.Sequential([layers.Dense(1, "sigmoid")], 2)
+    model.compile("sgd", "binary_crossentropy", [sklearn.f1_score])
+    with pytest.raises(ValueError, match=r"metrics: got f1_score of scikit-learn.*from_sklearn"):
+        model.evaluate(np.ones((4, 2)), np.arange(4) % 2)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +239,32 @@ def test_subclasses_with_settings_of_their_own_are_taken():
         (layers, "GlobalMaxPooling3D", "none yet"),
         (layers, "RandomShear", "beforehand"),
         (fw, "utils", "np.eye"),
+        (fw, "load_model", "use fw.load"),
+        (fw, "set_random_seed", "seed=0"),
+        (fw, "plot_weights", "it is a method of models"),
+        (fw, "Ftrl", "none yet"),
         (fw.callbacks, "RemoteMonitor", "on_epoch_end"),
+        (optimizers, "legacy", "optimizers.Adam"),
+        (optimizers, "Ftrl", "none yet"),
+        (optimizers, "Lookahead", "use_ema=True"),
+        (optimizers, "rmsprop", "use optimizers.RMSprop"),
+        (optimizers, "NAdam", "use optimizers.Nadam"),
+        (fw.schedules, "StepLR", "use schedules.StepDecay"),
+        (fw.schedules, "CosineAnnealingLR", "use schedules.CosineDecay"),
+        (fw.schedules, "OneCycleLR", "use schedules.OneCycle"),
+        (fw.schedules, "CosineDecayRestart", "did you mean 'CosineDecayRestarts'"),
+        (metrics, "F1", "use metrics.F1Score"),
+        (metrics, "MatthewsCorrelationCoefficient", "use metrics.MatthewsCorrelation"),
+        (metrics, "AUROC", "use metrics.AUC"),
+        (metrics, "mse", "use metrics.MeanSquaredError"),
+        (losses, "binary_crossentropy", "use losses.BinaryCrossentropy"),
+        (losses, "MSE", "use losses.MeanSquaredError"),
+        (losses, "CrossEntropyLoss", r"SparseCategoricalCrossentropy\(from_logits=True"),
+        (losses, "SigmoidFocalCrossEntropy", "use losses.BinaryFocalCrossentropy"),
+        (losses, "PinballLoss", "use losses.Quantile"),
+        (fw.Sequential([layers.Dense(1)], 2), "history", r"history = model.fit\("),
+        (fw.callbacks.EarlyStopping(), "best_weights", "restore_best_weights=True"),
+        (optimizers.Adam(), "variables", "model.save"),
         (layers.Dense(1), "get_config", r"config\(\)"),
     ],
 )
@@ -180,6 +272,43 @@ def test_names_of_keras_that_are_not_here(owner, name, instead):
     assert not hasattr(owner, name)
     with pytest.raises(AttributeError, match=f"no attribute {name!r}; .*{instead}"):
         getattr(owner, name)
+
+
+def test_what_is_recommended_is_there():
+    """Every ``module.Name`` that a hint has exists, and no name with a hint does."""
+    for place, names in INSTEAD.items():
+        module = fw if place == "fastweights" else getattr(fw, place, None)
+        for name, text in names.items():
+            assert name not in getattr(module, "__all__", ())
+            for owner, found in re.findall(r"\b(fw|[a-z]+)\.([A-Z]\w+)", text):
+                where = fw if owner == "fw" else getattr(fw, owner)
+                assert hasattr(where, found), text
+
+
+@pytest.mark.parametrize("name", ["add", "average", "dot", "Lambda", "Input", "StepLR"])
+def test_hints_fit_the_place(name):
+    """What a module lacks says nothing of an object's attribute, nor of an argument."""
+    layer = layers.Dense(1)
+    for of_object in (lambda: getattr(layer, name), lambda: setattr(layer, name, 1)):
+        with pytest.raises(AttributeError) as caught:
+            of_object()
+        assert "use " not in str(caught.value)
+    model = fw.Sequential([layer], 2)
+    model.compile("sgd", "mse")
+    for call in (
+        lambda: metrics.Precision(**{name: 1}),
+        lambda: fw.callbacks.EarlyStopping(**{name: 1}),
+        lambda: model.fit(np.ones((2, 2)), np.ones(2), **{name: 1}),
+    ):
+        with pytest.raises(TypeError) as caught:
+            call()
+        assert f"got {name}=1, expected" in str(caught.value)
+        assert "use " not in str(caught.value)
+
+
+def test_public_names_alone_are_listed():
+    assert [name for name in dir(fw) if name.startswith("_") and name[1] != "_"] == []
+    assert set(fw.__all__) <= set(dir(fw))
 
 
 def test_messages_name_what_came():

@@ -17,12 +17,12 @@ sklearn = pytest.importorskip("sklearn.metrics")
 SETTINGS = sys.modules["fastweights.config"]
 
 
-def of_two(chosen, rows=300, seed=0, **settings):
+def of_two(chosen, rows=300, seed=0, loss="binary_crossentropy", last="sigmoid", **settings):
     """A network that tells two classes apart, and rows for it."""
     x, _ = data(rows, seed=seed)
     y = (x @ np.arange(1.0, 6.0) + np.random.default_rng(seed).normal(0, 4, rows) > 0).astype(float)
     return (
-        network((5, 7, 1), last="sigmoid", loss="binary_crossentropy", metrics=chosen, **settings),
+        network((5, 7, 1), last=last, loss=loss, metrics=chosen, **settings),
         x,
         y,
     )
@@ -266,7 +266,7 @@ def test_what_functions_must_give():
         model.evaluate(x, y, sample_weight=np.linspace(0.0, 1.0, 40))
     with pytest.raises(TypeError, match="name: got none"):
         network(metrics=(functools.partial(error),))
-    with pytest.raises(TypeError, match="fn: got float, expected a function"):
+    with pytest.raises(TypeError, match=r"fn: got 3\.0, expected a function"):
         metrics.MeanMetricWrapper(3.0)
     with pytest.raises(TypeError, match="metrics: got the class Precision"):
         network(metrics=(metrics.Precision,))
@@ -520,7 +520,6 @@ def test_functions_are_in_no_file(function, tmp_path):
     [
         ([metrics.Precision(class_id=1)], r"metrics: got class_id=1 of 'precision' for 1 outputs"),
         ([metrics.AUC(multi_label=True, num_labels=2)], "num_labels of 'auc': got 2, expected 1"),
-        ([metrics.F1Score()], "metrics: got 'f1_score' without a threshold"),
         (["hinge"], "y: got targets that hinge would change, expected -1 and 1"),
     ],
 )
@@ -564,11 +563,51 @@ def test_rows_of_several_classes_are_refused(kind):
         (lambda: metrics.TopKCategoricalAccuracy(1), "k: got 1"),
         (lambda: metrics.get("precision", fw.losses.CategoricalCrossentropy(from_logits=True)),
          "metrics: got 'precision' beside logits of several classes"),
+        (lambda: metrics.get(metrics.Recall(), fw.losses.CategoricalCrossentropy(from_logits=True)),
+         "metrics: got 'recall' beside logits of several classes"),
     ],
 )  # fmt: skip
 def test_settings_that_mean_nothing_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "loss", [fw.losses.BinaryCrossentropy(from_logits=True), fw.losses.Hinge()]
+)
+def test_objects_read_outputs_as_the_loss_does(loss):
+    model, x, _ = of_two(
+        [
+            *(metrics.Precision(), metrics.Recall(name="r"), metrics.F1Score(name="f")),
+            *(metrics.BinaryAccuracy(), metrics.TruePositives(), metrics.BalancedAccuracy()),
+            *(metrics.ConfusionMatrix(), metrics.Precision(0.5, name="above")),
+        ],
+        loss=loss,
+        last=None,
+    )
+    p = model.predict(x)[:, 0]
+    y = np.random.default_rng(3).random(len(p)) < 0.5
+    found = model.evaluate(x, y * 2.0 - 1.0 if loss.name == "hinge" else y, return_dict=True)
+    hits, said = (y & (p > 0)).sum(), (p > 0).sum()
+    assert said != (p > 0.5).sum()  # else it would not matter
+    assert found["precision"] == hits / said
+    assert found["r"] == hits / y.sum()
+    assert found["f"] == pytest.approx(2 * hits / (said + y.sum()), rel=1e-12)
+    assert found["binary_accuracy"] == ((p > 0) == y).mean()
+    assert found["true_positives"] == hits
+    specific = (~y & (p <= 0)).sum() / (~y).sum()
+    assert found["balanced_accuracy"] == pytest.approx((hits / y.sum() + specific) / 2, rel=1e-12)
+    assert found["confusion_matrix"][1, 1] == hits
+    assert found["above"] == (y & (p > 0.5)).sum() / (p > 0.5).sum()
+
+
+def test_crossentropy_and_areas_read_logits_as_the_loss_does():
+    logits = fw.losses.BinaryCrossentropy(from_logits=True)
+    model, x, y = of_two([metrics.BinaryCrossentropy("b")], loss=logits, last=None)
+    found = model.evaluate(x, y, return_dict=True)
+    assert found["b"] == pytest.approx(found["loss"], rel=1e-6)
+    assert metrics.get(metrics.AUC(9), logits) == metrics.AUC(9, from_logits=True)
+    assert metrics.get(metrics.AUC(9, from_logits=False), logits).from_logits is False
 
 
 def test_by_name_they_read_outputs_as_the_loss_does():

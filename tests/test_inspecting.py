@@ -109,12 +109,22 @@ def test_pictures(x, tmp_path):
     for one, curve in zip(drawn, curves, strict=True):
         np.testing.assert_array_equal(one.lines[-1].get_ydata(), curve.average[:, 0])
         assert len(one.lines) == 201
+        assert one.get_ylim() == drawn[0].get_ylim()
+    assert drawn[0].get_ylabel() == "prediction"
+    low, high = drawn[0].get_ylim()
+    assert all(low <= curve.individual.min() <= curve.individual.max() <= high for curve in curves)
     assert {path.name for path in tmp_path.iterdir()} == {"i.png", "d.png"}
     assert len({one.get_ylim() for one in drawn}) == 1
     assert [one.get_ylabel() for one in drawn] == ["prediction", "", ""]
     several = fw.Sequential([layers.Dense(2)], 3, seed=0)
     (first, *_) = fw.partial_dependence(several, x).plot(output=1)
     assert first.get_ylabel() == "prediction, output 1"
+
+
+def test_a_picture_says_of_which_output_it_is(x):
+    pytest.importorskip("matplotlib")
+    two = fw.Sequential([layers.Dense(2)], (3,))
+    assert fw.partial_dependence(two, x).plot(1)[0].get_ylabel() == "prediction, output 1"
 
 
 def test_refusals(x):
@@ -132,6 +142,13 @@ def test_refusals(x):
         (lambda: fw.partial_dependence(model, x[:0]), ValueError, "x: got "),
         (lambda: fw.partial_dependence(model, x, kind="x"), ValueError, "kind: got 'x'"),
         (lambda: fw.permutation_importance(model, x, x[:, 0], "acc"), ValueError, "figure: got"),
+        (
+            lambda: fw.permutation_importance(
+                linear([1.0] * 3, ["confusion_matrix"]), x, x[:, 0] > 0, "confusion_matrix"
+            ),
+            TypeError,
+            "figure: got 'confusion_matrix', which is an array, expected a figure that is a number",
+        ),
         (
             lambda: fw.permutation_importance(model, x, x[:, 0], n_repeats=0),
             ValueError,

@@ -343,6 +343,13 @@ def where_accuracy_cuts():
     logits = losses.BinaryCrossentropy(from_logits=True)
     assert shows(1, logits, ["accuracy"]).evaluate(Z, SIGNS)[1] == 1.0
     assert shows(1, "hinge", ["accuracy"]).evaluate(Z, 2 * SIGNS - 1)[1] == 1.0
+    assert shows(1, logits, [metrics.Recall()]).evaluate(Z, SIGNS)[1] == 1.0
+    assert metrics.get(metrics.AUC(200), logits).from_logits
+
+
+def where_f1_cuts():
+    assert shows(1, "hinge", [metrics.F1Score()]).evaluate(Z, 2 * SIGNS - 1)[1] == 1.0
+    assert metrics.get(metrics.F1Score(), losses.CategoricalCrossentropy()).threshold is None
 
 
 def a_crossentropy_reads_what_the_loss_reads():
@@ -607,6 +614,7 @@ ROWS = {
     '`"binary_crossentropy"` by name': a_crossentropy_reads_what_the_loss_reads,
     '`"accuracy"` beside `binary_crossentropy`': accuracy_of_several_outputs,
     '`"accuracy"` beside `mse`': lambda: refused(model_of, 1, None, "mse", ["accuracy"]),
+    "`F1Score()` and": where_f1_cuts,
     "`r2_score` of constant targets": lambda: shows(1, "mse", ["r2_score"]).evaluate(
         np.ones((3, 1)), np.ones((3, 1))
     )

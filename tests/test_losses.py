@@ -504,7 +504,7 @@ def test_fusion():
     [
         (lambda: losses.get("mean_square_error"), ValueError, "did you mean 'mean_squared_error'"),
         (lambda: losses.get(3), TypeError, "loss: got int"),
-        (lambda: losses.get({"delta": 1.0}), TypeError, r"loss\['name'\]: got NoneType"),
+        (lambda: losses.get({"delta": 1.0}), ValueError, "loss: got a dict of 'delta', expected"),
         (lambda: losses.Huber(0.0), ValueError, "delta: got 0.0"),
         (lambda: losses.Huber("1"), TypeError, "delta: got '1'"),
         (lambda: losses.BinaryCrossentropy(from_logits=1), TypeError, "from_logits: got 1"),

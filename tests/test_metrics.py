@@ -299,7 +299,7 @@ def test_names_are_read_beside_their_loss(identifier, loss, expected):
     [
         ("acuracy", "mse", ValueError, "metrics: got 'acuracy', .* did you mean 'accuracy'"),
         (7, "mse", TypeError, "metrics: got int"),
-        ({"name": "mae"}, "mse", TypeError, r"metrics\['kind'\]: got NoneType"),
+        ({"name": "mae"}, "mse", ValueError, "metrics: got a dict of 'name', expected one with"),
         ("accuracy", "mse", ValueError, "'accuracy' beside the loss mean_squared_error"),
         (
             "sparse_categorical_accuracy",

@@ -401,7 +401,7 @@ def test_targets_of_another_shape(shape):
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: losses.FunctionLoss(3), TypeError, "function: got int, expected a function"),
+        (lambda: losses.FunctionLoss(3), TypeError, "function: got 3, expected a function"),
         (lambda: losses.FunctionLoss(losses.Huber), TypeError, "function: got"),
         (lambda: losses.FunctionLoss(lambda p: p), TypeError, r"function: got one of \(p\)"),
         (lambda: losses.FunctionLoss(squares, 3), TypeError, "target_shape: got 3"),

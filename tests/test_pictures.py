@@ -35,6 +35,13 @@ def test_a_history_draws_each_figure_with_that_of_validation(tmp_path):
             np.testing.assert_array_equal(line.get_ydata(), history.history[key])
 
 
+def test_one_epoch_has_one_tick():
+    (_, history) = trained(epochs=1)
+    for one in history.plot():
+        low, high = one.get_xlim()
+        assert [tick for tick in one.get_xticks() if low <= tick <= high] == [1]
+
+
 def test_a_history_draws_what_is_asked_for():
     _, history = trained(validation=False)
     (one,) = history.plot("accuracy")
@@ -182,6 +189,10 @@ def test_one_row_is_drawn(call):
         (lambda: fw.plot_predictions([1], [1], ["a", "b"]), "names: got 2 names, expected 1"),
         (lambda: fw.plot_confusion([0, 1], [0, 1, 1]), "y_pred: got 3 rows beside y_true of 2"),
         (lambda: fw.plot_confusion([0, 1], [0, 0.5]), "y_pred: got 0.5, expected whole numbers"),
+        (
+            lambda: fw.plot_confusion([0, 1, 0], [[0.2], [3.5], [-1.5]]),
+            "y_pred: got 3.5, expected probabilities, from 0 to 1: of logits",
+        ),
         (lambda: fw.plot_confusion([-1, 1], [0, 0]), "y_true: got -1, expected whole numbers"),
         (lambda: fw.plot_confusion([0, 2], [0, 1], ["a", "b"]), "classes: got 2 names, expected 3"),
         (lambda: fw.plot_calibration([0, 1], [2.0, 0.1]), "y_pred: got other numbers, expected p"),

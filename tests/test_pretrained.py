@@ -419,7 +419,7 @@ def test_refusals_of_arguments(path, tmp_path):
     model = small()
     serialization.write(path, torchs())
     assert "skip_mismatch: got 1, expected True" in refused(model, path, TypeError, skip_mismatch=1)
-    assert "path: got int" in refused(model, 3, TypeError)
+    assert "filepath: got int" in refused(model, 3, TypeError)
     assert str(tmp_path) in refused(model, tmp_path / "none", FileNotFoundError)
     assert "a directory, expected a file" in refused(model, tmp_path)
     with pytest.raises(ValueError, match="input_shape: got none"):

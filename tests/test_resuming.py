@@ -243,7 +243,7 @@ def test_resume_refuses(tmp_path):
         network(optimizer="adam", loss="mae").fit(X, Y, 8, 2, 0, resume=path)
     with pytest.raises(FileNotFoundError):
         network().fit(X, Y, 8, 2, 0, resume=tmp_path / "none.safetensors")
-    with pytest.raises(TypeError, match="path: got int"):
+    with pytest.raises(TypeError, match="resume: got int"):
         network().fit(X, Y, 8, 2, 0, resume=3)
 
 

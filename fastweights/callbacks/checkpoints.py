@@ -98,7 +98,7 @@ class ModelCheckpoint(Monitor, closed=True):
         keep: int | None = None,
     ) -> None:
         super().__init__(monitor, mode)
-        self.filepath = _files.path_text(filepath)
+        self.filepath = _files.path_text(filepath, "filepath")
         placeholders = _placeholders(self.filepath)
         if not self.filepath.endswith(_ENDING):
             expected = f"a name that ends in {_ENDING}, which is what is written"
@@ -243,7 +243,7 @@ class BackupAndRestore(Callback, closed=True):
         double_checkpoint: bool = False,
         delete_checkpoint: bool = True,
     ) -> None:
-        self.backup_dir = _files.path_text(backup_dir)
+        self.backup_dir = _files.folder_text(backup_dir, "backup_dir")
         self.save_freq = _frequency(save_freq)
         self.double_checkpoint = _check.flag("double_checkpoint", double_checkpoint)
         self.delete_checkpoint = _check.flag("delete_checkpoint", delete_checkpoint)

@@ -30,7 +30,10 @@ class TerminateOnNaN(Callback, closed=True):
 
     def _ends_quietly(self, error: DivergenceError) -> bool:
         if not self.raise_error:
-            say(f"Batch {error.batch}: Invalid loss, terminating training")
+            at = ""
+            if error.epoch is not None and error.batch is not None:
+                at = f"Epoch {error.epoch + 1}, batch {error.batch + 1}: "  # as the error says it
+            say(f"{at}Invalid loss, terminating training")
         return not self.raise_error
 
 

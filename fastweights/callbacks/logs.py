@@ -38,7 +38,7 @@ class CSVLogger(Callback, closed=True):
     def __init__(
         self, filename: _files.FilePath, separator: str = ",", append: bool = False
     ) -> None:
-        self.filename = _files.path_text(filename)
+        self.filename = _files.path_text(filename, "filename")
         if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
             got, expected = _check.shown(separator), "one character that separates"
             raise ValueError(_check.refusal("separator", got, expected))
@@ -63,6 +63,7 @@ class CSVLogger(Callback, closed=True):
         return [self.filename]
 
     def on_train_begin(self, logs: Logs) -> None:
+        _files.refuse_no_folder(self.filename, "filename")
         self._begin_anew()
         if self.append:
             self._found = self._columns_there()
@@ -177,7 +178,7 @@ class TensorBoard(Callback, closed=True):
     """
 
     def __init__(self, log_dir: _files.FilePath = "logs", update_freq: str | int = "epoch") -> None:
-        self.log_dir = _files.path_text(log_dir)
+        self.log_dir = _files.folder_text(log_dir, "log_dir")
         if isinstance(update_freq, str):
             _check.choice("update_freq", update_freq, {"epoch": 0, "batch": 1})
         else:

@@ -13,15 +13,16 @@ from fastweights.callbacks.progress import say
 from fastweights.callbacks.rates import rate_of
 
 
-def figure_of(monitor: str, logs: Logs) -> float:
-    """The figure of that name; ValueError where there is none."""
-    if monitor not in logs:
-        got, expected = repr(monitor), f"one of {', '.join(logs)}"
-        raise ValueError(_check.refusal("monitor", got, expected))
-    if isinstance(logs[monitor], np.ndarray):
-        got = f"{monitor!r}, which is an array"
-        raise TypeError(_check.refusal("monitor", got, "a figure that is a number"))
-    return logs[monitor]
+def figure_of(name: str, logs: Logs, argument: str = "monitor") -> float:
+    """The figure of that name, which `argument` is; ValueError where there is none."""
+    if name not in logs:
+        got, expected = repr(name), f"one of {', '.join(logs)}"
+        raise ValueError(_check.refusal(argument, got, expected))
+    if isinstance(logs[name], np.ndarray):
+        got = f"{name!r}, which is an array"
+        expected = "a figure that is a number, as metrics with average='macro' are"
+        raise TypeError(_check.refusal(argument, got, expected))
+    return logs[name]
 
 
 class Monitor(Callback):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastweights import _check
+from fastweights._arguments import refuse_other_functions
 from fastweights.callbacks.base import Callback, Logs
 from fastweights.callbacks.progress import say
 from fastweights.layers.base import takes
@@ -38,12 +39,13 @@ class LearningRateScheduler(Callback, closed=True):
     """
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
-        if not callable(schedule):
-            expected = "a function of epoch and learning rate"
-            raise TypeError(_check.refusal("schedule", _check.shown(schedule), expected))
+        self._takes_rate = callable(schedule) and takes(schedule, (0, 0.0))
+        expected = "a function of epoch and learning rate, or of the epoch alone"
+        refuse_other_functions(
+            "schedule", schedule, expected, (0, 0.0) if self._takes_rate else (0,)
+        )
         self.schedule = schedule
         self.verbose = _check.whole("verbose", verbose, 0, maximum=1)
-        self._takes_rate = takes(schedule, (0, 0.0))
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         rate = rate_of(self.model)

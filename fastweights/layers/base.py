@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, cast
 import numpy as np
 
 from fastweights import _check, _tensors, constraints, initializers, regularizers
-from fastweights._absent import hint
+from fastweights._absent import hint_for_object
 from fastweights._sealed import Sealed, _Sealing
 from fastweights.constraints import Constraint
 from fastweights.initializers import Initializer
@@ -511,8 +511,9 @@ class Layer(Sealed, metaclass=_Making):
             if name in arrays:
                 return arrays[name]
         built = self._built is not None
+        instead = hint_for_object(name, type(self))
         raise AttributeError(
-            f"{type(self).__name__!r} object has no attribute {name!r}{hint(name)}"
+            f"{type(self).__name__!r} object has no attribute {name!r}{instead}"
             + ("" if built else " (a layer has its weights once its model knows the input shape)")
         )
 

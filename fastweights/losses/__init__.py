@@ -10,9 +10,10 @@ of your own is a function of NumPy arrays: see :class:`FunctionLoss`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from fastweights import _check
+from fastweights._absent import refusal_of
 from fastweights._description import from_config
 from fastweights._own import is_of_somebody
 from fastweights.losses.base import Loss
@@ -122,3 +123,7 @@ def get(identifier: Any) -> Loss:
         refuse_other_functions("loss", identifier)
         return FunctionLoss(identifier)
     return _check.choice("loss", identifier, LOSSES, ignore_case=True)()
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise refusal_of(__name__, name, LOSSES)

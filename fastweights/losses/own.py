@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastweights import _check, _frames
+from fastweights import _arguments, _check, _frames
 from fastweights._own import Registry
 from fastweights.losses.base import Loss, check_length
 
@@ -223,15 +223,7 @@ class FunctionLoss(NumpyLoss):
 def refuse_other_functions(argument: str, function: Any) -> None:
     """Raises TypeError for what is no function of targets and predictions."""
     expected = "a function (y_true, y_pred) that returns losses and gradients"
-    if not callable(function) or isinstance(function, type):
-        raise TypeError(_check.refusal(argument, _check.kind_of(function), expected))
-    try:
-        inspect.signature(function).bind(None, None)
-    except TypeError:
-        got = f"one of {inspect.signature(function)}"
-        raise TypeError(_check.refusal(argument, got, expected)) from None
-    except ValueError:  # of a function in C, of which nothing is known
-        pass
+    _arguments.refuse_other_functions(argument, function, expected, (None, None))
 
 
 def known_loss(config: Mapping[str, Any], custom: Mapping[str, Any]) -> NumpyLoss:

@@ -3,18 +3,19 @@
 A metric adds up sums over every row of an epoch (``src_pyx/kernels/metrics.pxi``, ``counts.pxi``)
 that are divided once, at its end: it does not depend on how the rows were cut into batches. Some,
 and functions, look at all rows of a pass at once, which keeps its predictions for them. Each is
-weighted as the loss is. It looks at the network's output; one asked for by name reads that output
-as the loss does, as probabilities, as logits (a loss with ``from_logits``) or as a signed score
-(hinge).
+weighted as the loss is. It looks at the network's output, and reads it as the loss does unless its
+settings say otherwise: as probabilities, as logits (a loss with ``from_logits``) or as a signed
+score (hinge).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import FunctionType
-from typing import Any
+from typing import Any, NoReturn
 
 from fastweights import _check, losses
+from fastweights._absent import refusal_of
 from fastweights._description import from_config, of_library
 from fastweights._own import is_of_somebody
 from fastweights.metrics.accuracy import (
@@ -204,7 +205,7 @@ def get(identifier: Identifier, loss: losses.Loss) -> Metric:
         kind = _check.choice("metrics", identifier, METRICS, ignore_case=True)
         if not isinstance(kind, type):
             kind = _suited(identifier, kind, loss)
-        metric = kind.reading(identifier, loss)
+        metric = kind(name=identifier)
     metric = metric.beside(loss)
     _check_fit(metric, loss)
     return metric
@@ -219,3 +220,7 @@ __all__ = [
     "from_sklearn",
     "get",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise refusal_of(__name__, name, METRICS)

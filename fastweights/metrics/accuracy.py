@@ -15,25 +15,26 @@ class BinaryAccuracy(Metric):
     ----------
     name : str
         What histories and logs call it.
-    threshold : float
-        Predictions above it are of the positive class.
+    threshold : float, optional
+        Predictions above it are of the positive class: 0.5 by default, 0 of logits and of scores
+        for hinge. Keras's is 0.5 for all.
     """
 
     kind = "binary_accuracy"
     larger_is_better = True
-    threshold: float
+    threshold: float | None
 
-    def __init__(self, name: str = kind, threshold: float = 0.5) -> None:
+    def __init__(self, name: str = kind, threshold: float | None = None) -> None:
         super().__init__(name)
-        self._set(threshold=_check.number("threshold", threshold))
+        self._set(threshold=None if threshold is None else _check.number("threshold", threshold))
 
     @property
     def options(self) -> tuple[float, ...]:
-        return (self.threshold,)
+        return (0.5 if self.threshold is None else self.threshold,)
 
-    @classmethod
-    def reading(cls, name: str, loss: losses.Loss) -> Metric:
-        return cls(name, threshold=0.0 if is_signed(loss) else 0.5)
+    def beside(self, loss: losses.Loss) -> Metric:
+        is_read_alike = self.threshold is None and is_signed(loss)
+        return self._changed(threshold=0.0) if is_read_alike else self
 
 
 class _OfSeveralClasses(Metric):
@@ -97,10 +98,6 @@ class TopKCategoricalAccuracy(_OfSeveralClasses):
     @property
     def options(self) -> tuple[float, ...]:
         return (float(self.k),)
-
-    @classmethod
-    def reading(cls, name: str, loss: losses.Loss) -> Metric:
-        return cls(name=name)
 
 
 class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):

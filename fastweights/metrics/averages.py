@@ -167,19 +167,21 @@ class CosineSimilarity(_OfLoss):
 class Crossentropy(_OfLoss):
     """What the crossentropies share."""
 
-    from_logits: bool
+    from_logits: bool | None
 
-    def __init__(self, name: str, from_logits: bool = False) -> None:
+    def __init__(self, name: str, from_logits: bool | None = None) -> None:
         super().__init__(name)
-        self._set(from_logits=_check.flag("from_logits", from_logits))
+        if from_logits is not None:
+            from_logits = _check.flag("from_logits", from_logits)
+        self._set(from_logits=from_logits)
 
     @property
     def kernel(self) -> str:
         return self.kind + "_logits" if self.from_logits else self.kind
 
-    @classmethod
-    def reading(cls, name: str, loss: losses.Loss) -> Metric:
-        return cls(name, from_logits=reads_logits(loss))
+    def beside(self, loss: losses.Loss) -> Metric:
+        is_read_alike = self.from_logits is None and reads_logits(loss)
+        return self._changed(from_logits=True) if is_read_alike else self
 
 
 class BinaryCrossentropy(Crossentropy):
@@ -189,13 +191,14 @@ class BinaryCrossentropy(Crossentropy):
     ----------
     name : str
         What histories and logs call it.
-    from_logits : bool
-        Whether the network's output are logits instead of probabilities.
+    from_logits : bool, optional
+        Whether the network's output are logits instead of probabilities; by default as the loss
+        has it (in Keras they are not).
     """
 
     kind = "binary_crossentropy"
 
-    def __init__(self, name: str = kind, from_logits: bool = False) -> None:
+    def __init__(self, name: str = kind, from_logits: bool | None = None) -> None:
         super().__init__(name, from_logits)
 
 
@@ -207,7 +210,7 @@ class CategoricalCrossentropy(Crossentropy):
 
     kind = "categorical_crossentropy"
 
-    def __init__(self, name: str = kind, from_logits: bool = False) -> None:
+    def __init__(self, name: str = kind, from_logits: bool | None = None) -> None:
         super().__init__(name, from_logits)
 
 
@@ -220,5 +223,5 @@ class SparseCategoricalCrossentropy(Crossentropy):
     kind = "sparse_categorical_crossentropy"
     takes_labels = True
 
-    def __init__(self, name: str = kind, from_logits: bool = False) -> None:
+    def __init__(self, name: str = kind, from_logits: bool | None = None) -> None:
         super().__init__(name, from_logits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -89,13 +90,14 @@ class Metric(Description):
         """Raises ValueError where this metric says nothing about such targets."""
 
     def beside(self, loss: losses.Loss) -> Metric:
-        """The metric for a network that is trained with `loss`."""
+        """The metric for a network that is trained with `loss`, whose output it reads alike."""
         return self
 
-    @classmethod
-    def reading(cls, name: str, loss: losses.Loss) -> Metric:
-        """The metric of this kind that a name stands for beside `loss`."""
-        return cls(name)
+    def _changed(self, **settings: Any) -> Metric:
+        """One with other settings."""
+        made = copy.copy(self)
+        made._set(**settings)
+        return made
 
 
 def reads_logits(loss: losses.Loss) -> bool:

@@ -20,15 +20,17 @@ class _OfClasses(Metric):
 
     takes_labels = None
     of_classes = True
-    threshold: float
+    #: By which the distance to a wrong class counts.
+    _power = 0.0
+    threshold: float | None
 
-    def __init__(self, name: str, threshold: float, **before: Any) -> None:
+    def __init__(self, name: str, threshold: float | None, **before: Any) -> None:
         super().__init__(name, **before)
-        self._set(threshold=_check.number("threshold", threshold))
+        self._set(threshold=None if threshold is None else _check.number("threshold", threshold))
 
     @property
     def options(self) -> tuple[float, ...]:
-        return (self.threshold, 0.0)
+        return (0.5 if self.threshold is None else self.threshold, self._power)
 
     def check_targets(self, argument: str, targets: np.ndarray, outputs: int) -> None:
         if outputs == 1:
@@ -36,10 +38,9 @@ class _OfClasses(Metric):
         else:
             refuse_several_classes(self, argument, targets)
 
-    @classmethod
-    def reading(cls, name: str, loss: losses.Loss) -> Metric:
-        # By position another setting may stand there.
-        return cls(name=name, threshold=0.0 if is_signed(loss) else 0.5)
+    def beside(self, loss: losses.Loss) -> Metric:
+        is_read_alike = self.threshold is None and is_signed(loss)
+        return self._changed(threshold=0.0) if is_read_alike else self
 
 
 class _OfClassCounts(_OfClasses):
@@ -72,13 +73,14 @@ class BalancedAccuracy(_OfClassCounts):
     ----------
     name : str
         What histories and logs call it.
-    threshold : float
-        Of one output: above it is the positive class.
+    threshold : float, optional
+        Of one output: above it is the positive class. 0.5 by default, 0 of logits and of scores
+        for hinge.
     """
 
     kind = "balanced_accuracy"
 
-    def __init__(self, name: str = kind, threshold: float = 0.5) -> None:
+    def __init__(self, name: str = kind, threshold: float | None = None) -> None:
         super().__init__(name, threshold)
 
     def result(self, state: Sequence[float]) -> float:
@@ -97,7 +99,7 @@ class MatthewsCorrelation(_OfClassCounts):
 
     kind = "matthews_correlation"
 
-    def __init__(self, name: str = kind, threshold: float = 0.5) -> None:
+    def __init__(self, name: str = kind, threshold: float | None = None) -> None:
         super().__init__(name, threshold)
 
     def result(self, state: Sequence[float]) -> float:
@@ -121,8 +123,9 @@ class CohenKappa(_OfClassCounts):
         What a wrong class counts: 1, how far off it is, or the square of that.
     name : str
         What histories and logs call it.
-    threshold : float
-        Of one output: above it is the positive class.
+    threshold : float, optional
+        Of one output: above it is the positive class. 0.5 by default, 0 of logits and of scores
+        for hinge.
     """
 
     kind = "cohen_kappa"
@@ -136,11 +139,7 @@ class CohenKappa(_OfClassCounts):
         super().__init__(name, threshold, weights=weights)
 
     @property
-    def options(self) -> tuple[float, ...]:
-        return (self.threshold, self._power)
-
-    @property
-    def _power(self) -> float:
+    def _power(self) -> float:  # type: ignore[override]
         return {None: 0.0, "linear": 1.0, "quadratic": 2.0}[self.weights]
 
     def result(self, state: Sequence[float]) -> float:
@@ -170,7 +169,7 @@ class ConfusionMatrix(_OfClasses):
 
     kind = "confusion_matrix"
 
-    def __init__(self, name: str = kind, threshold: float = 0.5) -> None:
+    def __init__(self, name: str = kind, threshold: float | None = None) -> None:
         super().__init__(name, threshold)
 
     def result(self, state: Sequence[float]) -> np.ndarray:

@@ -50,8 +50,9 @@ class AUC(Metric):
         With `multi_label`: how many outputs there must be.
     label_weights : sequence of float, optional
         With `multi_label`: what each output's area counts in the mean.
-    from_logits : bool
-        Whether scores are logits, of which thresholds look at the sigmoid.
+    from_logits : bool, optional
+        Whether scores are logits, of which thresholds look at the sigmoid; by default as the loss
+        has it (in Keras they are not).
     """
 
     kind = "auc"
@@ -64,7 +65,7 @@ class AUC(Metric):
     multi_label: bool
     num_labels: int | None
     label_weights: tuple[float, ...] | None
-    from_logits: bool
+    from_logits: bool | None
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class AUC(Metric):
         multi_label: bool = False,
         num_labels: int | None = None,
         label_weights: Sequence[float] | None = None,
-        from_logits: bool = False,
+        from_logits: bool | None = None,
     ) -> None:
         _check.choice("curve", curve, dict.fromkeys(CURVES))
         _check.choice("summation_method", summation_method, dict.fromkeys(SUMMATIONS))
@@ -109,7 +110,7 @@ class AUC(Metric):
             multi_label=multi_label,
             num_labels=num_labels,
             label_weights=label_weights,
-            from_logits=_check.flag("from_logits", from_logits),
+            from_logits=None if from_logits is None else _check.flag("from_logits", from_logits),
         )
 
     @property
@@ -170,10 +171,11 @@ class AUC(Metric):
     def _mean(self, areas: np.ndarray) -> float:
         return float(np.average(areas, weights=self.label_weights))
 
-    @classmethod
-    def reading(cls, name: str, loss: losses.Loss) -> Metric:
-        border(name, loss)
-        return cls(name=name, from_logits=reads_logits(loss))
+    def beside(self, loss: losses.Loss) -> Metric:
+        if self.from_logits is not None:
+            return self
+        border(self.name, loss)
+        return self._changed(from_logits=True) if reads_logits(loss) else self
 
 
 def _several(argument: str, got: Any, maximum: float = math.inf) -> tuple[float, ...]:

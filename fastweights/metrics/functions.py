@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from fastweights import _check, losses
+from fastweights._arguments import refuse_other_functions
 from fastweights._own import Registry
 from fastweights.metrics.base import Metric, is_classifier, is_signed, reads_logits
 
@@ -66,9 +67,9 @@ class MeanMetricWrapper(_OfFunction):
         larger_is_better: bool = False,
         **kwargs: Any,
     ) -> None:
-        if not callable(fn) or isinstance(fn, type):
-            expected = "a function (y_true, y_pred)"
-            raise TypeError(_check.refusal("fn", _check.kind_of(fn), expected))
+        weights = {"sample_weight": None} if callable(fn) and _takes_weights(fn) else {}
+        expected = f"a function (y_true, y_pred{''.join(f', {name}' for name in kwargs)})"
+        refuse_other_functions("fn", fn, expected, (None, None), {**weights, **kwargs})
         super().__init__(_name_of(fn) if name is None else name, fn=fn)
         self._set(
             larger_is_better=_check.flag("larger_is_better", larger_is_better),
@@ -91,7 +92,14 @@ class MeanMetricWrapper(_OfFunction):
     def figure(self, y_true: np.ndarray, y_pred: np.ndarray, weights: np.ndarray | None) -> float:
         takes_weights = _takes_weights(self.fn)
         more = {"sample_weight": weights} if takes_weights else {}
-        found = np.asarray(self.fn(y_true, y_pred, **more, **self.kwargs))
+        try:
+            found = np.asarray(self.fn(y_true, y_pred, **more, **self.kwargs))
+        except ValueError as error:
+            if not str(getattr(self.fn, "__module__", "")).startswith("sklearn."):
+                raise
+            got = f"{_name_of(self.fn)} of scikit-learn, which says: {error}"
+            expected = "metrics.from_sklearn of it, which gives it classes or probabilities"
+            raise ValueError(_check.refusal("metrics", got, expected)) from error
         if found.dtype.kind not in "biuf":
             got = f"{found.dtype} from {self.name}"
             raise TypeError(_check.refusal("metrics", got, "numbers"))

@@ -70,6 +70,8 @@ class _OfScores(Metric):
     """What counts outputs above thresholds."""
 
     takes_labels = None
+    #: Whether the default threshold is where outputs change from one class to the other.
+    _has_border = True
     thresholds: float | tuple[float, ...] | None
 
     def __init__(self, thresholds: Any, name: str | None, **before: Any) -> None:
@@ -102,10 +104,11 @@ class _OfScores(Metric):
         """The figure of each cell and threshold."""
         raise NotImplementedError
 
-    @classmethod
-    def reading(cls, name: str, loss: losses.Loss) -> Metric:
-        at = border(name, loss)
-        return cls(thresholds=None if at == 0.5 else at, name=name)
+    def beside(self, loss: losses.Loss) -> Metric:
+        if self.thresholds is not None or not self._has_border:
+            return self
+        at = border(self.name, loss)
+        return self if at == 0.5 else self._changed(thresholds=at)
 
 
 class TruePositives(_OfScores):
@@ -114,7 +117,8 @@ class TruePositives(_OfScores):
     Parameters
     ----------
     thresholds : float or sequence of float, optional
-        0.5 by default. Of several the figure is an array with one entry for each.
+        0.5 by default, 0 of logits and of scores for hinge (in Keras 0.5 of all). Of several the
+        figure is an array with one entry for each.
     name : str, optional
         What histories and logs call it.
     """
@@ -195,6 +199,10 @@ class _OfSomeScores(_OfScores):
     def of_classes(self) -> bool:
         return self.top_k is not None or self.class_id is not None
 
+    @property
+    def _has_border(self) -> bool:  # type: ignore[override]
+        return self.top_k is None
+
     def _at(self) -> tuple[float, ...]:
         if self.thresholds is None and self.top_k is not None:
             return (-math.inf,)
@@ -215,8 +223,9 @@ class Precision(_OfSomeScores):
     Parameters
     ----------
     thresholds : float or sequence of float, optional
-        Outputs above are taken for positive: 0.5 by default, with `top_k` any. Of several the
-        figure is an array with one entry for each.
+        Outputs above are taken for positive: 0.5 by default, 0 of logits and of scores for hinge
+        (in Keras 0.5 of all), with `top_k` any. Of several the figure is an array with one entry
+        for each.
     top_k : int, optional
         How many outputs of a row, the largest ones, may be taken for positive; the first of equals.
     class_id : int, optional
@@ -321,10 +330,10 @@ class _FScore(Metric):
             return float(scores @ own / own.sum()) if own.sum() > 0 else 0.0
         return scores if self.average is None and scores.size > 1 else float(scores.mean())
 
-    @classmethod
-    def reading(cls, name: str, loss: losses.Loss) -> Metric:
-        threshold = None if loss.of_classes else border(name, loss)
-        return cls(threshold=threshold, name=name)
+    def beside(self, loss: losses.Loss) -> Metric:
+        if self.threshold is not None or loss.of_classes:
+            return self
+        return self._changed(threshold=border(self.name, loss))
 
 
 class FBetaScore(_FScore):
@@ -341,7 +350,8 @@ class FBetaScore(_FScore):
     beta : float
         How much recall counts, above 0.
     threshold : float, optional
-        Outputs above are taken for the class; by default the largest of a row alone is.
+        Outputs above are taken for the class. By default, beside a loss of classes, the largest of
+        a row alone is (in Keras beside any loss); else it is 0.5, or 0 of logits and scores.
     name : str
         What histories and logs call it.
     """
@@ -367,7 +377,8 @@ class F1Score(_FScore):
     average : {None, "micro", "macro", "weighted"}
         As for :class:`FBetaScore`.
     threshold : float, optional
-        Outputs above are taken for the class; by default the largest of a row alone is.
+        Outputs above are taken for the class. By default, beside a loss of classes, the largest of
+        a row alone is (in Keras beside any loss); else it is 0.5, or 0 of logits and scores.
     name : str
         What histories and logs call it.
     """

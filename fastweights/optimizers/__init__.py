@@ -8,9 +8,10 @@ its learning rate is that of all of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from fastweights import _check, schedules
+from fastweights._absent import refusal_of
 from fastweights._description import from_config
 from fastweights._own import is_of_somebody
 from fastweights.optimizers.base import Memory, Optimizer
@@ -72,3 +73,7 @@ def get(identifier: str | Optimizer | Mapping[str, Any]) -> Optimizer:
             return known_optimizer(identifier, {})
         return from_config("optimizer", identifier, OPTIMIZERS, ignore_case=True)
     return _check.choice("optimizer", identifier, OPTIMIZERS, ignore_case=True)()
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise refusal_of(__name__, name, OPTIMIZERS)

@@ -81,7 +81,7 @@ def _draw(
     every = np.concatenate(drawn)
     if name.endswith("loss") and every.size and 0 < WIDE * every.min() < every.max():
         axes.set_yscale("log")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch")
     axes.set_title(escaped_math(name))
     if len(drawn) > 1:

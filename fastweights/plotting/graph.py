@@ -70,7 +70,7 @@ def plot_model(
     """
     if not isinstance(model, Network):
         raise TypeError(_check.refusal("model", _check.kind_of(model), "a model"))
-    path = _files.path_text(to_file)
+    path = _files.path_text(to_file, "to_file")
     ending = picture_ending(path)
     _check.choice("rankdir", rankdir, RANKDIRS)
     shapes = _check.flag("show_shapes", show_shapes)

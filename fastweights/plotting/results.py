@@ -111,7 +111,7 @@ def plot_confusion(
         Whole numbers from 0.
     y_pred : array_like (rows,) of whole numbers, or (rows, classes)
         Classes, or what `Model.predict` gives, of which the largest counts; of a network with one
-        output, (rows, 1), those above 0.5 are of class 1.
+        output, (rows, 1), these are probabilities: those above 0.5 are of class 1.
     classes : sequence of str, optional
         Their names; their numbers by default.
     ax : matplotlib.axes.Axes, optional
@@ -268,6 +268,10 @@ def _labels(argument: str, given: Any) -> Array:
         return array.argmax(axis=1)
     labels = array[:, 0]
     if np.ndim(given) == 2 and not (labels == np.floor(labels)).all():
+        is_beyond = (labels < 0) | (labels > 1)
+        if is_beyond.any():
+            expected = "probabilities, from 0 to 1: of logits or scores give (column > 0)"
+            raise ValueError(_check.refusal(argument, f"{labels[is_beyond][0]:g}", expected))
         return (labels > 0.5).astype(np.int64)
     if (labels < 0).any() or (labels != np.floor(labels)).any():
         expected = "whole numbers from 0, or a column for each class"

@@ -99,14 +99,18 @@ def grid_of_axes(
 
 def wanted_ending(to_file: Any) -> str | None:
     """In which format a picture is to be written, where it is."""
-    return None if to_file is None else picture_ending(_files.path_text(to_file))
+    if to_file is None:
+        return None
+    return picture_ending(_files.path_text(to_file, "to_file"))
 
 
 def picture_ending(path: str) -> str:
+    """The format of a picture that is to be written there; an error where it cannot be."""
     ending = PurePath(path).suffix.lstrip(".").lower()
     if ending not in FORMATS:
         expected = f"a name that ends in .{', .'.join(FORMATS)}"
         raise ValueError(_check.refusal("to_file", repr(path), expected))
+    _files.refuse_no_folder(path, "to_file")
     return ending
 
 
