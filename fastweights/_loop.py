@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import time
 from _thread import get_ident
@@ -73,8 +74,6 @@ class Loop:
         self.listeners = Listeners([*course.callbacks, *reporters, self.history])
         self.came_from = place
         self.order = np.empty(source.shuffled, np.int64) if is_shuffled else None
-        if place is not None and place.row:
-            self._refuse_other_rows(place)
         self.built, self.compiled = built, model._compiled
         #: What the model had learnt before an epoch.
         self.good = self.compiled.good_for(built)
@@ -146,28 +145,22 @@ class Loop:
             *self._size(),
             self.order is not None,
             self.model._stop_training,
+            self.digest,
             tuple((type(one).__name__, one.state()) for one in self.listeners.all),
             due,
             self.figures.state() if self.figures is not None and self.row else None,
             self.built.state.copy() if self.built.batch_rows else None,
         )
 
+    @functools.cached_property
+    def digest(self) -> str:
+        """What tells the examples of this fit from others."""
+        return self.source.digest()
+
     def _size(self) -> tuple[int, int]:
         """Rows of an epoch and of a batch, as far as they are known."""
         source = self.source
         return (self.row if source.rows is None else max(source.rows, self.row)), source.batch_size
-
-    def _refuse_other_rows(self, place: Place) -> None:
-        """Raises ValueError where the middle of an epoch of other rows would be gone on from."""
-        source, is_shuffled = self.source, self.order is not None
-        sizes = [("shuffle", f"{is_shuffled}", f"{place.shuffle}")]
-        if not source.comes_as_it_is:
-            sizes.insert(0, ("x", f"{source.rows} rows", f"{place.rows} rows"))
-            sizes.insert(1, ("batch_size", f"{source.batch_size}", f"{place.batch_size}"))
-        for what, got, stored in sizes:
-            if got != stored:
-                expected = f"{stored}, as in the middle of whose epoch the fit is to go on"
-                raise ValueError(_check.refusal(what, got, expected))
 
     def _go_on(self) -> Logs:
         """Comes to where the fit was in the file that it goes on from; the last figures."""

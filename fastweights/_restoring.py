@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastweights import _check, _files, saving
+from fastweights import _check, _files, _minimizing, saving
 from fastweights._plans import Compiled
 from fastweights._resuming import Place
-from fastweights.callbacks.base import Callback
+from fastweights._sources import Source
 from fastweights.models import Model
+
+if TYPE_CHECKING:
+    from fastweights.training import Course
+
+#: What to do about a file of another fit.
+_OF_ONE_FIT = "; give each fit a path of its own, or remove what another one left there"
 
 
 def restored(
-    model: Model, resume: _files.FilePath | None, callbacks: Sequence[Callback]
+    model: Model, resume: _files.FilePath | None, course: Course, source: Source
 ) -> Place | None:
     """Makes a built model what it was in the file to go on from, and says where the fit was.
 
     That is the file `resume`, the newest in the folder `resume`, or what a callback has; None where
-    there is none.
+    there is none. What a callback has is of this fit alone: other data and another seed are refused.
+    In a file that was asked for they may be others, but in the middle of an epoch.
     """
     argument, files = "resume", []
     if resume is not None:
         files = _files_of(resume)
     else:
-        for callback in callbacks:
+        for callback in course.callbacks:
             if files := callback._checkpoints():
                 argument = type(callback).__name__
                 break
@@ -44,7 +50,14 @@ def restored(
         if place is None:
             expected = "one that was saved in a hook of fit; fastweights.load reads any model"
             raise ValueError(_check.refusal(argument, f"{file}, saved outside of a fit", expected))
-        _take_on(argument, model, twin)
+        _refuse_other_model(argument, model, twin)
+        if place.row:
+            _refuse_other_pass(model, course, source, place)
+        if resume is None:
+            _refuse_other_seed(argument, file, model, twin)
+        if place.row or resume is None:
+            _refuse_other_data(argument, file, source, place)
+        _take_on(model, twin)
         if place.rows_states is not None:
             built = model._built_or_refused()
             built.lock.copy((built.state,), (place.rows_states,))
@@ -64,16 +77,67 @@ def _files_of(resume: _files.FilePath) -> list[str]:
     ]
 
 
-def _take_on(argument: str, model: Model, twin: Model) -> None:
+def _refuse_other_model(argument: str, model: Model, twin: Model) -> None:
+    """Raises ValueError where the model was not made and compiled as its twin from a file."""
+    if _network(model) != _network(twin):
+        expected = "one that was made and compiled as this one"
+        raise ValueError(_check.refusal(argument, "a file of a model of other layers", expected))
+    now, then = _training(model._compiled), _training(twin._compiled)
+    if now != then:
+        what, here, there = _first_difference(now, then)
+        got = f"a file of a model that was compiled with {what} {_check.shown(there)}"
+        raise ValueError(_check.refusal(argument, got, f"{_check.shown(here)}, as this one"))
+
+
+def _first_difference(one: Any, other: Any, where: str = "") -> tuple[str, Any, Any]:
+    """Where two descriptions differ, in words, and what is there in each."""
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        one, other = dict(enumerate(one)), dict(enumerate(other))
+    if isinstance(one, dict) and isinstance(other, dict) and one.get("name") == other.get("name"):
+        for key in {**one, **other}:
+            if one.get(key) != other.get(key):
+                return _first_difference(one.get(key), other.get(key), f"{where} {key}".lstrip())
+
+    def told(value: Any) -> Any:
+        return value.get("name", value) if isinstance(value, dict) else value
+
+    return where, told(one), told(other)
+
+
+def _refuse_other_pass(model: Model, course: Course, source: Source, place: Place) -> None:
+    """Raises ValueError where the middle of an epoch of other batches would be gone on from."""
+    is_one_batch = _minimizing.minimizer_of(model._compiled) is not None
+    is_shuffled = course.shuffle and source.shuffled > 0 and not is_one_batch
+    batch_size = source.rows if is_one_batch else source.batch_size
+    sizes = [("shuffle", f"{is_shuffled}", f"{place.shuffle}")]
+    if not source.comes_as_it_is:
+        sizes.insert(0, ("x", f"{source.rows} rows", f"{place.rows} rows"))
+        sizes.insert(1, ("batch_size", f"{batch_size}", f"{place.batch_size}"))
+    for what, got, stored in sizes:
+        if got != stored:
+            expected = f"{stored}, as in the middle of whose epoch the fit is to go on"
+            raise ValueError(_check.refusal(what, got, expected))
+
+
+def _refuse_other_seed(argument: str, file: str, model: Model, twin: Model) -> None:
+    """Raises ValueError where a model that was given a seed would get another one."""
+    if model._is_seed_given and model.seed != twin.seed:
+        got, expected = f"{file}, of a fit of seed {twin.seed}", f"{model.seed}, that of this model"
+        raise ValueError(_check.refusal(argument, got, expected) + _OF_ONE_FIT)
+
+
+def _refuse_other_data(argument: str, file: str, source: Source, place: Place) -> None:
+    """Raises ValueError where x, y, or how much rows count are others than those of the file."""
+    digest = source.digest()
+    if digest and place.data and digest != place.data:
+        got = f"{file}, of a fit of other x, y, sample_weight or class_weight"
+        raise ValueError(_check.refusal(argument, got, "one of the data of this fit") + _OF_ONE_FIT)
+
+
+def _take_on(model: Model, twin: Model) -> None:
     """Makes the model as far trained as its twin from a file."""
     compiled, other = model._compiled, twin._compiled
     built, from_file = model._built_or_refused(), twin._built_or_refused()
-    expected = "one that was made and compiled as this one"
-    if _network(model) != _network(twin):
-        raise ValueError(_check.refusal(argument, "a file of a model of other layers", expected))
-    if _training(compiled) != _training(other):
-        got = "a file of a model that was compiled otherwise"
-        raise ValueError(_check.refusal(argument, got, expected))
     built.lock.copy(
         (*built.vectors, *compiled.memory_for(built).arrays()),
         (*from_file.vectors, *other.memory_for(from_file).arrays()),

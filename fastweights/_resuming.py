@@ -21,6 +21,7 @@ PREFIX = "fit."
 ROWS_STATES = f"{PREFIX}rows_states"
 _FIELDS = {
     "epoch": int, "row": int, "rows": int, "batch_size": int, "shuffle": bool, "stop": bool,
+    "data": str,
 }  # fmt: skip
 #: Hooks of which, in a fit that goes on, those hear who had not heard them.
 DUE_HOOKS = ("on_epoch_begin", "on_epoch_end", "on_train_batch_begin", "on_train_batch_end")
@@ -52,6 +53,8 @@ class Place(NamedTuple):
         Of the fit.
     stop : bool
         Whether a callback wants no more.
+    data : str
+        The digest of the examples; nothing where they come as they are.
     states : tuple of (str, dict)
         Class and state of each listener.
     due : Due, optional
@@ -67,6 +70,7 @@ class Place(NamedTuple):
     batch_size: int
     shuffle: bool
     stop: bool
+    data: str
     states: tuple[tuple[str, State], ...]
     due: Due | None
     sums: dict[str, np.ndarray] | None
@@ -124,7 +128,8 @@ def place_of(
     """
     left = set(tensors)
     for name, kind in _FIELDS.items():
-        if type(description[name]) is not kind or description[name] < 0:
+        is_bad = type(description[name]) is not kind
+        if is_bad or (kind is int and description[name] < 0):
             raise ValueError(_check.refusal(f"fit {name}", repr(description[name]), kind.__name__))
     if description["row"] > description["rows"]:
         raise ValueError(_check.refusal("fit row", description["row"], "one of the rows"))

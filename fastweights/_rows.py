@@ -70,3 +70,8 @@ def nbytes(examples: Examples) -> int:
     """What their numbers take."""
     weights = [array for array in examples.weights or () if array is not None]
     return sum(array.nbytes for array in (*each(examples.x), *each(examples.y), *weights))
+
+
+def row_bytes(examples: Examples) -> int:
+    """What the numbers of one row take."""
+    return nbytes(picked_examples(examples, slice(0, 1)))

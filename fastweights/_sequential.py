@@ -192,7 +192,7 @@ class Sequential(Model):
         model = cls.__new__(cls)
         model._row, model._is_flags, model._batch_size = None, is_flags, batch_size
         model._begin(model._stacked(tuple(chain)), [None], dtype, seed)
-        vars(model)["_sealed"] = True
+        vars(model).update(_is_seed_given=False, _sealed=True)
         return model
 
 
@@ -248,5 +248,5 @@ def unbuilt(
     keys = tuple(config["outputs"]) if isinstance(config["outputs"], Mapping) else None
     names = [name for name, _ in inputs]
     model._begin(topology, names, config["dtype"], config["seed"], output_keys=keys)
-    vars(model)["_sealed"] = True
+    vars(model).update(_is_seed_given=False, _sealed=True)
     return model, [shape for _, shape in inputs]

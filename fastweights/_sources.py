@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _check, _feeding
+from fastweights import _check, _digests, _feeding
 from fastweights._ahead import Ahead
 from fastweights._rows import (
     Examples,
@@ -23,6 +23,7 @@ from fastweights._rows import (
     joined_examples,
     nbytes,
     picked_examples,
+    row_bytes,
 )
 
 if TYPE_CHECKING:
@@ -107,6 +108,10 @@ class Source:
     def end_pass(self) -> None:
         """Hears that a pass came to its end."""
 
+    def digest(self) -> str:
+        """What tells its examples from others; nothing where they may be others in each pass."""
+        return ""
+
     def close(self) -> None:
         """Lets go of what it has open."""
 
@@ -129,6 +134,13 @@ class Whole(Source):
     def cut(self, batch_size: int) -> None:
         self.batch_size = min(batch_size, self.rows)
         self.steps = -(-self.rows // self.batch_size)
+
+    def digest(self) -> str:
+        def read(numbers: np.ndarray) -> Examples:
+            chosen = numbers if self._chosen is None else self._chosen[numbers]
+            return picked_examples(self.first, chosen)
+
+        return _digests.of_examples(self.rows, row_bytes(self.first), read)
 
     def parts(self, order: np.ndarray | None, row: int) -> Generator[Part, None, None]:
         if self._chosen is not None:
@@ -221,6 +233,11 @@ class OnDisk(Source):
         if self._weights is None:
             return None
         return tuple(None if one is None else one[which] for one in self._weights)
+
+    def digest(self) -> str:
+        return _digests.of_examples(
+            self.rows, row_bytes(self.first), lambda numbers: self._examples(self._begin + numbers)
+        )
 
     def parts(self, order: np.ndarray | None, row: int) -> Generator[Part, None, None]:
         for pieces in self._ahead.through(self._pieces(order, row)):

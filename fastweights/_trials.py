@@ -224,6 +224,8 @@ class ResultsFile:
     monitor : str
     trials : sequence of Trial
         Those of the sweep, in their order.
+    settings : dict
+        What else decides on what comes out, such as JSON can hold.
 
     Attributes
     ----------
@@ -231,7 +233,10 @@ class ResultsFile:
         The records of trials that are done, with their settings as they are in the sweep.
     """
 
-    def __init__(self, path: Any, monitor: str, trials: Sequence[Trial]) -> None:
+    def __init__(
+        self, path: Any, monitor: str, trials: Sequence[Trial], settings: Mapping[str, Any]
+    ) -> None:
+        self._settings = dict(settings)
         self.known: list[dict[str, Any]] = []
         self._path = None if path is None else _files.path_text(path)
         if self._path is None or not os.path.exists(self._path):
@@ -260,19 +265,20 @@ class ResultsFile:
     def _checked(self, record: Any, monitor: str, trials: Sequence[Trial]) -> dict[str, Any]:
         """A record of this sweep, with the settings themselves in place of what they are called."""
         path = str(self._path)
-        keys = {"params", "seed", "scores", "monitor", "larger_is_better", *FIGURES}
+        keys = {"params", "seed", "scores", "monitor", "larger_is_better", "settings", *FIGURES}
         if not isinstance(record, dict) or set(record) != keys:
             got = _check.shown(record)
             raise ValueError(_check.refusal(path, got, "records of fastweights.sweep"))
-        number = record["trial"]
+        number, settings = record["trial"], record.pop("settings")
         if type(number) is not int or not 0 <= number < len(trials):
             got, expected = f"trial {number}", f"trials below {len(trials)}"
             raise ValueError(_check.refusal(path, got, f"{expected}, as this sweep has them"))
         trial = trials[number]
         own = {"params": plain(trial.params), "seed": trial.seed, "monitor": monitor}
-        for name, wanted in own.items():
-            if record[name] != wanted:
-                got = f"trial {number} with {name} {_check.shown(record[name])}"
+        found = {**record, **settings} if isinstance(settings, dict) else record
+        for name, wanted in {**own, **self._settings}.items():
+            if name not in found or found[name] != wanted:
+                got = f"trial {number} with {name} {_check.shown(found.get(name))}"
                 hint = "; a file belongs to one sweep: give another path"
                 raise ValueError(_check.refusal(path, got, _check.shown(wanted)) + hint)
         if any(known["trial"] == number for known in self.known):
@@ -283,7 +289,8 @@ class ResultsFile:
         """Keeps what came of one more trial."""
         if self._path is None:
             return
-        line = json.dumps({**record, "params": plain(record["params"])}).encode() + b"\n"
+        kept = {**record, "params": plain(record["params"]), "settings": self._settings}
+        line = json.dumps(kept).encode() + b"\n"
         with _files.naming(self._path), open(self._path, "ab", buffering=0) as file:
             file.write(line)
             os.fsync(file.fileno())

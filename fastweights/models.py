@@ -31,7 +31,7 @@ from fastweights._network import Network
 from fastweights._objectives import objectives_of
 from fastweights._plans import Compiled
 from fastweights._rows import Gradients, count
-from fastweights._sources import Whole
+from fastweights._sources import Source, Whole
 from fastweights._sources_of import Given
 from fastweights._tensors import Tensor, tensors_of
 from fastweights._topology import Topology
@@ -170,6 +170,8 @@ class Model(Network):
         #: The fit that is going on.
         self._loop: Loop | None = None
         self._names = _feeding.Names((None,) * topology.inputs, None)
+        #: Whether the seed is the user's choice.
+        self._is_seed_given = seed is not None
         #: Entries of other people's in the file that the model came from.
         self._metadata: dict[str, str] = {}
         self.stop_training = False
@@ -426,7 +428,8 @@ class Model(Network):
             with such files, of which the newest that is whole is taken. The model becomes what it
             was then, its seed too, callbacks remember what they did, and the fit goes on from the
             batch it had come to. Data and settings being the same it ends with the bits, and the
-            history, of a fit that was never interrupted. Of an epoch in whose middle it goes on no
+            history, of a fit that was never interrupted; in the middle of an epoch other data are
+            refused, as far as they are arrays. Of an epoch in whose middle it goes on no
             `on_epoch_begin` is called again. Not in Keras.
 
         Returns
@@ -454,10 +457,10 @@ class Model(Network):
             )  # fmt: skip
 
     def _restored(
-        self, resume: FilePath | None, callbacks: Sequence[Callback]
+        self, resume: FilePath | None, course: training.Course, source: Source
     ) -> _resuming.Place | None:
         """Takes on the file that a fit is to go on from, if there is one, and says where it was."""
-        return _restoring.restored(self, resume, callbacks)
+        return _restoring.restored(self, resume, course, source)
 
     def _place_in_fit(self) -> _resuming.Place | None:
         """Where in a fit a hook finds it."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _check, _crew, many
+from fastweights import _check, _crew, _digests, many
 from fastweights._core import philox
 from fastweights._trials import ResultsFile, SweepResults, Trial, plain, seed_of, trials_of
 from fastweights.callbacks import History
@@ -88,7 +88,9 @@ def sweep(
     path : path, optional
         Of a file that gets a line of JSON for each trial when it is done. Trials that are there
         already, also those with an error, are not done again: a sweep that was interrupted or
-        killed goes on from it.
+        killed goes on from it. A file of other settings of this function or of other data is
+        refused; what `build` does is not looked at. Of an array of more than 256 MiB, rows spread
+        over it are compared.
     n_jobs : int, optional
         How many trials go on at a time, each in one thread: as many as
         `fastweights.set_num_threads` allows by default, or for -1; under joblib as it says.
@@ -137,7 +139,11 @@ def sweep(
     data = many.Data(x, y, 0.0 if folds else validation_split, validation_data)
     trials = trials_of(space, n_trials, seed)
     plan = Plan(build, _takes_seed(build, space), fit, folds, monitor, mode, seed)
-    file = ResultsFile(path, monitor, trials)
+    settings = {name: fit[name] for name in ("batch_size", "epochs", "shuffle")}
+    settings |= {"folds": folds, "mode": mode, "validation_split": data.share}
+    if path is not None:
+        settings["data"] = _digests.of_given(x, y, validation_data)
+    file = ResultsFile(path, monitor, trials, settings)
     records, done = list(file.known), {record["trial"] for record in file.known}
     left = [trial for trial in trials if trial.number not in done]
     teller = _Teller(verbose, len(left))

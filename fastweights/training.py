@@ -389,7 +389,7 @@ def fit(
         source.cut(course.batch_size or rows or DEFAULT_BATCH)
         if held_out is not None:
             held_out.cut(held.batch_size or source.batch_size)
-        place = model._restored(resume, course.callbacks)
+        place = model._restored(resume, course, source)
         loop = _loop.Loop(model, course, source, held_out, reporters, place=place)
         model._names = names
         if loop.source.rows is not None and not source.comes_as_it_is:

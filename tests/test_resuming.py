@@ -234,12 +234,57 @@ def test_resume_refuses(tmp_path):
         network(optimizer="adam").fit(X, Y, 8, 2, 0, resume=path)
     with pytest.raises(ValueError, match="resume: got a file of a model of other layers"):
         network((5, 6, 3), optimizer="adam").fit(X, Y, 8, 2, 0, resume=path)
-    with pytest.raises(ValueError, match="resume: got a file of a model that was compiled"):
+    with pytest.raises(ValueError, match="compiled with optimizer 'Adam', expected 'SGD', as"):
         network(optimizer="sgd").fit(X, Y, 8, 2, 0, resume=path)
+    slower = network(optimizer=fw.optimizers.Adam(beta_1=0.8))
+    with pytest.raises(ValueError, match="compiled with optimizer beta_1 0.9, expected 0.8, as"):
+        slower.fit(X, Y, 8, 2, 0, resume=path)
+    with pytest.raises(ValueError, match="compiled with loss .*absolute"):
+        network(optimizer="adam", loss="mae").fit(X, Y, 8, 2, 0, resume=path)
     with pytest.raises(FileNotFoundError):
         network().fit(X, Y, 8, 2, 0, resume=tmp_path / "none.safetensors")
     with pytest.raises(TypeError, match="path: got int"):
         network().fit(X, Y, 8, 2, 0, resume=3)
+
+
+OTHER_DATA = {
+    "x": {"x": X + 1},
+    "y": {"y": Y + 1},
+    "rows": {"x": X[::-1], "y": Y[::-1]},
+    "sample_weight": {"sample_weight": np.linspace(0, 1, 50)},
+}
+
+
+@pytest.mark.parametrize("other", OTHER_DATA)
+def test_of_other_data_no_middle_of_an_epoch_is_gone_on_from(other, tmp_path):
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        trained(model(), SaveAt("on_train_batch_end", 9, path))
+    given, one = {"x": X, "y": Y, **OTHER_DATA[other]}, model()
+    before = one.parameters.copy()
+    with pytest.raises(ValueError, match="resume: got .*other x, y, sample_weight or class_weight"):
+        one.fit(batch_size=8, epochs=LAST, verbose=0, resume=path, **given)
+    same_bits(one.parameters, before)
+    assert one.epochs_trained == 0
+    between = tmp_path / "b.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        trained(model(), SaveAt("on_epoch_end", 1, between))
+    one.fit(batch_size=8, epochs=LAST, verbose=0, resume=between, **given)
+    assert one.epochs_trained == LAST
+
+
+def test_class_weights_count_as_data(tmp_path):
+    path, labels = tmp_path / "a.safetensors", np.arange(50) % 3
+
+    def fit(class_weight, *own, **more):
+        net = network(loss="sparse_categorical_crossentropy", last="softmax")
+        return net.fit(X, labels, 8, 2, 0, own, class_weight=class_weight, **more)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit({0: 1.0, 1: 2.0, 2: 1.0}, SaveAt("on_train_batch_end", 2, path))
+    with pytest.raises(ValueError, match="or class_weight"):
+        fit({0: 1.0, 1: 2.0, 2: 1.5}, resume=path)
+    fit({0: 1.0, 1: 2.0, 2: 1.0}, resume=path)
 
 
 def test_what_a_state_may_hold(tmp_path):
@@ -403,6 +448,24 @@ def test_a_damaged_backup_alone_is_refused(tmp_path):
     with pytest.raises(ValueError, match="latest"):
         trained(one, callbacks.BackupAndRestore(tmp_path))
     same_bits(one.parameters, before)
+
+
+def test_a_backup_of_another_fit_is_refused(tmp_path):
+    def backup():
+        return callbacks.BackupAndRestore(tmp_path)
+
+    with pytest.raises(RuntimeError):
+        trained(model(), backup(), Fail("on_epoch_end", 3))
+    one, fold = model(), np.arange(50) % 3 > 0
+    before = one.parameters.copy()
+    with pytest.raises(ValueError, match="BackupAndRestore: got .*latest.*of other x, y.*of its own"):
+        one.fit(X[fold], Y[fold], 8, LAST, 0, backup())
+    same_bits(one.parameters, before)
+    with pytest.raises(ValueError, match="BackupAndRestore: got .*of seed 3, expected 4, that of"):
+        trained(model(seed=4), backup())
+    drawn, whole = model(seed=None), model()  # as in a program that leaves the seed to chance
+    history = trained(whole)
+    expect_the_same(drawn, trained(drawn, backup()), whole, history)
 
 
 def test_a_backup_may_stay(tmp_path):

@@ -349,6 +349,19 @@ def test_a_file_of_another_sweep_is_refused(tmp_path):
     ):
         with pytest.raises(ValueError, match=r"sweep.jsonl: got trial"):
             swept(space, path=path, **settings)
+    for name, value in (
+        ("epochs", 4), ("batch_size", 7), ("shuffle", False), ("folds", 3), ("mode", "max"),
+        ("validation_split", 0.3),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=f"got trial . with {name} .*belongs to one sweep"):
+            swept(path=path, **{name: value})
+    changed = X.copy()
+    changed[-1, 0] += 1e-9
+    held_out = {"validation_data": (X, Y)}
+    for x, y, more in ((X, 100 * Y, {}), (changed, Y, {}), (X[:-1], Y[:-1], {}), (X, Y, held_out)):
+        with pytest.raises(ValueError, match="got trial . with data '.*belongs to one sweep"):
+            fw.sweep(build, GRID, x, y, epochs=3, verbose=0, path=path, **more)
+    assert scores(swept(path=path)) == scores(swept())
     record = json.loads(path.read_text().splitlines()[0])
     for damaged in ({**record, "more": 1}, [record], {**record, "trial": "0"}, None, 7):
         path.write_text(json.dumps(damaged) + "\n")

@@ -202,8 +202,9 @@ class BackupAndRestore(Callback, closed=True):
 
     A fit that begins looks into the folder: where there is a backup, the model becomes what it was
     then, and the fit goes on from the batch it had come to, its history too. In the end weights and
-    history have the bits of a fit that was never interrupted. The data, and what the model was made
-    and compiled with, must be the same.
+    history have the bits of a fit that was never interrupted. The data (of more than 256 MiB, rows
+    spread over them), a seed that was given, and what the model was made and compiled with, are
+    compared, and a backup of another fit is refused. Batches that come as they are are not.
 
     Parameters
     ----------
