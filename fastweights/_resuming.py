@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -117,6 +118,20 @@ def _put(arrays: dict[str, np.ndarray], where: str, values: Mapping[str, Any]) -
 
 def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+@contextlib.contextmanager
+def telling_of_damage(name: str) -> Iterator[None]:
+    """Errors of the block say that the description of the fit in the file of this name is damaged.
+
+    Those of a description that is not what was written: other types, missing names, sizes that
+    do not fit.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        why = " ".join(str(error).split())[:400]
+        raise ValueError(f"{name}: the description of the fit is damaged: {why}") from error
 
 
 def place_of(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _check, _crew, _feeding, _loop, training
+from fastweights import _check, _crew, _feeding, training
 from fastweights._core import philox
 from fastweights._core.float_mode import in_default_float_mode
 from fastweights._plans import Compiled
@@ -191,9 +191,7 @@ def trained(task: Task, watcher: _crew.Watcher) -> History:
         if model._compiled is not task.compiled:
             got, expected = "a model that was compiled meanwhile", "model.compile(...) before"
             raise RuntimeError(_check.refusal("models", got, expected))
-        model._names = task.names
-        loop = _loop.Loop(model, task.course, *task.sources(), [watcher])
-        return loop.run()
+        return training.run(model, task.course, *task.sources(), [watcher], task.names)
 
 
 # ---- what each model has -------------------------------------------------------------------------

@@ -119,6 +119,9 @@ class Callback(Sealed):
         """Files, of which a fit that begins goes on from the first that is whole."""
         return []
 
+    def _leave_behind(self, path: str) -> None:
+        """Hears which of these files was damaged, and so was not gone on from."""
+
     def _ends_quietly(self, error: DivergenceError) -> bool:
         """Whether a fit whose loss is no number should just end."""
         return False
