@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from fastweights import _check
-from fastweights.callbacks import Callback, Logs
+from fastweights.callbacks import Callback, Logs, states
 from fastweights.callbacks.base import State
 from fastweights.config import budget, get_num_threads, one_thread
 
@@ -68,7 +68,7 @@ class Watcher(Callback, closed=True):
         return {"epochs": self._epochs}
 
     def load_state(self, state: State) -> None:
-        self._epochs = state["epochs"]
+        self._epochs = states.whole(state, "epochs")
 
 
 class Outcome(NamedTuple, Generic[T]):

@@ -80,6 +80,7 @@ class Loop:
         self.good = self.compiled.good_for(built)
         #: How many rows of the epoch it had learnt from by then.
         self.good_row = 0
+        self.first_rate = self.compiled.training()._given_rate
         self.thread = get_ident()
         #: Where it is: the epoch that is running or to come, rows of it that are done, their sums.
         self.epoch, self.row = course.initial_epoch, 0
@@ -154,6 +155,7 @@ class Loop:
             self.order is not None,
             self.model._stop_training,
             self.digest,
+            self.first_rate,
             tuple((type(one).__name__, one.state()) for one in self.listeners.all),
             due,
             self.figures.state() if self.figures is not None and self.row else None,
@@ -285,13 +287,13 @@ class Loop:
     def _train_on(self, part: Part, figures: Figures, stream: int) -> None:
         """The batches of a part, or those until a callback wants no more."""
         model, (x, y, weights), listeners = self.model, part.examples, self.listeners
-        plan = training.ready_plan(model, self.compiled, part.batch_size, weights)
         by_batches, first, source = listeners.hear(*_BATCH_HOOKS), part.first, self.source
         while first < part.last and (not self.row or not model._stop_training):
             batch = part.batch + (first - part.first) // part.batch_size
             if by_batches:
                 self._tell("on_train_batch_begin", batch, {})
-            plan.set_rates(self.compiled.training()._rates)
+            # A hook may have set another learning rate, or which layers are trained.
+            plan = training.ready_plan(model, self.compiled, part.batch_size, weights)
             first, loss = plan.train(
                 x, y, part.order, first, part.last, part.batch_size,
                 0.0 if by_batches else training.STRETCH_SECONDS, figures.tally, model.seed, stream,

@@ -49,7 +49,7 @@ class Found(NamedTuple):
         compiled, other = model._compiled, self.twin._compiled
         built, from_file = model._built_or_refused(), self.twin._built_or_refused()
         optimizer, memory = compiled.training(), compiled.memory_for(built)
-        rate = None if optimizer._follows_a_schedule else optimizer.learning_rate
+        rate = optimizer._given_rate
         kept = [(model, "_seed", model._seed), (model, "_progress", model._progress)]
         parameters, state = from_file.vectors
         if self.place.rows_states is not None:
@@ -107,6 +107,7 @@ def restored(
         _refuse_other_seed(argument, file, model, twin)
     if place.row or resume is None:
         _refuse_other_data(argument, file, source, place)
+    _warn_of_other_rate(argument, file, model, twin, place)
     return found
 
 
@@ -198,6 +199,9 @@ def _refuse_other_pass(model: Model, course: Course, source: Source, place: Plac
         if got != stored:
             expected = f"{stored}, as in the middle of whose epoch the fit is to go on"
             raise ValueError(_check.refusal(what, got, expected))
+    if not source.comes_as_it_is and place.row < place.rows and place.row % place.batch_size:
+        expected = f"one between batches of {place.batch_size}"
+        raise ValueError(_check.refusal("fit row", place.row, expected))
 
 
 def _refuse_other_seed(argument: str, file: str, model: Model, twin: Model) -> None:
@@ -213,6 +217,17 @@ def _refuse_other_data(argument: str, file: str, source: Source, place: Place) -
     if digest and place.data and digest != place.data:
         got = f"{file}, of a fit of other x, y, sample_weight or class_weight"
         raise ValueError(_check.refusal(argument, got, "one of the data of this fit") + _OF_ONE_FIT)
+
+
+def _warn_of_other_rate(argument: str, file: str, model: Model, twin: Model, place: Place) -> None:
+    """Warns of a learning rate that is neither that of the file nor that its fit began with."""
+    own, taken = model._compiled.training()._given_rate, twin._compiled.training()._given_rate
+    if own not in (taken, place.learning_rate) and taken is not None:
+        warnings.warn(
+            f"{argument}: {file} has a learning rate of {taken:g}, with which the fit goes on, "
+            f"instead of {own:g}; a callback may set another, such as LearningRateScheduler",
+            stacklevel=6,
+        )
 
 
 def _network(model: Model) -> dict[str, Any]:

@@ -284,11 +284,14 @@ def _minimizing_step(
 ) -> Logs:
     """The same by an optimizer that looks at the loss several times."""
     descent = _minimizing.Descent(model, compiled, optimizer, examples)
-    figures = descent.figures()
+    built = model._built_or_refused()
+    figures, good = descent.figures(), compiled.good_for(built)
+    good.keep()
     done = descent.step(model._progress.next_pass())
     if done.outcome == "diverged":
         what = f"the loss or its gradient is not finite ({done.before}); no step was made"
         raise DivergenceError(None, None, None, what)
+    _refuse_overflow(built, compiled, good)
     figures.tally = descent.tally_before
     return {**figures.logs(), "loss": done.before}
 

@@ -9,6 +9,7 @@ import string
 from typing import Any
 
 from fastweights import _check, _files
+from fastweights.callbacks import states
 from fastweights.callbacks.base import Callback, Logs, State
 from fastweights.callbacks.monitoring import Monitor, figure_of
 from fastweights.callbacks.progress import say
@@ -167,10 +168,11 @@ class ModelCheckpoint(Monitor, closed=True):
 
     def load_state(self, state: State) -> None:
         super().load_state(state)
-        self._batches.seen, self._epoch = state["seen"], state["epoch"]
+        self._batches.seen = states.whole(state, "seen")
+        self._epoch = states.whole(state, "epoch")
         # A file may name any: only what this callback could have written is its own to remove.
         own = re.compile(_pattern(self.filepath), re.DOTALL)
-        self._saved = [path for path in state["saved"] if own.fullmatch(path)]
+        self._saved = [path for path in states.texts(state, "saved") if own.fullmatch(path)]
 
 
 def _placeholders(path: str) -> list[str]:
@@ -287,4 +289,4 @@ class BackupAndRestore(Callback, closed=True):
         return {"seen": self._batches.seen}
 
     def load_state(self, state: State) -> None:
-        self._batches.seen = state["seen"]
+        self._batches.seen = states.whole(state, "seen")

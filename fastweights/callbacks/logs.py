@@ -10,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 
 from fastweights import _check, _files
+from fastweights.callbacks import states
 from fastweights.callbacks.base import Callback, Logs, State
 
 
@@ -75,6 +76,8 @@ class CSVLogger(Callback, closed=True):
         file = open(self.filename, mode, newline="", encoding="utf-8")  # noqa: SIM115
         if goes_on:
             file.truncate(self._size)
+        elif mode == "a":
+            _begin_a_line(file)
         self._file, self._size = file, os.fstat(file.fileno()).st_size
         return file
 
@@ -90,7 +93,26 @@ class CSVLogger(Callback, closed=True):
         return {"columns": list(self._columns), "size": self._size}
 
     def load_state(self, state: State) -> None:
-        self._columns, self._size = list(state["columns"]), state["size"]
+        self._columns = states.texts(state, "columns")
+        self._size = states.whole(state, "size")
+
+
+def _begin_a_line(file: IO[str]) -> None:
+    """Has a file end with a whole line.
+
+    Of a row that was cut off, as on a full disk, nobody knows what its last figure was: it goes,
+    where other lines end as those written here. Others' last lines may just lack their end.
+    """
+    with open(file.name, "rb") as there:
+        content = there.read()
+    kept = content.rfind(b"\n") + 1
+    if kept == len(content):
+        return
+    if content.endswith(b"\r\n", 0, kept) if kept else content.startswith(b"epoch"):
+        file.truncate(kept)
+    else:
+        file.write(csv.excel.lineterminator)
+        file.flush()
 
 
 def _in_a_row(figure: Any) -> Any:
@@ -177,7 +199,7 @@ class TensorBoard(Callback, closed=True):
         return {"steps": self._steps}
 
     def load_state(self, state: State) -> None:
-        self._steps = state["steps"]
+        self._steps = states.whole(state, "steps")
 
 
 def _event_files() -> tuple[Any, Any, Any]:
