@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 from typing import TYPE_CHECKING, Any
 
 from fastweights import _starting  # noqa: F401  (before what takes long to import)
+from fastweights._importing import imported
 from fastweights.config import (
     config,
     get_num_threads,
@@ -59,6 +60,8 @@ __all__ = [
     "plot_predictions",
     "register_layer",
     "register_loss",
+    "register_metric",
+    "register_optimizer",
     "regularizers",
     "schedules",
     "set_matmul_precision",
@@ -84,7 +87,12 @@ if TYPE_CHECKING:
         regularizers,
         schedules,
     )
-    from fastweights._registry import register_layer, register_loss
+    from fastweights._registry import (
+        register_layer,
+        register_loss,
+        register_metric,
+        register_optimizer,
+    )
     from fastweights._tensors import Input
     from fastweights.attending import attention_scores, plot_attention
     from fastweights.ensembles import Ensemble
@@ -131,17 +139,15 @@ else:
         "plot_predictions": "plotting",
         "register_layer": "_registry",
         "register_loss": "_registry",
+        "register_metric": "_registry",
+        "register_optimizer": "_registry",
         "sweep": "sweeping",
     }
 
     def __getattr__(name: str) -> Any:
         if name not in __all__:
-            from fastweights._absent import refusal_of
-
-            raise refusal_of(__name__, name)
-        from importlib import import_module
-
-        module = import_module(f"{__name__}.{_HOME.get(name, name)}")
+            raise imported(f"{__name__}._absent").refusal_of(__name__, name)
+        module = imported(f"{__name__}.{_HOME.get(name, name)}")
         value = getattr(module, name) if name in _HOME else module
         globals()[name] = value
         return value

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, cast
 
 from fastweights._absent import hint
+from fastweights._importing import imported
 from fastweights._refusal import refusal, shown
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,7 +39,7 @@ def refuse_unbound(
     besides: Sequence[str] = (),
 ) -> None:
     """Raises TypeError where a function cannot be called with these; `besides` it takes as well."""
-    import inspect  # slow to import, and seldom used
+    inspect = imported("inspect")  # slow to import, and seldom used
 
     signature = inspect.signature(function)
     try:
@@ -74,7 +75,7 @@ def refuse_unbound(
 def _meant(foreign: str, taken: Sequence[str]) -> str:
     if foreign in _MEANT:
         return f"; {_MEANT[foreign]}"
-    import difflib  # slow to import, and seldom used
+    difflib = imported("difflib")  # slow to import, and seldom used
 
     near = difflib.get_close_matches(foreign, taken, n=1)
     return hint(foreign) or (f"; did you mean {near[0]!r}?" if near else "")
@@ -106,20 +107,20 @@ class Telling(ABCMeta):
 
         What it hands on as ``**settings`` are the arguments by name of the constructor before it.
         """
-        from inspect import Signature, signature  # slow to import, and seldom used
+        inspect = imported("inspect")  # slow to import, and seldom used
 
         taken: list[Any] = []
         for base in cls.__mro__[:-1]:  # the last one is object
             if "__init__" not in vars(base):
                 continue
-            _, *own = signature(vars(base)["__init__"]).parameters.values()
+            _, *own = inspect.signature(vars(base)["__init__"]).parameters.values()
             hands_on = bool(own) and own[-1].name == "settings"
             if hands_on:
                 own.pop()
             taken += [one for one in own if not taken or one.kind == one.KEYWORD_ONLY]
             if not hands_on:
                 break
-        return Signature(taken)
+        return inspect.Signature(taken)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         try:

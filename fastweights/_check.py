@@ -17,6 +17,7 @@ import numpy as np
 
 from fastweights import _frames, _objects
 from fastweights._core import arrays, float_mode
+from fastweights._importing import imported
 from fastweights._refusal import LONGEST_REPR, hint_for_rows, listed, refusal, shown
 
 T = TypeVar("T")
@@ -48,7 +49,7 @@ def choice(argument: str, got: object, known: Mapping[str, T], ignore_case: bool
     key = name.lower() if ignore_case else name
     if key in known:
         return known[key]
-    import difflib  # slow to import, and seldom used
+    difflib = imported("difflib")  # slow to import, and seldom used
 
     near = difflib.get_close_matches(name[:LONGEST_REPR].lower(), known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near and key not in ANOTHER_QUANTITY else ""

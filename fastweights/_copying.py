@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -46,8 +47,7 @@ def copy_of(model: Model, dtype: str | np.dtype | None) -> Model:
     twin._progress = model._progress.copy()
     twin._names, twin._metadata = model._names, dict(model._metadata)
     if compiled.optimizer is not None:
-        optimizer = optimizers.get(compiled.optimizer.config())
-        twin._compiled = Compiled(optimizer, compiled.objectives)
+        twin._compiled = Compiled(compiled.optimizer.again(), compiled.objectives)
         if memory is not None:
             kept = _check.reals("the optimizer's state", memory.vectors, twin.dtype)
             twin._compiled.memory = optimizers.Memory(kept, memory.numbers, memory.batches)
@@ -99,13 +99,21 @@ def refuse_foreign(call: str, model: Model) -> None:
     for layer in model.layers:
         _registry.refuse_foreign(call, layer)
     _refuse_other_ops(call, model)
+    optimizer = model._compiled.optimizer
+    if isinstance(optimizer, optimizers.NumpyOptimizer):
+        _refuse_another(call, optimizer)
     foreign = _foreign_training(model._compiled)
+    if call == "save":
+        for one in model._compiled.objectives:
+            for metric in one.metrics:
+                _refuse_lost_arguments(metric)
     if call != "save":
         # What one model is trained by may be what another one is.
-        foreign = [one for one in foreign if not isinstance(one, losses.NumpyLoss)]
-    if foreign and isinstance(foreign[0], losses.NumpyLoss):
-        got = f"the loss {foreign[0].title} of your own"
-        expected = "one that @fw.register_loss('my_package') has made known"
+        foreign = [one for one in foreign if not isinstance(one, _OWN)]
+    if foreign and isinstance(foreign[0], _REGISTERED):
+        kind, title = _kind_and_title(foreign[0])
+        got = f"the {kind} {title} of your own"
+        expected = f"one that @fw.register_{kind}('my_package') has made known"
         hint = "; model.save_weights keeps the weights alone"
         raise TypeError(_check.refusal(call, got, expected) + hint)
     if foreign:
@@ -114,14 +122,58 @@ def refuse_foreign(call: str, model: Model) -> None:
         raise TypeError(_check.refusal(call, got, expected))
 
 
+#: What files bring back once it is registered ...
+_REGISTERED = (losses.NumpyLoss, metrics.MeanMetricWrapper, optimizers.NumpyOptimizer)
+#: ... and what another model may have besides.
+_OWN = (*_REGISTERED, metrics.ScikitLearn)
+
+
+def _kind_and_title(own: Any) -> tuple[str, str]:
+    """What messages call something of one's own."""
+    if isinstance(own, losses.NumpyLoss):
+        return "loss", own.title
+    if isinstance(own, optimizers.NumpyOptimizer):
+        return "optimizer", own.name
+    return "metric", own.name
+
+
+def _refuse_another(call: str, optimizer: optimizers.NumpyOptimizer) -> None:
+    """Raises TypeError where an optimizer would come back from its config as another one."""
+    try:
+        text, made = _settings_of(optimizer), _settings_of(optimizer.again())
+        if made == text:
+            return
+        why = f"whose config() makes one of {made}, not of {text}"
+    except Exception as error:
+        why = f"of whose config() nothing can be made ({type(error).__name__}: {error})"
+    expected = "config() to be what the constructor makes the same optimizer of"
+    raise TypeError(_check.refusal(call, f"the optimizer {optimizer.name}, {why}", expected))
+
+
+def _refuse_lost_arguments(metric: metrics.Metric) -> None:
+    """Raises TypeError where what a metric's function is told would come back as something else."""
+    if not isinstance(metric, metrics.MeanMetricWrapper):
+        return
+    try:
+        if json.loads(json.dumps(metric.kwargs)) == metric.kwargs:
+            return
+    except (TypeError, ValueError):
+        pass
+    got = f"{_check.shown(metric.kwargs)} for the metric {metric.name}"
+    raise TypeError(_check.refusal("save", got, "arguments that JSON holds as they are"))
+
+
+def _settings_of(optimizer: optimizers.Optimizer) -> str:
+    """All of them, also those that its config leaves out."""
+    return json.dumps({**optimizers.Optimizer.config(optimizer), **optimizer.config()})
+
+
 def _foreign_training(compiled: Compiled) -> list[Any]:
     """What was compiled and is not what the library makes of its config."""
     optimizer = compiled.optimizer
     if optimizer is None:
         return []
-    kind = type(optimizer)
-    is_known = optimizers.OPTIMIZERS.get(kind.__name__.lower()) is kind
-    found: list[Any] = [] if is_known else [optimizer]
+    found: list[Any] = [] if _is_known(optimizer) else [optimizer]
     for one in compiled.objectives:
         if not _is_known_again(one.loss):
             found.append(one.loss)
@@ -129,11 +181,19 @@ def _foreign_training(compiled: Compiled) -> list[Any]:
     return found
 
 
+def _is_known(optimizer: optimizers.Optimizer) -> bool:
+    """Whether its class is what the library makes of its name."""
+    if isinstance(optimizer, optimizers.NumpyOptimizer):
+        return optimizer.is_registered
+    kind = type(optimizer)
+    return optimizers.OPTIMIZERS.get(kind.__name__.lower()) is kind
+
+
 def _comes_back(metric: metrics.Metric, loss: losses.Loss) -> bool:
-    """Whether the library makes a metric again of its config; a function has none."""
-    if metric.kind not in metrics.KINDS:
-        return False
-    return metrics.get(metric.config(), loss) == metric
+    """Whether the library makes a metric again of its config."""
+    if isinstance(metric, metrics.MeanMetricWrapper):
+        return metric.is_registered
+    return metric.kind in metrics.KINDS and metrics.get(metric.config(), loss) == metric
 
 
 def _is_known_again(loss: losses.Loss) -> bool:

@@ -2,7 +2,8 @@
 
 # Design: compiled code runs without the GIL, so threads of one process train as many nets at a time
 # as there are CPUs, and read the same data. Only the thread that asked talks: it hands out what is
-# finished, hears Ctrl-C and tells the others to stop, which they look for between two stretches.
+# finished, hears Ctrl-C and tells the others to stop, which they look for between two stretches
+# and, in a large batch, between some of its rows.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from fastweights import _check
+from fastweights._core.plan import OF_THREAD
 from fastweights.callbacks import Callback, Logs, states
 from fastweights.callbacks.base import State
 from fastweights.config import budget, get_num_threads, one_thread
@@ -99,7 +101,12 @@ def outcomes(
     """
     waiting, done = deque(enumerate(tasks)), queue.SimpleQueue[Outcome[T]]()
 
+    def look() -> None:
+        if stop.is_set():
+            raise Stopped
+
     def work() -> None:
+        OF_THREAD.ask = look
         with one_thread() if members > 1 else contextlib.nullcontext():
             while not stop.is_set():
                 try:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 from types import ModuleType
 
 import numpy as np
 
 from fastweights import _check
+from fastweights._importing import imported
 
 _BUILD_IT = "run pip install . (or pip install -e . to work on it)"
 
@@ -30,7 +30,8 @@ _SUFFIX = {"float32": "f32", "float64": "f64"}
 
 
 def _module(level: str, suffix: str) -> ModuleType:
-    return importlib.import_module(f"fastweights._core.kernels_{level}_{suffix}")
+    module: ModuleType = imported(f"fastweights._core.kernels_{level}_{suffix}")
+    return module
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -66,6 +67,16 @@ class Listeners:
                 getattr(listener, hook)(*given)
                 _refuse_lost(listener, hook, figures, given[-1])
         self.telling = None
+
+    @contextlib.contextmanager
+    def released(self) -> Iterator[None]:
+        """A call whose end nobody hears where an exception ends it."""
+        try:
+            yield
+        except BaseException:
+            for listener in self.all:
+                listener._release()
+            raise
 
     def batches(
         self,

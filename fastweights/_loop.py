@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastweights import _advice, _check, _feeding, _minimizing, _resuming, _sources, training
+from fastweights import (
+    _advice,
+    _averages,
+    _check,
+    _feeding,
+    _minimizing,
+    _resuming,
+    _sources,
+    training,
+)
 from fastweights._core import philox
 from fastweights._figures import Figures
 from fastweights._listening import Listeners
@@ -114,7 +123,7 @@ class Loop:
                 while self.epoch < course.epochs and not model._stop_training:
                     logs = self._run_epoch(0) or logs
                 if self.epoch > course.initial_epoch:
-                    training.take_averages(self.built, self.compiled)
+                    _averages.take(self.built, self.compiled)
                 has_finished = True
             except training.DivergenceError as error:
                 if not any(callback._ends_quietly(error) for callback in course.callbacks):

@@ -347,10 +347,12 @@ def _attach(built: Built, compiled: Compiled, plan: _plan.Plan, ends: _Ended, tr
     )
     if trains and not isinstance(optimizer, optimizers.Minimizer):
         state = compiled.memory_for(built)
+        spans = optimizer.spans(built.places())
         plan.set_update(
             optimizer.kernel,
             *state.arrays(),
-            spans=optimizer.spans(built.places()),
+            spans=spans,
+            rule=optimizer.rule(spans, built.size, built.dtype),
             **optimizer.step_settings(),
         )
         plan.set_rates(optimizer._rates)

@@ -1,4 +1,4 @@
-"""Layers and losses that are written outside of the package, by the names that files know."""
+"""What is written outside of the package, by the names that files know."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ from fastweights import (
     schedules,
 )
 from fastweights._description import Description
+from fastweights._own import Registry
 from fastweights._refusal import UnknownError
 from fastweights.layers import LAYERS, Layer
 from fastweights.losses import own as own_losses
+from fastweights.metrics import functions as own_metrics
+from fastweights.optimizers import own as own_optimizers
 
 L = TypeVar("L", bound=type[Layer])
 F = TypeVar("F", bound=Callable[..., Any])
+K = TypeVar("K", bound=type[own_optimizers.NumpyOptimizer])
 
 #: Of which the library makes a layer's settings again.
 _KINDS_OF_SETTINGS = frozenset(
@@ -38,7 +42,7 @@ _KINDS_OF_SETTINGS = frozenset(
 )
 
 #: Layers of other people's by package and name.
-REGISTERED: dict[str, type[Layer]] = {}
+REGISTERED = Registry("layer")
 
 
 def register_layer(package: str = "Custom", name: str | None = None) -> Callable[[L], L]:
@@ -100,9 +104,67 @@ def register_loss(package: str = "Custom", name: str | None = None) -> Callable[
             raise TypeError(_check.refusal("register_loss", _check.kind_of(made), expected))
         if not isinstance(made, type):
             own_losses.FunctionLoss(made)
-        known = next((full for full, one in own_losses.REGISTERED.items() if one is made), None)
-        _enter("register_loss", own_losses.REGISTERED, package, name, made, known)
+        _enter("register_loss", own_losses.REGISTERED, package, name, made)
         return made
+
+    return register
+
+
+def register_metric(package: str = "Custom", name: str | None = None) -> Callable[[F], F]:
+    """Decorates a metric of your own, a function: models that have it can be saved and loaded.
+
+    Files name it ``package>name``. Whoever loads one must have registered it before, by importing
+    the module that it is in, or give it to `fastweights.load` as one of `custom_objects`.
+
+    Parameters
+    ----------
+    package, name : str
+        As of `register_layer`.
+
+    Examples
+    --------
+    >>> @fw.register_metric("my_package")
+    ... def largest_error(y_true, y_pred):
+    ...     return abs(y_true - y_pred).max(axis=1)
+    """
+    _names(package, name)
+
+    def register(made: F) -> F:
+        if not _is_function(made):
+            expected = "a function (y_true, y_pred)"
+            raise TypeError(_check.refusal("register_metric", _check.kind_of(made), expected))
+        _enter("register_metric", own_metrics.REGISTERED, package, name, made)
+        return made
+
+    return register
+
+
+def register_optimizer(package: str = "Custom", name: str | None = None) -> Callable[[K], K]:
+    """Decorates an optimizer of your own: models that it trains can be saved and loaded.
+
+    Files name it ``package>name``. Whoever loads one must have registered the class before, by
+    importing the module that it is in, or give it to `fastweights.load` as one of `custom_objects`.
+
+    Parameters
+    ----------
+    package, name : str
+        As of `register_layer`.
+
+    Examples
+    --------
+    >>> @fw.register_optimizer("my_package")
+    ... class Signs(optimizers.NumpyOptimizer):
+    ...     def update(self, step, learning_rate, parameters, gradients):
+    ...         return parameters - learning_rate * np.sign(gradients)
+    """
+    _names(package, name)
+
+    def register(kind: K) -> K:
+        if not _is_own_optimizer(kind):
+            expected = "a class derived from optimizers.NumpyOptimizer"
+            raise TypeError(_check.refusal("register_optimizer", _check.kind_of(kind), expected))
+        _enter("register_optimizer", own_optimizers.REGISTERED, package, name, kind)
+        return kind
 
     return register
 
@@ -111,7 +173,15 @@ def _is_own_loss(made: Any) -> bool:
     """Whether losses of one's own are made of this: functions or classes."""
     if isinstance(made, type):
         return issubclass(made, own_losses.NumpyLoss)
-    return callable(made) and hasattr(made, "__qualname__")
+    return _is_function(made)
+
+
+def _is_function(made: Any) -> bool:
+    return callable(made) and not isinstance(made, type) and hasattr(made, "__qualname__")
+
+
+def _is_own_optimizer(made: Any) -> bool:
+    return isinstance(made, type) and issubclass(made, own_optimizers.NumpyOptimizer)
 
 
 def _names(package: Any, name: Any) -> None:
@@ -123,14 +193,18 @@ def _names(package: Any, name: Any) -> None:
 
 def _enter(
     call: str,
-    known_here: dict[str, Any],
+    known_here: Registry,
     package: str,
     name: str | None,
     made: Any,
-    known: str | None,
+    known: str | None = None,
 ) -> None:
-    """Has something known by its name, unless it has another one, or that is another's."""
+    """Has something known by its name, unless it has another one, or that is another's.
+
+    `known` is what the library calls it.
+    """
     full = f"{package}>{made.__name__ if name is None else name}"
+    known = known or known_here.name_of(made)
     before = known_here.get(full, made)
     if known not in (None, full):
         got = f"{full!r} for {_titled(made)}, which is {known!r}"
@@ -158,7 +232,7 @@ def name_of(kind: type[Layer]) -> str | None:
     """By which descriptions know a class; None where nobody could find it."""
     if LAYERS.get(kind.__name__) is kind:
         return kind.__name__
-    return next((name for name, known in REGISTERED.items() if known is kind), None)
+    return REGISTERED.name_of(kind)
 
 
 def is_of_library(layer: Layer) -> bool:
@@ -174,15 +248,19 @@ def description_of(layer: Layer) -> dict[str, Any]:
 
 
 def custom_objects(got: Any) -> Mapping[str, Any]:
-    """Checked `custom_objects`: layers and losses by their names."""
+    """Checked `custom_objects`: layers, losses, metrics and optimizers by their names."""
     if got is None:
         return {}
-    expected = "a dict of classes derived from Layer, or losses, by their names, or None"
+    expected = (
+        "a dict of classes derived from Layer, or losses, metrics or optimizers of your own, by "
+        "their names, or None"
+    )
     if not isinstance(got, Mapping):
         raise TypeError(_check.refusal("custom_objects", _check.kind_of(got), expected))
     for name, kind in got.items():
         is_layer = isinstance(kind, type) and issubclass(kind, Layer)
-        if not isinstance(name, str) or not (is_layer or _is_own_loss(kind)):
+        is_known = is_layer or _is_own_loss(kind) or _is_own_optimizer(kind)
+        if not isinstance(name, str) or not is_known:
             entry = f"{_check.shown(name)}: {_check.shown(kind)}"
             raise TypeError(_check.refusal("custom_objects", entry, expected))
     return got

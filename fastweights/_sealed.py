@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NoReturn
 
 from fastweights._absent import INSTEAD, hint
 from fastweights._arguments import Telling
+from fastweights._importing import imported
 from fastweights._refusal import refuse_uncalled
 
 
@@ -65,7 +66,7 @@ class Sealed(metaclass=_Sealing):
             raise AttributeError(f"{name}: {self._fixed[name]}")
         if name in vars(self) or hasattr(type(self), name):
             raise AttributeError(f"{name}: is fixed once it is made; make a new {kind}")
-        import difflib  # slow to import, and seldom used
+        difflib = imported("difflib")  # slow to import, and seldom used
 
         public = [known for known in dir(self) if not known.startswith("_")]
         near = difflib.get_close_matches(name, public, n=1)

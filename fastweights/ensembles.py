@@ -103,8 +103,10 @@ class Ensemble(Sealed):
         verbose: str | int = "auto",
         callbacks: Sequence[Callback | Sequence[Callback] | None] | None = None,
         validation_split: float = 0.0,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
         shuffle: bool | Sequence[bool] = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
         initial_epoch: int | Sequence[int] = 0,
         *,
         rows: str | Sequence[Any] | None = None,
@@ -117,7 +119,8 @@ class Ensemble(Sealed):
         """
         return many.fit_many(
             self._models, x, y, batch_size, epochs, verbose, callbacks, validation_split,
-            validation_data, shuffle, initial_epoch, rows=rows, n_jobs=n_jobs,
+            validation_data, shuffle, class_weight, sample_weight, initial_epoch, rows=rows,
+            n_jobs=n_jobs,
         )  # fmt: skip
 
     # ---- using -----------------------------------------------------------------------------------

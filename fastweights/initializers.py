@@ -20,6 +20,7 @@ import numpy as np
 from fastweights import _check
 from fastweights._core import float_mode, philox
 from fastweights._description import Description, from_config
+from fastweights._importing import imported
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -201,7 +202,7 @@ class Orthogonal(Initializer):
         self._set(gain=_check.number("gain", gain))
 
     def _draw(self, out: np.ndarray, seed: int, stream: int, fan_in: int, fan_out: int) -> None:
-        from fastweights._core import gram_schmidt
+        gram_schmidt = imported("fastweights._core.gram_schmidt")
 
         matrix = out.reshape(-1, out.shape[-1] if out.ndim else 1)
         count, length = sorted(matrix.shape)

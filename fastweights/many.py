@@ -5,21 +5,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
-import math
 import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-from fastweights import _check, _crew, _feeding, training
-from fastweights._core import philox
-from fastweights._core.float_mode import in_default_float_mode
-from fastweights._plans import Compiled
-from fastweights._rows import Examples, count, picked_examples
-from fastweights._sources import Source, Whole
+from fastweights import _check, _crew, training
+from fastweights._importing import imported
+from fastweights._portions import Data, Task, bootstrap, fold
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History, format_logs
 from fastweights.callbacks.progress import is_terminal
@@ -53,31 +47,6 @@ class FitManyError(RuntimeError):
         return f"{len(self.errors)} of {whole} models ended with an error: {', '.join(told)}"
 
 
-class Task(NamedTuple):
-    """A model, and the examples that it is to learn from."""
-
-    model: Model
-    course: training.Course
-    examples: Examples
-    held_out: Examples | None
-    #: Which of the examples; None: all.
-    chosen: np.ndarray | None
-    #: For what the examples were checked, and what their columns are called.
-    compiled: Compiled
-    names: _feeding.Names
-
-    def sources(self) -> tuple[Source, Source | None]:
-        """What is trained on and what is validated with, in the batches of the course."""
-        source = Whole(self.examples, self.chosen)
-        rows = self.model._built_or_refused().batch_rows
-        source.cut(self.course.batch_size or rows or training.DEFAULT_BATCH)
-        if self.held_out is None:
-            return source, None
-        held_out = Whole(self.held_out)
-        held_out.cut(source.batch_size)
-        return source, held_out
-
-
 def fit_many(
     models: Sequence[Model],
     x: Any,
@@ -87,8 +56,10 @@ def fit_many(
     verbose: str | int = "auto",
     callbacks: Sequence[Callback | Sequence[Callback] | None] | None = None,
     validation_split: float = 0.0,
-    validation_data: tuple[Any, Any] | None = None,
+    validation_data: tuple[Any, ...] | None = None,
     shuffle: bool | Sequence[bool] = True,
+    class_weight: Any = None,
+    sample_weight: Any = None,
     initial_epoch: int | Sequence[int] = 0,
     *,
     rows: str | Sequence[Any] | None = None,
@@ -110,6 +81,9 @@ def fit_many(
     verbose : {"auto", 0, 1, 2}
         0 is silent, 1 a progress bar over all epochs (with tqdm; lines without), 2 a line for each
         model that is done; "auto" is 1 on a terminal and at most 20 lines elsewhere.
+    class_weight, sample_weight
+        As for `Model.fit`, for all models: a weight for each row of `x`, of which a model has those
+        of its rows; ``"balanced"`` goes by the rows that it is trained on.
     callbacks : sequence, optional
         For each model a callback, a list of them, or None. They are called in the model's thread.
     rows : sequence or {"bootstrap", "folds"}, optional
@@ -139,7 +113,8 @@ def fit_many(
     Notes
     -----
     A model gets the weights that it would get alone, bit for bit, by
-    ``fit(x[rows], y[rows], ...)``. Ctrl-C stops all of them, each after a whole batch.
+    ``fit(x[rows], y[rows], sample_weight=sample_weight[rows], ...)``. Ctrl-C
+    stops all of them, each after a whole batch.
     """
     models = _check.instances("models", models, Model)
     verbose = _check.verbosity(verbose)
@@ -152,7 +127,7 @@ def fit_many(
         count_of_models, batch_size, epochs, initial_epoch, shuffle, _callbacks(models, callbacks)
     )
     given = _rows_of_each(models, rows)
-    data = Data(x, y, validation_split, validation_data)
+    data = Data(x, y, validation_split, validation_data, class_weight, sample_weight)
     tasks = []
     for number, (model, course, own) in enumerate(zip(models, courses, given, strict=True)):
         tasks.append(data.task(model, course, own, f"rows[{number}]"))
@@ -240,29 +215,11 @@ def _rows_of_each(models: Sequence[Model], given: Any) -> list[Any]:
     if not isinstance(given, str):
         expected = "a list of one for each model, 'bootstrap' or 'folds'"
         raise TypeError(_check.refusal("rows", _check.kind_of(given), expected))
-    draw = _check.choice("rows", given, {"bootstrap": _bootstrap, "folds": fold})
+    draw = _check.choice("rows", given, {"bootstrap": bootstrap, "folds": fold})
     return [
         functools.partial(draw, [model.seed for model in models], number)
         for number in range(len(models))
     ]
-
-
-def _bootstrap(seeds: Sequence[int], number: int, whole: int) -> np.ndarray:
-    drawn = np.empty(whole)
-    philox.uniform(drawn, seeds[number], philox.STREAM_SPLIT)
-    return np.minimum((drawn * whole).astype(np.int64), whole - 1)
-
-
-def fold(seeds: Sequence[int], number: int, whole: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to train on and to validate with, both in their order."""
-    if not 1 < len(seeds) <= whole:
-        got = f"'folds' of {whole} rows for {len(seeds)} models"
-        raise ValueError(_check.refusal("rows", got, "two models at least, and a row for each"))
-    order = np.empty(whole, np.int64)
-    philox.permutation(order, seeds[0], philox.STREAM_SPLIT)
-    parts = np.array_split(order, len(seeds))
-    held = parts.pop(number)
-    return np.sort(np.concatenate(parts)), np.sort(held)
 
 
 def _callbacks(models: Sequence[Model], given: Any) -> list[Any]:
@@ -289,126 +246,6 @@ def _courses(count_of_models: int, *settings: Any) -> list[training.Course]:
         _for_each(name, given, count_of_models) for name, given in zip(names, settings, strict=True)
     ]
     return [training.Course.checked(*own) for own in zip(*several, strict=True)]
-
-
-class Data:
-    """What models are trained on, checked once for all that take the same."""
-
-    def __init__(self, x: Any, y: Any, share: float, held_out: tuple[Any, Any] | None) -> None:
-        #: As it came.
-        self.given = x, y, share, held_out
-        self.x, self.y, self.held_out = x, y, held_out
-        self.share = _check.number("validation_split", share, minimum=0.0, below=1.0)
-        self._lock = threading.Lock()
-        self._known: list[tuple[tuple[Any, ...], tuple[Examples, Examples | None]]] = []
-
-    def task(self, model: Model, course: training.Course, given: Any, argument: str) -> Task:
-        """What a model learns from, of all rows or of those `given`."""
-        share = 0.0 if given is not None or self.held_out is not None else self.share
-        with self._lock, Turn(model._turns, "fit_many"):
-            compiled = model._compiled
-            examples, held_out = self._for(model, share)
-            names = _feeding.names_of(model, self.x, self.y)
-        task = Task(model, course, examples, held_out, None, compiled, names)
-        if given is None:
-            return task
-        whole = count(examples.x)
-        if callable(given):
-            given = given(whole)
-        if isinstance(given, tuple):
-            if len(given) != 2:
-                got, expected = f"a tuple of {len(given)}", "a pair: to train on, to validate with"
-                raise ValueError(_check.refusal(argument, got, expected))
-            if self.held_out is not None or self.share:
-                beside = "validation_data" if self.held_out is not None else "validation_split"
-                expected = "the rows to train on alone"
-                got = f"rows to validate with beside {beside}"
-                raise ValueError(_check.refusal(argument, got, expected))
-            chosen, held = (_numbers(argument, part, whole) for part in given)
-            held_out = _picked(examples, held)
-        else:
-            chosen = _numbers(argument, given, whole)
-            if self.share and self.held_out is None:
-                chosen, held = self._split(chosen)
-                held_out = _picked(examples, held)
-        stretch = _stretch(chosen)
-        if stretch is not None or len(chosen) > whole:  # as views, or where an order is too long
-            return task._replace(examples=_picked(examples, chosen), held_out=held_out)
-        return task._replace(held_out=held_out, chosen=chosen)
-
-    def _split(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        kept = in_default_float_mode(lambda: math.floor(len(chosen) * (1.0 - self.share)))
-        if not 0 < kept < len(chosen):
-            got = f"{self.share:g} of {len(chosen)} rows"
-            expected = "a share that leaves rows to train on and rows to hold out"
-            raise ValueError(_check.refusal("validation_split", got, expected))
-        return chosen[:kept], chosen[kept:]
-
-    def _for(self, model: Model, share: float) -> tuple[Examples, Examples | None]:
-        """The examples as this model takes them, and those held out; builds it for them."""
-        found = None
-        if model._built is None:
-            known = self._known[0][1][0].x if self._known else None
-            if not isinstance(known, np.ndarray):
-                found = training.split(model, self.x, self.y, share, self.held_out, None)
-                known = found[0].x
-            model._built_for(known)
-        key = (share, *_taken_by(model))
-        for other, shared in self._known:
-            if other == key:
-                return shared
-        if found is None:
-            found = training.split(model, self.x, self.y, share, self.held_out, None)
-        self._known.append((key, found))
-        return found
-
-
-def _taken_by(model: Model) -> tuple[Any, ...]:
-    """What examples look like to a built model: those of models where it is equal are the same."""
-    built = model._built_or_refused()
-    return (
-        model.dtype,
-        built.input_shapes,
-        built.output_shapes,
-        tuple(built.limits),
-        tuple(built.masks),
-        model._compiled.objectives,
-        _feeding.known_names(model),
-        model.input_names,
-        model.output_names,
-    )
-
-
-def _numbers(argument: str, given: Any, whole: int) -> np.ndarray:
-    """Numbers of rows, of so many that there are, in an array of their own."""
-    array = _check.numeric_array(argument, given)
-    if array.dtype == np.bool_:
-        if array.shape != (whole,):
-            expected = f"one flag for each of {whole} rows"
-            raise ValueError(_check.refusal(argument, f"shape {array.shape}", expected))
-        array = np.flatnonzero(array)
-    if array.ndim != 1 or not array.size or array.dtype.kind not in "iu":
-        got = f"shape {array.shape} of {array.dtype}"
-        raise ValueError(_check.refusal(argument, got, "whole numbers of rows, at least one"))
-    numbers = array.astype(np.int64)
-    is_bad = (numbers < -whole) | (numbers >= whole) | (numbers != array)
-    if is_bad.any():
-        got, expected = str(array[is_bad.argmax()]), f"numbers of {whole} rows"
-        raise ValueError(_check.refusal(argument, got, expected))
-    return np.where(numbers < 0, numbers + whole, numbers)
-
-
-def _stretch(numbers: np.ndarray) -> slice | None:
-    """Rows that follow each other, as a slice; None where they do not."""
-    if (np.diff(numbers) == 1).all():
-        return slice(int(numbers[0]), int(numbers[-1]) + 1)
-    return None
-
-
-def _picked(examples: Examples, numbers: np.ndarray) -> Examples:
-    """Some of the examples: a view where they follow each other."""
-    stretch = _stretch(numbers)
-    return picked_examples(examples, numbers if stretch is None else stretch)
 
 
 # ---- what is told --------------------------------------------------------------------------------
@@ -475,7 +312,7 @@ class _Bar(_Teller):
     """A tqdm bar over all epochs."""
 
     def __enter__(self) -> _Teller:
-        from tqdm import tqdm
+        tqdm = imported("tqdm").tqdm
 
         line = "{percentage:3.0f}%|{bar}| {n}/{total} epochs [{elapsed}<{remaining}{postfix}]"
         self.bar = tqdm(total=self.epochs, file=sys.stdout, dynamic_ncols=True, bar_format=line)

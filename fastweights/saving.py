@@ -29,6 +29,8 @@ from fastweights import (
 )
 from fastweights._building import Built
 from fastweights._feeding import Names, known_names
+from fastweights._importing import imported
+from fastweights._own import is_of_somebody
 from fastweights._plans import Compiled
 from fastweights._refusal import UnknownError
 from fastweights._torch_forms import Form, activation_modules, form_of
@@ -36,7 +38,9 @@ from fastweights._torch_orders import Orders
 from fastweights.layers import Layer, Variable
 from fastweights.layers.ops import Shape
 from fastweights.losses.own import known_loss
+from fastweights.metrics.functions import known_metric
 from fastweights.models import Model, unbuilt
+from fastweights.optimizers.own import known_optimizer
 
 if TYPE_CHECKING:
     from fastweights.ensembles import Ensemble
@@ -265,8 +269,7 @@ def load(
     with serialization.opened(path) as file:
         name = _files.path_text(path)
         if ENSEMBLE in file.metadata:
-            from fastweights import ensembles  # seldom needed
-
+            ensembles = imported("fastweights.ensembles")  # seldom needed
             return ensembles.model_of(file, name, custom_objects)
         model = model_of(file, name, custom_objects)
     if TABLE in model._metadata:
@@ -320,7 +323,7 @@ def _model_and_place(
         if shapes is None:
             raise ValueError(_check.refusal("input_shape", "none", "a list of sizes"))
         if "compile" in description:
-            model.compile(**_with_own_losses(description["compile"], custom))
+            model.compile(**_with_own(description["compile"], custom))
         built = Built(model._topology, shapes, model.dtype)
         numbers = _numbers(model, description)
         batches = np.array(
@@ -380,16 +383,23 @@ def _place(
         return _resuming.place_of(description, tensors, file.read)
 
 
-def _with_own_losses(compiled: Any, custom: Mapping[str, Any]) -> dict[str, Any]:
-    """What `compile` takes, with losses of one's own made of `custom`, or of what is registered."""
+def _with_own(compiled: Any, custom: Mapping[str, Any]) -> dict[str, Any]:
+    """What `compile` takes, with what is of somebody's own made of `custom`, or as registered."""
+    makers = {
+        "loss": ("name", known_loss),
+        "metrics": ("kind", known_metric),
+        "optimizer": ("name", known_optimizer),
+    }
     settings = dict(compiled)
 
-    def made(loss: Any) -> Any:
-        name = loss.get("name") if isinstance(loss, dict) else None
-        return known_loss(loss, custom) if isinstance(name, str) and ">" in name else loss
+    def made(one: Any, key: str, maker: Callable[..., Any]) -> Any:
+        if isinstance(one, list):
+            return [made(part, key, maker) for part in one]
+        is_own = isinstance(one, dict) and is_of_somebody(one.get(key))
+        return maker(one, custom) if is_own else one
 
-    loss = settings.get("loss")
-    settings["loss"] = [made(one) for one in loss] if isinstance(loss, list) else made(loss)
+    for argument, how in makers.items():
+        settings[argument] = made(settings.get(argument), *how)
     return settings
 
 

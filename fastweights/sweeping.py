@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -15,6 +16,7 @@ import numpy as np
 
 from fastweights import _check, _crew, _digests, many
 from fastweights._core import philox
+from fastweights._portions import Data, fold
 from fastweights._trials import ResultsFile, SweepResults, Trial, plain, seed_of, trials_of
 from fastweights.callbacks import History
 from fastweights.callbacks.monitoring import figure_of
@@ -48,15 +50,17 @@ def sweep(
     batch_size: int | None = None,
     epochs: int = 1,
     validation_split: float = 0.2,
-    validation_data: tuple[Any, Any] | None = None,
+    validation_data: tuple[Any, ...] | None = None,
     folds: int | None = None,
     shuffle: bool = True,
+    class_weight: Any = None,
+    sample_weight: Any = None,
     monitor: str = "val_loss",
     mode: str = "auto",
     seed: int = 0,
     path: Any = None,
     n_jobs: int | None = None,
-    backend: str = "threads",
+    backend: str = "auto",
     verbose: str | int = "auto",
 ) -> SweepResults:
     """Tries many settings of a network, several at a time, and says which are the best.
@@ -74,6 +78,8 @@ def sweep(
         lists alone all combinations are tried.
     x, y, batch_size, epochs, validation_split, validation_data, shuffle
         As for `Model.fit`; a fifth of the rows, from the end, is held out by default.
+    class_weight, sample_weight
+        As for `Model.fit`; over folds ``"balanced"`` goes by the rows that are trained on.
     n_trials : int, optional
         How many trials are drawn; of lists alone so many combinations, each once.
     folds : int, optional
@@ -94,10 +100,11 @@ def sweep(
     n_jobs : int, optional
         How many trials go on at a time, each in one thread: as many as
         `fastweights.set_num_threads` allows by default, or for -1; under joblib as it says.
-    backend : {"threads", "joblib"}
+    backend : {"auto", "threads", "joblib"}
         ``"joblib"`` gives the trials to `joblib.Parallel` (which must be there): to processes, or
         to what ``with joblib.parallel_config(backend=...)`` says, Dask's cluster for instance. What
-        is given must be such as can be pickled then.
+        is given must be such as can be pickled then. ``"auto"`` is that within such a context if it
+        names a number of jobs, or another backend than joblib's own, and threads elsewhere.
     verbose : {"auto", 0, 1, 2}
         0 is silent, 1 and 2 print a line for each trial, "auto" at most 20 lines.
 
@@ -128,7 +135,7 @@ def sweep(
     seed = _check.whole("seed", seed, 0, maximum=philox.MAX_SEED)
     monitor = _check.name("monitor", monitor)
     _check.choice("mode", mode, dict.fromkeys(("auto", "min", "max")))
-    _check.choice("backend", backend, dict.fromkeys(("threads", "joblib")))
+    _check.choice("backend", backend, dict.fromkeys(("auto", "threads", "joblib")))
     if folds is not None:
         folds = _check.whole("folds", folds, 2)
         if validation_data is not None:
@@ -136,7 +143,8 @@ def sweep(
             raise ValueError(_check.refusal("folds", "folds beside validation_data", expected))
     fit = {"batch_size": batch_size, "epochs": epochs, "shuffle": shuffle, "callbacks": None}
     _course(fit)
-    data = many.Data(x, y, 0.0 if folds else validation_split, validation_data)
+    share = 0.0 if folds else validation_split
+    data = Data(x, y, share, validation_data, class_weight, sample_weight)
     trials = trials_of(space, n_trials, seed)
     plan = Plan(build, _takes_seed(build, space), fit, folds, monitor, mode, seed)
     settings = {name: fit[name] for name in ("batch_size", "epochs", "shuffle")}
@@ -147,7 +155,8 @@ def sweep(
     records, done = list(file.known), {record["trial"] for record in file.known}
     left = [trial for trial in trials if trial.number not in done]
     teller = _Teller(verbose, len(left))
-    run = _in_threads if backend == "threads" else _by_joblib
+    by_joblib = backend == "joblib" or (backend == "auto" and _is_within_joblib())
+    run = _by_joblib if by_joblib else _in_threads
     with closing(run(plan, left, data, n_jobs)) as found:
         for record in found:
             file.add(record)
@@ -174,7 +183,7 @@ def _course(settings: Mapping[str, Any]) -> Course:
 
 
 def run_trial(
-    plan: Plan, trial: Trial, data: many.Data, stop: threading.Event | None = None
+    plan: Plan, trial: Trial, data: Data, stop: threading.Event | None = None
 ) -> dict[str, Any]:
     """Builds and trains the models of a trial; its record."""
     began = time.perf_counter()
@@ -184,7 +193,7 @@ def run_trial(
             model, course = _built(plan, trial, number)
             rows = None
             if plan.folds:
-                rows = functools.partial(many.fold, [plan.seed] * plan.folds, number)
+                rows = functools.partial(fold, [plan.seed] * plan.folds, number)
             task = data.task(model, course, rows, "folds")
             histories.append(many.trained(task, _crew.Watcher(stop or threading.Event())))
     except Exception as raised:
@@ -249,9 +258,7 @@ def _figures(plan: Plan, model: Model, histories: Sequence[History]) -> dict[str
 Records = Generator[dict[str, Any], None, None]
 
 
-def _in_threads(
-    plan: Plan, trials: Sequence[Trial], data: many.Data, n_jobs: int | None
-) -> Records:
+def _in_threads(plan: Plan, trials: Sequence[Trial], data: Data, n_jobs: int | None) -> Records:
     """Records of trials as they are done by threads of this process."""
     stop = threading.Event()
     calls = [functools.partial(run_trial, plan, trial, data, stop) for trial in trials]
@@ -265,7 +272,17 @@ def _in_threads(
             yield outcome.result
 
 
-def _by_joblib(plan: Plan, trials: Sequence[Trial], data: many.Data, n_jobs: int | None) -> Records:
+def _is_within_joblib() -> bool:
+    """Whether a context of joblib says who is to do what is done side by side."""
+    joblib = sys.modules.get("joblib")  # who has no such module has no context
+    if joblib is None:
+        return False
+    backend, n_jobs = joblib.parallel.get_active_backend()
+    usual = joblib.parallel.BACKENDS.get(joblib.parallel.DEFAULT_BACKEND)
+    return n_jobs not in (None, 1) or type(backend) is not usual
+
+
+def _by_joblib(plan: Plan, trials: Sequence[Trial], data: Data, n_jobs: int | None) -> Records:
     """Records of trials as they are done by whatever joblib gives them to."""
     import joblib
 
@@ -277,7 +294,7 @@ def _by_joblib(plan: Plan, trials: Sequence[Trial], data: many.Data, n_jobs: int
 def _apart(plan: Plan, trial: Trial, *given: Any) -> dict[str, Any]:
     """A trial in another process, which knows nothing of the data yet."""
     with one_thread():
-        return run_trial(plan, trial, many.Data(*given))
+        return run_trial(plan, trial, Data(*given))
 
 
 class _Teller:

@@ -131,23 +131,26 @@ def evaluate(
     def so_far(*_: int) -> Logs:
         return with_cost(figures.so_far())
 
-    listeners.tell("on_test_begin", {})
-    with contextlib.closing(source.parts(None, 0)) as parts:
-        remembers = built.batch_rows > 0
-        for examples, size, number in _stretches(parts, source, plan.room, listeners, remembers):
-            x, y, weights = examples
-            figures.go_on(examples)
-            first = 0
-            for last in listeners.batches("test", count(x), size, so_far, number):
-                out, told = figures.until(last)
-                while first < last:
-                    first = plan.infer(
-                        x, y, out, first, last, STRETCH_SECONDS, figures.tally, weights, told
-                    )
-    if not figures.tally.rows_seen:
-        raise ValueError(_check.refusal("x", "no batch", "one at least"))
-    logs = with_cost(figures.logs())
-    listeners.tell("on_test_end", logs)
+    with listeners.released():
+        listeners.tell("on_test_begin", {})
+        with contextlib.closing(source.parts(None, 0)) as parts:
+            remembers = built.batch_rows > 0
+            for examples, size, number in _stretches(
+                parts, source, plan.room, listeners, remembers
+            ):
+                x, y, weights = examples
+                figures.go_on(examples)
+                first = 0
+                for last in listeners.batches("test", count(x), size, so_far, number):
+                    out, told = figures.until(last)
+                    while first < last:
+                        first = plan.infer(
+                            x, y, out, first, last, STRETCH_SECONDS, figures.tally, weights, told
+                        )
+        if not figures.tally.rows_seen:
+            raise ValueError(_check.refusal("x", "no batch", "one at least"))
+        logs = with_cost(figures.logs())
+        listeners.tell("on_test_end", logs)
     return logs
 
 
@@ -185,21 +188,24 @@ def predict(
     def outputs(first: int, last: int) -> dict[str, Any]:
         return {"outputs": shown([array[first:last] for array in found[-1]])}
 
-    listeners.tell("on_predict_begin", {})
-    with contextlib.closing(source.parts(None, 0)) as parts:
-        for part in parts:
-            x, first = part.examples.x, 0
-            out = tuple(np.empty((count(x), *shape), model.dtype) for shape in built.output_shapes)
-            found.append(out)
-            for last in listeners.batches(
-                "predict", count(x), part.batch_size, outputs, part.batch
-            ):
-                so_far = tuple(array[:last] for array in out)
-                while first < last:
-                    first = plan.infer(x, None, so_far, first, last, STRETCH_SECONDS)
-    if not found:
-        raise ValueError(_check.refusal("x", "no batch", "one at least"))
-    listeners.tell("on_predict_end", {})
+    with listeners.released():
+        listeners.tell("on_predict_begin", {})
+        with contextlib.closing(source.parts(None, 0)) as parts:
+            for part in parts:
+                x, first = part.examples.x, 0
+                out = tuple(
+                    np.empty((count(x), *shape), model.dtype) for shape in built.output_shapes
+                )
+                found.append(out)
+                for last in listeners.batches(
+                    "predict", count(x), part.batch_size, outputs, part.batch
+                ):
+                    so_far = tuple(array[:last] for array in out)
+                    while first < last:
+                        first = plan.infer(x, None, so_far, first, last, STRETCH_SECONDS)
+        if not found:
+            raise ValueError(_check.refusal("x", "no batch", "one at least"))
+        listeners.tell("on_predict_end", {})
     if len(found) == 1:
         return found[0]
     return tuple(np.concatenate(arrays) for arrays in zip(*found, strict=True))
@@ -226,20 +232,6 @@ def ready_plan(model: Model, compiled: Compiled, batch_size: int, weights: Weigh
     optimizer._batches = compiled.memory_for(model._built_or_refused()).batches
     plan.set_rates(optimizer._rates)
     return plan
-
-
-def take_averages(built: Built, compiled: Compiled) -> None:
-    """Weights that are trained become their averages, where the optimizer keeps them."""
-    if not compiled.training().use_ema:
-        return
-    averages = compiled.memory_for(built).averages(built.size)
-    moved = [
-        slice(begin, begin + size)
-        for (layer, _), (_, begin, size) in zip(built.variables, built.places(), strict=True)
-        if layer.trainable
-    ]
-    parameters = built.parameters
-    built.lock.copy([parameters[one] for one in moved], [averages[one] for one in moved])
 
 
 def _refuse_overflow(built: Built, compiled: Compiled, good: Copies) -> None:

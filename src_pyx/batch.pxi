@@ -1,6 +1,6 @@
 # One batch: its rows, the gradients of its pieces of the parameters, and the step.
 
-cdef class Batch(Stepping):
+cdef class Batch(Asking):
     """Trains on one batch, each member of the team on its rows and then on its pieces of the parameters."""
 
     cdef double[MAX_SLICES] slice_loss
@@ -162,7 +162,7 @@ cdef class Batch(Stepping):
                     bint prepare, bint goes_on) noexcept nogil:
         """This member's pieces of the parameters: gradient, update (unless now is NULL), preparation.
 
-        The update waits where norms of all gradients have a part in it. `goes_on` is whether the gradients are
+        The update waits where it looks at all gradients. `goes_on` is whether the gradients are
         those of a step that `rests`, of this plan's.
         """
         cdef Op* ops = self.ops + member * self.n_ops
@@ -195,7 +195,7 @@ cdef class Batch(Stepping):
                     self.penalise(places)
                 if now != NULL:
                     self.take_in(places, now)
-                    if not self.has_norms():
+                    if not self.waits():
                         self.move(i, places, now)
                 elif member == 0 and left > WHOLE_ROWS:
                     self.look_for_signals()
@@ -210,7 +210,7 @@ cdef class Batch(Stepping):
                    bint prepare, bint goes_on) noexcept nogil:
         """Gradients and update, and what follows them before the next rows."""
         prepare = prepare and (now.moves or now.overwrites)
-        self.renew(member, team, rows, left, now, prepare and self.n_bounds == 0 and not self.has_norms(), goes_on)
+        self.renew(member, team, rows, left, now, prepare and self.n_bounds == 0 and not self.waits(), goes_on)
         self.finish_step(member, team, now, self.rows_at_a_time(rows) if prepare else 0)
 
     @cython.final
@@ -220,11 +220,20 @@ cdef class Batch(Stepping):
         cdef Pieces own, group
         cdef Py_ssize_t i
         cdef bint has_bounds = self.n_bounds > 0
-        if self.has_norms():
+        if self.waits():
             if now.moves:
                 meet(team)
-                self.add_squares(member, team)
-                meet(team)
+                if self.has_norms():
+                    self.add_squares(member, team)
+                    meet(team)
+                if self.is_called:
+                    self.clip_own(member, team)
+                    meet(team)
+                    if member == 0:
+                        ask_rule(<void*>self, now)
+                    meet(team)
+                    if self.is_interrupted():
+                        return
             for i in range(self.n_ops):
                 if not self.is_last_user[i] or not self.is_trained[i]:
                     continue
@@ -244,6 +253,18 @@ cdef class Batch(Stepping):
             for i in range(self.n_ops):
                 if self.is_last_user[i] and self.is_trained[i]:
                     self.prepare_users(ops, i, prepared_for, self.pieces_of(i, member, team))
+
+    @cython.final
+    cdef void clip_own(self, int member, Team* team) noexcept nogil:
+        """This member's gradients, before a rule looks at all of them."""
+        cdef Pieces own
+        cdef Py_ssize_t i
+        if not self.has_norms():
+            return
+        for i in range(self.n_ops):
+            own = self.pieces_of(i, member, team)
+            if self.is_last_user[i] and self.is_trained[i] and own.begin < own.end:
+                self.clip_norms(i, self.places_of(i, own))
 
     @cython.final
     cdef void add_gradients(self, Op* ops, Py_ssize_t user, Py_ssize_t rows, Py_ssize_t left,

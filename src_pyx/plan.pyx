@@ -27,6 +27,8 @@ from float_mode cimport fw_enter_float_mode, fw_float_mode, fw_leave_float_mode
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memmove, memset
 
+from threading import local
+
 from numpy import empty, empty_like, ndarray
 
 from fastweights._core.arrays import taken
@@ -52,6 +54,7 @@ cdef extern from "Python.h":
 include "memory.pxi"
 include "schedules.pxi"
 include "team.pxi"
+include "asking.pxi"
 include "lock.pxi"
 include "contest.pxi"
 include "gather.pxi"
@@ -96,6 +99,7 @@ include "weights.pxi"
 include "layout.pxi"
 include "rows.pxi"
 include "stepping.pxi"
+include "python_rules.pxi"
 include "batch.pxi"
 include "running.pxi"
 
@@ -521,7 +525,9 @@ cdef class Plan(Runner):
         self.lock.enter()
         with nogil:
             self.run(update_task, &job, 1)
+            job.interrupted[0] = self.job.interrupted[0]
             self.lock.leave()
+        raise_pending(&job)
 
     def infer(self, x, y, out, Py_ssize_t first, Py_ssize_t last, double seconds, Tally tally=None, weights=None,
               told=None):
@@ -553,7 +559,10 @@ cdef class Plan(Runner):
             see(&job, seen)
         else:
             job.out = <char**>results.at
-        return self.infer_rows(&job, first, last, seconds)
+        first = self.infer_rows(&job, first, last, seconds)
+        if first < last and (raised := raised_by_thread()) is not None:
+            raise raised
+        return first
 
     cdef Seen expect_seen(self, out, told, Py_ssize_t rows, Tally tally):
         """Checked places for the outputs of so many rows, and for which of their lines count; None: nobody asks."""

@@ -104,7 +104,7 @@ cdef class Rows(Layout):
 
     @cython.final
     cdef void look_for_signals(self) noexcept nogil:
-        """Now and then, by the caller's thread: says so where a signal's handler ends the call."""
+        """Now and then, by the caller's thread: says so where a signal's handler, or the thread, ends the call."""
         cdef long forks
         if self.is_interrupted() or fw_seconds() < self.next_look:
             return
@@ -113,6 +113,8 @@ cdef class Rows(Layout):
             if check_signals() == 0 and forks != FORKS:
                 PyErr_SetString(RuntimeError, "a signal's handler has forked in the middle of a call: this "
                                 "process has not the threads that it was shared with")
+            if PyErr_Occurred() == NULL and (raised := raised_by_thread()) is not None:
+                PyErr_SetObject(type(raised), raised)
             if PyErr_Occurred() != NULL:
                 fw_exchange(&self.job.interrupted[0], 1)
         self.next_look = fw_seconds() + SIGNAL_SECONDS

@@ -37,10 +37,17 @@ cdef class Runner(Batch):
             # Known before the update, since what it would prepare for a next step may cost as much.
             last = job.stop or first == job.last
             self.begin_step(&now, batches)
-            batches += 1
+            if self.is_called:
+                if member == 0:
+                    self.keep_waiting()
+                meet(team)
             if self.has_states():
                 self.settle(self.ops + member * self.n_ops, member, team)
             self.step(member, team, rows, left, &now, not last, goes_on)
+            if self.is_called and self.is_interrupted():
+                goes_on = False
+                break
+            batches += 1
             goes_on = self.rests(rows, left, &now)
             if member == 0 and job.sums != NULL:
                 job.sums.loss += loss * rows
@@ -62,13 +69,17 @@ cdef class Runner(Batch):
         cdef Py_ssize_t i
         memcpy(now.numbers, self.update_options.at, self.update_options.view.len)
         self.begin_step(&now, batches[0])
+        if self.is_called:
+            self.keep_waiting()
         for i in range(self.n_ops):
             if self.is_trained[i] and self.is_last_user[i]:
                 places = Pieces(self.offsets[i], self.offsets[i] + self.ops[i].parameter_reals)
                 self.take_in(places, &now)
-                if not self.has_norms():
+                if not self.waits():
                     self.move(i, places, &now)
         self.finish_step(member, team, &now, 0)
+        if self.is_called and self.is_interrupted():
+            return
         memcpy(self.update_options.at, now.numbers, self.update_options.view.len)
         self.lock.rested = NULL
         batches[0] += 1

@@ -17,6 +17,7 @@ cdef struct Stretch:
 # One step of the optimizer; of several batches whose gradients are added up the last one's moves weights.
 cdef struct Moment:
     double[UPDATE_NUMBERS] numbers
+    int64_t number              # of the step, from 1 on
     bint moves                  # weights
     bint overwrites             # weights by their averages
     double momentum             # of these
@@ -45,6 +46,10 @@ cdef class Stepping(Rows):
 
     cdef Address state, update_options, batch_count
     cdef const Update* update
+    cdef Update called              # what `update` is where a rule of Python's moves the weights ...
+    cdef object rule                # ... which this is ...
+    cdef bint is_called             # ... if so
+    cdef Address waiting            # what a batch moves before the rule is asked, as it was; see python_rules.pxi
     cdef Schedule learning_rate, weight_decay
     cdef tuple rates                # the same, as they came
     cdef Clipping clipping
@@ -88,13 +93,13 @@ cdef class Stepping(Rows):
             op.tune(op, schedule_at(self.tunings[i], <double>batch))
 
     def set_update(self, str name, state, options, batches, clipping=None, Py_ssize_t accumulation=0, averaging=None,
-                   spans=()):
+                   spans=(), rule=None):
         """The optimizer.
 
         Parameters
         ----------
         name : str
-            Its kernel.
+            Its kernel; of a rule no name matters.
         state, options, batches : buffer
             Its vectors, its numbers (float64, UPDATE_NUMBERS at most), and how many batches there were (int64).
         clipping : (str, float), optional
@@ -104,9 +109,18 @@ cdef class Stepping(Rows):
         averaging : (float, int), optional
             The momentum of the averages of weights, and after how many steps these become the weights; 0: never.
         spans : sequence of (begin, end, learning_rate, weight_decay)
-            Factors of parameters, in order; those between have none.
+            Factors of parameters, in order; those between have none. A rule knows its own.
+        rule : (callable, int), optional
+            What moves the weights in place of a kernel, and how many vectors it has. It gets the number of the step,
+            learning rate and weight decay, and copies of parameters, gradients and vectors (slots, parameters); it
+            returns parameters and vectors.
         """
-        cdef const Update* update = <const Update*>find(self.table.updates, sizeof(Update), name)
+        cdef const Update* update
+        if rule is None:
+            update = <const Update*>find(self.table.updates, sizeof(Update), name)
+        else:
+            self.called = Update(NULL, rule[1], 2, False, NULL, NULL)
+            update = &self.called
         cdef Address vectors = Address(state, True), numbers = Address(options, True), made = Address(batches, True)
         cdef Py_ssize_t bytes = self.n_parameters * self.table.real_bytes, slots = update.slots
         expect("state", vectors, (slots + (accumulation > 0) + (averaging is not None)) * bytes)
@@ -114,6 +128,7 @@ cdef class Stepping(Rows):
         if numbers.view.len != update.numbers * <Py_ssize_t>sizeof(double) or update.numbers > UPDATE_NUMBERS:
             raise ValueError(f"{name}: got {len(options)} numbers, expected {update.numbers}")
         self.set_spans(spans)
+        self.rule, self.is_called = None if rule is None else rule[0], rule is not None
         self.clipping, self.clip = UNCLIPPED, 0.0
         if clipping is not None:
             self.clipping, self.clip = CLIPPINGS[clipping[0]], clipping[1]
@@ -124,6 +139,9 @@ cdef class Stepping(Rows):
         if averaging is not None:
             self.averages = vectors.at + (slots + (accumulation > 0)) * bytes
             self.average_momentum, self.overwrite_frequency = averaging
+        self.waiting = Address(None)
+        if self.is_called:
+            self.waiting = Address(bytearray(self.states.view.len + (bytes if accumulation > 0 else 0)), True)
         self.update, self.state, self.update_options, self.batch_count = update, vectors, numbers, made
         self.learning_rate = self.weight_decay = self.rates = None
 
@@ -185,6 +203,10 @@ cdef class Stepping(Rows):
         free(self.tuned)
         free(self.tunings)
 
+    cdef inline bint waits(self) noexcept nogil:
+        """Whether all gradients must be there before any weight is moved."""
+        return self.has_norms() or self.is_called
+
     cdef inline bint has_norms(self) noexcept nogil:
         """Whether members must know all gradients before any weight is moved."""
         return self.clipping >= BY_NORM
@@ -204,6 +226,7 @@ cdef class Stepping(Rows):
     cdef void begin_step(self, Moment* now, int64_t batch) noexcept nogil:
         """The step of this batch, of all that there were, counted from 0."""
         cdef int64_t before = batch // self.batches_a_step
+        now.number = before + 1
         now.moves = (batch + 1) % self.batches_a_step == 0
         now.numbers[0] = schedule_at(self.learning_rate.numbers, <double>batch)
         now.numbers[1] = schedule_at(self.weight_decay.numbers, <double>batch)
@@ -267,7 +290,7 @@ cdef class Stepping(Rows):
     @cython.final
     cdef void move(self, Py_ssize_t i, Pieces places, const Moment* now) noexcept nogil:
         """A step of these parameters of op i, by the gradients that have been taken in."""
-        if now.moves:
+        if now.moves and not self.is_called:
             if self.has_norms():
                 self.clip_norms(i, places)
             if self.n_spans == 0:

@@ -89,25 +89,33 @@ def exercise(sizes, hidden, last, loss, rows, dtype):
     run(model, x, y)
 
 
-def run(model, x, y):
-    """All that a model's plans do, with random numbers where they train."""
+def run(model, x, y, weights=None):
+    """All that a model's plans do, with random numbers where they train.
+
+    Of weights there is one for each row, or one for each of its lines.
+    """
     rows, dtype, drawn = len(x), model.dtype, (0, philox.STREAM_PASS)
     memory = model._compiled.memory_for(model._built)
     memory.vectors = guarded_copy(memory.vectors)
-    x, y = guarded_copy(_feeding.rows(model, x)), guarded_copy(y.astype(dtype))
+    (objective,) = model._compiled.objectives
+    shape = model._built.output_shapes[0]
+    x = guarded_copy(_feeding.rows(model, x))
+    y = guarded_copy(objective.targets("y", y, rows, shape, dtype))
+    weights = None if weights is None else (guarded_copy(np.asarray(weights, float)),)
     order = guarded_copy(np.arange(rows)[::-1])
     for batch in {rows, max(1, rows // 2)}:
-        plan = plan_for(model, "fit", batch)
-        plan.train(x, y, order, 0, rows, batch, 60.0, None, *drawn)
+        plan = plan_for(model, "fit", batch, weights=weights)
+        tally = plan.tally(weights) if objective.metrics or weights else None
+        plan.train(x, y, order, 0, rows, batch, 60.0, tally, *drawn, weights)
     dx = model._built.input_gradients(rows)
     dx = None if dx is None else guarded_copy(dx)
-    out = guarded_copy(np.empty_like(y))
-    plan_for(model, "check", rows).gradients_of(x, y, dx, rows, *drawn)
+    out = guarded_copy(np.zeros((rows, *shape), dtype))
+    plan_for(model, "check", rows, weights=weights).gradients_of(x, y, dx, rows, *drawn, weights)
     keep = plan_for(model, "keep", rows)
     keep.forward(x, out, rows, *drawn)
     keep.backward(out, dx, rows)
-    infer = plan_for(model, "infer", rows)
+    infer = plan_for(model, "infer", rows, weights=weights)
     infer.infer(x, None, out, 0, rows, 60.0)
-    infer.infer(x, y, None, 0, rows, 60.0, infer.tally())
+    infer.infer(x, y, None, 0, rows, 60.0, infer.tally(weights), weights)
     infer.parameters_cost()
     _plans._plan.unmap()

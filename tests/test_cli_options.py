@@ -310,6 +310,19 @@ def test_an_ensemble_is_of_the_networks_of_its_seeds(table, tmp_path, capsys):
     }
 
 
+@pytest.mark.parametrize(
+    ("target", "options"),
+    [("y", ["--sample-weight", "weight"]), ("kind", ["--class-weight", "balanced"])],
+)
+def test_an_ensemble_s_rows_are_weighted(target, options, table, tmp_path):
+    more = short("--validation-fraction", "0.2", *options)
+    alone = train(table, tmp_path / "m", *more, target=target)
+    ensemble = train(table, tmp_path / "e", *more, "--ensemble", "2", target=target)
+    plain = train(table, tmp_path / "p", *more[:-2], target=target)
+    assert ensemble[0].parameters.tobytes() == alone.parameters.tobytes()
+    assert ensemble[0].parameters.tobytes() != plain.parameters.tobytes()
+
+
 def test_progress_of_an_ensemble_is_a_line_a_network(table, tmp_path, capsys):
     argv = [
         "train",

@@ -362,6 +362,20 @@ def test_a_sweep_trains_the_best_of_its_trials(table, tmp_path, capsys):
     assert params.items() <= runs.read(str(tmp_path / "s.toml")).items()
 
 
+@pytest.mark.parametrize("options", [["--class-weight", "balanced"], ["--sample-weight", "b2"]])
+def test_a_sweep_s_rows_are_weighted(options, tmp_path, capsys):
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(size=(2, ROWS)).round(4)
+    kind = np.where(a + rng.normal(size=ROWS) > 1, "up", "down")
+    table = write_csv(tmp_path / "t.csv", {"a": a, "b": b, "b2": b**2, "kind": kind})
+    argv = sweep(table, tmp_path, "--try", "layers=4", *options)
+    argv[3] = "kind"
+    figures = run_json(capsys, *argv)
+    assert figures["val_loss"] == pytest.approx(figures["score"], rel=1e-6)
+    plain = run_json(capsys, *argv[:-2], "--results", str(tmp_path / "p"))
+    assert plain["score"] != figures["score"]
+
+
 def test_a_sweep_prints_its_table(table, tmp_path, capsys):
     argv = sweep(table, tmp_path, "--try", "batch-size=8;32")
     argv.remove("--quiet")

@@ -90,7 +90,7 @@ BESIDES = {
     optimizers: {"Memory", "Minimizer", "OPTIMIZERS", "Optimizer", "get", "schedules"},
     schedules: {"LearningRateSchedule", "SCHEDULES", "get"},
     losses: {"LOSSES", "Loss", "get"},
-    metrics: {"Figure", "Metric", "get"},
+    metrics: {"Figure", "Metric", "ScikitLearn", "get"},
     callbacks: {"Logs", "format_logs"},
 }
 

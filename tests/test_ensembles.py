@@ -12,7 +12,7 @@ import pytest
 from helpers import data, network, same_bits
 
 import fastweights as fw
-from fastweights import layers, losses, serialization
+from fastweights import _portions, layers, losses, serialization
 
 X, Y = data(60)
 LABELS = np.arange(60) % 3
@@ -126,13 +126,13 @@ def test_from_logits_are_means_of_logits():
 def test_bootstrap_draws_rows_for_each_by_its_seed(n_jobs):
     found = fw.Ensemble(nets(3))
     found.fit(X, Y, 7, 2, 0, rows="bootstrap", n_jobs=n_jobs)
-    drawn = fw.many._bootstrap([4, 5], 1, 10_000)
+    drawn = _portions.bootstrap([4, 5], 1, 10_000)
     counts = np.bincount(drawn, minlength=10_000)
     assert len(drawn) == 10_000
     assert abs((counts == 0).mean() - np.exp(-1)) < 0.02
-    assert (drawn != fw.many._bootstrap([4, 5], 0, 10_000)).any()
+    assert (drawn != _portions.bootstrap([4, 5], 0, 10_000)).any()
     for seed, model in enumerate(nets(3)):
-        rows = fw.many._bootstrap([seed], 0, 60)
+        rows = _portions.bootstrap([seed], 0, 60)
         model.fit(X[rows], Y[rows], 7, 2, 0)
         same_bits(model.parameters, found[seed].parameters)
 

@@ -4,15 +4,29 @@ How buffers and arrays come to lie so is said in `guarding.py`.
 """
 
 import sys
+import warnings
 
 import numpy as np
 import pytest
 from guarding import exercise, run
 from helpers import data, run_python
 from layer_cases import CASES, model_between, rows_for
+from reference_updates import CASES as UPDATES
 
 import fastweights as fw
-from fastweights import constraints, layers, regularizers
+from fastweights import constraints, layers, losses, optimizers, regularizers
+
+#: Few rows of all widths up to two vectors, others of some that are not whole vectors.
+ROWS_AND_WIDTHS = ((9, (*range(1, 18), 33)), (1, (1, 2, 7)), (300, (1, 3, 17, 64, 65)))
+
+#: What a step may have besides; one or another stands beside each optimizer.
+SETTINGS = [
+    {"clipnorm": 0.1},
+    {"clipvalue": 0.1, "gradient_accumulation_steps": 2},
+    {"global_clipnorm": 0.1, "weight_decay": 0.1},
+    {"use_ema": True, "ema_overwrite_frequency": 2},
+    {"learning_rate_factors": {"*/kernel": 0.5}},
+]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="maps pages as Linux does")
 
@@ -128,6 +142,117 @@ def test_weights_that_are_kept_in_check(guarded_library, threads, dtype, monkeyp
                 x, y = data(9, 5, n)
                 run(model, x, y)
                 model.apply_gradients()
+
+
+def targets_for(loss, rows, outputs, random):
+    """Targets that suit a loss."""
+    labels = random.integers(0, outputs, rows)
+    if loss.takes_labels:
+        return labels
+    if "categorical" in loss.name or loss.name == "kl_divergence":
+        return np.eye(outputs)[labels]
+    if "hinge" in loss.name or "binary" in loss.name:
+        return random.integers(0, 2, (rows, outputs)).astype(float)
+    return random.uniform(0.5, 2.5, (rows, loss.target_columns(outputs)))
+
+
+LOSSES = {
+    **{name: losses.get(name) for name, kind in losses.LOSSES.items() if kind.name == name},
+    "sparse logits": losses.SparseCategoricalCrossentropy(from_logits=True),
+    "binary logits": losses.BinaryCrossentropy(from_logits=True),
+    "one quantile": losses.Quantile(0.5),
+    "two quantiles": losses.Quantile((0.1, 0.9)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_and_weights_of_rows(guarded_library, name, dtype, monkeypatch):
+    """Some have fewer targets than outputs; each row counts something, or each line of it."""
+    monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
+    loss, random = LOSSES[name], np.random.default_rng(0)
+    groups = getattr(loss, "outputs_of_each", 1)
+    with fw.threads(2), np.errstate(all="ignore"):
+        for rows, widths in ROWS_AND_WIDTHS:
+            for n in widths:
+                outputs = n * groups
+                if outputs == 1 and loss.of_classes and groups == 1 and name != "one quantile":
+                    continue
+                last = None if groups > 1 or "quantile" in name else "softplus"
+                stack = [layers.Dense(5, "tanh"), layers.Dense(outputs, last)]
+                model = fw.Sequential(stack, 3, dtype, 0)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # about activations that suit others
+                    model.compile("adam", loss)
+                x = random.standard_normal((rows, 3))
+                y = targets_for(loss, rows, outputs, random)
+                weights = random.uniform(0.0, 2.0, rows) if n % 2 else None
+                run(model, x, y, weights)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", ["categorical_crossentropy", "mse"])
+def test_weights_of_lines(guarded_library, loss, dtype, monkeypatch):
+    monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
+    random = np.random.default_rng(0)
+    with fw.threads(2):
+        for rows, steps, outputs in ((1, 1, 3), (9, 7, 2), (17, 5, 16), (65, 3, 5)):
+            stack = [layers.Dense(5, "tanh"), layers.Dense(outputs, "softmax")]
+            model = fw.Sequential(stack, (steps, 3), dtype, 0)
+            model.compile("adam", loss)
+            labels = random.integers(0, outputs, (rows, steps))
+            x, weights = random.standard_normal((rows, steps, 3)), random.random((rows, steps))
+            run(model, x, np.eye(outputs)[labels], weights)
+
+
+#: By last activation and loss, which all of them suit.
+METRICS = {
+    ("softplus", "mse", 0): (
+        *("mse", "rmse", "mae", "mape", "msle", "log_cosh", "poisson", "cosine_similarity", "r2"),
+        *("explained_variance", "pearson_correlation", "concordance_correlation"),
+    ),
+    ("sigmoid", "binary_crossentropy", 0): (
+        *("accuracy", "log_loss", "true_positives", "false_positives", "true_negatives"),
+        *("false_negatives", "precision", "recall", "auc"),
+    ),
+    (None, "hinge", 0): ("accuracy", "hinge", "squared_hinge"),
+    ("softmax", "categorical_crossentropy", 1): (
+        *("accuracy", "log_loss", "f1_score", "fbeta_score", "mcc", "cohen_kappa"),
+        *("balanced_accuracy", "confusion_matrix", "categorical_hinge", "kl_divergence"),
+    ),
+    ("softmax", "sparse_categorical_crossentropy", 1): (
+        *("accuracy", "log_loss", "mcc", "confusion_matrix"),
+        "sparse_top_k_categorical_accuracy",
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("suited", METRICS, ids=lambda suited: suited[1])
+def test_metrics(guarded_library, suited, dtype, monkeypatch):
+    monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
+    random, (last, loss, fewest) = np.random.default_rng(0), suited
+    with fw.threads(2):
+        for rows, widths in ROWS_AND_WIDTHS:
+            for outputs in widths[fewest:]:
+                model = fw.Sequential([layers.Dense(outputs, last)], 3, dtype, 0)
+                model.compile("adam", loss, list(METRICS[suited]))
+                x = random.standard_normal((rows, 3))
+                y = targets_for(model.loss, rows, outputs, random)
+                run(model, x, y, random.uniform(0.0, 2.0, rows) if outputs % 2 else None)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", UPDATES)
+def test_optimizers(guarded_library, name, dtype, monkeypatch):
+    monkeypatch.setattr(sys.modules["fastweights.config"], "_grain", 0.0)
+    optimizer, every = UPDATES[name][0], SETTINGS[len(name) % len(SETTINGS)]
+    settings = {**optimizer.config(), **every}
+    with fw.threads(2):
+        for n in range(1, 34):
+            model = fw.Sequential([layers.Dense(n, use_bias=n % 2 == 0)], 3, dtype, 0)
+            model.compile(optimizers.get(settings), "mse")
+            run(model, *data(9, 3, n))
 
 
 def test_the_guard_guards():

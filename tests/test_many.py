@@ -203,6 +203,7 @@ def test_a_model_that_fails_stops_no_other():
     assert np.isfinite(other[1].parameters).all()
 
 
+@pytest.mark.promises
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 def test_what_is_no_error_ends_all(kind, n_jobs):
@@ -215,6 +216,7 @@ def test_what_is_no_error_ends_all(kind, n_jobs):
         model.fit(X, Y, verbose=0)
 
 
+@pytest.mark.promises
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 def test_ctrl_c_stops_all_and_leaves_whole_batches():
     models, twins = nets(3), nets(3)
@@ -234,6 +236,7 @@ def test_ctrl_c_stops_all_and_leaves_whole_batches():
             same_bits(model.parameters, twin.parameters)
 
 
+@pytest.mark.promises
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_fork_in_the_middle_trains():
     code = (

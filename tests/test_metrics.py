@@ -240,6 +240,20 @@ def test_thresholds():
         ("MSE", losses.Huber(), metrics.MeanSquaredError("MSE")),
         ("r2", losses.MeanSquaredError(), metrics.R2Score("r2")),
         ("rmse", losses.MeanSquaredError(), metrics.RootMeanSquaredError("rmse")),
+        ("accuracy", losses.BinaryFocalCrossentropy(), metrics.BinaryAccuracy("accuracy")),
+        ("log_loss", losses.BinaryFocalCrossentropy(), metrics.BinaryCrossentropy("log_loss")),
+        (
+            "accuracy",
+            losses.CategoricalFocalCrossentropy(),
+            metrics.CategoricalAccuracy("accuracy"),
+        ),
+        (
+            "acc",
+            losses.SquaredHinge(),
+            metrics.BinaryAccuracy("acc", threshold=0.0),
+        ),
+        ("accuracy", losses.CategoricalHinge(), metrics.CategoricalAccuracy("accuracy")),
+        ("accuracy", losses.KLDivergence(), metrics.CategoricalAccuracy("accuracy")),
         ("binary_accuracy", losses.MeanSquaredError(), metrics.BinaryAccuracy()),
         (
             "categorical_crossentropy",

@@ -337,6 +337,52 @@ def test_a_fault_of_a_setting_is_caught(core, fault):
     assert settings_error(steps.SETTINGS[fault]) > 1e-6
 
 
+class RuleOfAdam(optimizers.NumpyOptimizer):
+    """Adam, which raises once, in the step of a number."""
+
+    vectors = 2
+
+    def __init__(self, raises_at, **settings):
+        super().__init__(0.01, **settings)
+        self._raises_at = raises_at
+
+    def update(self, step, learning_rate, parameters, gradients, m, v):
+        if step == self._raises_at:
+            self._raises_at = 0
+            raise ZeroDivisionError
+        m, v = 0.9 * m + 0.1 * gradients, 0.999 * v + 0.001 * gradients**2
+        root = np.sqrt(v / (1 - 0.999 ** max(step, 1))) + 1e-7
+        moved = parameters - learning_rate * m / (1 - 0.9 ** max(step, 1)) / root
+        return moved + 1e-3 * (gradients == 0), m, v
+
+
+def rule_error(settings):
+    """How far a rule in NumPy is from Adam, where its third step was tried twice."""
+    stack = [layers.Dense(4, "tanh"), layers.BatchNormalization(), layers.Dense(3), layers.Dense(2)]
+    found = []
+    for optimizer in (optimizers.Adam(0.01, **settings), RuleOfAdam(3, **settings)):
+        model = fw.Sequential([type(one)(**one.config()) for one in stack], 5, "float64", seed=3)
+        model.layers[2].trainable = False
+        model.compile(optimizer, "mse")
+        random = np.random.default_rng(5)
+        for _ in range(12):
+            batch = random.standard_normal((6, 5)), random.standard_normal((6, 2))
+            try:
+                model.train_on_batch(*batch)
+            except ZeroDivisionError:
+                model.train_on_batch(*batch)
+        found.append(np.concatenate([model.parameters, model.state]))
+    return np.abs(found[1] - found[0]).max()
+
+
+@pytest.mark.parametrize("fault", steps.RULES, ids=lambda fault: fault.name)
+def test_a_fault_of_a_rule_is_caught(core, fault):
+    core(0)
+    assert rule_error(steps.RULES[fault]) < 1e-12
+    core(number_of(fault))
+    assert not rule_error(steps.RULES[fault]) <= 1e-6
+
+
 def pieces_error():
     """How far training on batches is from training on the same rows at hand."""
     random = np.random.default_rng(0)

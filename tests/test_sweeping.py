@@ -19,7 +19,7 @@ import pytest
 from helpers import data
 
 import fastweights as fw
-from fastweights import layers, optimizers
+from fastweights import layers, optimizers, sweeping
 from fastweights.callbacks import Callback
 
 X, Y = data(60)
@@ -236,7 +236,7 @@ def test_what_is_refused(tmp_path):
         (ValueError, "n_trials: got 0", GRID, {"n_trials": 0}),
         (ValueError, "monitor: got 'val_los', expected one of loss", GRID, {"monitor": "val_los"}),
         (ValueError, "mode: got 'best'", GRID, {"mode": "best"}),
-        (ValueError, "backend: got 'dask', expected one of threads, joblib", GRID,
+        (ValueError, "backend: got 'dask', expected one of auto, threads, joblib", GRID,
          {"backend": "dask"}),
         (ValueError, "epochs: got -1", GRID, {"epochs": -1}),
         (ValueError, "folds: got 1", GRID, {"folds": 1}),
@@ -443,3 +443,24 @@ def test_dask_s_local_cluster_gives_the_same():
         with cluster, distributed.Client(cluster), joblib.parallel_config(backend="dask"):
             found = swept(SPACE, n_trials=5, backend="joblib")
     assert scores(found) == scores(swept(SPACE, n_trials=5))
+
+
+def test_a_context_of_joblib_is_asked_by_itself(monkeypatch):
+    joblib = pytest.importorskip("joblib")
+    asked = []
+    by_joblib = sweeping._by_joblib
+    monkeypatch.setattr(
+        sweeping, "_by_joblib", lambda *given: asked.append(given) or by_joblib(*given)
+    )
+    expected = scores(swept(SPACE, n_trials=2))
+    assert not asked
+    for number, context in enumerate(({"n_jobs": 2}, {"backend": "threading"}), start=1):
+        with joblib.parallel_config(**context), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert scores(swept(SPACE, n_trials=2)) == expected
+            assert len(asked) == number
+            swept(SPACE, n_trials=2, backend="threads")
+            assert len(asked) == number
+    with joblib.parallel_config(backend="loky"):  # as without a context
+        swept(SPACE, n_trials=2)
+    assert len(asked) == 2

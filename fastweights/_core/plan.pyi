@@ -13,6 +13,11 @@ Arrays = np.ndarray | tuple[np.ndarray | None, ...]
 
 STAMP: str
 
+class _OfThread:
+    ask: Callable[[], None] | None
+
+OF_THREAD: _OfThread
+
 class ModelLock:
     gradients_shown: bool
     def show_gradients(self) -> None: ...
@@ -87,6 +92,7 @@ class Plan:
         accumulation: int = 0,
         averaging: tuple[float, int] | None = None,
         spans: Sequence[tuple[int, int, float, float]] = (),
+        rule: tuple[Callable[..., Any], int] | None = None,
     ) -> None: ...
     def set_rates(self, rates: tuple[Sequence[float], Sequence[float]]) -> None: ...
     def lines(self) -> list[int]: ...

@@ -3,6 +3,7 @@
 from typing import NoReturn
 
 from fastweights._absent import refusal_of
+from fastweights.callbacks.averages import SwapEMAWeights
 from fastweights.callbacks.base import Callback, Logs
 from fastweights.callbacks.checkpoints import BackupAndRestore, ModelCheckpoint
 from fastweights.callbacks.ending import OptunaPruning, TerminateOnNaN
@@ -28,6 +29,7 @@ __all__ = [
     "OptunaPruning",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",
     "format_logs",

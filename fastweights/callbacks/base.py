@@ -126,6 +126,9 @@ class Callback(Sealed):
         """Whether a fit whose loss is no number should just end."""
         return False
 
+    def _release(self) -> None:
+        """Hears that `evaluate` or `predict`, or the validation of a fit, ended by an exception."""
+
     def _leave(self, has_finished: bool) -> None:
         """Hears, after all have heard the end, whether the fit came to it without an error."""
 

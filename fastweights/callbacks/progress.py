@@ -9,6 +9,7 @@ from numbers import Real
 from typing import Any
 
 from fastweights import _check
+from fastweights._importing import imported
 from fastweights.callbacks.base import Callback, Logs
 
 #: So many lines `FewLines` prints, and one more where a fit ends early.
@@ -116,7 +117,7 @@ class ProgbarLogger(Callback, closed=True):
         self.file = file
 
     def on_train_begin(self, logs: Logs) -> None:
-        from tqdm.auto import tqdm
+        tqdm = imported("tqdm.auto").tqdm
 
         file = sys.stdout if self.file is None else self.file
         line = "{percentage:3.0f}%|{bar}| {n:.1f}/{total} epochs [{elapsed}<{remaining}{postfix}]"

@@ -57,7 +57,7 @@ def build(args: argparse.Namespace, kind: Kind, data: Data) -> tuple[list[fw.Seq
         model = kind.network(argparse.Namespace(**{**vars(args), "seed": seed}), data)
         monitor = _compile(args, model, optimizer_of(args, kind, steps), data)
         models.append(model)
-    weight = _class_weight(args.class_weight, data.preprocessor.target)
+    weight = class_weight(args.class_weight, data.preprocessor.target)
     watching = monitor if stops else None
     plan = Plan(data, batch_size, args.epochs, watching, args.patience, weight)
     _refuse_lost_averages(models[0], plan)
@@ -97,7 +97,7 @@ def _refuse_lost_averages(model: fw.Sequential, plan: Plan) -> None:
         raise ValueError(_check.refusal("--optimizer", got, expected))
 
 
-def _class_weight(spec: str | None, target: NumberTarget | ClassTarget) -> Any:
+def class_weight(spec: str | None, target: NumberTarget | ClassTarget) -> Any:
     """What ``--class-weight`` says, as `Model.fit` takes it."""
     if spec is None:
         return None
@@ -230,7 +230,7 @@ def _fit_one(
         ],
         validation_data=data.validating(),
         class_weight=plan.class_weight,
-        sample_weight=None if data.weights is None else data.weights[data.train],
+        sample_weight=data.training_weights(),
         resume=checkpoints.found(path, belongs_to) if args.resume else None,
     )
 
@@ -256,7 +256,9 @@ def _fit_many(
             ]
             for number, best in enumerate(bests)
         ],
-        validation_data=data.learnable(data.validation) if len(data.validation) else None,
+        validation_data=data.validating(),
+        class_weight=plan.class_weight,
+        sample_weight=data.training_weights(),
     )
 
 

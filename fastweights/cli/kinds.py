@@ -82,6 +82,10 @@ class Data:
         """Features of some rows, and what the network learns."""
         return self.x[chosen], self.preprocessor.target.encode(self.truth[chosen])
 
+    def training_weights(self) -> np.ndarray | None:
+        """What each row to train on counts."""
+        return None if self.weights is None else self.weights[self.train]
+
     def validating(self) -> tuple[np.ndarray, ...] | None:
         """What `Model.fit` validates with; None where no rows are held out for it."""
         chosen = self.validation

@@ -161,7 +161,7 @@ def check_settings(args: argparse.Namespace, kind: Kind) -> None:
 
 
 def _refuse_beside_ensemble(args: argparse.Namespace) -> None:
-    for name in ("resume", "checkpoint", "class_weight", "sample_weight"):
+    for name in ("resume", "checkpoint"):
         if getattr(args, name, None):
             got = "it beside --ensemble"
             raise ValueError(_check.refusal(f"--{name.replace('_', '-')}", got, "one network"))

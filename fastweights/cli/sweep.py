@@ -22,7 +22,7 @@ import fastweights as fw
 from fastweights import _check
 from fastweights._trials import SweepResults
 from fastweights.cli import checkpoints, runs
-from fastweights.cli.fitting import build, listeners_of
+from fastweights.cli.fitting import build, class_weight, listeners_of
 from fastweights.cli.kinds import Data, Kind
 from fastweights.cli.modelfile import KINDS, kind_meant
 from fastweights.cli.options import add_training, check_options, check_settings, refuse_idle_options
@@ -127,10 +127,6 @@ def _check_own_options(args: argparse.Namespace, path: str) -> None:
     if args.ensemble is not None:
         got, expected = f"{args.ensemble}", "it for 'fastweights train' with the best settings"
         raise ValueError(_check.refusal("--ensemble", got, expected))
-    for name in ("class_weight", "sample_weight"):
-        if getattr(args, name) is not None:
-            expected = "it for 'fastweights train' with the best settings"
-            raise ValueError(_check.refusal(f"--{_spelt(name)}", "it for a sweep", expected))
     if args.data is not None:
         inputs = [args.data, args.out]
         check_writable("--results", path, inputs)
@@ -175,7 +171,9 @@ def _swept(
             space,
             *data.learnable(data.train),
             n_trials=args.trials or (20 if drawn else None),
-            validation_data=(held_out[0], held_out[1]),
+            validation_data=held_out,
+            class_weight=class_weight(args.class_weight, data.preprocessor.target),
+            sample_weight=data.training_weights(),
             monitor=monitor,
             seed=int(hashlib.sha256(belongs_to.encode()).hexdigest()[:12], 16),
             path=path,

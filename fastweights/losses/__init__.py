@@ -14,6 +14,7 @@ from typing import Any
 
 from fastweights import _check
 from fastweights._description import from_config
+from fastweights._own import is_of_somebody
 from fastweights.losses.base import Loss
 from fastweights.losses.crossentropy import (
     BinaryCrossentropy,
@@ -114,8 +115,7 @@ def get(identifier: Any) -> Loss:
             raise TypeError(_check.refusal("loss", type(identifier).__name__, expected))
         return identifier
     if isinstance(identifier, Mapping):
-        name = identifier.get("name")
-        if isinstance(name, str) and ">" in name:
+        if is_of_somebody(identifier.get("name")):
             return known_loss(identifier, {})
         return from_config("loss", identifier, LOSSES, ignore_case=True)
     if callable(identifier) and not isinstance(identifier, type):

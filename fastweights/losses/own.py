@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from fastweights import _check, _frames
-from fastweights._refusal import UnknownError
+from fastweights._own import Registry
 from fastweights.losses.base import Loss, check_length
 
 Shape = tuple[int, ...]
 
 #: Functions and classes of other people's by package and name: see `fastweights.register_loss`.
-REGISTERED: dict[str, Any] = {}
+REGISTERED = Registry("loss")
 
 
 class NumpyLoss(Loss):
@@ -88,13 +88,12 @@ class NumpyLoss(Loss):
     @property
     def name(self) -> str:  # type: ignore[override]
         """By which files know it; its own where nobody could find it."""
-        known = next((name for name, made in REGISTERED.items() if made is self.defined), None)
-        return self.title if known is None else known
+        return REGISTERED.name_of(self.defined) or self.title
 
     @property
     def is_registered(self) -> bool:
         """Whether `fastweights.load` can make it again."""
-        return any(made is self.defined for made in REGISTERED.values())
+        return REGISTERED.name_of(self.defined) is not None
 
     def config(self) -> dict[str, Any]:
         taken = inspect.signature(type(self)).parameters
@@ -238,16 +237,7 @@ def refuse_other_functions(argument: str, function: Any) -> None:
 def known_loss(config: Mapping[str, Any], custom: Mapping[str, Any]) -> NumpyLoss:
     """What a config describes that names a loss of somebody's own, of `custom` before others."""
     settings = dict(config)
-    name = settings.pop("name")
-    _, _, own = name.rpartition(">")
-    defined = custom.get(name) or custom.get(own) or REGISTERED.get(name)
-    if defined is None:
-        title = _check.shown(own)
-        expected = (
-            f"a loss that is registered: import the module that has {title} under "
-            f"@fw.register_loss, or give it as custom_objects[{title}]"
-        )
-        raise UnknownError(_check.refusal("loss", _check.shown(name), expected))
+    defined = REGISTERED.find(settings.pop("name"), custom)
     if isinstance(defined, type):
         return defined(**settings)
     return FunctionLoss(defined, **settings)

@@ -16,6 +16,7 @@ from typing import Any
 
 from fastweights import _check, losses
 from fastweights._description import from_config, of_library
+from fastweights._own import is_of_somebody
 from fastweights.metrics.accuracy import (
     BinaryAccuracy,
     CategoricalAccuracy,
@@ -49,7 +50,12 @@ from fastweights.metrics.classes import (
     MatthewsCorrelation,
 )
 from fastweights.metrics.curves import AUC
-from fastweights.metrics.functions import MeanMetricWrapper, ScikitLearn, from_sklearn
+from fastweights.metrics.functions import (
+    MeanMetricWrapper,
+    ScikitLearn,
+    from_sklearn,
+    known_metric,
+)
 from fastweights.metrics.regression import (
     ConcordanceCorrelation,
     ExplainedVariance,
@@ -110,21 +116,23 @@ KINDS: dict[str, type[Metric]] = {
     )
 }
 
-#: What these names mean beside a loss.
-ACCURACIES: dict[type[losses.Loss], type[Metric]] = {
+#: What these names mean beside a loss, or one that is derived from it.
+ACCURACIES: dict[type, type[Metric]] = {
     losses.Hinge: BinaryAccuracy,
+    losses.CategoricalHinge: CategoricalAccuracy,
+    losses.KLDivergence: CategoricalAccuracy,
     losses.BinaryCrossentropy: BinaryAccuracy,
     losses.CategoricalCrossentropy: CategoricalAccuracy,
     losses.SparseCategoricalCrossentropy: SparseCategoricalAccuracy,
 }
-LOG_LOSSES: dict[type[losses.Loss], type[Metric]] = {
+LOG_LOSSES: dict[type, type[Metric]] = {
     losses.BinaryCrossentropy: BinaryCrossentropy,
     losses.CategoricalCrossentropy: CategoricalCrossentropy,
     losses.SparseCategoricalCrossentropy: SparseCategoricalCrossentropy,
 }
 
 #: Every metric by its name and short name; some are what suits the loss.
-METRICS: dict[str, type[Metric] | dict[type[losses.Loss], type[Metric]]] = {
+METRICS: dict[str, type[Metric] | dict[type, type[Metric]]] = {
     "accuracy": ACCURACIES,
     **KINDS,
     "acc": ACCURACIES,
@@ -144,11 +152,10 @@ METRICS: dict[str, type[Metric] | dict[type[losses.Loss], type[Metric]]] = {
 Identifier = str | Metric | Mapping[str, Any] | FunctionType
 
 
-def _suited(
-    name: str, known: Mapping[type[losses.Loss], type[Metric]], loss: losses.Loss
-) -> type[Metric]:
+def _suited(name: str, known: Mapping[type, type[Metric]], loss: losses.Loss) -> type[Metric]:
     """What a name means beside a loss."""
-    if type(loss) not in known:
+    suited = next((known[kind] for kind in type(loss).__mro__ if kind in known), None)
+    if suited is None:
         raise ValueError(
             _check.refusal(
                 "metrics",
@@ -156,7 +163,7 @@ def _suited(
                 "a loss of classes; or name binary_accuracy or categorical_accuracy",
             )
         )
-    return known[type(loss)]
+    return suited
 
 
 def _check_fit(metric: Metric, loss: losses.Loss) -> None:
@@ -187,6 +194,8 @@ def get(identifier: Identifier, loss: losses.Loss) -> Metric:
         metric: Metric = identifier
     elif isinstance(identifier, Metric):
         metric = of_library("metrics", identifier, KINDS)
+    elif isinstance(identifier, Mapping) and is_of_somebody(identifier.get("kind")):
+        metric = known_metric(identifier, {})
     elif isinstance(identifier, Mapping):
         metric = from_config("metrics", identifier, KINDS, "kind")
     elif callable(identifier) and not isinstance(identifier, type):
@@ -206,6 +215,7 @@ __all__ = [
     "Figure",
     "MeanMetricWrapper",
     "Metric",
+    "ScikitLearn",
     "from_sklearn",
     "get",
 ]

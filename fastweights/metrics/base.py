@@ -111,6 +111,22 @@ def border(name: str, loss: losses.Loss) -> float:
     return 0.0 if is_signed(loss) else 0.5
 
 
+#: Of which networks answer what class a row is of.
+_OF_CLASSES = (
+    losses.BinaryCrossentropy,
+    losses.CategoricalCrossentropy,
+    losses.SparseCategoricalCrossentropy,
+    losses.KLDivergence,
+    losses.Hinge,
+    losses.CategoricalHinge,
+)
+
+
+def is_classifier(loss: losses.Loss) -> bool:
+    """Whether a network that is trained with this loss tells classes apart."""
+    return isinstance(loss, _OF_CLASSES)
+
+
 def is_signed(loss: losses.Loss) -> bool:
     """Whether outputs are on either side of 0: scores, as hinge takes them, or logits."""
     return "hinge" in loss.name or reads_logits(loss)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from fastweights import _check, losses
-from fastweights.metrics.base import Metric, is_signed, reads_logits
+from fastweights._own import Registry
+from fastweights.metrics.base import Metric, is_classifier, is_signed, reads_logits
+
+#: Functions of other people's by package and name: see `fastweights.register_metric`.
+REGISTERED = Registry("metric")
 
 
 class _OfFunction(Metric):
@@ -71,6 +75,19 @@ class MeanMetricWrapper(_OfFunction):
             kwargs=kwargs,
         )
 
+    def config(self) -> dict[str, Any]:
+        return {
+            "kind": REGISTERED.name_of(self.fn) or self.kind,
+            "name": self.name,
+            "larger_is_better": self.larger_is_better,
+            **({"kwargs": self.kwargs} if self.kwargs else {}),
+        }
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether `fastweights.load` can make it again."""
+        return REGISTERED.name_of(self.fn) is not None
+
     def figure(self, y_true: np.ndarray, y_pred: np.ndarray, weights: np.ndarray | None) -> float:
         takes_weights = _takes_weights(self.fn)
         more = {"sample_weight": weights} if takes_weights else {}
@@ -92,6 +109,14 @@ class MeanMetricWrapper(_OfFunction):
         if rows == 0:
             return 0.0
         return float(np.average(found.reshape(rows, -1).mean(axis=1, dtype=float), weights=weights))
+
+
+def known_metric(config: Mapping[str, Any], custom: Mapping[str, Any]) -> MeanMetricWrapper:
+    """What a config describes that names a function of somebody's own, of `custom` first."""
+    settings = dict(config)
+    function = REGISTERED.find(settings.pop("kind"), custom)
+    arguments = settings.pop("kwargs", {})
+    return MeanMetricWrapper(function, **settings, **arguments)
 
 
 class ScikitLearn(_OfFunction):
@@ -156,7 +181,7 @@ class _Answers:
         self._loss, self._outputs = loss, y_pred.shape[-1]
         self._scores = y_pred.reshape(-1, self._outputs)
         #: Whether there are classes at all.
-        self.is_classifier = loss.of_classes or is_signed(loss) or loss.name in _OF_TWO
+        self.is_classifier = is_classifier(loss)
         self.is_of_two = self.is_classifier and max(self._outputs, 2) == 2
 
     def targets(self, y_true: np.ndarray) -> np.ndarray:
@@ -223,8 +248,6 @@ class _Answers:
         return Classifier() if self.is_classifier else Regressor()
 
 
-#: Losses of one probability for each output.
-_OF_TWO = frozenset({"binary_crossentropy"})
 _RESPONSES = ("predict", "predict_proba", "decision_function")
 
 
@@ -237,8 +260,8 @@ def from_sklearn(
 ) -> Metric:
     """A metric of scikit-learn's, found once an epoch from all rows of the pass.
 
-    A network that is trained with a crossentropy or hinge answers as a classifier with classes
-    0, 1, ..., any other one as a regressor. A pass keeps its predictions for that.
+    A network that is trained with a crossentropy, hinge or KL divergence answers as a classifier
+    with classes 0, 1, ..., any other one as a regressor. A pass keeps its predictions for that.
 
     Parameters
     ----------

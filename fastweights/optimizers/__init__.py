@@ -12,10 +12,12 @@ from typing import Any
 
 from fastweights import _check, schedules
 from fastweights._description import from_config
+from fastweights._own import is_of_somebody
 from fastweights.optimizers.base import Memory, Optimizer
 from fastweights.optimizers.lbfgs import LBFGS
 from fastweights.optimizers.levenberg_marquardt import LevenbergMarquardt
 from fastweights.optimizers.minimizer import Minimizer
+from fastweights.optimizers.own import NumpyOptimizer, known_optimizer
 from fastweights.optimizers.rules import (
     SGD,
     Adadelta,
@@ -43,6 +45,7 @@ __all__ = [
     "Memory",
     "Minimizer",
     "Nadam",
+    "NumpyOptimizer",
     "Optimizer",
     "RMSprop",
     "Rprop",
@@ -65,5 +68,7 @@ def get(identifier: str | Optimizer | Mapping[str, Any]) -> Optimizer:
     if isinstance(identifier, Optimizer):
         return identifier
     if isinstance(identifier, Mapping):
+        if is_of_somebody(identifier.get("name")):
+            return known_optimizer(identifier, {})
         return from_config("optimizer", identifier, OPTIMIZERS, ignore_case=True)
     return _check.choice("optimizer", identifier, OPTIMIZERS, ignore_case=True)()

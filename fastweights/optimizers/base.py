@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
@@ -75,8 +75,8 @@ class Optimizer(Sealed):
     takes_rates: ClassVar[bool] = True
     _uncalled: ClassVar[dict[str, str]] = dict.fromkeys(
         ("update_step", "apply_gradients", "apply", "build", "get_config"),
-        "sgd or adam with settings of your own; for a step of your own, model.forward, "
-        "model.backward, and what you do with model.parameters and model.gradients",
+        "sgd or adam with settings of your own, or a class derived from "
+        "optimizers.NumpyOptimizer, of which each step calls update",
     )
     _fixed: ClassVar[dict[str, str]] = {"iterations": "is counted by steps"}
 
@@ -271,8 +271,24 @@ class Optimizer(Sealed):
         They are those of its kernel, then the sums of gradients that wait for more batches, then
         the averages of weights.
         """
-        own = _plan.update_slots(_dispatch.kernels(dtype).table, self.kernel)
-        return own + (self.gradient_accumulation_steps is not None) + self.use_ema
+        accumulates = self.gradient_accumulation_steps is not None
+        return self._own_slots(dtype) + accumulates + self.use_ema
+
+    def _own_slots(self, dtype: np.dtype) -> int:
+        return _plan.update_slots(_dispatch.kernels(dtype).table, self.kernel)
+
+    def rule(
+        self, spans: Sequence[Span], size: int, real: np.dtype
+    ) -> tuple[Callable[..., Any], int] | None:
+        """What a plan calls in place of a kernel, and how many vectors that has; None: nothing.
+
+        It is for `size` weights, of which these stretches have factors.
+        """
+        return None
+
+    def again(self) -> Optimizer:
+        """Another one with the same settings."""
+        return type(self)(**{k: v for k, v in self.config().items() if k != "name"})
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON can hold them."""
@@ -363,6 +379,8 @@ class Memory:
     ) -> None:
         self.vectors, self.numbers = vectors, numbers
         self.batches = np.zeros(1, np.int64) if batches is None else batches
+        #: 1 while averages and weights are in each other's places.
+        self.exchanged = np.zeros(1, np.uint8)
 
     @classmethod
     def empty(cls, optimizer: Optimizer, size: int, dtype: np.dtype) -> Memory:

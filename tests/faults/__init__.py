@@ -31,7 +31,7 @@ PLANTED = [
     *(*GRADIENTS, *DRAWS, *images.CHANGES, *dense.BYTES, *dense.WEIGHTED, *weights.STEPS),
     *functions.UPDATE_STEPS,
     *(*plain_layers.INFERENCE, *weights.KEPT, *series.STREAMS, *series.STATES, *tiles.TILES),
-    *(*metrics.METRICS, *steps.SETTINGS, *minimizers.STEPS, *sources.PIECES),
+    *(*metrics.METRICS, *steps.SETTINGS, *steps.RULES, *minimizers.STEPS, *sources.PIECES),
 ]
 
 

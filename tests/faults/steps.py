@@ -82,3 +82,42 @@ SETTINGS = {
         "(batch + 1)",
     ): {},
 }
+
+RULE, RUNNING = "python_rules.pxi", "running.pxi"
+
+#: Of steps by a rule in NumPy, with settings that must show them.
+RULES = {
+    Fault(
+        "gradients of a rule not clipped",
+        BATCH,
+        "if «self.is_last_user[i] and self.is_trained[i] and own.begin < own.end»:\n"
+        "                self.clip_norms",
+        "False",
+    ): {"clipnorm": 0.02},
+    Fault(
+        "a rule moves what is not trained",
+        RULE,
+        "if not («self.is_trained[i]» and self.is_last_user[i]) or length",
+        "True",
+    ): {},
+    Fault("vectors of a rule forgotten", RULE, "for slot in range(«self.update.slots»)", "0"): {},
+    Fault("steps told from 0", STEPPING, "now.number = «before + 1»", "before"): {},
+    Fault(
+        "a step counted that was none",
+        RUNNING,
+        "if self.is_called and «self.is_interrupted()»:\n                goes_on",
+        "False",
+    ): {},
+    Fault(
+        "state not brought back",
+        RULE,
+        "memcpy(self.states.at, «self.waiting.at», size)",
+        "self.states.at",
+    ): {},
+    Fault(
+        "gradients that wait not brought back",
+        RULE,
+        "memcpy(self.accumulated, «self.waiting.at + size», self",
+        "self.accumulated",
+    ): _SEVERAL,
+}
