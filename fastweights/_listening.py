@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -130,4 +131,24 @@ def checked(callbacks: Any) -> list[Callback]:
     """The argument `callbacks` of a call: one, several, or none."""
     if isinstance(callbacks, Callback):
         return [callbacks]
-    return _check.instances("callbacks", callbacks, Callback) if callbacks else []
+    if isinstance(callbacks, type):
+        expected = f"an object of it: {callbacks.__name__}(...)"
+        raise TypeError(_check.refusal("callbacks", _check.kind_of(callbacks), expected))
+    found = _check.instances("callbacks", callbacks, Callback) if callbacks else []
+    for number, callback in enumerate(found):
+        if any(callback is other for other in found[:number]):
+            got = f"one {type(callback).__name__} twice"
+            raise ValueError(_check.refusal("callbacks", got, "each of them once"))
+    owners: dict[str, str] = {}
+    for callback in found:
+        refuse_common_paths(callback, f"a {type(callback).__name__}", owners)
+    return found
+
+
+def refuse_common_paths(callback: Callback, owner: str, owners: dict[str, str]) -> None:
+    """Raises ValueError where a callback writes to a path that has an owner already."""
+    for path in callback._writes():
+        other = owners.setdefault(os.path.realpath(path), owner)
+        if other is not owner:
+            got = f"{path!r}, which {other} and {owner} would write"
+            raise ValueError(_check.refusal("callbacks", got, "a path of its own for each"))

@@ -78,8 +78,8 @@ def restored(
     """The file that the fit of a built model goes on from, checked; None where there is none.
 
     That is the file `resume`, the newest in the folder `resume`, or what a callback has. What a
-    callback has is of this fit alone: other data and another seed are refused. In a file that was
-    asked for they may be others, but in the middle of an epoch.
+    callback has is of this fit alone: one of other data or another seed is refused. A file that was
+    asked for may be of others, but not in the middle of an epoch.
     """
     found: Found | None = None
     if resume is not None:

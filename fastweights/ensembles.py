@@ -101,7 +101,7 @@ class Ensemble(Sealed):
         batch_size: int | Sequence[int | None] | None = None,
         epochs: int | Sequence[int] = 1,
         verbose: str | int = "auto",
-        callbacks: Sequence[Callback | Sequence[Callback] | None] | None = None,
+        callbacks: Sequence[Sequence[Callback] | None] | None = None,
         validation_split: float = 0.0,
         validation_data: tuple[Any, ...] | None = None,
         shuffle: bool | Sequence[bool] = True,

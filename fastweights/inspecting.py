@@ -146,7 +146,7 @@ class PartialDependence(tuple[Dependence, ...]):
     __slots__ = ()
 
     def plot(self, output: int = 0, to_file: str | os.PathLike[str] | None = None) -> Array:
-        """Draws a curve for each feature, by the output of that number.
+        """Draws a curve for each feature, by the output of that number, on one scale.
 
         Returns
         -------
@@ -154,7 +154,8 @@ class PartialDependence(tuple[Dependence, ...]):
         """
         from fastweights.plotting.effects import plot_dependences
 
-        output = _check.whole("output", output, 0, self[0].average.shape[1] - 1)
+        outputs = self[0].average.shape[1]
+        output = _check.whole("output", output, 0, outputs - 1)
         return plot_dependences(
             [
                 (
@@ -165,6 +166,7 @@ class PartialDependence(tuple[Dependence, ...]):
                 )
                 for one in self
             ],
+            "prediction" if outputs == 1 else f"prediction, output {output}",
             to_file,
         )
 

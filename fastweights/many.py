@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fastweights import _check, _crew, training
+from fastweights import _check, _crew, _listening, training
 from fastweights._importing import imported
 from fastweights._portions import Data, Task, bootstrap, fold
 from fastweights._turns import Turn
@@ -54,7 +54,7 @@ def fit_many(
     batch_size: int | Sequence[int | None] | None = None,
     epochs: int | Sequence[int] = 1,
     verbose: str | int = "auto",
-    callbacks: Sequence[Callback | Sequence[Callback] | None] | None = None,
+    callbacks: Sequence[Sequence[Callback] | None] | None = None,
     validation_split: float = 0.0,
     validation_data: tuple[Any, ...] | None = None,
     shuffle: bool | Sequence[bool] = True,
@@ -85,7 +85,8 @@ def fit_many(
         As for `Model.fit`, for all models: a weight for each row of `x`, of which a model has those
         of its rows; ``"balanced"`` goes by the rows that it is trained on.
     callbacks : sequence, optional
-        For each model a callback, a list of them, or None. They are called in the model's thread.
+        For each model a list of callbacks, or None. They are called in the model's thread, and no
+        two may write to one path.
     rows : sequence or {"bootstrap", "folds"}, optional
         For each model None, the numbers of the rows that it has (in the order in which they would
         come without shuffling; some perhaps more than once), or a tuple of two of these: to train
@@ -228,14 +229,20 @@ def _callbacks(models: Sequence[Model], given: Any) -> list[Any]:
         if len(models) > 1:
             expected = "a list of those of each model"
             raise TypeError(_check.refusal("callbacks", "one callback", expected))
-        given = [given]
+        given = [[given]]
     found = _for_each("callbacks", given, len(models))
     owners: dict[int, int] = {}
+    writers: dict[str, str] = {}
     for number, own in enumerate(found):
-        for callback in own if isinstance(own, (list, tuple)) else [own]:
-            if isinstance(callback, Callback) and owners.setdefault(id(callback), number) != number:
+        if isinstance(own, Callback):
+            got = f"one {type(own).__name__} in the place of those of model {number}"
+            expected = "a list of callbacks, or None, for each model"
+            raise TypeError(_check.refusal("callbacks", got, expected))
+        for callback in _listening.checked(own):
+            if owners.setdefault(id(callback), number) != number:
                 got = f"one that models {owners[id(callback)]} and {number} have"
                 raise ValueError(_check.refusal("callbacks", got, "callbacks of its own for each"))
+            _listening.refuse_common_paths(callback, f"model {number}", writers)
     return found
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _check, _feeding, training
+from fastweights import _check, _feeding, _minimizing, training
 from fastweights._rows import count, picked_examples
 from fastweights.models import Model
 
@@ -28,17 +29,18 @@ class LearningRates(NamedTuple):
     learning_rates : ndarray (steps,)
         Of the steps up to where the loss had become hopeless.
     losses : ndarray (steps,)
-        Of each step's batch, before it.
+        Of each step's batch, before it; the mean over those whose gradients are accumulated.
     smooth_losses : ndarray (steps,)
         Their exponential mean, corrected for where it began.
-    suggestion : float
-        Where it has fallen half of the way from the first steps to the lowest.
+    suggestion : float or None
+        Where it has fallen half of the way from the first steps to the lowest; None where it has
+        not fallen by more than the first steps vary.
     """
 
     learning_rates: Array
     losses: Array
     smooth_losses: Array
-    suggestion: float
+    suggestion: float | None
 
     def plot(self, ax: Any = None, to_file: str | os.PathLike[str] | None = None) -> Any:
         """Draws losses by learning rate, with the suggestion; returns the matplotlib axes."""
@@ -65,7 +67,7 @@ def find_learning_rate(
     Parameters
     ----------
     model : Model
-        Compiled.
+        Compiled, with an optimizer that has a learning rate.
     x, y : array_like
         As for `Model.fit`.
     batch_size : int
@@ -73,11 +75,13 @@ def find_learning_rate(
     lowest, highest : float
         Where the sweep begins and ends; it ends before where the loss has become hopeless.
     steps : int
+        Updates of weights; each is one of ``gradient_accumulation_steps`` batches.
 
     Returns
     -------
     LearningRates
-        Draws itself: ``fw.find_learning_rate(model, x, y).plot()``.
+        Draws itself: ``fw.find_learning_rate(model, x, y).plot()``. A warning says so where there
+        is no suggestion, or where the loss still falls at the highest rate.
 
     Examples
     --------
@@ -93,7 +97,17 @@ def find_learning_rate(
     losses = _losses_at(model, x, y, _check.whole("batch_size", batch_size, 1), rates)
     smooth = _smoothed(losses)
     rates = rates[: len(losses)]
-    return LearningRates(rates, losses, smooth, _half_way(rates, losses, smooth))
+    suggestion = _half_way(rates, losses, smooth)
+    if suggestion is None:
+        told = "the loss has not fallen by more than it varies, so there is no suggestion; give"
+        _warn(f"{told} a model that has yet to learn, larger batches, or a larger highest")
+    elif smooth.argmin() == steps - 1:
+        _warn(f"the loss still falls at the highest rate, {highest:g}; give a larger highest")
+    return LearningRates(rates, losses, smooth, suggestion)
+
+
+def _warn(told: str) -> None:
+    warnings.warn(f"find_learning_rate: {told}", stacklevel=3)
 
 
 def _losses_at(model: Model, x: Any, y: Any, batch_size: int, rates: Array) -> Array:
@@ -105,6 +119,9 @@ def _losses_at(model: Model, x: Any, y: Any, batch_size: int, rates: Array) -> A
     trial._compiled = trial._compiled.anew()
     compiled = trial._compiled
     optimizer = compiled.training()
+    if _minimizing.minimizer_of(compiled) is not None:
+        got = f"one with {type(optimizer).__name__}, which has no learning rate to be found"
+        raise ValueError(_check.refusal("model", got, "one with an optimizer such as Adam"))
     examples = _feeding.examples(trial, x, y)
     rows = count(examples.x)
     _feeding.refuse_batch_size(model._built, batch_size)
@@ -112,17 +129,25 @@ def _losses_at(model: Model, x: Any, y: Any, batch_size: int, rates: Array) -> A
     random, left = np.random.default_rng(model.seed), np.empty(0, np.int64)
     losses: list[float] = []
     for rate in rates:
-        if len(left) < batch_size:
-            left = random.permutation(rows)
-        batch, left = left[:batch_size], left[batch_size:]
         optimizer.learning_rate = float(rate)
-        try:
-            loss = training.step(trial, compiled, picked_examples(examples, batch))["loss"]
-        except training.DivergenceError:
-            break
-        losses.append(loss)
+        of_update = []
+        for _ in range(optimizer.gradient_accumulation_steps or 1):
+            if len(left) < batch_size:
+                left = random.permutation(rows)
+            batch, left = left[:batch_size], left[batch_size:]
+            try:
+                step = training.step(trial, compiled, picked_examples(examples, batch))
+            except training.DivergenceError:
+                return _enough(losses, rates)
+            of_update.append(step["loss"])
+        losses.append(float(np.mean(of_update)))
         if len(losses) > BEGINNING and _is_hopeless(np.array(losses)):
             break
+    return _enough(losses, rates)
+
+
+def _enough(losses: list[float], rates: Array) -> Array:
+    """The losses; ValueError where they are too few to tell anything."""
     if len(losses) < 5:
         got = f"a loss that is no number after {len(losses)} steps at {rates[0]:g} and more"
         raise ValueError(_check.refusal("lowest", got, "a smaller one, or data that are scaled"))
@@ -145,12 +170,16 @@ def _smoothed(losses: Array) -> Array:
     return np.array(found)
 
 
-def _half_way(rates: Array, losses: Array, smooth: Array) -> float:
+def _half_way(rates: Array, losses: Array, smooth: Array) -> float | None:
     """The rate at which the loss has fallen half of its way, after which it stays below.
 
-    Single slopes would be those of the noise between batches.
+    Single slopes would be those of the noise between batches. None where the way is no longer than
+    the first losses vary.
     """
-    lowest = int(smooth.argmin())
-    start = float(losses[:BEGINNING].mean())
+    first = losses[: min(BEGINNING, len(losses) // 4)]
+    lowest = len(first) + int(smooth[len(first) :].argmin())
+    start = float(first.mean())
+    if start - smooth[lowest] <= first.std():
+        return None
     above = np.flatnonzero(smooth[: lowest + 1] > (start + smooth[lowest]) / 2)
     return float(rates[above[-1] if len(above) else lowest])

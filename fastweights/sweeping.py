@@ -8,13 +8,15 @@ import math
 import sys
 import threading
 import time
+import warnings
+import weakref
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _check, _crew, _digests, many
+from fastweights import _check, _crew, _digests, _listening, many
 from fastweights._core import philox
 from fastweights._portions import Data, fold
 from fastweights._trials import ResultsFile, SweepResults, Trial, plain, seed_of, trials_of
@@ -38,6 +40,39 @@ class Plan(NamedTuple):
     monitor: str
     mode: str
     seed: int
+    owners: Owners
+
+
+class Owners:
+    """Which trial has which models, layers, optimizers and callbacks, and writes to which paths.
+
+    What a builder gives twice would be trained on where another trial left it, or by two trials at
+    once. In another process nothing is known of them: what comes there is a copy.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        #: By identity, as long as they are there.
+        self._things: dict[int, tuple[weakref.ref[Any], str]] = {}
+        self._paths: dict[str, str] = {}
+
+    def __reduce__(self) -> tuple[type[Owners], tuple[()]]:
+        return Owners, ()
+
+    def take(self, owner: str, model: Model, course: Course) -> None:
+        """Raises ValueError where a trial's fold has something that another one had."""
+        things = (model, *model.layers, model._compiled.training(), *course.callbacks)
+        with self._lock:
+            for thing in things:
+                known, other = self._things.get(id(thing), (None, ""))
+                if known is not None and known() is thing:
+                    got = f"the {type(thing).__name__} of {other} again"
+                    expected = "new models, layers, optimizers and callbacks from each call"
+                    raise ValueError(_check.refusal("build", got, expected))
+            for thing in things:
+                self._things[id(thing)] = weakref.ref(thing), owner
+            for callback in course.callbacks:
+                _listening.refuse_common_paths(callback, owner, self._paths)
 
 
 def sweep(
@@ -69,7 +104,8 @@ def sweep(
     ----------
     build : callable
         ``build(**params)`` gives a compiled model, or a tuple of one and a dict of what its fit has
-        of its own: `batch_size`, `epochs`, `callbacks`, `shuffle`. Where it takes an argument
+        of its own: `batch_size`, `epochs`, `callbacks`, `shuffle`; new ones, which write to paths
+        of their own, from each call. Where it takes an argument
         ``seed``, it is given the trial's (another one in each fold): models that are made with it
         are the same ones in any other run. It may be called in several threads at once.
     space : dict
@@ -146,11 +182,11 @@ def sweep(
     share = 0.0 if folds else validation_split
     data = Data(x, y, share, validation_data, class_weight, sample_weight)
     trials = trials_of(space, n_trials, seed)
-    plan = Plan(build, _takes_seed(build, space), fit, folds, monitor, mode, seed)
-    settings = {name: fit[name] for name in ("batch_size", "epochs", "shuffle")}
+    plan = Plan(build, _takes_seed(build, space), fit, folds, monitor, mode, seed, Owners())
+    settings: dict[str, Any] = {name: fit[name] for name in ("batch_size", "epochs", "shuffle")}
     settings |= {"folds": folds, "mode": mode, "validation_split": data.share}
     if path is not None:
-        settings["data"] = _digests.of_given(x, y, validation_data)
+        settings["data"] = _digests.of_given(x, y, validation_data, class_weight, sample_weight)
     file = ResultsFile(path, monitor, trials, settings)
     records, done = list(file.known), {record["trial"] for record in file.known}
     left = [trial for trial in trials if trial.number not in done]
@@ -162,7 +198,11 @@ def sweep(
             file.add(record)
             records.append(record)
             teller.tell(record)
-    return SweepResults(records)
+    results = SweepResults(records)
+    if all(record["error"] is not None for record in results):
+        got = f"all {len(results)} trials ended with an error, the first {results[0]['error']}"
+        warnings.warn(f"sweep: {got}", stacklevel=2)
+    return results
 
 
 def _takes_seed(build: Callable[..., Any], space: Any) -> bool:
@@ -224,7 +264,10 @@ def _built(plan: Plan, trial: Trial, fold: int) -> tuple[Model, Course]:
         )
     for name in own:
         _check.choice("setting of a fit", name, dict.fromkeys(FIT_SETTINGS))
-    return made, _course({**plan.fit, **own})
+    course = _course({**plan.fit, **own})
+    owner = f"trial {trial.number}" + (f", fold {fold}" if plan.folds else "")
+    plan.owners.take(owner, made, course)
+    return made, course
 
 
 def _figures(plan: Plan, model: Model, histories: Sequence[History]) -> dict[str, Any]:

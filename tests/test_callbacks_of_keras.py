@@ -736,3 +736,75 @@ def test_early_stopping_as_in_keras(settings, mode):
             epoch + 1, theirs.best, theirs.best_epoch, theirs.wait,
         )  # fmt: skip
         assert (model.parameters == net.epoch).all()
+
+
+def test_lines_are_added_to_a_file_of_the_same_columns_alone(tmp_path):
+    path = tmp_path / "log.csv"
+    network(metrics=("mae",)).fit(X, Y, 8, 2, 0, callbacks.CSVLogger(path))
+    text = path.read_text()
+    more = callbacks.CSVLogger(path, append=True)
+    for other in (network(), network(metrics=("mse",)), network(metrics=("mae", "mse"))):
+        with pytest.raises(ValueError, match=r"filename: got append=True to .*of .*mae, val_.*exp"):
+            other.fit(X, Y, 8, 2, 0, more)
+        assert path.read_text() == text
+    with pytest.raises(ValueError, match="expected 'epoch' as the first of them, parted by ';'"):
+        network(metrics=("mae",)).fit(X, Y, 8, 2, 0, callbacks.CSVLogger(path, ";", append=True))
+    path.write_text("epoch,val_loss,mae,loss,val_mae\n7,1,2,3,4")
+    logs = network(metrics=("mae",)).fit(X, Y, 8, 1, 0, more).history
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    assert rows[1] == ["7", "1", "2", "3", "4"]
+    assert rows[2] == ["0", "NA", str(logs["mae"][0]), str(logs["loss"][0]), "NA"]
+    assert len(rows) == 3
+    path.write_text("")
+    network(metrics=("mae",)).fit(X, Y, 8, 2, 0, more)
+    assert path.read_text() == text
+
+
+def test_a_figure_that_first_comes_later_is_warned_of(tmp_path):
+    class Adds(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs):
+            if epoch:
+                logs["late"] = 1.0
+
+    path = tmp_path / "log.csv"
+    with pytest.warns(UserWarning, match="CSVLogger: late first came in epoch 1") as told:
+        network().fit(X, Y, 8, 4, 0, [Adds(), callbacks.CSVLogger(path)])
+    assert len(told) == 1
+    assert path.read_text().splitlines()[0] == "epoch,loss,val_loss"
+
+
+def own_metric(y_true, y_pred):
+    return np.abs(y_true - y_pred).mean(-1)
+
+
+@pytest.mark.parametrize("kind", ["ModelCheckpoint", "BackupAndRestore"])
+def test_what_cannot_be_saved_is_told_before_anything_is_trained(kind, tmp_path):
+    model = network(metrics=(own_metric,))
+    saver = getattr(callbacks, kind)(tmp_path / "a.safetensors")
+    with pytest.raises(TypeError, match=f"{kind}: save: got .*own_metric.*save_weights_only=True"):
+        model.fit(X, Y, 8, 2, 0, saver)
+    assert model.epochs_trained == 0
+    weights = callbacks.ModelCheckpoint(tmp_path / "b.safetensors", save_weights_only=True)
+    model.fit(X, Y, 8, 2, 0, weights)
+    assert [path.name for path in tmp_path.iterdir()] == ["b.safetensors"]
+
+
+def test_what_stops_a_fit_is_the_model_s():
+    class Stops(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs):
+            self.stop_training = True
+
+    with pytest.raises(
+        AttributeError, match=r"stop_training: is the model's; set self\.model\.stop"
+    ):
+        network().fit(X, Y, 8, 2, 0, Stops())
+
+
+def test_lists_of_callbacks_that_are_refused():
+    stops = callbacks.EarlyStopping("loss")
+    for given, error, match in (
+        (callbacks.EarlyStopping, TypeError, r"got the class EarlyStopping, expected an object of"),
+        ([stops, stops], ValueError, "got one EarlyStopping twice, expected each of them once"),
+    ):
+        with pytest.raises(error, match=f"callbacks: {match}"):
+            network().fit(X, Y, 8, 2, 0, given)

@@ -110,6 +110,11 @@ def test_pictures(x, tmp_path):
         np.testing.assert_array_equal(one.lines[-1].get_ydata(), curve.average[:, 0])
         assert len(one.lines) == 201
     assert {path.name for path in tmp_path.iterdir()} == {"i.png", "d.png"}
+    assert len({one.get_ylim() for one in drawn}) == 1
+    assert [one.get_ylabel() for one in drawn] == ["prediction", "", ""]
+    several = fw.Sequential([layers.Dense(2)], 3, seed=0)
+    (first, *_) = fw.partial_dependence(several, x).plot(output=1)
+    assert first.get_ylabel() == "prediction, output 1"
 
 
 def test_refusals(x):

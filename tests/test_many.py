@@ -208,7 +208,7 @@ def test_a_model_that_fails_stops_no_other():
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 def test_what_is_no_error_ends_all(kind, n_jobs):
     models = nets(6)
-    callbacks = [Failing(kind(), 3), *[None] * 5]
+    callbacks = [[Failing(kind(), 3)], *[None] * 5]
     with pytest.raises(kind):
         fw.fit_many(models, X, Y, 7, 10**6, 0, callbacks=callbacks, n_jobs=n_jobs)
     for model in models:
@@ -277,7 +277,7 @@ def test_a_model_compiled_meanwhile_is_not_trained_on_targets_of_another_loss():
             models[1].compile("sgd", "mae")
 
     with pytest.raises(fw.FitManyError, match="got a model that was compiled meanwhile"):
-        fw.fit_many(models, X, Y, 7, 2, 0, callbacks=[Compiles(), None], n_jobs=1)
+        fw.fit_many(models, X, Y, 7, 2, 0, callbacks=[[Compiles()], None], n_jobs=1)
 
 
 def test_early_stopping_of_one():
@@ -348,13 +348,39 @@ def test_what_is_refused():
          models, {"rows": FOLDS[:2], "validation_split": 0.2}),
         (TypeError, "callbacks: got one callback", models, {"callbacks": history}),
         (ValueError, "callbacks: got one that models 0 and 1 have",
-         models, {"callbacks": [history, [history]]}),
+         models, {"callbacks": [[history], [history]]}),
+        (TypeError, "callbacks: got one EarlyStopping in the place of those of model 0, exp",
+         models, {"callbacks": [history, fw.callbacks.History()]}),
+        (TypeError, "callbacks: got one EarlyStopping in the place of those of model 1",
+         models, {"callbacks": [None, history]}),
+        (ValueError, "callbacks: got one EarlyStopping twice",
+         models, {"callbacks": [None, [history, history]]}),
         (ValueError, "n_jobs: got 0", models, {"n_jobs": 0}),
         (ValueError, "verbose: got 3", models, {"verbose": 3}),
     ):  # fmt: skip
         with pytest.raises(error, match=match):
             fw.fit_many(given, X, Y, **{"verbose": 0, **settings})
     assert all(model.epochs_trained == 0 for model in models)
+
+
+WRITERS = {
+    "CSVLogger": "log.csv",
+    "ModelCheckpoint": "at-{epoch}.safetensors",
+    "BackupAndRestore": "backup",
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_two_that_write_to_one_path_are_refused(kind, tmp_path):
+    models, make = nets(2), getattr(fw.callbacks, kind)
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    path, same = tmp_path / WRITERS[kind], tmp_path / "link" / WRITERS[kind]
+    with pytest.raises(ValueError, match=r"callbacks: got .*which model 0 and model 1 would write"):
+        fw.fit_many(models, X, Y, verbose=0, callbacks=[[make(path)], [make(same)]])
+    with pytest.raises(ValueError, match=f"which a {kind} and a {kind} would write"):
+        models[0].fit(X, Y, verbose=0, callbacks=[make(path), make(path)])
+    assert [one.name for one in tmp_path.iterdir()] == ["link"]
+    fw.fit_many(models, X, Y, verbose=0, callbacks=[[make(path)], [make(f"{path}.safetensors")]])
 
 
 def test_a_model_in_the_middle_of_another_fit_is_an_error_of_its_own():
@@ -405,9 +431,9 @@ def test_the_limit_of_a_thread_is_that_thread_s_own():
 
     with fw.threads(2):
         expected = CONFIG.budget().threads
-        fw.fit_many(models, X, Y, verbose=0, n_jobs=2, callbacks=[Asks(), Asks()])
+        fw.fit_many(models, X, Y, verbose=0, n_jobs=2, callbacks=[[Asks()], [Asks()]])
         assert found == [1, 1]
-        fw.fit_many(models, X, Y, verbose=0, n_jobs=1, callbacks=[Asks(), Asks()])
+        fw.fit_many(models, X, Y, verbose=0, n_jobs=1, callbacks=[[Asks()], [Asks()]])
         assert found[2:] == [expected, expected] == 2 * [CONFIG.budget().threads]
 
 

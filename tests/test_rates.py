@@ -68,7 +68,46 @@ def test_picture(tmp_path):
     assert (tmp_path / "r.png").exists()
 
 
+def test_no_suggestion_where_nothing_falls():
+    model, x, y = problem()
+    model.fit(x, y, epochs=150, verbose=0)
+    with pytest.warns(
+        UserWarning, match="find_learning_rate: the loss has not fallen by more than"
+    ):
+        found = fw.find_learning_rate(model, x, y)
+    assert found.suggestion is None
+    still, *_ = problem()
+    for layer in still.layers:
+        layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
+    with pytest.warns(UserWarning, match="has not fallen"):
+        assert fw.find_learning_rate(still, x, np.zeros_like(y)).suggestion is None
+    pytest.importorskip("matplotlib")
+    assert len(found.plot().lines) == 2
+
+
+def test_a_loss_that_still_falls_is_told():
+    model, x, y = problem("sgd")
+    with pytest.warns(UserWarning, match="still falls at the highest rate, 0.01; give a larger"):
+        found = fw.find_learning_rate(model, x, y, highest=1e-2)
+    assert found.suggestion is not None
+
+
+def test_a_step_is_an_update_where_gradients_are_accumulated():
+    model, x, y = problem(optimizers.SGD(gradient_accumulation_steps=4))
+    plain, *_ = problem(optimizers.SGD())
+    # Four batches of all rows are one: the steps are those of the mean gradient, which is its own.
+    found = fw.find_learning_rate(model, x, y, batch_size=200)
+    alone = fw.find_learning_rate(plain, x, y, batch_size=200)
+    n = min(len(found.losses), len(alone.losses), 100)
+    np.testing.assert_allclose(found.losses[:n], alone.losses[:n], rtol=1e-3)
+    assert 1e-3 < found.suggestion < 1
+
+
 def test_refusals():
+    for optimizer in (optimizers.LBFGS(), optimizers.LevenbergMarquardt()):
+        minimized, x, y = problem(optimizer)
+        with pytest.raises(ValueError, match=r"got one with L.*, which has no learning rate"):
+            fw.find_learning_rate(minimized, x, y)
     model, x, y = problem()
     uncompiled = fw.Sequential([layers.Dense(1)], (6,))
     unbuilt = fw.Sequential([layers.Dense(1)])

@@ -237,9 +237,9 @@ def test_resume_refuses(tmp_path):
     with pytest.raises(ValueError, match="compiled with optimizer 'Adam', expected 'SGD', as"):
         network(optimizer="sgd").fit(X, Y, 8, 2, 0, resume=path)
     slower = network(optimizer=fw.optimizers.Adam(beta_1=0.8))
-    with pytest.raises(ValueError, match="compiled with optimizer beta_1 0.9, expected 0.8, as"):
+    with pytest.raises(ValueError, match=r"compiled with optimizer beta_1 0.9, expected 0.8, as"):
         slower.fit(X, Y, 8, 2, 0, resume=path)
-    with pytest.raises(ValueError, match="compiled with loss .*absolute"):
+    with pytest.raises(ValueError, match=r"compiled with loss .*absolute"):
         network(optimizer="adam", loss="mae").fit(X, Y, 8, 2, 0, resume=path)
     with pytest.raises(FileNotFoundError):
         network().fit(X, Y, 8, 2, 0, resume=tmp_path / "none.safetensors")
@@ -262,7 +262,9 @@ def test_of_other_data_no_middle_of_an_epoch_is_gone_on_from(other, tmp_path):
         trained(model(), SaveAt("on_train_batch_end", 9, path))
     given, one = {"x": X, "y": Y, **OTHER_DATA[other]}, model()
     before = one.parameters.copy()
-    with pytest.raises(ValueError, match="resume: got .*other x, y, sample_weight or class_weight"):
+    with pytest.raises(
+        ValueError, match=r"resume: got .*other x, y, sample_weight or class_weight"
+    ):
         one.fit(batch_size=8, epochs=LAST, verbose=0, resume=path, **given)
     same_bits(one.parameters, before)
     assert one.epochs_trained == 0
@@ -460,10 +462,12 @@ def test_a_backup_of_another_fit_is_refused(tmp_path):
         trained(model(), backup(), Fail("on_epoch_end", 3))
     one, fold = model(), np.arange(50) % 3 > 0
     before = one.parameters.copy()
-    with pytest.raises(ValueError, match="BackupAndRestore: got .*latest.*of other x, y.*of its own"):
+    with pytest.raises(
+        ValueError, match=r"BackupAndRestore: got .*latest.*of other x, y.*of its own"
+    ):
         one.fit(X[fold], Y[fold], 8, LAST, 0, backup())
     same_bits(one.parameters, before)
-    with pytest.raises(ValueError, match="BackupAndRestore: got .*of seed 3, expected 4, that of"):
+    with pytest.raises(ValueError, match=r"BackupAndRestore: got .*of seed 3, expected 4, that of"):
         trained(model(seed=4), backup())
     drawn, whole = model(seed=None), model()  # as in a program that leaves the seed to chance
     history = trained(whole)

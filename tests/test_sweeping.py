@@ -6,12 +6,14 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -219,9 +221,46 @@ def test_a_trial_that_fails_is_told_and_stops_no_other(tmp_path):
     assert errors[3, 0.1] is None
     assert [trial["score"] is None for trial in results] == [False] * 2 + [True] * 4
     assert "DivergenceError" in repr(results)
-    never = swept({"width": [5]}, lambda width: build(width, 1e300))
+    with pytest.warns(UserWarning, match="sweep: all 1 trials ended with .*first DivergenceError"):
+        never = swept({"width": [5]}, lambda width: build(width, 1e300))
     with pytest.raises(ValueError, match="best: got 1 trials that all ended with an error, the"):
         _ = never.best
+
+
+@pytest.mark.parametrize("folds", [None, 3])
+def test_what_is_built_belongs_to_one_trial(folds, tmp_path):
+    model, optimizer, layer = build(), optimizers.Adam(), layers.Dense(4)
+    stops = fw.callbacks.EarlyStopping("loss")
+
+    def with_optimizer(width):
+        made = build(width)
+        made.compile(optimizer, "mse")
+        return made
+
+    def with_layer(width):
+        made = fw.Sequential([layer, layers.Dense(3)], 5)
+        made.compile("adam", "mse")
+        return made
+
+    def logged(width):
+        return build(width), {"callbacks": [fw.callbacks.CSVLogger(tmp_path / "log.csv")]}
+
+    for builder, again in (
+        (lambda width: model, "build: got the Sequential of "),
+        (with_optimizer, "build: got the Adam of "),
+        (with_layer, "build: got the Dense of |layers: got 'dense' of another model"),
+        (lambda width: (build(width), {"callbacks": stops}), "build: got the EarlyStopping of "),
+        (logged, "log.csv', which trial "),
+    ):
+        warned = pytest.warns(UserWarning, match="all 3 trials") if folds else nullcontext()
+        with warned:
+            results = swept({"width": [3, 4, 5]}, builder, folds=folds, n_jobs=2)
+        errors = [trial["error"] for trial in results]
+        assert [error is None for error in errors] == [folds is None, False, False]
+        assert all(re.search(again, error) for error in errors if error is not None)
+    for _ in range(3):  # where addresses are used again
+        results = swept({"width": [3] * 9}, build, epochs=1)
+        assert all(trial["error"] is None for trial in results)
 
 
 def test_what_is_refused(tmp_path):
@@ -254,7 +293,8 @@ def test_what_is_refused(tmp_path):
         ((build(), 3), "build: got a tuple, expected"),
         ((build(), {"verbose": 1}), "setting of a fit: got 'verbose', expected one of batch_size"),
     ):
-        results = swept({"width": [3]}, lambda width, made=made: made)
+        with pytest.warns(UserWarning, match="sweep: all 1 trials"):
+            results = swept({"width": [3]}, lambda width, made=made: made)
         assert match in results[0]["error"]
 
 
@@ -358,8 +398,11 @@ def test_a_file_of_another_sweep_is_refused(tmp_path):
     changed = X.copy()
     changed[-1, 0] += 1e-9
     held_out = {"validation_data": (X, Y)}
-    for x, y, more in ((X, 100 * Y, {}), (changed, Y, {}), (X[:-1], Y[:-1], {}), (X, Y, held_out)):
-        with pytest.raises(ValueError, match="got trial . with data '.*belongs to one sweep"):
+    weights = {"sample_weight": np.linspace(0, 1, 60)}
+    for x, y, more in (
+        (X, 100 * Y, {}), (changed, Y, {}), (X[:-1], Y[:-1], {}), (X, Y, held_out), (X, Y, weights),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"got trial . with data '.*belongs to one sweep"):
             fw.sweep(build, GRID, x, y, epochs=3, verbose=0, path=path, **more)
     assert scores(swept(path=path)) == scores(swept())
     record = json.loads(path.read_text().splitlines()[0])

@@ -63,6 +63,8 @@ class Callback(Sealed):
             _check_hook(name)
             if vars(self).get("_queue"):
                 raise AttributeError(f"{name}: is looked at when a fit begins; set it before")
+        if name == "stop_training":
+            raise AttributeError(f"{name}: is the model's; set self.model.{name} = {value!r}")
         is_new = "_sealed" not in self.__dict__
         if is_new or name.startswith("_") or not (self._is_closed or name in self._fixed):
             object.__setattr__(self, name, value)
@@ -121,6 +123,10 @@ class Callback(Sealed):
 
     def _leave_behind(self, path: str) -> None:
         """Hears which of these files was damaged, and so was not gone on from."""
+
+    def _writes(self) -> list[str]:
+        """Paths of what it writes, which nobody else may write meanwhile."""
+        return []
 
     def _ends_quietly(self, error: DivergenceError) -> bool:
         """Whether a fit whose loss is no number should just end."""

@@ -25,6 +25,17 @@ def _frequency(got: Any) -> str | int:
     return _check.whole("save_freq", got, 1)
 
 
+def _refuse_unsaveable(callback: Callback) -> None:
+    """Raises TypeError, before anything is trained, where no file brings the model back."""
+    from fastweights._copying import refuse_foreign
+
+    try:
+        refuse_foreign("save", callback.model)
+    except TypeError as error:
+        hint = "ModelCheckpoint(..., save_weights_only=True) does so in a fit"
+        raise TypeError(f"{type(callback).__name__}: {error}; {hint}") from None
+
+
 class _Batches:
     """Counts batches, over epochs, and says when it is time to save.
 
@@ -118,8 +129,13 @@ class ModelCheckpoint(Monitor, closed=True):
     def _hears(self, hook: str) -> bool:
         return super()._hears(hook) and ("batch" not in hook or self.save_freq != "epoch")
 
+    def _writes(self) -> list[str]:
+        return [self.filepath]
+
     def on_train_begin(self, logs: Logs) -> None:
         super().on_train_begin(logs)
+        if not self.save_weights_only:
+            _refuse_unsaveable(self)
         if self.initial_value_threshold is not None and self.best in (float("inf"), -float("inf")):
             self._take_best(self.initial_value_threshold)
         self._batches.seen = 0
@@ -253,7 +269,11 @@ class BackupAndRestore(Callback, closed=True):
     def _hears(self, hook: str) -> bool:
         return super()._hears(hook) and ("batch" not in hook or self.save_freq != "epoch")
 
+    def _writes(self) -> list[str]:
+        return [self.backup_dir]
+
     def on_train_begin(self, logs: Logs) -> None:
+        _refuse_unsaveable(self)
         self._batches.seen = 0
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:

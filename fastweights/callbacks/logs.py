@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import os
 import time
-from typing import IO, Any
+import warnings
+from typing import IO, Any, NoReturn
 
 import numpy as np
 
@@ -18,7 +19,8 @@ class CSVLogger(Callback, closed=True):
     """Writes each epoch's figures as a line of a CSV file.
 
     Columns are ``epoch`` and the figures of the first epoch, in alphabetical order; a figure that
-    is missing is ``NA``. A fit that goes on from a file cuts off what came after that was saved.
+    is missing is ``NA``, and one that first comes later is warned of and left out. A fit that goes
+    on from a file cuts off what came after that was saved.
 
     Parameters
     ----------
@@ -27,6 +29,11 @@ class CSVLogger(Callback, closed=True):
         Of one character.
     append : bool
         Whether lines are added to a file that is there.
+
+    Raises
+    ------
+    ValueError
+        By `fit`, where `append` finds a file of other columns.
     """
 
     def __init__(
@@ -44,42 +51,85 @@ class CSVLogger(Callback, closed=True):
     def _begin_anew(self) -> None:
         self._close()
         self._columns: list[str] = []
+        #: Of the file that lines are added to.
+        self._found: list[str] | None = None
+        self._left_out: set[str] = set()
         #: Bytes of the file that this fit has written up to now, or found.
         self._size = 0
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_file": None}
 
+    def _writes(self) -> list[str]:
+        return [self.filename]
+
     def on_train_begin(self, logs: Logs) -> None:
         self._begin_anew()
+        if self.append:
+            self._found = self._columns_there()
+
+    def _columns_there(self) -> list[str] | None:
+        """Columns of figures in the file that lines are added to; None where it has no line."""
+        try:
+            with open(self.filename, newline="", encoding="utf-8") as file:
+                columns = next(csv.reader(file, delimiter=self.separator), None)
+        except FileNotFoundError:
+            return None
+        if columns is None:
+            return None
+        if columns[:1] != ["epoch"]:
+            expected = f"'epoch' as the first of them, parted by {self.separator!r}"
+            self._refuse_columns(f"columns {', '.join(columns):.200}", expected)
+        return columns[1:]
+
+    def _refuse_columns(self, got: str, expected: str) -> NoReturn:
+        got = f"append=True to {self.filename} with {got}"
+        raise ValueError(_check.refusal("filename", got, expected) + "; give another file")
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        file = self._file or self._open()
-        writer = csv.writer(file, delimiter=self.separator)
-        if not self._columns:
-            self._columns = sorted(logs)
-            if not any(name.startswith("val_") for name in logs):
-                self._columns += [f"val_{name}" for name in self._columns]
-            if not self._size:
-                writer.writerow(["epoch", *self._columns])
+        file = self._file or self._open(logs)
+        if late := set(logs).difference(self._columns, self._left_out):
+            self._left_out |= late
+            names = ", ".join(sorted(late))
+            message = f"CSVLogger: {names} first came in epoch {epoch}, and has no column"
+            warnings.warn(message, stacklevel=2)
         figures = [logs.get(name, "NA") for name in self._columns]
-        writer.writerow([epoch, *(_in_a_row(figure) for figure in figures)])
+        row = [epoch, *(_in_a_row(figure) for figure in figures)]
+        csv.writer(file, delimiter=self.separator).writerow(row)
         file.flush()
         self._size = os.fstat(file.fileno()).st_size
 
-    def _open(self) -> IO[str]:
+    def _open(self, logs: Logs) -> IO[str]:
+        """The file where the next line belongs, after that of the columns."""
         goes_on = bool(self._columns)
         there = os.path.getsize(self.filename) if os.path.exists(self.filename) else 0
         if there < self._size:  # what was written is not there any more: it begins anew
             self._columns, goes_on = [], False
+        columns = self._columns or self._columns_of(logs)
         mode = "a" if self.append or goes_on else "w"
-        file = open(self.filename, mode, newline="", encoding="utf-8")  # noqa: SIM115
+        self._file = file = open(  # noqa: SIM115
+            self.filename, mode, newline="", encoding="utf-8"
+        )
         if goes_on:
             file.truncate(self._size)
-        elif mode == "a":
+        elif self._found is None:
+            csv.writer(file, delimiter=self.separator).writerow(["epoch", *columns])
+        else:
             _begin_a_line(file)
-        self._file, self._size = file, os.fstat(file.fileno()).st_size
+        self._columns = columns
         return file
+
+    def _columns_of(self, logs: Logs) -> list[str]:
+        """Columns for these figures, or those that are there; ValueError where they are others."""
+        columns = sorted(logs)
+        if not any(name.startswith("val_") for name in logs):
+            columns += [f"val_{name}" for name in columns]
+        if self._found is None:
+            return columns
+        if sorted(self._found) != sorted(columns):
+            there = f"columns of {', '.join(self._found):.200}"
+            self._refuse_columns(there, f"{', '.join(columns)}, as this fit has them")
+        return self._found
 
     def on_train_end(self, logs: Logs) -> None:
         self._close()
@@ -108,7 +158,7 @@ def _begin_a_line(file: IO[str]) -> None:
     kept = content.rfind(b"\n") + 1
     if kept == len(content):
         return
-    if content.endswith(b"\r\n", 0, kept) if kept else content.startswith(b"epoch"):
+    if content.endswith(b"\r\n", 0, kept):
         file.truncate(kept)
     else:
         file.write(csv.excel.lineterminator)
@@ -156,6 +206,9 @@ class TensorBoard(Callback, closed=True):
 
     def _hears(self, hook: str) -> bool:
         return super()._hears(hook) and ("batch" not in hook or self.update_freq != "epoch")
+
+    def _writes(self) -> list[str]:
+        return [self.log_dir]
 
     def on_train_begin(self, logs: Logs) -> None:
         self._close()

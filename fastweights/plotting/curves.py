@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,6 +52,9 @@ def _chosen(history: Mapping[str, Sequence[float]], metrics: Any) -> list[str]:
     if not known:
         raise ValueError(_check.refusal("history", "no epoch", "that of a fit"))
     if metrics is None:
+        if others := [name for name, values in history.items() if np.ndim(values) > 1]:
+            told = f"{', '.join(others)} of arrays, which have no curve, left out"
+            warnings.warn(f"plot: {told}", stacklevel=4)
         return list(known)
     wanted = [metrics] if isinstance(metrics, str) else list(metrics)
     if not wanted:
@@ -88,7 +92,7 @@ def plot_rates(
     rates: np.ndarray[Any, Any],
     losses: np.ndarray[Any, Any],
     smooth: np.ndarray[Any, Any],
-    suggestion: float,
+    suggestion: float | None,
     ax: Any = None,
     to_file: str | os.PathLike[str] | None = None,
 ) -> Any:
@@ -98,7 +102,9 @@ def plot_rates(
         axes = one_axes("plot", ax, (6.0, 3.8))
         axes.plot(rates, losses, color=FAINT, linewidth=1, label="each step")
         axes.plot(rates, smooth, color=BLUE, linewidth=2, label="smoothed")
-        axes.axvline(suggestion, color=ORANGE, linewidth=1.5, label=f"suggested: {suggestion:.2g}")
+        if suggestion is not None:
+            label = f"suggested: {suggestion:.2g}"
+            axes.axvline(suggestion, color=ORANGE, linewidth=1.5, label=label)
         # What comes after the lowest loss would hide what comes before.
         low, high = smooth.min(), max(smooth[0], float(np.median(smooth)))
         axes.set_ylim(low - 0.1 * (high - low), high + 0.5 * (high - low) + 1e-12)

@@ -50,12 +50,16 @@ def plot_importances(
 
 def plot_dependences(
     curves: Sequence[tuple[str, Array, Array, Array | None]],
+    predicted: str,
     to_file: str | os.PathLike[str] | None,
 ) -> Array:
-    """Draws (name, grid, mean, rows or None) of each feature: see `PartialDependence.plot`."""
+    """Draws (name, grid, mean, rows or None) of each feature: see `PartialDependence.plot`.
+
+    What is predicted has one scale, so that features can be compared.
+    """
     ending = wanted_ending(to_file)
     with styled("plot"):
-        axes = grid_of_axes("plot", len(curves), 3, (3.8, 3.0))
+        axes = grid_of_axes("plot", len(curves), 3, (3.8, 3.0), sharey=True)
         for one, (name, grid, mean, rows) in zip(axes, curves, strict=True):
             if rows is not None:
                 opacity = float(np.clip(8 / len(rows), 0.03, 0.4))
@@ -63,6 +67,7 @@ def plot_dependences(
             marker = "o" if len(grid) < 12 else None
             one.plot(grid, mean, color=BLUE if rows is None else INK, linewidth=2, marker=marker)
             one.set_xlabel(escaped_math(name))
-        axes[0].set_ylabel("prediction")
+        for one in axes[::3]:
+            one.set_ylabel(predicted)
         write(axes[0].figure, to_file, ending)
     return axes

@@ -85,13 +85,13 @@ def one_axes(caller: str, ax: Any, size: tuple[float, float]) -> Any:
 
 
 def grid_of_axes(
-    caller: str, count: int, abreast: int, size: tuple[float, float]
+    caller: str, count: int, abreast: int, size: tuple[float, float], sharey: bool = False
 ) -> np.ndarray[Any, Any]:
     """So many axes of a new figure, each of that size, some of them beside each other."""
     columns = min(count, abreast)
     rows = -(-count // columns)
     figure = new_figure(caller, (columns * size[0], rows * size[1]), "constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=sharey).ravel()
     for empty in axes[count:]:
         empty.set_axis_off()
     return axes[:count]
