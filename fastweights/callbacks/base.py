@@ -107,7 +107,10 @@ class Callback(Sealed):
         return {}
 
     def load_state(self, state: State) -> None:
-        """Takes on what `state` gave, in a fit that goes on from a file, after `on_train_begin`."""
+        """Takes on what `state` gave, in a fit that goes on from a file, after `on_train_begin`.
+
+        A ValueError, for a state that is none of its own, ends the fit, and the model is as before.
+        """
 
     def _hears(self, hook: str) -> bool:
         """Whether it has this hook, or Keras's older name for it."""
