@@ -32,6 +32,7 @@ from fastweights.layers import (
 from fastweights.layers.convolution import Convolution
 from fastweights.layers.ops import Shape
 from fastweights.layers.windows import bring_channels_last
+from fastweights.optimizers.minimizer import Minimizer
 
 if TYPE_CHECKING:
     from fastweights._building import Built
@@ -263,6 +264,8 @@ def about_thawed(built: Built, compiled: Compiled) -> None:
     optimizer, memory = compiled.training(), compiled.memory
     known, _ = compiled.made_for.get("fit", (built.trained, ()))
     if not optimizer.running or memory is None or not memory.batches[0] or known == built.trained:
+        return
+    if isinstance(optimizer, Minimizer):  # whose line search finds how far to go
         return
     frozen = {id(layer) for layer, moved in zip(built.op_layers, known, strict=True) if not moved}
     means = memory.vectors[: built.size]

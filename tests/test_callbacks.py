@@ -216,7 +216,7 @@ def test_a_callback_may_not_compile(event):
 def test_a_callback_is_in_one_fit_at_a_time():
     early = callbacks.EarlyStopping("loss")
     message = "fit: got a callback in the middle of its own fit, expected"
-    with pytest.raises(RuntimeError, match=message):
+    with pytest.raises(ValueError, match="callbacks: got one EarlyStopping twice"):
         network().fit(X, Y, verbose=0, callbacks=[early, early])
     other = When("on_epoch_end", lambda model: network().fit(X, Y, verbose=0, callbacks=early))
     with pytest.raises(RuntimeError, match=message):

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from helpers import network
 
-from fastweights import _digests
+from fastweights import _digests, _maps, callbacks
 from fastweights._rows import Examples
 from fastweights._sources import Whole
 
@@ -57,3 +58,22 @@ def test_examples_are_told_by_rows_targets_and_weights(monkeypatch):
     later = y.copy()
     later[-1] = 7
     assert digest() != digest(x, later)
+
+
+def test_rows_on_disk_are_told_as_those_in_memory(tmp_path, monkeypatch):
+    x, y = np.random.default_rng(0).normal(size=(50, 5)), np.arange(150.0).reshape(50, 3)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "other.npy", x + 1)
+    at = tmp_path / "a.safetensors"
+    stop = callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: 1 / (3 - batch))
+    kept = callbacks.ModelCheckpoint(at, save_freq=2)
+    with pytest.raises(ZeroDivisionError):
+        network().fit(x, y, 8, 2, 0, [kept, stop])
+    whole = network()
+    whole.fit(x, y, 8, 2, 0)
+    monkeypatch.setattr(_maps, "LARGE", 100)
+    with pytest.raises(ValueError, match="of other x, y"):
+        network().fit(tmp_path / "other.npy", y, 8, 2, 0, resume=at)
+    again = network()
+    again.fit(tmp_path / "x.npy", y, 8, 2, 0, resume=at)
+    np.testing.assert_array_equal(again.parameters, whole.parameters)

@@ -63,7 +63,7 @@ def test_in_the_middle_of_a_large_batch():
     before = [model.parameters.copy() for model in models]
     comes = CtrlC("on_train_batch_begin")
     with pytest.raises(KeyboardInterrupt):
-        fw.fit_many(models, x, y, ROWS, 1, 0, callbacks=[comes, None], n_jobs=2)
+        fw.fit_many(models, x, y, ROWS, 1, 0, callbacks=[[comes], None], n_jobs=2)
     assert comes.later == ["on_train_batch_begin"]
     for model, weights in zip(models, before, strict=True):
         same_bits(model.parameters, weights)
@@ -76,7 +76,7 @@ def test_in_the_middle_of_a_validation():
     comes = CtrlC("on_test_begin")
     with pytest.raises(KeyboardInterrupt):
         fw.fit_many(
-            models, x[:40], y[:40], 40, 1, 0, callbacks=[comes, None], validation_data=(x, y),
+            models, x[:40], y[:40], 40, 1, 0, callbacks=[[comes], None], validation_data=(x, y),
             n_jobs=2,
         )  # fmt: skip
     assert comes.later == ["on_test_begin"]

@@ -105,6 +105,7 @@ class CSVLogger(Callback, closed=True):
         there = os.path.getsize(self.filename) if os.path.exists(self.filename) else 0
         if there < self._size:  # what was written is not there any more: it begins anew
             self._columns, goes_on = [], False
+            self._found = self._columns_there() if self.append else None
         columns = self._columns or self._columns_of(logs)
         mode = "a" if self.append or goes_on else "w"
         self._file = file = open(  # noqa: SIM115
