@@ -17,7 +17,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from fastweights import _check
 from fastweights._core.plan import OF_THREAD
-from fastweights.callbacks import Callback, Logs
+from fastweights.callbacks import Callback, Logs, states
+from fastweights.callbacks.base import State
 from fastweights.config import budget, get_num_threads, one_thread
 
 T = TypeVar("T")
@@ -64,6 +65,12 @@ class Watcher(Callback, closed=True):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self._epochs, self._logs = self._epochs + 1, logs
+
+    def state(self) -> State:
+        return {"epochs": self._epochs}
+
+    def load_state(self, state: State) -> None:
+        self._epochs = states.whole(state, "epochs")
 
 
 class Outcome(NamedTuple, Generic[T]):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastweights import _check
 from fastweights._core.float_mode import in_default_float_mode
 from fastweights._rows import Examples, Weights, count, each
 from fastweights.metrics import Figure
@@ -79,9 +80,16 @@ class Figures:
                 state |= {f"{name} {number}": array for name, array in named if array is not None}
         return state
 
-    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Takes on what `state` gave, to go on from there."""
-        self.tally.take_on(state["tally"])
+    def load_state(self, state: Mapping[str, Any], rows: int) -> None:
+        """Takes on what `state` gave when so many rows were gone through, to go on from there."""
+        numbers = state["tally"]
+        self.tally.take_on(numbers)
+        if not np.isfinite(numbers[0]) or numbers[1] != rows:
+            got, expected = f"a loss of {numbers[0]} of {numbers[1]} rows", f"a number, of {rows}"
+            raise ValueError(_check.refusal("tally", got, expected))
+        for name, array in state.items():
+            if name != "tally" and (not isinstance(array, np.ndarray) or len(array) != rows):
+                raise ValueError(_check.refusal(name, _check.shown(array), f"an array of {rows}"))
         if not any(self._wanted):
             return
         out, told, y, weights = (

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from fastweights import _check
 from fastweights.callbacks.base import HOOKS, Callback, refuse_other_arguments
@@ -61,7 +64,9 @@ class Listeners:
         for number, listener in self._hearing.get(hook, ()):
             if number not in but:
                 self.telling = Telling(hook, given, number)
+                figures = _figures_of(given[-1]) if hook in _TELL_FIGURES else []
                 getattr(listener, hook)(*given)
+                _refuse_lost(listener, hook, figures, given[-1])
         self.telling = None
 
     @contextlib.contextmanager
@@ -97,6 +102,27 @@ class Listeners:
             self.tell(end, number, logs(first, last))
 
 
+def _figures_of(logs: Mapping[str, Any]) -> list[str]:
+    """Names of what are numbers or arrays of them."""
+    return [name for name, figure in logs.items() if isinstance(figure, (Real, np.ndarray))]
+
+
+def _refuse_lost(
+    listener: Callback, hook: str, names: Sequence[str], logs: Mapping[str, Any]
+) -> None:
+    """Raises ValueError where a hook took figures out of `logs`, or made something else of them."""
+    if lost := set(names).difference(_figures_of(logs)):
+        name = min(lost)
+        got = (
+            f"{_check.shown(logs.get(name))} as {name!r} after {hook} of {type(listener).__name__}"
+        )
+        raise ValueError(
+            _check.refusal("logs", got, "the figure; own ones have names of their own")
+        )
+
+
+#: Hooks whose logs go on to others, and into the history.
+_TELL_FIGURES = ("on_epoch_end", "on_test_end")
 #: That nobody hears.
 NOBODY = Listeners()
 

@@ -32,6 +32,7 @@ from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History, Logs
 
 if TYPE_CHECKING:
+    from fastweights._restoring import Found
     from fastweights.models import Model
     from fastweights.training import Course
 
@@ -50,8 +51,8 @@ class Loop:
         To train on and, unless it is None, to validate with.
     reporters : sequence of Callback
         Told after those of the course, as is the history.
-    place : Place, optional
-        Where the fit was in the file that it goes on from.
+    found : Found, optional
+        The file that the fit goes on from.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Loop:
         source: Source,
         held_out: Source | None,
         reporters: Sequence[Callback] = (),
-        place: Place | None = None,
+        found: Found | None = None,
     ) -> None:
         built, minimizer = model._built_or_refused(), _minimizing.minimizer_of(model._compiled)
         self.descent: _minimizing.Descent | None = None
@@ -81,11 +82,14 @@ class Loop:
         self.model, self.course, self.source, self.held_out = model, course, source, held_out
         self.history = History()
         self.listeners = Listeners([*course.callbacks, *reporters, self.history])
-        self.came_from = place
+        self.found = found
         self.order = np.empty(source.shuffled, np.int64) if is_shuffled else None
         self.built, self.compiled = built, model._compiled
-        #: What the model had learnt before an epoch.
+        #: What the model had learnt before an epoch, or before the rest of one.
         self.good = self.compiled.good_for(built)
+        #: How many rows of the epoch it had learnt from by then.
+        self.good_row = 0
+        self.first_rate = self.compiled.training()._given_rate
         self.thread = get_ident()
         #: Where it is: the epoch that is running or to come, rows of it that are done, their sums.
         self.epoch, self.row = course.initial_epoch, 0
@@ -100,7 +104,7 @@ class Loop:
         """All of them, or those until a callback wants no more."""
         model, course, listeners = self.model, self.course, self.listeners
         model._stop_training = False
-        with contextlib.ExitStack() as turns:
+        with contextlib.ExitStack() as turns, contextlib.ExitStack() as back:
             for callback in course.callbacks:
                 turns.enter_context(Turn(callback._turns, "fit", is_long=True, thing="callback"))
             begun: list[Callback] = []
@@ -109,7 +113,12 @@ class Loop:
             # Whatever happens, those that heard of the begin hear of the end.
             try:
                 model._loop = self
+                if self.found is not None:
+                    self.found.take_on(model, self.good, back)
                 self._begin(begun)
+                self._take_place()
+                # Up to here the model is to be as before where the file is refused after all.
+                back.pop_all()
                 logs = self._go_on()
                 while self.epoch < course.epochs and not model._stop_training:
                     logs = self._run_epoch(0) or logs
@@ -155,6 +164,7 @@ class Loop:
             self.order is not None,
             self.model._stop_training,
             self.digest,
+            self.first_rate,
             tuple((type(one).__name__, one.state()) for one in self.listeners.all),
             due,
             self.figures.state() if self.figures is not None and self.row else None,
@@ -171,18 +181,40 @@ class Loop:
         source = self.source
         return (self.row if source.rows is None else max(source.rows, self.row)), source.batch_size
 
+    def _take_place(self) -> None:
+        """Has listeners and sums be what they were in the file that the fit goes on from."""
+        if self.found is None:
+            return
+        place = self.found.place
+        with _resuming.telling_of_damage(self.found.file):
+            self.epoch, self.row, self.due = place.epoch, place.row, place.due
+            self.heard = _resuming.give_back(place, self.listeners.all)
+            if place.row:
+                self.figures = self._new_figures()
+                if place.sums is not None:
+                    self.figures.load_state(place.sums, place.row)
+        self.model._stop_training = place.stop
+
+    def _new_figures(self) -> Figures:
+        """Those of a pass that begins."""
+        if self.descent is not None:
+            return self.descent.figures()
+        weights = self.source.first.weights
+        plan = training.ready_plan(self.model, self.compiled, self.source.batch_size, weights)
+        return Figures(self.built, self.compiled, plan, weights)
+
     def _go_on(self) -> Logs:
         """Comes to where the fit was in the file that it goes on from; the last figures."""
-        place, logs = self.came_from, Logs()
-        if place is None:
+        logs: Logs = {}
+        if self.found is None:
             return logs
-        self.epoch, self.row, self.due = place.epoch, place.row, place.due
-        self.heard = _resuming.give_back(place, self.listeners.all)
-        self.model._stop_training = place.stop
+        place = self.found.place
         if place.due is not None and place.due.hook == "on_epoch_end":
             logs = dict(place.due.logs)
             self._tell("on_epoch_end", place.due.number, logs)
-        if place.row:
+        if place.row and self.epoch < self.course.epochs:
+            if place.due is not None and place.due.hook == "on_train_batch_end":
+                self._tell("on_train_batch_end", place.due.number, place.due.logs)
             logs = self._run_epoch(place.row) or logs
         return logs
 
@@ -204,6 +236,7 @@ class Loop:
             if model._stop_training:
                 return None
         parameters, *_ = self.good.keep()
+        self.good_row = first
         _check.finite("parameters", parameters)
         order, stream = self._order_and_stream(first)
         train = self._train if self.descent is None else self._descend
@@ -244,13 +277,8 @@ class Loop:
 
         None where there was no batch.
         """
-        place, weights = self.came_from, self.source.first.weights
-        plan = training.ready_plan(self.model, self.compiled, self.source.batch_size, weights)
-        self.figures = figures = Figures(self.built, self.compiled, plan, weights)
-        if row and place is not None and place.sums is not None:
-            figures.load_state(place.sums)
-            if place.due is not None and place.due.hook == "on_train_batch_end":
-                self._tell("on_train_batch_end", place.due.number, place.due.logs)
+        figures = self.figures if row else None
+        self.figures = figures = figures or self._new_figures()
         self.row, self.told = row, time.perf_counter()
         with contextlib.closing(self.source.parts(order, row)) as parts:
             for part in parts:
@@ -268,13 +296,13 @@ class Loop:
     def _train_on(self, part: Part, figures: Figures, stream: int) -> None:
         """The batches of a part, or those until a callback wants no more."""
         model, (x, y, weights), listeners = self.model, part.examples, self.listeners
-        plan = training.ready_plan(model, self.compiled, part.batch_size, weights)
         by_batches, first, source = listeners.hear(*_BATCH_HOOKS), part.first, self.source
         while first < part.last and (not self.row or not model._stop_training):
             batch = part.batch + (first - part.first) // part.batch_size
             if by_batches:
                 self._tell("on_train_batch_begin", batch, {})
-            plan.set_rates(self.compiled.training()._rates)
+            # A hook may have set another learning rate, or which layers are trained.
+            plan = training.ready_plan(model, self.compiled, part.batch_size, weights)
             first, loss = plan.train(
                 x, y, part.order, first, part.last, part.batch_size,
                 0.0 if by_batches else training.STRETCH_SECONDS, figures.tally, model.seed, stream,
@@ -300,14 +328,10 @@ class Loop:
 
     def _descend(self, first: int, order: np.ndarray | None, stream: int) -> Logs:
         """The step of an epoch by all rows, unless it is made; the figures where it ends."""
-        descent, listeners, place = self.descent, self.listeners, self.came_from
+        descent, listeners = self.descent, self.listeners
         assert descent is not None
         if first:
-            self.figures = descent.figures()
-            if place is not None and place.sums is not None:
-                self.figures.load_state(place.sums)
-                if place.due is not None and place.due.hook == "on_train_batch_end":
-                    self._tell("on_train_batch_end", place.due.number, place.due.logs)
+            assert self.figures is not None
             return self.figures.logs()
         by_batches = listeners.hear(*_BATCH_HOOKS)
         if by_batches:
@@ -338,7 +362,10 @@ class Loop:
     def _diverged(self, what: str) -> training.DivergenceError:
         learning_rate = None if self.descent is not None else self.compiled.training().learning_rate
         self.good.bring_back()
-        return training.DivergenceError(self.epoch, self.batch, learning_rate, what)
+        kept = "the last good epoch"
+        if self.good_row and self.found is not None:
+            kept = f"{self.found.file}, in the middle of this epoch"
+        return training.DivergenceError(self.epoch, self.batch, learning_rate, what, kept)
 
 
 def _tell_the_end(listeners: Sequence[Callback], logs: Logs, has_finished: bool) -> None:

@@ -2,67 +2,149 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastweights import _check, _files, _minimizing, saving
+from fastweights import _check, _files, _minimizing, _resuming, saving
+from fastweights._homes import assign
 from fastweights._plans import Compiled
 from fastweights._resuming import Place
 from fastweights._sources import Source
 from fastweights.models import Model
 
 if TYPE_CHECKING:
+    from fastweights._core.plan import Copies
     from fastweights.training import Course
 
 #: What to do about a file of another fit.
 _OF_ONE_FIT = "; give each fit a path of its own, or remove what another one left there"
 
 
+class Found(NamedTuple):
+    """What a fit goes on from, of which is known that it fits the model.
+
+    Attributes
+    ----------
+    argument : str
+        What asked for it.
+    file : str
+    twin : Model
+        As it was in the file.
+    place : Place
+    """
+
+    argument: str
+    file: str
+    twin: Model
+    place: Place
+
+    def take_on(self, model: Model, good: Copies, back: contextlib.ExitStack) -> None:
+        """Makes a built model as far trained as its twin; `back`, closed, makes it what it was.
+
+        `good` is room for all that training moves.
+        """
+        compiled, other = model._compiled, self.twin._compiled
+        built, from_file = model._built_or_refused(), self.twin._built_or_refused()
+        optimizer, memory = compiled.training(), compiled.memory_for(built)
+        rate = optimizer._given_rate
+        kept = [(model, "_seed", model._seed), (model, "_progress", model._progress)]
+        parameters, state = from_file.vectors
+        if self.place.rows_states is not None:
+            state = self.place.rows_states
+
+        def bring_back() -> None:
+            good.bring_back()
+            assign(kept)
+            if rate is not None:
+                optimizer.learning_rate = rate
+
+        good.keep()
+        back.callback(bring_back)
+        built.lock.copy(
+            (*built.vectors, *memory.arrays()),
+            (parameters, state, *other.memory_for(from_file).arrays()),
+        )
+        if rate is not None:
+            optimizer.learning_rate = other.training().learning_rate
+        assign([(model, "_seed", self.twin.seed), (model, "_progress", self.twin._progress)])
+
+
 def restored(
     model: Model, resume: _files.FilePath | None, course: Course, source: Source
-) -> Place | None:
-    """Makes a built model what it was in the file to go on from, and says where the fit was.
+) -> Found | None:
+    """The file that the fit of a built model goes on from, checked; None where there is none.
 
-    That is the file `resume`, the newest in the folder `resume`, or what a callback has; None where
-    there is none. What a callback has is of this fit alone: one of other data or another seed is
-    refused. A file that was asked for may be of others, but not in the middle of an epoch.
+    That is the file `resume`, the newest in the folder `resume`, or what a callback has. What a
+    callback has is of this fit alone: one of other data or another seed is refused. A file that was
+    asked for may be of others, but not in the middle of an epoch.
     """
-    argument, files = "resume", []
+    found: Found | None = None
     if resume is not None:
         files = _files_of(resume)
+        if not files:
+            warnings.warn(
+                f"resume: {_files.path_text(resume)} is a folder without a file to go on from; "
+                "the fit begins anew",
+                stacklevel=5,
+            )
+        found = _first_whole("resume", files, lambda path: None)
     else:
         for callback in course.callbacks:
             if files := callback._checkpoints():
-                argument = type(callback).__name__
+                name = type(callback).__name__
+                found = _first_whole(name, files, callback._leave_behind)
                 break
+    if found is None:
+        return None
+    argument, file, twin, place = found
+    _refuse_other_model(argument, model, twin)
+    if place.row:
+        _refuse_other_pass(model, course, source, place)
+    if resume is None:
+        _refuse_other_seed(argument, file, model, twin)
+    if place.row or resume is None:
+        _refuse_other_data(argument, file, source, place)
+    _warn_of_other_rate(argument, file, model, twin, place)
+    return found
+
+
+def _first_whole(
+    argument: str, files: list[str], leave_behind: Callable[[str], None]
+) -> Found | None:
+    """The first of the files that a fit can go on from; of those before it warnings tell."""
     for number, file in enumerate(files):
         try:
             twin, place = saving.with_place(file)
+            if place is None:
+                expected = "one that was saved in a hook of fit; fastweights.load reads any model"
+                got = f"{file}, saved outside of a fit"
+                raise ValueError(_check.refusal(argument, got, expected))
+            with _resuming.telling_of_damage(file):
+                _refuse_other_states(twin, place)
+            return Found(argument, file, twin, place)
         except ValueError as error:
             if number + 1 == len(files):
                 raise
+            leave_behind(file)
             warnings.warn(
                 f"{argument}: {error}; the file before it is taken, {files[number + 1]}",
-                stacklevel=4,
+                stacklevel=6,
             )
-            continue
-        if place is None:
-            expected = "one that was saved in a hook of fit; fastweights.load reads any model"
-            raise ValueError(_check.refusal(argument, f"{file}, saved outside of a fit", expected))
-        _refuse_other_model(argument, model, twin)
-        if place.row:
-            _refuse_other_pass(model, course, source, place)
-        if resume is None:
-            _refuse_other_seed(argument, file, model, twin)
-        if place.row or resume is None:
-            _refuse_other_data(argument, file, source, place)
-        _take_on(model, twin)
-        if place.rows_states is not None:
-            built = model._built_or_refused()
-            built.lock.copy((built.state,), (place.rows_states,))
-        return place
     return None
+
+
+def _refuse_other_states(twin: Model, place: Place) -> None:
+    """Raises ValueError where what layers remember of rows is not as the model has it."""
+    states, own = place.rows_states, twin._built_or_refused().state
+    if states is None:
+        return
+    if (states.shape, states.dtype) != (own.shape, own.dtype):
+        got, expected = f"{states.shape} of {states.dtype}", f"{own.shape} of {own.dtype}"
+        raise ValueError(_check.refusal("rows_states", got, expected))
+    _check.finite("rows_states", states)
 
 
 def _files_of(resume: _files.FilePath) -> list[str]:
@@ -117,6 +199,9 @@ def _refuse_other_pass(model: Model, course: Course, source: Source, place: Plac
         if got != stored:
             expected = f"{stored}, as in the middle of whose epoch the fit is to go on"
             raise ValueError(_check.refusal(what, got, expected))
+    if not source.comes_as_it_is and place.row < place.rows and place.row % place.batch_size:
+        expected = f"one between batches of {place.batch_size}"
+        raise ValueError(_check.refusal("fit row", place.row, expected))
 
 
 def _refuse_other_seed(argument: str, file: str, model: Model, twin: Model) -> None:
@@ -134,18 +219,15 @@ def _refuse_other_data(argument: str, file: str, source: Source, place: Place) -
         raise ValueError(_check.refusal(argument, got, "one of the data of this fit") + _OF_ONE_FIT)
 
 
-def _take_on(model: Model, twin: Model) -> None:
-    """Makes the model as far trained as its twin from a file."""
-    compiled, other = model._compiled, twin._compiled
-    built, from_file = model._built_or_refused(), twin._built_or_refused()
-    built.lock.copy(
-        (*built.vectors, *compiled.memory_for(built).arrays()),
-        (*from_file.vectors, *other.memory_for(from_file).arrays()),
-    )
-    if not other.training()._follows_a_schedule:
-        compiled.training().learning_rate = other.training().learning_rate
-    model._seed = twin.seed
-    model._progress = twin._progress
+def _warn_of_other_rate(argument: str, file: str, model: Model, twin: Model, place: Place) -> None:
+    """Warns of a learning rate that is neither that of the file nor that its fit began with."""
+    own, taken = model._compiled.training()._given_rate, twin._compiled.training()._given_rate
+    if own not in (taken, place.learning_rate) and taken is not None:
+        warnings.warn(
+            f"{argument}: {file} has a learning rate of {taken:g}, with which the fit goes on, "
+            f"instead of {own:g}; a callback may set another, such as LearningRateScheduler",
+            stacklevel=6,
+        )
 
 
 def _network(model: Model) -> dict[str, Any]:

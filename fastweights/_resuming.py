@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ _FIELDS = {
     "epoch": int, "row": int, "rows": int, "batch_size": int, "shuffle": bool, "stop": bool,
     "data": str,
 }  # fmt: skip
+#: Epochs or rows of a fit, far beyond any.
+_MOST = 2**48
 #: Hooks of which, in a fit that goes on, those hear who had not heard them.
 DUE_HOOKS = ("on_epoch_begin", "on_epoch_end", "on_train_batch_begin", "on_train_batch_end")
 #: Values of a callback's state that stand in the description; numbers and arrays are tensors.
@@ -53,6 +56,8 @@ class Place(NamedTuple):
         Of the fit.
     stop : bool
         Whether a callback wants no more.
+    learning_rate : float, optional
+        With which the fit began, where it follows no schedule.
     data : str
         The digest of the examples; nothing where they come as they are.
     states : tuple of (str, dict)
@@ -71,6 +76,7 @@ class Place(NamedTuple):
     shuffle: bool
     stop: bool
     data: str
+    learning_rate: float | None
     states: tuple[tuple[str, State], ...]
     due: Due | None
     sums: dict[str, np.ndarray] | None
@@ -84,6 +90,7 @@ def described(place: Place) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The description of a place, as JSON can hold it, and its tensors."""
     arrays: dict[str, np.ndarray] = {}
     description: dict[str, Any] = {name: getattr(place, name) for name in _FIELDS}
+    description["learning_rate"] = place.learning_rate
     description["states"] = [
         {"kind": kind, "values": _put(arrays, f"{number}.", state)}
         for number, (kind, state) in enumerate(place.states)
@@ -119,6 +126,20 @@ def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
+@contextlib.contextmanager
+def telling_of_damage(name: str) -> Iterator[None]:
+    """Errors of the block say that the description of the fit in the file of this name is damaged.
+
+    Those of a description that is not what was written: other types, missing names, sizes that
+    do not fit.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        why = " ".join(str(error).split())[:400]
+        raise ValueError(f"{name}: the description of the fit is damaged: {why}") from error
+
+
 def place_of(
     description: Any, tensors: Collection[str], read: Callable[[str], np.ndarray]
 ) -> Place:
@@ -129,8 +150,10 @@ def place_of(
     left = set(tensors)
     for name, kind in _FIELDS.items():
         is_bad = type(description[name]) is not kind
-        if is_bad or (kind is int and description[name] < 0):
+        if is_bad or (kind is int and not 0 <= description[name] <= _MOST):
             raise ValueError(_check.refusal(f"fit {name}", repr(description[name]), kind.__name__))
+    if description["learning_rate"] is not None:
+        _check.number("fit learning_rate", description["learning_rate"])
     if description["row"] > description["rows"]:
         raise ValueError(_check.refusal("fit row", description["row"], "one of the rows"))
 
@@ -147,7 +170,7 @@ def place_of(
         return state
 
     states = tuple(
-        (str(one["kind"]), taken(f"{number}.", one["values"]))
+        (_text("kind", one["kind"]), taken(f"{number}.", one["values"]))
         for number, one in enumerate(description["states"])
     )
     due, told = None, description.get("due")
@@ -157,14 +180,24 @@ def place_of(
         number, listener = (
             _check.whole(f"fit {name}", told[name], 0) for name in ("number", "told")
         )
-        due = Due(told["hook"], number, taken("due.", told["logs"]), listener)
+        logs = taken("due.", told["logs"])
+        if not all(isinstance(figure, (int, float, np.ndarray)) for figure in logs.values()):
+            raise ValueError(_check.refusal("fit due", _check.shown(logs), "figures"))
+        due = Due(told["hook"], number, logs, listener)
     sums = taken("sums.", description["sums"]) if "sums" in description else None
     if unknown := left.difference((ROWS_STATES,)):
         got = f"unknown tensors {sorted(unknown)!r:.80}"
         raise ValueError(_check.refusal("fit", got, "only those of its description"))
     rows_states = read(ROWS_STATES) if ROWS_STATES in tensors else None
     fields = {name: description[name] for name in _FIELDS}
+    fields["learning_rate"] = description["learning_rate"]
     return Place(**fields, states=states, due=due, sums=sums, rows_states=rows_states)
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(_check.refusal(f"fit {name}", _check.shown(value), "a text"))
+    return value
 
 
 # ---- in a fit ------------------------------------------------------------------------------------
@@ -188,7 +221,10 @@ def give_back(place: Place, listeners: Sequence[Callback]) -> frozenset[int]:
         found = known.get((kind, counts[kind]))
         counts[kind] += 1
         if found is not None:
-            listener.load_state(found[1])
+            try:
+                listener.load_state(found[1])
+            except ValueError as error:
+                raise ValueError(f"{kind}: {error}") from error
             if found[0] <= told:
                 heard.add(number)
     return frozenset(heard)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fastweights import _check, _crew, _listening, _loop, training
+from fastweights import _check, _crew, _listening, training
 from fastweights._importing import imported
 from fastweights._portions import Data, Task, bootstrap, fold
 from fastweights._turns import Turn
@@ -167,9 +167,7 @@ def trained(task: Task, watcher: _crew.Watcher) -> History:
         if model._compiled is not task.compiled:
             got, expected = "a model that was compiled meanwhile", "model.compile(...) before"
             raise RuntimeError(_check.refusal("models", got, expected))
-        model._names = task.names
-        loop = _loop.Loop(model, task.course, *task.sources(), [watcher])
-        return loop.run()
+        return training.run(model, task.course, *task.sources(), [watcher], task.names)
 
 
 # ---- what each model has -------------------------------------------------------------------------

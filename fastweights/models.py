@@ -458,8 +458,8 @@ class Model(Network):
 
     def _restored(
         self, resume: FilePath | None, course: training.Course, source: Source
-    ) -> _resuming.Place | None:
-        """Takes on the file that a fit is to go on from, if there is one, and says where it was."""
+    ) -> _restoring.Found | None:
+        """The file that a fit is to go on from, if there is one, checked."""
         return _restoring.restored(self, resume, course, source)
 
     def _place_in_fit(self) -> _resuming.Place | None:

@@ -374,16 +374,13 @@ def _place(
     name: str, file: serialization.Tensors, description: Any, tensors: set[str]
 ) -> _resuming.Place | None:
     """Where in a fit the model was."""
-    try:
+    with _resuming.telling_of_damage(name):
         if description is None:
             if tensors:
                 got = f"unknown tensors {sorted(tensors)!r:.80}"
                 raise ValueError(_check.refusal("fit", got, "only the model's"))
             return None
         return _resuming.place_of(description, tensors, file.read)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        why = " ".join(str(error).split())[:400]
-        raise ValueError(f"{name}: the description of the fit is damaged: {why}") from error
 
 
 def _with_own(compiled: Any, custom: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from fastweights import (
     _loop,
     _minimizing,
     _plans,
+    _row_weights,
     _sources,
     _sources_of,
 )
@@ -55,19 +56,27 @@ class DivergenceError(ArithmeticError):
         None where the optimizer finds by itself how far to go.
     what : str
         What happened.
+    kept : str
+        Of what in a fit the model has the weights.
     """
 
     def __init__(
-        self, epoch: int | None, batch: int | None, learning_rate: float | None, what: str
+        self,
+        epoch: int | None,
+        batch: int | None,
+        learning_rate: float | None,
+        what: str,
+        kept: str = "the last good epoch",
     ) -> None:
-        super().__init__(epoch, batch, learning_rate, what)
+        super().__init__(epoch, batch, learning_rate, what, kept)
         self.epoch, self.batch, self.learning_rate, self.what = epoch, batch, learning_rate, what
+        self.kept = kept
 
     def __str__(self) -> str:
         where = kept = ""
         if self.epoch is not None and self.batch is not None:
             where = f" in epoch {self.epoch + 1}, batch {self.batch + 1}"
-            kept = "; the model has the weights of the last good epoch"
+            kept = f"; the model has the weights of {self.kept}"
         if self.learning_rate is None:
             return f"{self.what}{where}{kept}; try other initial weights, or scale the data"
         if not math.isfinite(self.learning_rate):
@@ -267,11 +276,14 @@ def _minimizing_step(
 ) -> Logs:
     """The same by an optimizer that looks at the loss several times."""
     descent = _minimizing.Descent(model, compiled, optimizer, examples)
-    figures = descent.figures()
+    built = model._built_or_refused()
+    figures, good = descent.figures(), compiled.good_for(built)
+    good.keep()
     done = descent.step(model._progress.next_pass())
     if done.outcome == "diverged":
         what = f"the loss or its gradient is not finite ({done.before}); no step was made"
         raise DivergenceError(None, None, None, what)
+    _refuse_overflow(built, compiled, good)
     figures.tally = descent.tally_before
     return {**figures.logs(), "loss": done.before}
 
@@ -312,11 +324,14 @@ def split(
     examples = Examples(rows, targets, weights)
     if data is not None:
         shapes = [array.shape[1:] for array in each(rows)]
-        return examples, _feeding.held_out(model, data, shapes, _feeding.names_of(model, x, y))
+        held = _feeding.held_out(model, data, shapes, _feeding.names_of(model, x, y))
+        _row_weights.expect_some("validation sample_weight", held.weights)
+        return examples, held
     if share == 0.0:
         return examples, None
     kept = _feeding.kept_rows(count(rows), share)
     held = picked_examples(examples, slice(kept, None))
+    _row_weights.expect_some("validation sample_weight", held.weights)
     return picked_examples(examples, slice(None, kept)), held
 
 
@@ -351,6 +366,25 @@ class Course(NamedTuple):
         )
 
 
+def run(
+    model: Model,
+    course: Course,
+    source: Source,
+    held_out: Source | None,
+    reporters: Sequence[Callback],
+    names: _feeding.Names,
+    resume: FilePath | None = None,
+) -> History:
+    """The fit of a model that is built, whose turn it is, from the file to go on from on."""
+    found = model._restored(resume, course, source)
+    loop = _loop.Loop(model, course, source, held_out, reporters, found)
+    model._names = names
+    if loop.source.rows is not None and not source.comes_as_it_is:
+        _advice.about_batches(model._compiled.training(), loop.source.batch_size, loop.source.rows)
+    _advice.about_thawed(model._built_or_refused(), model._compiled)
+    return loop.run()
+
+
 def fit(
     model: Model,
     given: Given,
@@ -383,12 +417,4 @@ def fit(
         source.cut(course.batch_size or rows or DEFAULT_BATCH)
         if held_out is not None:
             held_out.cut(held.batch_size or source.batch_size)
-        place = model._restored(resume, course, source)
-        loop = _loop.Loop(model, course, source, held_out, reporters, place=place)
-        model._names = names
-        if loop.source.rows is not None and not source.comes_as_it_is:
-            _advice.about_batches(
-                model._compiled.training(), loop.source.batch_size, loop.source.rows
-            )
-        _advice.about_thawed(model._built_or_refused(), model._compiled)
-        return loop.run()
+        return run(model, course, source, held_out, reporters, names, resume)

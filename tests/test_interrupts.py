@@ -333,3 +333,36 @@ def test_taking_in_another_model():
         assert (made["grown"].layers[0].kernel == 0.25).all()
 
     interrupted_everywhere(prepare, act, check)
+
+
+def test_going_on_from_a_file(tmp_path, monkeypatch):
+    """The model is wholly as it was, or wholly as it is in the file."""
+    here = Path(fw.__file__).parent
+    monkeypatch.setattr(
+        sys.modules[__name__],
+        "LIBRARY",
+        tuple(str(here / name) for name in ("_restoring", "_loop")),
+    )
+    path = tmp_path / "a.safetensors"
+    saved = network((5, 7, 3), optimizer="adam", seed=9)
+    saved.optimizer.learning_rate = 0.02
+    halved = fw.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+    saved.fit(X, Y, 8, 2, 0, [halved, fw.callbacks.ModelCheckpoint(path)])
+
+    def numbers(model):
+        arrays = *model._built_or_refused().vectors, *model._compiled.memory.arrays()
+        counts = model.seed, model._progress.epochs, model.optimizer.learning_rate
+        return [array.tobytes() for array in arrays], counts
+
+    def prepare():
+        model = network((5, 7, 3), optimizer="adam", seed=1)
+        model.optimizer.learning_rate = 0.02
+        model.fit(X, Y, 8, 1, 0)
+        return model
+
+    ends = numbers(prepare()), numbers(saved)
+
+    def check(model, finished):
+        assert numbers(model) in (ends[1:] if finished else ends)
+
+    interrupted_everywhere(prepare, lambda one: one.fit(X, Y, 8, 2, 0, resume=path), check)

@@ -107,7 +107,10 @@ class Callback(Sealed):
         return {}
 
     def load_state(self, state: State) -> None:
-        """Takes on what `state` gave, in a fit that goes on from a file, after `on_train_begin`."""
+        """Takes on what `state` gave, in a fit that goes on from a file, after `on_train_begin`.
+
+        A ValueError, for a state that is none of its own, ends the fit, and the model is as before.
+        """
 
     def _hears(self, hook: str) -> bool:
         """Whether it has this hook, or Keras's older name for it."""
@@ -120,6 +123,9 @@ class Callback(Sealed):
     def _checkpoints(self) -> list[str]:
         """Files, of which a fit that begins goes on from the first that is whole."""
         return []
+
+    def _leave_behind(self, path: str) -> None:
+        """Hears which of these files was damaged, and so was not gone on from."""
 
     def _writes(self) -> list[str]:
         """Paths of what it writes, which nobody else may write meanwhile."""

@@ -9,6 +9,7 @@ import string
 from typing import Any
 
 from fastweights import _check, _files
+from fastweights.callbacks import states
 from fastweights.callbacks.base import Callback, Logs, State
 from fastweights.callbacks.monitoring import Monitor, figure_of
 from fastweights.callbacks.progress import say
@@ -49,7 +50,8 @@ class _Batches:
     def one_more(self) -> bool:
         """Counts one batch; whether that was the last one before a file is due."""
         self.seen += 1
-        if self.seen != self.frequency:
+        # A fit that went on from a file may count up to fewer than the one before it.
+        if isinstance(self.frequency, str) or self.seen < self.frequency:
             return False
         self.seen = 0
         return True
@@ -182,10 +184,11 @@ class ModelCheckpoint(Monitor, closed=True):
 
     def load_state(self, state: State) -> None:
         super().load_state(state)
-        self._batches.seen, self._epoch = state["seen"], state["epoch"]
+        self._batches.seen = states.whole(state, "seen")
+        self._epoch = states.whole(state, "epoch")
         # A file may name any: only what this callback could have written is its own to remove.
         own = re.compile(_pattern(self.filepath), re.DOTALL)
-        self._saved = [path for path in state["saved"] if own.fullmatch(path)]
+        self._saved = [path for path in states.texts(state, "saved") if own.fullmatch(path)]
 
 
 def _placeholders(path: str) -> list[str]:
@@ -248,15 +251,20 @@ class BackupAndRestore(Callback, closed=True):
         self.double_checkpoint = _check.flag("double_checkpoint", double_checkpoint)
         self.delete_checkpoint = _check.flag("delete_checkpoint", delete_checkpoint)
         self._batches = _Batches(self.save_freq)
+        #: Of its files.
+        self._damaged: set[str] = set()
 
     @property
     def _paths(self) -> list[str]:
-        """Of the last backup and of the one before."""
-        names = (f"latest{_ENDING}", f"previous{_ENDING}")
-        return [os.path.join(self.backup_dir, name) for name in names]
+        """Of a backup that has yet to become the last one, of that, and of the one before."""
+        names = ("next", "latest", "previous")
+        return [os.path.join(self.backup_dir, f"{name}{_ENDING}") for name in names]
 
     def _checkpoints(self) -> list[str]:
         return [path for path in self._paths if os.path.lexists(path)]
+
+    def _leave_behind(self, path: str) -> None:
+        self._damaged.add(path)
 
     def _hears(self, hook: str) -> bool:
         return super()._hears(hook) and ("batch" not in hook or self.save_freq != "epoch")
@@ -278,11 +286,17 @@ class BackupAndRestore(Callback, closed=True):
 
     def _save(self) -> None:
         os.makedirs(self.backup_dir, exist_ok=True)
-        latest, previous = self._paths
-        if self.double_checkpoint:
+        following, latest, previous = self._paths
+        if not self.double_checkpoint:
+            self.model.save(latest)
+            return
+        # At any moment two whole ones are there, once there were two.
+        self.model.save(following)
+        if latest not in self._damaged:
             with contextlib.suppress(FileNotFoundError):
                 os.replace(latest, previous)
-        self.model.save(latest)
+        os.replace(following, latest)
+        self._damaged.clear()
 
     def _leave(self, has_finished: bool) -> None:
         if has_finished and self.delete_checkpoint:
@@ -295,4 +309,4 @@ class BackupAndRestore(Callback, closed=True):
         return {"seen": self._batches.seen}
 
     def load_state(self, state: State) -> None:
-        self._batches.seen = state["seen"]
+        self._batches.seen = states.whole(state, "seen")

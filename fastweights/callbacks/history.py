@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastweights import _check
+from fastweights.callbacks import states
 from fastweights.callbacks.base import Callback, Logs, State
 
 
@@ -47,15 +48,22 @@ class History(Callback, closed=True):
                 got = f"{_check.shown(values[-1])} as {key!r}"
                 expected = "a number, which a file can keep"
                 raise TypeError(_check.refusal("logs", got, expected)) from None
-        return {"epoch": np.array(self.epoch, np.int64), **figures}
+        return {"epoch": np.array(self.epoch, np.int64), "ended": self._ended, **figures}
 
     def load_state(self, state: State) -> None:
-        self.epoch[:] = state["epoch"].tolist()
-        self.history.clear()
-        for key, values in state.items():
+        epochs = states.series(state, "epoch", "i", np.iinfo(np.int64).max)
+        ended = states.of(state, "ended")
+        if epochs.ndim != 1 or not (ended is None or isinstance(ended, str)):
+            raise ValueError(_check.refusal("state of a history", "others", "epochs, and a text"))
+        history = {}
+        for key in state:
             if key.startswith("of "):
+                values = states.series(state, key, "f", len(epochs))
                 of_epochs = values.tolist() if values.ndim == 1 else list(values)
-                self.history[key.removeprefix("of ")] = of_epochs
+                history[key.removeprefix("of ")] = of_epochs
+        self.epoch[:], self._ended = epochs.tolist(), ended
+        self.history.clear()
+        self.history.update(history)
 
     def plot(
         self,

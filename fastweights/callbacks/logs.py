@@ -11,6 +11,7 @@ from typing import IO, Any, NoReturn
 import numpy as np
 
 from fastweights import _check, _files
+from fastweights.callbacks import states
 from fastweights.callbacks.base import Callback, Logs, State
 
 
@@ -115,8 +116,8 @@ class CSVLogger(Callback, closed=True):
             file.truncate(self._size)
         elif self._found is None:
             csv.writer(file, delimiter=self.separator).writerow(["epoch", *columns])
-        elif not self._ends_in_a_line():
-            file.write("\r\n")
+        else:
+            _begin_a_line(file)
         self._columns = columns
         return file
 
@@ -132,12 +133,6 @@ class CSVLogger(Callback, closed=True):
             self._refuse_columns(there, f"{', '.join(columns)}, as this fit has them")
         return self._found
 
-    def _ends_in_a_line(self) -> bool:
-        """Whether the last line of the file is whole."""
-        with open(self.filename, "rb") as file:
-            file.seek(-1, os.SEEK_END)
-            return file.read() in (b"\r", b"\n")
-
     def on_train_end(self, logs: Logs) -> None:
         self._close()
 
@@ -150,7 +145,26 @@ class CSVLogger(Callback, closed=True):
         return {"columns": list(self._columns), "size": self._size}
 
     def load_state(self, state: State) -> None:
-        self._columns, self._size = list(state["columns"]), state["size"]
+        self._columns = states.texts(state, "columns")
+        self._size = states.whole(state, "size")
+
+
+def _begin_a_line(file: IO[str]) -> None:
+    """Has a file end with a whole line.
+
+    Of a row that was cut off, as on a full disk, nobody knows what its last figure was: it goes,
+    where other lines end as those written here. Others' last lines may just lack their end.
+    """
+    with open(file.name, "rb") as there:
+        content = there.read()
+    kept = content.rfind(b"\n") + 1
+    if kept == len(content):
+        return
+    if content.endswith(b"\r\n", 0, kept):
+        file.truncate(kept)
+    else:
+        file.write(csv.excel.lineterminator)
+        file.flush()
 
 
 def _in_a_row(figure: Any) -> Any:
@@ -240,7 +254,7 @@ class TensorBoard(Callback, closed=True):
         return {"steps": self._steps}
 
     def load_state(self, state: State) -> None:
-        self._steps = state["steps"]
+        self._steps = states.whole(state, "steps")
 
 
 def _event_files() -> tuple[Any, Any, Any]:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from fastweights import _check
+from fastweights.callbacks import states
 from fastweights.callbacks.base import Callback, Logs, State
 from fastweights.callbacks.progress import say
-from fastweights.callbacks.rates import rate_of
+from fastweights.callbacks.rates import changeable_rate_of, rate_of
 
 
 def figure_of(name: str, logs: Logs, argument: str = "monitor") -> float:
@@ -72,7 +73,7 @@ class Monitor(Callback):
         return {"lowest": self._lowest}
 
     def load_state(self, state: State) -> None:
-        self._lowest = state["lowest"]
+        self._lowest = states.number(state, "lowest")
 
 
 class EarlyStopping(Monitor, closed=True):
@@ -191,17 +192,15 @@ class EarlyStopping(Monitor, closed=True):
 
     def load_state(self, state: State) -> None:
         super().load_state(state)
-        self._best_epoch, self._wait = state["best_epoch"], state["wait"]
-        self._stopped = state["stopped"]
+        self._best_epoch = states.whole(state, "best_epoch", -1)
+        self._wait = states.whole(state, "wait")
+        self._stopped = states.whole(state, "stopped")
         if "parameters" in state:
-            built = self.model._built_or_refused()
-            kept = (state["parameters"], state["model_state"])
-            for array, live in zip(kept, built.vectors, strict=True):
-                if (array.shape, array.dtype) != (live.shape, live.dtype):
-                    got = f"weights of shape {array.shape}, {array.dtype}"
-                    expected = f"{live.shape}, {live.dtype}"
-                    raise ValueError(_check.refusal("EarlyStopping", got, expected))
-            self._weights = kept
+            parameters, model_state = self.model._built_or_refused().vectors
+            self._weights = (
+                states.array_like(state, "parameters", parameters),
+                states.array_like(state, "model_state", model_state),
+            )
 
 
 class ReduceLROnPlateau(Monitor, closed=True):
@@ -250,7 +249,7 @@ class ReduceLROnPlateau(Monitor, closed=True):
 
     def on_train_begin(self, logs: Logs) -> None:
         super().on_train_begin(logs)
-        rate_of(self.model)
+        changeable_rate_of(self.model)
         self._lowest, self._wait, self._cooling = math.inf, 0, 0
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
@@ -279,4 +278,5 @@ class ReduceLROnPlateau(Monitor, closed=True):
 
     def load_state(self, state: State) -> None:
         super().load_state(state)
-        self._wait, self._cooling = state["wait"], state["cooling"]
+        self._wait = states.whole(state, "wait")
+        self._cooling = states.whole(state, "cooling")

@@ -24,6 +24,16 @@ def rate_of(model: Model) -> float:
     return optimizer.learning_rate
 
 
+def changeable_rate_of(model: Model) -> float:
+    """The same; TypeError, too, where the optimizer takes no other one."""
+    optimizer = model._compiled.training()
+    rate = rate_of(model)
+    if not optimizer.takes_rates:
+        got, expected = type(optimizer).__name__, "an optimizer that takes a learning rate"
+        raise TypeError(_check.refusal("optimizer", got, expected))
+    return rate
+
+
 class LearningRateScheduler(Callback, closed=True):
     """Sets the learning rate before each epoch.
 
@@ -46,6 +56,9 @@ class LearningRateScheduler(Callback, closed=True):
         )
         self.schedule = schedule
         self.verbose = _check.whole("verbose", verbose, 0, maximum=1)
+
+    def on_train_begin(self, logs: Logs) -> None:
+        changeable_rate_of(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         rate = rate_of(self.model)

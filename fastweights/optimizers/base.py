@@ -72,6 +72,8 @@ class Optimizer(Sealed):
     wants_all_rows: ClassVar[bool] = False
     #: Whether it looks at gradients of single rows.
     takes_rows_alone: ClassVar[bool] = False
+    #: Whether another learning rate may be set.
+    takes_rates: ClassVar[bool] = True
     _uncalled: ClassVar[dict[str, str]] = dict.fromkeys(
         ("update_step", "apply_gradients", "apply", "build", "get_config"),
         "sgd or adam with settings of your own, or a class derived from "
@@ -144,6 +146,11 @@ class Optimizer(Sealed):
         decay = 0.0 if self.weight_decay is None else self.weight_decay
         #: What the compiled loop goes by; another one whenever it is to change.
         self._rates = schedules.numbers_of(self._learning_rate), schedules.numbers_of(decay)
+
+    @property
+    def _given_rate(self) -> float | None:
+        """The learning rate, where that is a number."""
+        return None if self._follows_a_schedule else self.learning_rate
 
     @property
     def _follows_a_schedule(self) -> bool:

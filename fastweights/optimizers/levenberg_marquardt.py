@@ -61,6 +61,7 @@ class LevenbergMarquardt(Minimizer):
     running = 2
     #: A line of J is one row's, which products in tiles know nothing of.
     takes_rows_alone = True
+    takes_rates = False
 
     def __init__(
         self,
