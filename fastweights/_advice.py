@@ -255,7 +255,7 @@ def about_batches(optimizer: Optimizer, batch_size: int, rows: int) -> None:
         warnings.warn(
             f"batch_size: {kind} compares the gradients of a step with those before, which means "
             f"something of the same rows alone; batch_size={rows} has all of them in each step",
-            stacklevel=5,
+            stacklevel=6,
         )
 
 
@@ -281,7 +281,7 @@ def about_thawed(built: Built, compiled: Compiled) -> None:
             f"trainable: {kind} has made {memory.batches[0]:,} steps without {names}, and would "
             "move weights of it several times too far at first; compile again, or lower "
             "optimizer.learning_rate",
-            stacklevel=5,
+            stacklevel=6,
         )
 
 

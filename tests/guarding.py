@@ -86,6 +86,8 @@ def exercise(sizes, hidden, last, loss, rows, dtype):
     x, y = data(rows, inputs, outputs)
     if last == "softmax":
         y = np.eye(outputs)[y.argmax(axis=1)]
+    elif last == "sigmoid":
+        y = (y > 0).astype(float)
     run(model, x, y)
 
 

@@ -197,7 +197,7 @@ def test_config_keeps_settings():
         ),
         (lambda: initializers.get(3), TypeError, "^initializer: got int"),
         (lambda: initializers.get({"name": "he_norma"}), ValueError, "did you mean 'he_"),
-        (lambda: initializers.get({"stddev": 1}), TypeError, "name"),
+        (lambda: initializers.get({"stddev": 1}), ValueError, "name"),
         (lambda: initializers.get({"name": "zeros", "x": 1}), ValueError, "'x'.*zeros: none"),
         (
             lambda: initializers.get({"name": "random_normal", "sd": 1}),

@@ -295,8 +295,8 @@ def test_repr_is_the_call():
         (lambda: optimizers.get(3), TypeError, "optimizer: got int, expected a name"),
         (
             lambda: optimizers.get({"learning_rate": 1.0}),
-            TypeError,
-            r"optimizer\['name'\]: got None",
+            ValueError,
+            "optimizer: got a dict of 'learning_rate', expected one with 'name'",
         ),
     ],
 )
