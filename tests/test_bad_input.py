@@ -220,7 +220,7 @@ def test_what_is_no_finite_number(x, message):
         ([[2**53 + 1, 2**63, 2**64 - 1, -(2**63)]], [[2.0**53, 2.0**63, 2.0**64, -(2.0**63)]]),
         ([[2**64, -1]], [[2.0**64, -1]]),
         (np.ma.array(X), X),
-        (np.asmatrix(X), X),
+        (X.view(np.matrix), X),
         (memoryview(X), X),
         (X.astype(np.longdouble), X),
         (np.float16(X), np.float16(X)),
