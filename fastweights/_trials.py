@@ -150,7 +150,7 @@ class SweepResults(Sequence[dict[str, Any]]):
     """
 
     def __init__(self, records: Sequence[Mapping[str, Any]]) -> None:
-        self._records = sorted((dict(record) for record in records), key=_place)
+        self._records = sorted((dict(record) for record in records), key=place)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -220,7 +220,7 @@ class SweepResults(Sequence[dict[str, Any]]):
         return "\n".join(lines)
 
 
-def _place(record: Mapping[str, Any]) -> tuple[bool, float, int]:
+def place(record: Mapping[str, Any]) -> tuple[bool, float, int]:
     """By which the best come first, and those without a score last."""
     score = record["score"]
     if score is None:

@@ -19,7 +19,16 @@ import numpy as np
 from fastweights import _check, _crew, _digests, _listening, many
 from fastweights._core import philox
 from fastweights._portions import Data, fold
-from fastweights._trials import OF_DONE, ResultsFile, SweepResults, Trial, plain, seed_of, trials_of
+from fastweights._trials import (
+    OF_DONE,
+    ResultsFile,
+    SweepResults,
+    Trial,
+    place,
+    plain,
+    seed_of,
+    trials_of,
+)
 from fastweights.callbacks import History
 from fastweights.callbacks.monitoring import figure_of
 from fastweights.config import one_thread
@@ -352,7 +361,7 @@ class _Teller:
 
     def tell(self, record: dict[str, Any]) -> None:
         self.done += 1
-        if record["score"] is not None and (self.best is None or _is_better(record, self.best)):
+        if record["score"] is not None and (self.best is None or place(record) < place(self.best)):
             self.best = record
         if self.done * self.lines // self.trials == (self.done - 1) * self.lines // self.trials:
             return
@@ -364,9 +373,3 @@ class _Teller:
         if self.best is not None:
             line += f" - best: {self.best['score']:.4g} with {plain(self.best['params'])}"
         print(line, flush=True)
-
-
-def _is_better(record: Mapping[str, Any], best: Mapping[str, Any]) -> bool:
-    if record["larger_is_better"]:
-        return record["score"] > best["score"]
-    return record["score"] < best["score"]
