@@ -111,7 +111,14 @@ class _OfScores(Metric):
         return self if at == 0.5 else self._changed(thresholds=at)
 
 
-class TruePositives(_OfScores):
+class _OfCounts(_OfScores):
+    """One of the four counts."""
+
+    def __init__(self, thresholds: Any = None, name: str | None = None) -> None:
+        super().__init__(thresholds, name)
+
+
+class TruePositives(_OfCounts):
     """How many outputs above the threshold have a target of 1, with the weights of their rows.
 
     Parameters
@@ -126,14 +133,11 @@ class TruePositives(_OfScores):
     kind = "true_positives"
     larger_is_better = True
 
-    def __init__(self, thresholds: Any = None, name: str | None = None) -> None:
-        super().__init__(thresholds, name)
-
     def _from(self, counts: Counts) -> np.ndarray:
         return counts.true_positives
 
 
-class FalsePositives(_OfScores):
+class FalsePositives(_OfCounts):
     """How many outputs above the threshold have another target than 1.
 
     Parameters as for :class:`TruePositives`.
@@ -141,14 +145,11 @@ class FalsePositives(_OfScores):
 
     kind = "false_positives"
 
-    def __init__(self, thresholds: Any = None, name: str | None = None) -> None:
-        super().__init__(thresholds, name)
-
     def _from(self, counts: Counts) -> np.ndarray:
         return counts.false_positives
 
 
-class FalseNegatives(_OfScores):
+class FalseNegatives(_OfCounts):
     """How many outputs that are not above the threshold have a target of 1.
 
     Parameters as for :class:`TruePositives`.
@@ -156,14 +157,11 @@ class FalseNegatives(_OfScores):
 
     kind = "false_negatives"
 
-    def __init__(self, thresholds: Any = None, name: str | None = None) -> None:
-        super().__init__(thresholds, name)
-
     def _from(self, counts: Counts) -> np.ndarray:
         return counts.false_negatives
 
 
-class TrueNegatives(_OfScores):
+class TrueNegatives(_OfCounts):
     """How many outputs that are not above the threshold have another target than 1.
 
     Parameters as for :class:`TruePositives`.
@@ -171,9 +169,6 @@ class TrueNegatives(_OfScores):
 
     kind = "true_negatives"
     larger_is_better = True
-
-    def __init__(self, thresholds: Any = None, name: str | None = None) -> None:
-        super().__init__(thresholds, name)
 
     def _from(self, counts: Counts) -> np.ndarray:
         return counts.true_negatives
