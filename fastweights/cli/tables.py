@@ -17,7 +17,7 @@ from fastweights.cli.kinds import MIN_ROWS, PATIENCE, Data, Kind, is_model, part
 from fastweights.cli.layers_spec import parse_layers, penalty, refuse_huge_networks
 from fastweights.cli.output import Output, add_option, count, naming_options
 from fastweights.images.files import names_an_image
-from fastweights.table import Preprocessor, Table, find_task, has_target, read_csv
+from fastweights.table import Preprocessor, Table, find_task, has_target, read
 from fastweights.table.columns import NumberColumn, numbers
 from fastweights.table.preprocessing import TARGETS
 
@@ -170,7 +170,7 @@ class Tables(Kind):
 def read_table(path: str) -> Table:
     """The table; ValueError that says so where the file is a model."""
     try:
-        return read_csv(path)
+        return read(path)
     except ValueError:
         if is_model(path):
             raise ValueError(f"{path}: this is a model, expected a CSV table") from None
@@ -208,10 +208,9 @@ def _weighed(table: Table, args: argparse.Namespace) -> tuple[Table, np.ndarray 
     weights, strange = numbers(cells, table.decimal)
     bad = strange | ~np.isfinite(weights) | (weights < 0)
     if bad.any():
-        got = f"{shown(cells[bad][0])} in column {shown(name)}"
+        got = f"{shown(cells.take(bad)[0])} in column {shown(name)}"
         raise ValueError(_check.refusal("--sample-weight", got, "numbers of at least 0"))
-    others = {column: cells for column, cells in table.columns.items() if column != name}
-    return replace(table, columns=others), weights
+    return table.drop([name]), weights
 
 
 def _refuse_weightless(weights: np.ndarray, *parts: np.ndarray) -> None:

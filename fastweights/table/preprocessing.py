@@ -10,7 +10,6 @@ import numpy as np
 from fastweights import _check, _json
 from fastweights._json import shown
 from fastweights.table.columns import CategoryColumn, NumberColumn, fit_column
-from fastweights.table.reading import Table
 from fastweights.table.restoring import (
     entries_of,
     list_of,
@@ -18,6 +17,7 @@ from fastweights.table.restoring import (
     refuse_repeats,
     restored,
 )
+from fastweights.table.tables import Table
 from fastweights.table.targets import ClassTarget, NumberTarget, find_task
 
 FORMAT = 1
@@ -40,7 +40,7 @@ class Preprocessor:
 
     Examples
     --------
-    >>> table = read_csv("houses.csv")
+    >>> table = read("houses.csv")
     >>> preprocessor = Preprocessor.fit(table, "price")
     >>> x, y = preprocessor.transform(table), preprocessor.transform_target(table)
     >>> model.fit(x, y)

@@ -13,6 +13,7 @@ import numpy as np
 
 from fastweights import _check
 from fastweights._json import shown
+from fastweights.table.cells import Cells
 from fastweights.table.columns import mean_and_scale, missing, numbers, standardised
 
 #: So many different whole numbers, and so many rows for each, still are classes.
@@ -36,7 +37,7 @@ class NumberTarget:
 
     @classmethod
     def fit(
-        cls, name: str, cells: np.ndarray, train: np.ndarray, decimal: str = ".", log: bool = False
+        cls, name: str, cells: Cells, train: np.ndarray, decimal: str = ".", log: bool = False
     ) -> NumberTarget:
         """Learns from the cells where ``train``, bool (rows,), is set.
 
@@ -44,7 +45,7 @@ class NumberTarget:
         """
         values, strange = numbers(cells, decimal)
         if strange.any():
-            got = f"{shown(cells[strange][0])} in column {shown(name)}"
+            got = f"{shown(cells.take(strange)[0])} in column {shown(name)}"
             raise ValueError(_check.refusal("target", got, "numbers, as the task is regression"))
         known = np.isfinite(values)
         if log and values[known].min() <= 0:
@@ -59,7 +60,7 @@ class NumberTarget:
         """How many outputs the network has."""
         return 1
 
-    def truth(self, cells: np.ndarray, decimal: str = ".") -> tuple[np.ndarray, np.ndarray]:
+    def truth(self, cells: Cells, decimal: str = ".") -> tuple[np.ndarray, np.ndarray]:
         """The values in cells (rows,), float64, and where there is one, bool."""
         values, _ = numbers(cells, decimal)
         return values, np.isfinite(values) & (values > 0 if self.log else True)
@@ -89,12 +90,12 @@ class ClassTarget:
     shares: tuple[float, ...]
 
     @classmethod
-    def fit(cls, name: str, cells: np.ndarray, train: np.ndarray) -> ClassTarget:
+    def fit(cls, name: str, cells: Cells, train: np.ndarray) -> ClassTarget:
         """Learns the classes from all cells, their shares where ``train``, bool (rows,), is set.
 
         Raises ValueError where the cells hold one class only, or hardly the same one twice.
         """
-        names = {class_name(cell) for cell in cells[~missing(cells)]}
+        names = {class_name(cell) for cell in cells.take(~missing(cells))}
         if len(names) < 2:
             got = f"{len(names)} class in column {shown(name)}"
             raise ValueError(_check.refusal("target", got, "at least two classes"))
@@ -111,7 +112,7 @@ class ClassTarget:
         """How many outputs the network has."""
         return len(self.classes)
 
-    def truth(self, cells: np.ndarray, decimal: str = ".") -> tuple[np.ndarray, np.ndarray]:
+    def truth(self, cells: Cells, decimal: str = ".") -> tuple[np.ndarray, np.ndarray]:
         """The places of the cells' classes (rows,), int64, and where there is one, bool."""
         place = {label: number for number, label in enumerate(self.classes)}
         found = np.array([place.get(class_name(cell), -1) for cell in cells], dtype=np.int64)
@@ -127,11 +128,11 @@ class ClassTarget:
         return outputs.astype(np.float64)
 
 
-def find_task(cells: np.ndarray, decimal: str = ".") -> tuple[str, str]:
+def find_task(cells: Cells, decimal: str = ".") -> tuple[str, str]:
     """``"regression"`` or ``"classification"``, and why, in words."""
     values, strange = numbers(cells, decimal)
     if strange.any():
-        return "classification", f"its cells are text, such as {shown(cells[strange][0])}"
+        return "classification", f"its cells are text, such as {shown(cells.take(strange)[0])}"
     known = values[np.isfinite(values)]
     distinct = np.unique(known)
     whole = bool((distinct == np.round(distinct)).all())
@@ -141,7 +142,7 @@ def find_task(cells: np.ndarray, decimal: str = ".") -> tuple[str, str]:
     return "regression", f"it holds {len(distinct):,} different numbers"
 
 
-def has_target(cells: np.ndarray, task: str, decimal: str = ".") -> np.ndarray:
+def has_target(cells: Cells, task: str, decimal: str = ".") -> np.ndarray:
     """Where a cell of the target column is not missing: bool (rows,)."""
     if task == "classification":
         return ~missing(cells)
