@@ -78,7 +78,8 @@ def standardised(values: np.ndarray, mean: float, scale: float) -> np.ndarray:
         return values / scale - mean / scale
 
 
-def _skewness(values: np.ndarray) -> float:
+def skewness(values: np.ndarray) -> float:
+    """The third moment of standardised values."""
     centred = standardised(values, *mean_and_scale(values))
     return float(np.mean(centred**3))
 
@@ -104,8 +105,8 @@ class NumberColumn:
         present = values[known]
         log = bool(
             present.min() >= 0
-            and _skewness(present) > SKEWED
-            and abs(_skewness(np.log1p(present))) < _skewness(present)
+            and skewness(present) > SKEWED
+            and abs(skewness(np.log1p(present))) < skewness(present)
         )
         mean, scale = mean_and_scale(np.log1p(present) if log else present)
         return cls(name, log, mean, scale, not known.all())

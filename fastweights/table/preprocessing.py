@@ -58,7 +58,7 @@ class Preprocessor:
         target: str,
         train: np.ndarray | None = None,
         task: str | None = None,
-        log_target: bool = False,
+        log_target: bool | None = None,
     ) -> Preprocessor:
         """Finds out what the columns are, and learns their statistics from the training rows.
 
@@ -73,8 +73,8 @@ class Preprocessor:
             rows unless given.
         task : {"regression", "classification"}, optional
             Found from the target's cells unless given.
-        log_target : bool
-            Let the network learn the logarithm of the target.
+        log_target : bool, optional
+            Whether the network learns the logarithm of the target; found out unless given.
 
         Raises
         ------

@@ -146,9 +146,7 @@ def _order(rows: int, seed: int, draw: int) -> np.ndarray:
 
 
 def _by_class(order: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows class by class, each in this order, without those alone in theirs; and which these are.
-
-    """
+    """Rows class by class, each in this order, less those alone in theirs; and which these are."""
     alone = np.bincount(labels)[labels] == 1
     order = order[np.argsort(labels[order], kind="stable")]
     return order[~alone[order]], alone
