@@ -15,7 +15,7 @@ from fastweights.callbacks.base import Logs
 from fastweights.models import Model
 from fastweights.table import splitting
 from fastweights.table.cells import Cells
-from fastweights.table.columns import numbers
+from fastweights.table.numerals import numbers
 from fastweights.table.recipe import Recipe
 from fastweights.table.tables import Table
 
