@@ -16,6 +16,8 @@ from fastweights.table.columns.choosing import Encoding
 PRESETS = dict.fromkeys(("fast", "best"))
 TASKS = dict.fromkeys(("regression", "classification"))
 
+#: Rows with a target; fewer teach nothing.
+MIN_ROWS = 4
 #: Losses that a regression may choose from; classes always have the crossentropy.
 LOSSES = {
     name: losses.LOSSES[name]
@@ -55,6 +57,9 @@ class Recipe:
         Rows a step.
     epochs : int
         Passes over the training rows.
+    patience : int
+        After so many epochs without a smaller loss on the rows left out a network's training ends;
+        0: it goes through all epochs.
     nets : int
         Networks whose predictions are averaged.
     folds : int
@@ -79,12 +84,18 @@ class Recipe:
     scale_rate: float
     batch_size: int
     epochs: int
+    patience: int
     nets: int
     folds: int
     warmup: float = 0.05
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
     log_target: bool | None = None
     split: str = "random"
+
+    @property
+    def quantiles_asked(self) -> tuple[float, ...]:
+        """Those that are predicted; none unless the loss is that of quantiles."""
+        return self.quantiles if self.loss == "quantile" else ()
 
     @property
     def encoding(self) -> dict[str, Any]:
@@ -120,10 +131,10 @@ def recipe_for(preset: str, task: str, rows: int, **choices: Any) -> Recipe:
     """
     _check.choice("preset", preset, PRESETS)
     _check.choice("task", task, TASKS)
-    rows = _check.whole("rows", rows, 1)
+    rows = _check.whole("rows", rows, MIN_ROWS)
     refuse_unknown(choices)
     is_classes = task == "classification"
-    nets = choices.get("nets", 1 if preset == "fast" else 8)
+    nets = choices.get("nets", min(rows // 2, 1 if preset == "fast" else 8))
     recipe = Recipe(
         task=task,
         **asdict(Encoding()),
@@ -135,8 +146,9 @@ def recipe_for(preset: str, task: str, rows: int, **choices: Any) -> Recipe:
         scale_rate=30.0 if is_classes else 10.0,
         batch_size=_batch_size(rows),
         epochs=40,
+        patience=12,
         nets=nets,
-        folds=max(10 if preset == "fast" else 8, nets),
+        folds=max(min(rows // 2, 10 if preset == "fast" else 8), nets),
     )
     return _checked(replace(recipe, **choices))
 
@@ -180,6 +192,7 @@ def _checked(recipe: Recipe) -> Recipe:
         "warmup": _check.number("warmup", recipe.warmup, minimum=0.0, below=1.0),
         "batch_size": _check.whole("batch_size", recipe.batch_size, 1),
         "epochs": _check.whole("epochs", recipe.epochs, 1),
+        "patience": _check.whole("patience", recipe.patience, 0),
         "nets": _check.whole("nets", recipe.nets, 1),
         "folds": _check.whole("folds", recipe.folds, 0),
         "quantiles": losses.Quantile(recipe.quantiles).quantiles,
