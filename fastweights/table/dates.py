@@ -28,7 +28,7 @@ _YEAR = r"(?P<y>\d{4}|'?\d{2})"
 _TIME = re.compile(
     r"(?:^|[tT ,]\s*)(?:at )?"
     r"(?P<h>\d{1,2})(?::(?P<min>\d{2})(?::(?P<s>\d{2}(?:[.,]\d{1,9})?))?\s*(?P<half>[ap]\.?m\.?)?"
-    r"|\s*(?P<half2>[ap]\.?m\.?))"
+    r"|(?<=[tT]\d\d)(?P<min2>\d{2})(?P<s2>\d{2})?|\s*(?P<half2>[ap]\.?m\.?))"
     r"\s*(?:z|utc|gmt|[ce]e?s?t|[ecmp][sd]t)?\s*(?:[+-]\d{2}:?(?:\d{2})?)?(?:\[[\w/]+\])?",
     re.IGNORECASE,
 )
@@ -38,7 +38,7 @@ _CERTAIN = tuple(
     for form in (
         r"(?P<y>\d{4})(?P<mark>[-/.])(?P<m>\d{1,2})(?:(?P=mark)(?P<d>\d{1,2}))?",
         r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})",
-        rf"(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\.?[-\s/]*{_MONTH},?[-\s/]*{_YEAR}",
+        rf"(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\.?[-\s/]*(?:of )?{_MONTH},?[-\s/]*{_YEAR}",
         rf"{_MONTH}[-\s]*(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?:,\s*|\s+){_YEAR}",
         rf"{_MONTH},?[-\s/]*(?P<y>\d{{4}})",
         rf"(?P<y>\d{{4}})[-\s/]{_MONTH}(?:[-\s/](?P<d>\d{{1,2}}))?",
@@ -75,15 +75,17 @@ def moment(text: str, day_first: bool = False) -> float | None:
     if time is None or time.end() != len(text):
         return _day(text, day_first)
     seconds = _seconds(time)
-    if seconds is None or not time.start():
-        return seconds
+    if seconds is None:
+        return None
+    if not time.start():
+        return seconds % DAY  # 24:00 is the end of a day, 0:00 the beginning of one.
     day = _day(text[: time.start()].rstrip(), day_first)
     return None if day is None else day + seconds
 
 
 def _seconds(time: re.Match[str]) -> float | None:
-    hours, minutes = int(time["h"]), int(time["min"] or 0)
-    seconds = float((time["s"] or "0").replace(",", "."))
+    hours, minutes = int(time["h"]), int(time["min"] or time["min2"] or 0)
+    seconds = float((time["s"] or time["s2"] or "0").replace(",", "."))
     if half := time["half"] or time["half2"]:
         if not 1 <= hours <= 12:
             return None
@@ -211,6 +213,7 @@ def text_form(cells: Cells, decimal: str) -> tuple[str, bool]:
 
 
 def is_uncertain(text: str) -> bool:
+    """Whether a text names a day and a month by numbers, either of which may come first."""
     time = _TIME.search(text)
     day = text[: time.start()].rstrip() if time and time.end() == len(text) else text
     return _UNCERTAIN.fullmatch(day) is not None

@@ -73,7 +73,7 @@ def _form(decimal: str, thousands: str) -> re.Pattern[str]:
         r"(?P<limit><=?|>=?|[≤≥~≈=])?\s*(?P<open>\()?\s*(?P<sign>[+-])?\s*"
         rf"(?P<currency>{_CURRENCY})?\s*(?P<inner>[+-])?\s*"
         rf"(?P<number>(?:{digits}|{point}\d+)(?:[eE][+-]?\d+)?)"
-        rf"(?:\s*(?P<unit>{_UNIT}))?\s*(?P<behind>[+-])?(?P<close>\))?"
+        rf"(?P<more>\+)?(?:\s*(?P<unit>{_UNIT}))?\s*(?P<behind>[+-])?(?P<close>\))?"
     )
 
 
@@ -108,7 +108,7 @@ def numeral(text: str, decimal: str = ".", thousands: str = "") -> Numeral | Non
         value, unit = value * multiple, ""
     if not math.isfinite(value):
         return None
-    is_limit = found["limit"] not in (None, "=") or found["behind"] == "+"
+    is_limit = found["limit"] not in (None, "=") or "+" in (found["more"], found["behind"])
     return Numeral(-value if minuses else value, _unit_name(found["currency"], unit), is_limit)
 
 

@@ -72,7 +72,7 @@ class Preprocessor:
         task: str | None = None,
         kinds: Mapping[str, str] | None = None,
         *,
-        log_target: bool = False,
+        log_target: bool | None = None,
         **choices: Any,
     ) -> Preprocessor:
         """Finds out what the columns are, and learns their statistics from the training rows.
@@ -91,8 +91,8 @@ class Preprocessor:
         kinds : mapping of str to str, optional
             What columns are, by their names: "number", "category", "date" or "text"; "drop" to
             leave one out, "keep" to use one that looks like the name of a row.
-        log_target : bool
-            Let the network learn the logarithm of the target.
+        log_target : bool, optional
+            Whether the network learns the logarithm of the target; found out unless given.
         **choices
             Those of `columns.choosing.Encoding`: bins, min_category_rows, max_categories,
             category_numbers, target_means.
@@ -327,7 +327,7 @@ def _checked_kinds(table: Table, target: str, kinds: Mapping[str, str]) -> dict[
 
 
 def _meaning_of(
-    table: Table, target: str, train: np.ndarray, task: str | None, log_target: bool
+    table: Table, target: str, train: np.ndarray, task: str | None, log_target: bool | None
 ) -> NumberTarget | ClassTarget:
     cells = table[target]
     task = find_task(cells, table.decimal)[0] if task is None else task

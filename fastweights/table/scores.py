@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastweights.table.columns import mean_and_scale
+from fastweights.table.standardising import mean_and_scale
 from fastweights.table.targets import ClassTarget, NumberTarget
 
 

@@ -6,6 +6,7 @@ Both kinds offer the same: `truth` reads cells, `encode` makes of the truth what
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,7 +15,8 @@ import numpy as np
 from fastweights import _check
 from fastweights._json import shown
 from fastweights.table.cells import Cells
-from fastweights.table.columns import mean_and_scale, missing, numbers, standardised
+from fastweights.table.numerals import missing, numbers
+from fastweights.table.standardising import SKEWED, mean_and_scale, skewness, standardised
 
 #: So many different whole numbers, and so many rows for each, still are classes.
 MAX_NUMBERED_CLASSES = 20
@@ -26,6 +28,7 @@ class NumberTarget:
     """A target to be estimated: standardised, after its logarithm where ``log`` is set.
 
     ``baseline`` is the trivial estimate, the mean of the training rows in the target's own units.
+    No estimate is below the lowest or above the highest of the training rows: ``low``, ``high``.
     """
 
     task: ClassVar[str] = "regression"
@@ -34,12 +37,22 @@ class NumberTarget:
     mean: float
     scale: float
     baseline: float
+    low: float = -math.inf
+    high: float = math.inf
 
     @classmethod
     def fit(
-        cls, name: str, cells: Cells, train: np.ndarray, decimal: str = ".", log: bool = False
+        cls,
+        name: str,
+        cells: Cells,
+        train: np.ndarray,
+        decimal: str = ".",
+        log: bool | None = None,
     ) -> NumberTarget:
         """Learns from the cells where ``train``, bool (rows,), is set.
+
+        Whether the logarithm is learnt is found out unless it is given: of a target above 0 that is
+        skewed to the right, where the logarithm halves the skewness.
 
         Raises ValueError where any cell is text, or not above 0 though ``log`` is set.
         """
@@ -51,9 +64,12 @@ class NumberTarget:
         if log and values[known].min() <= 0:
             got = f"{values[known].min():g} in column {shown(name)}"
             raise ValueError(_check.refusal("log_target", got, "a target above 0 in every row"))
+        above_0 = values[known].min() > 0
         values = values[known & train]
+        log = bool(above_0 and _is_evened_by_log(values)) if log is None else log
         mean, scale = mean_and_scale(np.log(values) if log else values)
-        return cls(name, log, mean, scale, mean_and_scale(values)[0])
+        bounds = float(values.min()), float(values.max())
+        return cls(name, log, mean, scale, mean_and_scale(values)[0], *bounds)
 
     @property
     def outputs(self) -> int:
@@ -71,9 +87,21 @@ class NumberTarget:
         return standardised(values, self.mean, self.scale)[:, np.newaxis]
 
     def decode(self, outputs: np.ndarray) -> np.ndarray:
-        """The network's outputs (rows, 1) to float64 values (rows,) in the target's units."""
-        values = outputs[:, 0].astype(np.float64) * self.scale + self.mean
-        return np.exp(np.minimum(values, np.log(np.finfo(np.float64).max))) if self.log else values
+        """The network's outputs to float64 values in the target's units.
+
+        Of shape (rows,) for outputs (rows, 1); of several, such as quantiles, as they are.
+        """
+        values = outputs.astype(np.float64) * self.scale + self.mean
+        if self.log:
+            values = np.exp(np.minimum(values, np.log(np.finfo(np.float64).max)))
+        values = np.clip(values, self.low, self.high)
+        return values[:, 0] if values.shape[1] == 1 else values
+
+
+def _is_evened_by_log(values: np.ndarray) -> bool:
+    """Whether positive values are skewed to the right, and their logarithms half as much."""
+    skew = skewness(values)
+    return skew > SKEWED and abs(skewness(np.log(values))) < skew / 2
 
 
 @dataclass(frozen=True)

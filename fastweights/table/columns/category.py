@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from fastweights import _check
 from fastweights._json import shown
 from fastweights.table.cells import Cells, number_text
 from fastweights.table.columns.common import Marks, Oddity, odd_rows
@@ -153,7 +154,5 @@ class CategoryColumn:
 def refuse_one_key(where: str, keys: list[str]) -> None:
     """Raises ValueError where there are no categories, or two are one."""
     if not keys or len(set(keys)) < len(keys):
-        from fastweights import _check
-
         got = shown(sorted(keys))
         raise ValueError(_check.refusal(where, got, "at least 1, every one once"))
