@@ -45,15 +45,15 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 def _correlation(one: np.ndarray, two: np.ndarray) -> float:
     """How far two columns go together, whichever way: 0 to 1."""
-    units = []
+    units = []  # Sums, not products: this is too little for threads of a BLAS.
     for values in (one, two):
         small = values / (np.abs(values).max() or 1.0)
         small = small - small.mean()
-        size = np.sqrt(small @ small)
+        size = float(np.sqrt(np.square(small).sum()))
         if size == 0.0:
             return 0.0
         units.append(small / size)
-    return abs(float(units[0] @ units[1]))
+    return abs(float((units[0] * units[1]).sum()))
 
 
 def _says_class(values: np.ndarray, labels: np.ndarray) -> bool:
