@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastweights.table.cells import Cells
-from fastweights.table.numerals import MISSING_NUMBER, missing_word
+from fastweights.table.numerals import MISSING_NUMBER, missing_word, words
 
 DAY = 86400.0
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
@@ -62,6 +62,11 @@ _COUNTS = {
 COMPACT = "yyyymmdd"
 #: How dates may be written: day or month first in texts that leave it open; or what numbers count.
 FORMS = ("dmy", "mdy", COMPACT, *_COUNTS)
+#: Days on which calendars of programs begin or end: far from others they stand for none.
+_ENDS = words(
+    "1899-12-30|1899-12-31|1900-01-01|1970-01-01|1753-01-01|0001-01-01|1800-01-01|2099-12-31"
+    "|2999-12-31|9999-12-31"
+)
 #: Dates that stand for none in files where others lie elsewhere.
 _NO_DATES = {"0000-00-00", "00/00/0000", "00.00.0000", "0000-00-00 00:00:00"}
 
@@ -132,6 +137,14 @@ def _days(year: int, month: int, day: int) -> float | None:
         return (datetime.date(year, month, day).toordinal() - _EPOCH) * DAY
     except ValueError:
         return None
+
+
+_ENDS_IN_DAYS = {datetime.date.fromisoformat(day).toordinal() - _EPOCH for day in _ENDS}
+
+
+def is_end(seconds: float) -> bool:
+    """Whether a moment is of a day on which the calendar of some program begins or ends."""
+    return seconds // DAY in _ENDS_IN_DAYS
 
 
 @dataclass(frozen=True)
@@ -219,34 +232,40 @@ def is_uncertain(text: str) -> bool:
     return _UNCERTAIN.fullmatch(day) is not None
 
 
-_TIME_WORDS = {"time", "timestamp", "ts", "epoch", "unix", "date", "datetime", "created", "updated"}
-_TIME_WORDS |= {"at", "when", "since", "modified", "posted", "utc"}
+_TIME_WORDS = words(
+    "time|timestamp|ts|epoch|unix|date|datetime|created|updated|at|when|since|modified|posted|utc"
+)
+#: Numbers such as 20240131 of these years are days where so many different ones all are.
+_FIRST_COMPACT, _LAST_COMPACT = 18_000_101, 21_991_231
+_SURELY_COMPACT = 20
+#: As seconds, moments from 2001 to 2036: milliseconds and less have digits that only they have.
+_LIKELY = (1e9, 2.1e9)
 
 
-def number_form(numbers: np.ndarray, words: list[str]) -> str:
+def number_form(numbers: np.ndarray, name: list[str]) -> str:
     """What numbers (known,) count, where they are dates: one of `FORMS`, or ``""``.
 
     Parameters
     ----------
     numbers : float64 (known,)
-    words : list of str
-        Those of the column's name, in lower case.
+    name : list of str
+        The words of the column's name, in lower case.
     """
     low, high = float(numbers.min()), float(numbers.max())
-    named = bool(_TIME_WORDS.intersection(words))
+    named = bool(_TIME_WORDS.intersection(name))
     whole = bool((numbers % 1 == 0).all())
-    if whole and 1e7 <= low and high < 1e8:
-        different = len(np.unique(numbers))
-        if np.isfinite(_compact(numbers)).all() and (different > 20 or named) and low >= 1.8e7:
+    if whole and _FIRST_COMPACT <= low <= high <= _LAST_COMPACT:
+        several = named or len(np.unique(numbers)) > _SURELY_COMPACT
+        if several and np.isfinite(_compact(numbers)).all():
             return COMPACT
-    for form, (_, _, least, most) in _COUNTS.items():
-        if not (least <= low and high <= most):
+    for form, (seconds, _, least, most) in _COUNTS.items():
+        if not least <= low <= high <= most:
             continue
+        likely = whole and _LIKELY[0] <= low * seconds <= high * seconds <= _LIKELY[1]
         if form == "excel":
-            if "date" in words or "datetime" in words:
-                return form
-        elif named or (whole and 1e9 <= low / (least / 1e8) and high / (least / 1e8) <= 2.1e9):
-            # Moments of 2001 to 2036; seconds have as many digits as other numbers.
-            if form != "s" or named:
-                return form
+            found = "date" in name or "datetime" in name
+        else:
+            found = named or (likely and form != "s")  # Many numbers have as many digits.
+        if found:
+            return form
     return ""

@@ -39,7 +39,7 @@ def equals_target(values: np.ndarray, truth: np.ndarray, is_class: bool) -> bool
 
 def _ranks(values: np.ndarray) -> np.ndarray:
     """The rank of each value, the same for the same."""
-    different, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts + 1) / 2)[places]
 
 
