@@ -23,7 +23,15 @@ from fastweights.table.footers import without_sums
 from fastweights.table.networks import network
 from fastweights.table.preprocessing import Preprocessor
 from fastweights.table.reading import read
-from fastweights.table.recipe import MIN_ROWS, PRESETS, TASKS, Recipe, recipe_for, refuse_unknown, restored
+from fastweights.table.recipe import (
+    MIN_ROWS,
+    PRESETS,
+    TASKS,
+    Recipe,
+    recipe_for,
+    refuse_unknown,
+    restored,
+)
 from fastweights.table.tables import Table
 from fastweights.table.targets import ClassTarget, NumberTarget, find_task, has_target
 

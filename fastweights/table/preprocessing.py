@@ -200,19 +200,16 @@ class Preprocessor:
         self._refuse_lacking(table)
         marks = Marks.of(table)
         reads = [column.read(table[column.name], marks) for column in self.columns]
-        means = [
-            place for place, column in enumerate(self.columns) if isinstance(column, TargetMeanColumn)
-        ]
+        means = [column for column in self.columns if isinstance(column, TargetMeanColumn)]
         if train is not None and means:
             truth, known = self.truth(table)
             outcomes = _outcomes(self.target, truth, known)
             rows = np.zeros(len(table), dtype=bool)
             rows[train] = True
             rows &= known
-            for place in means:
-                column = self.columns[place]
-                cells = table[column.name].take(rows)
-                reads[place][rows] = column.cross_fitted(cells, outcomes[rows])
+            for column in means:
+                own = column.cross_fitted(table[column.name].take(rows), outcomes[rows])
+                reads[self.columns.index(column)][rows] = own
         return Encoded(self.columns, reads)
 
     def transform(self, table: Table, train: np.ndarray | None = None) -> np.ndarray:
@@ -241,7 +238,7 @@ class Preprocessor:
             asked.add(column.name)
             for odd in column.oddities(table[column.name], Marks.of(table)):
                 words = f"{shown(odd.example)} in column {shown(column.name)}"
-                found.setdefault(odd.fate, []).append((odd.count, words))
+                found.setdefault(odd.fate, []).append((odd.rows, words))
         return [_counted(fate, cases) for fate, cases in found.items()]
 
     def truth(self, table: Table) -> tuple[np.ndarray, np.ndarray]:
@@ -361,7 +358,7 @@ class _Twins:
 
     @staticmethod
     def _key(cells: Cells) -> tuple[Any, ...]:
-        sums = (zlib.crc32(np.ascontiguousarray(a)) for a in (cells.values, cells.codes))
+        sums = (zlib.crc32(np.ascontiguousarray(a).data) for a in (cells.values, cells.codes))
         return (*sums, cells.texts)
 
     def of(self, cells: Cells) -> str | None:
