@@ -267,7 +267,7 @@ def test_a_constant_target_of_numbers_is_predicted():
         (lambda: TableModel("y", task="ranking"), ValueError, "task: got 'ranking'"),
         (lambda: TableModel("y", epoch=3), TypeError, "choices: got 'epoch'.*epochs"),
         (lambda: TableModel("y", seed=-1), ValueError, "seed: got -1"),
-        (lambda: TableModel(""), ValueError, "target: got ''"),
+        (lambda: TableModel(""), TypeError, "target: got ''"),
         (lambda: TableModel("y").predict({}), ValueError, "TableModel: got no training yet"),
         (lambda: model("cost").fit(table(numbers())), ValueError, "no column 'cost'"),
         (lambda: model().fit(table(numbers(3))), ValueError, "table: got 3 rows with a target"),

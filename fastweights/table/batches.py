@@ -1,4 +1,4 @@
-"""Batches of a table whose features are too many to be held: each is encoded when it is its turn."""
+"""Batches of a table whose features are too many to be held: each is encoded at its turn."""
 
 from __future__ import annotations
 
