@@ -187,11 +187,13 @@ def parts_of(
     kind, _, column = recipe.split.partition(":")
     if kind == "time":
         return [splitting.split_by_time(times_of(table, column), 1 / recipe.folds)] * recipe.nets
-    if kind == "group":
-        groups = groups_of(table[column])
-        cut = splitting.folds(rows, recipe.folds, seed, groups=groups)
-    else:
-        cut = splitting.folds(rows, recipe.folds, seed, labels=labels)
+    groups = groups_of(table[column]) if kind == "group" else None
+    rounds = math.ceil(recipe.nets / recipe.folds)
+    cut = [
+        part
+        for draw in range(rounds)
+        for part in splitting.folds(rows, recipe.folds, seed, draw, labels=labels, groups=groups)
+    ]
     return cut[: recipe.nets]
 
 
