@@ -19,6 +19,7 @@ from fastweights.ensembles import Ensemble
 from fastweights.models import Model
 from fastweights.table import fitting, scores
 from fastweights.table.fitting import Callbacks, Trained
+from fastweights.table.footers import without_sums
 from fastweights.table.networks import network
 from fastweights.table.preprocessing import Preprocessor
 from fastweights.table.reading import read
@@ -148,14 +149,13 @@ class TableModel:
             The table, or an argument, does not fit; the model is as it was.
         """
         began = time.perf_counter()
-        table = _table_of(table)
-        cells = table[self.target]
-        task, reason = find_task(cells, table.decimal)
+        table = without_sums(_table_of(table))
+        task, reason = find_task(table, self.target)
         task = self.task or task
         remarks = [*table.remarks]
         if self.task is None:
             remarks.append(f"target {shown(self.target)}: {task}, {reason}")
-        known = has_target(cells, task, table.decimal)
+        known = has_target(table, self.target, task)
         weights = _weights(sample_weight, len(table))
         if not known.all():
             remarks.append(f"left out for want of a {shown(self.target)}: {(~known).sum():,} rows")
@@ -167,9 +167,15 @@ class TableModel:
         train = len(table)
         held = self._validation(validation, task)
         preprocessor = Preprocessor.fit(
-            self._usable(table, recipe), self.target, task=task, log_target=recipe.log_target
+            self._usable(table, recipe),
+            self.target,
+            task=task,
+            kinds=self.kinds,
+            log_target=recipe.log_target,
+            **recipe.encoding,
         )
-        x, y = preprocessor.transform(table), preprocessor.transform_target(table)
+        x = preprocessor.transform(table, np.arange(train))
+        y = preprocessor.transform_target(table)
         labels = y if task == "classification" else None
         if held is None:
             parts = fitting.parts_of(recipe, table, labels, self.seed)
@@ -209,7 +215,7 @@ class TableModel:
             recipe,
             models[0] if len(models) == 1 else Ensemble(models),
             tuple(trained),
-            tuple(remarks),
+            (*remarks, *preprocessor.decisions),
             report,
         )
         return self
@@ -223,7 +229,7 @@ class TableModel:
         if given is None:
             return None
         table = _table_of(given)
-        known = has_target(table[self.target], task, table.decimal)
+        known = has_target(table, self.target, task)
         if not known.any():
             raise ValueError(_check.refusal("validation", "no row with a target", "at least one"))
         return table.take(known)

@@ -110,7 +110,7 @@ class Preprocessor:
         chosen = np.zeros(len(table), dtype=bool)
         chosen[slice(None) if train is None else train] = True
         meaning = _meaning_of(table, target, chosen, task, log_target)
-        truth, known = meaning.truth(table[target], table.decimal)
+        truth, known = meaning.truth(table)
         outcomes = _outcomes(meaning, truth, known)
         columns: list[Column] = []
         dropped: dict[str, str] = {}
@@ -249,7 +249,7 @@ class Preprocessor:
         truth : float64 or int64 (rows,)
         known : bool (rows,)
         """
-        return self.target.truth(table[self.target.name], table.decimal)
+        return self.target.truth(table)
 
     def transform_target(self, table: Table) -> np.ndarray:
         """What the network learns: float64 (rows, 1), or int64 labels (rows,).
@@ -326,15 +326,14 @@ def _checked_kinds(table: Table, target: str, kinds: Mapping[str, str]) -> dict[
 def _meaning_of(
     table: Table, target: str, train: np.ndarray, task: str | None, log_target: bool | None
 ) -> NumberTarget | ClassTarget:
-    cells = table[target]
-    task = find_task(cells, table.decimal)[0] if task is None else task
+    task = find_task(table, target)[0] if task is None else task
     _check.choice("task", task, TARGETS)
     if task == "regression":
-        return NumberTarget.fit(target, cells, train, table.decimal, log_target)
+        return NumberTarget.fit(target, table, train, log_target)
     if log_target:
         got = f"the classes in column {shown(target)}"
         raise ValueError(_check.refusal("log_target", got, "a target of numbers"))
-    return ClassTarget.fit(target, cells, train)
+    return ClassTarget.fit(target, table, train)
 
 
 def _outcomes(
@@ -359,9 +358,7 @@ class _Twins:
 
     @staticmethod
     def _key(cells: Cells) -> tuple[Any, ...]:
-        sums = (
-            zlib.crc32(np.ascontiguousarray(a).data) for a in (cells.values, cells.codes)
-        )
+        sums = (zlib.crc32(np.ascontiguousarray(a).data) for a in (cells.values, cells.codes))
         return (*sums, cells.texts)
 
     def of(self, cells: Cells) -> str | None:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from fastweights import _check, activations, losses
+from fastweights.table.columns.choosing import Encoding
 
 PRESETS = dict.fromkeys(("fast", "best"))
 TASKS = dict.fromkeys(("regression", "classification"))
@@ -29,6 +30,8 @@ class Recipe:
     Parameters
     ----------
     task : {"regression", "classification"}
+    bins, min_category_rows, max_categories, category_numbers, target_means
+        How columns become features: see `fastweights.table.columns.choosing.Encoding`.
     log_target : bool, optional
         Whether the logarithm of the target is learnt; found out unless given.
     layers : tuple of int
@@ -63,6 +66,11 @@ class Recipe:
     """
 
     task: str
+    bins: int
+    min_category_rows: int
+    max_categories: int
+    category_numbers: int
+    target_means: int | None
     layers: tuple[int, ...]
     activation: str
     dropout: float
@@ -77,6 +85,11 @@ class Recipe:
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
     log_target: bool | None = None
     split: str = "random"
+
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """How columns become features, as `Preprocessor.fit` takes it."""
+        return {choice.name: getattr(self, choice.name) for choice in fields(Encoding)}
 
     def steps(self, rows: int) -> int:
         """Steps of a training on so many rows."""
@@ -113,6 +126,7 @@ def recipe_for(preset: str, task: str, rows: int, **choices: Any) -> Recipe:
     nets = choices.get("nets", 1 if preset == "fast" else 8)
     recipe = Recipe(
         task=task,
+        **asdict(Encoding()),
         layers=(128, 128, 128),
         activation="silu",
         dropout=0.15 if is_classes else 0.0,
@@ -155,6 +169,7 @@ def _batch_size(rows: int) -> int:
 def _checked(recipe: Recipe) -> Recipe:
     """The same, every choice checked and as its kind has it."""
     found: dict[str, Any] = {
+        **asdict(Encoding.of(recipe.encoding)),
         "layers": tuple(
             _check.whole("layers", units, 1) for units in _several("layers", recipe.layers)
         ),
