@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastweights.table.cells import Cells
-from fastweights.table.numerals import MISSING_NUMBER, missing_word, words
+from fastweights.table.numerals import MISSING_NUMBER, are_whole, missing_word, words
 
 DAY = 86400.0
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
@@ -190,7 +190,7 @@ def _counted(numbers: np.ndarray, form: str) -> np.ndarray:
 
 def _compact(numbers: np.ndarray) -> np.ndarray:
     """Seconds of numbers such as 20240131, NaN where there is no such day."""
-    whole = (numbers >= 10_000_101) & (numbers <= 99_991_231) & (numbers % 1 == 0)
+    whole = (numbers >= 10_000_101) & (numbers <= 99_991_231) & (numbers == np.floor(numbers))
     digits = np.where(whole, numbers, 19_700_101).astype(np.int64)
     year, month, day = digits // 10_000, digits // 100 % 100, digits % 100
     whole &= (month >= 1) & (month <= 12) & (day >= 1)
@@ -253,7 +253,7 @@ def number_form(numbers: np.ndarray, name: list[str]) -> str:
     """
     low, high = float(numbers.min()), float(numbers.max())
     named = bool(_TIME_WORDS.intersection(name))
-    whole = bool((numbers % 1 == 0).all())
+    whole = are_whole(numbers)
     if whole and _FIRST_COMPACT <= low <= high <= _LAST_COMPACT:
         several = named or len(np.unique(numbers)) > _SURELY_COMPACT
         if several and np.isfinite(_compact(numbers)).all():

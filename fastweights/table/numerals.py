@@ -196,6 +196,11 @@ def _commonest_unit(cells: Cells, found: list[Numeral | None]) -> str:
     return unit
 
 
+def are_whole(values: np.ndarray) -> bool:
+    """Whether finite numbers are all whole."""
+    return bool((values == np.floor(values)).all())
+
+
 def numbers(cells: Cells, decimal: str = ".", thousands: str = "") -> tuple[np.ndarray, np.ndarray]:
     """The numbers in cells, float64 (rows,), and where a cell holds text that is none, bool."""
     read = read_numbers(cells, decimal, thousands)

@@ -15,10 +15,11 @@ from fastweights._json import shown
 from fastweights.table.cells import Cells
 from fastweights.table.columns import COLUMNS, CategoryColumn, Column, NumberColumn
 from fastweights.table.columns.choosing import KINDS, Asked, Encoding, Note, choose
-from fastweights.table.columns.common import Marks, named
+from fastweights.table.columns.common import Marks, named, odd_rows
 from fastweights.table.columns.target_mean import TargetMeanColumn
 from fastweights.table.encoded import Encoded
 from fastweights.table.leakage import equals_target
+from fastweights.table.numerals import missing
 from fastweights.table.restoring import (
     entries_of,
     list_of,
@@ -114,7 +115,7 @@ class Preprocessor:
         outcomes = _outcomes(meaning, truth, known)
         columns: list[Column] = []
         dropped: dict[str, str] = {}
-        notes: list[Note] = []
+        notes = _target_notes(meaning, table[target], truth, known)
         twins = _Twins()
         for name, cells in table.columns.items():
             if name == target:
@@ -231,11 +232,11 @@ class Preprocessor:
         """What is odd about the cells of a table that was not trained on, in words."""
         self._refuse_lacking(table)
         found: dict[str, list[tuple[int, str]]] = {}
-        asked = set()
-        for column in self.columns:
-            if column.name in asked:  # As several kinds: the first says it.
-                continue
-            asked.add(column.name)
+        speakers: dict[str, Column] = {}
+        for column in self.columns:  # Of several kinds one speaks for a column.
+            if column.name not in speakers or isinstance(column, TargetMeanColumn):
+                speakers[column.name] = column
+        for column in speakers.values():
             for odd in column.oddities(table[column.name], Marks.of(table)):
                 words = f"{shown(odd.example)} in column {shown(column.name)}"
                 found.setdefault(odd.fate, []).append((odd.rows, words))
@@ -348,6 +349,22 @@ def _outcomes(
             outcomes = target.encode(truth)[:, :1].astype(np.float64)
     outcomes[~known] = np.nan
     return outcomes
+
+
+def _target_notes(
+    target: NumberTarget | ClassTarget, cells: Cells, truth: np.ndarray, known: np.ndarray
+) -> list[Note]:
+    """What is to be said of a target: cells that say none, classes that hardly occur."""
+    notes = []
+    odd = odd_rows("", cells, ~known & ~missing(cells))
+    for fate in odd:
+        what = f"{shown(fate.example)} in column {shown(target.name)}"
+        notes.append(Note(f"{fate.rows:,} rows are not learnt from, whose target says none", what))
+    if isinstance(target, ClassTarget):
+        rows = np.bincount(truth[known], minlength=target.outputs)
+        single = [shown(target.classes[place]) for place in np.flatnonzero(rows == 1)]
+        notes += [Note("classes of one row are hardly learnt", name) for name in single]
+    return notes
 
 
 class _Twins:

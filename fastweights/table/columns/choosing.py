@@ -23,7 +23,7 @@ from fastweights.table.columns.date import DateColumn
 from fastweights.table.columns.number import NumberColumn, missing_codes
 from fastweights.table.columns.target_mean import TargetMeanColumn
 from fastweights.table.columns.text import TextColumn
-from fastweights.table.numerals import Numbers, missing, numeral, read_numbers, words
+from fastweights.table.numerals import Numbers, are_whole, missing, numeral, read_numbers, words
 
 #: What the user may say that a column is.
 KINDS = dict.fromkeys(("number", "category", "date", "text", "drop", "keep"))
@@ -200,7 +200,7 @@ def _as_numbers(asked: Asked, absent: np.ndarray) -> Numbers | None:
 def _are_codes(cells: Cells, values: np.ndarray) -> bool:
     """Whether numbers are names, such as 02134: they have zeros in front that others lack."""
     padded = [place for place, text in enumerate(cells.texts) if re.fullmatch(r"0\d+", text)]
-    if not padded or (values % 1 != 0).any():
+    if not padded or not are_whole(values):
         return False
     rows = int(cells.counts()[padded].sum())
     widths = {len(cells.texts[place]) for place in padded}
@@ -213,7 +213,7 @@ def _are_codes(cells: Cells, values: np.ndarray) -> bool:
 def _numbers(asked: Asked, read: Numbers) -> Chosen:
     values = read.values
     known = values[np.isfinite(values)]
-    whole = bool((known % 1 == 0).all())
+    whole = are_whole(known)
     form = dates.number_form(known, asked.words)
     if form and not asked.keeps:
         return _dates(asked, form)
@@ -410,7 +410,7 @@ def _forced_number(asked: Asked) -> Chosen:
     known = read.values[np.isfinite(read.values)]
     if not np.isfinite(read.values[asked.train]).any():
         _refuse(asked, "numbers")
-    return _number_columns(asked, read, whole=bool((known % 1 == 0).all()))
+    return _number_columns(asked, read, whole=are_whole(known))
 
 
 def _forced_date(asked: Asked) -> Chosen:

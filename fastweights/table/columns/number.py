@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -70,7 +71,7 @@ class NumberColumn:
         present = np.sort(values[np.isfinite(values)])
         shift = _shift(present[[0, -1]])
         present = np.ldexp(present, shift)
-        low, median, high = np.quantile(present, (0.25, 0.5, 0.75)).tolist()
+        low, median, high = _quantiles(present, np.array((0.25, 0.5, 0.75))).tolist()
         scale = float(high - low) or float(present[-1] - present[0]) / 2
         edges = np.ldexp(_edges(present, bins), -shift)
         back = float(np.ldexp(scale, -shift)) if scale else 1.0
@@ -92,6 +93,8 @@ class NumberColumn:
     @property
     def features(self) -> list[str]:
         texts = [f"{edge:g}" for edge in self.edges]
+        if len(set(texts)) < len(texts):
+            texts = [number_text(edge) for edge in self.edges]
         pieces = [f"{self.name} {texts[k]}..{texts[k + 1]}" for k in range(self.bins)]
         return [self.name, *pieces, *([f"{self.name} missing"] if self.has_missing else [])]
 
@@ -103,19 +106,25 @@ class NumberColumn:
     def encode(self, values: np.ndarray, out: np.ndarray) -> None:
         """Writes features of float64 numbers (rows,) to float32 (rows, features)."""
         absent = np.isnan(values)
-        shift = _shift(np.array(self.edges))
-        edges = np.ldexp(self.edges, shift)
-        median, scale = np.ldexp((self.median, self.scale), shift)
+        shift, median, scale, begins, widths = self._scaled
         with np.errstate(over="ignore", under="ignore"):
             x = np.ldexp(np.where(absent, self.median, values), shift)
             z = np.clip((x - median) / scale, -_FARTHEST, _FARTHEST)
-        out[:, 0] = z / np.sqrt(1.0 + (z / FAR) ** 2)
-        if self.bins:
-            with np.errstate(over="ignore", under="ignore"):
-                pieces = (x[:, np.newaxis] - edges[:-1]) / np.diff(edges)
-            np.clip(pieces, 0.0, 1.0, out=out[:, 1 : 1 + self.bins], casting="unsafe")
+            out[:, 0] = z / np.sqrt(1.0 + (z / FAR) ** 2)
+            if self.bins:
+                pieces = (x[:, np.newaxis] - begins) / widths
+                np.clip(pieces, 0.0, 1.0, out=out[:, 1 : 1 + self.bins], casting="unsafe")
         if self.has_missing:
             out[:, -1] = absent
+
+    @functools.cached_property
+    def _scaled(self) -> tuple[int, float, float, np.ndarray, np.ndarray]:
+        """A power of two; times it, the median, the scale, and where pieces begin and how wide."""
+        edges = np.array(self.edges)
+        shift = _shift(edges)
+        edges = np.ldexp(edges, shift)
+        median, scale = np.ldexp((self.median, self.scale), shift).tolist()
+        return shift, median, scale, edges[:-1], np.diff(edges)
 
     def oddities(self, cells: Cells, marks: Marks) -> list[Oddity]:
         """What of these cells training had nothing like."""
@@ -159,7 +168,15 @@ def _edges(ordered: np.ndarray, bins: int) -> np.ndarray:
     different = ordered[np.append(True, ordered[1:] != ordered[:-1])]
     if len(different) <= bins + 1:
         return different
-    return np.unique(np.quantile(ordered, np.linspace(0.0, 1.0, max(bins, 1) + 1)))
+    return np.unique(_quantiles(ordered, np.linspace(0.0, 1.0, max(bins, 1) + 1)))
+
+
+def _quantiles(ordered: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Quantiles of rising numbers, linear between neighbours, as `numpy.quantile` has them."""
+    places = shares * (len(ordered) - 1)
+    below = np.floor(places).astype(np.intp)
+    above = np.minimum(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (places - below)
 
 
 def without(values: np.ndarray, codes: tuple[float, ...]) -> np.ndarray:

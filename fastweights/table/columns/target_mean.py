@@ -26,7 +26,7 @@ class TargetMeanColumn:
 
     One feature for numbers, and one a class (one for two classes). The mean is drawn towards that
     of all rows, ``(sum + 10 * mean of all) / (rows + 10)``, and given as a multiple of how much
-    these means vary. A training row is told the mean of the other folds' rows, so that it does not see
+    these means vary. A training row is told the mean of the rows of other folds: it does not see
     its own target (Micci-Barreca, A Preprocessing Scheme for High-Cardinality Categorical
     Attributes, 2001). A category that training did not have is 0, the mean of all.
 
