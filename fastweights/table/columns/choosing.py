@@ -217,7 +217,7 @@ def _numbers(asked: Asked, read: Numbers) -> Chosen:
     form = dates.number_form(known, asked.words)
     if form and not asked.keeps:
         return _dates(asked, form)
-    if whole and not asked.keeps:
+    if whole and not asked.keeps and not read.unit:
         if reason := _names_rows(asked, known):
             return Chosen(reason=reason)
         if set(asked.words[-1:]) & {"id", "ids"}:
@@ -339,6 +339,8 @@ def _categories(asked: Asked, absent: np.ndarray) -> Chosen:
     known = int((~absent).sum())
     levels = Levels.of(cells)
     different = len(levels.keys) - ("" in levels.keys)
+    if different == 1 and not absent.any():
+        return Chosen(reason=f"constant: it is always {shown(asked.cells[0])}")
     if different > max(2, known / 2) and not asked.keeps:
         return _hardly_repeats(asked, different, known)
     if asked.is_called_id and different >= 0.95 * known > 2 and not asked.keeps:
