@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -62,8 +64,7 @@ def truth_of_numbers(train: np.ndarray, x: np.ndarray, bins: int) -> np.ndarray:
     edges = np.unique(np.quantile(train, np.linspace(0, 1, bins + 1)))
     edges = different if len(different) <= bins + 1 else edges
     pieces = [
-        np.clip((x - begin) / (end - begin), 0, 1)
-        for begin, end in zip(edges[:-1], edges[1:], strict=True)
+        np.clip((x - begin) / (end - begin), 0, 1) for begin, end in itertools.pairwise(edges)
     ]
     return np.stack([z / np.sqrt(1 + (z / 3) ** 2), *pieces], axis=1)
 

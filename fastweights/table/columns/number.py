@@ -75,7 +75,8 @@ class NumberColumn:
         low, median, high = _quantiles(present, np.array((0.25, 0.5, 0.75))).tolist()
         scale = high - low or (float(present[-1]) - float(present[0])) / 2 or 1.0
         edges = np.ldexp(_edges(present, bins), -shift)
-        back = min(float(np.ldexp(scale, -shift)), float(np.finfo(np.float64).max))
+        with np.errstate(over="ignore", under="ignore"):
+            back = min(float(np.ldexp(scale, -shift)), float(np.finfo(np.float64).max))
         return cls(
             name,
             unit,
