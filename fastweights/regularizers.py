@@ -134,9 +134,7 @@ class L1(_Sum):
     l2 = 0.0
 
     def __init__(self, l1: float = 0.01, of_sum: bool = False) -> None:
-        self._set(
-            l1=_check.number("l1", l1, minimum=0.0), of_sum=_check.flag("of_sum", of_sum)
-        )
+        self._set(l1=_check.number("l1", l1, minimum=0.0), of_sum=_check.flag("of_sum", of_sum))
 
 
 class L2(_Sum):
@@ -155,9 +153,7 @@ class L2(_Sum):
     l1 = 0.0
 
     def __init__(self, l2: float = 0.01, of_sum: bool = False) -> None:
-        self._set(
-            l2=_check.number("l2", l2, minimum=0.0), of_sum=_check.flag("of_sum", of_sum)
-        )
+        self._set(l2=_check.number("l2", l2, minimum=0.0), of_sum=_check.flag("of_sum", of_sum))
 
 
 #: The least norm that rows and columns of a matrix are divided by.

@@ -47,6 +47,8 @@ def sample(name, rows, columns, seed=0):
     elif name == "poisson":
         prediction = random.uniform(0.2, 3, shape)
         target = random.integers(0, 4, shape).astype(float)
+    elif name == "poisson_deviance":
+        target = random.integers(0, 4, shape).astype(float)
     elif name.endswith("logarithmic_error"):
         prediction, target = random.uniform(-0.5, 9, shape), random.uniform(0, 9, shape)
         prediction[np.abs(prediction) < 1e-3] = 1.0
@@ -428,6 +430,7 @@ ALL = [
     losses.Huber(delta=0.5),
     losses.LogCosh(),
     losses.Poisson(),
+    losses.PoissonDeviance(),
     losses.Hinge(),
     losses.MeanAbsolutePercentageError(),
     losses.MeanSquaredLogarithmicError(),
@@ -439,7 +442,7 @@ ALL = [
     losses.CosineSimilarity(),
     losses.Quantile((0.1, 0.5, 0.9)),
     losses.GaussianNLL(full=True),
-    losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.1),
+    losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.1, value_limit=9.0),
     losses.CategoricalCrossentropy(label_smoothing=0.2),
     losses.SparseCategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,12 @@ from fastweights import _check
 
 
 class NetworkEstimator(BaseEstimator):
-    """Base of the estimators: how much rows count."""
+    """Base of the estimators: keeps parameters, and says how much rows count."""
+
+    def _keep(self, arguments: Mapping[str, Any]) -> None:
+        """Takes the parameters, as they are, from the arguments of the constructor."""
+        for name in self._get_param_names():
+            setattr(self, name, arguments[name])
 
     def _weights_of_rows(
         self, x: Any, sample_weight: Any, class_weight: Any = None, classes: Any = None

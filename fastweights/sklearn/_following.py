@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastweights.callbacks import Callback, Logs
+from fastweights.optimizers import Optimizer
 
 
 class Following(Callback):
@@ -20,37 +21,31 @@ class Following(Callback):
         Gives the score on the rows that are held out.
     rate : {"constant", "invscaling", "adaptive"}
         How the learning rate goes on from epoch to epoch.
-    is_one_epoch : bool
-        Whether the fit is a `partial_fit`.
-
-    Attributes
-    ----------
-    has_converged : bool
-        Whether the fit ended by itself.
     """
 
-    def __init__(
-        self, estimator: Any, score: Callable[[], float] | None, rate: str, is_one_epoch: bool
-    ) -> None:
+    def __init__(self, estimator: Any, score: Callable[[], float] | None, rate: str) -> None:
         super().__init__()
         self._estimator, self._score, self._rate = estimator, score, rate
-        self._is_one_epoch = is_one_epoch
-        self.has_converged = False
 
     def on_train_begin(self, logs: Logs) -> None:
-        self._first_rate = self.model.optimizer.learning_rate
+        self._first_rate = self._optimizer().learning_rate
+
+    def _optimizer(self) -> Optimizer:
+        return self.model._compiled.training()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         one, model = self._estimator, self.model
-        rows = model._loop.figures.tally.rows_seen
-        self.note(one._loss_of(model._loop.figures.tally), rows)
+        loop = model._loop
+        assert loop is not None
+        assert loop.figures is not None
+        self.note(one._loss_of(loop.figures.tally), loop.figures.tally.rows_seen)
         if self._score is not None:
             logs["val_score"] = self._note_score(self._score())
         self._count(one.loss_curve_[-1])
         if self._rate == "invscaling":
-            model.optimizer.learning_rate = self._first_rate_over(one.t_)
+            self._optimizer().learning_rate = self._first_rate / (one.t_ + 1) ** one.power_t
         if one._no_improvement_count > one.n_iter_no_change and not self._goes_on():
-            self.has_converged = model.stop_training = True
+            model.stop_training = True
 
     def note(self, loss: float, rows: int) -> None:
         """One more epoch, of so many rows."""
@@ -83,20 +78,19 @@ class Following(Callback):
             one.best_loss_ = min(one.best_loss_, loss)
         one._no_improvement_count = one._no_improvement_count + 1 if has_failed else 0
 
-    def _first_rate_over(self, rows: int) -> float:
-        return self._first_rate / (rows + 1) ** self._estimator.power_t
-
     def _goes_on(self) -> bool:
         """Whether a fit that has come to a stand goes on, with a smaller learning rate."""
-        one, optimizer = self._estimator, self.model.optimizer
+        one, optimizer = self._estimator, self._optimizer()
         what = "Validation score" if one.early_stopping else "Training loss"
         line = (
             f"{what} did not improve more than tol={one.tol:f} for "
             f"{one.n_iter_no_change} consecutive epochs."
         )
-        if self._rate != "adaptive" or optimizer.learning_rate <= 1e-6:
-            end = " Learning rate too small. Stopping." if self._rate == "adaptive" else " Stopping."
-            self._say(line + end)
+        if self._rate != "adaptive":
+            self._say(f"{line} Stopping.")
+            return False
+        if optimizer.learning_rate <= 1e-6:
+            self._say(f"{line} Learning rate too small. Stopping.")
             return False
         optimizer.learning_rate /= 5.0
         self._say(f"{line} Setting learning rate to {optimizer.learning_rate:f}")

@@ -60,8 +60,8 @@ def drawn(
     """Initial weights by scikit-learn's rule, and with its numbers.
 
     Uniform within ``sqrt(6 / (inputs + outputs))`` (Glorot & Bengio 2010), where the activation is
-    the logistic function within ``sqrt(2 / (inputs + outputs))``, biases too; the last layer goes by
-    the activation before it.
+    the logistic function within ``sqrt(2 / (inputs + outputs))``, biases too; the last layer goes
+    by the activation before it.
     """
     kernels, biases = [], []
     names = [one.name for one in shape.activations] or ["linear"]

@@ -13,7 +13,6 @@ from sklearn.exceptions import ConvergenceWarning
 from fastweights import _plans
 from fastweights._rows import Examples, count
 from fastweights.models import Model
-
 from fastweights.sklearn._layers import views
 
 
@@ -110,6 +109,6 @@ def _loss(model: Model, examples: Examples) -> float:
 
 
 def _counted(examples: Examples) -> float:
-    if examples.weights is None:
-        return float(count(examples.x))
-    return float(examples.weights[0].sum())
+    """What these rows count together."""
+    weights = None if examples.weights is None else examples.weights[0]
+    return float(count(examples.x) if weights is None else weights.sum())

@@ -1,10 +1,16 @@
-"""What `MLPClassifier` and `MLPRegressor` have in common: how they are trained and kept."""
+"""What `MLPClassifier` and `MLPRegressor` have in common: how they are trained and kept.
+
+# Design: the weights are a network's flat vector, of which `coefs_` and `intercepts_` are views.
+# They are lists that others may write to, or put other arrays into, so whoever needs the network
+# first has it take on what they hold (`_network_now`). It is trained by this library's own loop,
+# with a source that has scikit-learn's order of rows and a callback that does what scikit-learn
+# does between epochs, so callbacks, optimizers and schedules are what they are everywhere.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,10 +24,7 @@ from fastweights._feeding import Names, validation_arrays
 from fastweights._plans import Compiled
 from fastweights._rows import Examples
 from fastweights._turns import Turn
-from fastweights.losses import Loss
 from fastweights.models import Sequential
-from fastweights.schedules import LearningRateSchedule
-
 from fastweights.sklearn import _layers, _lbfgs
 from fastweights.sklearn._base import NetworkEstimator
 from fastweights.sklearn._following import Following
@@ -33,16 +36,11 @@ _SPARSE = ("csr", "csc")
 
 
 class MLP(NetworkEstimator):
-    """Base of both.
+    """Base of both. A subclass says what targets, losses and scores are, and what outputs mean:
 
-    # Design: the weights are the network's flat vector, of which `coefs_` and `intercepts_` are
-    # views. They are lists that others may write to, or put other arrays into, so whoever needs the
-    # network first has it take on what they hold (`_network_now`).
+    ``_validated``, ``_last_activation``, ``_loss_and_weight``, ``_targets_of``, ``_strata``,
+    ``_answers``, ``_metric`` and ``_named``.
     """
-
-    #: What a subclass takes of targets: the columns of its network, and the loss on them.
-    _targets_of: Callable[..., np.ndarray]
-    _loss_and_weight: Callable[..., tuple[Loss, float]]
 
     def _first_fit(self, incremental: bool) -> bool:
         return not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
@@ -103,19 +101,20 @@ class MLP(NetworkEstimator):
             del self._optimizer
         self._best_parameters = None
         self._no_improvement_count = 0
-        if not is_stochastic(self.solver):
-            return
-        self.loss_curve_: list[float] = []
+        if self.solver != "lbfgs":
+            self.loss_curve_: list[float] = []
+            self._begin_figures(self.early_stopping)
+
+    def _begin_figures(self, has_scores: bool) -> None:
+        """Nothing is known yet of what decides when a fit ends."""
         self.best_loss_ = None if self.early_stopping else np.inf
-        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
-        self.best_validation_score_ = -np.inf if self.early_stopping else None
+        self.validation_scores_: list[float] | None = [] if has_scores else None
+        self.best_validation_score_ = -np.inf if has_scores else None
 
     def _compile(self, model: Sequential, settings: Settings) -> None:
         """Gives the network an optimizer that remembers nothing."""
         loss, weight = self._loss_and_weight(model.dtype)
-        self._optimizer = (
-            optimizer_of(self, settings) if self.solver != "lbfgs" else None
-        )
+        self._optimizer = optimizer_of(self, settings) if self.solver != "lbfgs" else None
         model.compile(self._optimizer or "sgd", loss, loss_weights=[weight])
 
     def _fit_by_epochs(
@@ -131,16 +130,19 @@ class MLP(NetworkEstimator):
     ) -> None:
         if self.early_stopping and held_out is None:
             x, y, weights, held_out = self._split(x, y, weights)
-        if held_out is not None and not incremental and self.validation_scores_ is None:
-            self.validation_scores_, self.best_validation_score_ = [], -np.inf
-        if self.early_stopping and self._best_parameters is None:
+        if not hasattr(self, "loss_curve_"):  # after a fit by another solver
+            self.loss_curve_ = []
+        has_scores = getattr(self, "validation_scores_", None) is not None
+        is_by_score = getattr(self, "best_loss_", np.inf) is None
+        if has_scores != (held_out is not None) or is_by_score != self.early_stopping:
+            self._begin_figures(held_out is not None)
+        if self.early_stopping and getattr(self, "_best_parameters", None) is None:
             self._best_parameters = model.parameters.copy()
         rows, rate = x.shape[0], settings.rate
         following = Following(
             self,
             None if held_out is None else lambda: self._score_of(*held_out),
             rate if isinstance(rate, str) and self.solver != "adam" else "constant",
-            incremental,
         )
         batch_size = self._batch_size(rows)
         random_state = self._random_state if self.shuffle else None
@@ -156,7 +158,7 @@ class MLP(NetworkEstimator):
             source = DenseRows(examples, batch_size, random_state)
         epochs = 1 if incremental else self.max_iter
         course = training.Course(batch_size, epochs, 0, False, [following, *callbacks])
-        if model._compiled.optimizer is not None and not is_stochastic(self.solver):
+        if not is_stochastic(self.solver):
             course = course._replace(batch_size=None)
         self.n_iter_ = 0
         try:
@@ -392,5 +394,3 @@ _NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
-
-__all__ = ["MLP", "LearningRateSchedule"]

@@ -20,10 +20,39 @@ from sklearn.utils.validation import validate_data
 from fastweights import _check, losses
 from fastweights.losses import Loss
 from fastweights.models import Sequential
+from fastweights.sklearn._documents import ATTRIBUTES, NOTES, OWN_PARAMETERS, PARAMETERS
 from fastweights.sklearn._mlp import _SPARSE, MLP
 
 
 class MLPClassifier(ClassifierMixin, MLP):
+    __doc__ = f"""A network that tells classes, or labels: scikit-learn's, by changing the import.
+
+    Parameters
+    ----------
+{PARAMETERS}\
+    loss : str or loss, default="log_loss"
+        Or one of :mod:`fastweights.losses` for the probabilities that the network gives, such as
+        ``losses.BinaryFocalCrossentropy()``. Not scikit-learn's.
+    class_weight : dict, "balanced" or None, default=None
+        What rows of each class count, as in scikit-learn's other classifiers: it multiplies
+        `sample_weight`. Not scikit-learn's.
+{OWN_PARAMETERS}
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        In the order of the columns of `predict_proba`.
+{ATTRIBUTES}
+    Notes
+    -----
+{NOTES}
+    Examples
+    --------
+    >>> from fastweights.sklearn import MLPClassifier
+    >>> model = MLPClassifier(hidden_layer_sizes=(64, 32), early_stopping=True, random_state=0)
+    >>> model.fit(x, y).predict_proba(x_new)
+    """
+
+    #: Where it is public: what is pickled by name is found there.
     __module__ = "fastweights.sklearn"
 
     def __init__(
@@ -57,33 +86,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         class_weight: Any = None,
         dtype: Any = None,
     ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.loss = loss
-        self.dropout = dropout
-        self.class_weight = class_weight
-        self.dtype = dtype
+        self._keep(locals())
 
     def fit(
         self,

@@ -14,10 +14,34 @@ from sklearn.utils.validation import validate_data
 from fastweights import losses
 from fastweights.losses import Loss
 from fastweights.models import Sequential
+from fastweights.sklearn._documents import ATTRIBUTES, NOTES, OWN_PARAMETERS, PARAMETERS
 from fastweights.sklearn._mlp import _SPARSE, MLP
 
 
 class MLPRegressor(RegressorMixin, MLP):
+    __doc__ = f"""A network that tells numbers: scikit-learn's, by changing the import.
+
+    Parameters
+    ----------
+    loss : str or loss, default="squared_error"
+        Half the squared error; ``"poisson"``, half the Poisson deviance, with the exponential
+        behind the last layer; or any of :mod:`fastweights.losses`, such as ``"huber"``, without.
+{PARAMETERS}\
+{OWN_PARAMETERS}
+    Attributes
+    ----------
+{ATTRIBUTES}
+    Notes
+    -----
+{NOTES}
+    Examples
+    --------
+    >>> from fastweights.sklearn import MLPRegressor
+    >>> model = MLPRegressor(hidden_layer_sizes=(64, 32), loss="huber", random_state=0)
+    >>> model.fit(x, y).predict(x_new)
+    """
+
+    #: Where it is public: what is pickled by name is found there.
     __module__ = "fastweights.sklearn"
 
     def __init__(
@@ -50,32 +74,7 @@ class MLPRegressor(RegressorMixin, MLP):
         dropout: Any = 0.0,
         dtype: Any = None,
     ) -> None:
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.dropout = dropout
-        self.dtype = dtype
+        self._keep(locals())
 
     def fit(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterable
 from numbers import Integral
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _check, activations, optimizers, schedules
+from fastweights import _check, activations, optimizers
 from fastweights.activations import Activation
 from fastweights.optimizers import Optimizer
 from fastweights.optimizers.minimizer import Minimizer
@@ -80,8 +79,6 @@ def _activations(given: Any, layers: int) -> tuple[Activation, ...]:
     if len(several) != layers:
         expected = f"one name, or one for each of {layers} hidden layers"
         raise ValueError(_check.refusal("activation", f"{len(several)} of them", expected))
-    if not several:
-        _check.name("activation", given) if isinstance(given, str) else None
     return tuple(
         activations.get(ACTIVATIONS.get(one, one) if isinstance(one, str) else one)
         for one in several
@@ -132,9 +129,10 @@ def optimizer_of(estimator: Any, settings: Settings) -> Optimizer:
     """A new one that is what `solver` says."""
     solver = estimator.solver
     if isinstance(solver, Optimizer):
-        return copy.deepcopy(solver).again()
-    named_rate = isinstance(settings.rate, str)
-    rate = float(estimator.learning_rate_init) if named_rate else settings.rate
+        return solver.again()
+    rate: Any = settings.rate
+    if isinstance(rate, str):
+        rate = float(estimator.learning_rate_init)
     if solver == "sgd":
         momentum = float(estimator.momentum)
         looks_ahead = bool(estimator.nesterovs_momentum) and momentum > 0.0
@@ -143,14 +141,6 @@ def optimizer_of(estimator: Any, settings: Settings) -> Optimizer:
         return optimizers.Adam(
             rate, estimator.beta_1, estimator.beta_2, estimator.epsilon, epsilon_hat=True
         )
-    known = {**dict.fromkeys(SOLVERS), **optimizers.OPTIMIZERS}
+    known: dict[str, Any] = {**dict.fromkeys(SOLVERS), **optimizers.OPTIMIZERS}
     kind = _check.choice("solver", solver, known)
-    assert kind is not None
-    if issubclass(kind, Minimizer):
-        return kind()
-    return kind(learning_rate=rate)
-
-
-def schedule_or_rate(optimizer: Optimizer) -> float:
-    """The learning rate at the first step."""
-    return schedules.get("learning_rate", optimizer.learning_rate)
+    return kind() if issubclass(kind, Minimizer) else kind(learning_rate=rate)

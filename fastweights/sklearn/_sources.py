@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastweights import _digests
-from fastweights._rows import Examples, picked_examples, row_bytes
+from fastweights._rows import Examples, row_bytes
 from fastweights._sources import PIECE_BYTES, Part, Source, Whole
 
 
@@ -95,7 +95,9 @@ class SparseRows(Source):
 
     def parts(self, order: np.ndarray | None, row: int) -> Generator[Part, None, None]:
         order = self._order.next()
-        for first, last in pieces(self.rows, self._x.shape[1] * self._dtype.itemsize, self.batch_size):
+        for first, last in pieces(
+            self.rows, self._x.shape[1] * self._dtype.itemsize, self.batch_size
+        ):
             which = slice(first, last) if order is None else order[first:last]
             batch = first // self.batch_size
             yield Part(self._examples(which), 0, last - first, self.batch_size, first, batch)
