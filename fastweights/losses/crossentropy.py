@@ -66,7 +66,8 @@ class LimitedCrossentropy(SmoothedCrossentropy):
 
     @property
     def options(self) -> tuple[float, ...]:
-        return (self.label_smoothing, self.value_limit or 0.0)
+        limit = () if self.value_limit is None else (self.value_limit,)
+        return (self.label_smoothing, *limit)
 
 
 class BinaryCrossentropy(LimitedCrossentropy):

@@ -13,8 +13,8 @@ PARAMETERS = """\
         all rows. Other names, and objects, are those of :mod:`fastweights.optimizers`; a name gets
         `learning_rate_init`, an object has its own.
     alpha : float, default=0.0001
-        Of the L2 penalty ``alpha / 2 * sum(w^2)`` of the `coefs_`, beside the sum of the losses of a
-        batch's rows: it is divided by their number, or by the sum of their weights.
+        Of the L2 penalty ``alpha / 2 * sum(w^2)`` of the `coefs_`, beside the sum of the losses of
+        a batch's rows: it is divided by their number, or by the sum of their weights.
     batch_size : int or "auto", default="auto"
         Rows of a step; ``min(200, n_samples)``. Not for ``"lbfgs"``.
     learning_rate : {"constant", "invscaling", "adaptive"} or schedule, default="constant"
