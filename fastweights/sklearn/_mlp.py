@@ -229,7 +229,8 @@ class MLP(NetworkEstimator):
         outputs = self._outputs(x)
         if not np.isfinite(outputs).all():
             return float("nan")
-        return float(self._metric(y, self._named(outputs), sample_weight=weights))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(self._metric(y, self._named(outputs), sample_weight=weights))
 
     def _fit_lbfgs(
         self,
