@@ -39,7 +39,7 @@ class NetworkEstimator(BaseEstimator):
         Raises
         ------
         ValueError
-            A weight is negative, or none is above 0.
+            A weight is negative.
         """
         weights = None
         if sample_weight is not None:
@@ -53,7 +53,4 @@ class NetworkEstimator(BaseEstimator):
             row = int((weights < 0).argmax())
             got = f"{weights[row]} in row {row}"
             raise ValueError(_check.refusal("sample_weight", got, "numbers of at least 0"))
-        if not weights.any():
-            got = f"{len(weights)} rows of weight 0"
-            raise ValueError(_check.refusal("sample_weight", got, "one above 0 at least"))
         return np.ascontiguousarray(weights, np.float64)

@@ -22,6 +22,7 @@ from fastweights.losses import Loss
 from fastweights.models import Sequential
 from fastweights.sklearn._documents import ATTRIBUTES, NOTES, OWN_PARAMETERS, PARAMETERS
 from fastweights.sklearn._mlp import _SPARSE, MLP
+from fastweights.sklearn._settings import loss_of
 
 
 class MLPClassifier(ClassifierMixin, MLP):
@@ -221,7 +222,7 @@ class MLPClassifier(ClassifierMixin, MLP):
     def _loss_and_weight(self, real: np.dtype) -> tuple[Loss, float]:
         """The loss, and by what its mean over the outputs is multiplied."""
         if not isinstance(self.loss, str) or self.loss != "log_loss":
-            return losses.get(self.loss), 1.0
+            return loss_of(self.loss, ("log_loss",)), 1.0
         limit = -float(np.log(np.finfo(real).eps))
         if self.out_activation_ == "softmax":
             return losses.SparseCategoricalCrossentropy(value_limit=limit), 1.0

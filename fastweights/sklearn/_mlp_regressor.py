@@ -16,6 +16,7 @@ from fastweights.losses import Loss
 from fastweights.models import Sequential
 from fastweights.sklearn._documents import ATTRIBUTES, NOTES, OWN_PARAMETERS, PARAMETERS
 from fastweights.sklearn._mlp import _SPARSE, MLP
+from fastweights.sklearn._settings import loss_of
 
 
 class MLPRegressor(RegressorMixin, MLP):
@@ -172,7 +173,7 @@ class MLPRegressor(RegressorMixin, MLP):
             return losses.MeanSquaredError(), 0.5 * self.n_outputs_
         if self._is("poisson"):
             return losses.PoissonDeviance(), float(self.n_outputs_)
-        return losses.get(self.loss), 1.0
+        return loss_of(self.loss, ("squared_error", "poisson")), 1.0
 
     def _targets_of(self, y: np.ndarray, model: Sequential) -> np.ndarray:
         loss = model.loss

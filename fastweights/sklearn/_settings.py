@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _check, activations, optimizers
+from fastweights import _check, activations, losses, optimizers
 from fastweights.activations import Activation
+from fastweights.losses import Loss
 from fastweights.optimizers import Optimizer
 from fastweights.optimizers.minimizer import Minimizer
 from fastweights.schedules import LearningRateSchedule
@@ -118,6 +119,14 @@ _BOUNDS: dict[str, dict[str, float]] = {
     "beta_2": {"minimum": 0.0, "below": 1.0},
     "epsilon": {"above": 0.0},
 }
+
+
+def loss_of(given: Any, own: Sequence[str]) -> Loss:
+    """One of :mod:`fastweights.losses`, where it is none of the estimator's own names."""
+    if isinstance(given, str):
+        known: dict[str, Any] = {**dict.fromkeys(own), **losses.LOSSES}
+        return _check.choice("loss", given, known)()
+    return losses.get(given)
 
 
 def is_stochastic(solver: Any) -> bool:
