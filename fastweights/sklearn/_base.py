@@ -17,9 +17,10 @@ class NetworkEstimator(BaseEstimator):
     """Base of the estimators: keeps parameters, and says how much rows count."""
 
     def _keep(self, arguments: Mapping[str, Any]) -> None:
-        """Takes the parameters, as they are, from the arguments of the constructor."""
-        for name in self._get_param_names():
-            setattr(self, name, arguments[name])
+        """Takes the parameters, as they are, from the locals of the constructor."""
+        for name, value in arguments.items():
+            if name not in ("self", "__class__"):
+                setattr(self, name, value)
 
     def _weights_of_rows(
         self, x: Any, sample_weight: Any, class_weight: Any = None, classes: Any = None

@@ -38,8 +38,8 @@ _SPARSE = ("csr", "csc")
 class MLP(NetworkEstimator):
     """Base of both. A subclass says what targets, losses and scores are, and what outputs mean:
 
-    ``_validated``, ``_last_activation``, ``_loss_and_weight``, ``_targets_of``, ``_strata``,
-    ``_answers``, ``_metric`` and ``_named``.
+    ``_validated``, ``_count_outputs``, ``_last_activation``, ``_loss_and_weight``,
+    ``_targets_of``, ``_strata``, ``_answers``, ``_metric`` and ``_named``.
     """
 
     def _first_fit(self, incremental: bool) -> bool:
@@ -61,23 +61,21 @@ class MLP(NetworkEstimator):
             raise ValueError("partial_fit does not support early_stopping=True")
         is_first = self._first_fit(incremental)
         x, y, weights = self._validated(x, y, sample_weight, incremental, is_first)
-        columns = y[:, np.newaxis] if y.ndim == 1 else y
-        random_state = self._random_state = check_random_state(self.random_state)
+        outputs, random_state = self._count_outputs(y), check_random_state(self.random_state)
+        self._random_state = random_state
         if is_first:
-            self._initialize(settings, x, columns.shape[1], random_state)
-        elif columns.shape[1] != self.n_outputs_:
-            got = f"{columns.shape[1]} columns"
+            self._initialize(settings, x, outputs, random_state)
+        elif outputs != self.n_outputs_:
+            got = f"{outputs} outputs"
             raise ValueError(_check.refusal("y", got, f"{self.n_outputs_}, as before"))
         model = self._network_now(settings)
         if not incremental or not hasattr(self, "_optimizer"):
             self._compile(model, settings)
         if self.solver == "lbfgs":
-            self._fit_lbfgs(model, x, columns, weights, validation_data, callbacks)
+            self._fit_lbfgs(model, x, y, weights, validation_data, callbacks)
         else:
             held_out = self._held_out(validation_data)
-            self._fit_by_epochs(
-                model, settings, x, columns, weights, held_out, callbacks, incremental
-            )
+            self._fit_by_epochs(model, settings, x, y, weights, held_out, callbacks, incremental)
         if not np.isfinite(model.parameters).all():
             raise ValueError(_NOT_FINITE)
         return self

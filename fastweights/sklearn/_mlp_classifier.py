@@ -185,7 +185,7 @@ class MLPClassifier(ClassifierMixin, MLP):
     def _validated(
         self, x: Any, y: Any, sample_weight: Any, incremental: bool, is_first: bool
     ) -> tuple[Any, np.ndarray, np.ndarray | None]:
-        """Rows, a column of booleans for each output, and what rows count."""
+        """Rows, numbers of classes or booleans for each output, and what rows count."""
         x, y = validate_data(
             self, x, y, accept_sparse=list(_SPARSE), multi_output=True,
             dtype=(np.float64, np.float32), reset=is_first,
@@ -201,7 +201,15 @@ class MLPClassifier(ClassifierMixin, MLP):
             expected = "a dict: a part of the rows does not say how often classes come"
             raise ValueError(_check.refusal("class_weight", "'balanced' in partial_fit", expected))
         weights = self._weights_of_rows(x, sample_weight, self.class_weight, y)
+        kind = self._label_binarizer.y_type_
+        if kind == "multiclass":
+            return x, np.searchsorted(self.classes_, y), weights
+        if kind == "binary" and len(self.classes_) == 2 and y.ndim == 1:
+            return x, (y == self.classes_[1])[:, np.newaxis], weights
         return x, self._label_binarizer.transform(y).astype(bool), weights
+
+    def _count_outputs(self, y: np.ndarray) -> int:
+        return len(self.classes_) if y.ndim == 1 else y.shape[1]
 
     def _refuse_other_classes(self, classes: np.ndarray) -> None:
         if self.warm_start:
@@ -229,11 +237,11 @@ class MLPClassifier(ClassifierMixin, MLP):
         return losses.BinaryCrossentropy(value_limit=limit), float(self.n_outputs_)
 
     def _targets_of(self, y: np.ndarray, model: Sequential) -> np.ndarray:
-        """Targets as the loss takes them, of a column of booleans for each output."""
+        """Targets as the loss takes them, of what `_validated` gives."""
         loss = model.loss
         assert isinstance(loss, Loss)
-        if loss.takes_labels and self.n_outputs_ > 1:
-            y = y.argmax(axis=1)
+        if y.ndim == 1 and not loss.takes_labels:
+            y = np.eye(self.n_outputs_)[y]
         return loss.prepared(y, len(y), self.n_outputs_, model.dtype)
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
@@ -241,7 +249,8 @@ class MLPClassifier(ClassifierMixin, MLP):
         return y if self.n_outputs_ == 1 else None
 
     def _answers(self, y: np.ndarray) -> np.ndarray:
-        return self._label_binarizer.inverse_transform(y)
+        """The classes, or labels, that `_validated` made these of."""
+        return self.classes_[y] if y.ndim == 1 else self._label_binarizer.inverse_transform(y)
 
     def _metric(self, y: Any, predicted: Any, sample_weight: Any) -> float:
         return accuracy_score(y, predicted, sample_weight=sample_weight)

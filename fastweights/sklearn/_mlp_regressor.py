@@ -156,7 +156,11 @@ class MLPRegressor(RegressorMixin, MLP):
         )  # fmt: skip
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        return x, y, self._weights_of_rows(x, sample_weight)
+        columns = y[:, np.newaxis] if y.ndim == 1 else y
+        return x, columns, self._weights_of_rows(x, sample_weight)
+
+    def _count_outputs(self, y: np.ndarray) -> int:
+        return y.shape[1]
 
     def _last_activation(self) -> str:
         return "exp" if self._is("poisson") else "identity"
