@@ -91,9 +91,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args(arguments)
     warnings.simplefilter("ignore", ConvergenceWarning)
-    print(
-        f"scikit-learn {sklearn.__version__}, {given.threads} threads, {fw.config()['cpu_level']}"
-    )
+    level = fw.config()["cpu_level"]
+    print(f"scikit-learn {sklearn.__version__}, {given.threads} threads, {level}")
     with threadpool_limits(given.threads), fw.threads(given.threads):
         for kind in CONTENDERS.values():
             fitted(kind, 0, "float64")  # what is imported or built at first use
