@@ -248,6 +248,34 @@ def about_end(epoch: int, epochs: int) -> None:
     )
 
 
+def about_validation_end(epoch: int, epochs: int) -> None:
+    """Warns that batches to validate with have ended before the epochs that were wanted."""
+    warnings.warn(
+        f"validation_data: the batches ended in epoch {epoch + 1} of {epochs}, and so does the "
+        "fit; validation_steps says how many of a generator without an end each validation has, "
+        "and a list or an object with __iter__ is gone through anew each time",
+        stacklevel=2,
+    )
+
+
+def about_few(argument: str, steps: int, wanted: int, steps_name: str) -> None:
+    """Warns that a pass had fewer batches than it was to have."""
+    warnings.warn(
+        f"{argument}: the batches ended after {steps} of {wanted}, and what is told is of those; "
+        f"{steps_name} is how many there must be",
+        stacklevel=2,
+    )
+
+
+def about_no_end(argument: str, steps: int, steps_name: str) -> None:
+    """Warns that batches of a source without a length may go on for ever."""
+    warnings.warn(
+        f"{argument}: {steps:,} batches came in one pass, and no end yet; where there is none, as "
+        f"of a generator that repeats its data, {steps_name} must say how many a pass has",
+        stacklevel=2,
+    )
+
+
 def about_batches(optimizer: Optimizer, batch_size: int, rows: int) -> None:
     """Warns where an optimizer that wants all rows in a step gets some."""
     if optimizer.wants_all_rows and batch_size < rows:

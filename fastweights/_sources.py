@@ -88,6 +88,8 @@ class Source:
     first: Examples
     is_over = False
     is_short = False
+    #: What messages call it.
+    argument = "x"
     #: Whether parts begin anywhere, so that the sums of a pass must be put together anew.
     is_in_pieces = True
     #: Whether batches are what somebody gave as such.
@@ -101,8 +103,14 @@ class Source:
     def cut(self, batch_size: int) -> None:
         """Makes batches of so many rows, unless they come as they are."""
 
-    def parts(self, order: np.ndarray | None, row: int) -> Generator[Part, None, None]:
-        """A pass in this order, from its row of this number on."""
+    def parts(
+        self, order: np.ndarray | None, row: int, epoch: int | None = None
+    ) -> Generator[Part, None, None]:
+        """A pass in this order, from its row of this number on.
+
+        `epoch` is how many came before one of training, which an order of the source's own may
+        follow; None of all other passes.
+        """
         raise NotImplementedError
 
     def end_pass(self) -> None:
@@ -114,6 +122,10 @@ class Source:
 
     def close(self) -> None:
         """Lets go of what it has open."""
+
+
+class NothingLeftError(ValueError):
+    """A pass had no batch."""
 
 
 class Whole(Source):
@@ -142,7 +154,9 @@ class Whole(Source):
 
         return _digests.of_examples(self.rows, row_bytes(self.first), read)
 
-    def parts(self, order: np.ndarray | None, row: int) -> Generator[Part, None, None]:
+    def parts(
+        self, order: np.ndarray | None, row: int, epoch: int | None = None
+    ) -> Generator[Part, None, None]:
         if self._chosen is not None:
             order = self._chosen if order is None else self._chosen[order]
         yield Part(self.first, row, self.rows, self.batch_size, 0, row // self.batch_size, order)
@@ -239,7 +253,9 @@ class OnDisk(Source):
             self.rows, row_bytes(self.first), lambda numbers: self._examples(self._begin + numbers)
         )
 
-    def parts(self, order: np.ndarray | None, row: int) -> Generator[Part, None, None]:
+    def parts(
+        self, order: np.ndarray | None, row: int, epoch: int | None = None
+    ) -> Generator[Part, None, None]:
         for pieces in self._ahead.through(self._pieces(order, row)):
             for piece in pieces:
                 examples, before = piece.examples, piece.before

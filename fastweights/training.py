@@ -151,10 +151,15 @@ def evaluate(
                             x, y, out, first, last, STRETCH_SECONDS, figures.tally, weights, told
                         )
         if not figures.tally.rows_seen:
-            raise ValueError(_check.refusal("x", "no batch", "one at least"))
+            raise _sources.NothingLeftError(_nothing_left(source))
         logs = with_cost(figures.logs())
         listeners.tell("on_test_end", logs)
     return logs
+
+
+def _nothing_left(source: Source) -> str:
+    expected = "one at least; an iterator that was gone through has none any more"
+    return _check.refusal(source.argument, "no batch", expected)
 
 
 def _stretches(
@@ -207,7 +212,7 @@ def predict(
                     while first < last:
                         first = plan.infer(x, None, so_far, first, last, STRETCH_SECONDS)
         if not found:
-            raise ValueError(_check.refusal("x", "no batch", "one at least"))
+            raise _sources.NothingLeftError(_nothing_left(source))
         listeners.tell("on_predict_end", {})
     if len(found) == 1:
         return found[0]
