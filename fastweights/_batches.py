@@ -99,6 +99,8 @@ class Batches(Source):
         #: What is gone through, and what was looked at of it that no pass had yet.
         self._iterator: Iterator[Any] | None = given if isinstance(given, Iterator) else None
         self._held: list[Any] = []
+        #: How many batches a fit that goes on had before its epoch.
+        self._to_skip = 0
         self._size = _length(argument, given)
         is_indexed = self._iterator is None and self._size is not None
         self._is_indexed = is_indexed and hasattr(type(given), "__getitem__")
@@ -115,13 +117,13 @@ class Batches(Source):
 
     def look(self, shapes: Sequence[Shape] | None = None) -> None:
         """Reads and checks the first batch, which says what the others must be like."""
-        raw: list[Any] = []
+        found: list[Any] = []
         for taken in self._ahead.through(self._first()):
-            raw.extend(taken)
-        if not raw:
+            found.extend(taken)
+        if not found:
             expected = "one batch at least"
             raise ValueError(_check.refusal(self.argument, "nothing", expected))
-        given = self._unpacked(0, raw[0].batch)
+        given = found[0].given
         self.first = self._checked(0, given, shapes)
         self.batch_size = count(self.first.x)
         if self.steps is not None:
@@ -164,6 +166,11 @@ class Batches(Source):
             return "class_weight"
         return "sample_weight" if self.argument == "x" else "validation sample_weight"
 
+    def go_on_from(self, epoch: int) -> None:
+        has_its_own = self._is_indexed or isinstance(self._given, (Parquet, Iterator))
+        if self._limit is not None and not has_its_own:
+            self._to_skip = epoch * self._limit
+
     def end_pass(self) -> None:
         end = getattr(self._given, "on_epoch_end", None)
         if callable(end):
@@ -174,11 +181,12 @@ class Batches(Source):
 
     # ---- in the thread ---------------------------------------------------------------------------
 
-    def _first(self) -> Iterator[_Raw]:
+    def _first(self) -> Iterator[_First]:
         for batch in self._batches(None):
+            given = Given(*map(copy.deepcopy, self._unpacked(0, batch)))
             if not self._is_indexed and not isinstance(self._given, Parquet):
-                self._held.append(batch)
-            yield _Raw(batch)
+                self._held.append(tuple(part for part in given if part is not None))
+            yield _First(given)
             return
 
     def _batches(self, order: np.ndarray | None, epoch: int | None = None) -> Iterator[Any]:
@@ -227,6 +235,9 @@ class Batches(Source):
         done, number = 0, 0
         group: Group | None = None
         batches, error = self._batches(order, epoch), None
+        for _ in range(self._to_skip):
+            next(batches, None)
+        self._to_skip = 0
         while error is None and (self._limit is None or number < self._limit):
             began = time.perf_counter()
             try:
@@ -385,10 +396,10 @@ def _which(weights: Weights) -> tuple[bool, ...]:
     return () if weights is None else tuple(one is not None for one in weights)
 
 
-class _Raw(NamedTuple):
-    """A batch as it came."""
+class _First(NamedTuple):
+    """A copy of the first batch."""
 
-    batch: Any
+    given: Given
 
     @property
     def nbytes(self) -> int:

@@ -83,7 +83,7 @@ class Loop:
         self.history = History()
         self.listeners = Listeners([*course.callbacks, *reporters, self.history])
         self.found = found
-        self.order = np.empty(source.shuffled, np.int64) if is_shuffled else None
+        self.order = _room_for_order(source.shuffled) if is_shuffled else None
         self.built, self.compiled = built, model._compiled
         #: What the model had learnt before an epoch, or before the rest of one.
         self.good = self.compiled.good_for(built)
@@ -188,6 +188,7 @@ class Loop:
         place = self.found.place
         with _resuming.telling_of_damage(self.found.file):
             self.epoch, self.row, self.due = place.epoch, place.row, place.due
+            self.source.go_on_from(place.epoch)
             self.heard = _resuming.give_back(place, self.listeners.all)
             if place.row:
                 self.figures = self._new_figures()
@@ -285,9 +286,10 @@ class Loop:
         self.row, self.told = row, time.perf_counter()
         epoch = self.model._progress.epochs - 1
         with contextlib.closing(self.source.parts(order, row, epoch)) as parts:
-            for part in parts:
-                # What is left of an epoch is not trained on, but at least one batch is.
-                if self.row and self.model._stop_training:
+            # What is left of an epoch is not asked for, but at least one batch is trained on.
+            while not (self.row and self.model._stop_training):
+                part = next(parts, None)
+                if part is None:
                     break
                 figures.go_on(part.examples, part.order, part.first)
                 self._train_on(part, figures, stream)
@@ -373,6 +375,14 @@ class Loop:
         if self.good_row and self.found is not None:
             kept = f"{self.found.file}, in the middle of this epoch"
         return training.DivergenceError(self.epoch, self.batch, learning_rate, what, kept)
+
+
+def _room_for_order(count_of_all: int) -> np.ndarray:
+    try:
+        return np.empty(count_of_all, np.int64)
+    except (MemoryError, ValueError):
+        got = f"True for {count_of_all:,} batches or rows, whose order does not fit in memory"
+        raise ValueError(_check.refusal("shuffle", got, "False")) from None
 
 
 def _tell_the_end(listeners: Sequence[Callback], logs: Logs, has_finished: bool) -> None:

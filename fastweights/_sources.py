@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -112,6 +113,9 @@ class Source:
         follow; None of all other passes.
         """
         raise NotImplementedError
+
+    def go_on_from(self, epoch: int) -> None:
+        """Hears, before the first pass, that so many epochs of the fit were gone through before."""
 
     def end_pass(self) -> None:
         """Hears that a pass came to its end."""
@@ -220,13 +224,8 @@ class OnDisk(Source):
     def check(self) -> None:
         """Reads all of it once, so that what is wrong is refused before anything is done."""
         for first in range(self._begin, self._end, self._piece_rows):
-            try:
+            with _counting_from(first, "row"):
                 self._examples(slice(first, min(first + self._piece_rows, self._end)))
-            except (ValueError, TypeError) as error:
-                # Places in the message are those of the piece.
-                if first and type(error) in (ValueError, TypeError):
-                    raise type(error)(f"{error}; rows are counted from row {first} on") from None
-                raise
 
     def _examples(self, which: np.ndarray | slice) -> Examples:
         model = self._model
@@ -267,13 +266,28 @@ class OnDisk(Source):
     def _pieces(self, order: np.ndarray | None, row: int) -> Iterator[_Piece]:
         for first in range(row, self.rows, self._piece_rows):
             last = min(first + self._piece_rows, self.rows)
-            if order is None:
-                yield _Piece(self._examples(slice(self._begin + first, self._begin + last)), first)
-            else:
-                yield _Piece(self._examples(self._begin + order[first:last]), first)
+            begin = self._begin
+            which = (
+                slice(begin + first, begin + last) if order is None else begin + order[first:last]
+            )
+            with _counting_from(first, "row" if order is None else "the epoch's row"):
+                examples = self._examples(which)
+            yield _Piece(examples, first)
 
     def close(self) -> None:
         self._ahead.close()
+
+
+@contextlib.contextmanager
+def _counting_from(first: int, word: str) -> Iterator[None]:
+    """Has refusals of a piece, whose places are the piece's, say where it begins."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if first and type(error) in (ValueError, TypeError):
+            told = f"{error}; rows are counted from {word} {first} on"
+            raise type(error)(told) from None
+        raise
 
 
 class _Piece(NamedTuple):

@@ -69,14 +69,7 @@ class Given(NamedTuple):
 
     def opened(self) -> Given:
         """The same, files opened."""
-        x = {**self.x} if isinstance(self.x, dict) else self.x
-        if isinstance(x, dict):
-            x = {name: _maps.opened(f"x[{name!r}]", one) for name, one in x.items()}
-        elif isinstance(x, (list, tuple)) and any(isinstance(one, (list, tuple)) for one in x):
-            x = [_maps.opened("x", one) for one in x]
-        else:
-            x = _maps.opened("x", x)
-        return self._replace(x=x, y=_maps.opened("y", self.y))
+        return self._replace(x=_opened("x", self.x), y=_opened("y", self.y))
 
     def is_on_disk(self) -> bool:
         """Whether some of it is to stay where it is."""
@@ -87,6 +80,17 @@ class Given(NamedTuple):
             elif isinstance(one, (list, tuple)):
                 several.extend(one)
         return any(_maps.is_large(one) for one in several)
+
+
+def _opened(argument: str, given: Any) -> Any:
+    """The files of one array, or of each of several."""
+    if isinstance(given, dict):
+        return {name: _maps.opened(f"{argument}[{name!r}]", one) for name, one in given.items()}
+    if isinstance(given, (list, tuple)) and any(
+        isinstance(one, (list, tuple)) and one and all(map(_maps.is_path, one)) for one in given
+    ):
+        return [_maps.opened(argument, one) for one in given]
+    return _maps.opened(argument, given)
 
 
 def to_fit(
@@ -247,6 +251,8 @@ def _expect_targets(given: Given) -> None:
     if given.y is None:
         _objects.refuse_no_data("x", given.x)
         hint = "; a generator, or what else gives batches, gives those of both"
+        if isinstance(given.x, Sequence):
+            hint += "; a list or another Sequence is rows: an object with __iter__ gives batches"
         raise TypeError(_check.refusal("y", "None", _objects.EXPECTED) + hint)
 
 

@@ -75,7 +75,7 @@ class Parquet:
         self._seed = _check.whole("seed", seed, 0, 2**62)
         parquet = _parquet()
         with contextlib.ExitStack() as opened:
-            files = [opened.enter_context(parquet.ParquetFile(path)) for path in several]
+            files = [opened.enter_context(_opened(parquet, path)) for path in several]
             self._groups = [
                 (which, group, file.metadata.row_group(group).num_rows)
                 for which, file in enumerate(files)
@@ -125,9 +125,8 @@ class Parquet:
             if first >= of_group:
                 first -= of_group
                 continue
-            with parquet.ParquetFile(self._paths[which]) as file:
-                table = file.read_row_group(group, columns=self._columns())
-            arrays = self._arrays(table)
+            where = f"{os.fspath(self._paths[which])}, row group {group}"
+            arrays = self._arrays(where, self._read(parquet, where, *self._groups[number]))
             order = self._order(rows, 1 + number, epoch)
             for begin in range(first * self._batch_size, rows, self._batch_size):
                 picked = order[begin : begin + self._batch_size]
@@ -165,10 +164,23 @@ class Parquet:
             philox.permutation(order, self._seed + part, philox.STREAM_SHUFFLE + epoch)
         return order
 
-    def _arrays(self, table: Any) -> list[np.ndarray]:
+    def _read(self, parquet: Any, where: str, which: int, group: int, rows: int) -> Any:
+        """A row group as a table of pyarrow's."""
+        with _opened(parquet, self._paths[which]) as file:
+            known = file.metadata
+            if group >= known.num_row_groups or known.row_group(group).num_rows != rows:
+                expected = f"{rows} rows, as there were when this Parquet was made"
+                raise ValueError(_check.refusal(where, "a file that has changed", expected))
+            try:
+                return file.read_row_group(group, columns=self._columns())
+            except (ValueError, OSError, KeyError) as error:
+                expected = f"the columns {', '.join(self._columns())}"
+                raise ValueError(_check.refusal(where, error, expected)) from error
+
+    def _arrays(self, where: str, table: Any) -> list[np.ndarray]:
         """Features, targets and weights of a table of pyarrow's."""
         frame = {
-            name: _frames.from_column("paths", _Column(name, table.column(name)))
+            name: _frames.from_column(where, _Column(name, table.column(name)))
             for name in self._columns()
         }
         arrays = [np.stack([frame[name] for name in self.features], axis=1)]
@@ -176,6 +188,14 @@ class Parquet:
             y = [frame[name] for name in self.targets]
             arrays.append(y[0] if len(y) == 1 else np.stack(y, axis=1))
         return arrays if self._weight is None else [*arrays, frame[self._weight]]
+
+
+def _opened(parquet: Any, path: str | os.PathLike[str]) -> Any:
+    try:
+        return parquet.ParquetFile(path)
+    except ValueError as error:  # as pyarrow's own are
+        got = f"{os.fspath(path)} ({error})"
+        raise ValueError(_check.refusal("paths", got, "a Parquet file")) from error
 
 
 def _refuse_equal_names(path: str | os.PathLike[str], names: Sequence[str]) -> None:

@@ -414,6 +414,11 @@ def fit(
         raise ValueError(_check.refusal("initial_epoch", course.initial_epoch, expected))
     reporters = progress.reporters(verbose)
     share = _check.number("validation_split", validation_split, minimum=0.0, below=1.0)
+    if validation_data is None and not share:
+        for name, value, unused in (("batch_size", size, None), ("freq", often, 1)):
+            if value != unused:
+                expected = f"{unused} without validation_data and validation_split"
+                raise ValueError(_check.refusal(f"validation_{name}", value, expected))
     held = Given(validation_data, batch_size=size, steps=steps, prefix="validation_")
     with contextlib.ExitStack() as opened:
         source, held_out, names = _sources_of.to_fit(model, given, held, share, opened)
