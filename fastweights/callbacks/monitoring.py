@@ -69,6 +69,10 @@ class Monitor(Callback):
     def _take_best(self, figure: float) -> None:
         self._lowest = self._sign * figure
 
+    def _identity(self) -> str:
+        better = "larger" if self._sign < 0 else "smaller"
+        return f"{super()._identity()} of {self.monitor}, {better} is better"
+
     def state(self) -> State:
         return {"lowest": self._lowest}
 
