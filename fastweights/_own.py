@@ -47,7 +47,6 @@ class Registry(dict[str, Any]):
             raise UnknownError(_check.refusal(self._kind, _check.shown(name), expected))
         return made
 
-
     @contextlib.contextmanager
     def making(self, name: str, found: Any) -> Iterator[None]:
         """Errors of the block, which makes `found` anew, say that a file's settings are another's."""

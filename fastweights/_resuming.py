@@ -115,6 +115,8 @@ def _put(arrays: dict[str, np.ndarray], where: str, values: Mapping[str, Any]) -
     for name, value in values.items():
         if isinstance(value, (float, np.floating, np.ndarray)):
             arrays[f"{PREFIX}{where}{name}"] = np.asarray(value)
+        elif isinstance(value, (np.integer, np.bool_)):
+            plain[name] = value.item()
         elif isinstance(value, _PLAIN) or _are_texts(value):
             plain[name] = value
         else:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _check, _crew, _digests, _listening, many
+from fastweights import _check, _crew, _digests, _files, _listening, many
 from fastweights._core import philox
 from fastweights._portions import Data, fold
 from fastweights._trials import (
@@ -178,6 +178,8 @@ def sweep(
     """
     if not callable(build):
         raise TypeError(_check.refusal("build", _check.kind_of(build), "a function"))
+    if path is not None:
+        _files.refuse_no_folder(_files.path_text(path, "path"), "path")
     verbose = _check.verbosity(verbose)
     seed = _check.whole("seed", seed, 0, maximum=philox.MAX_SEED)
     monitor = _check.name("monitor", monitor)

@@ -118,7 +118,9 @@ def test_settings_under_other_names_are_refused(tmp_path):
         with pytest.raises(TypeError):
             saved.save(tmp_path / "model.safetensors")
     fw.register_layer("own")(Times)
-    with pytest.raises(TypeError, match=r"whose __init__ takes factor, which its config\(\) leaves"):
+    with pytest.raises(
+        TypeError, match=r"whose __init__ takes factor, which its config\(\) leaves"
+    ):
         a_model("sgd", "mse", Times(3.0)).save(tmp_path / "model.safetensors")
 
 

@@ -121,7 +121,10 @@ class NumpyLoss(Loss, metaclass=_Settling):
 
     def config(self) -> dict[str, Any]:
         taken = inspect.signature(type(self)).parameters
-        return {"name": self.name, **{name: getattr(self, name) for name in taken if hasattr(self, name)}}
+        return {
+            "name": self.name,
+            **{name: getattr(self, name) for name in taken if hasattr(self, name)},
+        }
 
     def refuse_unfit(self) -> None:
         """Raises TypeError where it could not be trained by, or not be saved."""
