@@ -49,14 +49,14 @@ class Registry(dict[str, Any]):
 
     @contextlib.contextmanager
     def making(self, name: str, found: Any) -> Iterator[None]:
-        """Errors of the block, which makes `found` anew, say that a file's settings are another's."""
+        """Errors of the block, which makes `found` anew, tell of settings that are not its own."""
         try:
             yield
         except Exception as error:
-            title = getattr(found, "__qualname__", type(found).__name__)
+            title = getattr(found, "__name__", type(found).__name__)
             got = f"settings that {title} does not take ({type(error).__name__}: {error})"
             argument = f"{self._kind} {_check.shown(name)}"
-            raise ValueError(_check.refusal(argument, got, "those it was saved with")) from error
+            raise UnknownError(_check.refusal(argument, got, "those it was saved with")) from error
 
 
 def lost_setting(made: Any, config: Mapping[str, Any], besides: Mapping[str, Any]) -> str | None:

@@ -232,7 +232,7 @@ def give_back(place: Place, listeners: Sequence[Callback]) -> frozenset[int]:
 
 
 def _warn_of_others(anew: Sequence[Callback], left: Sequence[str]) -> None:
-    """Warns of callbacks of which the file has one of the same class that is about something else."""
+    """Warns of callbacks whose class the file has about something else."""
     for listener in anew:
         kind = type(listener)
         whole = f"{kind.__module__}.{kind.__qualname__} of "

@@ -47,6 +47,9 @@ class Hidden(Steps):
         optimizers.NumpyOptimizer.__init__(self, learning_rate, **settings)
         self._factor = factor
 
+    def update(self, step, learning_rate, parameters, gradients):
+        return parameters - learning_rate * self._factor * gradients
+
 
 class Times(layers.NumpyLayer):
     def __init__(self, factor=2.0, name=None):
@@ -83,7 +86,8 @@ def test_a_loss_keeps_what_its_constructor_sets(tmp_path):
     model.fit(X, Y, epochs=2, verbose=0)
     model.save(tmp_path / "model.safetensors")
     again = fw.load(tmp_path / "model.safetensors")
-    assert again.loss.factor == 3.0 and again.loss == model.loss
+    assert again.loss.factor == 3.0
+    assert again.loss == model.loss
     for one in (model, again):
         one.fit(X, Y, epochs=2, verbose=0)
     same_bits(model.parameters, again.parameters)

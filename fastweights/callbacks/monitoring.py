@@ -60,8 +60,7 @@ class Monitor(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         if self.mode == "auto":
-            name = self.monitor.removeprefix("val_")
-            self._sign = -1.0 if name in self.model._larger_is_better() else 1.0
+            self._sign = -1.0 if self.model._larger_is_better(self.monitor) else 1.0
 
     def _is_better(self, figure: float, reference: float) -> bool:
         return self._sign * figure + self.min_delta < self._sign * reference

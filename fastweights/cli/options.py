@@ -104,7 +104,8 @@ def _add_fit(group: Group) -> None:
     )
     option(
         "--ensemble",
-        "train so many networks, which differ by their seeds, and average what they say; default: 1",
+        "train so many networks, which differ by their seeds, and average what they say "
+        "(default: 1)",
         kind=_networks,
         metavar="N",
     )

@@ -21,7 +21,7 @@ Shape = tuple[int, ...]
 REGISTERED = Registry("loss")
 
 
-class _Settling(Telling):
+class _Settling(Telling, type):
     """Fixes what its classes make, when their constructors are through."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -34,9 +34,10 @@ class NumpyLoss(Loss, metaclass=_Settling):
     """A loss of your own, written in NumPy.
 
     A subclass writes `call` and, if it has settings, takes them in ``__init__``, keeps each under
-    its name, and hands all others on: ``super().__init__(**settings)``. A function alone is as good: ``model.compile("adam", my_loss)``, see :class:`FunctionLoss`. It is
-    trained beside compiled layers, checked by `fastweights.check_loss` and, once it is registered
-    by `fastweights.register_loss`, saved and loaded.
+    its name, and hands all others on: ``super().__init__(**settings)``. A function alone is as
+    good: ``model.compile("adam", my_loss)``, see :class:`FunctionLoss`. It is trained beside
+    compiled layers, checked by `fastweights.check_loss` and, once it is registered by
+    `fastweights.register_loss`, saved and loaded.
 
     Parameters
     ----------

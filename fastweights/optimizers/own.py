@@ -172,7 +172,7 @@ def known_optimizer(config: Mapping[str, Any], custom: Mapping[str, Any]) -> Num
 
 
 def refuse_unfit(optimizer: NumpyOptimizer) -> None:
-    """Raises TypeError where an optimizer of one's own could not be trained with, or not be saved."""
+    """Raises TypeError where a model could not be trained by it, or not be saved with it."""
     if "_rates" not in vars(optimizer):
         got = f"{type(optimizer).__name__}, whose __init__ does not call the one before it"
         expected = "super().__init__(learning_rate, **settings) in it"
