@@ -41,6 +41,7 @@ from fastweights.losses.regression import (
     MeanSquaredError,
     MeanSquaredLogarithmicError,
     Poisson,
+    PoissonDeviance,
 )
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "MeanSquaredLogarithmicError",
     "NumpyLoss",
     "Poisson",
+    "PoissonDeviance",
     "Quantile",
     "SparseCategoricalCrossentropy",
     "SquaredHinge",
@@ -82,6 +84,7 @@ LOSSES: dict[str, type[Loss]] = {
             Huber,
             LogCosh,
             Poisson,
+            PoissonDeviance,
             Hinge,
             SquaredHinge,
             CategoricalHinge,
@@ -109,6 +112,7 @@ LOSSES: dict[str, type[Loss]] = {
 def get(identifier: Any) -> Loss:
     """A loss from its name, its `config`, a function of your own or itself."""
     if isinstance(identifier, NumpyLoss):
+        identifier.refuse_unfit()
         return identifier
     if isinstance(identifier, Loss):
         if LOSSES.get(getattr(identifier, "name", "")) is not type(identifier):
