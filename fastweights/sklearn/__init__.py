@@ -4,7 +4,8 @@
 >>> model = MLPClassifier(random_state=0).fit(x, y)
 >>> model.predict_proba(x_new)
 
-`MLPClassifier` and `MLPRegressor` have the parameters, defaults and attributes of scikit-learn's,
+`TableClassifier` and `TableRegressor` are the recipe of `fastweights.table`: frames with columns of
+any kind in. `MLPClassifier` and `MLPRegressor` have the parameters, defaults and attributes of scikit-learn's,
 and with one `random_state` its numbers: see docs/scikit-learn.md.
 """
 
@@ -20,5 +21,7 @@ except ImportError:
 
 from fastweights.sklearn._mlp_classifier import MLPClassifier
 from fastweights.sklearn._mlp_regressor import MLPRegressor
+from fastweights.sklearn._table_classifier import TableClassifier
+from fastweights.sklearn._table_regressor import TableRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["MLPClassifier", "MLPRegressor", "TableClassifier", "TableRegressor"]

@@ -345,8 +345,13 @@ class TableModel:
 
     # ---- keeping ---------------------------------------------------------------------------------
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes all that predictions need to one safetensors file, which `load` reads."""
+    def save(
+        self, path: str | os.PathLike[str], *, metadata: Mapping[str, str] | None = None
+    ) -> None:
+        """Writes all that predictions need to one safetensors file, which `load` reads.
+
+        `metadata` is what else the file is to have, under keys of your own.
+        """
         fitted = self._fit
         described = {
             "preset": self.preset,
@@ -358,6 +363,7 @@ class TableModel:
         }
         told = {**fitted.report, "history": self.history}
         metadata = {
+            **(metadata or {}),
             saving.TABLE: fitted.preprocessor.to_json(),
             RECIPE: json.dumps(described),
             HISTORY: json.dumps(told),

@@ -59,7 +59,7 @@ class Recipe:
     loss : str
         What a regression makes small, of the standardised target: a key of `LOSSES`.
     quantiles : tuple of float
-        Of the loss ``"quantile"``; the model then predicts each of them.
+        Of the loss ``"quantile"``; the model then predicts each of them, in rising order.
     learning_rate : float
         Adam's, at its highest.
     scale_rate : float
@@ -227,7 +227,7 @@ def _checked(recipe: Recipe) -> Recipe:
         "patience": _check.whole("patience", recipe.patience, 0),
         "nets": _check.whole("nets", recipe.nets, 1),
         "folds": _check.whole("folds", recipe.folds, 0),
-        "quantiles": losses.Quantile(recipe.quantiles).quantiles,
+        "quantiles": tuple(sorted(losses.Quantile(recipe.quantiles).quantiles)),
         "split": _split(recipe.split),
     }
     if recipe.log_target is not None:
