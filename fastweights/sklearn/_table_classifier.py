@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from fastweights.sklearn._table_documents import ATTRIBUTES, NOTES, PARAMETERS
 from fastweights.sklearn._table_files import refuse_other_classes
-from fastweights.sklearn._table_frames import names_of_classes, places_of
+from fastweights.sklearn._table_frames import labels_of, names_of_classes, places_of
 from fastweights.sklearn._tables import TableEstimator
 from fastweights.table import Cells, Recipe, Table, TableModel
 from fastweights.table.fitting import Callbacks
@@ -139,6 +139,17 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         """The logarithms of `predict_proba`, of the same shape."""
         with np.errstate(divide="ignore"):
             return np.log(self._predicted(X))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
+        """The part of the rows whose label is told.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), default=None
+        """
+        return super().score(X, labels_of(y), sample_weight)
 
     # ---- classes as targets --------------------------------------------------------------------
 

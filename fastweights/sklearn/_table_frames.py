@@ -69,6 +69,22 @@ def name_of_target(y: Any, columns: Sequence[str]) -> str:
     return name
 
 
+def labels_of(y: Any) -> np.ndarray:
+    """Labels as an array: of objects that are all numbers, or booleans, it is one of these.
+
+    Raises ValueError where a label is missing.
+    """
+    labels = np.asarray(y)
+    if labels.dtype != object or labels.ndim != 1:
+        return labels
+    values = labels.tolist()
+    kinds = {type(value) for value in values}
+    for row, value in enumerate(values):
+        if value is None or type(value).__name__ == "NAType":
+            raise ValueError(_check.refusal("y", f"{value} in row {row}", "a label in every row"))
+    return np.array(values) if len(kinds) == 1 and kinds <= {bool, int, float} else labels
+
+
 def names_of_classes(labels: np.ndarray) -> tuple[str, ...]:
     """What labels are called in a table, each otherwise: as they are where a table reads them so.
 
@@ -78,7 +94,7 @@ def names_of_classes(labels: np.ndarray) -> tuple[str, ...]:
     names = tuple(str(label) for label in labels.tolist())
     if _are_read_as_they_are(names):
         return names
-    return tuple(f"{place}: {' '.join(name.split())}" for place, name in enumerate(names))
+    return tuple(f"{place}: {' '.join(name.split())}".strip() for place, name in enumerate(names))
 
 
 def _are_read_as_they_are(names: Sequence[str]) -> bool:
@@ -101,6 +117,6 @@ def places_of(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
     places = np.searchsorted(classes, labels)
     known = classes[np.minimum(places, len(classes) - 1)] == labels
     if not known.all():
-        got = f"the label {labels[int((~known).argmax())]!r} in eval_set"
+        got = f"the label {labels[~known].tolist()[0]!r}"
         raise ValueError(_check.refusal("eval_set", got, "labels of y"))
     return places

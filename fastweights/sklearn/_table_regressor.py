@@ -170,9 +170,8 @@ class TableRegressor(RegressorMixin, TableEstimator):
     ) -> float:
         if not recipe.quantiles_asked:
             return r2_score(targets, answers, sample_weight=weights)
-        columns = np.reshape(answers, (len(answers), -1)).T
         scores = [
             d2_pinball_score(targets, of_level, sample_weight=weights, alpha=level)
-            for of_level, level in zip(columns, recipe.quantiles_asked, strict=True)
+            for of_level, level in zip(answers.T, recipe.quantiles_asked, strict=True)
         ]
         return float(np.mean(scores))

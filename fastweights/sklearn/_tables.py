@@ -15,13 +15,15 @@ import numpy as np
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
-from fastweights import _check, _frames, config
+from fastweights import _check, _frames
 from fastweights._core import philox
+from fastweights.config import threads
 from fastweights.sklearn._base import NetworkEstimator
 from fastweights.sklearn._table_files import load_estimator, save_estimator
 from fastweights.sklearn._table_folds import folds_of
 from fastweights.sklearn._table_frames import (
     kinds_of_unnamed,
+    labels_of,
     name_of_target,
     table_of,
 )
@@ -116,7 +118,9 @@ class TableEstimator(NetworkEstimator):
         return self._column_names if is_same else None
 
     def _plain_target(self, y: Any, rows: int) -> np.ndarray:
-        y = _check_y(y, multi_output=False, y_numeric=self._task == "regression", estimator=self)
+        is_classes = self._task == "classification"
+        y = labels_of(y) if is_classes else y
+        y = _check_y(y, multi_output=False, y_numeric=not is_classes, estimator=self)
         check_consistent_length(y, np.empty(rows))
         return y
 
@@ -131,7 +135,7 @@ class TableEstimator(NetworkEstimator):
         """Training and predictions within take so many threads."""
         if self.n_jobs is None:
             return contextlib.nullcontext()
-        return config.threads(joblib.effective_n_jobs(self.n_jobs))
+        return threads(joblib.effective_n_jobs(self.n_jobs))
 
     def _chosen(self) -> dict[str, Any]:
         """The fields of the recipe that are not by the preset."""

@@ -212,11 +212,12 @@ def parts_of(
     if kind == "time":
         return [splitting.split_by_time(times_of(table, column), 1 / recipe.folds)] * recipe.nets
     groups = groups_of(table[column]) if kind == "group" else None
-    rounds = math.ceil(recipe.nets / recipe.folds)
+    count = recipe.folds if groups is None else min(recipe.folds, max(2, len(np.unique(groups))))
+    rounds = math.ceil(recipe.nets / count)
     cut = [
         part
         for draw in range(rounds)
-        for part in splitting.folds(rows, recipe.folds, seed, draw, labels=labels, groups=groups)
+        for part in splitting.folds(rows, count, seed, draw, labels=labels, groups=groups)
     ]
     return cut[: recipe.nets]
 

@@ -325,8 +325,10 @@ class TableModel:
             outputs = fitted.model.predict(x, verbose=0)
             parts.append(fitted.preprocessor.inverse_transform(outputs))
         predicted = np.concatenate(parts)
+        if not fitted.recipe.quantiles_asked:
+            return predicted
         # Quantiles that cross are put in order, which brings none further from the right one.
-        return np.sort(predicted, axis=1) if fitted.recipe.quantiles_asked else predicted
+        return np.sort(predicted.reshape(len(predicted), -1), axis=1)
 
     def score(self, table: Any) -> dict[str, Any]:
         """How good the predictions are, beside the trivial ones: see `fastweights.table.score`.

@@ -78,8 +78,8 @@ class Recipe:
         Networks whose predictions are averaged.
     folds : int
         Parts that the training rows are cut into: each network leaves out another one, which says
-        which of its epochs is the best; with more networks than parts they are cut anew. 0: no
-        rows are left out, and the last epoch is kept.
+        which of its epochs is the best; with more networks than parts they are cut anew. Of fewer
+        groups (`split`) each is a part. 0: no rows are left out, and the last epoch is kept.
     split : str
         How rows are left out: ``"random"``, ``"time:COLUMN"`` or ``"group:COLUMN"``.
     """

@@ -77,6 +77,8 @@ def folds(
     list of (rest, part)
     """
     most = rows if groups is None else len(np.unique(groups))
+    if groups is not None and most < 2:
+        raise ValueError(_check.refusal("groups", "one group", "at least two"))
     count = _check.whole("folds", count, 2, maximum=max(2, most))
     order = _order(rows, seed, draw)
     if groups is not None:

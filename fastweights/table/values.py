@@ -5,6 +5,7 @@ None of these libraries is imported here: they are known by what their objects c
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -115,6 +116,10 @@ def _text(name: str, value: Any) -> str:
         return ""
     if isinstance(value, (bytes, bytearray)):
         return bytes(value).decode("utf-8", "replace")
+    if isinstance(value, datetime.date):  # pandas' are, and can do what columns can.
+        return str(value)
+    if isinstance(value, datetime.timedelta):
+        return repr(value.total_seconds())
     if isinstance(value, (list, tuple, dict, set, np.ndarray)) or hasattr(value, "to_numpy"):
         got = f"{type(value).__name__} in column {shown(name)}"
         raise TypeError(_check.refusal("columns", got, "one value a cell"))
