@@ -481,7 +481,7 @@ class Model(Network):
         Parameters
         ----------
         x, y, sample_weight, class_weight
-            As for `fit`.
+            As for `fit`, of arrays or frames.
         return_dict : bool
             Whether to name the figures.
 
@@ -510,7 +510,7 @@ class Model(Network):
         Parameters
         ----------
         x, y, sample_weight
-            As for `fit`.
+            As for `fit`, of arrays or frames.
         return_dict : bool
             Whether to name the figures.
 
@@ -710,7 +710,7 @@ class Model(Network):
         Parameters
         ----------
         x, y, sample_weight
-            As for `fit`.
+            As for `fit`, of arrays or frames.
 
         Returns
         -------

@@ -65,6 +65,10 @@ def given(kind: str, folder: Path) -> tuple[Any, Any]:
         return on_disk(folder, X, mode=kind), Y
     if kind == "float64":
         return on_disk(folder, X.astype(float)), on_disk(folder, Y.astype(float), "y")
+    if kind == "maps in lists":
+        cuts = slice(0, 100), slice(100, ROWS)
+        x = [on_disk(folder, X[cut], f"x{n}") for n, cut in enumerate(cuts)]
+        return x, [on_disk(folder, Y[cut], f"y{n}") for n, cut in enumerate(cuts)]
     if kind == "strided":
         wide = np.zeros((ROWS, 10), np.float32)
         wide[:, ::2] = X
@@ -83,7 +87,7 @@ def given(kind: str, folder: Path) -> tuple[Any, Any]:
 
 KINDS = (
     "map", "maps", "targets alone", "c", "r+", "float64", "strided", "backwards", "Fortran",
-    "path", "files",
+    "path", "files", "maps in lists",
 )  # fmt: skip
 
 
