@@ -165,7 +165,7 @@ class Loop:
             self.model._stop_training,
             self.digest,
             self.first_rate,
-            tuple((type(one).__name__, one.state()) for one in self.listeners.all),
+            tuple((one._identity(), one.state()) for one in self.listeners.all),
             due,
             self.figures.state() if self.figures is not None and self.row else None,
             self.built.state.copy() if self.built.batch_rows else None,

@@ -154,7 +154,8 @@ def _files_of(resume: _files.FilePath) -> list[str]:
     path = _files.path_text(resume, "resume")
     if not os.path.isdir(path):
         return [path]
-    found = [entry for entry in os.scandir(path) if entry.name.endswith(".safetensors")]
+    with os.scandir(path) as entries:
+        found = [one for one in entries if one.name.endswith(".safetensors") and one.is_file()]
     return [
         entry.path
         for entry in sorted(found, key=lambda entry: entry.stat().st_mtime_ns, reverse=True)

@@ -273,11 +273,12 @@ class Model(Network):
             return objectives[0].metrics if objectives else ()
         return tuple(one.metrics for one in objectives)
 
-    def _larger_is_better(self) -> set[str]:
-        """Names of the metrics, as a history has them, of which that is true."""
+    def _larger_is_better(self, key: str) -> bool:
+        """Whether that is true of the figure that a history has under this key."""
         metrics = self._compiled.metrics
         names = self._compiled.log_names[-len(metrics) :] if metrics else []
-        return {n for n, metric in zip(names, metrics, strict=True) if metric.larger_is_better}
+        known = dict(zip(names, metrics, strict=True)).get(key.removeprefix("val_"))
+        return known is not None and known.larger_is_better
 
     @property
     def epochs_trained(self) -> int:
