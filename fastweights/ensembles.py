@@ -129,7 +129,8 @@ class Ensemble(Sealed):
     ) -> list[History]:
         """Trains all models, several at a time, as `fastweights.fit_many` does.
 
-        Models that were made alike differ by their seeds; ``rows="bootstrap"`` has each draw rows
+        Data are arrays, memory maps or frames; nothing that gives batches. Models that were made
+        alike differ by their seeds; ``rows="bootstrap"`` has each draw rows
         of its own (bagging), ``rows="folds"`` has each leave out others, which it is validated on.
         """
         return many.fit_many(

@@ -482,7 +482,7 @@ class Model(Network):
         Parameters
         ----------
         x, y, sample_weight, class_weight
-            As for `fit`.
+            As for `fit`, of arrays or frames.
         return_dict : bool
             Whether to name the figures.
 
@@ -511,7 +511,7 @@ class Model(Network):
         Parameters
         ----------
         x, y, sample_weight
-            As for `fit`.
+            As for `fit`, of arrays or frames.
         return_dict : bool
             Whether to name the figures.
 
@@ -711,7 +711,7 @@ class Model(Network):
         Parameters
         ----------
         x, y, sample_weight
-            As for `fit`.
+            As for `fit`, of arrays or frames.
 
         Returns
         -------

@@ -123,7 +123,8 @@ def sweep(
         ``rvs(random_state=...)``, as in ``scipy.stats``; or a function of a NumPy Generator. Of
         lists alone all combinations are tried.
     x, y, batch_size, epochs, validation_split, validation_data, shuffle
-        As for `Model.fit`; a fifth of the rows, from the end, is held out by default.
+        As for `Model.fit`, of arrays, memory maps or frames alone; a fifth of the rows, from the
+        end, is held out by default.
     class_weight, sample_weight
         As for `Model.fit`; over folds ``"balanced"`` goes by the rows that are trained on.
     n_trials : int, optional

@@ -522,3 +522,14 @@ def test_ensembles_and_folds_are_trained_by_it():
     fw.fit_many(models, X, Y, batch_size=8, epochs=3, verbose=0)
     for model in models:
         np.testing.assert_array_equal(model.parameters, alone.parameters)
+
+
+def test_a_beginning_that_is_no_tuple_is_refused():
+    class Beginning(PlainAdagrad):
+        def initial_state(self):
+            return 0.1
+
+    made = fw.Sequential([layers.Dense(1)], 2, seed=0)
+    made.compile(Beginning(0.1), "mse")
+    with pytest.raises(TypeError, match=r"initial_state: got 0\.1, expected a tuple"):
+        made.fit(np.ones((4, 2)), np.ones(4), verbose=0)

@@ -18,9 +18,10 @@ from fastweights.callbacks.base import Callback, Logs, State
 class CSVLogger(Callback, closed=True):
     """Writes each epoch's figures as a line of a CSV file.
 
-    Columns are ``epoch`` and the figures of the first epoch, in alphabetical order; a figure that
-    is missing is ``NA``, and one that first comes later is warned of and left out. A fit that goes
-    on from a file cuts off what came after that was saved.
+    Columns are ``epoch``, the figures of the first epoch, in alphabetical order, and a ``val_`` one
+    of each where that epoch has no validation; a figure that is missing is ``NA``, and one that
+    first comes later is warned of and left out. A fit that goes on from a file cuts off what came
+    after that was saved.
 
     Parameters
     ----------
