@@ -395,3 +395,36 @@ def test_a_generator_that_forks_leaves_a_child_that_ends() -> None:
     os.kill(children[0], signal.SIGKILL)
     os.waitpid(children[0], 0)
     pytest.fail("the child waits for ever")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model, batches: model.train_on_batch(batches, Y),
+        lambda model, batches: fw.find_learning_rate(model, batches, None),
+        lambda model, batches: fw.permutation_importance(model, batches, Y),
+        lambda model, batches: fw.fit_many([model], batches, Y),
+        lambda model, batches: fw.Ensemble([model]).fit(batches, Y),
+    ],
+)
+def test_batches_that_end_by_no_error_where_rows_are_wanted(call) -> None:
+    class Loader:
+        def __len__(self):
+            return 10
+
+        def __getitem__(self, number):
+            return X[10 * number :][:10], Y[10 * number :][:10]
+
+    with pytest.raises(TypeError, match=r"^x: got .*Loader.*model\.fit takes"):
+        call(model(), Loader())
+
+
+def test_rows_by_number_end_with_the_length() -> None:
+    class Rows:
+        def __len__(self):
+            return len(X)
+
+        def __getitem__(self, number):
+            return X[number % len(X)]
+
+    assert model().train_on_batch(Rows(), Y) == model().train_on_batch(X, Y)
