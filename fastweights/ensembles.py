@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastweights import _check, _json, layers, many, optimizers, saving, serialization
+from fastweights._arguments import telling
 from fastweights._plans import Compiled
 from fastweights._sealed import Sealed
 from fastweights._tensors import Input
@@ -94,6 +95,7 @@ class Ensemble(Sealed):
 
     # ---- training --------------------------------------------------------------------------------
 
+    @telling
     def fit(
         self,
         x: Any,

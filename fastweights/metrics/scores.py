@@ -55,8 +55,8 @@ def checked_thresholds(argument: str, got: Any) -> float | tuple[float, ...]:
     if isinstance(got, (list, tuple, np.ndarray)):
         if len(got) == 0:
             raise ValueError(_check.refusal(argument, "none", "at least one number"))
-        return tuple(_check.number(argument, one) for one in got)
-    return _check.number(argument, got)
+        return tuple(_check.number(argument, one, minimum=-1.0, maximum=1.0) for one in got)
+    return _check.number(argument, got, minimum=-1.0, maximum=1.0)
 
 
 def refuse_other_outputs(metric: Metric, class_id: int | None, outputs: int) -> None:
