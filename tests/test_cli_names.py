@@ -45,16 +45,16 @@ def test_what_is_meant_is_there():
 @pytest.mark.parametrize(
     ("given", "meant"),
     [
-        ("--lr", "did you mean --learning-rate?"),
-        ("--learning_rate", "did you mean --learning-rate?"),
-        ("--batch_size", "did you mean --batch-size?"),
-        ("--num-epochs", "did you mean --epochs?"),
-        ("--validation-split", "did you mean --validation-fraction?"),
-        ("--test-size", "did you mean --test-fraction?"),
-        ("--random-state", "did you mean --seed?"),
+        ("--lr", "did you mean '--learning-rate'?"),
+        ("--learning_rate", "did you mean '--learning-rate'?"),
+        ("--batch_size", "did you mean '--batch-size'?"),
+        ("--num-epochs", "did you mean '--epochs'?"),
+        ("--validation-split", "did you mean '--validation-fraction'?"),
+        ("--test-size", "did you mean '--test-fraction'?"),
+        ("--random-state", "did you mean '--seed'?"),
         ("--gpu", "all runs on CPUs"),
         ("--device=cuda", "all runs on CPUs"),
-        ("--optmizer", "did you mean --optimizer?"),
+        ("--optmizer", "did you mean '--optimizer'?"),
     ],
 )
 def test_options_of_others(given, meant, argv, capsys):
@@ -65,15 +65,15 @@ def test_options_of_others(given, meant, argv, capsys):
 def test_commands_of_others(given, meant, capsys):
     told = refused(capsys, given, "t.csv")
     assert f"COMMAND: got '{given}', expected one of train" in told
-    assert f"did you mean {meant}" in told
+    assert f"did you mean '{meant}" in told
 
 
 def test_keys_of_others_in_a_file(argv, tmp_path, capsys):
     file = tmp_path / "e.toml"
     for text, told in [
         ("lr = 0.1", "option: got 'lr', expected one of data, target"),
-        ("lr = 0.1", "did you mean learning-rate?"),
-        ("num_epochs = 3", "did you mean epochs?"),
+        ("lr = 0.1", "did you mean 'learning-rate'?"),
+        ("num_epochs = 3", "did you mean 'epochs'?"),
         ("batch_size = 3\nbatch-size = 4", "got batch_size and batch-size, expected each option o"),
     ]:
         file.write_text(text)

@@ -115,9 +115,7 @@ def test_values_that_are_meant_otherwise():
 def test_the_best_of_all_classes_are_all(k):
     model = fw.Sequential([layers.Dense(3, "softmax")], 4)
     model.compile("adam", "categorical_crossentropy", metrics=[metrics.TopKCategoricalAccuracy(k)])
-    with pytest.raises(
-        ValueError, match=r"of which it is always 1, expected k below 3"
-    ):
+    with pytest.raises(ValueError, match=r"of which it is always 1, expected k below 3"):
         model.fit(X, np.eye(3)[[0, 1, 2, 0, 1, 2]])
 
 

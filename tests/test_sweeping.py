@@ -575,7 +575,5 @@ def test_a_path_without_its_folder_is_refused_before_the_first_trial(tmp_path):
     def build():
         raise AssertionError
 
-    with pytest.raises(
-        FileNotFoundError, match=r"path: got .*expected a folder .*there"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"path: got .*expected a folder .*there"):
         fw.sweep(build, {}, np.zeros((4, 2)), np.zeros((4, 1)), path=tmp_path / "no" / "a.jsonl")
