@@ -500,7 +500,7 @@ class Model(Network):
             compiled, return_dict = self._compiled, _check.flag("return_dict", return_dict)
             examples = _feeding.examples(self, x, y, compiled, sample_weight, class_weight)
             self._names = _feeding.names_of(self, x, y)
-            return _figures(training.step(self, compiled, examples), return_dict)
+            return figures_of(training.step(self, compiled, examples), return_dict)
 
     @telling
     def test_on_batch(
@@ -524,7 +524,7 @@ class Model(Network):
         built = self._built_or_refused()
         examples = _feeding.examples(self, x, y, compiled, sample_weight)
         _feeding.refuse_other_batch(built, "x", count(examples.x))
-        return _figures(training.evaluate(self, compiled, Whole(examples)), return_dict)
+        return figures_of(training.evaluate(self, compiled, Whole(examples)), return_dict)
 
     @telling
     def evaluate(
@@ -577,7 +577,7 @@ class Model(Network):
                 opened.enter_context(Turn(callback._turns, "evaluate", True, "callback"))
             listeners.join(self, source.rows, source.steps)
             logs = training.evaluate(self, compiled, source, listeners)
-        return _figures(logs, return_dict)
+        return figures_of(logs, return_dict)
 
     @telling
     def predict(
@@ -996,7 +996,7 @@ class Model(Network):
         return pretrained.load_weights(self, filepath, skip_mismatch)
 
 
-def _figures(logs: Logs, return_dict: bool) -> float | list[float] | dict[str, float]:
+def figures_of(logs: Logs, return_dict: bool) -> float | list[float] | dict[str, float]:
     """Loss and metrics as `evaluate` and its like return them."""
     if return_dict:
         return logs
