@@ -22,6 +22,7 @@ from fastweights import (
     serialization,
     training,
 )
+from fastweights._arguments import telling
 from fastweights._plans import Compiled
 from fastweights._rows import Examples
 from fastweights._sealed import Sealed
@@ -109,6 +110,7 @@ class Ensemble(Sealed):
 
     # ---- training --------------------------------------------------------------------------------
 
+    @telling
     def fit(
         self,
         x: Any,

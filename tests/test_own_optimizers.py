@@ -507,11 +507,15 @@ def test_a_config_that_makes_another_one_is_refused(tmp_path):
             self._factor = factor
             self.factor = 1.0 if factor == 2.0 else factor + 1.0
 
-    for optimizer in (Hiding(0.3), Losing(0.1, 3.0)):
+    another = r"config\(\) to be what the constructor"
+    for optimizer, why in (
+        (Hiding(0.3), "__init__ takes rate and keeps"),
+        (Losing(0.1, 3), another),
+    ):
         model = model_of(optimizer)
-        with pytest.raises(TypeError, match=r"copy: .*config\(\) to be what the constructor"):
+        with pytest.raises(TypeError, match=f"copy: .*{why}"):
             model.copy()
-        with pytest.raises(TypeError, match=r"save: .*config\(\) to be what the constructor"):
+        with pytest.raises(TypeError, match=f"save: .*{why}"):
             model.save(tmp_path / "a.safetensors")
 
 
