@@ -54,7 +54,9 @@ class DenseRows(Whole):
         self.batch_size = batch_size
         self.steps = -(-self.rows // batch_size)
 
-    def parts(self, order: np.ndarray | None, row: int) -> Generator[Part, None, None]:
+    def parts(
+        self, order: np.ndarray | None, row: int, epoch: int | None = None
+    ) -> Generator[Part, None, None]:
         order = self._order.next()
         yield Part(self.first, row, self.rows, self.batch_size, 0, row // self.batch_size, order)
 
@@ -93,7 +95,9 @@ class SparseRows(Source):
         weights = None if self._weights is None else (self._weights[which],)
         return Examples(dense(self._x[which], self._dtype), self._y[which], weights)
 
-    def parts(self, order: np.ndarray | None, row: int) -> Generator[Part, None, None]:
+    def parts(
+        self, order: np.ndarray | None, row: int, epoch: int | None = None
+    ) -> Generator[Part, None, None]:
         order = self._order.next()
         for first, last in pieces(
             self.rows, self._x.shape[1] * self._dtype.itemsize, self.batch_size
