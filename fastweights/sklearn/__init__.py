@@ -5,8 +5,8 @@
 >>> model.predict_proba(x_new)
 
 `TableClassifier` and `TableRegressor` are the recipe of `fastweights.table`: frames with columns of
-any kind in. `MLPClassifier` and `MLPRegressor` have the parameters, defaults and attributes of scikit-learn's,
-and with one `random_state` its numbers: see docs/scikit-learn.md.
+any kind in. `MLPClassifier` and `MLPRegressor` have the parameters, defaults and attributes of
+scikit-learn's, and with one `random_state` its numbers: see docs/scikit-learn.md.
 """
 
 from __future__ import annotations

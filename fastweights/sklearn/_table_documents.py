@@ -69,4 +69,3 @@ NOTES = """\
     of an array have none, so that a number is never taken for an id, nor for a date. Rows with a
     weight of 0 are left out. Parameters are looked at by `fit`.
 """
-

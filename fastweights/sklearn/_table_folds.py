@@ -43,4 +43,4 @@ def folds_of(
         return [(order[train], order[test]) for train, test in TimeSeriesSplit(cv).split(order)]
     groups = groups_of(table[column]) if kind == "group" else None
     labels = targets if is_classes and groups is None else None
-    return folds(len(table), cv, seed, labels=labels, groups=groups)
+    return folds(len(table), int(cv), seed, labels=labels, groups=groups)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Iterable
 from dataclasses import replace
 from numbers import Integral
 from typing import Any
@@ -18,6 +17,7 @@ from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 from fastweights import _check, _frames
 from fastweights._core import philox
 from fastweights.config import threads
+from fastweights.ensembles import Ensemble
 from fastweights.sklearn._base import NetworkEstimator
 from fastweights.sklearn._table_files import load_estimator, save_estimator
 from fastweights.sklearn._table_folds import folds_of
@@ -28,7 +28,6 @@ from fastweights.sklearn._table_frames import (
     table_of,
 )
 from fastweights.table import Cells, Recipe, Table, TableModel
-from fastweights.table.columns import TargetMeanColumn
 from fastweights.table.fitting import Callbacks, parts_of
 from fastweights.table.importances import LeftOut, column_importances
 from fastweights.table.recipe import MIN_ROWS
@@ -269,26 +268,23 @@ class TableEstimator(NetworkEstimator):
         share = IMPORTANCE_NUMBERS // preprocessor.input_shape[0]
         most = max(1, min(IMPORTANCE_ROWS, share))
         if validation is not None:
-            held = self._with_target(*validation)
-            rows = _some(np.arange(len(held)), most)
-            held = held.take(rows)
-            targets = preprocessor.transform_target(held)
-            return [LeftOut(model.model, preprocessor.transform(held), targets)]
+            of_eval_set = self._with_target(*validation)
+            of_eval_set = of_eval_set.take(_some(np.arange(len(of_eval_set)), most))
+            targets = preprocessor.transform_target(of_eval_set)
+            return [LeftOut(model.model, preprocessor.transform(of_eval_set), targets)]
         if not recipe.folds or model.report["rows"] != len(table):
             return []
         targets = preprocessor.transform_target(table)
         labels = targets if self._task == "classification" else None
-        several = model.model if isinstance(model.model, Iterable) else [model.model]
+        networks = model.model if isinstance(model.model, Ensemble) else [model.model]
         parts = parts_of(recipe, table, labels, model.seed)
-        # Its own target would be in the mean of a rare category.
-        is_cross_fitted = any(isinstance(one, TargetMeanColumn) for one in preprocessor.columns)
-        encoded = preprocessor.encoded(table, np.arange(len(table))) if is_cross_fitted else None
+        # As for training: a row's own target is in no mean of its categories.
+        encoded = preprocessor.encoded(table, np.arange(len(table)))
         found = []
-        for network, (_, held) in zip(several, parts, strict=True):
+        for network, (_, held) in zip(networks, parts, strict=True):
             rows = _some(held, max(1, most // len(parts)))
-            features = preprocessor.transform(table.take(rows)) if encoded is None else encoded[rows]
             own = None if weights is None else weights[rows]
-            found.append(LeftOut(network, features, targets[rows], own))
+            found.append(LeftOut(network, encoded[rows], targets[rows], own))
         return found
 
     @property
