@@ -75,6 +75,11 @@ class Reading:
     def table(self) -> Table:
         return read(self.path, **self.entry.get("read", {}))
 
+    def read_and_fit(self) -> None:
+        assert len(self.table)
+        if "target" in self.entry:
+            assert self.preprocessor.features
+
     @cached_property
     def preprocessor(self) -> Preprocessor:
         return Preprocessor.fit(self.table, self.entry["target"], **self.entry.get("fit", {}))
@@ -98,11 +103,11 @@ class Reading:
         if "task" in entry:
             assert find_task(table[entry["target"]], table.decimal)[0] == entry["task"]
         for name, numbers in self.asked("numbers"):
-            found = numbers_of(table, name)
-            for row, number in numbers.items():
-                assert found[int(row)] == number or (
-                    math.isnan(number) and math.isnan(found[int(row)])
-                ), (name, row, number, found[int(row)])
+            self.check_numbers(name, numbers)
+
+    def check_numbers(self, name: str, numbers: dict[str, float]) -> None:
+        found = numbers_of(self.table, name)[[int(row) for row in numbers]]
+        np.testing.assert_array_equal(found, list(numbers.values()), name)
 
     # ---- the columns -----------------------------------------------------------------------------
 
@@ -119,6 +124,9 @@ class Reading:
             assert kind_of(preprocessor, name) != "dropped", dropped[name]
         for name in entry.get("not_numbers", []):
             assert kind_of(preprocessor, name) not in ("number", BOTH), name
+        for name, numbers in self.asked("if_numbers"):
+            if kind_of(preprocessor, name) in ("number", BOTH):
+                self.check_numbers(name, numbers)
         for name in entry.get("not_dates", []):
             assert kind_of(preprocessor, name) != "date", name
         if entry.get("unused_rest"):

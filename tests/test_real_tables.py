@@ -97,8 +97,7 @@ def test_other_rows_are_remarked_on(reading):
 @named(REFUSED)
 def test_what_cannot_be_read_is_refused_in_words(reading):
     with pytest.raises(ValueError, match=reading.entry["refused"]) as refusal:
-        reading.check_table()
-        reading.check_columns()
+        reading.read_and_fit()
     assert len(str(refusal.value)) < 700
 
 
