@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import re
 from functools import cached_property
 from pathlib import Path
@@ -107,7 +106,7 @@ class Reading:
 
     def check_numbers(self, name: str, numbers: dict[str, float]) -> None:
         found = numbers_of(self.table, name)[[int(row) for row in numbers]]
-        np.testing.assert_array_equal(found, list(numbers.values()), name)
+        np.testing.assert_allclose(found, list(numbers.values()), rtol=1e-12, err_msg=name)
 
     # ---- the columns -----------------------------------------------------------------------------
 
