@@ -10,50 +10,46 @@ from typing import Any
 
 import numpy as np
 
-from fastweights.table import Preprocessor, Table, find_task, read
+from fastweights.table import Preprocessor, Table, read
+from fastweights.table.columns.common import Marks
 
 FOLDER = Path(__file__).parent / "tables"
 
-#: A number and a category besides are two columns of the preprocessor, or one that says so.
+#: A number and a category besides.
 BOTH = "both"
 
 
 def kind_of(preprocessor: Preprocessor, name: str) -> str:
     """What kind a column was taken for; "dropped" where it is not used."""
-    kinds = [column.kind for column in preprocessor.columns if column.name == name]
-    return "dropped" if not kinds else kinds[0] if len(kinds) == 1 else BOTH
-
-
-def features_of(preprocessor: Preprocessor, name: str) -> list[int]:
-    """The places of a column's features."""
-    return np.arange(len(preprocessor.features))[preprocessor.groups[name]].tolist()
+    kinds = preprocessor.kinds.get(name, ("dropped",))
+    return BOTH if kinds[:2] == ("number", "category") else kinds[0]
 
 
 def encoded(preprocessor: Preprocessor, table: Table, name: str) -> np.ndarray:
     """The features of one column (rows, features of the column)."""
-    return np.asarray(preprocessor.transform(table))[:, features_of(preprocessor, name)]
+    return np.asarray(preprocessor.transform(table))[:, preprocessor.groups[name]]
 
 
 def feature(preprocessor: Preprocessor, table: Table, name: str, words: str) -> np.ndarray:
     """The first feature of a column whose name has what the pattern asks for (rows,)."""
-    for place in features_of(preprocessor, name):
+    for place in preprocessor.groups[name]:
         if re.search(words, preprocessor.features[place].removeprefix(name)):
             return np.asarray(preprocessor.transform(table))[:, place]
     raise AssertionError(f"{name}: no feature like {words!r} among {preprocessor.features}")
 
 
-def numbers_of(table: Table, name: str) -> np.ndarray:
-    """The numbers that a column holds (rows,), NaN where it holds none."""
-    values, known = Preprocessor.fit(table, name, task="regression").truth(table)
-    return np.where(known, values, np.nan)
+def numbers_of(table: Table, preprocessor: Preprocessor, name: str) -> np.ndarray:
+    """The numbers that a column or the target holds (rows,), NaN where it holds none."""
+    if name == preprocessor.target.name:
+        values, known = preprocessor.truth(table)
+        return np.where(known, values, np.nan)
+    column = next(c for c in preprocessor.columns if (c.name, c.kind) == (name, "number"))
+    return column.read(table[name], Marks.of(table))
 
 
-def remarks_on(table: Table, preprocessor: Preprocessor | None) -> list[str]:
+def remarks_on(table: Table, preprocessor: Preprocessor) -> list[str]:
     """Everything that a user is told without having asked."""
-    told = list(table.remarks)
-    if preprocessor is not None:
-        told += preprocessor.remarks(table)
-    return told
+    return [*table.remarks, *preprocessor.decisions]
 
 
 def says(remarks: list[str], pattern: str) -> bool:
@@ -99,13 +95,9 @@ class Reading:
                 assert table[name][int(row)] == text
         for pattern in entry.get("read_said", []):
             assert says(list(table.remarks), pattern), (pattern, table.remarks)
-        if "task" in entry:
-            assert find_task(table[entry["target"]], table.decimal)[0] == entry["task"]
-        for name, numbers in self.asked("numbers"):
-            self.check_numbers(name, numbers)
 
     def check_numbers(self, name: str, numbers: dict[str, float]) -> None:
-        found = numbers_of(self.table, name)[[int(row) for row in numbers]]
+        found = numbers_of(self.table, self.preprocessor, name)[[int(row) for row in numbers]]
         np.testing.assert_allclose(found, list(numbers.values()), rtol=1e-12, err_msg=name)
 
     # ---- the columns -----------------------------------------------------------------------------
@@ -113,6 +105,7 @@ class Reading:
     def check_columns(self) -> None:
         entry, table, preprocessor = self.entry, self.table, self.preprocessor
         dropped = preprocessor.dropped
+        assert preprocessor.target.task == entry.get("task", preprocessor.target.task)
         for name, kind in self.asked("kinds"):
             found = kind_of(preprocessor, name)
             assert found in kind.split("|"), (name, found, dropped.get(name))
@@ -123,6 +116,8 @@ class Reading:
             assert kind_of(preprocessor, name) != "dropped", dropped[name]
         for name in entry.get("not_numbers", []):
             assert kind_of(preprocessor, name) not in ("number", BOTH), name
+        for name, numbers in self.asked("numbers"):
+            self.check_numbers(name, numbers)
         for name, numbers in self.asked("if_numbers"):
             if kind_of(preprocessor, name) in ("number", BOTH):
                 self.check_numbers(name, numbers)
@@ -144,12 +139,12 @@ class Reading:
             if name != entry["target"]:
                 self.check_order(encoded(preprocessor, table, name)[:, 0], numbers)
         for name, dates in self.asked("dates"):
-            elapsed = feature(preprocessor, table, name, "elapsed")
+            elapsed = feature(preprocessor, table, name, "days|hour")
             self.check_order(elapsed, {row: when.isoformat() for row, when in dates.items()})
         for name, rows in self.asked("missing"):
             assert (feature(preprocessor, table, name, "missing")[rows] == 1).all(), name
         for name, rows in self.asked("present"):
-            names = [preprocessor.features[place] for place in features_of(preprocessor, name)]
+            names = [preprocessor.features[place] for place in preprocessor.groups[name]]
             if any("missing" in feature_name.removeprefix(name) for feature_name in names):
                 assert (feature(preprocessor, table, name, "missing")[rows] == 0).all(), name
         for name, groups in self.asked("alike"):
