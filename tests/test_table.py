@@ -282,8 +282,24 @@ def test_number_target_there_and_back(log):
     assert encoded.shape == (4, 1)
     np.testing.assert_allclose(encoded[:3].mean(), 0, atol=1e-12)
     np.testing.assert_allclose(encoded[:3].std(), 1)
-    np.testing.assert_allclose(target.decode(encoded), truth)
+    np.testing.assert_allclose(target.decode(encoded), [100, 200, 400, 400])
+    np.testing.assert_allclose(target.decode(-encoded)[3], 100)
     np.testing.assert_allclose(target.baseline, 700 / 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "log"),
+    [
+        (np.exp(np.linspace(0, 5, 200)), True),
+        (np.linspace(1, 2, 200), False),  # not skewed
+        (np.exp(np.linspace(0, 5, 200)) - 1, False),  # 0 among them
+        (-np.exp(np.linspace(0, 5, 200)), False),
+        (np.exp(np.linspace(0, 5, 200)) + 1000, False),  # as skewed after it
+    ],
+)
+def test_the_logarithm_of_a_target_is_learnt_where_it_evens_it(values, log):
+    column = Cells.from_numbers(values)
+    assert NumberTarget.fit("price", column, np.ones(len(values), bool)).log is log
 
 
 def test_log_target_needs_positive_numbers_and_stays_finite():

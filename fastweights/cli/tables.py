@@ -18,7 +18,8 @@ from fastweights.cli.layers_spec import parse_layers, penalty, refuse_huge_netwo
 from fastweights.cli.output import Output, add_option, count, naming_options
 from fastweights.images.files import names_an_image
 from fastweights.table import Preprocessor, Table, find_task, has_target, read
-from fastweights.table.columns import NumberColumn, numbers
+from fastweights.table.columns import NumberColumn
+from fastweights.table.numerals import numbers
 from fastweights.table.preprocessing import TARGETS
 
 #: The losses for any numbers, which a regression may choose from.
@@ -109,7 +110,7 @@ class Tables(Kind):
         output.say(
             f"{args.data}: {count(len(table), 'row')}, {count(len(table.columns), 'column')}"
         )
-        task, reason = find_task(table[args.target], table.decimal)
+        task, reason = find_task(table, args.target)
         if args.task is not None:
             task, reason = args.task, "as --task says"
         output.say(f"target {shown(args.target)}: {task}, {reason}")
@@ -184,7 +185,7 @@ def _refuse_a_loss(args: argparse.Namespace) -> None:
 
 def _with_target(table: Table, target: str, task: str, output: Output) -> Table:
     """The rows whose target is known; ValueError where they are too few."""
-    known = has_target(table[target], task, table.decimal)
+    known = has_target(table, target, task)
     if not known.all():
         output.say(f"left out for want of a {shown(target)}: {count((~known).sum(), 'row')}")
         table = table.take(known)

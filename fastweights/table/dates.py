@@ -232,7 +232,7 @@ def number_form(numbers: np.ndarray, words: list[str]) -> str:
     low, high = float(numbers.min()), float(numbers.max())
     named = bool(_TIME_WORDS.intersection(words))
     whole = bool((numbers % 1 == 0).all())
-    if whole and 1e7 <= low and high < 1e8:
+    if whole and low >= 1e7 and high < 1e8:
         different = len(np.unique(numbers))
         if np.isfinite(_compact(numbers)).all() and (different > 20 or named) and low >= 1.8e7:
             return COMPACT
@@ -242,7 +242,7 @@ def number_form(numbers: np.ndarray, words: list[str]) -> str:
         if form == "excel":
             if "date" in words or "datetime" in words:
                 return form
-        elif named or (whole and 1e9 <= low / (least / 1e8) and high / (least / 1e8) <= 2.1e9):
+        elif named or (whole and low / (least / 1e8) >= 1e9 and high / (least / 1e8) <= 2.1e9):
             # Moments of 2001 to 2036; seconds have as many digits as other numbers.
             if form != "s" or named:
                 return form

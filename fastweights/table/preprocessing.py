@@ -72,7 +72,7 @@ class Preprocessor:
         task: str | None = None,
         kinds: Mapping[str, str] | None = None,
         *,
-        log_target: bool = False,
+        log_target: bool | None = None,
         **choices: Any,
     ) -> Preprocessor:
         """Finds out what the columns are, and learns their statistics from the training rows.
@@ -91,8 +91,8 @@ class Preprocessor:
         kinds : mapping of str to str, optional
             What columns are, by their names: "number", "category", "date" or "text"; "drop" to
             leave one out, "keep" to use one that looks like the name of a row.
-        log_target : bool
-            Let the network learn the logarithm of the target.
+        log_target : bool, optional
+            Whether the network learns the logarithm of the target; found out unless given.
         **choices
             Those of `columns.choosing.Encoding`: bins, min_category_rows, max_categories,
             category_numbers, target_means.
@@ -110,7 +110,7 @@ class Preprocessor:
         chosen = np.zeros(len(table), dtype=bool)
         chosen[slice(None) if train is None else train] = True
         meaning = _meaning_of(table, target, chosen, task, log_target)
-        truth, known = meaning.truth(table[target], table.decimal)
+        truth, known = meaning.truth(table)
         outcomes = _outcomes(meaning, truth, known)
         columns: list[Column] = []
         dropped: dict[str, str] = {}
@@ -252,7 +252,7 @@ class Preprocessor:
         truth : float64 or int64 (rows,)
         known : bool (rows,)
         """
-        return self.target.truth(table[self.target.name], table.decimal)
+        return self.target.truth(table)
 
     def transform_target(self, table: Table) -> np.ndarray:
         """What the network learns: float64 (rows, 1), or int64 labels (rows,).
@@ -327,17 +327,16 @@ def _checked_kinds(table: Table, target: str, kinds: Mapping[str, str]) -> dict[
 
 
 def _meaning_of(
-    table: Table, target: str, train: np.ndarray, task: str | None, log_target: bool
+    table: Table, target: str, train: np.ndarray, task: str | None, log_target: bool | None
 ) -> NumberTarget | ClassTarget:
-    cells = table[target]
-    task = find_task(cells, table.decimal)[0] if task is None else task
+    task = find_task(table, target)[0] if task is None else task
     _check.choice("task", task, TARGETS)
     if task == "regression":
-        return NumberTarget.fit(target, cells, train, table.decimal, log_target)
+        return NumberTarget.fit(target, table, train, log_target)
     if log_target:
         got = f"the classes in column {shown(target)}"
         raise ValueError(_check.refusal("log_target", got, "a target of numbers"))
-    return ClassTarget.fit(target, cells, train)
+    return ClassTarget.fit(target, table, train)
 
 
 def _outcomes(

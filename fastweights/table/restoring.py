@@ -6,15 +6,13 @@ The file may be damaged: what does not have the type, the size or the sense that
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
 from fastweights import _check
 from fastweights._json import shown
-from fastweights.table.columns import COLUMNS, NumberColumn
-from fastweights.table.targets import NumberTarget
+from fastweights.table.columns import NumberColumn
 
 
 def restored(where: str, kinds: dict[str, Any], tag: str, content: Any) -> Any:
@@ -24,10 +22,7 @@ def restored(where: str, kinds: dict[str, Any], tag: str, content: Any) -> Any:
         got = f"{tag} {shown(named)}"
         raise ValueError(_check.refusal(where, got, f"one of {', '.join(kinds)}"))
     part = _filled(where, kinds[named], content, (tag,))
-    if named in COLUMNS:
-        part.refuse_senseless(where)
-    else:
-        _refuse_senseless_target(where, part)
+    part.refuse_senseless(where)
     return part
 
 
@@ -41,22 +36,6 @@ def _filled(where: str, kind: Any, content: Any, tags: tuple[str, ...] = ()) -> 
             for (name, read), value in zip(readers.items(), values, strict=True)
         }
     )
-
-
-def _refuse_senseless_target(where: str, part: Any) -> None:
-    """Raises ValueError where values of the right types do not go together."""
-    if isinstance(part, NumberTarget):
-        _check.number(f"{where}.scale", part.scale, above=0.0)
-        if not math.isfinite(part.mean / part.scale):
-            got = f"mean {part.mean:g}, scale {part.scale:g}"
-            raise ValueError(_check.refusal(where, got, "a scale that suits the mean"))
-    else:
-        refuse_repeats(f"{where}.classes", part.classes, at_least=2)
-        whole = abs(sum(part.shares) - 1.0) < 1e-6 and min(part.shares) >= 0.0
-        if len(part.shares) != len(part.classes) or not whole:
-            got = f"{len(part.shares)} that add up to {sum(part.shares):g}"
-            expected = f"one for each of {len(part.classes)} classes that add up to 1"
-            raise ValueError(_check.refusal(f"{where}.shares", got, expected))
 
 
 def entries_of(where: str, content: Any, names: Sequence[str]) -> list[Any]:

@@ -13,8 +13,8 @@ from fastweights.table.columns.common import Marks, Oddity, odd_rows
 from fastweights.table.numerals import MISSING, missing_word
 
 #: Words for true and false, of which a column may have several for one thing.
-_TRUE = frozenset("true t yes y on 1 ja oui si sí vrai wahr verdadero sim".split())
-_FALSE = frozenset("false f no n off 0 nein non faux falsch falso não".split())
+_TRUE = frozenset(["true", "t", "yes", "y", "on", "1", "ja", "oui", "si", "sí", "vrai", "wahr", "verdadero", "sim"])
+_FALSE = frozenset(["false", "f", "no", "n", "off", "0", "nein", "non", "faux", "falsch", "falso", "não"])
 
 
 def key_of(text: str, truths: bool = False) -> str:

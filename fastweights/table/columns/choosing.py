@@ -32,8 +32,8 @@ ENOUGH = 0.9
 #: A column is looked at as a whole where one of so many of its texts may be what is looked for.
 _GLANCE = 500
 #: Ordered numbers of rows; of another name they are years, days or the like.
-_ORDERED = frozenset("year yr years time t day days week month date hour period step age".split())
-_ID_WORDS = frozenset("id ids idx index key uuid guid rowid rownum rowname rownames sku".split())
+_ORDERED = frozenset(["year", "yr", "years", "time", "t", "day", "days", "week", "month", "date", "hour", "period", "step", "age"])
+_ID_WORDS = frozenset(["id", "ids", "idx", "index", "key", "uuid", "guid", "rowid", "rownum", "rowname", "rownames", "sku"])
 _ID_NAMES = frozenset(("", "#", "no", "no.", "nr", "nr.", "row", "rows", "row names", "rownames"))
 #: Numbers that count a table's rows may leave out those of rows that were taken away.
 _GAPS = 1.5

@@ -1,0 +1,148 @@
+"""How the networks of a recipe are trained: on which rows, until which epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastweights import _check, many
+from fastweights.callbacks import Callback
+from fastweights.callbacks.base import Logs
+from fastweights.models import Model
+from fastweights.table import splitting
+from fastweights.table.cells import Cells
+from fastweights.table.numerals import numbers
+from fastweights.table.recipe import Recipe
+from fastweights.table.tables import Table
+
+#: Callbacks of one network, or what makes those of the network of a number.
+Callbacks = Sequence[Callback] | Callable[[int], Sequence[Callback]]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What became of one network: figures epoch by epoch, and the epoch whose weights it has."""
+
+    history: dict[str, list[Any]]
+    best_epoch: int
+
+
+class Best(Callback):
+    """Keeps the weights of the epoch with the smallest loss on held-out rows, else of the last."""
+
+    def __init__(self) -> None:
+        #: The loss, the epoch and its numbers, in one value that an interrupt leaves whole.
+        self._kept: tuple[float, int, tuple[np.ndarray, ...]] | None = None
+        self._logs: list[Logs] = []
+
+    @property
+    def is_there(self) -> bool:
+        """Whether an epoch was finished."""
+        return self._kept is not None
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        self._logs.append(dict(logs))
+        loss = logs.get("val_loss", -epoch)
+        if self._kept is None or loss < self._kept[0]:
+            numbers = self.model.parameters.copy(), self.model.state.copy()
+            self._kept = (loss if math.isfinite(loss) else math.inf, epoch, numbers)
+
+    def bring_back(self) -> Trained:
+        """Gives the network the weights that were kept."""
+        assert self._kept is not None
+        _, epoch, (self.model.parameters[:], self.model.state[:]) = self._kept
+        history = {name: [logs[name] for logs in self._logs] for name in self._logs[0]}
+        return Trained(history, epoch)
+
+
+def train(
+    models: Sequence[Model],
+    x: np.ndarray,
+    y: np.ndarray,
+    parts: Sequence[splitting.Parts],
+    recipe: Recipe,
+    *,
+    sample_weight: np.ndarray | None,
+    callbacks: Callbacks,
+    verbose: str | int,
+    keep_interrupted: bool,
+) -> tuple[list[Trained], bool]:
+    """Trains each network on its part of the rows; whether Ctrl-C ended it, too.
+
+    An interrupt is raised again unless it is to be kept, and every network has finished an epoch.
+    """
+    bests = [Best() for _ in models]
+    interrupted = False
+    try:
+        many.fit_many(
+            models,
+            x,
+            y,
+            batch_size=recipe.batch_size,
+            epochs=recipe.epochs,
+            verbose=verbose,
+            callbacks=[
+                [best, *own]
+                for best, own in zip(bests, _callbacks(callbacks, len(models)), strict=True)
+            ],
+            sample_weight=sample_weight,
+            rows=[part if len(part[1]) else part[0] for part in parts],
+        )
+    except KeyboardInterrupt:
+        if not (keep_interrupted and all(best.is_there for best in bests)):
+            raise
+        interrupted = True
+    return [best.bring_back() for best in bests], interrupted
+
+
+def _callbacks(given: Callbacks, nets: int) -> list[Sequence[Callback]]:
+    if callable(given):
+        return [given(number) for number in range(nets)]
+    if given and nets > 1:
+        got = f"{len(given)} for {nets} networks"
+        expected = "a function of a network's number that gives callbacks of its own"
+        raise ValueError(_check.refusal("callbacks", got, expected))
+    return [given] * nets
+
+
+# ---- which rows are left out ---------------------------------------------------------------------
+
+
+def parts_of(
+    recipe: Recipe, table: Table, labels: np.ndarray | None, seed: int
+) -> list[splitting.Parts]:
+    """The rows that each network is trained on, and those that say which epoch is the best."""
+    rows = len(table)
+    if not recipe.folds:
+        return [(np.arange(rows), np.zeros(0, np.int64))] * recipe.nets
+    kind, _, column = recipe.split.partition(":")
+    if kind == "time":
+        return [splitting.split_by_time(times_of(table, column), 1 / recipe.folds)] * recipe.nets
+    if kind == "group":
+        groups = groups_of(table[column])
+        cut = splitting.folds(rows, recipe.folds, seed, groups=groups)
+    else:
+        cut = splitting.folds(rows, recipe.folds, seed, labels=labels)
+    return cut[: recipe.nets]
+
+
+def groups_of(cells: Cells) -> np.ndarray:
+    """A number for each row, the same where cells are: int64 (rows,)."""
+    _, places = np.unique(cells.values[cells.codes < 0], return_inverse=True)
+    groups = cells.codes.astype(np.int64)
+    groups[cells.codes < 0] = len(cells.texts) + places
+    return groups
+
+
+def times_of(table: Table, column: str) -> np.ndarray:
+    """The numbers by which the rows follow each other: float64 (rows,)."""
+    values, _ = numbers(table[column], table.decimal)
+    if not np.isfinite(values).all():
+        row = int((~np.isfinite(values)).argmax())
+        got = f"{_check.shown(table[column][row])} in column {_check.shown(column)}"
+        raise ValueError(_check.refusal("split", got, "a number in every row"))
+    return values
