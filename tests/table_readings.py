@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def remarks_on(table: Table, preprocessor: Preprocessor) -> list[str]:
     return [*table.remarks, *preprocessor.decisions]
 
 
-def says(remarks: list[str], pattern: str) -> bool:
+def says(remarks: Iterable[str], pattern: str) -> bool:
     return any(re.search(pattern, remark, re.IGNORECASE) for remark in remarks)
 
 

@@ -22,7 +22,7 @@ from cli_running import refused, run_json, write_csv
 from table_readings import FOLDER, Reading, kind_of, remarks_on, says
 
 from fastweights import cli
-from fastweights.table import Preprocessor, Table, read
+from fastweights.table import Preprocessor, Table, TableModel, read
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -92,6 +92,14 @@ def test_other_rows_are_remarked_on(reading):
     remarks = reading.preprocessor.remarks(later)
     for pattern in reading.entry["later_said"]:
         assert says(remarks, pattern), (pattern, remarks)
+
+
+@named([reading for reading in LEARNT if "model_said" in reading.entry])
+def test_a_model_tells_what_it_left_out(reading):
+    model = TableModel(reading.entry["target"], epochs=1, layers=(8,)).fit(reading.table)
+    assert model.report["rows"] == reading.entry.get("model_rows", len(reading.table))
+    for pattern in reading.entry["model_said"]:
+        assert says(model.remarks, pattern), (pattern, model.remarks)
 
 
 @named(REFUSED)
@@ -279,8 +287,8 @@ RUNS = [
     ("target_money.csv", "price", [], {"task": "regression", "rows": 24}),
     ("target_percent.csv", "margin", [], {"task": "regression", "rows": 24}),
     ("target_unknown.csv", "recovery_days", [], {"task": "regression", "rows": 21}),
-    ("target_codes.csv", "cultivar", [], {"task": "classification", "classes": ["1", "2", "3"]}),
-    ("likert.csv", "stays", [], {"task": "classification", "classes": ["no", "yes"]}),
+    ("target_codes.csv", "cultivar", [], {"task": "classification", "rows": 90}),
+    ("likert.csv", "stays", [], {"task": "classification", "rows": 24}),
     ("utf16.csv", "Miete", [], {"task": "regression", "dropped_columns": {}}),
     ("sep_line.csv", "Kosten", [], {"task": "regression", "rows": 24}),
     ("title_lines.csv", "rain_mm", [], {"task": "regression", "rows": 24}),
