@@ -44,7 +44,12 @@ def numbers_of(table: Table, preprocessor: Preprocessor, name: str) -> np.ndarra
     if name == preprocessor.target.name:
         values, known = preprocessor.truth(table)
         return np.where(known, values, np.nan)
-    column = next(c for c in preprocessor.columns if (c.name, c.kind) == (name, "number"))
+    return read_as("number", table, preprocessor, name)
+
+
+def read_as(kind: str, table: Table, preprocessor: Preprocessor, name: str) -> np.ndarray:
+    """What a column of a kind takes from the cells (rows,): numbers, or seconds of dates."""
+    column = next(c for c in preprocessor.columns if (c.name, c.kind) == (name, kind))
     return column.read(table[name], Marks.of(table))
 
 
@@ -129,6 +134,8 @@ class Reading:
         remarks = remarks_on(table, preprocessor)
         for pattern in entry.get("said", []):
             assert says(remarks, pattern), (pattern, remarks)
+        for pattern in entry.get("unsaid", []):
+            assert not says(remarks, pattern), (pattern, remarks)
         if entry.get("silent"):
             assert remarks == []
 
@@ -142,6 +149,9 @@ class Reading:
         for name, dates in self.asked("dates"):
             elapsed = feature(preprocessor, table, name, "days|hour")
             self.check_order(elapsed, {row: when.isoformat() for row, when in dates.items()})
+            seconds = read_as("date", table, preprocessor, name)[[int(row) for row in dates]]
+            since = [(when - next(iter(dates.values()))).total_seconds() for when in dates.values()]
+            np.testing.assert_allclose(seconds - seconds[0], since, atol=1e-3, err_msg=name)
         for name, rows in self.asked("missing"):
             assert (feature(preprocessor, table, name, "missing")[rows] == 1).all(), name
         for name, rows in self.asked("present"):
