@@ -185,6 +185,34 @@ def test_a_workbook_is_read(plain, tmp_path):
     same(read(tmp_path / "soil.xlsx"), plain)
 
 
+def test_the_cells_of_a_workbook_keep_what_they_are(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    workbook = openpyxl.Workbook()
+    columns = visits()
+    workbook.active.append(list(columns))
+    for row in zip(*columns.values(), strict=True):
+        workbook.active.append(row)
+    workbook.active["B3"] = "#N/A"
+    workbook.save(tmp_path / "visits.xlsx")
+    keeps_kinds(read(tmp_path / "visits.xlsx"))
+
+
+@pytest.mark.parametrize(
+    ("ending", "module", "extra"),
+    [("xlsx", "openpyxl", "excel"), ("parquet", "pyarrow", "parquet")],
+)
+def test_without_a_library_its_files_are_refused_with_what_to_install(
+    tmp_path, monkeypatch, ending, module, extra
+):
+    path = tmp_path / f"soil.{ending}"
+    path.write_bytes(b"PK\x03\x04" if ending == "xlsx" else b"PAR1" + bytes(40) + b"PAR1")
+    for name in [name for name in sys.modules if name.partition(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises((ImportError, ValueError), match=rf"fastweights\[{extra}\]"):
+        read(path)
+
+
 @pytest.mark.parametrize("ending", ["parquet", "feather", "arrow"])
 def test_files_of_arrow_are_read(plain, tmp_path, ending):
     pytest.importorskip("pyarrow")
@@ -239,7 +267,10 @@ def frames() -> dict[str, object]:
 def test_frames_keep_what_their_columns_are(library):
     for needed in ("pandas", "polars", "pyarrow"):
         pytest.importorskip(needed)
-    table = read(frames()[library])
+    keeps_kinds(read(frames()[library]))
+
+
+def keeps_kinds(table: Table) -> None:
     preprocessor = Preprocessor.fit(table, "cost")
     assert kind_of(preprocessor, "ward") == "category"
     assert kind_of(preprocessor, "beds") in ("number", "both")
