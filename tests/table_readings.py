@@ -120,6 +120,8 @@ class Reading:
             assert re.search(reason, dropped[name], re.IGNORECASE), dropped[name]
         for name in entry.get("used", []):
             assert kind_of(preprocessor, name) != "dropped", dropped[name]
+        for name in [*entry.get("not_numbers", []), *entry.get("not_dates", [])]:
+            assert name in table.columns
         for name in entry.get("not_numbers", []):
             assert kind_of(preprocessor, name) not in ("number", BOTH), name
         for name, numbers in self.asked("numbers"):
