@@ -8,7 +8,7 @@ decided once a text and never once a row: `Cells.by_text` spreads it over the ro
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,8 @@ class Cells:
     values : float64 (rows,)
         NaN where the cell is no plain number.
     codes : int32 (rows,)
-        The place of the cell's text in `texts`; -1 where it is a plain number.
+        The place of the cell's text in `texts`; -1 where it is a plain number. Where all cells are
+        one or the other this array, or `values`, may be one number that stands for all.
     texts : tuple of str
         The different texts that occur, stripped, in order of appearance; an empty cell is ``""``.
     """
@@ -43,6 +44,11 @@ class Cells:
     def __post_init__(self) -> None:
         self.values.flags.writeable = False
         self.codes.flags.writeable = False
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether any cell is a plain number."""
+        return not self.texts or bool((self.codes < 0).any())
 
     @classmethod
     def from_texts(cls, texts: Iterable[str], decimal: str = ".") -> Cells:
@@ -63,11 +69,19 @@ class Cells:
         finite = np.isfinite(values)
         odd = [("", np.isnan(values)), ("inf", values == np.inf), ("-inf", values == -np.inf)]
         odd = [(text, where) for text, where in odd if where.any()]
+        if not odd:
+            return cls(values, _no_codes(len(values)), ())
         codes = np.full(len(values), -1, dtype=np.int32)
         for code, (_, where) in enumerate(odd):
             codes[where] = code
         values[~finite] = np.nan
         return cls(values, codes, tuple(text for text, _ in odd))
+
+    @classmethod
+    def from_codes(cls, codes: np.ndarray, texts: Sequence[str]) -> Cells:
+        """The cells of int (rows,) places in `texts`, which may be any: missing where negative."""
+        few = cls.from_texts([*texts, ""])
+        return few.take(np.where(codes < 0, len(texts), codes))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -83,6 +97,8 @@ class Cells:
     def take(self, rows: np.ndarray) -> Cells:
         """The cells of these rows: an array of row numbers, or one of True and False."""
         values, codes = self.values[rows], self.codes[rows]
+        if not self.texts:
+            return Cells(values, _no_codes(len(values)), ())
         occurs = np.bincount(codes[codes >= 0], minlength=len(self.texts)) > 0
         if occurs.all():
             return Cells(values, codes, self.texts)
@@ -106,6 +122,11 @@ class Cells:
         """
         both = np.append(np.asarray(of_texts, dtype=np.asarray(of_numbers).dtype), of_numbers)
         return both[self.codes]  # -1 is the last one
+
+
+def _no_codes(rows: int) -> np.ndarray:
+    """The codes of cells that are all numbers: one -1 for all."""
+    return np.broadcast_to(np.int32(-1), rows)
 
 
 def number_text(value: float) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from fastweights import _check
 from fastweights._json import shown
 from fastweights.table.cells import Cells
+from fastweights.table.values import cells_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,14 +41,18 @@ class Table:
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Iterable[Any]]) -> Table:
-        """A table from Python values: None is a missing cell, everything else becomes its text.
+        """A table of columns by their names: arrays, lists, or columns of frames.
 
-        Raises ValueError where the columns differ in length.
+        Missing values of any kind are empty cells; what is no number becomes its text.
+
+        Raises
+        ------
+        ValueError
+            There are none, or they differ in length.
+        TypeError
+            One is no column, or holds lists or the like.
         """
-        cells = {
-            str(name): Cells.from_texts("" if v is None else str(v) for v in values)
-            for name, values in columns.items()
-        }
+        cells = {str(name): cells_of(str(name), values) for name, values in columns.items()}
         lengths = sorted({len(column) for column in cells.values()})
         if len(lengths) != 1:
             raise ValueError(

@@ -1,106 +1,133 @@
-"""Tables in text files whose cells a delimiter parts."""
+"""Tables in text whose cells a delimiter parts."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator
+import numpy as np
 
-from fastweights import _files
+from fastweights._core import cells as tokens
 from fastweights._json import shown
 from fastweights.table.cells import Cells
+from fastweights.table.naming import unique_names
+from fastweights.table.reading.dialects import Layout, find_layout, is_number
+from fastweights.table.reading.marks import Forms, Marks, find_marks
 from fastweights.table.tables import Table
 
-DELIMITERS = ",;\t|"
-SNIFFED_RECORDS = 50
+#: So much of a large file is read to suppose its marks, before all of it is.
+_SAMPLE = 1 << 20
+
+_WRONG_QUOTES = {-1: "a quote is never closed", -2: "a quote stands in the middle of a cell"}
 
 
-def read(source: _files.FilePath) -> Table:
-    """The table in a CSV file.
-
-    UTF-8 with or without a byte order mark; the delimiter (comma, semicolon, tab or bar) is found
-    by itself; cells may be quoted and then hold delimiters, quotes and line ends; blank lines are
-    skipped. The first line names the columns; a column without a name is called by its place,
-    ``column_1`` being the first.
-
-    Raises
-    ------
-    OSError
-        The file cannot be read.
-    ValueError
-        It is not such a table. The message names the line where one is to blame.
-    """
-    source = _files.path_text(source)
-    with _files.naming(source), _files.opened(source) as file:
-        text = _decoded(file.read(), source)
-    delimiter = _delimiter(text)
-    records = _records(text, delimiter, source)
-    _, header = next(records, (0, []))
-    names = [name.strip() or f"column_{place}" for place, name in enumerate(header, start=1)]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"{source}: line 1 names the column {shown(repeated[0])} more than once")
-    cells = []
-    for line, record in records:
-        if len(record) != len(names):
-            raise ValueError(
-                f"{source}: line {line} has {len(record)} cells, the header has {len(names)}"
-            )
-        cells.append(record)
-    if not cells:
-        raise ValueError(f"{source}: got no rows, expected a header line and rows below it")
-    decimal = "," if delimiter == ";" else "."
-    by_column = zip(*cells, strict=True)
-    columns = {
-        name: Cells.from_texts(column, decimal)
-        for name, column in zip(names, by_column, strict=True)
-    }
-    return Table(columns, decimal, source=source)
+def read_delimited(
+    data: bytes,
+    start: int,
+    source: str,
+    *,
+    delimiter: str | None,
+    header: bool,
+    skip_bad_lines: bool,
+    decimal: str | None,
+) -> Table:
+    """The table in UTF-8 text that begins at `start`; arguments as `read` has them."""
+    layout = find_layout(data, start, source, delimiter, header)
+    names, remarks = unique_names(layout.names)
+    found, marks = _tokenised(data, layout, names, decimal, skip_bad_lines)
+    remarks += _left_out(found, data, layout, source, header, skip_bad_lines)
+    if not found.rows:
+        expected = "a header line and rows below it" if header else "rows"
+        raise ValueError(f"{source}: got no rows, expected {expected}")
+    columns = {}
+    found.columns.reverse()
+    for name in names:
+        values, codes, texts, _ = found.columns.pop()  # of which copies may be made
+        columns[name] = Cells(values, codes, texts)
+        if found.bad or found.comments:  # whose texts may be in no row
+            columns[name] = columns[name].take(np.arange(found.rows))
+    blank = [
+        name
+        for name, given in zip(names, layout.names, strict=True)
+        if header and not given and columns[name].texts == ("",) and not columns[name].has_numbers
+    ]
+    if blank and len(blank) < len(columns):
+        remarks.append(f"without name and values, left out: {_some(blank)}")
+        columns = {name: cells for name, cells in columns.items() if name not in blank}
+    remarks = [*layout.remarks, *remarks, *marks.remarks]
+    return Table(columns, marks.decimal, marks.thousands, source, tuple(remarks))
 
 
-def _decoded(data: bytes, source: str) -> str:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        place = f"byte {error.start} is 0x{data[error.start]:02x}"
-        raise ValueError(f"{source}: not a text file in UTF-8 ({place})") from None
-    if "\0" in text:
-        raise ValueError(f"{source}: not a text file (it holds NUL characters)")
-    if not text.strip():
-        raise ValueError(f"{source}: the file is empty")
-    return text
+def _tokenised(
+    data: bytes, layout: Layout, names: list[str], decimal: str | None, skip_bad_lines: bool
+) -> tuple[tokens.Tokens, Marks]:
+    """The rows, read by the marks that they prove themselves."""
+
+    def tokenised(part: bytes, points: str, skip: bool) -> tuple[tokens.Tokens, Marks]:
+        start, line, delimiter = layout.start, layout.line, layout.delimiter
+        found = tokens.tokenise(part, start, line, delimiter, points, skip)
+        forms = [Forms(*counts) for *_, counts in found.columns]
+        return found, find_marks(forms, names, delimiter, decimal)
+
+    points = (decimal or ".") * len(names)
+    if len(data) - layout.start > 2 * _SAMPLE:
+        points = tokenised(data[: layout.start + _SAMPLE], points, True)[1].points
+    found, marks = tokenised(data, points, skip_bad_lines)
+    if marks.points != points:
+        del found
+        found = tokenised(data, marks.points, skip_bad_lines)[0]
+    return found, marks
 
 
-def _records(text: str, delimiter: str, source: str) -> Iterator[tuple[int, list[str]]]:
-    """The records that are not blank, each with the number of the line it begins on."""
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
-    )
-    line = 1
-    try:
-        for record in reader:
-            if record:
-                yield line, record
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise ValueError(f"{source}: line {line} cannot be read ({error})") from None
+def _left_out(
+    found: tokens.Tokens,
+    data: bytes,
+    layout: Layout,
+    source: str,
+    header: bool,
+    skip_bad_lines: bool,
+) -> list[str]:
+    """Remarks on records that are no rows; ValueError where any should be one."""
+    remarks = []
+    if found.comments:
+        remarks.append(f"{_lines(found.comments)} beginning with # skipped, as comments")
+    if found.longer:
+        remarks.append(f"{_lines(found.longer)} with empty cells behind the last column")
+    footers = _footers(found, data, layout)
+    if footers:
+        remarks.append(f"{_lines(len(footers))} below the table skipped: {shown(footers[0])}")
+    elif found.bad_count and skip_bad_lines:
+        what = f"{_lines(found.bad_count)} skipped, which cannot be read or are of another length"
+        remarks.append(f"{what}: the first is line {found.bad[0][0]}")
+    elif found.bad:
+        line, cells, *_ = found.bad[0]
+        whole = f"the header has {len(layout.names)}"
+        if not header:
+            whole = f"most lines have {len(layout.names)}"
+        what = f"has {cells} cells, {whole}"
+        if cells in _WRONG_QUOTES:
+            what = f"cannot be read ({_WRONG_QUOTES[cells]})"
+        raise ValueError(f"{source}: line {line} {what}; `skip_bad_lines` leaves out such lines")
+    return remarks
 
 
-def _delimiter(text: str) -> str:
-    """The delimiter under which most of the first records are as long as the header."""
+def _footers(found: tokens.Tokens, data: bytes, layout: Layout) -> list[str]:
+    """The texts of lines below the table, where nothing else is wrong: one text a line."""
+    texts = []
+    if len(found.bad) < found.bad_count or len(layout.names) < 2:
+        return []
+    for line, count, row, begin, _ in found.bad:
+        if row < found.rows or count < 0:
+            return []
+        cells = tokens.records(data, begin, line, layout.delimiter, 1)[0][3]
+        is_short = count < len(layout.names)
+        if any(cells[1:]) or not is_short or is_number(cells[0]):
+            return []
+        texts.append(cells[0])
+    return texts
 
-    def fit(delimiter: str) -> tuple[float, int]:
-        lengths = []
-        try:
-            for _, record in _records(text, delimiter, ""):
-                lengths.append(len(record))
-                if len(lengths) == SNIFFED_RECORDS:
-                    break
-        except ValueError:  # A quoted cell that this delimiter breaks.
-            if not lengths:
-                return 0.0, 0
-        if lengths[0] == 1:
-            return 0.0, 0
-        return lengths.count(lengths[0]) / len(lengths), lengths[0]
 
-    return max(DELIMITERS, key=fit)
+def _lines(count: int) -> str:
+    return "1 line is" if count == 1 else f"{count:,} lines are"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(map(shown, names[:3])) + more
