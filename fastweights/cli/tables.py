@@ -127,11 +127,11 @@ class Tables(Kind):
             dropped = {**preprocessor.dropped, args.sample_weight: "it says what rows count"}
             preprocessor = replace(preprocessor, dropped=dropped)
             _refuse_weightless(weights, train, validation)
-        for column, reason in preprocessor.dropped.items():
-            output.say(f"column {shown(column)} is not used: {reason}")
+        for decision in preprocessor.decisions:
+            output.say(decision)
         for remark in preprocessor.remarks(table.take(np.concatenate([validation, test]))):
             output.say(f"held-out rows: {remark}")
-        x, truth = preprocessor.transform(table), preprocessor.truth(table)[0]
+        x, truth = preprocessor.transform(table, train), preprocessor.truth(table)[0]
         about = {"features": x.shape[1], "dropped_columns": preprocessor.dropped}
         data = Data(preprocessor, x, truth, train, validation, test, about, weights=weights)
         output.say(_columns_in_words(preprocessor, data))
@@ -223,11 +223,22 @@ def _refuse_weightless(weights: np.ndarray, *parts: np.ndarray) -> None:
 
 
 def _columns_in_words(preprocessor: Preprocessor, data: Data) -> str:
-    columns = preprocessor.columns
-    counts = Counter(column.kind for column in columns)
-    filled = sum(isinstance(column, NumberColumn) and column.has_missing for column in columns)
+    counts = Counter(kinds[0] for kinds in preprocessor.kinds.values())
+    columns = [column for column in preprocessor.columns if isinstance(column, NumberColumn)]
+    filled = sum(column.has_missing for column in columns)
     gaps = f" ({filled} with missing cells)" if filled else ""
-    return (
-        f"{count(counts['number'], 'column')} of numbers{gaps} and {counts['category']} "
-        f"of categories give {count(data.x.shape[1], 'feature')}"
-    )
+    words = [
+        f"{count(counts[kind], 'column')} of {plural}{gaps if kind == 'number' else ''}"
+        for kind, plural in _PLURALS.items()
+        if counts[kind]
+    ]
+    return f"{', '.join(words)}: {count(data.x.shape[1], 'feature')}"
+
+
+_PLURALS = {
+    "number": "numbers",
+    "category": "categories",
+    "target_mean": "rare categories",
+    "date": "dates",
+    "text": "free text",
+}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastweights.table.cells import Cells
-from fastweights.table.numerals import MISSING_NUMBER, missing_word
+from fastweights.table.numerals import MISSING_NUMBER, are_whole, missing_word, words
 
 DAY = 86400.0
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
@@ -28,7 +28,7 @@ _YEAR = r"(?P<y>\d{4}|'?\d{2})"
 _TIME = re.compile(
     r"(?:^|[tT ,]\s*)(?:at )?"
     r"(?P<h>\d{1,2})(?::(?P<min>\d{2})(?::(?P<s>\d{2}(?:[.,]\d{1,9})?))?\s*(?P<half>[ap]\.?m\.?)?"
-    r"|\s*(?P<half2>[ap]\.?m\.?))"
+    r"|(?<=[tT]\d\d)(?P<min2>\d{2})(?P<s2>\d{2})?|\s*(?P<half2>[ap]\.?m\.?))"
     r"\s*(?:z|utc|gmt|[ce]e?s?t|[ecmp][sd]t)?\s*(?:[+-]\d{2}:?(?:\d{2})?)?(?:\[[\w/]+\])?",
     re.IGNORECASE,
 )
@@ -38,7 +38,7 @@ _CERTAIN = tuple(
     for form in (
         r"(?P<y>\d{4})(?P<mark>[-/.])(?P<m>\d{1,2})(?:(?P=mark)(?P<d>\d{1,2}))?",
         r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})",
-        rf"(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\.?[-\s/]*{_MONTH},?[-\s/]*{_YEAR}",
+        rf"(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\.?[-\s/]*(?:of )?{_MONTH},?[-\s/]*{_YEAR}",
         rf"{_MONTH}[-\s]*(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?:,\s*|\s+){_YEAR}",
         rf"{_MONTH},?[-\s/]*(?P<y>\d{{4}})",
         rf"(?P<y>\d{{4}})[-\s/]{_MONTH}(?:[-\s/](?P<d>\d{{1,2}}))?",
@@ -62,6 +62,11 @@ _COUNTS = {
 COMPACT = "yyyymmdd"
 #: How dates may be written: day or month first in texts that leave it open; or what numbers count.
 FORMS = ("dmy", "mdy", COMPACT, *_COUNTS)
+#: Days on which calendars of programs begin or end: far from others they stand for none.
+_ENDS = words(
+    "1899-12-30|1899-12-31|1900-01-01|1970-01-01|1753-01-01|0001-01-01|1800-01-01|2099-12-31"
+    "|2999-12-31|9999-12-31"
+)
 #: Dates that stand for none in files where others lie elsewhere.
 _NO_DATES = {"0000-00-00", "00/00/0000", "00.00.0000", "0000-00-00 00:00:00"}
 
@@ -75,15 +80,17 @@ def moment(text: str, day_first: bool = False) -> float | None:
     if time is None or time.end() != len(text):
         return _day(text, day_first)
     seconds = _seconds(time)
-    if seconds is None or not time.start():
-        return seconds
+    if seconds is None:
+        return None
+    if not time.start():
+        return seconds % DAY  # 24:00 is the end of a day, 0:00 the beginning of one.
     day = _day(text[: time.start()].rstrip(), day_first)
     return None if day is None else day + seconds
 
 
 def _seconds(time: re.Match[str]) -> float | None:
-    hours, minutes = int(time["h"]), int(time["min"] or 0)
-    seconds = float((time["s"] or "0").replace(",", "."))
+    hours, minutes = int(time["h"]), int(time["min"] or time["min2"] or 0)
+    seconds = float((time["s"] or time["s2"] or "0").replace(",", "."))
     if half := time["half"] or time["half2"]:
         if not 1 <= hours <= 12:
             return None
@@ -132,6 +139,14 @@ def _days(year: int, month: int, day: int) -> float | None:
         return None
 
 
+_ENDS_IN_DAYS = {datetime.date.fromisoformat(day).toordinal() - _EPOCH for day in _ENDS}
+
+
+def is_end(seconds: float) -> bool:
+    """Whether a moment is of a day on which the calendar of some program begins or ends."""
+    return seconds // DAY in _ENDS_IN_DAYS
+
+
 @dataclass(frozen=True)
 class Moments:
     """The dates in cells.
@@ -175,7 +190,7 @@ def _counted(numbers: np.ndarray, form: str) -> np.ndarray:
 
 def _compact(numbers: np.ndarray) -> np.ndarray:
     """Seconds of numbers such as 20240131, NaN where there is no such day."""
-    whole = (numbers >= 10_000_101) & (numbers <= 99_991_231) & (numbers % 1 == 0)
+    whole = (numbers >= 10_000_101) & (numbers <= 99_991_231) & (numbers == np.floor(numbers))
     digits = np.where(whole, numbers, 19_700_101).astype(np.int64)
     year, month, day = digits // 10_000, digits // 100 % 100, digits % 100
     whole &= (month >= 1) & (month <= 12) & (day >= 1)
@@ -211,39 +226,46 @@ def text_form(cells: Cells, decimal: str) -> tuple[str, bool]:
 
 
 def is_uncertain(text: str) -> bool:
+    """Whether a text names a day and a month by numbers, either of which may come first."""
     time = _TIME.search(text)
     day = text[: time.start()].rstrip() if time and time.end() == len(text) else text
     return _UNCERTAIN.fullmatch(day) is not None
 
 
-_TIME_WORDS = {"time", "timestamp", "ts", "epoch", "unix", "date", "datetime", "created", "updated"}
-_TIME_WORDS |= {"at", "when", "since", "modified", "posted", "utc"}
+_TIME_WORDS = words(
+    "time|timestamp|ts|epoch|unix|date|datetime|created|updated|at|when|since|modified|posted|utc"
+)
+#: Numbers such as 20240131 of these years are days where so many different ones all are.
+_FIRST_COMPACT, _LAST_COMPACT = 18_000_101, 21_991_231
+_SURELY_COMPACT = 20
+#: As seconds, moments from 2001 to 2036: milliseconds and less have digits that only they have.
+_LIKELY = (1e9, 2.1e9)
 
 
-def number_form(numbers: np.ndarray, words: list[str]) -> str:
+def number_form(numbers: np.ndarray, name: list[str]) -> str:
     """What numbers (known,) count, where they are dates: one of `FORMS`, or ``""``.
 
     Parameters
     ----------
     numbers : float64 (known,)
-    words : list of str
-        Those of the column's name, in lower case.
+    name : list of str
+        The words of the column's name, in lower case.
     """
     low, high = float(numbers.min()), float(numbers.max())
-    named = bool(_TIME_WORDS.intersection(words))
-    whole = bool((numbers % 1 == 0).all())
-    if whole and low >= 1e7 and high < 1e8:
-        different = len(np.unique(numbers))
-        if np.isfinite(_compact(numbers)).all() and (different > 20 or named) and low >= 1.8e7:
+    named = bool(_TIME_WORDS.intersection(name))
+    whole = are_whole(numbers)
+    if whole and _FIRST_COMPACT <= low <= high <= _LAST_COMPACT:
+        several = named or len(np.unique(numbers)) > _SURELY_COMPACT
+        if several and np.isfinite(_compact(numbers)).all():
             return COMPACT
-    for form, (_, _, least, most) in _COUNTS.items():
-        if not (least <= low and high <= most):
+    for form, (seconds, _, least, most) in _COUNTS.items():
+        if not least <= low <= high <= most:
             continue
+        likely = whole and _LIKELY[0] <= low * seconds <= high * seconds <= _LIKELY[1]
         if form == "excel":
-            if "date" in words or "datetime" in words:
-                return form
-        elif named or (whole and low / (least / 1e8) >= 1e9 and high / (least / 1e8) <= 2.1e9):
-            # Moments of 2001 to 2036; seconds have as many digits as other numbers.
-            if form != "s" or named:
-                return form
+            found = "date" in name or "datetime" in name
+        else:
+            found = named or (likely and form != "s")  # Many numbers have as many digits.
+        if found:
+            return form
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ class Encoded:
         self._columns = tuple(columns)
         self._reads = tuple(reads)
         ends = np.cumsum([0, *(len(column.features) for column in columns)]).tolist()
-        self._places = [slice(*pair) for pair in zip(ends, ends[1:], strict=False)]
+        self._places = [slice(*pair) for pair in itertools.pairwise(ends)]
         #: Rows and features.
         self.shape = (len(reads[0]), ends[-1])
 

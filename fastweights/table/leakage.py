@@ -39,21 +39,21 @@ def equals_target(values: np.ndarray, truth: np.ndarray, is_class: bool) -> bool
 
 def _ranks(values: np.ndarray) -> np.ndarray:
     """The rank of each value, the same for the same."""
-    different, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts + 1) / 2)[places]
 
 
 def _correlation(one: np.ndarray, two: np.ndarray) -> float:
     """How far two columns go together, whichever way: 0 to 1."""
-    units = []
+    units = []  # Sums, not products: this is too little for threads of a BLAS.
     for values in (one, two):
         small = values / (np.abs(values).max() or 1.0)
         small = small - small.mean()
-        size = np.sqrt(small @ small)
+        size = float(np.sqrt(np.square(small).sum()))
         if size == 0.0:
             return 0.0
         units.append(small / size)
-    return abs(float(units[0] @ units[1]))
+    return abs(float((units[0] * units[1]).sum()))
 
 
 def _says_class(values: np.ndarray, labels: np.ndarray) -> bool:

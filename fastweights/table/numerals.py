@@ -1,7 +1,7 @@
 """Numbers in texts: with marks of thousands, units, currencies, limits and the signs of a ledger.
 
-A file's plain numbers are numbers already (`Cells.values`); here the few texts beside them are read,
-``$22,661.05``, ``12.5%``, ``1 234,5``, ``(1.50)``, ``<0.1`` or ``3.2 kg``.
+A file's plain numbers are numbers already (`Cells.values`); here the few texts beside them are
+read: ``$22,661.05``, ``12.5%``, ``1 234,5``, ``(1.50)``, ``<0.1`` or ``3.2 kg``.
 """
 
 from __future__ import annotations
@@ -16,28 +16,35 @@ import numpy as np
 
 from fastweights.table.cells import Cells
 
+
+def words(text: str) -> frozenset[str]:
+    """The words between bars."""
+    return frozenset(text.split("|"))
+
+
 #: Texts that say that there is no value, as `missing_word` writes them.
-MISSING = frozenset(
-    ("", "na", "n/a", "n.a.", "n.a", "#n/a", "#n/a n/a", "<na>", "nan", "-nan", "nat", "null")
-    + ("(null)", "<null>", "nil", "?", "-", "--", "---", ".", "..", "...", "missing", "k.a.")
-    + ("k. a.", "n.d.", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!", "\\n")
+MISSING = words(
+    "|na|n/a|n.a.|n.a|#n/a|#n/a n/a|<na>|nan|-nan|nat|null|(null)|<null>|nil|?|-|--|---|.|..|..."
+    "|missing|k.a.|k. a.|n.d.|#div/0!|#value!|#ref!|#name?|#num!|#null!|\\n"
 )
 #: Among numbers these say it too; among categories they may be kinds of their own.
-MISSING_NUMBER = MISSING | frozenset(
-    ("none", "unknown", "unk", "not available", "not applicable", "not known", "not recorded")
-    + ("no data", "tbd", "tba", "void", "x", "xx", "*", "**", "unbekannt", "inconnu", "pending")
-    + ("inf", "+inf", "-inf", "infinity", "-infinity", "blank", "empty", "nd", "n/d", "n/k")
+MISSING_WORDS = words(
+    "none|unknown|unk|not available|not applicable|not known|not recorded|no data|tbd|tba|void|x|xx"
+    "|*|**|unbekannt|inconnu|pending|inf|+inf|-inf|infinity|-infinity|blank|empty|nd|n/d|n/k"
 )
+MISSING_NUMBER = MISSING | MISSING_WORDS
 
-_DASHES = dict.fromkeys(map(ord, "‐‑‒–—−﹣－"), "-")
-_SPACES = dict.fromkeys(map(ord, "\u00a0\u2002\u2003\u2005\u2006\u2007\u2009\u200a\u202f\t"), " ")
-_QUOTES = dict.fromkeys(map(ord, "’‘ʼ´`"), "'")
-_PLAIN_FORMS = {**_DASHES, **_SPACES, **_QUOTES}
+_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d"
+_SPACES = "\u00a0\u2002\u2003\u2005\u2006\u2007\u2009\u200a\u202f\t"
+_APOSTROPHES = "\u2018\u2019\u02bc\u00b4`"
+_PLAIN_FORMS = {
+    **dict.fromkeys(map(ord, _DASHES), "-"),
+    **dict.fromkeys(map(ord, _SPACES), " "),
+    **dict.fromkeys(map(ord, _APOSTROPHES), "'"),
+}
 
 _SIGNS = "$€£¥₹₽₩₺₪฿₫₴₦¢"
-_CODES = (
-    "USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR|RUB|TRY|KRW|SGD|HKD"
-)
+_CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR|RUB|TRY"
 _CURRENCY = rf"(?:US|[A-Z])?\$|[{_SIGNS}]|{_CODES}|Rs\.?|kr\.?|Fr\.?"
 _UNIT = r"(?:[^\W\d_]|[%‰°$€£¥₹¢])[^\W\d_%°/²³·.$ ]*(?:[²³]|[/ ·^][^\W\d_%°²³.]+)*(?:\^?[1-4])?\.?"
 #: Letters behind a number that multiply it.
@@ -70,10 +77,10 @@ def _form(decimal: str, thousands: str) -> re.Pattern[str]:
         rf"(?:\d{{1,3}}(?P<mark>[ '{mark}])(?:\d{{2,3}}(?P=mark))*\d{{3}}(?!\d)|\d+)(?:{point}\d*)?"
     )
     return re.compile(
-        r"(?P<limit><=?|>=?|[≤≥~≈=])?\s*(?P<open>\()?\s*(?P<sign>[+-])?\s*"
-        rf"(?P<currency>{_CURRENCY})?\s*(?P<inner>[+-])?\s*"
+        rf"(?P<limit><=?|>=?|[≤≥~≈=])?\s*(?P<sign>[+-])?\s*(?P<outside>{_CURRENCY})?\s*"
+        rf"(?P<open>\()?\s*(?P<inner>[+-])?\s*(?P<inside>{_CURRENCY})?\s*"
         rf"(?P<number>(?:{digits}|{point}\d+)(?:[eE][+-]?\d+)?)"
-        rf"(?:\s*(?P<unit>{_UNIT}))?\s*(?P<behind>[+-])?(?P<close>\))?"
+        rf"(?P<more>\+)?(?:\s*(?P<unit>{_UNIT}))?\s*(?P<behind>[+-])?(?P<close>\))?"
     )
 
 
@@ -97,9 +104,10 @@ def numeral(text: str, decimal: str = ".", thousands: str = "") -> Numeral | Non
         if mark == other != thousands and decimal not in written and written.count(mark) == 1:
             return None
         written = written.replace(mark, "")
+    currency = found["outside"] or found["inside"]
     minuses = (found["sign"], found["inner"], found["behind"]).count("-")
     minuses += found["open"] is not None
-    if minuses > 1:
+    if minuses > 1 or (found["outside"] and found["inside"]):
         return None
     value = float(written.replace(decimal, "."))
     unit = (found["unit"] or "").strip().rstrip(".")
@@ -108,8 +116,8 @@ def numeral(text: str, decimal: str = ".", thousands: str = "") -> Numeral | Non
         value, unit = value * multiple, ""
     if not math.isfinite(value):
         return None
-    is_limit = found["limit"] not in (None, "=") or found["behind"] == "+"
-    return Numeral(-value if minuses else value, _unit_name(found["currency"], unit), is_limit)
+    is_limit = found["limit"] not in (None, "=") or "+" in (found["more"], found["behind"])
+    return Numeral(-value if minuses else value, _unit_name(currency, unit), is_limit)
 
 
 def _unit_name(currency: str | None, unit: str) -> str:
@@ -128,6 +136,8 @@ class Numbers:
         NaN where the cell says that there is none, and where it is no number.
     strange : bool (texts,)
         Which of the cells' texts hold something that is no number.
+    words : bool (texts,)
+        Which are words such as "unknown", which among numbers say that there is none.
     limits : bool (texts,)
         Which are limits, ``<0.1``, that count as the number itself.
     unit : str
@@ -136,6 +146,7 @@ class Numbers:
 
     values: np.ndarray
     strange: np.ndarray
+    words: np.ndarray
     limits: np.ndarray
     unit: str
 
@@ -148,19 +159,21 @@ def read_numbers(
     if unit is None:
         unit = _commonest_unit(cells, found)
     values = np.full(len(found), np.nan)
-    strange = np.zeros(len(found), dtype=bool)
-    limits = np.zeros(len(found), dtype=bool)
+    strange, words, limits = np.zeros((3, len(found)), dtype=bool)
     for place, (text, number) in enumerate(zip(cells.texts, found, strict=True)):
         if number is not None and number.unit in ("", unit):
             values[place], limits[place] = number.value, number.is_limit
         elif number is not None and number.unit == "%" and not unit:
             values[place], limits[place] = number.value / 100, number.is_limit
         else:
-            strange[place] = missing_word(text) not in MISSING_NUMBER
+            word = missing_word(text)
+            strange[place] = word not in MISSING_NUMBER
+            words[place] = word in MISSING_WORDS
     plain = cells.values
     return Numbers(
         np.where(cells.codes < 0, plain, cells.by_text(values, np.nan)) if found else plain,
         strange,
+        words,
         limits,
         unit,
     )
@@ -181,6 +194,11 @@ def _commonest_unit(cells: Cells, found: list[Numeral | None]) -> str:
         if len(plain) and np.abs(plain).max() <= 1:
             return ""
     return unit
+
+
+def are_whole(values: np.ndarray) -> bool:
+    """Whether finite numbers are all whole."""
+    return bool((values == np.floor(values)).all())
 
 
 def numbers(cells: Cells, decimal: str = ".", thousands: str = "") -> tuple[np.ndarray, np.ndarray]:

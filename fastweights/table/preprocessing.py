@@ -15,10 +15,11 @@ from fastweights._json import shown
 from fastweights.table.cells import Cells
 from fastweights.table.columns import COLUMNS, CategoryColumn, Column, NumberColumn
 from fastweights.table.columns.choosing import KINDS, Asked, Encoding, Note, choose
-from fastweights.table.columns.common import Marks, named
+from fastweights.table.columns.common import Marks, named, odd_rows
 from fastweights.table.columns.target_mean import TargetMeanColumn
 from fastweights.table.encoded import Encoded
 from fastweights.table.leakage import equals_target
+from fastweights.table.numerals import missing
 from fastweights.table.restoring import (
     entries_of,
     list_of,
@@ -114,7 +115,7 @@ class Preprocessor:
         outcomes = _outcomes(meaning, truth, known)
         columns: list[Column] = []
         dropped: dict[str, str] = {}
-        notes: list[Note] = []
+        notes = _target_notes(meaning, table[target], truth, known)
         twins = _Twins()
         for name, cells in table.columns.items():
             if name == target:
@@ -200,19 +201,16 @@ class Preprocessor:
         self._refuse_lacking(table)
         marks = Marks.of(table)
         reads = [column.read(table[column.name], marks) for column in self.columns]
-        means = [
-            place for place, column in enumerate(self.columns) if isinstance(column, TargetMeanColumn)
-        ]
+        means = [column for column in self.columns if isinstance(column, TargetMeanColumn)]
         if train is not None and means:
             truth, known = self.truth(table)
             outcomes = _outcomes(self.target, truth, known)
             rows = np.zeros(len(table), dtype=bool)
             rows[train] = True
             rows &= known
-            for place in means:
-                column = self.columns[place]
-                cells = table[column.name].take(rows)
-                reads[place][rows] = column.cross_fitted(cells, outcomes[rows])
+            for column in means:
+                own = column.cross_fitted(table[column.name].take(rows), outcomes[rows])
+                reads[self.columns.index(column)][rows] = own
         return Encoded(self.columns, reads)
 
     def transform(self, table: Table, train: np.ndarray | None = None) -> np.ndarray:
@@ -234,14 +232,14 @@ class Preprocessor:
         """What is odd about the cells of a table that was not trained on, in words."""
         self._refuse_lacking(table)
         found: dict[str, list[tuple[int, str]]] = {}
-        asked = set()
-        for column in self.columns:
-            if column.name in asked:  # As several kinds: the first says it.
-                continue
-            asked.add(column.name)
+        speakers: dict[str, Column] = {}
+        for column in self.columns:  # Of several kinds one speaks for a column.
+            if column.name not in speakers or isinstance(column, TargetMeanColumn):
+                speakers[column.name] = column
+        for column in speakers.values():
             for odd in column.oddities(table[column.name], Marks.of(table)):
                 words = f"{shown(odd.example)} in column {shown(column.name)}"
-                found.setdefault(odd.fate, []).append((odd.count, words))
+                found.setdefault(odd.fate, []).append((odd.rows, words))
         return [_counted(fate, cases) for fate, cases in found.items()]
 
     def truth(self, table: Table) -> tuple[np.ndarray, np.ndarray]:
@@ -353,6 +351,22 @@ def _outcomes(
     return outcomes
 
 
+def _target_notes(
+    target: NumberTarget | ClassTarget, cells: Cells, truth: np.ndarray, known: np.ndarray
+) -> list[Note]:
+    """What is to be said of a target: cells that say none, classes that hardly occur."""
+    notes = []
+    odd = odd_rows("", cells, ~known & ~missing(cells))
+    for fate in odd:
+        what = f"{shown(fate.example)} in column {shown(target.name)}"
+        notes.append(Note(f"{fate.rows:,} rows are not learnt from, whose target says none", what))
+    if isinstance(target, ClassTarget):
+        rows = np.bincount(truth[known], minlength=target.outputs)
+        single = [shown(target.classes[place]) for place in np.flatnonzero(rows == 1)]
+        notes += [Note("classes of one row are hardly learnt", name) for name in single]
+    return notes
+
+
 class _Twins:
     """The columns that are used, found by what they hold."""
 
@@ -361,7 +375,7 @@ class _Twins:
 
     @staticmethod
     def _key(cells: Cells) -> tuple[Any, ...]:
-        sums = (zlib.crc32(np.ascontiguousarray(a)) for a in (cells.values, cells.codes))
+        sums = (zlib.crc32(np.ascontiguousarray(a).data) for a in (cells.values, cells.codes))
         return (*sums, cells.texts)
 
     def of(self, cells: Cells) -> str | None:

@@ -220,11 +220,11 @@ def _commonest(texts: dict[str, int]) -> str:
 def _class_key(text: str, truths: bool) -> str:
     """What the texts of a class have in common."""
     name = class_name(text)
-    return name if name == MINUS else key_of(name, truths)
+    return name if name == MINUS else key_of(name, "truths" if truths else "words")
 
 
 def _is_truth(text: str) -> bool:
-    return key_of(class_name(text), truths=True) in ("true", "false")
+    return key_of(class_name(text), "truths") in ("true", "false")
 
 
 def find_task(table: Table, target: str) -> tuple[str, str]:

@@ -7,28 +7,41 @@ from typing import ClassVar
 
 import numpy as np
 
+from fastweights import _check
 from fastweights._json import shown
 from fastweights.table.cells import Cells, number_text
 from fastweights.table.columns.common import Marks, Oddity, odd_rows
-from fastweights.table.numerals import MISSING, missing_word
+from fastweights.table.numerals import MISSING, missing_word, words
 
 #: Words for true and false, of which a column may have several for one thing.
-_TRUE = frozenset(["true", "t", "yes", "y", "on", "1", "ja", "oui", "si", "sí", "vrai", "wahr", "verdadero", "sim"])
-_FALSE = frozenset(["false", "f", "no", "n", "off", "0", "nein", "non", "faux", "falsch", "falso", "não"])
+_TRUE = words(
+    "true|t|yes|y|on|1|ja|j|oui|o|si|sí|s|vrai|wahr|verdadero|vero|sim|da|да|tak|ano|igen"
+)
+_FALSE = words("false|f|no|n|off|0|nein|non|faux|falsch|falso|não|nao|nej|nee|нет|nie|ne|nem")
+
+#: How texts may name one category: by their words alone; by what is true and false; by letters,
+#: large or small.
+MERGING = dict.fromkeys(("words", "truths", "letters"))
+#: Codes of so many letters may tell large ones and small ones apart.
+_CODE = 2
+#: Such codes are letters written either way where there are so few.
+_FEW_LETTERS = 5
 
 
-def key_of(text: str, truths: bool = False) -> str:
+def key_of(text: str, merging: str = "words") -> str:
     """What texts that name one category have in common; ``""`` where the text says that none is.
 
-    Case and the width of spaces tell no categories apart, but in codes of one or two letters.
-    With `truths` the words for true are one category, and those for false.
+    Case and the width of spaces tell no words apart. With ``"truths"`` the words for true are one
+    category, and those for false; with ``"letters"`` so are ``f`` and ``F``.
     """
     word = missing_word(text)
     if word in MISSING:
         return ""
-    if truths and word in _TRUE | _FALSE:
+    if merging == "truths" and word in _TRUE | _FALSE:
         return "true" if word in _TRUE else "false"
-    return text if len(text) <= 2 else " ".join(text.casefold().split())
+    if len(text) <= _CODE and merging != "letters":
+        return text
+    return " ".join(text.casefold().split())
 
 
 @dataclass(frozen=True)
@@ -47,13 +60,13 @@ class Levels:
     codes: np.ndarray
 
     @classmethod
-    def of(cls, cells: Cells, truths: bool = False) -> Levels:
+    def of(cls, cells: Cells, merging: str = "words") -> Levels:
         """The categories of cells; a number is the category of its shortest text."""
         plain = np.isfinite(cells.values)
         different, inverse = np.unique(cells.values[plain], return_inverse=True)
         texts = [*cells.texts, *(number_text(value) for value in different.tolist())]
         places: dict[str, int] = {}
-        found = [places.setdefault(key_of(text, truths), len(places)) for text in texts]
+        found = [places.setdefault(key_of(text, merging), len(places)) for text in texts]
         codes = np.array(cells.codes, dtype=np.intp)
         codes[plain] = inverse + len(cells.texts)
         return cls(list(places), np.array(found, dtype=np.intp)[codes])
@@ -68,22 +81,32 @@ class Levels:
         return np.array([place.get(key, -1) for key in self.keys], dtype=np.int32)[self.codes]
 
 
-def spellings(cells: Cells, truths: bool) -> dict[str, list[str]]:
+def spellings(cells: Cells, merging: str = "words") -> dict[str, list[str]]:
     """The texts of each key, the commonest first. Numbers that are a category have none."""
     found: dict[str, list[tuple[int, str]]] = {}
     for text, count in zip(cells.texts, cells.counts().tolist(), strict=True):
-        found.setdefault(key_of(text, truths), []).append((-count, text))
+        found.setdefault(key_of(text, merging), []).append((-count, text))
     return {key: [text for _, text in sorted(texts)] for key, texts in found.items()}
 
 
-def has_truths(cells: Cells) -> bool:
-    """Whether all cells say true or false and some say it otherwise than others."""
-    if not 0 < len(cells.texts) <= 50:
-        return False
-    words = {missing_word(text) for text in cells.texts} - MISSING
-    numbers = {number_text(value) for value in np.unique(cells.values[np.isfinite(cells.values)])}
-    words |= numbers
-    return words <= _TRUE | _FALSE and max(len(words & _TRUE), len(words & _FALSE)) > 1
+def merging_of(cells: Cells) -> str:
+    """How texts of a column name one category, one of `MERGING`.
+
+    By what is true where all say true or false, and some say it otherwise than others. By letters
+    where there are few, at least two and at least half of them large and small.
+    """
+    different = {text for text in cells.texts if missing_word(text) not in MISSING}
+    if not 1 < len(different) <= 2 * len(_TRUE | _FALSE):
+        return "words"
+    plain = np.unique(cells.values[np.isfinite(cells.values)])
+    said = {missing_word(text) for text in different} | {number_text(value) for value in plain[:3]}
+    if said <= _TRUE | _FALSE and max(len(said & _TRUE), len(said & _FALSE)) > 1:
+        return "truths"
+    codes = {text for text in different if len(text) <= _CODE}
+    letters = {text.casefold() for text in codes}
+    if 1 < len(letters) <= _FEW_LETTERS and 2 * len(codes) >= 3 * len(letters):
+        return "letters"
+    return "words"
 
 
 @dataclass(frozen=True)
@@ -97,42 +120,42 @@ class CategoryColumn:
     name : str
     categories : tuple of str
         As most cells write them.
-    truths : bool
-        Whether words for true are one category, and words for false another.
+    merging : str
+        How texts name one category, one of `MERGING`.
     """
 
     kind: ClassVar[str] = "category"
     name: str
     categories: tuple[str, ...]
-    truths: bool
+    merging: str
 
     @classmethod
     def fit(
-        cls, name: str, cells: Cells, min_rows: int = 10, most: int = 200, truths: bool = False
+        cls, name: str, cells: Cells, min_rows: int = 10, most: int = 200, merging: str = "words"
     ) -> CategoryColumn:
         """Learns the categories, at most so many, that enough of the cells (rows,) hold.
 
         Enough are `min_rows`, but never more than a twentieth.
         """
-        levels = Levels.of(cells, truths)
+        levels = Levels.of(cells, merging)
         counts = levels.counts(np.ones(len(cells), dtype=bool))
         enough = min(min_rows, max(1, len(cells) // 20))
         common = np.argsort(-counts, kind="stable")[:most]
-        written = spellings(cells, truths)
+        written = spellings(cells, merging)
         keys = [levels.keys[place] for place in common if counts[place] >= enough]
         texts = [written[key][0] if key and key in written else key for key in keys]
-        return cls(name, tuple(sorted(texts)), truths)
+        return cls(name, tuple(sorted(texts)), merging)
 
     @property
     def features(self) -> list[str]:
         return [f"{self.name}={category or 'missing'}" for category in self.categories]
 
     def _places(self, levels: Levels) -> np.ndarray:
-        return levels.places([key_of(category, self.truths) for category in self.categories])
+        return levels.places([key_of(category, self.merging) for category in self.categories])
 
     def read(self, cells: Cells, marks: Marks) -> np.ndarray:
         """The places of the cells' categories, int32 (rows,), -1 where a cell is of none."""
-        return self._places(Levels.of(cells, self.truths))
+        return self._places(Levels.of(cells, self.merging))
 
     def encode(self, places: np.ndarray, out: np.ndarray) -> None:
         """Writes features of places (rows,) to float32 (rows, features)."""
@@ -142,18 +165,19 @@ class CategoryColumn:
 
     def oddities(self, cells: Cells, marks: Marks) -> list[Oddity]:
         """What of these cells training had nothing like."""
-        return odd_rows("rare or unseen categories count as none", cells, self.read(cells, marks) < 0)
+        return odd_rows(
+            "rare or unseen categories count as none", cells, self.read(cells, marks) < 0
+        )
 
     def refuse_senseless(self, where: str) -> None:
         """Raises ValueError where the values do not go together."""
-        keys = [key_of(category, self.truths) for category in self.categories]
+        _check.choice(f"{where}.merging", self.merging, MERGING)
+        keys = [key_of(category, self.merging) for category in self.categories]
         refuse_one_key(f"{where}.categories", keys)
 
 
 def refuse_one_key(where: str, keys: list[str]) -> None:
     """Raises ValueError where there are no categories, or two are one."""
     if not keys or len(set(keys)) < len(keys):
-        from fastweights import _check
-
         got = shown(sorted(keys))
         raise ValueError(_check.refusal(where, got, "at least 1, every one once"))

@@ -17,27 +17,29 @@ from fastweights import _check
 from fastweights._json import shown
 from fastweights.table import dates
 from fastweights.table.cells import Cells, number_text
-from fastweights.table.columns.category import CategoryColumn, Levels, has_truths, spellings
+from fastweights.table.columns.category import CategoryColumn, Levels, merging_of, spellings
 from fastweights.table.columns.common import Marks, named
 from fastweights.table.columns.date import DateColumn
 from fastweights.table.columns.number import NumberColumn, missing_codes
 from fastweights.table.columns.target_mean import TargetMeanColumn
 from fastweights.table.columns.text import TextColumn
-from fastweights.table.numerals import Numbers, missing, numeral, read_numbers
+from fastweights.table.numerals import Numbers, are_whole, missing, numeral, read_numbers, words
 
 #: What the user may say that a column is.
-KINDS = ("number", "category", "date", "text", "drop", "keep")
+KINDS = dict.fromkeys(("number", "category", "date", "text", "drop", "keep"))
 #: Such a share of the cells that hold something makes a column numbers, or dates.
 ENOUGH = 0.9
 #: A column is looked at as a whole where one of so many of its texts may be what is looked for.
 _GLANCE = 500
 #: Ordered numbers of rows; of another name they are years, days or the like.
-_ORDERED = frozenset(["year", "yr", "years", "time", "t", "day", "days", "week", "month", "date", "hour", "period", "step", "age"])
-_ID_WORDS = frozenset(["id", "ids", "idx", "index", "key", "uuid", "guid", "rowid", "rownum", "rowname", "rownames", "sku"])
-_ID_NAMES = frozenset(("", "#", "no", "no.", "nr", "nr.", "row", "rows", "row names", "rownames"))
+_ORDERED = words("year|yr|years|time|t|day|days|week|month|date|hour|period|step|age")
+_ID_WORDS = words("id|ids|idx|index|key|uuid|guid|rowid|rownum|rowname|rownames|sku")
+_ID_NAMES = words("|#|no|no.|nr|nr.|row|rows|row names|rownames")
 #: Numbers that count a table's rows may leave out those of rows that were taken away.
 _GAPS = 1.5
 _MIN_GAPPED = 20
+#: Numbers are categories too where each has so many rows on the average.
+_ROWS_A_NUMBER = 4
 #: Texts with so many words on the average are free text.
 _FREE_WORDS = 3.0
 
@@ -51,7 +53,8 @@ class Encoding:
     bins : int
         Quantile bins of the piecewise-linear encoding, 0 for none.
     min_category_rows : int
-        Training rows that a category needs for a feature of its own, but never more than a twentieth.
+        Training rows that a category needs for a feature of its own, but never more than a
+        twentieth of all.
     max_categories : int
         Categories of a column that have a feature each, the commonest.
     category_numbers : int
@@ -197,7 +200,7 @@ def _as_numbers(asked: Asked, absent: np.ndarray) -> Numbers | None:
 def _are_codes(cells: Cells, values: np.ndarray) -> bool:
     """Whether numbers are names, such as 02134: they have zeros in front that others lack."""
     padded = [place for place, text in enumerate(cells.texts) if re.fullmatch(r"0\d+", text)]
-    if not padded or (values % 1 != 0).any():
+    if not padded or not are_whole(values):
         return False
     rows = int(cells.counts()[padded].sum())
     widths = {len(cells.texts[place]) for place in padded}
@@ -210,7 +213,7 @@ def _are_codes(cells: Cells, values: np.ndarray) -> bool:
 def _numbers(asked: Asked, read: Numbers) -> Chosen:
     values = read.values
     known = values[np.isfinite(values)]
-    whole = bool((known % 1 == 0).all())
+    whole = are_whole(known)
     form = dates.number_form(known, asked.words)
     if form and not asked.keeps:
         return _dates(asked, form)
@@ -240,32 +243,39 @@ def _names_rows(asked: Asked, known: np.ndarray) -> str:
 def _number_columns(asked: Asked, read: Numbers, whole: bool) -> Chosen:
     encoding, train = asked.encoding, asked.train
     chosen = Chosen()
-    codes = []
-    for code, count in missing_codes(read.values[train]):
-        text = f"{number_text(code)} in {count:,} rows of column {shown(asked.name)}"
-        if count > 1:
-            codes.append(code)
-            chosen.notes.append(Note("far from all else and repeated, taken as missing", text))
-        else:
-            chosen.notes.append(Note("far from all else, taken as it is", text))
-    column = NumberColumn.fit(
-        asked.name, read.values[train], encoding.bins, read.unit, tuple(codes)
-    )
+    codes = missing_codes(read.values[train])
+    chosen.notes += [_code_note(asked, number_text(code), count) for code, count in codes]
+    taken = tuple(code for code, count in codes if count > 1)
+    column = NumberColumn.fit(asked.name, read.values[train], encoding.bins, read.unit, taken)
     chosen.columns.append(column)
     if read.limits.any():
         text = asked.cells.texts[int(read.limits.argmax())]
         what = f"{shown(text)} in column {shown(asked.name)}"
         chosen.notes.append(Note("limits are taken as the number itself", what))
     if read.unit:
-        chosen.notes.append(Note("units are set aside", f"{shown(read.unit)} in {asked.name}"))
-    known = read.values[np.isfinite(read.values)]
-    few = np.unique(known[:10_000]) if whole else ()
-    if 2 < len(few) <= encoding.category_numbers:
-        few = np.unique(known)
-        if len(few) <= encoding.category_numbers and not column.codes:
-            category = _category(asked, truths=False)
-            chosen.columns += [category] if category.categories else []
+        texts = asked.cells.texts
+        written = [numeral(text, *asked.marks) for text in texts]
+        text = next(t for t, n in zip(texts, written, strict=True) if n and n.unit == read.unit)
+        note = Note("units are set aside", f"{shown(text)} in column {shown(asked.name)}")
+        chosen.notes.append(note)
+    if whole and not column.codes and _are_few(read.values[train], encoding.category_numbers):
+        category = _category(asked, merging="words")
+        chosen.columns += [category] if category.categories else []
     return chosen
+
+
+def _code_note(asked: Asked, text: str, count: int) -> Note:
+    what = f"{text} in {count:,} rows of column {shown(asked.name)}"
+    if count > 1:
+        return Note("far from all else and repeated, taken as missing", what)
+    return Note("far from all else, taken as it is", f"{text} in column {shown(asked.name)}")
+
+
+def _are_few(values: np.ndarray, most: int) -> bool:
+    """Whether there are more than two different numbers, but few, each for several rows."""
+    known = values[np.isfinite(values)]
+    most = min(most, len(known) // _ROWS_A_NUMBER)
+    return 2 < len(np.unique(known[:_GLANCE])) <= most and len(np.unique(known)) <= most
 
 
 # ---- dates ---------------------------------------------------------------------------------------
@@ -303,8 +313,13 @@ _FORM_WORDS = {
 def _dates(asked: Asked, form: str) -> Chosen:
     name = shown(asked.name)
     seconds = dates.read_moments(asked.cells, form).values
-    column = DateColumn.fit(asked.name, seconds[asked.train], form, asked.encoding.bins)
+    codes = missing_codes(seconds[asked.train], dates.is_end)
+    taken = tuple(code for code, count in codes if count > 1)
+    column = DateColumn.fit(asked.name, seconds[asked.train], form, asked.encoding.bins, taken)
     chosen = Chosen([column])
+    for code, count in codes:
+        day = str(np.datetime64(int(code), "s").astype("M8[D]"))
+        chosen.notes.append(_code_note(asked, day, count))
     if form in _FORM_WORDS:
         chosen.notes.append(Note(f"numbers are read as {_FORM_WORDS[form]}", f"column {name}"))
         return chosen
@@ -333,8 +348,8 @@ def _categories(asked: Asked, absent: np.ndarray) -> Chosen:
 
 def _hardly_repeats(asked: Asked, different: int, known: int) -> Chosen:
     texts = [text for text in asked.cells.texts if text]
-    words = sum(len(text.split()) for text in texts[:_GLANCE]) / max(1, len(texts[:_GLANCE]))
-    if words >= _FREE_WORDS:
+    seen = texts[:_GLANCE]
+    if sum(len(text.split()) for text in seen) >= _FREE_WORDS * max(1, len(seen)):
         return _free_text(asked)
     return Chosen(
         reason=f"names: it hardly repeats, {different:,} different ones in {known:,} cells"
@@ -348,9 +363,9 @@ def _free_text(asked: Asked) -> Chosen:
 
 
 def _category_columns(asked: Asked, levels: Levels, different: int) -> Chosen:
-    truths = has_truths(asked.cells)
-    chosen = Chosen(notes=_merged(asked, truths))
-    column = _category(asked, truths)
+    merging = merging_of(asked.cells)
+    chosen = Chosen(notes=_merged(asked, merging))
+    column = _category(asked, merging)
     if column.categories:
         chosen.columns.append(column)
     limit = asked.encoding.target_means
@@ -366,21 +381,21 @@ def _category_columns(asked: Asked, levels: Levels, different: int) -> Chosen:
     return chosen
 
 
-def _category(asked: Asked, truths: bool) -> CategoryColumn:
+def _category(asked: Asked, merging: str) -> CategoryColumn:
     encoding = asked.encoding
     return CategoryColumn.fit(
         asked.name,
         asked.cells.take(asked.train),
         encoding.min_category_rows,
         encoding.max_categories,
-        truths,
+        merging,
     )
 
 
-def _merged(asked: Asked, truths: bool) -> list[Note]:
+def _merged(asked: Asked, merging: str) -> list[Note]:
     """What is said of texts that are taken as one category."""
     notes = []
-    for key, texts in spellings(asked.cells, truths).items():
+    for key, texts in spellings(asked.cells, merging).items():
         if key and len(texts) > 1:
             what = f"{named(texts)} in column {shown(asked.name)}"
             notes.append(Note("different spellings are taken as one category", what))
@@ -395,7 +410,7 @@ def _forced_number(asked: Asked) -> Chosen:
     known = read.values[np.isfinite(read.values)]
     if not np.isfinite(read.values[asked.train]).any():
         _refuse(asked, "numbers")
-    return _number_columns(asked, read, whole=bool((known % 1 == 0).all()))
+    return _number_columns(asked, read, whole=are_whole(known))
 
 
 def _forced_date(asked: Asked) -> Chosen:

@@ -25,10 +25,10 @@ class Marks(NamedTuple):
 
 
 class Oddity(NamedTuple):
-    """Cells of a column that training had nothing like: what becomes of them, how many, one."""
+    """Cells that training had nothing like: what becomes of them, how many they are, and one."""
 
     fate: str
-    count: int
+    rows: int
     example: str
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from fastweights import _check
 from fastweights.table.cells import Cells
 from fastweights.table.columns.common import Marks, Oddity, odd_rows, odd_texts
-from fastweights.table.columns.number import NumberColumn
+from fastweights.table.columns.number import NumberColumn, without
 from fastweights.table.dates import DAY, FORMS, read_moments
 
 #: What a date is taken apart into; hours have fractions, a week begins with Monday, 0.
@@ -67,6 +67,8 @@ class DateColumn:
         By the names in `PARTS`; the first knows whether training cells were missing.
     cycles : tuple of str
         Some of `CYCLES`.
+    codes : tuple of float
+        Moments that stand for a missing one, the beginning of 1900 or the like.
     """
 
     kind: ClassVar[str] = "date"
@@ -74,10 +76,19 @@ class DateColumn:
     form: str
     parts: tuple[NumberColumn, ...]
     cycles: tuple[str, ...]
+    codes: tuple[float, ...]
 
     @classmethod
-    def fit(cls, name: str, seconds: np.ndarray, form: str, bins: int = 32) -> DateColumn:
+    def fit(
+        cls,
+        name: str,
+        seconds: np.ndarray,
+        form: str,
+        bins: int = 32,
+        codes: tuple[float, ...] = (),
+    ) -> DateColumn:
         """Learns from seconds since 1970 (rows,), NaN where missing, at least one present."""
+        seconds = without(seconds, codes)
         known = np.isfinite(seconds)
         parts = _parts_of(seconds)
         different = {part: len(np.unique(parts[part][known])) for part in PARTS}
@@ -92,7 +103,7 @@ class DateColumn:
         ]
         turned = [c for c in CYCLES if _TURNED_BY[c] in vary]
         turned = [c for c in turned if different[_TURNED_BY[c]] >= _MIN_TURNS]
-        return cls(name, form, tuple(kept), tuple(turned))
+        return cls(name, form, tuple(kept), tuple(turned), codes)
 
     @property
     def features(self) -> list[str]:
@@ -101,7 +112,7 @@ class DateColumn:
 
     def read(self, cells: Cells, marks: Marks) -> np.ndarray:
         """Seconds since 1970, float64 (rows,), NaN where missing."""
-        return read_moments(cells, self.form).values
+        return without(read_moments(cells, self.form).values, self.codes)
 
     def encode(self, seconds: np.ndarray, out: np.ndarray) -> None:
         """Writes features of seconds (rows,) to float32 (rows, features)."""
@@ -124,14 +135,15 @@ class DateColumn:
         read = read_moments(cells, self.form)
         found = odd_texts("cells that are no date count as missing", cells, read.strange)
         if not self.parts[0].has_missing:
-            absent = np.isnan(read.values) & ~cells.by_text(read.strange, False)
+            absent = np.isnan(without(read.values, self.codes))
+            absent &= ~cells.by_text(read.strange, False)
             fate = "missing dates, unlike in training, count as the median"
             found += odd_rows(fate, cells, absent)
         return found
 
     def refuse_senseless(self, where: str) -> None:
         """Raises ValueError where the values do not go together."""
-        _check.choice(f"{where}.form", self.form, FORMS)
+        _check.choice(f"{where}.form", self.form, dict.fromkeys(FORMS))
         names = [part.name for part in self.parts]
         if not names or len(set(names)) < len(names) or not set(names) <= set(PARTS):
             expected = f"some of {', '.join(PARTS)}, every one once"

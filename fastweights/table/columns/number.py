@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,7 +16,7 @@ from fastweights.table.numerals import read_numbers
 
 #: What a standardised number goes towards where it is far from all others.
 FAR = 3.0
-#: Standardised numbers this far out are at `FAR`, to the last bit of float32; their squares are small.
+#: Standardised numbers so far out are at `FAR`, to the last bit of float32.
 _FARTHEST = 1e6
 #: Codes for "no value" are such digits, or the ends of integers of 16 and 32 bits.
 _CODE_DIGITS = "789"
@@ -29,7 +31,8 @@ class NumberColumn:
     single cell can throw off. Beside it stands the piecewise-linear encoding (Gorishniy, Rubachev
     and Babenko, On Embeddings for Numerical Features in Tabular Deep Learning, 2022): with the
     quantiles ``b`` of the training rows feature k is ``(x - b_k) / (b_{k+1} - b_k)``, held within 0
-    and 1. A missing number is the median; where training cells were missing, a last feature says so.
+    and 1. A missing number is the median; where training cells were missing, a last feature says
+    so.
 
     Parameters
     ----------
@@ -64,11 +67,11 @@ class NumberColumn:
         codes: tuple[float, ...] = (),
     ) -> NumberColumn:
         """Learns from float64 values (rows,), NaN where missing, at least one of them present."""
-        values = _without(values, codes)
+        values = without(values, codes)
         present = np.sort(values[np.isfinite(values)])
         shift = _shift(present[[0, -1]])
         present = np.ldexp(present, shift)
-        low, median, high = np.quantile(present, (0.25, 0.5, 0.75)).tolist()
+        low, median, high = _quantiles(present, np.array((0.25, 0.5, 0.75))).tolist()
         scale = float(high - low) or float(present[-1] - present[0]) / 2
         edges = np.ldexp(_edges(present, bins), -shift)
         back = float(np.ldexp(scale, -shift)) if scale else 1.0
@@ -90,44 +93,52 @@ class NumberColumn:
     @property
     def features(self) -> list[str]:
         texts = [f"{edge:g}" for edge in self.edges]
+        if len(set(texts)) < len(texts):
+            texts = [number_text(edge) for edge in self.edges]
         pieces = [f"{self.name} {texts[k]}..{texts[k + 1]}" for k in range(self.bins)]
         return [self.name, *pieces, *([f"{self.name} missing"] if self.has_missing else [])]
 
     def read(self, cells: Cells, marks: Marks) -> np.ndarray:
         """The numbers in cells, float64 (rows,), NaN where missing."""
         values = read_numbers(cells, *marks, self.unit).values
-        return _without(values, self.codes)
+        return without(values, self.codes)
 
     def encode(self, values: np.ndarray, out: np.ndarray) -> None:
         """Writes features of float64 numbers (rows,) to float32 (rows, features)."""
         absent = np.isnan(values)
-        shift = _shift(np.array(self.edges))
-        edges = np.ldexp(self.edges, shift)
-        median, scale = np.ldexp((self.median, self.scale), shift)
+        shift, median, scale, begins, widths = self._scaled
         with np.errstate(over="ignore", under="ignore"):
             x = np.ldexp(np.where(absent, self.median, values), shift)
             z = np.clip((x - median) / scale, -_FARTHEST, _FARTHEST)
-        out[:, 0] = z / np.sqrt(1.0 + (z / FAR) ** 2)
-        if self.bins:
-            with np.errstate(over="ignore", under="ignore"):
-                pieces = (x[:, np.newaxis] - edges[:-1]) / np.diff(edges)
-            np.clip(pieces, 0.0, 1.0, out=out[:, 1 : 1 + self.bins], casting="unsafe")
+            out[:, 0] = z / np.sqrt(1.0 + (z / FAR) ** 2)
+            if self.bins:
+                pieces = (x[:, np.newaxis] - begins) / widths
+                np.clip(pieces, 0.0, 1.0, out=out[:, 1 : 1 + self.bins], casting="unsafe")
         if self.has_missing:
             out[:, -1] = absent
+
+    @functools.cached_property
+    def _scaled(self) -> tuple[int, float, float, np.ndarray, np.ndarray]:
+        """A power of two; times it, the median, the scale, and where pieces begin and how wide."""
+        edges = np.array(self.edges)
+        shift = _shift(edges)
+        edges = np.ldexp(edges, shift)
+        median, scale = np.ldexp((self.median, self.scale), shift).tolist()
+        return shift, median, scale, edges[:-1], np.diff(edges)
 
     def oddities(self, cells: Cells, marks: Marks) -> list[Oddity]:
         """What of these cells training had nothing like."""
         read = read_numbers(cells, *marks, self.unit)
-        strange = cells.by_text(read.strange, False)
-        values = _without(read.values, self.codes)
+        values = without(read.values, self.codes)
         low, high = self.edges[0], self.edges[-1]
         with np.errstate(over="ignore"):
             more = np.float64(high / 10) - np.float64(low / 10)
             far = (values < low - more) | (values > high + more)
-        found = odd_texts("text among numbers counts as missing", cells, read.strange)
+        said = read.strange | read.words
+        found = odd_texts("text among numbers counts as missing", cells, said)
         if not self.has_missing:
             fate = "missing numbers, unlike in training, count as the median"
-            found += odd_rows(fate, cells, np.isnan(values) & ~strange)
+            found += odd_rows(fate, cells, np.isnan(values) & ~cells.by_text(said, False))
         return [*found, *odd_rows("numbers far outside of those of training", cells, far)]
 
     def refuse_senseless(self, where: str) -> None:
@@ -157,26 +168,46 @@ def _edges(ordered: np.ndarray, bins: int) -> np.ndarray:
     different = ordered[np.append(True, ordered[1:] != ordered[:-1])]
     if len(different) <= bins + 1:
         return different
-    return np.unique(np.quantile(ordered, np.linspace(0.0, 1.0, max(bins, 1) + 1)))
+    return np.unique(_quantiles(ordered, np.linspace(0.0, 1.0, max(bins, 1) + 1)))
 
 
-def _without(values: np.ndarray, codes: tuple[float, ...]) -> np.ndarray:
+def _quantiles(ordered: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Quantiles of rising numbers, linear between neighbours, as `numpy.quantile` has them."""
+    places = shares * (len(ordered) - 1)
+    below = np.floor(places).astype(np.intp)
+    above = np.minimum(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (places - below)
+
+
+def without(values: np.ndarray, codes: tuple[float, ...]) -> np.ndarray:
+    """The values, but NaN where they are a code."""
     return np.where(np.isin(values, codes), np.nan, values) if codes else values
 
 
-def missing_codes(values: np.ndarray) -> list[tuple[float, int]]:
+def is_code(value: float) -> bool:
+    """Whether a number is written as codes for "no value" are, or ends a kind of integers."""
+    digits = number_text(abs(value))
+    return value in _ENDS or (
+        len(digits) > 1 and digits[0] in _CODE_DIGITS and digits == digits[0] * len(digits)
+    )
+
+
+def missing_codes(
+    values: np.ndarray, is_code: Callable[[float], bool] = is_code
+) -> list[tuple[float, int]]:
     """Numbers that look like codes for "no value", each with its count, the farthest out first.
 
-    Such a number is written in sevens, eights or nines, or is the end of a kind of integers, and
-    lies farther from all others than these do from each other.
+    Such a number lies farther from all others than these do from each other.
 
     Parameters
     ----------
     values : float64 (rows,)
         NaN where missing.
+    is_code : function
+        Whether a number may be a code at all.
     """
     present = values[np.isfinite(values)]
-    if not len(present) or not any(map(_is_code, (present.min(), present.max()))):
+    if not len(present) or not any(map(is_code, (present.min(), present.max()))):
         return []
     different, counts = np.unique(present, return_counts=True)
     found = []
@@ -185,16 +216,9 @@ def missing_codes(values: np.ndarray) -> list[tuple[float, int]]:
         gaps = {0: (rest[1] - rest[0], rest[-1] - rest[1])}
         gaps[-1] = (rest[-1] - rest[-2], rest[-2] - rest[0])
         far = [place for place, (gap, span) in gaps.items() if gap > span]
-        place = next((place for place in far if _is_code(float(different[place]))), None)
+        place = next((place for place in far if is_code(float(different[place]))), None)
         if place is None:
             break
         found.append((float(different[place]), int(counts[place])))
         different, counts = np.delete(different, place), np.delete(counts, place)
     return found
-
-
-def _is_code(value: float) -> bool:
-    digits = number_text(abs(value))
-    return value in _ENDS or (
-        len(digits) > 1 and digits[0] in _CODE_DIGITS and digits == digits[0] * len(digits)
-    )

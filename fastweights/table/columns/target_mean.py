@@ -24,9 +24,9 @@ MOST = 5000
 class TargetMeanColumn:
     """What the target is on the average in the rows of a category.
 
-    One feature for numbers, and one a class (one for two classes). The mean is drawn towards that of
-    all rows, ``(sum + 10 * mean of all) / (rows + 10)``, and given as a multiple of how much these
-    means vary. A training row is told the mean of the other folds' rows, so that it does not see
+    One feature for numbers, and one a class (one for two classes). The mean is drawn towards that
+    of all rows, ``(sum + 10 * mean of all) / (rows + 10)``, and given as a multiple of how much
+    these means vary. A training row is told the mean of the rows of other folds: it does not see
     its own target (Micci-Barreca, A Preprocessing Scheme for High-Cardinality Categorical
     Attributes, 2001). A category that training did not have is 0, the mean of all.
 
@@ -58,7 +58,7 @@ class TargetMeanColumn:
         scale[scale == 0.0] = 1.0
         common = np.argsort(-counts, kind="stable")[:MOST]
         common = common[counts[common] > 0]
-        written = spellings(cells, truths=False)
+        written = spellings(cells)
         keys = [levels.keys[place] for place in common]
         texts = tuple(written[key][0] if key and key in written else key for key in keys)
         rows = tuple(tuple(row) for row in (means / scale)[common].tolist())
