@@ -14,7 +14,9 @@ from fastweights.callbacks import Callback
 from fastweights.callbacks.base import Logs
 from fastweights.models import Model
 from fastweights.table import splitting
+from fastweights.table.batches import MOST_HELD, EncodedBatches
 from fastweights.table.cells import Cells
+from fastweights.table.encoded import Encoded
 from fastweights.table.numerals import numbers
 from fastweights.table.recipe import Recipe
 from fastweights.table.tables import Table
@@ -32,9 +34,16 @@ class Trained:
 
 
 class Best(Callback):
-    """Keeps the weights of the epoch with the smallest loss on held-out rows, else of the last."""
+    """Keeps the weights of the epoch with the smallest loss on held-out rows, else of the last.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    patience : int
+        After so many epochs with no smaller loss the fit ends; 0: never.
+    """
+
+    def __init__(self, patience: int = 0) -> None:
+        self._patience = patience
         #: The loss, the epoch and its numbers, in one value that an interrupt leaves whole.
         self._kept: tuple[float, int, tuple[np.ndarray, ...]] | None = None
         self._logs: list[Logs] = []
@@ -46,10 +55,13 @@ class Best(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self._logs.append(dict(logs))
-        loss = logs.get("val_loss", -epoch)
+        is_watched = "val_loss" in logs
+        loss = logs["val_loss"] if is_watched else -epoch
         if self._kept is None or loss < self._kept[0]:
             numbers = self.model.parameters.copy(), self.model.state.copy()
             self._kept = (loss if math.isfinite(loss) else math.inf, epoch, numbers)
+        elif is_watched and self._patience and epoch - self._kept[1] >= self._patience:
+            self.model.stop_training = True
 
     def bring_back(self) -> Trained:
         """Gives the network the weights that were kept."""
@@ -59,14 +71,35 @@ class Best(Callback):
         return Trained(history, epoch)
 
 
+@dataclass(frozen=True)
+class Rows:
+    """What the networks of a table learn from.
+
+    Parameters
+    ----------
+    encoded : Encoded
+        The features of all rows.
+    targets : ndarray (rows, 1) or (rows,)
+    weights : ndarray (rows,), optional
+    parts : list of Parts
+        For each network the rows that it is trained on, and those that say which epoch is the best.
+    """
+
+    encoded: Encoded
+    targets: np.ndarray
+    weights: np.ndarray | None
+    parts: list[splitting.Parts]
+
+    @property
+    def are_held(self) -> bool:
+        """Whether the features are few enough to be held at once."""
+        return 4 * math.prod(self.encoded.shape) <= MOST_HELD
+
+
 def train(
     models: Sequence[Model],
-    x: np.ndarray,
-    y: np.ndarray,
-    parts: Sequence[splitting.Parts],
+    rows: Rows,
     recipe: Recipe,
-    *,
-    sample_weight: np.ndarray | None,
     callbacks: Callbacks,
     verbose: str | int,
     keep_interrupted: bool,
@@ -75,28 +108,60 @@ def train(
 
     An interrupt is raised again unless it is to be kept, and every network has finished an epoch.
     """
-    bests = [Best() for _ in models]
+    bests = [Best(recipe.patience) for _ in models]
+    own = _callbacks(callbacks, len(models))
+    listeners = [[best, *given] for best, given in zip(bests, own, strict=True)]
+    fit = _fit_held if rows.are_held else _fit_batches
     interrupted = False
     try:
-        many.fit_many(
-            models,
-            x,
-            y,
-            batch_size=recipe.batch_size,
-            epochs=recipe.epochs,
-            verbose=verbose,
-            callbacks=[
-                [best, *own]
-                for best, own in zip(bests, _callbacks(callbacks, len(models)), strict=True)
-            ],
-            sample_weight=sample_weight,
-            rows=[part if len(part[1]) else part[0] for part in parts],
-        )
+        fit(models, rows, recipe, listeners, verbose)
     except KeyboardInterrupt:
         if not (keep_interrupted and all(best.is_there for best in bests)):
             raise
         interrupted = True
     return [best.bring_back() for best in bests], interrupted
+
+
+def _fit_held(
+    models: Sequence[Model],
+    rows: Rows,
+    recipe: Recipe,
+    listeners: Sequence[Sequence[Callback]],
+    verbose: str | int,
+) -> None:
+    many.fit_many(
+        models,
+        rows.encoded[:],
+        rows.targets,
+        batch_size=recipe.batch_size,
+        epochs=recipe.epochs,
+        verbose=verbose,
+        callbacks=listeners,
+        sample_weight=rows.weights,
+        rows=[part if len(part[1]) else part[0] for part in rows.parts],
+    )
+
+
+def _fit_batches(
+    models: Sequence[Model],
+    rows: Rows,
+    recipe: Recipe,
+    listeners: Sequence[Sequence[Callback]],
+    verbose: str | int,
+) -> None:
+    """One network after the other, each with all threads."""
+    arrays = rows.encoded, rows.targets, rows.weights
+    for model, (learnt, held), own in zip(models, rows.parts, listeners, strict=True):
+        batches = EncodedBatches(*arrays, learnt, recipe.batch_size, model.seed)
+        held_out = EncodedBatches(*arrays, held, recipe.batch_size) if len(held) else None
+        model.fit(
+            batches,
+            epochs=recipe.epochs,
+            verbose=verbose,
+            callbacks=own,
+            shuffle=False,
+            validation_data=held_out,
+        )
 
 
 def _callbacks(given: Callbacks, nets: int) -> list[Sequence[Callback]]:
@@ -122,11 +187,13 @@ def parts_of(
     kind, _, column = recipe.split.partition(":")
     if kind == "time":
         return [splitting.split_by_time(times_of(table, column), 1 / recipe.folds)] * recipe.nets
-    if kind == "group":
-        groups = groups_of(table[column])
-        cut = splitting.folds(rows, recipe.folds, seed, groups=groups)
-    else:
-        cut = splitting.folds(rows, recipe.folds, seed, labels=labels)
+    groups = groups_of(table[column]) if kind == "group" else None
+    rounds = math.ceil(recipe.nets / recipe.folds)
+    cut = [
+        part
+        for draw in range(rounds)
+        for part in splitting.folds(rows, recipe.folds, seed, draw, labels=labels, groups=groups)
+    ]
     return cut[: recipe.nets]
 
 

@@ -23,17 +23,23 @@ from fastweights.table.footers import without_sums
 from fastweights.table.networks import network
 from fastweights.table.preprocessing import Preprocessor
 from fastweights.table.reading import read
-from fastweights.table.recipe import PRESETS, TASKS, Recipe, recipe_for, refuse_unknown, restored
+from fastweights.table.recipe import (
+    MIN_ROWS,
+    PRESETS,
+    TASKS,
+    Recipe,
+    recipe_for,
+    refuse_unknown,
+    restored,
+)
 from fastweights.table.tables import Table
-from fastweights.table.targets import ClassTarget, find_task, has_target
+from fastweights.table.targets import ClassTarget, NumberTarget, find_task, has_target
 
 #: Under which keys a model file has its recipe, and how it was trained.
 RECIPE = "fastweights.recipe"
 HISTORY = "fastweights.history"
 #: Rows that are encoded at a time for predictions.
 CHUNK = 1 << 14
-#: Rows with a target; fewer teach nothing.
-MIN_ROWS = 4
 
 
 @dataclass(frozen=True)
@@ -155,7 +161,7 @@ class TableModel:
         remarks = [*table.remarks]
         if self.task is None:
             remarks.append(f"target {shown(self.target)}: {task}, {reason}")
-        known = has_target(table, self.target, task)
+        known = _known_rows(table, self.target, task)
         weights = _weights(sample_weight, len(table))
         if not known.all():
             remarks.append(f"left out for want of a {shown(self.target)}: {(~known).sum():,} rows")
@@ -174,37 +180,29 @@ class TableModel:
             log_target=recipe.log_target,
             **recipe.encoding,
         )
-        x = preprocessor.transform(table, np.arange(train))
-        y = preprocessor.transform_target(table)
-        labels = y if task == "classification" else None
-        if held is None:
-            parts = fitting.parts_of(recipe, table, labels, self.seed)
-        else:
-            x = np.concatenate([x, preprocessor.transform(held)])
-            y = np.concatenate([y, preprocessor.transform_target(held)])
-            weights = None if weights is None else np.append(weights, np.ones(len(held)))
-            parts = [(np.arange(train), np.arange(train, len(x)))] * recipe.nets
-        steps = recipe.steps(len(parts[0][0]))
-        outputs = _outputs(recipe, preprocessor)
+        if isinstance(preprocessor.target, ClassTarget):
+            remarks += filter(None, [scores.imbalance(preprocessor.target)])
+        if weights is not None and held is not None:
+            weights = np.append(weights, np.ones(len(held)))
+        rows = self._rows(preprocessor, recipe, table, held, weights)
+        features, outputs = rows.encoded.shape[1], _outputs(recipe, preprocessor)
         models = [
-            network(recipe, x.shape[1], outputs, steps, (self.seed + number) % philox.MAX_SEED)
-            for number in range(recipe.nets)
+            network(
+                recipe,
+                features,
+                outputs,
+                recipe.steps(len(learnt)),
+                (self.seed + number) % (philox.MAX_SEED + 1),
+            )
+            for number, (learnt, _) in enumerate(rows.parts)
         ]
         trained, interrupted = fitting.train(
-            models,
-            x,
-            y,
-            parts,
-            recipe,
-            sample_weight=weights,
-            callbacks=callbacks,
-            verbose=verbose,
-            keep_interrupted=keep_interrupted,
+            models, rows, recipe, callbacks, verbose, keep_interrupted
         )
         report = {
             "preset": self.preset,
             "rows": train,
-            "features": x.shape[1],
+            "features": features,
             "parameters": sum(model.count_params() for model in models),
             "seconds": time.perf_counter() - began,
             "interrupted": interrupted,
@@ -219,6 +217,27 @@ class TableModel:
             report,
         )
         return self
+
+    def _rows(
+        self,
+        preprocessor: Preprocessor,
+        recipe: Recipe,
+        table: Table,
+        held: Table | None,
+        weights: np.ndarray | None,
+    ) -> fitting.Rows:
+        """What the networks learn from: the table, and rows that were given to be held out."""
+        train = np.arange(len(table))
+        encoded = preprocessor.encoded(table, train)
+        targets = preprocessor.transform_target(table)
+        if held is None:
+            labels = targets if recipe.task == "classification" else None
+            parts = fitting.parts_of(recipe, table, labels, self.seed)
+            return fitting.Rows(encoded, targets, weights, parts)
+        both = np.concatenate([targets, preprocessor.transform_target(held)])
+        beside = np.arange(len(table), len(both))
+        encoded = encoded.followed_by(preprocessor.encoded(held))
+        return fitting.Rows(encoded, both, weights, [(train, beside)] * recipe.nets)
 
     def _usable(self, table: Table, recipe: Recipe) -> Table:
         """The table without the column of the groups that rows are left out by."""
@@ -284,7 +303,7 @@ class TableModel:
         float64 (rows,) in the target's units, (rows, quantiles) for the loss ``"quantile"``; or
         the names of classes, object (rows,).
         """
-        found = self._predicted(_table_of(table))
+        found = self._predicted(table)
         if self.recipe.task == "regression":
             return found
         return np.array(self.classes, dtype=object)[found.argmax(axis=1)]
@@ -295,27 +314,32 @@ class TableModel:
         Raises ValueError for a target of numbers.
         """
         self.classes  # noqa: B018 - refuses a target of numbers
-        return self._predicted(_table_of(table))
+        return self._predicted(table)
 
-    def _predicted(self, table: Table) -> np.ndarray:
-        fitted = self._fit
-        parts = []
+    def _predicted(self, given: Any) -> np.ndarray:
+        fitted, parts = self._fit, []
+        table = _table_of(given)
         for rows in _chunks(len(table)):
             x = fitted.preprocessor.transform(table.take(rows))
             outputs = fitted.model.predict(x, verbose=0)
             parts.append(fitted.preprocessor.inverse_transform(outputs))
-        return np.concatenate(parts)
+        predicted = np.concatenate(parts)
+        # Quantiles that cross are put in order, which brings none further from the right one.
+        return np.sort(predicted, axis=1) if fitted.recipe.quantiles_asked else predicted
 
     def score(self, table: Any) -> dict[str, Any]:
         """How good the predictions are, beside the trivial ones: see `fastweights.table.score`.
 
-        Rows whose target is missing are left out.
+        Of quantiles it is `fastweights.table.scores.quantile_score`. Rows whose target is missing
+        are left out.
         """
-        table, fitted = _table_of(table), self._fit
+        fitted, table = self._fit, _table_of(table)
         truth, known = fitted.preprocessor.truth(table)
         if not known.any():
             raise ValueError(_check.refusal("table", "no row with a target", "at least one"))
         predicted = self._predicted(table.take(known))
+        if fitted.recipe.quantiles_asked:
+            return scores.quantile_score(truth[known], predicted, fitted.recipe.quantiles_asked)
         return scores.score(fitted.preprocessor.target, truth[known], predicted)
 
     # ---- keeping ---------------------------------------------------------------------------------
@@ -389,6 +413,14 @@ def _table_of(given: Any) -> Table:
     return given if isinstance(given, Table) else read(given)
 
 
+def _known_rows(table: Table, target: str, task: str) -> np.ndarray:
+    """Where the target is known: bool (rows,); ValueError where its cells do not suit the task."""
+    known = has_target(table, target, task)
+    if task == "regression" and not known.any():
+        NumberTarget.fit(target, table, known)
+    return known
+
+
 def _weights(given: Any, rows: int) -> np.ndarray | None:
     """What each row counts, float64 (rows,)."""
     if given is None:
@@ -401,9 +433,7 @@ def _weights(given: Any, rows: int) -> np.ndarray | None:
 
 def _outputs(recipe: Recipe, preprocessor: Preprocessor) -> int:
     """How many outputs the networks have."""
-    if recipe.task == "regression" and recipe.loss == "quantile":
-        return len(recipe.quantiles)
-    return preprocessor.target.outputs
+    return len(recipe.quantiles_asked) or preprocessor.target.outputs
 
 
 def _chunks(rows: int) -> Iterator[np.ndarray]:

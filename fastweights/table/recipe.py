@@ -16,6 +16,14 @@ from fastweights.table.columns.choosing import Encoding
 PRESETS = dict.fromkeys(("fast", "best"))
 TASKS = dict.fromkeys(("regression", "classification"))
 
+#: Rows with a target; fewer teach nothing.
+MIN_ROWS = 4
+#: Each network goes through at most so many rows in all, and so often through each.
+ROW_BUDGET = 4_000_000
+MOST_EPOCHS = 40
+#: Parts that rows are left out by; of large tables so many rows that no part has more than this.
+FOLDS = 8
+MOST_LEFT_OUT = 20_000
 #: Losses that a regression may choose from; classes always have the crossentropy.
 LOSSES = {
     name: losses.LOSSES[name]
@@ -55,12 +63,15 @@ class Recipe:
         Rows a step.
     epochs : int
         Passes over the training rows.
+    patience : int
+        After so many epochs without a smaller loss on the rows left out a network's training ends;
+        0: it goes through all epochs.
     nets : int
         Networks whose predictions are averaged.
     folds : int
         Parts that the training rows are cut into: each network leaves out another one, which says
-        which of its epochs is the best. At least as many as `nets`. 0: no rows are left out, and
-        the last epoch is kept.
+        which of its epochs is the best; with more networks than parts they are cut anew. 0: no
+        rows are left out, and the last epoch is kept.
     split : str
         How rows are left out: ``"random"``, ``"time:COLUMN"`` or ``"group:COLUMN"``.
     """
@@ -79,12 +90,18 @@ class Recipe:
     scale_rate: float
     batch_size: int
     epochs: int
+    patience: int
     nets: int
     folds: int
     warmup: float = 0.05
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
     log_target: bool | None = None
     split: str = "random"
+
+    @property
+    def quantiles_asked(self) -> tuple[float, ...]:
+        """Those that are predicted; none unless the loss is that of quantiles."""
+        return self.quantiles if self.loss == "quantile" else ()
 
     @property
     def encoding(self) -> dict[str, Any]:
@@ -120,10 +137,9 @@ def recipe_for(preset: str, task: str, rows: int, **choices: Any) -> Recipe:
     """
     _check.choice("preset", preset, PRESETS)
     _check.choice("task", task, TASKS)
-    rows = _check.whole("rows", rows, 1)
+    rows = _check.whole("rows", rows, MIN_ROWS)
     refuse_unknown(choices)
     is_classes = task == "classification"
-    nets = choices.get("nets", 1 if preset == "fast" else 8)
     recipe = Recipe(
         task=task,
         **asdict(Encoding()),
@@ -134,9 +150,10 @@ def recipe_for(preset: str, task: str, rows: int, **choices: Any) -> Recipe:
         learning_rate=1e-3 if is_classes else 3e-3,
         scale_rate=30.0 if is_classes else 10.0,
         batch_size=_batch_size(rows),
-        epochs=40,
-        nets=nets,
-        folds=max(10 if preset == "fast" else 8, nets),
+        epochs=max(1, min(MOST_EPOCHS, ROW_BUDGET // rows)),
+        patience=12,
+        nets=_nets(preset, rows),
+        folds=min(rows // 2, max(FOLDS, rows // MOST_LEFT_OUT)),
     )
     return _checked(replace(recipe, **choices))
 
@@ -161,6 +178,12 @@ def refuse_unknown(choices: Mapping[str, Any]) -> None:
             raise TypeError(str(error)) from None
 
 
+def _nets(preset: str, rows: int) -> int:
+    """As many networks as are trained in the time that the preset allows, on so many rows."""
+    few, some, many = (4, 2, 1) if preset == "fast" else (16, 8, 4)
+    return few if rows <= 20_000 else some if rows <= 100_000 else many
+
+
 def _batch_size(rows: int) -> int:
     """A power of 2 near the 24th part of the rows, within 16 and 256."""
     return min(256, max(16, 2 ** round(math.log2(max(rows, 1) / 24))))
@@ -180,6 +203,7 @@ def _checked(recipe: Recipe) -> Recipe:
         "warmup": _check.number("warmup", recipe.warmup, minimum=0.0, below=1.0),
         "batch_size": _check.whole("batch_size", recipe.batch_size, 1),
         "epochs": _check.whole("epochs", recipe.epochs, 1),
+        "patience": _check.whole("patience", recipe.patience, 0),
         "nets": _check.whole("nets", recipe.nets, 1),
         "folds": _check.whole("folds", recipe.folds, 0),
         "quantiles": losses.Quantile(recipe.quantiles).quantiles,
@@ -187,9 +211,8 @@ def _checked(recipe: Recipe) -> Recipe:
     }
     if recipe.log_target is not None:
         found["log_target"] = _check.flag("log_target", recipe.log_target)
-    if found["folds"] == 1 or (found["folds"] and found["folds"] < found["nets"]):
-        expected = f"0, or at least {max(2, found['nets'])} for {found['nets']} nets"
-        raise ValueError(_check.refusal("folds", found["folds"], expected))
+    if found["folds"] == 1:
+        raise ValueError(_check.refusal("folds", 1, "0, or at least 2"))
     if recipe.task == "regression":
         _check.choice("loss", recipe.loss, LOSSES)
     else:
