@@ -65,6 +65,7 @@ class Ahead(Generic[T]):
                 self._refuse_fork()
                 with state.changed:
                     while not state.waiting and not state.ended:
+                        state.is_awaited = True
                         state.changed.wait()
                     taken, state.waiting, state.bytes = state.waiting, deque(), 0
                     error = state.error if not taken else None
@@ -82,9 +83,9 @@ class Ahead(Generic[T]):
                     state.waiting, state.error = deque(), None
                     state.changed.notify_all()
 
-    def is_idle(self) -> bool:
-        """Whether no item waits to be taken."""
-        return not self._state.waiting
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for an item."""
+        return self._state.is_awaited
 
     def _refuse_fork(self) -> None:
         if self._process != os.getpid():
@@ -122,7 +123,7 @@ class _State(Generic[T]):
         self.bytes = 0
         self.ended = False
         self.error: BaseException | None = None
-        self.is_closed = False
+        self.is_awaited = self.is_closed = False
 
     def has_room(self, item: T) -> bool:
         is_full = len(self.waiting) >= MOST_ITEMS or self.bytes + item.nbytes > MOST_BYTES
@@ -148,6 +149,7 @@ def _go_through(state: _State[T]) -> None:
                     if state.items is not items:
                         break
                     state.waiting.append(item)
+                    state.is_awaited = False
                     state.bytes += item.nbytes
                     state.changed.notify_all()
                 del item

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Of batches that are checked and trained on in one go.
 GROUP_BYTES = 1 << 20
+#: One that took longer to make does not wait for others: it may be trained on meanwhile.
+SLOW_SECONDS = 1e-4
 
 
 def gives_batches(given: Any) -> bool:
@@ -173,22 +176,28 @@ class Batches(Source):
         group: Group | None = None
         batches, error = self._batches(order), None
         while error is None and (self._limit is None or number < self._limit):
+            began = time.perf_counter()
             try:
                 batch = next(batches, _END)
                 if batch is _END:
                     self.is_short = self._limit is not None
                     break
-                given = self._unpacked(number, batch)
-                form = form_of(given)
-                rows = rows_in(given.x) if form else count(self._checked(number, given).x)
+                is_slow = time.perf_counter() - began > SLOW_SECONDS
+                is_put = group is not None and group.has_put(batch)
+                if not is_put:
+                    given = self._unpacked(number, batch)
+                    form = form_of(given)
+                    rows = rows_in(given.x) if form else count(self._checked(number, given).x)
             except Exception as raised:
                 # What came before it is worth as much.
                 error = raised
                 break
-            if group is not None and not group.takes(form):
+            if not (is_put or group is None or group.takes(form)):
                 yield from self._checked_group(group)
                 group = None
-            if done < row:
+            if is_put:
+                pass
+            elif done < row:
                 self._refuse_cut(done, rows, row)
             elif form is None:
                 alone = self._checked(number, Given(*map(copy.deepcopy, given)))
@@ -198,7 +207,7 @@ class Batches(Source):
             else:
                 group.put(given)
             done, number = done + rows, number + 1
-            if group is not None and (group.is_full or self._ahead.is_idle()):
+            if group is not None and (group.is_full or is_slow or self._ahead.is_awaited()):
                 yield from self._checked_group(group)
                 group = None
         if group is not None:

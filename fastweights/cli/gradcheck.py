@@ -6,6 +6,7 @@ The exit code is 0 where all are right and 1 where one is wrong.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 from typing import Any
 
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--loss",
         metavar="NAME",
-        help="mse, huber, sparse_categorical_crossentropy, ... (default: the model's, or mse)",
+        help="any of fastweights.losses, mse for example (default: the model's, or mse)",
     )
     parser.add_argument(
         "--rows", type=int, default=5, help="random rows to check on (default: %(default)s)"
@@ -114,17 +115,18 @@ def _loss(name: str, is_linear: bool) -> losses.Loss:
 
 
 def _targets(loss: losses.Loss, rng: np.random.Generator, rows: int, outputs: int) -> np.ndarray:
-    """Random targets such as the loss takes."""
-    numbers = rng.normal(size=(rows, outputs))
+    """Random targets: the first of these kinds that the loss takes."""
     if loss.takes_labels:
         return rng.integers(outputs, size=rows)
-    if loss.name == "poisson":
-        return np.floor(np.exp(numbers))
-    if loss.name in ("hinge", "binary_crossentropy"):
-        return (numbers > 0).astype(np.float64)
-    if loss.name == "categorical_crossentropy":
-        return np.exp(numbers) / np.exp(numbers).sum(axis=1, keepdims=True)
-    return numbers
+    numbers = rng.normal(size=(rows, loss.target_columns(outputs)))
+    counts = np.floor(np.exp(numbers))
+    shares = np.exp(numbers) / np.exp(numbers).sum(axis=1, keepdims=True)
+    yes_or_no = (numbers > 0).astype(np.float64)
+    for targets in (numbers, counts, shares):
+        with contextlib.suppress(ValueError):
+            loss.prepare_targets(targets, rows, outputs, np.dtype(np.float64))
+            return targets
+    return yes_or_no
 
 
 def _figures(report: Report) -> dict[str, Any]:

@@ -99,8 +99,9 @@ def merging_of(cells: Cells) -> str:
     if not 1 < len(different) <= 2 * len(_TRUE | _FALSE):
         return "words"
     plain = np.unique(cells.values[np.isfinite(cells.values)])
-    said = {missing_word(text) for text in different} | {number_text(value) for value in plain[:3]}
-    if said <= _TRUE | _FALSE and max(len(said & _TRUE), len(said & _FALSE)) > 1:
+    written = different | {number_text(value) for value in plain[:3].tolist()}
+    said = {key_of(text, "truths") for text in written}
+    if said <= {"true", "false"} and len(written) > len(said):
         return "truths"
     codes = {text for text in different if len(text) <= _CODE}
     letters = {text.casefold() for text in codes}

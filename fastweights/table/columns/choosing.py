@@ -217,7 +217,7 @@ def _numbers(asked: Asked, read: Numbers) -> Chosen:
     form = dates.number_form(known, asked.words)
     if form and not asked.keeps:
         return _dates(asked, form)
-    if whole and not asked.keeps:
+    if whole and not asked.keeps and not read.unit:
         if reason := _names_rows(asked, known):
             return Chosen(reason=reason)
         if set(asked.words[-1:]) & {"id", "ids"}:
@@ -229,15 +229,14 @@ def _numbers(asked: Asked, read: Numbers) -> Chosen:
 def _names_rows(asked: Asked, known: np.ndarray) -> str:
     """Why whole numbers are only names of rows, ``""`` where they are not."""
     different = len(np.unique(known))
+    are_all = different == len(known) >= max(3, 0.95 * len(asked.cells))
+    if are_all and (asked.is_called_id or not _ORDERED.intersection(asked.words)):
+        most = different * (_GAPS if different >= _MIN_GAPPED else 1.0)
+        if known.max() - known.min() + 1 <= most:
+            return "id: it numbers the rows"
     if asked.is_called_id and different >= 0.95 * len(known) and len(known) > 2:
         return "id: its name and different numbers say that it names the rows"
-    if different < len(known) or len(known) < max(3, 0.95 * len(asked.cells)):
-        return ""
-    if _ORDERED.intersection(asked.words):
-        return ""
-    span = known.max() - known.min() + 1
-    most = different * (_GAPS if different >= _MIN_GAPPED else 1.0)
-    return "id: it numbers the rows" if span <= most else ""
+    return ""
 
 
 def _number_columns(asked: Asked, read: Numbers, whole: bool) -> Chosen:
@@ -339,6 +338,8 @@ def _categories(asked: Asked, absent: np.ndarray) -> Chosen:
     known = int((~absent).sum())
     levels = Levels.of(cells)
     different = len(levels.keys) - ("" in levels.keys)
+    if different == 1 and not absent.any():
+        return Chosen(reason=f"constant: it is always {shown(asked.cells[0])}")
     if different > max(2, known / 2) and not asked.keeps:
         return _hardly_repeats(asked, different, known)
     if asked.is_called_id and different >= 0.95 * known > 2 and not asked.keeps:

@@ -40,7 +40,8 @@ class NumberColumn:
     unit : str
         What numbers of another unit are not taken for.
     median, scale : float
-        The scale is the distance of the quartiles; half the range where that is 0, or else 1.
+        The scale is the distance of the quartiles; half the range where that is 0; of one number
+        alone, a power of two of its size.
     edges : tuple of float
         Different quantiles, rising, from the least to the largest number.
     codes : tuple of float
@@ -72,14 +73,15 @@ class NumberColumn:
         shift = _shift(present[[0, -1]])
         present = np.ldexp(present, shift)
         low, median, high = _quantiles(present, np.array((0.25, 0.5, 0.75))).tolist()
-        scale = float(high - low) or float(present[-1] - present[0]) / 2
+        scale = high - low or (float(present[-1]) - float(present[0])) / 2 or 1.0
         edges = np.ldexp(_edges(present, bins), -shift)
-        back = float(np.ldexp(scale, -shift)) if scale else 1.0
+        with np.errstate(over="ignore", under="ignore"):
+            back = min(float(np.ldexp(scale, -shift)), float(np.finfo(np.float64).max))
         return cls(
             name,
             unit,
             float(np.ldexp(median, -shift)),
-            min(back, float(np.finfo(np.float64).max)) or float(np.nextafter(0.0, 1.0)),
+            back or float(np.nextafter(0.0, 1.0)),
             tuple(np.unique(edges).tolist()),
             codes,
             len(present) < len(values),
@@ -153,7 +155,7 @@ class NumberColumn:
             got = f"{self.median:g}"
             expected = f"a number from {edges[0]:g} to {edges[-1]:g}"
             raise ValueError(_check.refusal(f"{where}.median", got, expected))
-        if not np.ldexp(self.scale, _shift(edges)) > 0:
+        if not 0 < np.ldexp(self.scale, _shift(edges)) < np.inf:
             got = f"scale {self.scale:g} and numbers up to {np.abs(edges).max():g}"
             raise ValueError(_check.refusal(where, got, "a scale that suits the numbers"))
 
@@ -197,7 +199,8 @@ def missing_codes(
 ) -> list[tuple[float, int]]:
     """Numbers that look like codes for "no value", each with its count, the farthest out first.
 
-    Such a number lies farther from all others than these do from each other.
+    Such a number lies twice as far from all others as these do from each other; as far is enough
+    where it is below 0 and they are not.
 
     Parameters
     ----------
@@ -212,13 +215,19 @@ def missing_codes(
     different, counts = np.unique(present, return_counts=True)
     found = []
     while len(different) > 2:
-        rest = np.ldexp(different, _shift(different[[0, -1]]))
-        gaps = {0: (rest[1] - rest[0], rest[-1] - rest[1])}
-        gaps[-1] = (rest[-1] - rest[-2], rest[-2] - rest[0])
-        far = [place for place, (gap, span) in gaps.items() if gap > span]
-        place = next((place for place in far if is_code(float(different[place]))), None)
+        place = next(
+            (end for end in (0, -1) if _is_far(different, end) and is_code(different[end])), None
+        )
         if place is None:
             break
         found.append((float(different[place]), int(counts[place])))
         different, counts = np.delete(different, place), np.delete(counts, place)
     return found
+
+
+def _is_far(different: np.ndarray, end: int) -> bool:
+    """Whether the first or the last, 0 or -1, of rising numbers is far from all others."""
+    scaled = np.ldexp(different, _shift(different[[0, -1]]))
+    alone, others = scaled[end], np.delete(scaled, end)
+    gap, span = min(abs(others[0] - alone), abs(others[-1] - alone)), others[-1] - others[0]
+    return bool(gap > span * (1.0 if alone < 0.0 <= others[0] else 2.0))

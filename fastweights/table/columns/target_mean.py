@@ -90,10 +90,10 @@ class TargetMeanColumn:
         size = len(levels.keys)
         sums = _sums(cell, outcomes, size * FOLDS).reshape(size, FOLDS, -1)
         counts = np.bincount(cell, minlength=size * FOLDS).reshape(size, FOLDS)
-        others = (sums.sum(axis=1, keepdims=True) - sums).reshape(size * FOLDS, -1)
-        left = (counts.sum(axis=1, keepdims=True) - counts).reshape(-1)
+        others = _of_other_folds(sums).reshape(size * FOLDS, -1)
         prior = np.array(self.prior)
-        return ((_smoothed(others, left, prior) - prior) / self.scale)[cell]
+        means = _smoothed(others, _of_other_folds(counts).reshape(-1), prior)
+        return ((means - prior) / self.scale)[cell]
 
     def encode(self, means: np.ndarray, out: np.ndarray) -> None:
         """Writes features of what was read, (rows, features), to float32."""
@@ -124,6 +124,12 @@ def _sums(codes: np.ndarray, outcomes: np.ndarray, size: int) -> np.ndarray:
     """The sums of outcomes (rows, features) by code: (size, features)."""
     columns = [np.bincount(codes, column, minlength=size) for column in outcomes.T]
     return np.stack(columns, axis=1)
+
+
+def _of_other_folds(sums: np.ndarray) -> np.ndarray:
+    """For each fold of (keys, folds, ...) the sum of the others: no difference, which rounds."""
+    others = [np.delete(sums, fold, axis=1).sum(axis=1) for fold in range(FOLDS)]
+    return np.stack(others, axis=1)
 
 
 def _smoothed(sums: np.ndarray, counts: np.ndarray, prior: np.ndarray) -> np.ndarray:
