@@ -284,6 +284,32 @@ def keeps_kinds(table: Table) -> None:
     assert table["day"][0] == table["ward"][1] == ""
 
 
+def written(columns: dict[str, list], delimiter: str, decimal: str, missing: str) -> bytes:
+    """Columns as a program writes them to a file."""
+
+    def text(cell: object) -> str:
+        shown = missing if cell is None else str(cell)
+        return shown.replace(".", decimal) if isinstance(cell, float) else shown
+
+    rows = [list(columns), *zip(*columns.values(), strict=True)]
+    lines = (delimiter.join(map(text, row)) for row in rows)
+    return "\r\n".join(lines).encode("utf-16" if delimiter == "\t" else "utf-8")
+
+
+def test_the_same_rows_give_the_same_features_whatever_they_come_as(tmp_path):
+    for needed in ("pandas", "polars", "pyarrow"):
+        pytest.importorskip(needed)
+    forms = [(",", ".", ""), (";", ",", "k. A."), ("\t", ".", "NULL"), ("|", ",", "-")]
+    files = [written(visits(), *form) for form in forms]
+    tables = [read(io.BytesIO(content)) for content in files]
+    tables += [read(frame) for frame in frames().values()]
+    preprocessor = Preprocessor.fit(tables[0], "cost")
+    expected = preprocessor.transform(tables[0])
+    for table in tables[1:]:
+        np.testing.assert_array_equal(preprocessor.transform(table), expected)
+        np.testing.assert_allclose(preprocessor.truth(table)[0], visits()["cost"], rtol=1e-12)
+
+
 def test_arrays_are_tables_without_names():
     table = read(np.arange(12.0).reshape(4, 3))
     assert list(table.columns) == ["column_1", "column_2", "column_3"]
