@@ -14,6 +14,7 @@ import lzma
 import re
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,47 @@ def test_a_saved_preprocessor_reads_the_same(reading):
     features = reading.preprocessor.transform(reading.table)
     np.testing.assert_array_equal(restored.transform(reading.table), features)
     assert restored.dropped == reading.preprocessor.dropped
+
+
+def line_ends(end: bytes) -> Callable[[bytes], bytes]:
+    return lambda content: content.replace(b"\n", end)
+
+
+#: What mailers, editors and archives do to files of utf-8.
+TRAVELS = {
+    "with a mark": lambda content: b"\xef\xbb\xbf" + content,
+    "in utf-16": lambda content: content.decode().encode("utf-16"),
+    "with lines of Windows": line_ends(b"\r\n"),
+    "with lines of old Macs": line_ends(b"\r"),
+    "without the last line end": lambda content: content.rstrip(b"\n"),
+    "with blank lines behind": lambda content: content + b"\n\n",
+    "packed": gzip.compress,
+}
+
+
+def may_travel(reading: Reading) -> bool:
+    """Whether a file is of utf-8 without a mark, and its line ends are no part of its cells."""
+    content = Path(reading.path).read_bytes()
+    try:
+        is_unmarked = "\ufeff" not in content.decode()
+    except UnicodeDecodeError:
+        return False
+    return (
+        is_unmarked and b"\r" not in content and reading.entry["file"] != "names_with_line_ends.csv"
+    )
+
+
+@pytest.mark.parametrize("travel", TRAVELS)
+def test_what_travelling_does_to_a_file_changes_nothing(travel):
+    travellers = [reading for reading in READ if may_travel(reading)]
+    assert len(travellers) > 100
+    for reading in travellers:
+        content = TRAVELS[travel](Path(reading.path).read_bytes())
+        table = read(io.BytesIO(content), **reading.entry.get("read", {}))
+        assert list(table.columns) == list(reading.table.columns), reading
+        assert (table.decimal, table.thousands) == (reading.table.decimal, reading.table.thousands)
+        for name, cells in reading.table.columns.items():
+            assert list(table[name]) == list(cells), (reading, name)
 
 
 @named([reading for reading in LEARNT if "later" in reading.entry])
