@@ -42,6 +42,7 @@ _MIN_GAPPED = 20
 _ROWS_A_NUMBER = 4
 #: Texts with so many words on the average are free text.
 _FREE_WORDS = 3.0
+_WORD = re.compile(r"[^\W\d_]{2,}")
 
 
 @dataclass(frozen=True)
@@ -350,7 +351,7 @@ def _categories(asked: Asked, absent: np.ndarray) -> Chosen:
 def _hardly_repeats(asked: Asked, different: int, known: int) -> Chosen:
     texts = [text for text in asked.cells.texts if text]
     seen = texts[:_GLANCE]
-    if sum(len(text.split()) for text in seen) >= _FREE_WORDS * max(1, len(seen)):
+    if sum(len(_WORD.findall(text)) for text in seen) >= _FREE_WORDS * max(1, len(seen)):
         return _free_text(asked)
     return Chosen(
         reason=f"names: it hardly repeats, {different:,} different ones in {known:,} cells"
