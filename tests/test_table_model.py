@@ -153,7 +153,7 @@ def test_the_best_epoch_is_kept(houses):
             if epoch == 3:
                 self.model.parameters[:] *= 100
 
-    got = model(learning_rate=1e-5).fit(houses, callbacks=[Spoil()])
+    got = model(learning_rate=1e-4, linear=False).fit(houses, callbacks=[Spoil()])
     assert got.report["best_epochs"] == [3]
     assert np.abs(got.predict(houses) - np.mean(got.predict(houses))).max() < 50
 

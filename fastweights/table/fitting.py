@@ -17,6 +17,8 @@ from fastweights.table import splitting
 from fastweights.table.batches import MOST_HELD, EncodedBatches
 from fastweights.table.cells import Cells
 from fastweights.table.encoded import Encoded
+from fastweights.table.linear import MOST_ROWS, Examples, Linear, ridge
+from fastweights.table.networks import begin_at
 from fastweights.table.numerals import numbers
 from fastweights.table.recipe import Recipe
 from fastweights.table.tables import Table
@@ -95,6 +97,11 @@ class Rows:
         """Whether the features are few enough to be held at once."""
         return 4 * math.prod(self.encoded.shape) <= MOST_HELD
 
+    def examples(self, numbers: np.ndarray) -> Examples:
+        """Those of the rows of these numbers."""
+        weights = None if self.weights is None else self.weights[numbers]
+        return Examples(self.encoded[numbers], self.targets[numbers], weights)
+
 
 def train(
     models: Sequence[Model],
@@ -114,12 +121,29 @@ def train(
     fit = _fit_held if rows.are_held else _fit_batches
     interrupted = False
     try:
+        if recipe.linear and recipe.task == "regression":
+            for model, part in zip(models, rows.parts, strict=True):
+                begin_at(model, _line(rows, part))
         fit(models, rows, recipe, listeners, verbose)
     except KeyboardInterrupt:
         if not (keep_interrupted and all(best.is_there for best in bests)):
             raise
         interrupted = True
     return [best.bring_back() for best in bests], interrupted
+
+
+def _line(rows: Rows, part: splitting.Parts) -> Linear:
+    """The ridge regression of a network's rows, or of as many of these as are looked at."""
+    learnt, held = (_some(numbers) for numbers in part)
+    if not len(held):
+        cut = max(1, len(learnt) // 10)
+        learnt, held = learnt[cut:], learnt[:cut]
+    return ridge(*(rows.examples(numbers) for numbers in (learnt, held)))
+
+
+def _some(numbers: np.ndarray) -> np.ndarray:
+    """At most so many row numbers, from everywhere."""
+    return numbers[:: math.ceil(len(numbers) / MOST_ROWS) or 1]
 
 
 def _fit_held(

@@ -25,7 +25,7 @@ from fastweights.table.preprocessing import Preprocessor
 from fastweights.table.reading import read
 from fastweights.table.recipe import (
     MIN_ROWS,
-    PRESETS,
+    NETS,
     TASKS,
     Recipe,
     recipe_for,
@@ -104,7 +104,7 @@ class TableModel:
     ) -> None:
         self.target = _check.name("target", target)
         self.preset = preset
-        _check.choice("preset", preset, PRESETS)
+        _check.choice("preset", preset, NETS)
         if task is not None:
             _check.choice("task", task, TASKS)
         self.task = task
@@ -180,6 +180,7 @@ class TableModel:
             log_target=recipe.log_target,
             **recipe.encoding,
         )
+        recipe = recipe_for(self.preset, task, train, preprocessor.input_shape[0], **self.choices)
         if isinstance(preprocessor.target, ClassTarget):
             remarks += filter(None, [scores.imbalance(preprocessor.target)])
         if weights is not None and held is not None:

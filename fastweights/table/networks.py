@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastweights import layers, losses, optimizers, schedules
+from fastweights._tensors import Input
 from fastweights.losses import Loss
 from fastweights.models import Model, Sequential
+from fastweights.table.linear import Linear
 from fastweights.table.recipe import LOSSES, Recipe
+
+#: The name of the linear path.
+LINE = "line"
 
 
 def network(recipe: Recipe, features: int, outputs: int, steps: int, seed: int) -> Model:
@@ -17,12 +23,34 @@ def network(recipe: Recipe, features: int, outputs: int, steps: int, seed: int) 
     for units in recipe.layers:
         stack.append(layers.Dense(units, recipe.activation, kernel_initializer="he_normal"))
         stack += [layers.Dropout(recipe.dropout)] if recipe.dropout else []
-    stack.append(layers.Dense(outputs, "softmax" if is_classes else None))
-    model = Sequential(stack, (features,), seed=seed)
+    if recipe.linear:
+        model = _beside_a_line(stack, features, outputs, is_classes, seed)
+    else:
+        stack.append(layers.Dense(outputs, "softmax" if is_classes else None))
+        model = Sequential(stack, (features,), seed=seed)
     factors = {"feature_scale/*": recipe.scale_rate}
     rates: Any = _rates(recipe, steps)
     model.compile(optimizers.Adam(rates, learning_rate_factors=factors), loss_of(recipe))
     return model
+
+
+def _beside_a_line(
+    stack: Sequence[layers.Layer], features: int, outputs: int, is_classes: bool, seed: int
+) -> Model:
+    """A network whose outputs are the sum of a line through the features and of hidden layers."""
+    inputs = value = Input((features,))
+    for layer in stack:
+        value = layer(value)
+    hidden = layers.Dense(outputs, kernel_initializer="zeros")(value)
+    line = layers.Dense(outputs, kernel_initializer="zeros", name=LINE)(inputs)
+    summed = layers.Add()([hidden, line])
+    return Model(inputs, layers.Softmax()(summed) if is_classes else summed, seed=seed)
+
+
+def begin_at(model: Model, linear: Linear) -> None:
+    """Has a network's linear path begin at a line."""
+    line = model.get_layer(LINE)
+    line.kernel[:], line.bias[:] = linear.kernel, linear.bias
 
 
 def loss_of(recipe: Recipe) -> Loss:
