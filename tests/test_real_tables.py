@@ -144,6 +144,14 @@ def test_a_model_tells_what_it_left_out(reading):
         assert says(model.remarks, pattern), (pattern, model.remarks)
 
 
+@pytest.mark.parametrize(("file", "target"), [("exports_total.csv", "value")])
+def test_sums_are_not_scored_as_they_are_not_learnt(file, target):
+    table = read(FOLDER / file)
+    model = TableModel(target, epochs=1, layers=(8,)).fit(table)
+    assert model.score(table) == model.score(table.take(np.arange(len(table) - 1)))
+    assert len(model.predict(table)) == len(table)
+
+
 @named(REFUSED)
 def test_what_cannot_be_read_is_refused_in_words(reading):
     with pytest.raises(ValueError, match=reading.entry["refused"]) as refusal:
