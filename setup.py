@@ -217,7 +217,7 @@ def extensions():
     }
     # Translated only for its C file, which the extensions of every level include.
     cythonize([Extension("fastweights._core.kernels", ["src_pyx/kernels.pyx"])], **options)
-    names = ("arrays", "cpu", "float_mode", "philox", "gram_schmidt", "plan")
+    names = ("arrays", "cpu", "float_mode", "philox", "gram_schmidt", "cells", "plan")
     core = cythonize([core_extension(name) for name in names], **options)
     for extension in core:
         for stamp_name in CORE_STAMPS.get(extension.name.rpartition(".")[2], ()):

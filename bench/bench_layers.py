@@ -16,6 +16,7 @@ LAYERS = {
     "PReLU": layers.PReLU,
     "ReLU": lambda: layers.ReLU(6.0),
     "Rescaling": lambda: layers.Rescaling(1.0 / 255.0),
+    "Scale": layers.Scale,
     "ActivityRegularization": lambda: layers.ActivityRegularization(0.01, 0.01),
 }
 

@@ -11,13 +11,13 @@ import numpy as np
 
 import fastweights as fw
 from fastweights import callbacks, layers, optimizers
-from fastweights.table import Preprocessor, read_csv, score, split
+from fastweights.table import Preprocessor, read, score, split
 
 SEED = 0
 
 
 def main() -> None:
-    table = read_csv(Path(__file__).parent / "data" / "ames.csv")
+    table = read(Path(__file__).parent / "data" / "ames.csv")
     rest, test = split(len(table), 0.2, SEED)
     inner, validation = split(len(rest), 0.1, SEED, draw=1)
     train, validation = rest[inner], rest[validation]

@@ -265,22 +265,28 @@ def load(
     OSError
         The file cannot be read.
     """
+    model = loaded(path, custom_objects)
+    if TABLE in model._metadata:
+        warnings.warn(
+            f"load: {_files.path_text(path)} is the model of a table: it takes features that were "
+            "prepared as the file says, not the table's own numbers; 'fastweights predict' "
+            "prepares them, from Python fastweights.table.TableModel.load(path).predict does",
+            stacklevel=2,
+        )
+    return model
+
+
+def loaded(
+    path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None
+) -> Model | Ensemble:
+    """As `load`, for those who know what else is in the file."""
     _weight_files.refuse_models_of_others(path)
     with serialization.opened(path) as file:
         name = _files.path_text(path)
         if ENSEMBLE in file.metadata:
             ensembles = imported("fastweights.ensembles")  # seldom needed
             return ensembles.model_of(file, name, custom_objects)
-        model = model_of(file, name, custom_objects)
-    if TABLE in model._metadata:
-        warnings.warn(
-            f"load: {_files.path_text(path)} was written by 'fastweights train': its model takes "
-            "features that were prepared as the file says, not a table's own numbers; "
-            "'fastweights predict' prepares them, from Python "
-            "fastweights.cli.modelfile.load_model does",
-            stacklevel=2,
-        )
-    return model
+        return model_of(file, name, custom_objects)
 
 
 def read(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> Model:

@@ -75,7 +75,10 @@ def add_normalization(recipe: Recipe, x: int) -> None:
         return
     settings = {"center": recipe.chance(0.8), "scale": recipe.chance(0.8)}
     kind = recipe.any_of(
-        ("Layer", "RMS", "Group", "Unit", "Batch", "Batch", "Normalization", "Rescaling", "Member")
+        (
+            *("Layer", "RMS", "Group", "Unit", "Batch", "Batch", "Normalization", "Rescaling"),
+            *("Scale", "Member"),
+        )
     )
     if kind == "Batch":
         trainable = recipe.chance(0.8)
@@ -101,6 +104,8 @@ def add_normalization(recipe: Recipe, x: int) -> None:
         recipe.call(layer, [x], 2 + recipe.bounds[x])
     elif kind == "Rescaling":
         recipe.call(layers.Rescaling(0.8, -0.1), [x], recipe.bounds[x])
+    elif kind == "Scale":
+        recipe.call(layers.Scale("random_normal"), [x], recipe.bounds[x])
     elif kind == "Member" and len(recipe.shapes[x]) > 1:
         recipe.call(layers.MemberScale("random_normal"), [x], recipe.bounds[x])
     else:

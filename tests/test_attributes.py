@@ -127,6 +127,7 @@ def test_what_may_be_set_is_set(kind, name):
         (layers.Dense(3), "kernel", True),
         (layers.MemberDense(3), "bias", True),
         (layers.MemberScale(), "scale", True),
+        (layers.Scale(), "scale", True),
         (layers.Embedding(3, 2), "embeddings", True),
         (layers.PReLU(shared_axes=(1, 2)), "alpha", True),
         (layers.LayerNormalization(), "beta", True),

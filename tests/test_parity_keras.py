@@ -26,7 +26,8 @@ TOLERANCE = 1e-9
 
 #: What Keras has not, and what no table of layers tells.
 OWN = {
-    *("MemberDense", "MemberScale", "PositionEmbedding", "RotaryEmbedding", "SinePositionEncoding"),
+    *("MemberDense", "MemberScale", "PositionEmbedding", "RotaryEmbedding", "Scale"),
+    "SinePositionEncoding",
 }
 
 

@@ -366,6 +366,7 @@ TWINS: dict[str, Callable[..., Any]] = {
     "Maximum": folded(torch.maximum),
     "MemberDense": member_dense,
     "MemberScale": lambda layer, w, training, x: x * w["scale"],
+    "Scale": lambda layer, w, training, x: x * w["scale"],
     "Minimum": folded(torch.minimum),
     "MultiHeadAttention": attention,
     "Multiply": folded(torch.mul),

@@ -17,8 +17,9 @@ from fastweights.cli.kinds import MIN_ROWS, PATIENCE, Data, Kind, is_model, part
 from fastweights.cli.layers_spec import parse_layers, penalty, refuse_huge_networks
 from fastweights.cli.output import Output, add_option, count, naming_options
 from fastweights.images.files import names_an_image
-from fastweights.table import Preprocessor, Table, find_task, has_target, read_csv
-from fastweights.table.columns import NumberColumn, numbers
+from fastweights.table import Preprocessor, Table, find_task, has_target, read
+from fastweights.table.columns import NumberColumn
+from fastweights.table.numerals import numbers
 from fastweights.table.preprocessing import TARGETS
 
 #: The losses for any numbers, which a regression may choose from.
@@ -109,7 +110,7 @@ class Tables(Kind):
         output.say(
             f"{args.data}: {count(len(table), 'row')}, {count(len(table.columns), 'column')}"
         )
-        task, reason = find_task(table[args.target], table.decimal)
+        task, reason = find_task(table, args.target)
         if args.task is not None:
             task, reason = args.task, "as --task says"
         output.say(f"target {shown(args.target)}: {task}, {reason}")
@@ -126,11 +127,11 @@ class Tables(Kind):
             dropped = {**preprocessor.dropped, args.sample_weight: "it says what rows count"}
             preprocessor = replace(preprocessor, dropped=dropped)
             _refuse_weightless(weights, train, validation)
-        for column, reason in preprocessor.dropped.items():
-            output.say(f"column {shown(column)} is not used: {reason}")
+        for decision in preprocessor.decisions:
+            output.say(decision)
         for remark in preprocessor.remarks(table.take(np.concatenate([validation, test]))):
             output.say(f"held-out rows: {remark}")
-        x, truth = preprocessor.transform(table), preprocessor.truth(table)[0]
+        x, truth = preprocessor.transform(table, train), preprocessor.truth(table)[0]
         about = {"features": x.shape[1], "dropped_columns": preprocessor.dropped}
         data = Data(preprocessor, x, truth, train, validation, test, about, weights=weights)
         output.say(_columns_in_words(preprocessor, data))
@@ -170,7 +171,7 @@ class Tables(Kind):
 def read_table(path: str) -> Table:
     """The table; ValueError that says so where the file is a model."""
     try:
-        return read_csv(path)
+        return read(path)
     except ValueError:
         if is_model(path):
             raise ValueError(f"{path}: this is a model, expected a CSV table") from None
@@ -184,7 +185,7 @@ def _refuse_a_loss(args: argparse.Namespace) -> None:
 
 def _with_target(table: Table, target: str, task: str, output: Output) -> Table:
     """The rows whose target is known; ValueError where they are too few."""
-    known = has_target(table[target], task, table.decimal)
+    known = has_target(table, target, task)
     if not known.all():
         output.say(f"left out for want of a {shown(target)}: {count((~known).sum(), 'row')}")
         table = table.take(known)
@@ -208,10 +209,9 @@ def _weighed(table: Table, args: argparse.Namespace) -> tuple[Table, np.ndarray 
     weights, strange = numbers(cells, table.decimal)
     bad = strange | ~np.isfinite(weights) | (weights < 0)
     if bad.any():
-        got = f"{shown(cells[bad][0])} in column {shown(name)}"
+        got = f"{shown(cells.take(bad)[0])} in column {shown(name)}"
         raise ValueError(_check.refusal("--sample-weight", got, "numbers of at least 0"))
-    others = {column: cells for column, cells in table.columns.items() if column != name}
-    return replace(table, columns=others), weights
+    return table.drop([name]), weights
 
 
 def _refuse_weightless(weights: np.ndarray, *parts: np.ndarray) -> None:
@@ -223,11 +223,22 @@ def _refuse_weightless(weights: np.ndarray, *parts: np.ndarray) -> None:
 
 
 def _columns_in_words(preprocessor: Preprocessor, data: Data) -> str:
-    columns = preprocessor.columns
-    counts = Counter(column.kind for column in columns)
-    filled = sum(isinstance(column, NumberColumn) and column.has_missing for column in columns)
+    counts = Counter(kinds[0] for kinds in preprocessor.kinds.values())
+    columns = [column for column in preprocessor.columns if isinstance(column, NumberColumn)]
+    filled = sum(column.has_missing for column in columns)
     gaps = f" ({filled} with missing cells)" if filled else ""
-    return (
-        f"{count(counts['number'], 'column')} of numbers{gaps} and {counts['category']} "
-        f"of categories give {count(data.x.shape[1], 'feature')}"
-    )
+    words = [
+        f"{count(counts[kind], 'column')} of {plural}{gaps if kind == 'number' else ''}"
+        for kind, plural in _PLURALS.items()
+        if counts[kind]
+    ]
+    return f"{', '.join(words)}: {count(data.x.shape[1], 'feature')}"
+
+
+_PLURALS = {
+    "number": "numbers",
+    "category": "categories",
+    "target_mean": "rare categories",
+    "date": "dates",
+    "text": "free text",
+}

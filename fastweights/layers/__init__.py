@@ -58,6 +58,7 @@ from fastweights.layers.normalizing import (
     LayerNormalization,
     Rescaling,
     RMSNormalization,
+    Scale,
     UnitNormalization,
 )
 from fastweights.layers.ops import Value, op
@@ -161,6 +162,7 @@ __all__ = [
     "Resizing",
     "ReversibleEmbedding",
     "RotaryEmbedding",
+    "Scale",
     "SeparableConv1D",
     "SeparableConv2D",
     "SimpleRNN",

@@ -312,3 +312,48 @@ class Rescaling(Layer):
 
     def config(self) -> dict[str, Any]:
         return {"scale": self.scale, "offset": self.offset, "name": self.name}
+
+
+class Scale(Layer):
+    """A factor for each column, which is learnt: ``y = x * scale``.
+
+    In front of a network of columns it learns which of them matter; with a larger learning rate
+    than all else (`learning_rate_factors` of optimizers) it does so first.
+
+    Parameters
+    ----------
+    scale_initializer : str or Initializer
+        How the factors start.
+    name : str, optional
+        Name in the model.
+
+    Attributes
+    ----------
+    scale : ndarray (columns,)
+        View of the model's parameters, once the model is built.
+
+    References
+    ----------
+    D. Holzmueller, L. Grinsztajn, I. Steinwart, "Better by Default: Strong Pre-Tuned MLPs and
+    Boosted Trees on Tabular Data" (NeurIPS 2024).
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self,
+        scale_initializer: str | initializers.Initializer = "ones",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.scale_initializer = initializers.get(scale_initializer, argument="scale_initializer")
+
+    def variables(self, input_shape: Shape) -> list[Variable]:
+        columns = input_shape[-1]
+        return [Variable("scale", (columns,), self.scale_initializer, columns, columns)]
+
+    def ops(self, x: Value) -> Value:
+        return op("scale", x, lines=x.lines, variables=("scale",), sizes=(1, 0))
+
+    def config(self) -> dict[str, Any]:
+        return {"scale_initializer": self.scale_initializer.config(), "name": self.name}

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import json
+import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from fastweights import _check, _json
 from fastweights._json import shown
-from fastweights.table.columns import CategoryColumn, NumberColumn, fit_column
-from fastweights.table.reading import Table
+from fastweights.table.cells import Cells
+from fastweights.table.columns import COLUMNS, CategoryColumn, Column, NumberColumn
+from fastweights.table.columns.choosing import KINDS, Asked, Encoding, Note, choose
+from fastweights.table.columns.common import Marks, named, odd_rows
+from fastweights.table.columns.target_mean import TargetMeanColumn
+from fastweights.table.encoded import Encoded
+from fastweights.table.leakage import equals_target
+from fastweights.table.numerals import missing
 from fastweights.table.restoring import (
     entries_of,
     list_of,
     reasons,
     refuse_repeats,
     restored,
+    texts_of,
 )
+from fastweights.table.tables import Table
 from fastweights.table.targets import ClassTarget, NumberTarget, find_task
 
-FORMAT = 1
-COLUMNS = {kind.kind: kind for kind in (NumberColumn, CategoryColumn)}
+FORMAT = 2
 TARGETS = {kind.task: kind for kind in (NumberTarget, ClassTarget)}
 
 
@@ -31,25 +41,28 @@ class Preprocessor:
 
     Parameters
     ----------
-    columns : tuple of NumberColumn or CategoryColumn
-        The columns used, in the table's order.
+    columns : tuple of columns
+        What the table's columns are used as, in its order; one may be used as several kinds.
     target : NumberTarget or ClassTarget
         The column to be predicted.
     dropped : dict of str to str
         The columns not used, each with the reason.
+    notes : tuple of str
+        What else was decided without being asked, in words.
 
     Examples
     --------
-    >>> table = read_csv("houses.csv")
+    >>> table = read("houses.csv")
     >>> preprocessor = Preprocessor.fit(table, "price")
     >>> x, y = preprocessor.transform(table), preprocessor.transform_target(table)
     >>> model.fit(x, y)
     >>> prices = preprocessor.inverse_transform(model.predict(x))
     """
 
-    columns: tuple[NumberColumn | CategoryColumn, ...]
+    columns: tuple[Column, ...]
     target: NumberTarget | ClassTarget
     dropped: dict[str, str]
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def fit(
@@ -58,7 +71,10 @@ class Preprocessor:
         target: str,
         train: np.ndarray | None = None,
         task: str | None = None,
-        log_target: bool = False,
+        kinds: Mapping[str, str] | None = None,
+        *,
+        log_target: bool | None = None,
+        **choices: Any,
     ) -> Preprocessor:
         """Finds out what the columns are, and learns their statistics from the training rows.
 
@@ -69,43 +85,64 @@ class Preprocessor:
         target : str
             The column to be predicted.
         train : int array, optional
-            The numbers of the training rows, which means, scales and categories come from; all
-            rows unless given.
+            The numbers of the training rows, which quantiles and categories come from; all rows
+            unless given.
         task : {"regression", "classification"}, optional
             Found from the target's cells unless given.
-        log_target : bool
-            Let the network learn the logarithm of the target.
+        kinds : mapping of str to str, optional
+            What columns are, by their names: "number", "category", "date" or "text"; "drop" to
+            leave one out, "keep" to use one that looks like the name of a row.
+        log_target : bool, optional
+            Whether the network learns the logarithm of the target; found out unless given.
+        **choices
+            Those of `columns.choosing.Encoding`: bins, min_category_rows, max_categories,
+            category_numbers, target_means.
 
         Raises
         ------
+        TypeError
+            No such choice.
         ValueError
-            No such column, a target that does not suit the task, or no column left to learn from.
+            No such column or kind, a target that does not suit the task, a column that is not of
+            the kind that it is said to be, or no column left to learn from.
         """
-        cells = table[target]
-        task = find_task(cells, table.decimal)[0] if task is None else task
-        _check.choice("task", task, TARGETS)
+        encoding = Encoding.of(choices)
+        kinds = _checked_kinds(table, target, kinds or {})
         chosen = np.zeros(len(table), dtype=bool)
         chosen[slice(None) if train is None else train] = True
-        if task == "classification":
-            if log_target:
-                got = f"the classes in column {shown(target)}"
-                raise ValueError(_check.refusal("log_target", got, "a target of numbers"))
-            meaning: NumberTarget | ClassTarget = ClassTarget.fit(target, cells, chosen)
-        else:
-            meaning = NumberTarget.fit(target, cells, chosen, table.decimal, log_target)
-        columns, dropped = [], {}
+        meaning = _meaning_of(table, target, chosen, task, log_target)
+        truth, known = meaning.truth(table)
+        outcomes = _outcomes(meaning, truth, known)
+        columns: list[Column] = []
+        dropped: dict[str, str] = {}
+        notes = _target_notes(meaning, table[target], truth, known)
+        twins = _Twins()
         for name, cells in table.columns.items():
             if name == target:
                 continue
-            column = fit_column(name, cells, chosen, table.decimal)
-            if isinstance(column, str):
-                dropped[name] = column
-            else:
-                columns.append(column)
+            kind = kinds.get(name)
+            twin = None if kind else twins.of(cells)
+            if twin is not None:
+                dropped[name] = f"duplicate: the same as {shown(twin)}"
+                continue
+            found = choose(Asked(name, cells, chosen, Marks.of(table), encoding, outcomes), kind)
+            notes += found.notes
+            if not found.columns:
+                dropped[name] = found.reason
+                continue
+            columns += found.columns
+            twins.add(name, cells)
+            values = found.columns[0].read(cells, Marks.of(table))[chosen & known]
+            tells = isinstance(found.columns[0], (NumberColumn, CategoryColumn))
+            is_class = isinstance(meaning, ClassTarget)
+            if tells and equals_target(values, truth[chosen & known], is_class):
+                notes.append(Note(_LEAK, f"column {shown(name)}"))
         if not columns:
-            reasons = "; ".join(f"{shown(name)}: {why}" for name, why in list(dropped.items())[:5])
-            raise ValueError(f"{table.source}: no column to learn from ({reasons or 'no other'})")
-        return cls(tuple(columns), meaning, dropped)
+            why = "; ".join(f"{shown(name)}: {why}" for name, why in list(dropped.items())[:5])
+            raise ValueError(f"{table.source}: no column to learn from ({why or 'no other'})")
+        unsaid = cls(tuple(columns), meaning, dropped)
+        odd = unsaid.remarks(table if train is None else table.take(chosen))
+        return cls(tuple(columns), meaning, dropped, (*_grouped(notes), *odd))
 
     @property
     def features(self) -> list[str]:
@@ -113,13 +150,75 @@ class Preprocessor:
         return [feature for column in self.columns for feature in column.features]
 
     @property
+    def groups(self) -> dict[str, np.ndarray]:
+        """The places of each column's features, int64 arrays, by the columns' names."""
+        places: dict[str, list[int]] = {}
+        end = 0
+        for column in self.columns:
+            begin, end = end, end + len(column.features)
+            places.setdefault(column.name, []).extend(range(begin, end))
+        return {name: np.array(found, dtype=np.int64) for name, found in places.items()}
+
+    @property
+    def kinds(self) -> dict[str, tuple[str, ...]]:
+        """What each column is used as, by its name: ``("number", "category")`` and the like."""
+        found: dict[str, tuple[str, ...]] = {}
+        for column in self.columns:
+            found[column.name] = (*found.get(column.name, ()), column.kind)
+        return found
+
+    @property
+    def decisions(self) -> list[str]:
+        """What was decided without being asked, in words: columns not used, and `notes`."""
+        by_reason: dict[str, list[str]] = {}
+        for name, reason in self.dropped.items():
+            by_reason.setdefault(reason.partition(":")[0], []).append(name)
+        unused = [
+            f"{len(names)} columns are not used, {short}: {named(names)}"
+            if len(names) > 1
+            else f"column {shown(names[0])} is not used, {self.dropped[names[0]]}"
+            for short, names in by_reason.items()
+        ]
+        return [*unused, *self.notes]
+
+    @property
     def input_shape(self) -> tuple[int]:
         """The shape of a row of features."""
-        return (len(self.features),)
+        return (sum(len(column.features) for column in self.columns),)
 
-    def transform(self, table: Table) -> np.ndarray:
-        """The features: float64 (rows, features). ValueError where the table lacks a column."""
-        lacking = [column.name for column in self.columns if column.name not in table.columns]
+    def encoded(self, table: Table, train: np.ndarray | None = None) -> Encoded:
+        """The features of a table's rows, made when they are asked for, ``encoded[rows]``.
+
+        Parameters
+        ----------
+        table : Table
+        train : int array, optional
+            The rows that this was fitted on, where the table is the one that it was fitted on:
+            what a category's mean target is must not be known from a row's own.
+
+        Raises ValueError where the table lacks a column.
+        """
+        self._refuse_lacking(table)
+        marks = Marks.of(table)
+        reads = [column.read(table[column.name], marks) for column in self.columns]
+        means = [column for column in self.columns if isinstance(column, TargetMeanColumn)]
+        if train is not None and means:
+            truth, known = self.truth(table)
+            outcomes = _outcomes(self.target, truth, known)
+            rows = np.zeros(len(table), dtype=bool)
+            rows[train] = True
+            rows &= known
+            for column in means:
+                own = column.cross_fitted(table[column.name].take(rows), outcomes[rows])
+                reads[self.columns.index(column)][rows] = own
+        return Encoded(self.columns, reads)
+
+    def transform(self, table: Table, train: np.ndarray | None = None) -> np.ndarray:
+        """The features of all rows: float32 (rows, features); see `encoded`."""
+        return self.encoded(table, train)[:]
+
+    def _refuse_lacking(self, table: Table) -> None:
+        lacking = [name for name in self.kinds if name not in table.columns]
         if lacking:
             near = {name: table.nearest(name) for name in lacking[:5]}
             names = ", ".join(
@@ -128,22 +227,20 @@ class Preprocessor:
             ) + ", ..." * (len(lacking) > 5)
             got = f"{len(lacking)} of the columns that the model uses"
             raise ValueError(f"{table.source}: lacks {got}: {names}")
-        blocks = [column.encode(table[column.name], table.decimal) for column in self.columns]
-        return np.concatenate(blocks, axis=1)
 
     def remarks(self, table: Table) -> list[str]:
         """What is odd about the cells of a table that was not trained on, in words."""
-        found: dict[str, list[str]] = {}
-        for column in self.columns:
-            oddities = column.oddities(table[column.name], table.decimal)
-            for fate, cells in oddities.items():
-                words = [f"{shown(cell)} in column {shown(column.name)}" for cell in cells]
-                found.setdefault(fate, []).extend(words)
-        return [
-            f"{fate}: {words[0]}" + (f" and {len(words) - 1:,} more" if len(words) > 1 else "")
-            for fate, words in found.items()
-            if words
-        ]
+        self._refuse_lacking(table)
+        found: dict[str, list[tuple[int, str]]] = {}
+        speakers: dict[str, Column] = {}
+        for column in self.columns:  # Of several kinds one speaks for a column.
+            if column.name not in speakers or isinstance(column, TargetMeanColumn):
+                speakers[column.name] = column
+        for column in speakers.values():
+            for odd in column.oddities(table[column.name], Marks.of(table)):
+                words = f"{shown(odd.example)} in column {shown(column.name)}"
+                found.setdefault(odd.fate, []).append((odd.rows, words))
+        return [_counted(fate, cases) for fate, cases in found.items()]
 
     def truth(self, table: Table) -> tuple[np.ndarray, np.ndarray]:
         """The target in its own units, or the numbers of its classes; and where a row has one.
@@ -153,7 +250,7 @@ class Preprocessor:
         truth : float64 or int64 (rows,)
         known : bool (rows,)
         """
-        return self.target.truth(table[self.target.name], table.decimal)
+        return self.target.truth(table)
 
     def transform_target(self, table: Table) -> np.ndarray:
         """What the network learns: float64 (rows, 1), or int64 labels (rows,).
@@ -178,6 +275,7 @@ class Preprocessor:
                 "target": {"task": self.target.task, **asdict(self.target)},
                 "columns": [{"kind": c.kind, **asdict(c)} for c in self.columns],
                 "dropped": self.dropped,
+                "notes": self.notes,
             }
         )
 
@@ -188,8 +286,8 @@ class Preprocessor:
         `file_size` is that of the file that the text belongs to: a small one holds no huge table.
         """
         content = _json.loads("preprocessing", text, file_size)
-        parts = ("format", "target", "columns", "dropped")
-        found, target, columns, dropped = entries_of("preprocessing", content, parts)
+        parts = ("format", "target", "columns", "dropped", "notes")
+        found, target, columns, dropped, notes = entries_of("preprocessing", content, parts)
         if type(found) is not int or found != FORMAT:
             got = f"format {shown(found)}"
             raise ValueError(_check.refusal("preprocessing", got, f"format {FORMAT}"))
@@ -200,11 +298,111 @@ class Preprocessor:
             ),
             restored("preprocessing.target", TARGETS, "task", target),
             reasons("preprocessing.dropped", dropped),
+            texts_of("preprocessing.notes", notes),
         )
-        names = [column.name for column in preprocessor.columns]
+        names = [*preprocessor.kinds]
         refuse_repeats(
             "preprocessing", [*names, preprocessor.target.name, *preprocessor.dropped], at_least=1
         )
+        for name, kinds in preprocessor.kinds.items():
+            refuse_repeats(f"preprocessing, column {shown(name)}", kinds, at_least=1)
         if not names:
             raise ValueError(_check.refusal("preprocessing.columns", "none", "at least one"))
         return preprocessor
+
+
+_LEAK = "nearly says the target: is it known before the target is?"
+
+
+def _checked_kinds(table: Table, target: str, kinds: Mapping[str, str]) -> dict[str, str]:
+    for name, kind in kinds.items():
+        table[name]
+        _check.choice(f"kinds[{shown(name)}]", kind, KINDS)
+        if name == target:
+            expected = "columns to learn from; `task` says what the target is"
+            raise ValueError(_check.refusal("kinds", f"the target {shown(name)}", expected))
+    return dict(kinds)
+
+
+def _meaning_of(
+    table: Table, target: str, train: np.ndarray, task: str | None, log_target: bool | None
+) -> NumberTarget | ClassTarget:
+    task = find_task(table, target)[0] if task is None else task
+    _check.choice("task", task, TARGETS)
+    if task == "regression":
+        return NumberTarget.fit(target, table, train, log_target)
+    if log_target:
+        got = f"the classes in column {shown(target)}"
+        raise ValueError(_check.refusal("log_target", got, "a target of numbers"))
+    return ClassTarget.fit(target, table, train)
+
+
+def _outcomes(
+    target: NumberTarget | ClassTarget, truth: np.ndarray, known: np.ndarray
+) -> np.ndarray:
+    """What means are taken of, float64 (rows, outputs or 1); NaN where the target is not known."""
+    if isinstance(target, ClassTarget):
+        classes = np.arange(target.outputs)[-1 if target.outputs == 2 else 0 :]
+        outcomes = (truth[:, np.newaxis] == classes).astype(np.float64)
+    else:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            outcomes = target.encode(truth)[:, :1].astype(np.float64)
+    outcomes[~known] = np.nan
+    return outcomes
+
+
+def _target_notes(
+    target: NumberTarget | ClassTarget, cells: Cells, truth: np.ndarray, known: np.ndarray
+) -> list[Note]:
+    """What is to be said of a target: cells that say none, classes that hardly occur."""
+    notes = []
+    odd = odd_rows("", cells, ~known & ~missing(cells))
+    for fate in odd:
+        what = f"{shown(fate.example)} in column {shown(target.name)}"
+        notes.append(Note(f"{fate.rows:,} rows are not learnt from, whose target says none", what))
+    if isinstance(target, ClassTarget):
+        rows = np.bincount(truth[known], minlength=target.outputs)
+        single = [shown(target.classes[place]) for place in np.flatnonzero(rows == 1)]
+        notes += [Note("classes of one row are hardly learnt", name) for name in single]
+    return notes
+
+
+class _Twins:
+    """The columns that are used, found by what they hold."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], tuple[str, Cells]] = {}
+
+    @staticmethod
+    def _key(cells: Cells) -> tuple[Any, ...]:
+        sums = (zlib.crc32(np.ascontiguousarray(a).data) for a in (cells.values, cells.codes))
+        return (*sums, cells.texts)
+
+    def of(self, cells: Cells) -> str | None:
+        """The name of a column with the same cells, where there is one."""
+        name, other = self._known.get(self._key(cells), (None, None))
+        if other is None or not np.array_equal(other.codes, cells.codes):
+            return None
+        return name if np.array_equal(other.values, cells.values, equal_nan=True) else None
+
+    def add(self, name: str, cells: Cells) -> None:
+        """Remembers a column."""
+        self._known.setdefault(self._key(cells), (name, cells))
+
+
+def _grouped(notes: list[Note]) -> list[str]:
+    """Each sentence once, with some of the details that it is said of."""
+    found: dict[str, list[str]] = {}
+    for note in notes:
+        found.setdefault(note.sentence, []).append(note.detail)
+    return [
+        f"{sentence}: {'; '.join(details[:3])}"
+        + (f" and {len(details) - 3:,} more" if len(details) > 3 else "")
+        for sentence, details in found.items()
+    ]
+
+
+def _counted(fate: str, cases: list[tuple[int, str]]) -> str:
+    """What becomes of odd cells, the first of them, and how many more there are."""
+    more = sum(count for count, _ in cases) - 1
+    return f"{fate}: {cases[0][1]}" + (f" and {more:,} more" if more else "")

@@ -6,15 +6,13 @@ The file may be damaged: what does not have the type, the size or the sense that
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
 from fastweights import _check
 from fastweights._json import shown
-from fastweights.table.columns import CategoryColumn, NumberColumn
-from fastweights.table.targets import NumberTarget
+from fastweights.table.columns import NumberColumn
 
 
 def restored(where: str, kinds: dict[str, Any], tag: str, content: Any) -> Any:
@@ -23,35 +21,21 @@ def restored(where: str, kinds: dict[str, Any], tag: str, content: Any) -> Any:
     if not isinstance(named, str) or named not in kinds:
         got = f"{tag} {shown(named)}"
         raise ValueError(_check.refusal(where, got, f"one of {', '.join(kinds)}"))
-    kind = kinds[named]
+    part = _filled(where, kinds[named], content, (tag,))
+    part.refuse_senseless(where)
+    return part
+
+
+def _filled(where: str, kind: Any, content: Any, tags: tuple[str, ...] = ()) -> Any:
+    """An object of this kind with the fields that the content gives, each of the right type."""
     readers = {field.name: _READERS[field.type] for field in fields(kind)}
-    _, *values = entries_of(where, content, (tag, *readers))
-    part = kind(
+    values = entries_of(where, content, (*tags, *readers))[len(tags) :]
+    return kind(
         **{
             name: read(f"{where}.{name}", value)
             for (name, read), value in zip(readers.items(), values, strict=True)
         }
     )
-    _refuse_senseless(where, part)
-    return part
-
-
-def _refuse_senseless(where: str, part: Any) -> None:
-    """Raises ValueError where values of the right types do not go together."""
-    if isinstance(part, (NumberColumn, NumberTarget)):
-        _check.number(f"{where}.scale", part.scale, above=0.0)
-        if not math.isfinite(part.mean / part.scale):
-            got = f"mean {part.mean:g}, scale {part.scale:g}"
-            raise ValueError(_check.refusal(where, got, "a scale that suits the mean"))
-    elif isinstance(part, CategoryColumn):
-        refuse_repeats(f"{where}.categories", part.categories, at_least=1)
-    else:
-        refuse_repeats(f"{where}.classes", part.classes, at_least=2)
-        whole = abs(sum(part.shares) - 1.0) < 1e-6 and min(part.shares) >= 0.0
-        if len(part.shares) != len(part.classes) or not whole:
-            got = f"{len(part.shares)} that add up to {sum(part.shares):g}"
-            expected = f"one for each of {len(part.classes)} classes that add up to 1"
-            raise ValueError(_check.refusal(f"{where}.shares", got, expected))
 
 
 def entries_of(where: str, content: Any, names: Sequence[str]) -> list[Any]:
@@ -111,6 +95,16 @@ def _tuple(read: Callable[[str, Any], Any]) -> Callable[[str, Any], tuple[Any, .
     return read_all
 
 
+def _number_column(where: str, value: Any) -> NumberColumn:
+    column: NumberColumn = _filled(where, NumberColumn, value)
+    return column
+
+
+def texts_of(where: str, value: Any) -> tuple[str, ...]:
+    """The value, where it is a list of texts."""
+    return _tuple(_text)(where, value)
+
+
 #: What reads a field of a column or target, by its annotation.
 _READERS: dict[Any, Callable[[str, Any], Any]] = {
     "str": _text,
@@ -118,4 +112,7 @@ _READERS: dict[Any, Callable[[str, Any], Any]] = {
     "float": _number,
     "tuple[str, ...]": _tuple(_text),
     "tuple[float, ...]": _tuple(_number),
+    "tuple[tuple[float, ...], ...]": _tuple(_tuple(_number)),
+    "NumberColumn": _number_column,
+    "tuple[NumberColumn, ...]": _tuple(_number_column),
 }

@@ -6,6 +6,7 @@ Both kinds offer the same: `truth` reads cells, `encode` makes of the truth what
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,11 +14,19 @@ import numpy as np
 
 from fastweights import _check
 from fastweights._json import shown
-from fastweights.table.columns import mean_and_scale, missing, numbers, standardised
+from fastweights.table.cells import Cells, number_text
+from fastweights.table.columns.category import key_of
+from fastweights.table.numerals import MISSING, Numbers, missing_word, read_numbers
+from fastweights.table.standardising import SKEWED, mean_and_scale, skewness, standardised
+from fastweights.table.tables import Table
 
 #: So many different whole numbers, and so many rows for each, still are classes.
 MAX_NUMBERED_CLASSES = 20
 MIN_ROWS_A_CLASS = 20
+#: Such a share of the cells that hold something makes the target numbers; the others are missing.
+ENOUGH_NUMBERS = 0.9
+#: Says that there is no value, but where ``+`` is a class.
+MINUS = "-"
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,8 @@ class NumberTarget:
     """A target to be estimated: standardised, after its logarithm where ``log`` is set.
 
     ``baseline`` is the trivial estimate, the mean of the training rows in the target's own units.
+    No estimate is below the lowest or above the highest of the training rows: ``low``, ``high``.
+    ``unit`` is what is written behind its numbers, such as ``kg``.
     """
 
     task: ClassVar[str] = "regression"
@@ -33,36 +44,52 @@ class NumberTarget:
     mean: float
     scale: float
     baseline: float
+    low: float = -math.inf
+    high: float = math.inf
+    unit: str = ""
 
     @classmethod
     def fit(
-        cls, name: str, cells: np.ndarray, train: np.ndarray, decimal: str = ".", log: bool = False
+        cls, name: str, table: Table, train: np.ndarray, log: bool | None = None
     ) -> NumberTarget:
-        """Learns from the cells where ``train``, bool (rows,), is set.
+        """Learns from the rows of a table where ``train``, bool (rows,), is set.
 
-        Raises ValueError where any cell is text, or not above 0 though ``log`` is set.
+        Whether the logarithm is learnt is found out unless it is given: of a target above 0 that is
+        skewed to the right, where the logarithm halves the skewness.
+
+        Raises ValueError where more than a tenth of the cells are text, or one is not above 0
+        though ``log`` is set.
         """
-        values, strange = numbers(cells, decimal)
-        if strange.any():
-            got = f"{shown(cells[strange][0])} in column {shown(name)}"
+        cells = table[name]
+        read = read_numbers(cells, table.decimal, table.thousands)
+        known = np.isfinite(read.values)
+        if not _are_numbers(cells, read):
+            text = cells.texts[int(read.strange.argmax())] if read.strange.any() else "no number"
+            got = f"{shown(text)} in column {shown(name)}"
             raise ValueError(_check.refusal("target", got, "numbers, as the task is regression"))
-        known = np.isfinite(values)
-        if log and values[known].min() <= 0:
-            got = f"{values[known].min():g} in column {shown(name)}"
+        if log and read.values[known].min() <= 0:
+            got = f"{read.values[known].min():g} in column {shown(name)}"
             raise ValueError(_check.refusal("log_target", got, "a target above 0 in every row"))
-        values = values[known & train]
+        above_0 = read.values[known].min() > 0
+        values = read.values[known & train]
+        if not len(values):
+            got = f"no number in column {shown(name)} in the rows to learn from"
+            raise ValueError(_check.refusal("target", got, "at least one"))
+        log = bool(above_0 and _is_evened_by_log(values)) if log is None else log
         mean, scale = mean_and_scale(np.log(values) if log else values)
-        return cls(name, log, mean, scale, mean_and_scale(values)[0])
+        bounds = float(values.min()), float(values.max())
+        return cls(name, log, mean, scale, mean_and_scale(values)[0], *bounds, read.unit)
 
     @property
     def outputs(self) -> int:
         """How many outputs the network has."""
         return 1
 
-    def truth(self, cells: np.ndarray, decimal: str = ".") -> tuple[np.ndarray, np.ndarray]:
-        """The values in cells (rows,), float64, and where there is one, bool."""
-        values, _ = numbers(cells, decimal)
-        return values, np.isfinite(values) & (values > 0 if self.log else True)
+    def truth(self, table: Table) -> tuple[np.ndarray, np.ndarray]:
+        """The values in a table's rows (rows,), float64, and where there is one, bool."""
+        values = read_numbers(table[self.name], table.decimal, table.thousands, self.unit).values
+        with np.errstate(invalid="ignore"):
+            return values, np.isfinite(values) & (values > 0 if self.log else True)
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Values in the target's units (rows,) to what the network learns, float64 (rows, 1)."""
@@ -70,9 +97,31 @@ class NumberTarget:
         return standardised(values, self.mean, self.scale)[:, np.newaxis]
 
     def decode(self, outputs: np.ndarray) -> np.ndarray:
-        """The network's outputs (rows, 1) to float64 values (rows,) in the target's units."""
-        values = outputs[:, 0].astype(np.float64) * self.scale + self.mean
-        return np.exp(np.minimum(values, np.log(np.finfo(np.float64).max))) if self.log else values
+        """The network's outputs to float64 values in the target's units.
+
+        Of shape (rows,) for outputs (rows, 1); of several, such as quantiles, as they are.
+        """
+        values = outputs.astype(np.float64) * self.scale + self.mean
+        if self.log:
+            values = np.exp(np.minimum(values, np.log(np.finfo(np.float64).max)))
+        values = np.clip(values, self.low, self.high)
+        return values[:, 0] if values.shape[1] == 1 else values
+
+    def refuse_senseless(self, where: str) -> None:
+        """Raises ValueError where the values do not go together."""
+        _check.number(f"{where}.scale", self.scale, above=0.0)
+        if not math.isfinite(self.mean / self.scale):
+            got = f"mean {self.mean:g}, scale {self.scale:g}"
+            raise ValueError(_check.refusal(where, got, "a scale that suits the mean"))
+        if not self.low <= self.high:
+            got, expected = f"{self.low:g} above high {self.high:g}", "at most high"
+            raise ValueError(_check.refusal(f"{where}.low", got, expected))
+
+
+def _is_evened_by_log(values: np.ndarray) -> bool:
+    """Whether positive values are skewed to the right, and their logarithms half as much."""
+    skew = skewness(values)
+    return skew > SKEWED and abs(skewness(np.log(values))) < skew / 2
 
 
 @dataclass(frozen=True)
@@ -80,7 +129,8 @@ class ClassTarget:
     """A target that is one of several classes; the network gives the probability of each.
 
     ``shares`` are the classes' shares of the training rows; the commonest class is the trivial
-    estimate.
+    estimate. Texts that differ in case and spaces alone, or are words for true and false where all
+    are, name one class; so do ``1``, ``1.0`` and ``01``.
     """
 
     task: ClassVar[str] = "classification"
@@ -89,33 +139,45 @@ class ClassTarget:
     shares: tuple[float, ...]
 
     @classmethod
-    def fit(cls, name: str, cells: np.ndarray, train: np.ndarray) -> ClassTarget:
-        """Learns the classes from all cells, their shares where ``train``, bool (rows,), is set.
+    def fit(cls, name: str, table: Table, train: np.ndarray) -> ClassTarget:
+        """Learns the classes from all rows, their shares where ``train``, bool (rows,), is set.
 
         Raises ValueError where the cells hold one class only, or hardly the same one twice.
         """
-        names = {class_name(cell) for cell in cells[~missing(cells)]}
-        if len(names) < 2:
-            got = f"{len(names)} class in column {shown(name)}"
+        cells = table[name]
+        known = has_target(table, name, cls.task)
+        counts = _class_counts(cells.take(known))
+        if len(counts) < 2:
+            got = f"{len(counts)} class in column {shown(name)}"
             raise ValueError(_check.refusal("target", got, "at least two classes"))
-        if len(names) > max(MAX_NUMBERED_CLASSES, len(cells) // 2):
-            got = f"{len(names)} different cells among {len(cells)} in column {shown(name)}"
+        if len(counts) > max(MAX_NUMBERED_CLASSES, len(cells) // 2):
+            got = f"{len(counts)} different cells among {len(cells)} in column {shown(name)}"
             raise ValueError(_check.refusal("target", got, "numbers, or classes that repeat"))
-        unfitted = cls(name, tuple(sorted(names, key=_numbers_first)), ())
-        labels, known = unfitted.truth(cells)
-        counts = np.bincount(labels[known & train], minlength=len(names))
-        return cls(name, unfitted.classes, tuple((counts / counts.sum()).tolist()))
+        classes = sorted((_commonest(texts) for texts in counts.values()), key=_numbers_first)
+        unfitted = cls(name, tuple(classes), ())
+        labels, known = unfitted.truth(table)
+        rows = np.bincount(labels[known & train], minlength=len(classes))
+        if not rows.any():
+            got = f"no class in column {shown(name)} in the rows to learn from"
+            raise ValueError(_check.refusal("target", got, "at least one"))
+        return cls(name, unfitted.classes, tuple((rows / rows.sum()).tolist()))
 
     @property
     def outputs(self) -> int:
         """How many outputs the network has."""
         return len(self.classes)
 
-    def truth(self, cells: np.ndarray, decimal: str = ".") -> tuple[np.ndarray, np.ndarray]:
-        """The places of the cells' classes (rows,), int64, and where there is one, bool."""
-        place = {label: number for number, label in enumerate(self.classes)}
-        found = np.array([place.get(class_name(cell), -1) for cell in cells], dtype=np.int64)
-        labels = np.where(missing(cells), -1, found)
+    def truth(self, table: Table) -> tuple[np.ndarray, np.ndarray]:
+        """The places of the rows' classes (rows,), int64, and where there is one, bool."""
+        truths = all(_is_truth(label) for label in self.classes)
+        place = {_class_key(label, truths): number for number, label in enumerate(self.classes)}
+        cells = table[self.name]
+        different, inverse = np.unique(cells.values[cells.codes < 0], return_inverse=True)
+        texts = [*cells.texts, *(number_text(value) for value in different.tolist())]
+        codes = cells.codes.astype(np.intp)
+        codes[cells.codes < 0] = inverse + len(cells.texts)
+        found = [place.get(_class_key(text, truths), -1) for text in texts]
+        labels = np.array(found, dtype=np.int64)[codes]
         return labels, labels >= 0
 
     def encode(self, labels: np.ndarray) -> np.ndarray:
@@ -126,13 +188,53 @@ class ClassTarget:
         """The network's outputs to float64 probabilities (rows, classes)."""
         return outputs.astype(np.float64)
 
+    def refuse_senseless(self, where: str) -> None:
+        """Raises ValueError where the values do not go together."""
+        if len(set(self.classes)) < max(2, len(self.classes)):
+            got, expected = shown(sorted(self.classes)), "at least 2, every one once"
+            raise ValueError(_check.refusal(f"{where}.classes", got, expected))
+        whole = self.shares and abs(sum(self.shares) - 1.0) < 1e-6 and min(self.shares) >= 0.0
+        if len(self.shares) != len(self.classes) or not whole:
+            got = f"{len(self.shares)} that add up to {sum(self.shares):g}"
+            expected = f"one for each of {len(self.classes)} classes that add up to 1"
+            raise ValueError(_check.refusal(f"{where}.shares", got, expected))
 
-def find_task(cells: np.ndarray, decimal: str = ".") -> tuple[str, str]:
+
+def _class_counts(cells: Cells) -> dict[str, dict[str, int]]:
+    """How often each text of each class occurs, by the class's key."""
+    different, rows = np.unique(cells.values[cells.codes < 0], return_counts=True)
+    texts = [*cells.texts, *(number_text(value) for value in different.tolist())]
+    counts = [*cells.counts().tolist(), *rows.tolist()]
+    truths = all(_is_truth(text) for text in texts)
+    found: dict[str, dict[str, int]] = {}
+    for text, count in zip(texts, counts, strict=True):
+        of_class = found.setdefault(_class_key(text, truths), {})
+        of_class[class_name(text)] = of_class.get(class_name(text), 0) + count
+    return found
+
+
+def _commonest(texts: dict[str, int]) -> str:
+    return max(texts, key=lambda text: (texts[text], text))
+
+
+def _class_key(text: str, truths: bool) -> str:
+    """What the texts of a class have in common."""
+    name = class_name(text)
+    return name if name == MINUS else key_of(name, "truths" if truths else "words")
+
+
+def _is_truth(text: str) -> bool:
+    return key_of(class_name(text), "truths") in ("true", "false")
+
+
+def find_task(table: Table, target: str) -> tuple[str, str]:
     """``"regression"`` or ``"classification"``, and why, in words."""
-    values, strange = numbers(cells, decimal)
-    if strange.any():
-        return "classification", f"its cells are text, such as {shown(cells[strange][0])}"
-    known = values[np.isfinite(values)]
+    cells = table[target]
+    read = read_numbers(cells, table.decimal, table.thousands)
+    if not _are_numbers(cells, read):
+        text = next((text for text, odd in zip(cells.texts, read.strange, strict=True) if odd), "")
+        return "classification", f"its cells are text, such as {shown(text)}"
+    known = read.values[np.isfinite(read.values)]
     distinct = np.unique(known)
     whole = bool((distinct == np.round(distinct)).all())
     few = len(distinct) <= min(MAX_NUMBERED_CLASSES, len(known) / MIN_ROWS_A_CLASS)
@@ -141,12 +243,23 @@ def find_task(cells: np.ndarray, decimal: str = ".") -> tuple[str, str]:
     return "regression", f"it holds {len(distinct):,} different numbers"
 
 
-def has_target(cells: np.ndarray, task: str, decimal: str = ".") -> np.ndarray:
-    """Where a cell of the target column is not missing: bool (rows,)."""
-    if task == "classification":
-        return ~missing(cells)
-    values, strange = numbers(cells, decimal)
-    return np.isfinite(values) | strange
+def _are_numbers(cells: Cells, read: Numbers) -> bool:
+    """Whether enough of the cells that hold something are numbers."""
+    known = int(np.isfinite(read.values).sum())
+    strange = int(cells.counts()[read.strange].sum())
+    return known > 0 and known >= ENOUGH_NUMBERS * (known + strange)
+
+
+def has_target(table: Table, target: str, task: str) -> np.ndarray:
+    """Where the target's cell says what it is: bool (rows,)."""
+    cells = table[target]
+    if task == "regression":
+        return np.isfinite(read_numbers(cells, table.decimal, table.thousands).values)
+    absent = [
+        missing_word(text) in MISSING and not (text == MINUS and "+" in cells.texts)
+        for text in cells.texts
+    ]
+    return ~cells.by_text(absent, False)
 
 
 def class_name(cell: str) -> str:

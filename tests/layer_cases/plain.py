@@ -189,6 +189,8 @@ CASES |= {
     "softmax": Case(layers.Softmax, (5,), oracle.softmax),
     "softmax of lines": Case(layers.Softmax, (3, 70), oracle.softmax),
     "rescaling": Case(lambda: layers.Rescaling(1.7, -0.3), (5, 4), lambda x: 1.7 * x - 0.3),
+    "scale": Case(layers.Scale, (17,), lambda x, scale: x * scale),
+    "scale of lines": Case(layers.Scale, (3, 5), lambda x, scale: x * scale),
 }
 
 CASES |= {

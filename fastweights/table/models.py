@@ -1,0 +1,443 @@
+"""A table in, predictions out: reading, columns, recipe and networks in one."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastweights import _check, _files, _json, saving, serialization
+from fastweights._core import philox
+from fastweights._json import shown
+from fastweights._weight_files import refuse_models_of_others
+from fastweights.ensembles import Ensemble
+from fastweights.models import Model
+from fastweights.table import fitting, scores
+from fastweights.table.fitting import Callbacks, Trained
+from fastweights.table.footers import without_sums
+from fastweights.table.networks import network
+from fastweights.table.preprocessing import Preprocessor
+from fastweights.table.reading import read
+from fastweights.table.recipe import (
+    MIN_ROWS,
+    NETS,
+    TASKS,
+    Recipe,
+    recipe_for,
+    refuse_unknown,
+    restored,
+)
+from fastweights.table.tables import Table
+from fastweights.table.targets import ClassTarget, NumberTarget, find_task, has_target
+
+#: Under which keys a model file has its recipe, and how it was trained.
+RECIPE = "fastweights.recipe"
+HISTORY = "fastweights.history"
+#: Rows that are encoded at a time for predictions.
+CHUNK = 1 << 14
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """What a fit leaves, in one value: it is there as a whole or not at all."""
+
+    preprocessor: Preprocessor
+    recipe: Recipe
+    model: Model | Ensemble
+    trained: tuple[Trained, ...]
+    remarks: tuple[str, ...]
+    report: dict[str, Any]
+
+
+class TableModel:
+    """Learns to predict one column of a table from the others.
+
+    Parameters
+    ----------
+    target : str
+        The column to be predicted.
+    preset : {"fast", "best"}
+        Seconds; or an ensemble, within a minute for 20,000 rows.
+    task : {"regression", "classification"}, optional
+        Found from the target's cells unless given.
+    seed : int
+        One seed, one model, bit for bit, whatever the number of threads.
+    kinds : dict of str to str, optional
+        What columns are, where that is not to be found out: "number", "category", "date", "text",
+        "drop", or "keep" for one that looks like an id.
+    **choices
+        Fields of `fastweights.table.Recipe` that are to be otherwise than its preset has them.
+
+    Attributes
+    ----------
+    preprocessor : Preprocessor
+    recipe : Recipe
+    model : Sequential, or Ensemble of these
+    history : tuple of dict
+        For each network its loss epoch by epoch, and that of held-out rows.
+    remarks : tuple of str
+        What was decided in the fit without being asked, in words.
+    report : dict
+        How it was trained, as JSON can hold it.
+
+    Examples
+    --------
+    >>> model = TableModel("price").fit("houses.csv")
+    >>> model.predict("new_houses.csv")
+    >>> model.save("houses.safetensors")
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        preset: str = "fast",
+        task: str | None = None,
+        seed: int = 0,
+        kinds: Mapping[str, str] | None = None,
+        **choices: Any,
+    ) -> None:
+        self.target = _check.name("target", target)
+        self.preset = preset
+        _check.choice("preset", preset, NETS)
+        if task is not None:
+            _check.choice("task", task, TASKS)
+        self.task = task
+        self.seed = _check.whole("seed", seed, 0, maximum=philox.MAX_SEED)
+        self.kinds = dict(kinds or {})
+        refuse_unknown(choices)
+        self.choices = choices
+        self._fitted: _Fitted | None = None
+
+    # ---- training --------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        table: Any,
+        *,
+        sample_weight: Any = None,
+        validation: Any = None,
+        callbacks: Callbacks = (),
+        verbose: str | int = 0,
+        keep_interrupted: bool = False,
+    ) -> TableModel:
+        """Learns from a table.
+
+        Parameters
+        ----------
+        table : Table, or what `fastweights.table.read` reads
+            Rows whose target is missing are left out, with a remark.
+        sample_weight : array_like (rows,), optional
+            What each row counts, 0 or more, in training and when to stop.
+        validation : Table, or what `read` reads, optional
+            Rows that say which epoch is the best; all of `table` is then trained on.
+        callbacks : sequence of Callback, or function
+            Of the only network; or a function that gives those of the network of a number, from 0.
+        verbose : {"auto", 0, 1, 2}
+            As for `fastweights.fit_many`.
+        keep_interrupted : bool
+            Whether Ctrl-C ends the training with the best epochs so far, if every network has one,
+            instead of leaving the model as it was.
+
+        Returns
+        -------
+        TableModel
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The table, or an argument, does not fit; the model is as it was.
+        """
+        began = time.perf_counter()
+        table = without_sums(_table_of(table))
+        task, reason = find_task(table, self.target)
+        task = self.task or task
+        remarks = [*table.remarks]
+        if self.task is None:
+            remarks.append(f"target {shown(self.target)}: {task}, {reason}")
+        known = _known_rows(table, self.target, task)
+        weights = _weights(sample_weight, len(table))
+        if not known.all():
+            remarks.append(f"left out for want of a {shown(self.target)}: {(~known).sum():,} rows")
+            table, weights = table.take(known), None if weights is None else weights[known]
+        if len(table) < MIN_ROWS:
+            got = f"{len(table)} rows with a target"
+            raise ValueError(_check.refusal("table", got, f"at least {MIN_ROWS}"))
+        recipe = recipe_for(self.preset, task, len(table), **self.choices)
+        train = len(table)
+        held = self._validation(validation, task)
+        preprocessor = Preprocessor.fit(
+            self._usable(table, recipe),
+            self.target,
+            task=task,
+            kinds=self.kinds,
+            log_target=recipe.log_target,
+            **recipe.encoding,
+        )
+        recipe = recipe_for(self.preset, task, train, preprocessor.input_shape[0], **self.choices)
+        if isinstance(preprocessor.target, ClassTarget):
+            remarks += filter(None, [scores.imbalance(preprocessor.target)])
+        if weights is not None and held is not None:
+            weights = np.append(weights, np.ones(len(held)))
+        rows = self._rows(preprocessor, recipe, table, held, weights)
+        features, outputs = rows.encoded.shape[1], _outputs(recipe, preprocessor)
+        models = [
+            network(
+                recipe,
+                features,
+                outputs,
+                recipe.steps(len(learnt)),
+                (self.seed + number) % (philox.MAX_SEED + 1),
+            )
+            for number, (learnt, _) in enumerate(rows.parts)
+        ]
+        trained, interrupted = fitting.train(
+            models, rows, recipe, callbacks, verbose, keep_interrupted
+        )
+        report = {
+            "preset": self.preset,
+            "rows": train,
+            "features": features,
+            "parameters": sum(model.count_params() for model in models),
+            "seconds": time.perf_counter() - began,
+            "interrupted": interrupted,
+            "best_epochs": [one.best_epoch + 1 for one in trained],
+        }
+        self._fitted = _Fitted(
+            preprocessor,
+            recipe,
+            models[0] if len(models) == 1 else Ensemble(models),
+            tuple(trained),
+            (*remarks, *preprocessor.decisions),
+            report,
+        )
+        return self
+
+    def _rows(
+        self,
+        preprocessor: Preprocessor,
+        recipe: Recipe,
+        table: Table,
+        held: Table | None,
+        weights: np.ndarray | None,
+    ) -> fitting.Rows:
+        """What the networks learn from: the table, and rows that were given to be held out."""
+        train = np.arange(len(table))
+        encoded = preprocessor.encoded(table, train)
+        targets = preprocessor.transform_target(table)
+        if held is None:
+            labels = targets if recipe.task == "classification" else None
+            parts = fitting.parts_of(recipe, table, labels, self.seed)
+            return fitting.Rows(encoded, targets, weights, parts)
+        both = np.concatenate([targets, preprocessor.transform_target(held)])
+        beside = np.arange(len(table), len(both))
+        encoded = encoded.followed_by(preprocessor.encoded(held))
+        return fitting.Rows(encoded, both, weights, [(train, beside)] * recipe.nets)
+
+    def _usable(self, table: Table, recipe: Recipe) -> Table:
+        """The table without the column of the groups that rows are left out by."""
+        kind, _, column = recipe.split.partition(":")
+        return table.drop([column]) if kind == "group" else table
+
+    def _validation(self, given: Any, task: str) -> Table | None:
+        if given is None:
+            return None
+        table = _table_of(given)
+        known = has_target(table, self.target, task)
+        if not known.any():
+            raise ValueError(_check.refusal("validation", "no row with a target", "at least one"))
+        return table.take(known)
+
+    # ---- using -----------------------------------------------------------------------------------
+
+    @property
+    def _fit(self) -> _Fitted:
+        if self._fitted is None:
+            expected = "model.fit(table) before"
+            raise ValueError(_check.refusal("TableModel", "no training yet", expected))
+        return self._fitted
+
+    @property
+    def preprocessor(self) -> Preprocessor:
+        return self._fit.preprocessor
+
+    @property
+    def recipe(self) -> Recipe:
+        return self._fit.recipe
+
+    @property
+    def model(self) -> Model | Ensemble:
+        return self._fit.model
+
+    @property
+    def history(self) -> tuple[dict[str, list[Any]], ...]:
+        return tuple(one.history for one in self._fit.trained)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return self._fit.remarks
+
+    @property
+    def report(self) -> dict[str, Any]:
+        return dict(self._fit.report)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the columns of `predict_proba`."""
+        target = self.preprocessor.target
+        if not isinstance(target, ClassTarget):
+            got = f"a target of numbers, {shown(self.target)}"
+            raise ValueError(_check.refusal("classes", got, "a target of classes"))
+        return target.classes
+
+    def predict(self, table: Any) -> np.ndarray:
+        """The target of each row.
+
+        Returns
+        -------
+        float64 (rows,) in the target's units, (rows, quantiles) for the loss ``"quantile"``; or
+        the names of classes, object (rows,).
+        """
+        found = self._predicted(table)
+        if self.recipe.task == "regression":
+            return found
+        return np.array(self.classes, dtype=object)[found.argmax(axis=1)]
+
+    def predict_proba(self, table: Any) -> np.ndarray:
+        """The probability of each class: float64 (rows, classes), in the order of `classes`.
+
+        Raises ValueError for a target of numbers.
+        """
+        self.classes  # noqa: B018 - refuses a target of numbers
+        return self._predicted(table)
+
+    def _predicted(self, given: Any) -> np.ndarray:
+        fitted, parts = self._fit, []
+        table = _table_of(given)
+        for rows in _chunks(len(table)):
+            x = fitted.preprocessor.transform(table.take(rows))
+            outputs = fitted.model.predict(x, verbose=0)
+            parts.append(fitted.preprocessor.inverse_transform(outputs))
+        predicted = np.concatenate(parts)
+        # Quantiles that cross are put in order, which brings none further from the right one.
+        return np.sort(predicted, axis=1) if fitted.recipe.quantiles_asked else predicted
+
+    def score(self, table: Any) -> dict[str, Any]:
+        """How good the predictions are, beside the trivial ones: see `fastweights.table.score`.
+
+        Of quantiles it is `fastweights.table.scores.quantile_score`. Rows whose target is missing
+        are left out.
+        """
+        fitted, table = self._fit, _table_of(table)
+        truth, known = fitted.preprocessor.truth(table)
+        if not known.any():
+            raise ValueError(_check.refusal("table", "no row with a target", "at least one"))
+        predicted = self._predicted(table.take(known))
+        if fitted.recipe.quantiles_asked:
+            return scores.quantile_score(truth[known], predicted, fitted.recipe.quantiles_asked)
+        return scores.score(fitted.preprocessor.target, truth[known], predicted)
+
+    # ---- keeping ---------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes all that predictions need to one safetensors file, which `load` reads."""
+        fitted = self._fit
+        described = {
+            "preset": self.preset,
+            "seed": self.seed,
+            "kinds": self.kinds,
+            "recipe": fitted.recipe.config(),
+            "remarks": fitted.remarks,
+            "best_epochs": [one.best_epoch for one in fitted.trained],
+        }
+        told = {**fitted.report, "history": self.history}
+        metadata = {
+            saving.TABLE: fitted.preprocessor.to_json(),
+            RECIPE: json.dumps(described),
+            HISTORY: json.dumps(told),
+        }
+        fitted.model.save(path, metadata=metadata, include_optimizer=False)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> TableModel:
+        """The model that `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            The file is damaged, or no model of a table.
+        OSError
+            The file cannot be read.
+        """
+        refuse_models_of_others(path)
+        name = _files.path_text(path)
+        metadata = serialization.read_metadata(path)
+        if saving.TABLE not in metadata or RECIPE not in metadata:
+            raise ValueError(_check.refusal(name, "another model", "one of TableModel.save"))
+        size = os.path.getsize(path)
+        try:
+            preprocessor = Preprocessor.from_json(metadata[saving.TABLE], size)
+            described = _json.loads("the recipe", metadata[RECIPE], size)
+            recipe = restored(described["recipe"])
+            loaded = cls(
+                preprocessor.target.name,
+                preset=described["preset"],
+                task=recipe.task,
+                seed=described["seed"],
+                kinds=described["kinds"],
+            )
+            told = _json.loads("the history", metadata.get(HISTORY, "{}"), size)
+            history = told.pop("history", [{}])
+            trained = tuple(
+                Trained(one, epoch)
+                for one, epoch in zip(history, described["best_epochs"], strict=True)
+            )
+            remarks = tuple(_check.text("remarks", text) for text in described["remarks"])
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ValueError(f"{name}: {' '.join(str(error).split())[:400]}") from error
+        model = saving.loaded(path)
+        first = model[0] if isinstance(model, Ensemble) else model
+        wanted = (preprocessor.input_shape, (_outputs(recipe, preprocessor),))
+        if (first.input_shape, first.output_shape) != wanted:
+            raise ValueError(f"{name}: the network does not fit the preprocessing beside it")
+        loaded._fitted = _Fitted(preprocessor, recipe, model, trained, remarks, told)
+        return loaded
+
+
+def _table_of(given: Any) -> Table:
+    return given if isinstance(given, Table) else read(given)
+
+
+def _known_rows(table: Table, target: str, task: str) -> np.ndarray:
+    """Where the target is known: bool (rows,); ValueError where its cells do not suit the task."""
+    known = has_target(table, target, task)
+    if task == "regression" and not known.any():
+        NumberTarget.fit(target, table, known)
+    return known
+
+
+def _weights(given: Any, rows: int) -> np.ndarray | None:
+    """What each row counts, float64 (rows,)."""
+    if given is None:
+        return None
+    weights = _check.numeric_array("sample_weight", given).astype(np.float64)
+    if weights.shape != (rows,):
+        raise ValueError(_check.refusal("sample_weight", f"shape {weights.shape}", f"({rows},)"))
+    return weights
+
+
+def _outputs(recipe: Recipe, preprocessor: Preprocessor) -> int:
+    """How many outputs the networks have."""
+    return len(recipe.quantiles_asked) or preprocessor.target.outputs
+
+
+def _chunks(rows: int) -> Iterator[np.ndarray]:
+    """Row numbers, at most so many at a time."""
+    for first in range(0, rows, CHUNK):
+        yield np.arange(first, min(first + CHUNK, rows))

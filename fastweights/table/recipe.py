@@ -1,0 +1,260 @@
+"""The choices by which a network is trained on a table, each of which has a name.
+
+What they are by default, and why: docs/tables.md.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from fastweights import _check, activations, losses
+from fastweights.table.columns.choosing import Encoding
+
+TASKS = dict.fromkeys(("regression", "classification"))
+
+#: Rows with a target; fewer teach nothing.
+MIN_ROWS = 4
+#: From more than so many categories on their mean targets are features.
+TARGET_MEANS = 2
+#: Networks of a preset: the fewest, the most, and operations that all of them may take together;
+#: two CPUs do some 2e11 of these a second.
+NETS = {"fast": (1, 8, 1e12), "best": (2, 16, 6e12)}
+#: Each network goes through at most so many rows in all, and so often through each.
+ROW_BUDGET = 4_000_000
+MOST_EPOCHS = 40
+#: Parts that rows are left out by; of large tables so many rows that no part has more than this.
+FOLDS = 8
+MOST_LEFT_OUT = 20_000
+#: Losses that a regression may choose from; classes always have the crossentropy.
+LOSSES = {
+    name: losses.LOSSES[name]
+    for name in ("huber", "mean_squared_error", "mean_absolute_error", "log_cosh", "quantile")
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a table becomes features, which network learns from them, and how it is trained.
+
+    Parameters
+    ----------
+    task : {"regression", "classification"}
+    bins, min_category_rows, max_categories, category_numbers, target_means
+        How columns become features: see `fastweights.table.columns.choosing.Encoding`.
+    log_target : bool, optional
+        Whether the logarithm of the target is learnt; found out unless given.
+    layers : tuple of int
+        Units of each hidden layer.
+    activation : str
+        Of the hidden layers.
+    dropout : float
+        Behind each hidden layer.
+    linear : bool
+        Whether a linear path goes beside the hidden layers. Of a regression it begins as the ridge
+        regression of the features, and the hidden layers at 0.
+    loss : str
+        What a regression makes small, of the standardised target: a key of `LOSSES`.
+    quantiles : tuple of float
+        Of the loss ``"quantile"``; the model then predicts each of them.
+    learning_rate : float
+        Adam's, at its highest.
+    scale_rate : float
+        What it is multiplied by for the factors of the features.
+    warmup : float
+        The share of the steps in which the learning rate rises in a line; it then falls to 0 by a
+        cosine.
+    batch_size : int
+        Rows a step.
+    epochs : int
+        Passes over the training rows.
+    patience : int
+        After so many epochs without a smaller loss on the rows left out a network's training ends;
+        0: it goes through all epochs.
+    nets : int
+        Networks whose predictions are averaged.
+    folds : int
+        Parts that the training rows are cut into: each network leaves out another one, which says
+        which of its epochs is the best; with more networks than parts they are cut anew. 0: no
+        rows are left out, and the last epoch is kept.
+    split : str
+        How rows are left out: ``"random"``, ``"time:COLUMN"`` or ``"group:COLUMN"``.
+    """
+
+    task: str
+    bins: int
+    min_category_rows: int
+    max_categories: int
+    category_numbers: int
+    target_means: int | None
+    layers: tuple[int, ...]
+    activation: str
+    dropout: float
+    linear: bool
+    loss: str
+    learning_rate: float
+    scale_rate: float
+    batch_size: int
+    epochs: int
+    patience: int
+    nets: int
+    folds: int
+    warmup: float = 0.05
+    quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
+    log_target: bool | None = None
+    split: str = "random"
+
+    @property
+    def quantiles_asked(self) -> tuple[float, ...]:
+        """Those that are predicted; none unless the loss is that of quantiles."""
+        return self.quantiles if self.loss == "quantile" else ()
+
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """How columns become features, as `Preprocessor.fit` takes it."""
+        return {choice.name: getattr(self, choice.name) for choice in fields(Encoding)}
+
+    def steps(self, rows: int) -> int:
+        """Steps of a training on so many rows."""
+        return self.epochs * math.ceil(rows / self.batch_size)
+
+    def config(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it."""
+        return asdict(self)
+
+
+def recipe_for(preset: str, task: str, rows: int, features: int = 100, **choices: Any) -> Recipe:
+    """The recipe for a table.
+
+    Parameters
+    ----------
+    preset : {"fast", "best"}
+        Seconds, or an ensemble that takes up to a minute for 20,000 rows.
+    task : {"regression", "classification"}
+    rows : int
+        To learn from.
+    features : int
+        Into which its columns are encoded: they and the rows say how many networks there is time
+        for.
+    **choices
+        Fields of `Recipe` that are to be otherwise.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A name or a value is none of a recipe.
+    """
+    _check.choice("preset", preset, NETS)
+    _check.choice("task", task, TASKS)
+    rows = _check.whole("rows", rows, MIN_ROWS)
+    features = _check.whole("features", features, 1)
+    refuse_unknown(choices)
+    is_classes = task == "classification"
+    recipe = Recipe(
+        task=task,
+        **asdict(Encoding(target_means=TARGET_MEANS)),
+        layers=(128, 128, 128),
+        activation="silu",
+        dropout=0.15 if is_classes else 0.0,
+        linear=not is_classes,
+        loss="sparse_categorical_crossentropy" if is_classes else "huber",
+        learning_rate=1e-3 if is_classes else 3e-3,
+        scale_rate=30.0 if is_classes else 10.0,
+        batch_size=_batch_size(rows),
+        epochs=max(1, min(MOST_EPOCHS, ROW_BUDGET // rows)),
+        patience=12,
+        nets=1,
+        folds=min(rows // 2, max(FOLDS, rows // MOST_LEFT_OUT)),
+    )
+    recipe = _checked(replace(recipe, **choices))
+    return (
+        recipe if "nets" in choices else replace(recipe, nets=_nets(preset, recipe, rows, features))
+    )
+
+
+def restored(content: Any) -> Recipe:
+    """The recipe whose `config` this is; ValueError or TypeError for anything else."""
+    names = {field.name for field in fields(Recipe)}
+    if not isinstance(content, dict) or content.keys() != names:
+        expected = f"the entries {', '.join(sorted(names))}"
+        raise ValueError(_check.refusal("recipe", _check.shown(content), expected))
+    _check.choice("recipe.task", content["task"], TASKS)
+    return _checked(Recipe(**content))
+
+
+def refuse_unknown(choices: Mapping[str, Any]) -> None:
+    """Raises TypeError for a name that is no field of `Recipe`, with those that are."""
+    known = {field.name: None for field in fields(Recipe) if field.name != "task"}
+    for name in choices:
+        try:
+            _check.choice("choices", name, known)
+        except ValueError as error:
+            raise TypeError(str(error)) from None
+
+
+def _nets(preset: str, recipe: Recipe, rows: int, features: int) -> int:
+    """As many networks as are trained in the time that the preset allows."""
+    least, most, budget = NETS[preset]
+    widths = (features, *recipe.layers, 1)
+    weights = sum(one * next_one for one, next_one in itertools.pairwise(widths))
+    work = 6 * weights * rows * recipe.epochs  # Forward, backward and gradient, 2 for each weight.
+    return int(min(most, max(least, budget // work)))
+
+
+def _batch_size(rows: int) -> int:
+    """A power of 2 near the 24th part of the rows, within 16 and 256."""
+    return min(256, max(16, 2 ** round(math.log2(max(rows, 1) / 24))))
+
+
+def _checked(recipe: Recipe) -> Recipe:
+    """The same, every choice checked and as its kind has it."""
+    found: dict[str, Any] = {
+        **asdict(Encoding.of(recipe.encoding)),
+        "layers": tuple(
+            _check.whole("layers", units, 1) for units in _several("layers", recipe.layers)
+        ),
+        "activation": activations.get(recipe.activation).name,
+        "dropout": _check.number("dropout", recipe.dropout, minimum=0.0, below=1.0),
+        "linear": _check.flag("linear", recipe.linear),
+        "learning_rate": _check.number("learning_rate", recipe.learning_rate, above=0.0),
+        "scale_rate": _check.number("scale_rate", recipe.scale_rate, minimum=0.0),
+        "warmup": _check.number("warmup", recipe.warmup, minimum=0.0, below=1.0),
+        "batch_size": _check.whole("batch_size", recipe.batch_size, 1),
+        "epochs": _check.whole("epochs", recipe.epochs, 1),
+        "patience": _check.whole("patience", recipe.patience, 0),
+        "nets": _check.whole("nets", recipe.nets, 1),
+        "folds": _check.whole("folds", recipe.folds, 0),
+        "quantiles": losses.Quantile(recipe.quantiles).quantiles,
+        "split": _split(recipe.split),
+    }
+    if recipe.log_target is not None:
+        found["log_target"] = _check.flag("log_target", recipe.log_target)
+    if found["folds"] == 1:
+        raise ValueError(_check.refusal("folds", 1, "0, or at least 2"))
+    if recipe.task == "regression":
+        _check.choice("loss", recipe.loss, LOSSES)
+    else:
+        _check.choice("loss", recipe.loss, {"sparse_categorical_crossentropy": None})
+        if recipe.log_target:
+            expected = "None: a target of classes has no logarithm"
+            raise ValueError(_check.refusal("log_target", True, expected))
+    return replace(recipe, **found)
+
+
+def _several(argument: str, got: Any) -> tuple[Any, ...]:
+    if not isinstance(got, (list, tuple)):
+        raise TypeError(_check.refusal(argument, _check.kind_of(got), "a list of whole numbers"))
+    return tuple(got)
+
+
+def _split(got: Any) -> str:
+    expected = "'random', 'time:COLUMN' or 'group:COLUMN'"
+    if not isinstance(got, str):
+        raise TypeError(_check.refusal("split", _check.kind_of(got), expected))
+    kind, _, column = got.partition(":")
+    if got != "random" and (kind not in ("time", "group") or not column):
+        raise ValueError(_check.refusal("split", _check.shown(got), expected))
+    return got
