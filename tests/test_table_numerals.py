@@ -315,6 +315,16 @@ def test_numbers_that_count_time(numbers, name, form):
     assert dates.number_form(np.array(numbers, dtype=float), name) == form
 
 
+@pytest.mark.parametrize("unit", ["D", "m", "s"])
+@pytest.mark.parametrize("odd", ["", "soon", "2024-02-30", "2024-01-31T12:30:00+02:00"])
+def test_many_dates_that_are_written_alike_are_read_as_one_is(unit, odd):
+    texts = [str(np.datetime64("1969-12-30", unit) + 1234 * k) for k in range(300)]
+    for column_of_texts in (texts, [*texts, odd]):
+        found = read_moments(Cells.from_texts(column_of_texts), "dmy").values
+        alone = [moment(text) for text in column_of_texts]
+        np.testing.assert_array_equal(found, np.array(alone, dtype=np.float64))
+
+
 def test_numbers_become_moments():
     when = seconds(2024, 1, 31)
     for form, number in {

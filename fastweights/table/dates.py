@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +63,8 @@ _COUNTS = {
 COMPACT = "yyyymmdd"
 #: How dates may be written: day or month first in texts that leave it open; or what numbers count.
 FORMS = ("dmy", "mdy", COMPACT, *_COUNTS)
+#: From so many texts on it pays to look whether all are written alike.
+_MANY = 100
 #: Days on which calendars of programs begin or end: far from others they stand for none.
 _ENDS = words(
     "1899-12-30|1899-12-31|1900-01-01|1970-01-01|1753-01-01|0001-01-01|1800-01-01|2099-12-31"
@@ -165,7 +168,9 @@ class Moments:
 
 def read_moments(cells: Cells, form: str) -> Moments:
     """The dates in cells that are written as one of `FORMS`."""
-    found = [moment(text, form == "dmy") for text in cells.texts]
+    found: Sequence[float | None] | None = _iso_moments(cells.texts)
+    if found is None:
+        found = [moment(text, form == "dmy") for text in cells.texts]
     strange = [
         value is None and missing_word(text) not in MISSING_NUMBER and text not in _NO_DATES
         for value, text in zip(found, cells.texts, strict=True)
@@ -175,6 +180,24 @@ def read_moments(cells: Cells, form: str) -> Moments:
     if found:
         numbers = np.where(cells.codes < 0, numbers, cells.by_text(of_texts, np.nan))
     return Moments(numbers, np.array(strange, dtype=bool))
+
+
+def _iso_moments(texts: Sequence[str]) -> list[float | None] | None:
+    """What `moment` says of many texts where all are ISO dates of one length; None elsewhere."""
+    if len(texts) < _MANY or len(texts[0]) not in (10, 16, 19):
+        return None
+    if any(len(text) != len(texts[0]) for text in texts):
+        return None
+    written = np.array(texts)
+    letters = written.view("U1").reshape(len(texts), -1)
+    digits = np.char.isdigit(letters)
+    dashes = (letters[:, [4, 7]] == "-").all()
+    if not dashes or not digits[:, :4].all():
+        return None
+    try:
+        return written.astype("M8[s]").astype(np.float64).tolist()
+    except ValueError:  # Some are something else, or no day of the calendar.
+        return None
 
 
 def _counted(numbers: np.ndarray, form: str) -> np.ndarray:

@@ -31,6 +31,8 @@ KINDS = dict.fromkeys(("number", "category", "date", "text", "drop", "keep"))
 ENOUGH = 0.9
 #: A column is looked at as a whole where one of so many of its texts may be what is looked for.
 _GLANCE = 500
+#: Where more texts than this share of the cells are different, spellings are not looked at.
+_HARDLY = 0.9
 #: Ordered numbers of rows; of another name they are years, days or the like.
 _ORDERED = words("year|yr|years|time|t|day|days|week|month|date|hour|period|step|age")
 _ID_WORDS = words("id|ids|idx|index|key|uuid|guid|rowid|rownum|rowname|rownames|sku")
@@ -337,6 +339,8 @@ def _dates(asked: Asked, form: str) -> Chosen:
 def _categories(asked: Asked, absent: np.ndarray) -> Chosen:
     cells = asked.cells
     known = int((~absent).sum())
+    if len(cells.texts) > max(_GLANCE, _HARDLY * known) and not asked.keeps:
+        return _hardly_repeats(asked, len(cells.texts), known)
     levels = Levels.of(cells)
     different = len(levels.keys) - ("" in levels.keys)
     if different == 1 and not absent.any():
