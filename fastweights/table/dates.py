@@ -9,6 +9,7 @@ import datetime
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -223,29 +224,40 @@ def _compact(numbers: np.ndarray) -> np.ndarray:
     return np.where(whole, days.astype(np.int64) * DAY, np.nan)
 
 
-def text_form(cells: Cells, decimal: str) -> tuple[str, bool]:
-    """Whether days or months come first in the column's texts, and whether they leave it open.
+class Order(NamedTuple):
+    """Whether days or months come first in texts: one of `FORMS`.
 
-    The order under which more cells are dates; where both are as good, months come first between
-    slashes, in files with a decimal point.
+    It matters where some text has both as numbers; it is open where both orders are as good.
     """
-    counts = cells.counts()
-    asked = [place for place, text in enumerate(cells.texts) if is_uncertain(text)]
-    read = {
-        day_first: sum(
-            int(counts[place])
-            for place in asked
-            if moment(cells.texts[place], day_first) is not None
-        )
-        for day_first in (True, False)
-    }
-    if read[True] != read[False]:
-        return ("dmy" if read[True] > read[False] else "mdy"), False
+
+    form: str
+    matters: bool
+    is_open: bool
+
+
+#: The order is asked of so many different texts, from all over the column.
+_ASKED = 5000
+
+
+def order_of(cells: Cells, decimal: str) -> Order:
+    """Whether days or months come first in a column: the order under which more cells are dates.
+
+    Where both are as good, months come first between slashes, in files with a decimal point.
+    """
+    counts = cells.counts().tolist()
+    step = max(1, len(cells.texts) // _ASKED)
+    places = range(0, len(cells.texts), step)
+    asked = [place for place in places if is_uncertain(cells.texts[place])]
+    read = [(moment(cells.texts[p], True), moment(cells.texts[p], False)) for p in asked]
+    rows = [
+        sum(counts[p] for p, found in zip(asked, read, strict=True) if found[way] is not None)
+        for way in (0, 1)
+    ]
+    if rows[0] != rows[1]:
+        return Order("dmy" if rows[0] > rows[1] else "mdy", True, False)
     slashes = any("/" in cells.texts[place] for place in asked)
-    is_open = any(
-        moment(cells.texts[place], True) != moment(cells.texts[place], False) for place in asked
-    )
-    return ("mdy" if slashes and decimal == "." else "dmy"), is_open
+    form = "mdy" if slashes and decimal == "." else "dmy"
+    return Order(form, bool(asked), any(one != other for one, other in read))
 
 
 def is_uncertain(text: str) -> bool:
