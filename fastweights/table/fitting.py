@@ -98,9 +98,10 @@ class Rows:
         return 4 * math.prod(self.encoded.shape) <= MOST_HELD
 
     def examples(self, numbers: np.ndarray) -> Examples:
-        """Those of the rows of these numbers."""
+        """Those of the rows of these numbers, without pieces of piecewise-linear encodings."""
         weights = None if self.weights is None else self.weights[numbers]
-        return Examples(self.encoded[numbers], self.targets[numbers], weights)
+        x = np.ascontiguousarray(self.encoded[numbers][:, ~self.encoded.pieces])
+        return Examples(x, self.targets[numbers], weights)
 
 
 def train(
@@ -110,10 +111,11 @@ def train(
     callbacks: Callbacks,
     verbose: str | int,
     keep_interrupted: bool,
-) -> tuple[list[Trained], bool]:
+) -> tuple[list[Trained | None], bool]:
     """Trains each network on its part of the rows; whether Ctrl-C ended it, too.
 
-    An interrupt is raised again unless it is to be kept, and every network has finished an epoch.
+    An interrupt is raised again unless it is to be kept, and a network has finished an epoch. Those
+    that have finished none are None.
     """
     bests = [Best(recipe.patience) for _ in models]
     own = _callbacks(callbacks, len(models))
@@ -123,13 +125,13 @@ def train(
     try:
         if recipe.linear and recipe.task == "regression":
             for model, part in zip(models, rows.parts, strict=True):
-                begin_at(model, _line(rows, part))
+                begin_at(model, _line(rows, part), ~rows.encoded.pieces)
         fit(models, rows, recipe, listeners, verbose)
     except KeyboardInterrupt:
-        if not (keep_interrupted and all(best.is_there for best in bests)):
+        if not (keep_interrupted and any(best.is_there for best in bests)):
             raise
         interrupted = True
-    return [best.bring_back() for best in bests], interrupted
+    return [best.bring_back() if best.is_there else None for best in bests], interrupted
 
 
 def _line(rows: Rows, part: splitting.Parts) -> Linear:
