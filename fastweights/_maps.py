@@ -155,14 +155,20 @@ def opened(argument: str, given: Any) -> Any:
     if not several or not all(is_path(one) for one in several):
         return given
     arrays = [_opened(argument, Path(one)) for one in several]
-    for path, array in zip(several, arrays, strict=True):
+    return (
+        arrays[0] if len(arrays) == 1 else joined(argument, arrays, list(map(os.fspath, several)))
+    )
+
+
+def joined(argument: str, arrays: Sequence[np.ndarray], names: Sequence[str] = ()) -> Any:
+    """Arrays whose rows follow each other as one, or as `OnDisk`; messages call them `names`."""
+    names = names or [f"map {number}" for number in range(len(arrays))]
+    for name, array in zip(names, arrays, strict=True):
         first = arrays[0]
         if array.shape[1:] != first.shape[1:] or array.dtype != first.dtype:
-            got = f"rows of shape {array.shape[1:]} and {array.dtype} in {os.fspath(path)}"
-            expected = f"{first.shape[1:]} and {first.dtype}, as in {os.fspath(several[0])}"
+            got = f"rows of shape {array.shape[1:]} and {array.dtype} in {name}"
+            expected = f"{first.shape[1:]} and {first.dtype}, as in {names[0]}"
             raise ValueError(_check.refusal(argument, got, expected))
-    if len(arrays) == 1:
-        return arrays[0]
     arrays = [array for array in arrays if len(array)] or arrays[:1]
     if sum(array.nbytes for array in arrays) > LARGE:
         return OnDisk(arrays)

@@ -68,6 +68,20 @@ def _is_gone_through(got: Any) -> bool:
     return isinstance(got, Iterable) or any(hasattr(type(got), way) for way in ways)
 
 
+def _is_numbered(got: Any) -> bool:
+    """Whether it is gone through by numbers alone."""
+    kind = type(got)
+    has_numbers = hasattr(kind, "__len__") and hasattr(kind, "__getitem__")
+    ways = ("__iter__", "__array__", "__dlpack__", "__array_interface__", "__array_struct__")
+    if not has_numbers or any(hasattr(kind, way) for way in ways):
+        return False
+    try:
+        memoryview(got)
+    except TypeError:
+        return True
+    return False
+
+
 def _ending(got: Any) -> str | None:
     """How the name of a file ends; None for what is none."""
     if not isinstance(got, (str, os.PathLike)):
@@ -165,6 +179,13 @@ def _asarray(argument: str, got: Any) -> np.ndarray:
         raise TypeError(
             refusal(argument, f"a {kind}", EXPECTED) + "; sorted(...) gives it an order"
         )
+    if _is_numbered(got):
+        # NumPy would ask for ever where no IndexError ends it.
+        got = [got[number] for number in range(len(got))]
+        if any(isinstance(part, tuple) for part in got):
+            raise TypeError(
+                refusal(argument, f"a {kind} of batches", EXPECTED) + "; model.fit takes batches"
+            )
     if isinstance(got, (list, tuple)) and any(
         issubclass(part, np.ma.MaskedArray) for part in set(map(type, got))
     ):

@@ -161,6 +161,9 @@ def _of_each(given: Any, names: Sequence[str]) -> list[tuple[str, Any]]:
         is_named = isinstance(given, Mapping) and set(given) == set(names)
         return [(argument, given[names[0]] if is_named else given)]
     if isinstance(given, Mapping):
+        if given and not any(isinstance(name, str) for name in given):
+            expected = f"one of each output: {{{names[0]!r}: {{0: 1.0, 1: 2.0}}, ...}}"
+            raise TypeError(_check.refusal(argument, _check.shown(given), expected))
         given = filled(argument, given, names, None)
     several = zip(names, for_each(argument, given, names, "weights of classes"), strict=True)
     return [(f"{argument}[{name!r}]", part) for name, part in several]

@@ -67,9 +67,10 @@ class Given(NamedTuple):
     def gives_batches(self) -> bool:
         return gives_batches(self.x)
 
-    def opened(self) -> Given:
-        """The same, files opened."""
-        return self._replace(x=_opened("x", self.x), y=_opened("y", self.y))
+    def opened(self, model: Model) -> Given:
+        """The same for this model, files opened."""
+        x = _opened("x", self.x, len(model._input_names))
+        return self._replace(x=x, y=_opened("y", self.y, len(model.output_names)))
 
     def is_on_disk(self) -> bool:
         """Whether some of it is to stay where it is."""
@@ -82,8 +83,10 @@ class Given(NamedTuple):
         return any(_maps.is_large(one) for one in several)
 
 
-def _opened(argument: str, given: Any) -> Any:
-    """The files of one array, or of each of several."""
+def _opened(argument: str, given: Any, arrays: int) -> Any:
+    """The files of so many arrays; maps in a list are one array's, unless there are several."""
+    if arrays == 1 and isinstance(given, (list, tuple)) and all(map(_maps.is_large, given)):
+        return _maps.joined(argument, given) if len(given) > 1 else given
     if isinstance(given, dict):
         return {name: _maps.opened(f"{argument}[{name!r}]", one) for name, one in given.items()}
     if isinstance(given, (list, tuple)) and any(
@@ -107,7 +110,7 @@ def to_fit(
         held.checked()
     if given.gives_batches():
         return _fit_to_batches(model, compiled, given, held, share, opened)
-    given = given.opened()
+    given = given.opened(model)
     _expect_targets(given)
     if given.is_on_disk():
         source = _on_disk(model, compiled, given)
@@ -197,7 +200,7 @@ def _held_out(
         source.look(shapes)
         return source
     x, y, weights = _feeding.validation_arrays(held.x)
-    arrays = Given(x, y, weights).opened()
+    arrays = Given(x, y, weights).opened(model)
     if arrays.is_on_disk():
         on_disk = _on_disk(model, compiled, arrays, "validation ")
         opened.callback(on_disk.close)
@@ -218,7 +221,7 @@ def to_evaluate(
         opened.callback(source.close)
         source.look()
         return source
-    given = given.opened()
+    given = given.opened(model)
     _expect_targets(given)
     if given.is_on_disk():
         on_disk = _on_disk(model, compiled, given)
@@ -239,7 +242,7 @@ def to_predict(
         opened.callback(source.close)
         source.look()
         return source
-    given = given.opened()
+    given = given.opened(model)
     if given.is_on_disk():
         on_disk = _on_disk(model, compiled, given, wants_targets=False)
         opened.callback(on_disk.close)

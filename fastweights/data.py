@@ -168,8 +168,10 @@ class Parquet:
         """A row group as a table of pyarrow's."""
         with _opened(parquet, self._paths[which]) as file:
             known = file.metadata
-            if group >= known.num_row_groups or known.row_group(group).num_rows != rows:
-                expected = f"{rows} rows, as there were when this Parquet was made"
+            is_there = set(self._columns()) <= set(file.schema_arrow.names)
+            has_group = group < known.num_row_groups
+            if not (is_there and has_group and known.row_group(group).num_rows == rows):
+                expected = f"{rows} rows of its columns, as there were when this Parquet was made"
                 raise ValueError(_check.refusal(where, "a file that has changed", expected))
             try:
                 return file.read_row_group(group, columns=self._columns())

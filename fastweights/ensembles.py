@@ -22,6 +22,7 @@ from fastweights import (
     serialization,
     training,
 )
+from fastweights._arguments import telling
 from fastweights._plans import Compiled
 from fastweights._rows import Examples
 from fastweights._sealed import Sealed
@@ -109,6 +110,7 @@ class Ensemble(Sealed):
 
     # ---- training --------------------------------------------------------------------------------
 
+    @telling
     def fit(
         self,
         x: Any,
@@ -129,7 +131,8 @@ class Ensemble(Sealed):
     ) -> list[History]:
         """Trains all models, several at a time, as `fastweights.fit_many` does.
 
-        Models that were made alike differ by their seeds; ``rows="bootstrap"`` has each draw rows
+        Data are arrays, memory maps or frames; nothing that gives batches. Models that were made
+        alike differ by their seeds; ``rows="bootstrap"`` has each draw rows
         of its own (bagging), ``rows="folds"`` has each leave out others, which it is validated on.
         """
         return many.fit_many(

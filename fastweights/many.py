@@ -71,8 +71,11 @@ def fit_many(
     ----------
     models : sequence of Model
         Compiled. No two may have layers or an optimizer in common.
-    x, y, validation_split, validation_data
-        As for `Model.fit`, for all models.
+    x, y : array_like
+        Of the shapes of `Model.fit`, for all models: arrays, memory maps or frames; nothing that
+        gives batches, and no paths.
+    validation_split, validation_data
+        As for `Model.fit`, of arrays, for all models.
     batch_size, epochs, shuffle, initial_epoch
         As for `Model.fit`; one for all, or a list of one for each model.
     verbose : {"auto", 0, 1, 2}

@@ -482,7 +482,7 @@ class Model(Network):
         Parameters
         ----------
         x, y, sample_weight, class_weight
-            As for `fit`.
+            As for `fit`, of arrays or frames.
         return_dict : bool
             Whether to name the figures.
 
@@ -511,7 +511,7 @@ class Model(Network):
         Parameters
         ----------
         x, y, sample_weight
-            As for `fit`.
+            As for `fit`, of arrays or frames.
         return_dict : bool
             Whether to name the figures.
 
@@ -579,6 +579,7 @@ class Model(Network):
             logs = training.evaluate(self, compiled, source, listeners)
         return figures_of(logs, return_dict)
 
+    @telling
     def predict(
         self,
         x: Any,
@@ -711,7 +712,7 @@ class Model(Network):
         Parameters
         ----------
         x, y, sample_weight
-            As for `fit`.
+            As for `fit`, of arrays or frames.
 
         Returns
         -------
@@ -905,6 +906,7 @@ class Model(Network):
     def __setstate__(self, state: dict[str, Any]) -> None:
         _copying.take_on_state(self, state)
 
+    @telling
     def save(
         self,
         path: str | os.PathLike[str],
@@ -935,6 +937,7 @@ class Model(Network):
             raise TypeError(_check.refusal("metadata", _check.shown(metadata), expected))
         saving.save(self, path, {**self._metadata, **(metadata or {})}, include_optimizer)
 
+    @telling
     def save_weights(self, filepath: str | os.PathLike[str]) -> None:
         """Writes the weights alone to a safetensors file, named and laid out as `save` does.
 
@@ -943,6 +946,7 @@ class Model(Network):
         """
         saving.save_weights(self, filepath)
 
+    @telling
     def load_weights(
         self, filepath: str | os.PathLike[str], skip_mismatch: bool = False
     ) -> pretrained.LoadReport:

@@ -70,7 +70,7 @@ def find_learning_rate(
     model : Model
         Compiled, with an optimizer that has a learning rate.
     x, y : array_like
-        As for `Model.fit`.
+        Of the shapes of `Model.fit`; arrays, memory maps or frames.
     batch_size : int
         Rows a step; the one to train with later, as the best rate depends on it.
     lowest, highest : float

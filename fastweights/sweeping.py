@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastweights import _check, _crew, _digests, _files, _listening, many
+from fastweights._arguments import telling
 from fastweights._core import philox
 from fastweights._portions import Data, fold
 from fastweights._trials import (
@@ -85,6 +86,7 @@ class Owners:
                 _listening.refuse_common_paths(callback, owner, self._paths)
 
 
+@telling
 def sweep(
     build: Callable[..., Model | tuple[Model, Mapping[str, Any]]],
     space: Mapping[str, Any],
@@ -123,7 +125,8 @@ def sweep(
         ``rvs(random_state=...)``, as in ``scipy.stats``; or a function of a NumPy Generator. Of
         lists alone all combinations are tried.
     x, y, batch_size, epochs, validation_split, validation_data, shuffle
-        As for `Model.fit`; a fifth of the rows, from the end, is held out by default.
+        As for `Model.fit`, of arrays, memory maps or frames alone; a fifth of the rows, from the
+        end, is held out by default.
     class_weight, sample_weight
         As for `Model.fit`; over folds ``"balanced"`` goes by the rows that are trained on.
     n_trials : int, optional
@@ -215,7 +218,7 @@ def sweep(
     results = SweepResults(records)
     if all(record["error"] is not None for record in results):
         got = f"all {len(results)} trials ended with an error, the first {results[0]['error']}"
-        warnings.warn(f"sweep: {got}", stacklevel=2)
+        warnings.warn(f"sweep: {got}", stacklevel=3)
     return results
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from cli_running import refused, run_json, write_csv
 
-from fastweights import cli
+import fastweights as fw
+from fastweights import cli, losses
 from fastweights.cli import checkpoints, others, sweep, train
 from fastweights.cli.checkpoints import Checkpoint
 from fastweights.cli.modelfile import read_model
@@ -44,16 +45,16 @@ def test_what_is_meant_is_there():
 @pytest.mark.parametrize(
     ("given", "meant"),
     [
-        ("--lr", "did you mean --learning-rate?"),
-        ("--learning_rate", "did you mean --learning-rate?"),
-        ("--batch_size", "did you mean --batch-size?"),
-        ("--num-epochs", "did you mean --epochs?"),
-        ("--validation-split", "did you mean --validation-fraction?"),
-        ("--test-size", "did you mean --test-fraction?"),
-        ("--random-state", "did you mean --seed?"),
+        ("--lr", "did you mean '--learning-rate'?"),
+        ("--learning_rate", "did you mean '--learning-rate'?"),
+        ("--batch_size", "did you mean '--batch-size'?"),
+        ("--num-epochs", "did you mean '--epochs'?"),
+        ("--validation-split", "did you mean '--validation-fraction'?"),
+        ("--test-size", "did you mean '--test-fraction'?"),
+        ("--random-state", "did you mean '--seed'?"),
         ("--gpu", "all runs on CPUs"),
         ("--device=cuda", "all runs on CPUs"),
-        ("--optmizer", "did you mean --optimizer?"),
+        ("--optmizer", "did you mean '--optimizer'?"),
     ],
 )
 def test_options_of_others(given, meant, argv, capsys):
@@ -64,15 +65,15 @@ def test_options_of_others(given, meant, argv, capsys):
 def test_commands_of_others(given, meant, capsys):
     told = refused(capsys, given, "t.csv")
     assert f"COMMAND: got '{given}', expected one of train" in told
-    assert f"did you mean {meant}" in told
+    assert f"did you mean '{meant}" in told
 
 
 def test_keys_of_others_in_a_file(argv, tmp_path, capsys):
     file = tmp_path / "e.toml"
     for text, told in [
         ("lr = 0.1", "option: got 'lr', expected one of data, target"),
-        ("lr = 0.1", "did you mean learning-rate?"),
-        ("num_epochs = 3", "did you mean epochs?"),
+        ("lr = 0.1", "did you mean 'learning-rate'?"),
+        ("num_epochs = 3", "did you mean 'epochs'?"),
         ("batch_size = 3\nbatch-size = 4", "got batch_size and batch-size, expected each option o"),
     ]:
         file.write_text(text)
@@ -177,3 +178,29 @@ def test_a_sweep_goes_on_with_its_own_last_training(table, tmp_path, monkeypatch
     again = run_json(capsys, *argv)
     assert again["mae"] == whole["mae"]
     assert not (tmp_path / "model.checkpoint.safetensors").exists()
+
+
+# ---- parts of one's own --------------------------------------------------------------------------
+
+
+def test_info_tells_what_it_can_of_a_model_with_parts_of_one_s_own(tmp_path, capsys):
+    def fourth_power(y_true, y_pred):
+        d = y_pred - y_true
+        return (d**4).mean(axis=1), 4 * d**3 / d.shape[1]
+
+    known = losses.own.REGISTERED
+    before = dict(known)
+    fw.register_loss("own")(fourth_power)
+    model = fw.Sequential([fw.layers.Dense(2)], 3, seed=5)
+    model.compile("adam", fourth_power)
+    model.save(tmp_path / "m.safetensors")
+    known.clear()
+    known.update(before)
+    capsys.readouterr()
+    assert cli.main(["info", str(tmp_path / "m.safetensors")]) == 0
+    told = capsys.readouterr()
+    assert "own>fourth_power" in told.out
+    assert "Dense dense" in told.out
+    assert "import the module that has 'fourth_power'" in told.err
+    found = run_json(capsys, "info", str(tmp_path / "m.safetensors"))
+    assert found["seed"] == 5

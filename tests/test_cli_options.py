@@ -436,7 +436,10 @@ def test_info_tells_of_models_of_python(tmp_path, capsys):
         ("--metrics auc", "--metrics: got "),
         ("--early-stopping confusion_matrix", "--early-stopping: got "),
         ("--early-stopping val_loss", "--early-stopping: got 'val_loss', expected loss, which is"),
-        ("--schedule CosineDecay(decay_steps=0%)", "--schedule: got decay_steps=0%, expected abov"),
+        (
+            "--schedule CosineDecay(decay_steps=0%)",
+            "--schedule: got decay_steps=0%, expected above",
+        ),
         ("--schedule CosineDecay(decay_steps=200%)", "--schedule: got decay_steps=200%"),
         ("--schedule LinearWarmup(warmup_steps=500%)", "--schedule: got warmup_steps=500%"),
         (

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -313,6 +316,7 @@ def test_a_fit_that_is_stopped_asks_for_no_more() -> None:
             if number == 2:
                 expect_stopped.wait(10.0)
                 raise RuntimeError("the source broke")
+            time.sleep(0.01)  # one that comes slowly is handed over at once
             yield X[:SIZE], Y[:SIZE]
 
     class Stopping(callbacks.Callback):
@@ -345,8 +349,82 @@ def test_settings_of_a_validation_that_there_is_not() -> None:
 
 def test_warnings_point_to_the_line_that_called() -> None:
     ours = model()
-    with pytest.warns(UserWarning, match="the batches ended") as told:
-        ours.fit(pairs(X, Y), epochs=2, verbose=0)
-        ours.evaluate(pairs(X, Y), steps=9)
-        ours.fit(X, Y, epochs=2, validation_data=pairs(X, Y), verbose=0)
-    assert [warning.filename for warning in told] == [__file__] * 3
+    calls: list[Callable[[], Any]] = [
+        lambda: ours.fit(pairs(X, Y), epochs=2, verbose=0),
+        lambda: ours.evaluate(pairs(X, Y), steps=9),
+        lambda: ours.fit(X, Y, epochs=2, validation_data=pairs(X, Y), verbose=0),
+    ]
+    for call in calls:
+        with pytest.warns(UserWarning, match="the batches ended") as told:
+            call()
+        assert [warning.filename for warning in told] == [__file__]
+
+
+def test_files_of_several_outputs(tmp_path: Path) -> None:
+    x = fw.Input(3)
+    made = fw.Model(x, {"p": layers.Dense(1)(x), "q": layers.Dense(1)(x)}, seed=0)
+    made.compile("sgd", "mse")
+    path = tmp_path / "y.npy"
+    np.save(path, Y)
+    there = made.evaluate(X, {"p": Y, "q": Y})
+    assert made.evaluate(X, {"p": str(path), "q": str(path)}) == there
+    assert made.evaluate(X, [[path], [path]]) == there
+
+
+def test_a_generator_that_forks_leaves_a_child_that_ends() -> None:
+    children: list[int] = []
+
+    def forking() -> Iterator[Any]:
+        for batch in pairs(X, Y):
+            if not children:
+                child = os.fork()
+                if child:
+                    children.append(child)
+                    yield batch
+                    continue
+            yield batch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of forks of processes with threads
+        model().fit(forking(), verbose=0)
+    for _ in range(200):
+        ended, _status = os.waitpid(children[0], os.WNOHANG)
+        if ended:
+            return
+        time.sleep(0.05)
+    os.kill(children[0], signal.SIGKILL)
+    os.waitpid(children[0], 0)
+    pytest.fail("the child waits for ever")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model, batches: model.train_on_batch(batches, Y),
+        lambda model, batches: fw.find_learning_rate(model, batches, None),
+        lambda model, batches: fw.permutation_importance(model, batches, Y),
+        lambda model, batches: fw.fit_many([model], batches, Y),
+        lambda model, batches: fw.Ensemble([model]).fit(batches, Y),
+    ],
+)
+def test_batches_that_end_by_no_error_where_rows_are_wanted(call) -> None:
+    class Loader:
+        def __len__(self):
+            return 10
+
+        def __getitem__(self, number):
+            return X[10 * number :][:10], Y[10 * number :][:10]
+
+    with pytest.raises(TypeError, match=r"^x: got .*Loader.*model\.fit takes"):
+        call(model(), Loader())
+
+
+def test_rows_by_number_end_with_the_length() -> None:
+    class Rows:
+        def __len__(self):
+            return len(X)
+
+        def __getitem__(self, number):
+            return X[number % len(X)]
+
+    assert model().train_on_batch(Rows(), Y) == model().train_on_batch(X, Y)

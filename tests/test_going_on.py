@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 
 import numpy as np
 import pytest
@@ -430,3 +431,33 @@ def test_classes_of_one_name_keep_to_their_own_states(tmp_path):
     first, second = long(), short()
     gone_on([short(), long()], [first, second], tmp_path / "a.safetensors")
     assert (first.count, second.count) == (2 * len("longer"), 2)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
+def test_a_disk_that_is_full_leaves_no_part_of_a_line_and_is_named(tmp_path):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def build(units):
+        made = fw.Sequential([fw.layers.Dense(units), fw.layers.Dense(1)], X.shape[1])
+        made.compile("sgd", "mse")
+        return made
+
+    path, log = tmp_path / "a.jsonl", tmp_path / "a.csv"
+    settings = {"epochs": 1, "monitor": "loss", "path": path, "n_jobs": 1, "verbose": 0}
+    space, y = {"units": [1, 2, 3]}, Y[:, :1]
+    whole = fw.sweep(build, space, X, y, **settings)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0])
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(lines[0]) + 9, before[1]))
+        with pytest.raises(OSError, match=r"a\.jsonl"):
+            fw.sweep(build, space, X, y, **settings)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
+        with pytest.raises(OSError, match=r"a\.csv"):
+            model().fit(X, Y, 8, 3, 0, callbacks.CSVLogger(log))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == lines[0]
+    again = fw.sweep(build, space, X, y, **settings)
+    assert {one["trial"] for one in again} == {one["trial"] for one in whole}

@@ -174,3 +174,16 @@ def test_settings_of_a_file_for_another_class_of_its_name_are_refused(tmp_path):
     for name, kind in (("Steps", Other), ("Scaled", OtherLoss)):
         with pytest.raises(ValueError, match=rf"'own>{name}'.*does not take.*factor.*saved with"):
             fw.load(tmp_path / "model.safetensors", custom_objects={name: kind})
+
+
+def test_vectors_that_are_no_numbers_end_the_call_before_the_step():
+    class Counting(Steps):
+        vectors = 1
+
+        def update(self, step, learning_rate, parameters, gradients, sums):
+            return parameters - learning_rate * gradients, sums + (np.inf if step == 3 else 1.0)
+
+    model = a_model(Counting())
+    with pytest.raises(ValueError, match=r"vector 1 of update of Counting: got inf"):
+        model.fit(X, Y, batch_size=8, epochs=9, verbose=0)
+    assert model.optimizer.iterations == 2

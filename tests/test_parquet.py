@@ -173,6 +173,21 @@ def test_the_index_of_pandas_is_no_feature(tmp_path: Path) -> None:
     assert rows.features == ("id", "a")
 
 
+def test_files_that_are_none_or_have_changed(paths: list[Path], tmp_path: Path) -> None:
+    none = tmp_path / "none.parquet"
+    none.write_bytes(b"a,b\n1,2\n" * 9)
+    with pytest.raises(ValueError, match=r"paths: got .*none\.parquet .*, expected a Parquet file"):
+        fw.data.Parquet(none, "y")
+    rows = fw.data.Parquet(paths, "y", list("abc"))
+    table = parquet.read_table(paths[1])
+    parquet.write_table(table.slice(0, 15), paths[1])
+    with pytest.raises(ValueError, match=r"1\.parquet, row group 0: got a file that has changed"):
+        model().evaluate(rows)
+    parquet.write_table(table.select(["a", "b", "y"]), paths[1], row_group_size=20)
+    with pytest.raises(ValueError, match=r"1\.parquet, row group 0: got a file that has changed"):
+        model().evaluate(rows)
+
+
 def test_names_that_do_not_fit(paths: list[Path], tmp_path: Path) -> None:
     for refused, settings in (
         (r"target: got 'yy', expected one of .*; did you mean 'y'\?", {"target": "yy"}),
@@ -214,7 +229,9 @@ def test_what_does_not_fit(paths: list[Path], tmp_path: Path) -> None:
         fw.data.Parquet(tmp_path / "none.parquet", "y")
     words = tmp_path / "words.parquet"
     parquet.write_table(pyarrow.table({"y": [1.0, 2.0], "a": ["p", "q"]}), words)
-    with pytest.raises(TypeError, match="got the text 'p' in column 'a'"):
+    with pytest.raises(
+        TypeError, match=r"words\.parquet, row group 0: got the text 'p' in column 'a'"
+    ):
         model().fit(fw.data.Parquet(words, "y"), verbose=0)
     missing = tmp_path / "missing.parquet"
     parquet.write_table(pyarrow.table({"y": [1.0, 2.0], "a": [1.0, None]}), missing)

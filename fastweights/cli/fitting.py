@@ -17,7 +17,7 @@ import fastweights as fw
 from fastweights import _check, callbacks
 from fastweights._core import philox
 from fastweights._json import shown
-from fastweights.callbacks import format_logs
+from fastweights.callbacks import format_logs, states
 from fastweights.callbacks.base import State
 from fastweights.callbacks.monitoring import Monitor, figure_of
 from fastweights.cli import checkpoints, judging
@@ -27,6 +27,8 @@ from fastweights.cli.progress import MemberLines, progress
 from fastweights.cli.stepping import optimizer_of, sees_all_rows
 from fastweights.table.targets import ClassTarget, NumberTarget
 
+#: More than any fit has.
+MOST_EPOCHS = 2**48
 #: Rows a step, unless they are said or all.
 BATCH_SIZE = 32
 
@@ -324,8 +326,21 @@ class Best(Monitor):
         if "names" not in state:
             return
         super().load_state(state)
-        self.kept = (state["epoch"], state["parameters"], state["model_state"])
-        columns = {name: list(state[f"history.{name}"]) for name in state["names"]}
+        epoch, names = states.whole(state, "epoch"), states.texts(state, "names")
+        parameters, of_rows = (
+            states.array_like(state, name, live).copy()
+            for name, live in (
+                ("parameters", self.model.parameters),
+                ("model_state", self.model.state),
+            )
+        )
+        columns = {
+            name: states.series(state, f"history.{name}", "f", MOST_EPOCHS) for name in names
+        }
+        epochs = {len(values) for values in columns.values()}
+        if len(epochs) != 1 or epoch >= epochs.pop():
+            raise ValueError(_check.refusal("state of the best epoch", epoch, "one of the history"))
+        self.kept = (epoch, parameters, of_rows)
         self._logs = [
             dict(zip(columns, values, strict=True))
             for values in zip(*columns.values(), strict=True)

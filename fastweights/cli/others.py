@@ -57,4 +57,4 @@ def hint(name: str, known: Collection[str], others: Mapping[str, str], prefix: s
     near = [others.get(word, word)]
     if near[0] not in known:
         near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {prefix}{near[0]}?" if near else ""
+    return f"; did you mean {prefix + near[0]!r}?" if near else ""

@@ -129,7 +129,10 @@ def _values(where: str, value: Any) -> str:
 def _text(where: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise ValueError(_check.refusal(where, _check.shown(value), "text or a number"))
-    return value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) else shown(value) if abs(value) > 1e300 else repr(value)
+    if "\0" in text:
+        raise ValueError(_check.refusal(where, shown(text), "text without a zero byte"))
+    return text
 
 
 # ---- writing -------------------------------------------------------------------------------------

@@ -128,9 +128,8 @@ def _check_own_options(args: argparse.Namespace, path: str) -> None:
     if args.ensemble is not None:
         got, expected = f"{args.ensemble}", "it for 'fastweights train' with the best settings"
         raise ValueError(_check.refusal("--ensemble", got, expected))
-    if args.data is not None:
-        inputs = [args.data, args.out]
-        check_writable("--results", path, inputs)
+    others = [args.data, args.out, runs.beside(args.out), *([args.config] if args.config else [])]
+    check_writable("--results", path, others)
     for name in ("trials", "jobs"):
         if getattr(args, name) is not None:
             _check.whole(f"--{name}", getattr(args, name), 1)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from fastweights import _check, schedules
-from fastweights._absent import refusal_of
+from fastweights._absent import refusal_of, refuse_foreign
 from fastweights._description import from_config
 from fastweights._own import is_of_somebody
 from fastweights.optimizers.base import Memory, Optimizer
@@ -70,6 +70,7 @@ def get(identifier: str | Optimizer | Mapping[str, Any]) -> Optimizer:
         refuse_unfit(identifier)
     if isinstance(identifier, Optimizer):
         return identifier
+    refuse_foreign("optimizer", "optimizers", identifier)
     if isinstance(identifier, Mapping):
         if is_of_somebody(identifier.get("name")):
             return known_optimizer(identifier, {})

@@ -137,6 +137,11 @@ class NumpyOptimizer(Optimizer):
                     got = f"shape {array.shape}"
                     raise ValueError(_check.refusal(f"{part} of {call}", got, f"shape ({size},)"))
                 found[number] = array
+        # Weights that are no numbers end training as any others; a file can keep neither.
+        if np.isfinite(found[0]).all() and not np.isfinite(found[1:]).all():
+            number = int(np.argwhere(~np.isfinite(found))[0, 0])
+            got = f"{found[number][~np.isfinite(found[number])][0]}"
+            raise ValueError(_check.refusal(f"vector {number} of {call}", got, "finite numbers"))
         return found[0], found[1:]
 
     def _own_slots(self, dtype: np.dtype) -> int:
