@@ -439,6 +439,15 @@ def test_training_rows_do_not_see_their_own_target_and_others_see_all(houses):
     assert (again[:40, mean] != as_training[:40, mean]).any()
 
 
+def test_training_rows_without_a_target_have_the_mean_of_all_folds(houses):
+    columns = {**houses.columns, "price": cells(*list(houses["price"])[:50], *[""] * 10)}
+    train = np.arange(60)
+    preprocessor = Preprocessor.fit(Table(columns), "price", train, target_means=2)
+    x = preprocessor.transform(Table(columns), train)
+    assert np.isfinite(x).all()
+    np.testing.assert_array_equal(x[50:], preprocessor.transform(Table(columns))[50:])
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 def test_mean_targets_of_classes_are_shares(classes):
     rng = np.random.default_rng(0)
