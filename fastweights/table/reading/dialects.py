@@ -19,6 +19,9 @@ SPACE = " "
 #: What no line holds: the delimiter of files of one column.
 NONE = "\n"
 
+#: A table that is wider is none, or lies on its side.
+MAX_COLUMNS = 250_000
+
 #: So many records are looked at, in so many bytes; but a few always are.
 _MOST_RECORDS = 100
 _FEWEST_RECORDS = 6
@@ -28,6 +31,7 @@ _MOST_TITLES = 20
 #: The share of records that must have one length where only white space parts cells.
 _ALIGNED = 0.9
 
+_BLANK, _LINE_END = re.compile(rb"[ \t\r\n]*"), re.compile(rb"\r\n|\r|\n")
 _SEP = re.compile(rb'"?sep=([^\r\n"])"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
 
 
@@ -67,13 +71,14 @@ def find_layout(
 ) -> Layout:
     """The layout of a file of UTF-8 text that begins at `start`.
 
-    Raises ValueError where the file is empty.
+    Raises ValueError where the file is empty, or has too many columns.
     """
     line = 1
     told = _SEP.match(data, start)
     if told:
         start, line = told.end(), 2
         delimiter = delimiter or told[1].decode("latin-1")
+    comments, start, line = _comments(data, start, line)
     first = data.find(b"\n", start)
     length = max(1, (len(data) if first < 0 else first) - start)
     most = min(_MOST_RECORDS, max(_FEWEST_RECORDS, _SAMPLE // length))
@@ -86,28 +91,35 @@ def find_layout(
     if longest == 0:
         raise ValueError(f"{source}: the file is empty")
     heads = {mark: _Head.of(data, sample, header) for mark, sample in samples.items()}
+    if not any(head.width for head in heads.values()):
+        raise ValueError(f"{source}: got no rows, expected more than comments")
     if delimiter is None:
         delimiter = _best(heads, longest)
         if delimiter == NONE:
             sample = [Record(*found) for found in tokens.records(data, start, line, NONE, most)]
             heads[NONE] = _Head.of(data, sample, header)
-    return heads[delimiter].layout(delimiter, header)
+    if heads[delimiter].width > MAX_COLUMNS:
+        got = f"{heads[delimiter].width:,} columns"
+        raise ValueError(f"{source}: got {got}, expected at most {MAX_COLUMNS:,}")
+    layout = heads[delimiter].layout(delimiter, header)
+    comments += len(heads[delimiter].comments)
+    if comments:
+        layout.remarks.insert(0, f"skipped as comments: the first {_lines(comments)}")
+    return layout
 
 
-def _best(heads: dict[str, _Head], longest: int) -> str:
-    """The delimiter under which most records have one length; NONE where none parts them."""
-    shares = {
-        mark: (head.fitting / longest, head.width)
-        for mark, head in heads.items()
-        if head.width > 1 and head.is_sound and mark != SPACE
-    }
-    best = max(shares, key=lambda mark: shares[mark], default=NONE)
-    if best == NONE or shares[best][0] < 0.5:
-        aligned = heads[SPACE]
-        below = max(1, len(aligned.body))
-        if aligned.width > 1 and aligned.is_sound and aligned.fitting >= _ALIGNED * below:
-            return SPACE
-    return best
+def _comments(data: bytes, start: int, line: int) -> tuple[int, int, int]:
+    """How many lines of comments stand above the last one; where that begins, and on what line."""
+    places = []
+    at = _BLANK.match(data, start).end()  # type: ignore[union-attr]
+    while data.startswith(b"#", at) and (at == start or data[at - 1] in b"\r\n"):
+        places.append(at)
+        end = _LINE_END.search(data, at)
+        at = _BLANK.match(data, end.end() if end else len(data)).end()  # type: ignore[union-attr]
+    if not places:
+        return 0, start, line
+    lines = len(_LINE_END.findall(data, start, places[-1]))
+    return len(places) - 1, places[-1], line + lines
 
 
 @dataclass(frozen=True)
@@ -128,7 +140,7 @@ class _Head:
 
     @classmethod
     def of(cls, data: bytes, sample: list[Record], has_header: bool) -> _Head:
-        first = next((n for n, one in enumerate(sample) if data[one.begin] != ord("#")), 0)
+        first = 1 if sample and data[sample[0].begin] == ord("#") else 0
         comments, rest = sample[:first], sample[first:]
         width = _width(rest)
         named = _named_by_a_comment(comments, rest, width)
@@ -159,11 +171,11 @@ class _Head:
 
     def layout(self, delimiter: str, has_header: bool) -> Layout:
         remarks = []
-        if self.comments:
-            remarks.append(f"skipped as comments: {_lines(self.comments)}")
         if self.titles:
             words = shown(" ".join(filter(None, self.titles[0].cells)))
-            remarks.append(f"skipped above the table: {_lines(self.titles)}, {words}")
+            remarks.append(
+                f"skipped above the table: the first {_lines(len(self.titles))}, {words}"
+            )
         above = [*self.comments, *self.titles, *([self.header] if self.header else [])]
         if self.body:
             start, line = self.body[0].begin, self.body[0].line
@@ -177,6 +189,8 @@ class _Head:
         if len(names) == self.width - 1 and self.width > 2 and self.body:
             names = ["", *names]
             remarks.append("the header names one column fewer: the first has none")
+        if delimiter == NONE and any(mark in names[0] for mark in DELIMITERS):
+            remarks.append(f"nothing parts the cells of most lines: one column, {shown(names[0])}")
         remarks += _doubts(self.header, names, self.body)
         return Layout(delimiter, start, line, names, remarks)
 
@@ -267,10 +281,8 @@ def _doubts(header: Record, names: Sequence[str], body: Sequence[Record]) -> lis
     return []
 
 
-def _lines(records: Sequence[Record]) -> str:
-    if len(records) == 1:
-        return f"line {records[0].line}"
-    return f"lines {records[0].line} to {records[-1].line}"
+def _lines(count: int) -> str:
+    return "line" if count == 1 else f"{count:,} lines"
 
 
 def checked_delimiter(delimiter: str | None) -> str | None:
