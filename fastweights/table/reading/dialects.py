@@ -32,7 +32,7 @@ _MOST_TITLES = 20
 _ALIGNED = 0.9
 
 _BLANK, _LINE_END = re.compile(rb"[ \t\r\n]*"), re.compile(rb"\r\n|\r|\n")
-_SEP = re.compile(rb'"?sep=([^\r\n"])"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
+_SEP = re.compile(rb'"?sep=([,;|:^~\t ])"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
 
 
 class Record(NamedTuple):
@@ -71,7 +71,8 @@ def find_layout(
 ) -> Layout:
     """The layout of a file of UTF-8 text that begins at `start`.
 
-    Raises ValueError where the file is empty, or has too many columns.
+    Raises ValueError where the file is empty, has too many columns, or cannot be read from its
+    first line on.
     """
     line = 1
     told = _SEP.match(data, start)
@@ -79,25 +80,21 @@ def find_layout(
         start, line = told.end(), 2
         delimiter = delimiter or told[1].decode("latin-1")
     comments, start, line = _comments(data, start, line)
-    first = data.find(b"\n", start)
-    length = max(1, (len(data) if first < 0 else first) - start)
-    most = min(_MOST_RECORDS, max(_FEWEST_RECORDS, _SAMPLE // length))
     candidates = [*DELIMITERS, SPACE] if delimiter is None else [delimiter]
-    samples = {
-        candidate: [Record(*found) for found in tokens.records(data, start, line, candidate, most)]
-        for candidate in candidates
-    }
+    samples = {candidate: _sample(data, start, line, candidate) for candidate in candidates}
     longest = max(map(len, samples.values()))
-    if longest == 0:
+    if longest == 0 and _BLANK.fullmatch(data, start):
         raise ValueError(f"{source}: the file is empty")
     heads = {mark: _Head.of(data, sample, header) for mark, sample in samples.items()}
-    if not any(head.width for head in heads.values()):
+    if longest and not any(head.width for head in heads.values()):
         raise ValueError(f"{source}: got no rows, expected more than comments")
     if delimiter is None:
         delimiter = _best(heads, longest)
-        if delimiter == NONE:
-            sample = [Record(*found) for found in tokens.records(data, start, line, NONE, most)]
-            heads[NONE] = _Head.of(data, sample, header)
+        if delimiter == NONE and all(samples.values()):
+            heads[NONE] = _Head.of(data, _sample(data, start, line, NONE), header)
+    if delimiter not in heads or not heads[delimiter].width:
+        what = "a quote is never closed, or stands in the middle of a cell"
+        raise ValueError(f"{source}: line {line} cannot be read ({what})")
     if heads[delimiter].width > MAX_COLUMNS:
         got = f"{heads[delimiter].width:,} columns"
         raise ValueError(f"{source}: got {got}, expected at most {MAX_COLUMNS:,}")
@@ -106,6 +103,14 @@ def find_layout(
     if comments:
         layout.remarks.insert(0, f"skipped as comments: the first {_lines(comments)}")
     return layout
+
+
+def _sample(data: bytes, start: int, line: int, delimiter: str) -> list[Record]:
+    """The first records, fewer where lines are long."""
+    first = data.find(b"\n", start)
+    length = max(1, (len(data) if first < 0 else first) - start)
+    most = min(_MOST_RECORDS, max(_FEWEST_RECORDS, _SAMPLE // length))
+    return [Record(*found) for found in tokens.records(data, start, line, delimiter, most)]
 
 
 def _comments(data: bytes, start: int, line: int) -> tuple[int, int, int]:
@@ -120,6 +125,22 @@ def _comments(data: bytes, start: int, line: int) -> tuple[int, int, int]:
         return 0, start, line
     lines = len(_LINE_END.findall(data, start, places[-1]))
     return len(places) - 1, places[-1], line + lines
+
+
+def _best(heads: dict[str, _Head], longest: int) -> str:
+    """The delimiter under which most records have one length; NONE where none parts them."""
+    shares = {
+        mark: (head.fitting / longest, head.width)
+        for mark, head in heads.items()
+        if head.width > 1 and head.is_sound and mark != SPACE
+    }
+    best = max(shares, key=lambda mark: shares[mark], default=NONE)
+    if best == NONE or shares[best][0] < 0.5:
+        aligned = heads[SPACE]
+        below = max(1, len(aligned.body))
+        if aligned.width > 1 and aligned.is_sound and aligned.fitting >= _ALIGNED * below:
+            return SPACE
+    return best
 
 
 @dataclass(frozen=True)
@@ -163,7 +184,9 @@ class _Head:
     ) -> _Head:
         if header is not None:
             length = len(_trimmed(header.cells, width))
-            is_sound = length == width or (length == width - 1 and length > 0)
+            is_sound = length == width or (
+                length == width - 1 and (width > 2 or _end_in_delimiters(body, width))
+            )
             fitting = sum(len(one.cells) == width for one in body) + 1
         else:
             is_sound, fitting = True, sum(len(one.cells) == width for one in body)
@@ -226,8 +249,8 @@ def _names_columns(header: Record, body: Sequence[Record]) -> bool:
     if not all(cells) or any(map(is_number, cells)) or len(set(cells)) < len(cells):
         return False
     rows = [one.cells for one in body if len(one.cells) == len(cells)]
-    return any(
-        2 * sum(is_number(row[place]) for row in rows) > len(rows) for place in range(len(cells))
+    return bool(rows) and any(
+        2 * sum(is_number(row[place]) for row in rows) >= len(rows) for place in range(len(cells))
     )
 
 
