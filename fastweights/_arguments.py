@@ -73,10 +73,10 @@ def refuse_unbound(
     taken = [one.name for one in own if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
     foreign = [key for key in kwargs if key not in taken]
     if foreign:
-        meant = _meant(foreign[0], (*taken, *besides), function)
-        expected = "no such argument" if meant else ", ".join(taken) or "no arguments"
+        hint = meant(foreign[0], (*taken, *besides), function)
+        expected = "no such argument" if hint else ", ".join(taken) or "no arguments"
         got = f"{foreign[0]}={shown(kwargs[foreign[0]])}"
-        raise TypeError(refusal(name, got, expected) + meant) from None
+        raise TypeError(refusal(name, got, expected) + hint) from None
     has_self = "self" in signature.parameters
     given, most = len(args) - has_self, sum(one.kind == one.POSITIONAL_OR_KEYWORD for one in own)
     if given > most:
@@ -117,7 +117,8 @@ def refuse_other_functions(
         raise TypeError(refusal(argument, got, expected)) from None
 
 
-def _meant(foreign: str, taken: Sequence[str], function: Callable[..., Any]) -> str:
+def meant(foreign: str, taken: Sequence[str], function: Callable[..., Any]) -> str:
+    """What the refusal of an argument that is not there ends with."""
     for one in function.__mro__ if isinstance(function, type) else (function,):
         if foreign in _MEANT.get(one.__name__, {}):
             return f"; {_MEANT[one.__name__][foreign]}"

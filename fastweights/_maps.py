@@ -70,6 +70,7 @@ class OnDisk:
         while done < last:
             which, begin = self._home_of(done)
             upto = min(last, done + at_once, int(self._ends[which]))
+            self._refuse_shorter(which)
             rows[done - first : upto - first] = self._arrays[which][done - begin : upto - begin]
             self._give_back(which, done - begin, upto - begin)
             done = upto
@@ -85,6 +86,7 @@ class OnDisk:
             which, begin = self._home_of(int(ascending[done]))
             upto = min(done + at_once, int(np.searchsorted(ascending, self._ends[which])))
             own = ascending[done:upto] - begin
+            self._refuse_shorter(which)
             rows[places[done:upto]] = self._arrays[which][own]
             self._give_back(which, int(own[0]), int(own[-1]) + 1)
             done = upto
@@ -94,6 +96,17 @@ class OnDisk:
         """Which array has the row of this number, and that of its first row."""
         which = int(np.searchsorted(self._ends, number, side="right"))
         return which, int(self._ends[which]) - len(self._arrays[which])
+
+    def _refuse_shorter(self, which: int) -> None:
+        """Raises ValueError where a file was cut: pages that are gone would end the process."""
+        home = self._homes[which]
+        path = None if home is None else home.filename
+        if home is None or path is None or not os.path.exists(path):  # its pages are there still
+            return
+        least, size = home.offset + home.nbytes, os.path.getsize(path)
+        if size < least:
+            got = f"{size} bytes, as it was cut meanwhile"
+            raise ValueError(_check.refusal(os.fspath(path), got, f"{least} bytes at least"))
 
     def _give_back(self, which: int, first: int, last: int) -> None:
         home, array = self._homes[which], self._arrays[which]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from fastweights import (
     schedules,
 )
 from fastweights._description import Description
-from fastweights._own import Registry
+from fastweights._own import Registry, lost_setting
 from fastweights._refusal import UnknownError
 from fastweights.layers import LAYERS, Layer
 from fastweights.losses import own as own_losses
@@ -331,7 +332,8 @@ def _difference(layer: Layer) -> str | None:
         if not name.startswith("_") and not _are_alike(value, vars(again).get(name)):
             made = _check.shown(vars(again).get(name))
             return f"whose {name} is {_check.shown(value)}, while its config() makes one of {made}"
-    return None
+    lost = lost_setting(layer, config, inspect.signature(Layer).parameters)
+    return None if lost is None else f"whose __init__ takes {lost}, which its config() leaves out"
 
 
 def _are_alike(one: Any, other: Any) -> bool:

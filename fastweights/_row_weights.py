@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -98,7 +98,12 @@ def expect_some(argument: str, weights: Weights) -> None:
     """Raises ValueError for an output of which no row counts."""
     for array in weights or ():
         if array is not None and not array.any():
-            raise ValueError(_check.refusal(argument, f"{len(array)} rows of weight 0", _EXPECTED))
+            refuse_none(argument, len(array))
+
+
+def refuse_none(argument: str, rows: int) -> NoReturn:
+    """Raises ValueError about so many rows, of which none counts."""
+    raise ValueError(_check.refusal(argument, f"{rows} rows of weight 0", _EXPECTED))
 
 
 def lines_beyond(built: Built, objectives: Sequence[Objective], weights: Weights) -> Lines:

@@ -16,11 +16,8 @@ from fastweights._importing import imported
 from fastweights._portions import Data, Task, bootstrap, fold
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History, format_logs
-from fastweights.callbacks.progress import is_terminal
+from fastweights.callbacks.progress import MOST_LINES, is_terminal, is_told
 from fastweights.models import Model
-
-#: Lines at most that tell of any number of models, where output is no terminal.
-MAX_LINES = 20
 
 
 class FitManyError(RuntimeError):
@@ -275,7 +272,7 @@ class _Teller:
             return _Teller(tasks)
         if (verbose == 1 or (verbose == "auto" and seen)) and importlib.util.find_spec("tqdm"):
             return _Bar(tasks)
-        return _Lines(tasks, MAX_LINES if verbose == "auto" else len(tasks))
+        return _Lines(tasks, MOST_LINES if verbose == "auto" else len(tasks))
 
     def __enter__(self) -> _Teller:
         return self
@@ -302,8 +299,7 @@ class _Lines(_Teller):
         if outcome is None:
             return
         self.done += 1
-        lines = min(self.most, self.models)
-        if self.done * lines // self.models == (self.done - 1) * lines // self.models:
+        if not is_told(self.done, self.models, self.most):
             return
         seconds = time.perf_counter() - self.began
         told = format_logs(watchers[outcome.number].logs)

@@ -273,11 +273,12 @@ class Model(Network):
             return objectives[0].metrics if objectives else ()
         return tuple(one.metrics for one in objectives)
 
-    def _larger_is_better(self) -> set[str]:
-        """Names of the metrics, as a history has them, of which that is true."""
+    def _larger_is_better(self, key: str) -> bool:
+        """Whether that is true of the figure that a history has under this key."""
         metrics = self._compiled.metrics
         names = self._compiled.log_names[-len(metrics) :] if metrics else []
-        return {n for n, metric in zip(names, metrics, strict=True) if metric.larger_is_better}
+        known = dict(zip(names, metrics, strict=True)).get(key.removeprefix("val_"))
+        return known is not None and known.larger_is_better
 
     @property
     def epochs_trained(self) -> int:
@@ -499,7 +500,7 @@ class Model(Network):
             compiled, return_dict = self._compiled, _check.flag("return_dict", return_dict)
             examples = _feeding.examples(self, x, y, compiled, sample_weight, class_weight)
             self._names = _feeding.names_of(self, x, y)
-            return _figures(training.step(self, compiled, examples), return_dict)
+            return figures_of(training.step(self, compiled, examples), return_dict)
 
     @telling
     def test_on_batch(
@@ -523,7 +524,7 @@ class Model(Network):
         built = self._built_or_refused()
         examples = _feeding.examples(self, x, y, compiled, sample_weight)
         _feeding.refuse_other_batch(built, "x", count(examples.x))
-        return _figures(training.evaluate(self, compiled, Whole(examples)), return_dict)
+        return figures_of(training.evaluate(self, compiled, Whole(examples)), return_dict)
 
     @telling
     def evaluate(
@@ -576,7 +577,7 @@ class Model(Network):
                 opened.enter_context(Turn(callback._turns, "evaluate", True, "callback"))
             listeners.join(self, source.rows, source.steps)
             logs = training.evaluate(self, compiled, source, listeners)
-        return _figures(logs, return_dict)
+        return figures_of(logs, return_dict)
 
     def predict(
         self,
@@ -991,7 +992,7 @@ class Model(Network):
         return pretrained.load_weights(self, filepath, skip_mismatch)
 
 
-def _figures(logs: Logs, return_dict: bool) -> float | list[float] | dict[str, float]:
+def figures_of(logs: Logs, return_dict: bool) -> float | list[float] | dict[str, float]:
     """Loss and metrics as `evaluate` and its like return them."""
     if return_dict:
         return logs

@@ -16,7 +16,7 @@ import numpy as np
 import reference
 
 import fastweights as fw
-from fastweights import layers
+from fastweights import layers, optimizers
 from fastweights._core import philox
 from fastweights._plans import plan_for
 
@@ -36,6 +36,13 @@ def network(
     stack = [layers.Dense(units, activation) for units in hidden]
     model = fw.Sequential([*stack, layers.Dense(outputs, last)], widths[0], dtype, seed)
     model.compile(optimizer, loss, metrics)
+    return model
+
+
+def build(width: int = 4, rate: float = 0.05, seed: int = 0) -> fw.Sequential:
+    """What sweeps tune, where processes of other pools can import it."""
+    model = fw.Sequential([layers.Dense(width, "tanh"), layers.Dense(3)], None, "float64", seed)
+    model.compile(optimizers.Adam(rate), "mse", ["mae", "r2"])
     return model
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import data
+from helpers import build, data
 
 import fastweights as fw
 from fastweights import layers, optimizers, sweeping
@@ -29,12 +29,6 @@ from fastweights.callbacks import Callback
 
 X, Y = data(60)
 GRID = {"width": [3, 5, 9], "rate": [0.1, 0.01]}
-
-
-def build(width=4, rate=0.05, seed=0):
-    model = fw.Sequential([layers.Dense(width, "tanh"), layers.Dense(3)], None, "float64", seed)
-    model.compile(optimizers.Adam(rate), "mse", ["mae", "r2"])
-    return model
 
 
 def swept(space=GRID, builder=build, **settings):

@@ -96,6 +96,14 @@ def found(path: str, belongs_to: str) -> str | None:
     return path
 
 
+def refuse_to_lose(path: str) -> None:
+    """Raises ValueError where a training would write over what another one has come to."""
+    if is_one(path):
+        got = f"{path}, where a training that was interrupted has left how far it came"
+        expected = "--resume, which goes on from it, another --checkpoint, or the file removed"
+        raise ValueError(_check.refusal("--checkpoint", got, expected))
+
+
 def is_one(path: str) -> bool:
     """Whether there is a checkpoint."""
     return is_model(path) and KEY in serialization.read_metadata(path)

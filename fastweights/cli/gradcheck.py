@@ -6,15 +6,17 @@ The exit code is 0 where all are right and 1 where one is wrong.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 from typing import Any
 
 import numpy as np
 
 import fastweights as fw
-from fastweights import _check, activations, layers, losses, saving
+from fastweights import _check, activations, layers, losses
 from fastweights._core import philox
 from fastweights.cli.layers_spec import parse_layers, refuse_huge_networks
+from fastweights.cli.modelfile import read_model
 from fastweights.cli.output import Output, add_json, naming_options
 from fastweights.gradient_check import Report
 
@@ -32,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--loss",
         metavar="NAME",
-        help="mse, huber, sparse_categorical_crossentropy, ... (default: the model's, or mse)",
+        help="any of fastweights.losses, mse for example (default: the model's, or mse)",
     )
     parser.add_argument(
         "--rows", type=int, default=5, help="random rows to check on (default: %(default)s)"
@@ -80,7 +82,11 @@ def _model_and_loss(args: argparse.Namespace) -> tuple[fw.Model, losses.Loss]:
         both = "none" if args.model is None else "both"
         raise ValueError(_check.refusal("MODEL or --layers", both, "one of them"))
     if args.model is not None:
-        model = saving.read(args.model)
+        model = read_model(args.model)
+        if isinstance(model, fw.Ensemble):
+            got, expected = f"an ensemble of {len(model)} networks", "one network"
+            hint = "; fw.check_gradients checks each"
+            raise ValueError(_check.refusal("MODEL", got, expected) + hint)
     else:
         (inputs, named), *stack = parse_layers(args.layers, None)
         if named or not stack:
@@ -114,17 +120,18 @@ def _loss(name: str, is_linear: bool) -> losses.Loss:
 
 
 def _targets(loss: losses.Loss, rng: np.random.Generator, rows: int, outputs: int) -> np.ndarray:
-    """Random targets such as the loss takes."""
-    numbers = rng.normal(size=(rows, outputs))
+    """Random targets: the first of these kinds that the loss takes."""
     if loss.takes_labels:
         return rng.integers(outputs, size=rows)
-    if loss.name == "poisson":
-        return np.floor(np.exp(numbers))
-    if loss.name in ("hinge", "binary_crossentropy"):
-        return (numbers > 0).astype(np.float64)
-    if loss.name == "categorical_crossentropy":
-        return np.exp(numbers) / np.exp(numbers).sum(axis=1, keepdims=True)
-    return numbers
+    numbers = rng.normal(size=(rows, loss.target_columns(outputs)))
+    counts = np.floor(np.exp(numbers))
+    shares = np.exp(numbers) / np.exp(numbers).sum(axis=1, keepdims=True)
+    yes_or_no = (numbers > 0).astype(np.float64)
+    for targets in (numbers, counts, shares):
+        with contextlib.suppress(ValueError):
+            loss.prepare_targets(targets, rows, outputs, np.dtype(np.float64))
+            return targets
+    return yes_or_no
 
 
 def _figures(report: Report) -> dict[str, Any]:

@@ -97,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
     output.say(f"\n{results}\n")
     chosen = results.best
     best = argparse.Namespace(**{**vars(told), **chosen["params"]})
+    best.resume = checkpoints.is_one(checkpoints.path_of(best.out, best.checkpoint))
     output.say(f"best: trial {chosen['trial']}, trained again; trials: {path}")
     about = {
         "results": path,

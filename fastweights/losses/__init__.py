@@ -109,6 +109,7 @@ LOSSES: dict[str, type[Loss]] = {
 def get(identifier: Any) -> Loss:
     """A loss from its name, its `config`, a function of your own or itself."""
     if isinstance(identifier, NumpyLoss):
+        identifier.refuse_unfit()
         return identifier
     if isinstance(identifier, Loss):
         if LOSSES.get(getattr(identifier, "name", "")) is not type(identifier):

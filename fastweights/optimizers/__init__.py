@@ -18,7 +18,7 @@ from fastweights.optimizers.base import Memory, Optimizer
 from fastweights.optimizers.lbfgs import LBFGS
 from fastweights.optimizers.levenberg_marquardt import LevenbergMarquardt
 from fastweights.optimizers.minimizer import Minimizer
-from fastweights.optimizers.own import NumpyOptimizer, known_optimizer
+from fastweights.optimizers.own import NumpyOptimizer, known_optimizer, refuse_unfit
 from fastweights.optimizers.rules import (
     SGD,
     Adadelta,
@@ -66,6 +66,8 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 
 def get(identifier: str | Optimizer | Mapping[str, Any]) -> Optimizer:
     """An optimizer from its name, its `config` or itself."""
+    if isinstance(identifier, NumpyOptimizer):
+        refuse_unfit(identifier)
     if isinstance(identifier, Optimizer):
         return identifier
     if isinstance(identifier, Mapping):
