@@ -16,6 +16,7 @@ from fastweights.models import Model
 from fastweights.table import splitting
 from fastweights.table.batches import MOST_HELD, EncodedBatches
 from fastweights.table.cells import Cells
+from fastweights.table.dates import order_of, read_moments
 from fastweights.table.encoded import Encoded
 from fastweights.table.linear import MOST_ROWS, Examples, Linear, ridge
 from fastweights.table.networks import begin_at
@@ -98,9 +99,10 @@ class Rows:
         return 4 * math.prod(self.encoded.shape) <= MOST_HELD
 
     def examples(self, numbers: np.ndarray) -> Examples:
-        """Those of the rows of these numbers."""
+        """Those of the rows of these numbers, without pieces of piecewise-linear encodings."""
         weights = None if self.weights is None else self.weights[numbers]
-        return Examples(self.encoded[numbers], self.targets[numbers], weights)
+        x = np.ascontiguousarray(self.encoded[numbers][:, ~self.encoded.pieces])
+        return Examples(x, self.targets[numbers], weights)
 
 
 def train(
@@ -110,10 +112,11 @@ def train(
     callbacks: Callbacks,
     verbose: str | int,
     keep_interrupted: bool,
-) -> tuple[list[Trained], bool]:
+) -> tuple[list[Trained | None], bool]:
     """Trains each network on its part of the rows; whether Ctrl-C ended it, too.
 
-    An interrupt is raised again unless it is to be kept, and every network has finished an epoch.
+    An interrupt is raised again unless it is to be kept, and a network has finished an epoch. Those
+    that have finished none are None.
     """
     bests = [Best(recipe.patience) for _ in models]
     own = _callbacks(callbacks, len(models))
@@ -123,13 +126,13 @@ def train(
     try:
         if recipe.linear and recipe.task == "regression":
             for model, part in zip(models, rows.parts, strict=True):
-                begin_at(model, _line(rows, part))
+                begin_at(model, _line(rows, part), ~rows.encoded.pieces)
         fit(models, rows, recipe, listeners, verbose)
     except KeyboardInterrupt:
-        if not (keep_interrupted and all(best.is_there for best in bests)):
+        if not (keep_interrupted and any(best.is_there for best in bests)):
             raise
         interrupted = True
-    return [best.bring_back() for best in bests], interrupted
+    return [best.bring_back() if best.is_there else None for best in bests], interrupted
 
 
 def _line(rows: Rows, part: splitting.Parts) -> Linear:
@@ -231,10 +234,14 @@ def groups_of(cells: Cells) -> np.ndarray:
 
 
 def times_of(table: Table, column: str) -> np.ndarray:
-    """The numbers by which the rows follow each other: float64 (rows,)."""
-    values, _ = numbers(table[column], table.decimal)
-    if not np.isfinite(values).all():
-        row = int((~np.isfinite(values)).argmax())
-        got = f"{_check.shown(table[column][row])} in column {_check.shown(column)}"
-        raise ValueError(_check.refusal("split", got, "a number in every row"))
-    return values
+    """Numbers or dates by which the rows follow each other: float64 (rows,)."""
+    cells = table[column]
+    times, _ = numbers(cells, table.decimal, table.thousands)
+    if not np.isfinite(times).any():
+        form = order_of(cells, table.decimal).form
+        times = read_moments(cells, form).values
+    if not np.isfinite(times).all():
+        row = int((~np.isfinite(times)).argmax())
+        got = f"{_check.shown(cells[row])} in column {_check.shown(column)}"
+        raise ValueError(_check.refusal("split", got, "a number or a date in every row"))
+    return times

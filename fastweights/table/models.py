@@ -141,8 +141,8 @@ class TableModel:
         verbose : {"auto", 0, 1, 2}
             As for `fastweights.fit_many`.
         keep_interrupted : bool
-            Whether Ctrl-C ends the training with the best epochs so far, if every network has one,
-            instead of leaving the model as it was.
+            Whether Ctrl-C ends the training with the best epochs so far, of the networks that have
+            one, instead of leaving the model as it was.
 
         Returns
         -------
@@ -197,9 +197,11 @@ class TableModel:
             )
             for number, (learnt, _) in enumerate(rows.parts)
         ]
-        trained, interrupted = fitting.train(
+        found, interrupted = fitting.train(
             models, rows, recipe, callbacks, verbose, keep_interrupted
         )
+        models = [model for model, one in zip(models, found, strict=True) if one is not None]
+        trained = tuple(one for one in found if one is not None)
         report = {
             "preset": self.preset,
             "rows": train,
@@ -213,7 +215,7 @@ class TableModel:
             preprocessor,
             recipe,
             models[0] if len(models) == 1 else Ensemble(models),
-            tuple(trained),
+            trained,
             (*remarks, *preprocessor.decisions),
             report,
         )
@@ -333,10 +335,10 @@ class TableModel:
     def score(self, table: Any) -> dict[str, Any]:
         """How good the predictions are, beside the trivial ones: see `fastweights.table.score`.
 
-        Of quantiles it is `fastweights.table.scores.quantile_score`. Rows whose target is missing
-        are left out.
+        Of quantiles it is `fastweights.table.scores.quantile_score`. Rows whose target is missing,
+        and rows of sums, are left out.
         """
-        fitted, table = self._fit, _table_of(table)
+        fitted, table = self._fit, without_sums(_table_of(table))
         truth, known = fitted.preprocessor.truth(table)
         if not known.any():
             raise ValueError(_check.refusal("table", "no row with a target", "at least one"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fastweights import layers, losses, optimizers, schedules
 from fastweights._tensors import Input
 from fastweights.losses import Loss
@@ -47,10 +49,10 @@ def _beside_a_line(
     return Model(inputs, layers.Softmax()(summed) if is_classes else summed, seed=seed)
 
 
-def begin_at(model: Model, linear: Linear) -> None:
-    """Has a network's linear path begin at a line."""
+def begin_at(model: Model, linear: Linear, features: np.ndarray) -> None:
+    """Has a network's linear path begin at a line through these features, bool (features,)."""
     line = model.get_layer(LINE)
-    line.kernel[:], line.bias[:] = linear.kernel, linear.bias
+    line.kernel[features], line.bias[:] = linear.kernel, linear.bias
 
 
 def loss_of(recipe: Recipe) -> Loss:

@@ -19,7 +19,7 @@ TASKS = dict.fromkeys(("regression", "classification"))
 #: Rows with a target; fewer teach nothing.
 MIN_ROWS = 4
 #: From more than so many categories on their mean targets are features.
-TARGET_MEANS = 2
+TARGET_MEANS = 10
 #: Networks of a preset: the fewest, the most, and operations that all of them may take together;
 #: two CPUs do some 2e11 of these a second.
 NETS = {"fast": (1, 8, 1e12), "best": (2, 16, 6e12)}

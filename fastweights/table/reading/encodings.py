@@ -40,7 +40,7 @@ def to_utf8(data: bytes, encoding: str | None, source: str) -> tuple[bytes, int,
             if name == "utf-8" and _is_utf8(data):
                 return _without_nul(data, source), len(mark), []
             if name != "utf-8":
-                return _decoded(data, name, source), 0, []
+                return _decoded(data, name, source), 0, [f"the text is in {name}"]
     wide = _utf16_without_mark(data)
     if wide is not None:
         remark = f"it is read as {wide}, which it looks like; `encoding` says what else it is"
@@ -57,8 +57,8 @@ def to_utf8(data: bytes, encoding: str | None, source: str) -> tuple[bytes, int,
 def _known(encoding: str) -> str:
     try:
         codec = codecs.lookup(_check.name("encoding", encoding))
-        b"".decode(codec.name)
-    except LookupError:
+        bytes(4).decode(codec.name, "replace")  # which those are refused by that are not of texts
+    except (LookupError, UnicodeError):
         expected = "the name of an encoding, such as 'utf-8', 'cp1252' or 'utf-16'"
         raise ValueError(_check.refusal("encoding", shown(encoding), expected)) from None
     return codec.name
