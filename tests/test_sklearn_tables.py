@@ -34,6 +34,7 @@ from fastweights.table import Recipe, TableModel, read
 IRIS = load_iris(return_X_y=True)
 ROWS = 160
 QUICK = {"nets": 1, "epochs": 12, "layers": (16,), "random_state": 0}
+TRAINED = {**QUICK, "nets": 4, "epochs": 40}
 
 #: A weight of 2 is no row twice: rows have an order, batches and folds.
 UNFIT = {"check_sample_weight_equivalence_on_dense_data"}
@@ -77,13 +78,13 @@ def houses(rows=ROWS, seed=0):
 
 @pytest.fixture(scope="module")
 def regressor():
-    return TableRegressor(**{**QUICK, "epochs": 40}).fit(*houses())
+    return TableRegressor(**TRAINED).fit(*houses())
 
 
 @pytest.fixture(scope="module")
 def classifier():
     frame, price = houses()
-    return TableClassifier(**{**QUICK, "epochs": 40}).fit(frame, dear(price))
+    return TableClassifier(**TRAINED).fit(frame, dear(price))
 
 
 def dear(price):
@@ -112,7 +113,10 @@ def test_a_frame_of_all_kinds(regressor, classifier):
 def test_polars_frames_and_orders_of_columns(regressor):
     frame, price = houses()
     other = pl.DataFrame({name: frame[name].to_list() for name in frame.columns}, strict=False)
-    made = TableRegressor(**{**QUICK, "epochs": 40}).fit(other, pl.Series("price", price))
+    made = TableRegressor(**TRAINED)
+    weighted = clone(made).fit(other, pl.Series("price", price), sample_weight=np.full(ROWS, 2.0))
+    assert weighted.score(other, pl.Series("price", price)) > 0.7
+    made.fit(other, pl.Series("price", price))
     assert made.model_.target == "price"
     expected = regressor.predict(frame)
     np.testing.assert_array_equal(made.predict(other), expected)
@@ -265,7 +269,7 @@ def test_choices_are_the_recipes():
 
 def test_one_seed_is_a_table_models(regressor):
     frame, price = houses()
-    model = TableModel("price", seed=0, nets=1, epochs=40, layers=(16,), task="regression")
+    model = TableModel("price", seed=0, nets=4, epochs=40, layers=(16,), task="regression")
     model.fit({**{name: frame[name] for name in frame}, "price": price})
     np.testing.assert_array_equal(model.predict(frame), regressor.predict(frame))
 
@@ -278,6 +282,7 @@ def test_one_seed_is_a_table_models(regressor):
         ({"epochs": 0}, "epochs: got 0"),
         ({"split": "groups"}, "split: got 'groups'"),
         ({"kinds": {"x9": "drop"}}, "no column 'x9'"),
+        ({"kinds": {0: "drop"}}, "kinds: got 0"),
         ({"cv": 1}, "folds: got 1"),
         ({"random_state": -1}, "random_state: got -1"),
         ({"random_state": "one"}, "random_state|seed"),
@@ -425,6 +430,25 @@ def test_importances_are_measured_on_rows_that_were_left_out():
 
 
 # ---- copies, threads, other estimators -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [TableClassifier, TableRegressor])
+def test_a_fit_that_is_refused_changes_nothing(kind):
+    x, y = IRIS
+    made = kind(**QUICK, cv=2).fit(x, y)
+    before, scores = made.predict(x), made.cv_scores_
+    for wrong in (
+        lambda: made.fit(x[:, :2], y, sample_weight=np.full(150, -1.0)),
+        lambda: made.set_params(layers=()).fit(x[:, :1], y, callbacks=[print, 3]),
+        lambda: made.set_params(kinds={0: "drop"}).fit(x[:, :1], y + 3),
+    ):
+        with pytest.raises((ValueError, TypeError)):
+            wrong()
+    assert made.n_features_in_ == 4
+    np.testing.assert_array_equal(made.predict(x), before)
+    assert made.cv_scores_ is scores
+    made.set_params(cv=None, layers=(4,), kinds=None).fit(x, y)
+    assert not hasattr(made, "cv_scores_")
 
 
 @pytest.mark.parametrize("kind", [TableClassifier, TableRegressor])

@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets
 
 from fastweights.sklearn._table_documents import ATTRIBUTES, NOTES, PARAMETERS
-from fastweights.sklearn._table_files import refuse_other_classes
+from fastweights.sklearn._table_files import classes_of_model
 from fastweights.sklearn._table_frames import labels_of, names_of_classes, places_of
 from fastweights.sklearn._tables import TableEstimator
 from fastweights.table import Cells, Recipe, Table, TableModel
@@ -156,15 +156,15 @@ class TableClassifier(ClassifierMixin, TableEstimator):
     def _learnt_target(self, y: np.ndarray) -> np.ndarray:
         check_classification_targets(y)
         classes, places = np.unique(y, return_inverse=True)
-        self._restore_classes(None, classes)
+        self._be_told(classes)
         return places
 
-    def _restore_classes(self, model: TableModel | None, classes: np.ndarray | None) -> None:
-        if model is not None:
-            refuse_other_classes(model, classes)
-        assert classes is not None
+    def _be_told(self, classes: np.ndarray) -> None:
         self.classes_ = classes
         self._names = names_of_classes(classes)
+
+    def _restore_classes(self, model: TableModel, classes: np.ndarray | None) -> None:
+        self._be_told(classes_of_model(model, classes))
 
     def _held_target(self, y: np.ndarray) -> np.ndarray:
         return places_of(y, self.classes_)

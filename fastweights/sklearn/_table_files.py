@@ -148,12 +148,12 @@ def _classes(content: Any) -> np.ndarray | None:
     return found
 
 
-def refuse_other_classes(model: TableModel, classes: np.ndarray | None) -> None:
-    """Raises ValueError where the model's classes are not among these labels."""
-    names = () if classes is None else names_of_classes(classes)
-    if not set(model.classes) <= set(names):
-        got = f"{len(names)} labels, and another class of the model"
-        raise ValueError(_check.refusal("estimator.classes", got, "the model's classes"))
+def classes_of_model(model: TableModel, classes: np.ndarray | None) -> np.ndarray:
+    """These labels; ValueError where the model's classes are not among them."""
+    if classes is None or not set(model.classes) <= set(names_of_classes(classes)):
+        expected = "the classes of the model"
+        raise ValueError(_check.refusal("estimator.classes", "others", expected))
+    return classes
 
 
 # ---- parameters ----------------------------------------------------------------------------------

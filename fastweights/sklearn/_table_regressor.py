@@ -153,7 +153,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
     def _held_target(self, y: np.ndarray) -> np.ndarray:
         return self._learnt_target(y)
 
-    def _restore_classes(self, model: TableModel, classes: None) -> None:
+    def _restore_classes(self, model: TableModel, classes: np.ndarray | None) -> None:
         """There are none."""
 
     def _target_cells(self, targets: np.ndarray) -> Cells:

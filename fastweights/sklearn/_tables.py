@@ -40,8 +40,8 @@ IMPORTANCE_NUMBERS = 1 << 19
 class TableEstimator(NetworkEstimator):
     """Base of both. A subclass says what targets are and what predictions mean:
 
-    ``_task``, ``_own_choices``, ``_learnt_target``, ``_held_target``, ``_target_cells``,
-    ``_answers`` and ``_metric``.
+    ``_task``, ``_choices``, ``_learnt_target``, ``_held_target``, ``_target_cells``, ``_answers``
+    and ``_metric``.
     """
 
     #: "classification" or "regression".
@@ -51,7 +51,17 @@ class TableEstimator(NetworkEstimator):
 
     # ---- training ------------------------------------------------------------------------------
 
-    def _fit(
+    def _fit(self, *arguments: Any) -> None:
+        """Fits, or leaves the estimator as it was."""
+        before = self.__dict__.copy()
+        try:
+            self._fit_anew(*arguments)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _fit_anew(
         self,
         x: Any,
         y: Any,
@@ -60,6 +70,8 @@ class TableEstimator(NetworkEstimator):
         eval_set: Any,
         callbacks: Callbacks,
     ) -> None:
+        for name in ("cv_scores_", "_importances"):
+            self.__dict__.pop(name, None)
         table = self._rows_of(x, y, is_first=True)
         if len(table) < MIN_ROWS:
             got = f"n_samples={len(table)}"
@@ -89,8 +101,6 @@ class TableEstimator(NetworkEstimator):
         self.recipe_: Recipe = model.recipe
         self.dropped_columns_ = dict(model.preprocessor.dropped)
         self.remarks_ = list(model.remarks)
-        with contextlib.suppress(AttributeError):
-            del self._importances
 
     def _rows_of(self, x: Any, y: Any = "no_validation", is_first: bool = False) -> Table:
         """The table of rows, its columns as the fit knows them."""
@@ -145,7 +155,7 @@ class TableEstimator(NetworkEstimator):
         return chosen
 
     def _kinds(self, table: Table) -> dict[str, str]:
-        own = dict(self.kinds or {})
+        own = {_check.name("kinds", name): kind for name, kind in dict(self.kinds or {}).items()}
         return own if self._is_named else {**kinds_of_unnamed(table), **own}
 
     def _with_target(self, table: Table, targets: np.ndarray) -> Table:
@@ -339,7 +349,11 @@ class TableEstimator(NetworkEstimator):
         raise NotImplementedError
 
     def _labels(self, targets: np.ndarray) -> np.ndarray:
-        """Targets as scikit-learn is to see them."""
+        """The targets that these were made of."""
+        raise NotImplementedError
+
+    def _restore_classes(self, model: TableModel, classes: np.ndarray | None) -> None:
+        """Takes the labels that a file has; ValueError where they are not the model's."""
         raise NotImplementedError
 
     def _answers(self, model: TableModel, table: Table) -> np.ndarray:
