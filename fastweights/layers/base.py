@@ -86,7 +86,7 @@ class Variable(NamedTuple):
 
     def check(self, argument: str, array: np.ndarray) -> None:
         """Raises ValueError where numbers of this shape cannot be this variable's."""
-        _check.finite(argument, np.ascontiguousarray(array))
+        _check.finite(argument, array)
         if self.minimum > -math.inf and array.size and array.min() < array.dtype.type(self.minimum):
             got = f"{array.min():g}"
             raise ValueError(_check.refusal(argument, got, f"at least {self.minimum:g}"))
