@@ -485,6 +485,24 @@ def test_bits_do_not_depend_on_threads(kind):
     assert fw.get_num_threads() == before
 
 
+def test_threads_are_those_that_are_asked_for(monkeypatch):
+    x, y = IRIS
+    seen = []
+    answers = TableRegressor._answers
+
+    def spy(self, model, table):
+        seen.append(fw.get_num_threads())
+        return answers(self, model, table)
+
+    monkeypatch.setattr(TableRegressor, "_answers", spy)
+    told = fw.callbacks.LambdaCallback(
+        on_train_begin=lambda logs: seen.append(fw.get_num_threads())
+    )
+    made = TableRegressor(**QUICK, n_jobs=3).fit(x, y, callbacks=[told])
+    made.predict(x)
+    assert seen == [3, 3]
+
+
 def test_random_states():
     x, y = IRIS
     made = TableRegressor(**QUICK)

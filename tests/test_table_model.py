@@ -174,6 +174,11 @@ def test_quantiles(houses):
     low, middle, high = figures["shares_below"]
     assert 0 < low < middle < high < 1
     assert figures["pinball"] < figures["baseline_pinball"]
+    falling = model(loss="quantile", quantiles=(0.9, 0.5, 0.1), epochs=40).fit(houses)
+    assert falling.score(houses) == figures
+    median = model(loss="quantile", quantiles=(0.5,), epochs=40).fit(houses)
+    assert median.predict(houses).shape == (ROWS, 1)
+    assert 0 < median.score(houses)["shares_below"][0] < 1
 
 
 def test_predictions_stay_in_the_range_of_training(regression):
@@ -181,6 +186,15 @@ def test_predictions_stay_in_the_range_of_training(regression):
     target = regression.preprocessor.target
     predicted = regression.predict(far)
     assert ((target.low <= predicted) & (predicted <= target.high)).all()
+
+
+def test_fewer_groups_than_parts_are_a_part_each():
+    columns = numbers()
+    got = model(split="group:town", epochs=2, nets=4).fit(table(columns))
+    assert len(got.history) == 4
+    columns["town"] = np.full(ROWS, "Oslo")
+    with pytest.raises(ValueError, match="groups: got one group"):
+        model(split="group:town", epochs=2).fit(table(columns))
 
 
 @pytest.mark.parametrize("kind", ["group", "time"])

@@ -82,6 +82,8 @@ def test_groups_of_one_size_fill_folds_evenly():
     groups = np.repeat(np.arange(12), 5)
     assert [len(held) for _, held in folds(60, 4, 0, groups=groups)] == [15] * 4
     assert len(split_by_group(groups, 0.25, 0)[1]) == 15
+    with pytest.raises(ValueError, match="groups: got one group, expected at least two"):
+        folds(60, 2, 0, groups=np.zeros(60, int))
 
 
 @given(

@@ -192,9 +192,9 @@ def test_tables_of_pyarrow():
 
 def test_python_values_are_those_of_frames():
     assert listed(read(VALUES))["day"] == EXPECTED["day"]
-    assert listed(read({name: VALUES[name] for name in ("whole", "float", "bool", "text")})) == {
-        name: EXPECTED[name] for name in ("whole", "float", "bool", "text")
-    }
+    names = ("whole", "float", "bool", "text", "seconds")
+    found = listed(read(VALUES))
+    assert {name: found[name] for name in names} == {name: EXPECTED[name] for name in names}
 
 
 def test_arrays_of_numpy():
