@@ -159,6 +159,9 @@ def test_numbers_of_an_array_are_no_ids_and_no_dates():
     made = TableRegressor(**QUICK).fit(x, 2 * np.arange(28))
     assert not made.dropped_columns_
     assert set(made.model_.preprocessor.kinds.values()) == {("number",)}
+    for frame in (pd.DataFrame(x), pl.from_numpy(x)):
+        again = TableRegressor(**QUICK).fit(frame, 2 * np.arange(28))
+        np.testing.assert_array_equal(again.predict(frame), made.predict(x))
     named = TableRegressor(**QUICK, kinds={"x2": "drop"}).fit(x, np.arange(28))
     assert list(named.dropped_columns_) == ["x2"]
     of_frame = TableRegressor(**QUICK).fit(pd.DataFrame(x, columns=["id", "date", "b"]), x[:, 0])
@@ -614,6 +617,16 @@ def test_files_that_are_refused(tmp_path, classifier):
     assert "dtype" in changed(classes={"dtype": "<M8[s]", "values": [0, 1, 2]})
     assert "classes" in changed(classes={"dtype": "O", "values": ["low", "mid", ["top"]]})
     assert "entries" in changed(more=1)
+    assert "large" in changed(classes={"dtype": "<i8", "values": [1, 2, 2**70]})
+    changed(parameters={"class_weight": {"pairs": [[[], 1]]}})
+    changed(parameters={"class_weight": {"number": []}})
+    serialization.write(
+        path, tensors, {**metadata, ESTIMATOR: json.dumps({**content, "kind": "TableRegressor"})}
+    )
+    with pytest.raises(
+        ValueError, match="got a model of classification, expected one of regression"
+    ):
+        TableRegressor.load(path)
     serialization.write(path, tensors, {key: metadata[key] for key in metadata if key != ESTIMATOR})
     with pytest.raises(
         ValueError, match=r"got a TableModel, expected one of TableClassifier\.save"

@@ -61,7 +61,7 @@ def load_estimator(kind: Any, path: str | os.PathLike[str]) -> Any:
     try:
         content = _json.loads("the estimator", metadata[ESTIMATOR], os.path.getsize(path))
         return _restored(kind, model, entries_of("estimator", content, _ENTRIES))
-    except (LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{name}: {' '.join(str(error).split())[:400]}") from error
 
 
@@ -70,6 +70,9 @@ def _restored(kind: Any, model: TableModel, entries: list[Any]) -> Any:
     classes, importances, scores = rest
     if named != kind.__name__:
         raise ValueError(_check.refusal("estimator.kind", shown(named), kind.__name__))
+    if model.recipe.task != kind._task:
+        got = f"a model of {model.recipe.task}"
+        raise ValueError(_check.refusal("estimator.kind", got, f"one of {kind._task}"))
     if not isinstance(parameters, dict):
         raise ValueError(_check.refusal("estimator.parameters", shown(parameters), "an object"))
     estimator = kind(**{name: _object(value) for name, value in parameters.items()})

@@ -47,6 +47,12 @@ def table_of(x: Any, names: Sequence[str] | None = None) -> Table:
     return replace(table, columns=dict(zip(names, table.columns.values(), strict=True)))
 
 
+def has_names(x: Any) -> bool:
+    """Whether columns have names that tell: those of a frame, but 0, 1, ... or Polars' own."""
+    names = _frames.names(x)
+    return names is not None and names != tuple(f"column_{place}" for place in range(len(names)))
+
+
 def kinds_of_unnamed(table: Table) -> dict[str, str]:
     """The kinds of columns that have no names: numbers are used, whatever they look like.
 

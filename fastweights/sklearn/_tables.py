@@ -22,6 +22,7 @@ from fastweights.sklearn._base import NetworkEstimator
 from fastweights.sklearn._table_files import load_estimator, save_estimator
 from fastweights.sklearn._table_folds import folds_of
 from fastweights.sklearn._table_frames import (
+    has_names,
     kinds_of_unnamed,
     labels_of,
     name_of_target,
@@ -117,7 +118,7 @@ class TableEstimator(NetworkEstimator):
         if is_first:
             self._frame_names = _frames.names(x)
             self._column_names = list(table.columns)
-            self._is_named = _frames.is_frame(x)
+            self._is_named = has_names(x)
         return table
 
     def _names_for(self, x: Any) -> list[str] | None:
