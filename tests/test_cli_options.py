@@ -435,12 +435,29 @@ def test_info_tells_of_models_of_python(tmp_path, capsys):
         ("--sample-weight weightt", "did you mean 'weight'"),
         ("--sample-weight y", "--sample-weight: got 'y', expected another column"),
         ("--metrics accuracy", "--metrics: got 'accuracy' beside the loss"),
+        ("--metrics auc", "--metrics: got "),
+        ("--early-stopping confusion_matrix", "--early-stopping: got "),
+        ("--early-stopping val_loss", "--early-stopping: got 'val_loss', expected loss, which is"),
+        (
+            "--schedule CosineDecay(decay_steps=0%)",
+            "--schedule: got decay_steps=0%, expected above",
+        ),
+        ("--schedule CosineDecay(decay_steps=200%)", "--schedule: got decay_steps=200%"),
+        ("--schedule LinearWarmup(warmup_steps=500%)", "--schedule: got warmup_steps=500%"),
+        (
+            "--schedule LinearWarmup(schedule=CosineDecay(decay_steps=0%),warmup_steps=5%)",
+            "--schedule: got decay_steps=0%",
+        ),
+        (
+            "--schedule PiecewiseConstantDecay(boundaries=[50%,150%],values=[1,2,3])",
+            "--schedule: got boundaries=150%",
+        ),
         ("--metrics mea", "--metrics: got 'mea', expected one of"),
         ("--early-stopping nothing", "--early-stopping: got 'nothing'"),
         ("--early-stopping mae,mse", "--early-stopping: got mae,mse, expected one metric"),
         ("--early-stopping mae --patience 0", "--patience: got 0 beside --early-stopping"),
         ("--early-stopping mae --validation-fraction 0", "--early-stopping: got mae and no rows"),
-        ("--ensemble 1", "--ensemble: got 1"),
+        ("--ensemble 0", "--ensemble: got 0"),
         ("--ensemble 2 --resume", "--resume: got it beside --ensemble"),
         ("--out t.toml", "--out: got t.toml, expected a name that does not end in .toml"),
         ("--checkpoint .", "--checkpoint: got the directory"),
@@ -461,7 +478,7 @@ def test_class_weights_are_refused(table, tmp_path, capsys):
         assert "expected balanced, or CLASS=WEIGHT" in refused(capsys, *argv, spec)
     assert "--class-weight: got common twice" in refused(capsys, *argv, "common=1,common=2")
     early = ["--early-stopping", "confusion_matrix"]
-    assert "which is no number" in refused(capsys, *argv[:-1], *early)
+    assert "which is an array" in refused(capsys, *argv[:-1], *early)
 
 
 def test_specs():

@@ -17,8 +17,9 @@ import fastweights as fw
 from fastweights import _check, callbacks
 from fastweights._core import philox
 from fastweights._json import shown
-from fastweights.callbacks import format_logs
+from fastweights.callbacks import format_logs, states
 from fastweights.callbacks.base import State
+from fastweights.callbacks.monitoring import Monitor, figure_of
 from fastweights.cli import checkpoints, judging
 from fastweights.cli.kinds import Data, Kind
 from fastweights.cli.output import count, naming_options, note
@@ -26,6 +27,8 @@ from fastweights.cli.progress import MemberLines, progress
 from fastweights.cli.stepping import optimizer_of, sees_all_rows
 from fastweights.table.targets import ClassTarget, NumberTarget
 
+#: More than any fit has.
+MOST_EPOCHS = 2**48
 #: Rows a step, unless they are said or all.
 BATCH_SIZE = 32
 
@@ -46,10 +49,10 @@ class Plan:
 
 def build(args: argparse.Namespace, kind: Kind, data: Data) -> tuple[list[fw.Sequential], Plan]:
     """The networks that the arguments describe, compiled, and how they are to be fitted."""
-    rows, batch_size = len(data.train), args.batch_size or BATCH_SIZE
+    rows = len(data.train)
+    unless_said = rows if sees_all_rows(optimizer_of(args, kind, None)) else BATCH_SIZE
+    batch_size = args.batch_size or unless_said
     steps = args.epochs * math.ceil(rows / batch_size)
-    if sees_all_rows(optimizer_of(args, kind, steps)):
-        batch_size, steps = args.batch_size or rows, args.epochs
     stops = bool(len(data.validation) and args.patience)
     models, monitor = [], "val_loss"
     for number in range(args.ensemble or 1):
@@ -75,7 +78,13 @@ def _compile(
     loss = args.loss or "mean_absolute_error"
     loss = loss if is_regression else "sparse_categorical_crossentropy"
     shown_too = judging.metrics_of("--metrics", args.metrics, loss)
-    watched = None if args.early_stopping == "loss" else args.early_stopping
+    watched = args.early_stopping
+    if watched is not None and watched.startswith("val_"):
+        got = shown(watched)
+        expected = f"{watched.removeprefix('val_')}, which is that of the validation rows"
+        raise ValueError(_check.refusal("--early-stopping", got, expected))
+    if watched == "loss":
+        watched = None
     found = judging.metrics_of("--early-stopping", watched, loss)
     if len(found) > 1:
         raise ValueError(_check.refusal("--early-stopping", watched, "one metric"))
@@ -181,7 +190,9 @@ def fit(
     interrupted = False
     run: Callable[..., None] = _fit_one if len(models) == 1 else _fit_many
     try:
-        with naming_options("batch_size", "optimizer", "loss", monitor="--early-stopping"):
+        asked = [n for n in ("loss", "metrics", "early_stopping") if getattr(args, n) is not None]
+        spelt = " or ".join(f"--{name.replace('_', '-')}" for name in asked) or "target"
+        with naming_options("batch_size", "optimizer", "loss", monitor="--early-stopping", y=spelt):
             run(args, models, plan, bests, belongs_to)
     except KeyboardInterrupt:
         if any(best.kept is None for best in bests):
@@ -262,33 +273,25 @@ def _fit_many(
     )
 
 
-class Best(callbacks.Callback):
+class Best(Monitor):
     """Keeps the weights of the best finished epoch; without a figure to go by, of the last."""
 
     def __init__(self, monitor: str | None) -> None:
-        self.monitor = monitor
-        #: The figure, so that smaller is better, the epoch, its weights and what its layers
-        #: remember, in one value that an interrupt leaves whole.
-        self.kept: tuple[float, int, np.ndarray, np.ndarray] | None = None
+        super().__init__(monitor or "loss", "auto")
+        self.keeps_last = monitor is None
+        #: The epoch, its weights and what its layers remember, in one value that an interrupt
+        #: leaves whole.
+        self.kept: tuple[int, np.ndarray, np.ndarray] | None = None
         self._logs: list[callbacks.Logs] = []
 
     def on_epoch_end(self, epoch: int, logs: callbacks.Logs) -> None:
         self._logs.append(dict(logs))
-        figure = -epoch if self.monitor is None else self._figure(logs)
-        if math.isnan(figure):
-            figure = math.inf
-        if self.kept is None or figure < self.kept[0]:
-            numbers = self.model.parameters.copy(), self.model.state.copy()
-            self.kept = (figure, epoch, *numbers)
-
-    def _figure(self, logs: callbacks.Logs) -> float:
-        assert self.monitor is not None
-        figure = logs[self.monitor]
-        if isinstance(figure, np.ndarray):
-            got = f"{self.monitor.removeprefix('val_')}, which is no number"
-            raise ValueError(_check.refusal("--early-stopping", got, "a metric that is one"))
-        name = self.monitor.removeprefix("val_")
-        return -figure if name in self.model._larger_is_better() else figure
+        figure = figure_of(self.monitor, logs)
+        is_better = self._is_better(figure, self.best)
+        if is_better:
+            self._take_best(figure)
+        if self.kept is None or is_better or self.keeps_last:
+            self.kept = (epoch, self.model.parameters.copy(), self.model.state.copy())
 
     def history(self) -> dict[str, list[Any]]:
         """Each figure, epoch by epoch."""
@@ -300,18 +303,18 @@ class Best(callbacks.Callback):
         Those that a fit without a figure to go by ended with, averages perhaps, stay.
         """
         assert self.kept is not None
-        if self.monitor is None and not interrupted:
-            return self.kept[1]
-        _, epoch, self.model.parameters[:], self.model.state[:] = self.kept
+        if self.keeps_last and not interrupted:
+            return self.kept[0]
+        epoch, self.model.parameters[:], self.model.state[:] = self.kept
         return epoch
 
     def state(self) -> State:
         if self.kept is None:
             return {}
-        figure, epoch, parameters, state = self.kept
+        epoch, parameters, state = self.kept
         history = self.history()
         return {
-            "figure": float(figure),
+            **super().state(),
             "epoch": epoch,
             "parameters": parameters,
             "model_state": state,
@@ -322,8 +325,22 @@ class Best(callbacks.Callback):
     def load_state(self, state: State) -> None:
         if "names" not in state:
             return
-        self.kept = (state["figure"], state["epoch"], state["parameters"], state["model_state"])
-        columns = {name: list(state[f"history.{name}"]) for name in state["names"]}
+        super().load_state(state)
+        epoch, names = states.whole(state, "epoch"), states.texts(state, "names")
+        parameters, of_rows = (
+            states.array_like(state, name, live).copy()
+            for name, live in (
+                ("parameters", self.model.parameters),
+                ("model_state", self.model.state),
+            )
+        )
+        columns = {
+            name: states.series(state, f"history.{name}", "f", MOST_EPOCHS) for name in names
+        }
+        epochs = {len(values) for values in columns.values()}
+        if len(epochs) != 1 or epoch >= epochs.pop():
+            raise ValueError(_check.refusal("state of the best epoch", epoch, "one of the history"))
+        self.kept = (epoch, parameters, of_rows)
         self._logs = [
             dict(zip(columns, values, strict=True))
             for values in zip(*columns.values(), strict=True)

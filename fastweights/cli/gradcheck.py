@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 import fastweights as fw
-from fastweights import _check, activations, layers, losses, saving
+from fastweights import _check, activations, layers, losses
 from fastweights._core import philox
 from fastweights.cli.layers_spec import parse_layers, refuse_huge_networks
+from fastweights.cli.modelfile import read_model
 from fastweights.cli.output import Output, add_json, naming_options
 from fastweights.gradient_check import Report
 
@@ -81,7 +82,11 @@ def _model_and_loss(args: argparse.Namespace) -> tuple[fw.Model, losses.Loss]:
         both = "none" if args.model is None else "both"
         raise ValueError(_check.refusal("MODEL or --layers", both, "one of them"))
     if args.model is not None:
-        model = saving.read(args.model)
+        model = read_model(args.model)
+        if isinstance(model, fw.Ensemble):
+            got, expected = f"an ensemble of {len(model)} networks", "one network"
+            hint = "; fw.check_gradients checks each"
+            raise ValueError(_check.refusal("MODEL", got, expected) + hint)
     else:
         (inputs, named), *stack = parse_layers(args.layers, None)
         if named or not stack:

@@ -10,7 +10,7 @@ from fastweights import _check, saving
 from fastweights._core import philox
 from fastweights.cli import judging, runs, stepping
 from fastweights.cli.calls import calls_of
-from fastweights.cli.checkpoints import path_of
+from fastweights.cli.checkpoints import path_of, refuse_to_lose
 from fastweights.cli.kinds import Data, Kind
 from fastweights.cli.modelfile import KINDS
 from fastweights.cli.output import Group, add_json, add_option, check_writable
@@ -104,8 +104,9 @@ def _add_fit(group: Group) -> None:
     )
     option(
         "--ensemble",
-        "train so many networks, which differ by their seeds, and average what they say",
-        kind=int,
+        "train so many networks, which differ by their seeds, and average what they say "
+        "(default: 1)",
+        kind=_networks,
         metavar="N",
     )
     option(
@@ -124,6 +125,15 @@ def _add_fit(group: Group) -> None:
     option("--dtype", "of weights and arithmetic", "float32", choices=_check.FLOATS)
     option("--seed", "fixes held-out rows, initial weights and shuffling", 0, metavar="N")
     option("--threads", "to use at most; default: as many as CPUs", kind=int, metavar="N")
+
+
+def _networks(text: str) -> int | None:
+    """How many to average; None, as without the option, for one."""
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"invalid int value: {text!r}") from None
+    return None if number == 1 else number
 
 
 def check_options(args: argparse.Namespace, kind: Kind) -> None:
@@ -156,7 +166,7 @@ def check_settings(args: argparse.Namespace, kind: Kind) -> None:
     if args.l2 is not None:
         _check.number("--l2", args.l2, minimum=0.0)
     if args.ensemble is not None:
-        _check.whole("--ensemble", args.ensemble, 2, MAX_ENSEMBLE)
+        _check.whole("--ensemble", args.ensemble, 1, MAX_ENSEMBLE)
         _refuse_beside_ensemble(args)
 
 
@@ -168,20 +178,24 @@ def _refuse_beside_ensemble(args: argparse.Namespace) -> None:
 
 
 def _check_files(args: argparse.Namespace) -> None:
-    if args.data is None:
-        raise ValueError("the following arguments are required: DATA")
-    check_writable("--out", args.out, [args.data])
+    """Raises ValueError where a file of the run could not be written, or is another one of it."""
+    others = [args.data, *([args.config] if args.config else [])]
+    check_writable("--out", args.out, others)
     saving.refuse_other_formats("--out", args.out)
-    plot, inputs = getattr(args, "plot", None), [args.data, args.out]
+    others += [args.out, runs.beside(args.out)]
+    plot = getattr(args, "plot", None)
     if plot:
         from fastweights.cli.plot import check_format
 
         check_format(plot)
-        check_writable("--plot", plot, inputs)
+        check_writable("--plot", plot, others)
+        others.append(plot)
     if hasattr(args, "checkpoint") and args.ensemble is None:
         checkpoint = path_of(args.out, args.checkpoint)
-        check_writable("--checkpoint", checkpoint, inputs)
+        check_writable("--checkpoint", checkpoint, others)
         saving.refuse_other_formats("--checkpoint", checkpoint)
+        if not args.resume:
+            refuse_to_lose(checkpoint)
 
 
 def refuse_idle_options(told: argparse.Namespace, data: Data, kind: Kind) -> None:

@@ -22,7 +22,7 @@ except ImportError:
 from fastweights import _check, _files
 from fastweights.cli.report import number
 from fastweights.plotting.results import draw_confusion
-from fastweights.plotting.style import BLUE, LINE, ORANGE, STYLE
+from fastweights.plotting.style import BLUE, LINE, ORANGE, STYLE, escaped_math
 from fastweights.table.targets import ClassTarget, NumberTarget
 
 
@@ -99,14 +99,14 @@ def _prediction_against_truth(
         axis.set_major_locator(MaxNLocator(6))
         if high >= 10_000:
             axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.set_xlabel(f"{target.name}, truth")
-    axes.set_ylabel(f"{target.name}, prediction")
+    axes.set_xlabel(f"{escaped_math(target.name)}, truth")
+    axes.set_ylabel(f"{escaped_math(target.name)}, prediction")
     axes.set_title(f"{len(truth):,} unseen rows: mean absolute error {number(figures['mae'])}")
 
 
 def _confusion_matrix(axes: Axes, target: ClassTarget, figures: dict[str, Any]) -> None:
     draw_confusion(axes, np.array(figures["confusion"]), target.classes)
-    axes.set_xlabel(f"{target.name}, prediction")
-    axes.set_ylabel(f"{target.name}, truth")
+    axes.set_xlabel(f"{escaped_math(target.name)}, prediction")
+    axes.set_ylabel(f"{escaped_math(target.name)}, truth")
     counts = np.array(figures["confusion"])
     axes.set_title(f"{counts.sum():,} unseen rows: {figures['accuracy']:.1%} are right")
