@@ -19,6 +19,7 @@ from fastweights.cli.output import Output, add_option, count, naming_options
 from fastweights.images.files import names_an_image
 from fastweights.table import Preprocessor, Table, find_task, has_target, read
 from fastweights.table.columns import NumberColumn
+from fastweights.table.footers import without_sums
 from fastweights.table.numerals import numbers
 from fastweights.table.preprocessing import TARGETS
 
@@ -110,6 +111,9 @@ class Tables(Kind):
         output.say(
             f"{args.data}: {count(len(table), 'row')}, {count(len(table.columns), 'column')}"
         )
+        table = without_sums(table)
+        for remark in table.remarks:
+            output.say(remark)
         task, reason = find_task(table, args.target)
         if args.task is not None:
             task, reason = args.task, "as --task says"
@@ -206,7 +210,7 @@ def _weighed(table: Table, args: argparse.Namespace) -> tuple[Table, np.ndarray 
         expected = "another column than the target"
         raise ValueError(_check.refusal("--sample-weight", shown(name), expected))
     cells = table[name]
-    weights, strange = numbers(cells, table.decimal)
+    weights, strange = numbers(cells, table.decimal, table.thousands)
     bad = strange | ~np.isfinite(weights) | (weights < 0)
     if bad.any():
         got = f"{shown(cells.take(bad)[0])} in column {shown(name)}"

@@ -16,7 +16,7 @@ from fastweights.models import Model
 from fastweights.table import splitting
 from fastweights.table.batches import MOST_HELD, EncodedBatches
 from fastweights.table.cells import Cells
-from fastweights.table.dates import read_moments, text_form
+from fastweights.table.dates import order_of, read_moments
 from fastweights.table.encoded import Encoded
 from fastweights.table.linear import MOST_ROWS, Examples, Linear, ridge
 from fastweights.table.networks import begin_at
@@ -237,7 +237,7 @@ def times_of(table: Table, column: str) -> np.ndarray:
     cells = table[column]
     times, _ = numbers(cells, table.decimal, table.thousands)
     if not np.isfinite(times).any():
-        form, _ = text_form(cells, table.decimal)
+        form = order_of(cells, table.decimal).form
         times = read_moments(cells, form).values
     if not np.isfinite(times).all():
         row = int((~np.isfinite(times)).argmax())

@@ -18,6 +18,7 @@ from fastweights.table.reading.formats import format_of
 #: What an argument is called that stands for the standard input.
 STANDARD_INPUT = "-"
 
+_EXCEL = (".xlsx", ".xlsm")
 _CHUNK = 1 << 24
 #: What unpacks more than this must leave room for itself beside it: a bomb is no table.
 _ALWAYS_UNPACKED = 1 << 30
@@ -39,6 +40,9 @@ def contents(source: Any) -> tuple[bytes, str]:
         return _read_open(source), name if isinstance(name, str) else "table"
     if source == STANDARD_INPUT:
         return _read_open(sys.stdin.buffer), "standard input"
+    if not isinstance(source, (str, bytes, os.PathLike)):
+        expected = "a path, '-', an open file, a frame, columns by their names or an array"
+        raise TypeError(_check.refusal("source", type(source).__name__, expected))
     path = _files.path_text(source)
     with _files.naming(path), _files.opened(path) as file:
         return file.read(), path
@@ -62,6 +66,8 @@ def unpacked(data: bytes, source: str) -> tuple[bytes, str | None]:
     name = format_of(data)
     if name not in _OPENERS:
         return data, name
+    if name == "zip" and source.lower().endswith(_EXCEL):
+        return data, "excel"
     if name == "zip":
         kind = _kind_of_archive(data, source)
         if kind is not None:
