@@ -33,7 +33,7 @@ from fastweights.table.recipe import (
     restored,
 )
 from fastweights.table.tables import Table
-from fastweights.table.targets import ClassTarget, NumberTarget, find_task, has_target
+from fastweights.table.targets import ClassTarget, find_task, has_target
 
 #: Under which keys a model file has its recipe, and how it was trained.
 RECIPE = "fastweights.recipe"
@@ -161,7 +161,7 @@ class TableModel:
         remarks = [*table.remarks]
         if self.task is None:
             remarks.append(f"target {shown(self.target)}: {task}, {reason}")
-        known = _known_rows(table, self.target, task)
+        known = has_target(table, self.target, task)
         weights = _weights(sample_weight, len(table))
         if not known.all():
             remarks.append(f"left out for want of a {shown(self.target)}: {(~known).sum():,} rows")
@@ -397,7 +397,7 @@ class TableModel:
             told = _json.loads("the history", metadata.get(HISTORY, "{}"), size)
             history = told.pop("history", [{}])
             trained = tuple(
-                Trained(one, epoch)
+                Trained(_history(one), _check.whole("best_epochs", epoch, 0))
                 for one, epoch in zip(history, described["best_epochs"], strict=True)
             )
             remarks = tuple(_check.text("remarks", text) for text in described["remarks"])
@@ -412,16 +412,16 @@ class TableModel:
         return loaded
 
 
+def _history(content: Any) -> dict[str, list[Any]]:
+    """The figures of a network's epochs, as a file has them."""
+    if not isinstance(content, dict) or not all(isinstance(one, list) for one in content.values()):
+        expected = "lists of figures under their names"
+        raise ValueError(_check.refusal("history", shown(content), expected))
+    return content
+
+
 def _table_of(given: Any) -> Table:
     return given if isinstance(given, Table) else read(given)
-
-
-def _known_rows(table: Table, target: str, task: str) -> np.ndarray:
-    """Where the target is known: bool (rows,); ValueError where its cells do not suit the task."""
-    known = has_target(table, target, task)
-    if task == "regression" and not known.any():
-        NumberTarget.fit(target, table, known)
-    return known
 
 
 def _weights(given: Any, rows: int) -> np.ndarray | None:

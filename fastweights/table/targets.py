@@ -60,13 +60,8 @@ class NumberTarget:
         Raises ValueError where more than a tenth of the cells are text, or one is not above 0
         though ``log`` is set.
         """
-        cells = table[name]
-        read = read_numbers(cells, table.decimal, table.thousands)
+        read = _numbers_of(table, name)
         known = np.isfinite(read.values)
-        if not _are_numbers(cells, read):
-            text = cells.texts[int(read.strange.argmax())] if read.strange.any() else "no number"
-            got = f"{shown(text)} in column {shown(name)}"
-            raise ValueError(_check.refusal("target", got, "numbers, as the task is regression"))
         if log and read.values[known].min() <= 0:
             got = f"{read.values[known].min():g} in column {shown(name)}"
             raise ValueError(_check.refusal("log_target", got, "a target above 0 in every row"))
@@ -116,6 +111,17 @@ class NumberTarget:
         if not self.low <= self.high:
             got, expected = f"{self.low:g} above high {self.high:g}", "at most high"
             raise ValueError(_check.refusal(f"{where}.low", got, expected))
+
+
+def _numbers_of(table: Table, name: str) -> Numbers:
+    """The numbers in a column; ValueError where more than a tenth of its cells are text."""
+    cells = table[name]
+    read = read_numbers(cells, table.decimal, table.thousands)
+    if not _are_numbers(cells, read):
+        text = cells.texts[int(read.strange.argmax())] if read.strange.any() else "no number"
+        got = f"{shown(text)} in column {shown(name)}"
+        raise ValueError(_check.refusal("target", got, "numbers, as the task is regression"))
+    return read
 
 
 def _is_evened_by_log(values: np.ndarray) -> bool:
@@ -251,10 +257,13 @@ def _are_numbers(cells: Cells, read: Numbers) -> bool:
 
 
 def has_target(table: Table, target: str, task: str) -> np.ndarray:
-    """Where the target's cell says what it is: bool (rows,)."""
-    cells = table[target]
+    """Where the target's cell says what it is: bool (rows,).
+
+    Raises ValueError where the task is regression and more than a tenth of the cells are text.
+    """
     if task == "regression":
-        return np.isfinite(read_numbers(cells, table.decimal, table.thousands).values)
+        return np.isfinite(_numbers_of(table, target).values)
+    cells = table[target]
     absent = [
         missing_word(text) in MISSING and not (text == MINUS and "+" in cells.texts)
         for text in cells.texts
