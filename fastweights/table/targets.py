@@ -62,15 +62,15 @@ class NumberTarget:
         """
         read = _numbers_of(table, name)
         known = np.isfinite(read.values)
-        if log and read.values[known].min() <= 0:
-            got = f"{read.values[known].min():g} in column {shown(name)}"
-            raise ValueError(_check.refusal("log_target", got, "a target above 0 in every row"))
-        above_0 = read.values[known].min() > 0
         values = read.values[known & train]
         if not len(values):
             got = f"no number in column {shown(name)} in the rows to learn from"
             raise ValueError(_check.refusal("target", got, "at least one"))
-        log = bool(above_0 and _is_evened_by_log(values)) if log is None else log
+        least = float(read.values[known].min())
+        if log and least <= 0:
+            got = f"{least:g} in column {shown(name)}"
+            raise ValueError(_check.refusal("log_target", got, "a target above 0 in every row"))
+        log = bool(least > 0 and _is_evened_by_log(values)) if log is None else log
         mean, scale = mean_and_scale(np.log(values) if log else values)
         bounds = float(values.min()), float(values.max())
         return cls(name, log, mean, scale, mean_and_scale(values)[0], *bounds, read.unit)
@@ -117,9 +117,8 @@ def _numbers_of(table: Table, name: str) -> Numbers:
     """The numbers in a column; ValueError where more than a tenth of its cells are text."""
     cells = table[name]
     read = read_numbers(cells, table.decimal, table.thousands)
-    if not _are_numbers(cells, read):
-        text = cells.texts[int(read.strange.argmax())] if read.strange.any() else "no number"
-        got = f"{shown(text)} in column {shown(name)}"
+    if read.strange.any() and not _are_numbers(cells, read):
+        got = f"{shown(cells.texts[int(read.strange.argmax())])} in column {shown(name)}"
         raise ValueError(_check.refusal("target", got, "numbers, as the task is regression"))
     return read
 
@@ -237,8 +236,8 @@ def find_task(table: Table, target: str) -> tuple[str, str]:
     """``"regression"`` or ``"classification"``, and why, in words."""
     cells = table[target]
     read = read_numbers(cells, table.decimal, table.thousands)
-    if not _are_numbers(cells, read):
-        text = next((text for text, odd in zip(cells.texts, read.strange, strict=True) if odd), "")
+    if read.strange.any() and not _are_numbers(cells, read):
+        text = cells.texts[int(read.strange.argmax())]
         return "classification", f"its cells are text, such as {shown(text)}"
     known = read.values[np.isfinite(read.values)]
     distinct = np.unique(known)
