@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -186,26 +186,13 @@ class TableModel:
         if weights is not None and held is not None:
             weights = np.append(weights, np.ones(len(held)))
         rows = self._rows(preprocessor, recipe, table, held, weights)
-        features, outputs = rows.encoded.shape[1], _outputs(recipe, preprocessor)
-        models = [
-            network(
-                recipe,
-                features,
-                outputs,
-                recipe.steps(len(learnt)),
-                (self.seed + number) % (philox.MAX_SEED + 1),
-            )
-            for number, (learnt, _) in enumerate(rows.parts)
-        ]
-        found, interrupted = fitting.train(
-            models, rows, recipe, callbacks, verbose, keep_interrupted
+        recipe, models, trained, interrupted = self._trained(
+            recipe, rows, _outputs(recipe, preprocessor), callbacks, verbose, keep_interrupted
         )
-        models = [model for model, one in zip(models, found, strict=True) if one is not None]
-        trained = tuple(one for one in found if one is not None)
         report = {
             "preset": self.preset,
             "rows": train,
-            "features": features,
+            "features": rows.encoded.shape[1],
             "parameters": sum(model.count_params() for model in models),
             "seconds": time.perf_counter() - began,
             "interrupted": interrupted,
@@ -220,6 +207,45 @@ class TableModel:
             report,
         )
         return self
+
+    def _trained(
+        self,
+        recipe: Recipe,
+        rows: fitting.Rows,
+        outputs: int,
+        callbacks: Callbacks,
+        verbose: str | int,
+        keep_interrupted: bool,
+    ) -> tuple[Recipe, list[Model], tuple[Trained, ...], bool]:
+        """The recipe as it was decided, its networks, what became of each, whether Ctrl-C came."""
+        kinds = (False, True) if recipe.linear is None else (recipe.linear,)
+        tried: list[tuple[Recipe, list[Model], tuple[Trained, ...]]] = []
+        for linear in kinds:
+            kind = replace(recipe, linear=linear)
+            models = [
+                network(
+                    kind,
+                    rows.encoded.shape[1],
+                    outputs,
+                    kind.steps(len(learnt)),
+                    (self.seed + number) % (philox.MAX_SEED + 1),
+                )
+                for number, (learnt, _) in enumerate(rows.parts)
+            ]
+            try:
+                found, interrupted = fitting.train(
+                    models, rows, kind, callbacks, verbose, keep_interrupted
+                )
+            except KeyboardInterrupt:
+                if not (tried and keep_interrupted):
+                    raise
+                return *tried[0], True
+            kept = [model for model, one in zip(models, found, strict=True) if one is not None]
+            trained = tuple(one for one in found if one is not None)
+            tried.append((kind, kept, trained))
+            if interrupted:
+                return *tried[0], True
+        return *min(tried, key=lambda one: fitting.error_of(one[2])), False
 
     def _rows(
         self,
