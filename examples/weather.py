@@ -1,4 +1,4 @@
-"""Temperature by the readings of other sensors, and why rows that follow each other are no strangers.
+"""Temperature by other sensors, and why rows that follow each other are no strangers.
 
 26,115 hours at three airports, with a date in words, missing cells, and gusts that are mostly not
 there. Dew point and humidity, of which temperature follows, are left out. Where hours are held out
