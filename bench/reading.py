@@ -1,10 +1,10 @@
 """How fast a table is read from text, and in how much memory, beside pandas and PyArrow.
 
-``python -m bench.reading`` writes comma-separated files of 1,000,000 rows and 20 columns, or as many
-rows as ``--rows`` says: one of all kinds of columns, and one of each kind. Every reader reads each in
-a process of its own, by turns, and the best turn of each is printed: seconds of the CPU and of the
-clock, megabytes a second of the CPU, and the most resident memory above that of the import, as a
-multiple of the file. Memory is what Linux says of it in /proc. Readers that are not installed are
+``python -m bench.reading`` writes comma-separated files of 20 columns and 1,000,000 rows, or as
+many as ``--rows`` says: one of all kinds of columns, and one of each kind. Every reader reads each
+in a process of its own, by turns, and the best turn of each is printed: seconds of the CPU and of
+the clock, megabytes a second of the CPU, and the most resident memory above that of the import, as
+a multiple of the file. Memory is what Linux says of it in /proc. Readers that are not installed are
 left out.
 """
 

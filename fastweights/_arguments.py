@@ -165,6 +165,12 @@ def telling(function: F) -> F:
     return cast("F", told)
 
 
+@functools.lru_cache(maxsize=512)
+def parameters_of(function: Callable[..., Any]) -> Mapping[str, Any]:
+    """What a function takes, looked at once: to find it out takes longer than most calls."""
+    return imported("inspect").signature(function).parameters
+
+
 class Telling(ABCMeta):
     """Of classes that do so."""
 

@@ -253,11 +253,11 @@ def contiguous(array: np.ndarray, real: np.dtype) -> np.ndarray:
 
 
 def finite(argument: str, array: np.ndarray, labels: tuple[str, ...] | None = None) -> None:
-    """Raises ValueError where a C-contiguous ``array`` of float32 or float64 holds NaN or inf.
+    """Raises ValueError where an array of float32 or float64 holds NaN or inf.
 
     ``labels`` is what messages call the columns.
     """
-    if arrays.finite(array):
+    if arrays.finite(np.ascontiguousarray(array)):
         return
     bad = ~np.isfinite(array)
     what = "NaN or inf" if labels is None else "missing (NaN) or inf"

@@ -247,7 +247,7 @@ class Loop:
             return None
         if self.held_out is not None and (epoch + 1) % course.validation_freq == 0:
             logs.update(self._validate(self.held_out))
-        self.epoch, self.row, self.figures = epoch + 1, 0, None
+        self.epoch, self.row = epoch + 1, 0
         self._tell("on_epoch_end", epoch, logs)
         self.source.end_pass()
         if self.source.is_over and (self.source.is_short or self.epoch < course.epochs):

@@ -129,7 +129,7 @@ def evaluate(
     figures = Figures(built, compiled, plan, weights)
 
     def with_cost(logs: Logs) -> Logs:
-        return {**logs, "loss": logs["loss"] + plan.parameters_cost()}
+        return {**logs, "loss": logs["loss"] + plan.parameters_cost(figures.tally)}
 
     def so_far(*_: int) -> Logs:
         return with_cost(figures.so_far())

@@ -422,7 +422,7 @@ cdef object fitting(whole, Py_ssize_t rows, Py_ssize_t most):
 def records(bytes data, Py_ssize_t start, Py_ssize_t line, str delimiter, Py_ssize_t most):
     """The first records from `start` on: a list of (line, begin, end, texts).
 
-    The last one may be short: it ends where a quote is not closed, or is followed by text.
+    It is over before one with a quote that nothing closes, or that text follows.
     """
     cdef _Memory memory = _Memory()
     cdef Reading* reading = &memory.reading
@@ -435,7 +435,7 @@ def records(bytes data, Py_ssize_t start, Py_ssize_t line, str delimiter, Py_ssi
     set_syntax(&reading.syntax, ord(delimiter))
     found = []
     skip_blank_lines(reading)
-    while reading.at < reading.end and len(found) < most and status == FINE:
+    while reading.at < reading.end and len(found) < most:
         begin, line, at = reading.at, reading.line, reading.at
         texts = []
         while True:
@@ -447,6 +447,8 @@ def records(bytes data, Py_ssize_t start, Py_ssize_t line, str delimiter, Py_ssi
             texts.append(PyUnicode_DecodeUTF8(cell.begin, cell.end - cell.begin, NULL))
             if not next_begin(reading, &at):
                 break
+        if status < 0:
+            break
         reading.at = skip_line_end(at)
         reading.line += reading.at > at
         found.append((line, begin - reading.data, reading.at - reading.data, texts))

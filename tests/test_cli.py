@@ -759,7 +759,7 @@ def test_complaints_are_one_line_whatever_was_typed(capsys):
         (b"x,y\n1,2\n", "got 1 row with a target, expected at least 10"),
         (b"x,y\n" + b"1,\n" * 20, "got 0 rows with a target"),
         (b"x,y\n" + b"1,2\n" * 5 + b"1\n", "line 7 has 1 cells"),
-        (bytes(range(256)), "not a text file"),
+        (bytes(range(256)), "a binary file"),
         (b"y\n" + b"1.5\n2\n" * 20, "no column to learn from"),
     ],
 )

@@ -41,6 +41,7 @@ from fastweights.losses.regression import (
     MeanSquaredError,
     MeanSquaredLogarithmicError,
     Poisson,
+    PoissonDeviance,
 )
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "MeanSquaredLogarithmicError",
     "NumpyLoss",
     "Poisson",
+    "PoissonDeviance",
     "Quantile",
     "SparseCategoricalCrossentropy",
     "SquaredHinge",
@@ -82,6 +84,7 @@ LOSSES: dict[str, type[Loss]] = {
             Huber,
             LogCosh,
             Poisson,
+            PoissonDeviance,
             Hinge,
             SquaredHinge,
             CategoricalHinge,

@@ -359,10 +359,10 @@ class TableModel:
     def score(self, table: Any) -> dict[str, Any]:
         """How good the predictions are, beside the trivial ones: see `fastweights.table.score`.
 
-        Of quantiles it is `fastweights.table.scores.quantile_score`. Rows whose target is missing
-        are left out.
+        Of quantiles it is `fastweights.table.scores.quantile_score`. Rows whose target is missing,
+        and rows of sums, are left out.
         """
-        fitted, table = self._fit, _table_of(table)
+        fitted, table = self._fit, without_sums(_table_of(table))
         truth, known = fitted.preprocessor.truth(table)
         if not known.any():
             raise ValueError(_check.refusal("table", "no row with a target", "at least one"))
