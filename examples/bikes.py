@@ -1,10 +1,10 @@
 """Bicycles hired in an hour, from the raw file to a picture.
 
 The file has 8,645 hours with season, clock, weather, and three counts: ``casual`` and
-``registered`` add up to ``bikers``, so a model that sees them knows the answer. Two models are trained, with and
-without them; only the second one can say what the next hour brings. Takes about a quarter of a
-minute; the second should be off by about 20 bicycles in an hour, where always the mean is off by
-about 105. Writes bikes.png.
+``registered`` add up to ``bikers``, so a model that sees them knows the answer. Two models are
+trained, with and without them; only the second one can say what the next hour brings. Takes about
+a quarter of a minute; the second should be off by about 20 bicycles in an hour, where always the
+mean is off by about 105. Writes bikes.png.
 """
 
 from pathlib import Path

@@ -2,9 +2,9 @@
 
 20,190 years of people in the RAND Health Insurance Experiment: what they pay themselves, their
 health, and ``mdvis``, the visits of that year. Most see a doctor seldom, some very often, and
-little of it is in the table: a model that gave one number would hide that. Three quantiles show it: half
-of the people should have fewer visits than the median, and four in five should be between the two
-others. Takes about half a minute. Writes doctor_visits.png.
+little of it is in the table: a model that gave one number would hide that. Three quantiles show
+it: half of the people should have fewer visits than the median, and four in five should be
+between the two others. Takes about half a minute. Writes doctor_visits.png.
 """
 
 from pathlib import Path

@@ -1,9 +1,9 @@
 """Temperature by other sensors, and why rows that follow each other are no strangers.
 
 26,115 hours at three airports, with a date in words, missing cells, and gusts that are mostly not
-there. Dew point and humidity, of which temperature follows, are left out. Where hours are held out
-at random, their neighbours have been seen; held out by time, November and December have not, and
-that is what a forecast meets. Takes about half a minute. Writes weather.png.
+there. Dew point and humidity, of which temperature follows, are left out. Where hours are held
+out at random, their neighbours have been seen; held out by time, November and December have not,
+and that is what a forecast meets. Takes about half a minute. Writes weather.png.
 """
 
 from pathlib import Path
