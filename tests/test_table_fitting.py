@@ -34,7 +34,7 @@ def test_a_line_through_collinear_columns_is_found():
 
 
 def test_the_linear_path_reads_no_pieces_at_first():
-    model = TableModel("y", epochs=1, nets=1, learning_rate=1e-30).fit(spectra())
+    model = TableModel("y", linear=True, epochs=1, nets=1, learning_rate=1e-30).fit(spectra())
     encoded = model.preprocessor.encoded(spectra())
     kernel = model.model.get_layer(LINE).kernel
     assert encoded.pieces.any()
@@ -108,3 +108,24 @@ def test_batches_without_a_seed_keep_their_order(encoded):
     batches.on_epoch_begin()
     assert [len(batches[number][1]) for number in range(3)] == [50, 50, 20]
     np.testing.assert_array_equal(batches[1][1][:, 0], np.arange(50, 100))
+
+
+def test_the_better_kind_of_network_is_kept():
+    quick = {"epochs": 4, "nets": 2, "layers": (16,)}
+    assert TableModel("y", **quick).fit(spectra()).recipe.linear
+    random = np.random.default_rng(0)
+    x = random.normal(0, 1, 300)
+    columns = {"x": x, "y": np.abs(x) * 3 + random.normal(0, 0.1, 300)}
+    table = Table({name: Cells.from_numbers(values) for name, values in columns.items()})
+    both = {
+        linear: TableModel("y", linear=linear, **quick).fit(table) for linear in (None, True, False)
+    }
+    errors = {linear: error_of_histories(model) for linear, model in both.items()}
+    assert errors[None] == min(errors[True], errors[False])
+    chosen = both[both[None].recipe.linear]
+    np.testing.assert_array_equal(both[None].predict(table), chosen.predict(table))
+
+
+def error_of_histories(model):
+    """The mean of the smallest losses on rows left out."""
+    return np.mean([min(history["val_loss"]) for history in model.history])

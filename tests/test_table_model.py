@@ -341,6 +341,8 @@ def test_refusals(call, kind, message):
         {RECIPE: "nonsense"},
         {HISTORY: "[]"},
         {HISTORY: '{"history": 3}'},
+        {HISTORY: '{"history": [3]}'},
+        {HISTORY: '{"history": [{"loss": 3}]}'},
         {"fastweights.table": "{}"},
         {RECIPE: None},
     ],

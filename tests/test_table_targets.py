@@ -132,7 +132,11 @@ def test_a_million_classes_cost_no_loop_over_rows():
     ("call", "message"),
     [
         (lambda: fitted(NumberTarget, "1", "low"), "target: got 'low' in column 'y'"),
-        (lambda: fitted(NumberTarget, "", "NA"), "target: got 'no number' in column 'y'"),
+        (
+            lambda: has_target(table("1", "2", "low"), "y", "regression"),
+            "target: got 'low' in column 'y'",
+        ),
+        (lambda: fitted(NumberTarget, "", "NA"), "target: got no number in column 'y'"),
         (lambda: fitted(ClassTarget, "a", "a"), "target: got 1 class in column 'y'"),
         (lambda: fitted(ClassTarget, "", ""), "target: got 0 class in column 'y'"),
         (

@@ -118,7 +118,8 @@ class Tables(Kind):
         if args.task is not None:
             task, reason = args.task, "as --task says"
         output.say(f"target {shown(args.target)}: {task}, {reason}")
-        table = _with_target(table, args.target, task, output)
+        with naming_options("target"):
+            table = _with_target(table, args.target, task, output)
         table, weights = _weighed(table, args)
         train, validation, test = parts_of(
             len(table), args.test_fraction, args.validation_fraction, args.seed, self.row

@@ -36,6 +36,12 @@ class Trained:
     best_epoch: int
 
 
+def error_of(trained: Sequence[Trained]) -> float:
+    """The mean of the networks' losses on rows that were left out, at their best epochs."""
+    losses = [one.history.get("val_loss", one.history["loss"])[one.best_epoch] for one in trained]
+    return sum(losses) / len(losses)
+
+
 class Best(Callback):
     """Keeps the weights of the epoch with the smallest loss on held-out rows, else of the last.
 

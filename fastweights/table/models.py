@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ from fastweights.table.recipe import (
     restored,
 )
 from fastweights.table.tables import Table
-from fastweights.table.targets import ClassTarget, NumberTarget, find_task, has_target
+from fastweights.table.targets import ClassTarget, find_task, has_target
 
 #: Under which keys a model file has its recipe, and how it was trained.
 RECIPE = "fastweights.recipe"
@@ -161,7 +161,7 @@ class TableModel:
         remarks = [*table.remarks]
         if self.task is None:
             remarks.append(f"target {shown(self.target)}: {task}, {reason}")
-        known = _known_rows(table, self.target, task)
+        known = has_target(table, self.target, task)
         weights = _weights(sample_weight, len(table))
         if not known.all():
             remarks.append(f"left out for want of a {shown(self.target)}: {(~known).sum():,} rows")
@@ -186,26 +186,13 @@ class TableModel:
         if weights is not None and held is not None:
             weights = np.append(weights, np.ones(len(held)))
         rows = self._rows(preprocessor, recipe, table, held, weights)
-        features, outputs = rows.encoded.shape[1], _outputs(recipe, preprocessor)
-        models = [
-            network(
-                recipe,
-                features,
-                outputs,
-                recipe.steps(len(learnt)),
-                (self.seed + number) % (philox.MAX_SEED + 1),
-            )
-            for number, (learnt, _) in enumerate(rows.parts)
-        ]
-        found, interrupted = fitting.train(
-            models, rows, recipe, callbacks, verbose, keep_interrupted
+        recipe, models, trained, interrupted = self._trained(
+            recipe, rows, _outputs(recipe, preprocessor), callbacks, verbose, keep_interrupted
         )
-        models = [model for model, one in zip(models, found, strict=True) if one is not None]
-        trained = tuple(one for one in found if one is not None)
         report = {
             "preset": self.preset,
             "rows": train,
-            "features": features,
+            "features": rows.encoded.shape[1],
             "parameters": sum(model.count_params() for model in models),
             "seconds": time.perf_counter() - began,
             "interrupted": interrupted,
@@ -220,6 +207,45 @@ class TableModel:
             report,
         )
         return self
+
+    def _trained(
+        self,
+        recipe: Recipe,
+        rows: fitting.Rows,
+        outputs: int,
+        callbacks: Callbacks,
+        verbose: str | int,
+        keep_interrupted: bool,
+    ) -> tuple[Recipe, list[Model], tuple[Trained, ...], bool]:
+        """The recipe as it was decided, its networks, what became of each, whether Ctrl-C came."""
+        kinds = (False, True) if recipe.linear is None else (recipe.linear,)
+        tried: list[tuple[Recipe, list[Model], tuple[Trained, ...]]] = []
+        for linear in kinds:
+            kind = replace(recipe, linear=linear)
+            models = [
+                network(
+                    kind,
+                    rows.encoded.shape[1],
+                    outputs,
+                    kind.steps(len(learnt)),
+                    (self.seed + number) % (philox.MAX_SEED + 1),
+                )
+                for number, (learnt, _) in enumerate(rows.parts)
+            ]
+            try:
+                found, interrupted = fitting.train(
+                    models, rows, kind, callbacks, verbose, keep_interrupted
+                )
+            except KeyboardInterrupt:
+                if not (tried and keep_interrupted):
+                    raise
+                return *tried[0], True
+            kept = [model for model, one in zip(models, found, strict=True) if one is not None]
+            trained = tuple(one for one in found if one is not None)
+            tried.append((kind, kept, trained))
+            if interrupted:
+                return *tried[0], True
+        return *min(tried, key=lambda one: fitting.error_of(one[2])), False
 
     def _rows(
         self,
@@ -405,7 +431,7 @@ class TableModel:
             told = _json.loads("the history", metadata.get(HISTORY, "{}"), size)
             history = told.pop("history", [{}])
             trained = tuple(
-                Trained(one, epoch)
+                Trained(_history(one), _check.whole("best_epochs", epoch, 0))
                 for one, epoch in zip(history, described["best_epochs"], strict=True)
             )
             remarks = tuple(_check.text("remarks", text) for text in described["remarks"])
@@ -420,16 +446,16 @@ class TableModel:
         return loaded
 
 
+def _history(content: Any) -> dict[str, list[Any]]:
+    """The figures of a network's epochs, as a file has them."""
+    if not isinstance(content, dict) or not all(isinstance(one, list) for one in content.values()):
+        expected = "lists of figures under their names"
+        raise ValueError(_check.refusal("history", shown(content), expected))
+    return content
+
+
 def _table_of(given: Any) -> Table:
     return given if isinstance(given, Table) else read(given)
-
-
-def _known_rows(table: Table, target: str, task: str) -> np.ndarray:
-    """Where the target is known: bool (rows,); ValueError where its cells do not suit the task."""
-    known = has_target(table, target, task)
-    if task == "regression" and not known.any():
-        NumberTarget.fit(target, table, known)
-    return known
 
 
 def _weights(given: Any, rows: int) -> np.ndarray | None:

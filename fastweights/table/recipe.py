@@ -20,6 +20,8 @@ TASKS = dict.fromkeys(("regression", "classification"))
 MIN_ROWS = 4
 #: From more than so many categories on their mean targets are features.
 TARGET_MEANS = 10
+#: Of tables with no more rows networks with and without a linear path are tried.
+MOST_ROWS_TRIED = 2000
 #: Networks of a preset: the fewest, the most, and operations that all of them may take together;
 #: two CPUs do some 2e11 of these a second.
 NETS = {"fast": (1, 8, 1e12), "best": (2, 16, 6e12)}
@@ -53,9 +55,10 @@ class Recipe:
         Of the hidden layers.
     dropout : float
         Behind each hidden layer.
-    linear : bool
+    linear : bool, optional
         Whether a linear path goes beside the hidden layers. Of a regression it begins as the ridge
-        regression of the features, and the hidden layers at 0.
+        regression of the features, and the hidden layers at 0. None: both kinds of network are
+        trained, and those are kept whose errors on the rows left out are smaller.
     loss : str
         What a regression makes small, of the standardised target: a key of `LOSSES`.
     quantiles : tuple of float
@@ -93,7 +96,7 @@ class Recipe:
     layers: tuple[int, ...]
     activation: str
     dropout: float
-    linear: bool
+    linear: bool | None
     loss: str
     learning_rate: float
     scale_rate: float
@@ -159,7 +162,7 @@ def recipe_for(preset: str, task: str, rows: int, features: int = 100, **choices
         layers=(128, 128, 128),
         activation="silu",
         dropout=0.15 if is_classes else 0.0,
-        linear=not is_classes,
+        linear=False if is_classes or rows > MOST_ROWS_TRIED else None,
         loss="sparse_categorical_crossentropy" if is_classes else "huber",
         learning_rate=1e-3 if is_classes else 3e-3,
         scale_rate=30.0 if is_classes else 10.0,
@@ -170,9 +173,11 @@ def recipe_for(preset: str, task: str, rows: int, features: int = 100, **choices
         folds=min(rows // 2, max(FOLDS, rows // MOST_LEFT_OUT)),
     )
     recipe = _checked(replace(recipe, **choices))
-    return (
-        recipe if "nets" in choices else replace(recipe, nets=_nets(preset, recipe, rows, features))
-    )
+    if "nets" not in choices:
+        recipe = replace(recipe, nets=_nets(preset, recipe, rows, features))
+    if recipe.linear is None and (recipe.nets == 1 or not recipe.folds):
+        recipe = replace(recipe, linear=False)  # Too little says which kind is the better one.
+    return recipe
 
 
 def restored(content: Any) -> Recipe:
@@ -218,7 +223,7 @@ def _checked(recipe: Recipe) -> Recipe:
         ),
         "activation": activations.get(recipe.activation).name,
         "dropout": _check.number("dropout", recipe.dropout, minimum=0.0, below=1.0),
-        "linear": _check.flag("linear", recipe.linear),
+        "linear": None if recipe.linear is None else _check.flag("linear", recipe.linear),
         "learning_rate": _check.number("learning_rate", recipe.learning_rate, above=0.0),
         "scale_rate": _check.number("scale_rate", recipe.scale_rate, minimum=0.0),
         "warmup": _check.number("warmup", recipe.warmup, minimum=0.0, below=1.0),

@@ -60,22 +60,17 @@ class NumberTarget:
         Raises ValueError where more than a tenth of the cells are text, or one is not above 0
         though ``log`` is set.
         """
-        cells = table[name]
-        read = read_numbers(cells, table.decimal, table.thousands)
+        read = _numbers_of(table, name)
         known = np.isfinite(read.values)
-        if not _are_numbers(cells, read):
-            text = cells.texts[int(read.strange.argmax())] if read.strange.any() else "no number"
-            got = f"{shown(text)} in column {shown(name)}"
-            raise ValueError(_check.refusal("target", got, "numbers, as the task is regression"))
-        if log and read.values[known].min() <= 0:
-            got = f"{read.values[known].min():g} in column {shown(name)}"
-            raise ValueError(_check.refusal("log_target", got, "a target above 0 in every row"))
-        above_0 = read.values[known].min() > 0
         values = read.values[known & train]
         if not len(values):
             got = f"no number in column {shown(name)} in the rows to learn from"
             raise ValueError(_check.refusal("target", got, "at least one"))
-        log = bool(above_0 and _is_evened_by_log(values)) if log is None else log
+        least = float(read.values[known].min())
+        if log and least <= 0:
+            got = f"{least:g} in column {shown(name)}"
+            raise ValueError(_check.refusal("log_target", got, "a target above 0 in every row"))
+        log = bool(least > 0 and _is_evened_by_log(values)) if log is None else log
         mean, scale = mean_and_scale(np.log(values) if log else values)
         bounds = float(values.min()), float(values.max())
         return cls(name, log, mean, scale, mean_and_scale(values)[0], *bounds, read.unit)
@@ -116,6 +111,16 @@ class NumberTarget:
         if not self.low <= self.high:
             got, expected = f"{self.low:g} above high {self.high:g}", "at most high"
             raise ValueError(_check.refusal(f"{where}.low", got, expected))
+
+
+def _numbers_of(table: Table, name: str) -> Numbers:
+    """The numbers in a column; ValueError where more than a tenth of its cells are text."""
+    cells = table[name]
+    read = read_numbers(cells, table.decimal, table.thousands)
+    if read.strange.any() and not _are_numbers(cells, read):
+        got = f"{shown(cells.texts[int(read.strange.argmax())])} in column {shown(name)}"
+        raise ValueError(_check.refusal("target", got, "numbers, as the task is regression"))
+    return read
 
 
 def _is_evened_by_log(values: np.ndarray) -> bool:
@@ -231,8 +236,8 @@ def find_task(table: Table, target: str) -> tuple[str, str]:
     """``"regression"`` or ``"classification"``, and why, in words."""
     cells = table[target]
     read = read_numbers(cells, table.decimal, table.thousands)
-    if not _are_numbers(cells, read):
-        text = next((text for text, odd in zip(cells.texts, read.strange, strict=True) if odd), "")
+    if read.strange.any() and not _are_numbers(cells, read):
+        text = cells.texts[int(read.strange.argmax())]
         return "classification", f"its cells are text, such as {shown(text)}"
     known = read.values[np.isfinite(read.values)]
     distinct = np.unique(known)
@@ -251,10 +256,13 @@ def _are_numbers(cells: Cells, read: Numbers) -> bool:
 
 
 def has_target(table: Table, target: str, task: str) -> np.ndarray:
-    """Where the target's cell says what it is: bool (rows,)."""
-    cells = table[target]
+    """Where the target's cell says what it is: bool (rows,).
+
+    Raises ValueError where the task is regression and more than a tenth of the cells are text.
+    """
     if task == "regression":
-        return np.isfinite(read_numbers(cells, table.decimal, table.thousands).values)
+        return np.isfinite(_numbers_of(table, target).values)
+    cells = table[target]
     absent = [
         missing_word(text) in MISSING and not (text == MINUS and "+" in cells.texts)
         for text in cells.texts
