@@ -358,10 +358,11 @@ def _target_notes(
     odd = odd_rows("", cells, ~known & ~missing(cells))
     for fate in odd:
         what = f"{shown(fate.example)} in column {shown(target.name)}"
-        notes.append(Note(f"{fate.rows:,} rows are not learnt from, whose target says none", what))
+        rows = "1 row is" if fate.rows == 1 else f"{fate.rows:,} rows are"
+        notes.append(Note(f"{rows} not learnt from, whose target says none", what))
     if isinstance(target, ClassTarget):
-        rows = np.bincount(truth[known], minlength=target.outputs)
-        single = [shown(target.classes[place]) for place in np.flatnonzero(rows == 1)]
+        counts = np.bincount(truth[known], minlength=target.outputs)
+        single = [shown(target.classes[place]) for place in np.flatnonzero(counts == 1)]
         notes += [Note("classes of one row are hardly learnt", name) for name in single]
     return notes
 

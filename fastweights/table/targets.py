@@ -241,6 +241,8 @@ def find_task(table: Table, target: str) -> tuple[str, str]:
         return "classification", f"its cells are text, such as {shown(text)}"
     known = read.values[np.isfinite(read.values)]
     distinct = np.unique(known)
+    if len(distinct) == 1:
+        return "regression", f"it is always {distinct[0]:.15g}, which leaves nothing to be learnt"
     whole = bool((distinct == np.round(distinct)).all())
     few = len(distinct) <= min(MAX_NUMBERED_CLASSES, len(known) / MIN_ROWS_A_CLASS)
     if whole and (few or len(distinct) == 2):
