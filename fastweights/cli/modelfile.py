@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import fastweights as fw
+from fastweights._json import with_null
 from fastweights import Ensemble, Model, _check, _json, _weight_files, saving, serialization
 from fastweights.cli.images import ImageFiles
 from fastweights.cli.kinds import Kind, Preparation, is_model
-from fastweights.cli.output import with_null
 from fastweights.cli.tables import Tables
 
 #: Under which key model files keep how they were trained.

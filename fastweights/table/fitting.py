@@ -11,12 +11,13 @@ import numpy as np
 
 from fastweights import _check, many
 from fastweights.callbacks import Callback
-from fastweights.callbacks.base import Logs
+from fastweights.callbacks.base import Logs, State
 from fastweights.models import Model
 from fastweights.table import splitting
-from fastweights.table.batches import MOST_HELD, EncodedBatches
+from fastweights.table.batches import MOST_HELD, EncodedBatches, Epochs
 from fastweights.table.cells import Cells
 from fastweights.table.encoded import Encoded
+from fastweights.table.networks import monitored
 from fastweights.table.numerals import numbers
 from fastweights.table.recipe import Recipe
 from fastweights.table.tables import Table
@@ -34,18 +35,22 @@ class Trained:
 
 
 class Best(Callback):
-    """Keeps the weights of the epoch with the smallest loss on held-out rows, else of the last.
+    """Keeps the weights of the epoch with the best figure of held-out rows, else of the last.
 
     Parameters
     ----------
+    monitor : str, optional
+        The figure of the history; None: the last epoch is the one.
     patience : int
-        After so many epochs with no smaller loss the fit ends; 0: never.
+        After so many epochs with no better figure the fit ends; 0: never.
     """
 
-    def __init__(self, patience: int = 0) -> None:
+    def __init__(self, monitor: str | None, patience: int = 0) -> None:
+        self.monitor = monitor
         self._patience = patience
-        #: The loss, the epoch and its numbers, in one value that an interrupt leaves whole.
-        self._kept: tuple[float, int, tuple[np.ndarray, ...]] | None = None
+        #: The figure, so that smaller is better, the epoch, its weights and what its layers
+        #: remember, in one value that an interrupt leaves whole.
+        self._kept: tuple[float, int, np.ndarray, np.ndarray] | None = None
         self._logs: list[Logs] = []
 
     @property
@@ -55,20 +60,62 @@ class Best(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self._logs.append(dict(logs))
-        is_watched = "val_loss" in logs
-        loss = logs["val_loss"] if is_watched else -epoch
-        if self._kept is None or loss < self._kept[0]:
+        figure = -epoch if self.monitor is None else self._figure(logs)
+        if math.isnan(figure):
+            figure = math.inf
+        if self._kept is None or figure < self._kept[0]:
             numbers = self.model.parameters.copy(), self.model.state.copy()
-            self._kept = (loss if math.isfinite(loss) else math.inf, epoch, numbers)
-        elif is_watched and self._patience and epoch - self._kept[1] >= self._patience:
+            self._kept = (figure, epoch, *numbers)
+        elif self._patience and epoch - self._kept[1] >= self._patience:
             self.model.stop_training = True
 
-    def bring_back(self) -> Trained:
-        """Gives the network the weights that were kept."""
+    def _figure(self, logs: Logs) -> float:
+        assert self.monitor is not None
+        figure = logs[self.monitor]
+        name = self.monitor.removeprefix("val_")
+        if isinstance(figure, np.ndarray):
+            got = f"{name}, which is no number"
+            raise ValueError(_check.refusal("monitor", got, "a metric that is one"))
+        return -figure if name in self.model._larger_is_better() else figure
+
+    def bring_back(self, interrupted: bool) -> Trained:
+        """Gives the network the weights that were kept.
+
+        Those that a fit without a figure to go by ended with, averages perhaps, stay.
+        """
         assert self._kept is not None
-        _, epoch, (self.model.parameters[:], self.model.state[:]) = self._kept
-        history = {name: [logs[name] for logs in self._logs] for name in self._logs[0]}
-        return Trained(history, epoch)
+        _, epoch, parameters, state = self._kept
+        if self.monitor is not None or interrupted:
+            self.model.parameters[:], self.model.state[:] = parameters, state
+        return Trained(self._history(), epoch)
+
+    def _history(self) -> dict[str, list[Any]]:
+        """Each figure, epoch by epoch."""
+        return {name: [logs[name] for logs in self._logs] for name in self._logs[0]}
+
+    def state(self) -> State:
+        if self._kept is None:
+            return {}
+        figure, epoch, parameters, state = self._kept
+        history = self._history()
+        return {
+            "figure": float(figure),
+            "epoch": epoch,
+            "parameters": parameters,
+            "model_state": state,
+            "names": list(history),
+            **{f"history.{name}": np.array(values) for name, values in history.items()},
+        }
+
+    def load_state(self, state: State) -> None:
+        if "names" not in state:
+            return
+        self._kept = (state["figure"], state["epoch"], state["parameters"], state["model_state"])
+        columns = {name: list(state[f"history.{name}"]) for name in state["names"]}
+        self._logs = [
+            dict(zip(columns, values, strict=True))
+            for values in zip(*columns.values(), strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -83,12 +130,15 @@ class Rows:
     weights : ndarray (rows,), optional
     parts : list of Parts
         For each network the rows that it is trained on, and those that say which epoch is the best.
+    class_weight : "balanced", or dict of int to float, optional
+        What the rows of each class count in training.
     """
 
     encoded: Encoded
     targets: np.ndarray
     weights: np.ndarray | None
     parts: list[splitting.Parts]
+    class_weight: str | dict[int, float] | None = None
 
     @property
     def are_held(self) -> bool:
@@ -103,12 +153,14 @@ def train(
     callbacks: Callbacks,
     verbose: str | int,
     keep_interrupted: bool,
-) -> tuple[list[Trained], bool]:
+) -> tuple[list[Trained | None], bool]:
     """Trains each network on its part of the rows; whether Ctrl-C ended it, too.
 
-    An interrupt is raised again unless it is to be kept, and every network has finished an epoch.
+    An interrupt is raised again unless it is to be kept and a network has finished an epoch; those
+    that have finished none are None.
     """
-    bests = [Best(recipe.patience) for _ in models]
+    monitor = monitored(recipe, models[0]) if len(rows.parts[0][1]) else None
+    bests = [Best(monitor, recipe.patience) for _ in models]
     own = _callbacks(callbacks, len(models))
     listeners = [[best, *given] for best, given in zip(bests, own, strict=True)]
     fit = _fit_held if rows.are_held else _fit_batches
@@ -116,10 +168,12 @@ def train(
     try:
         fit(models, rows, recipe, listeners, verbose)
     except KeyboardInterrupt:
-        if not (keep_interrupted and all(best.is_there for best in bests)):
+        if not (keep_interrupted and any(best.is_there for best in bests)):
             raise
         interrupted = True
-    return [best.bring_back() for best in bests], interrupted
+    except many.FitManyError as error:
+        raise error.errors[min(error.errors)] from None
+    return [best.bring_back(interrupted) if best.is_there else None for best in bests], interrupted
 
 
 def _fit_held(
@@ -138,6 +192,7 @@ def _fit_held(
         verbose=verbose,
         callbacks=listeners,
         sample_weight=rows.weights,
+        class_weight=rows.class_weight,
         rows=[part if len(part[1]) else part[0] for part in rows.parts],
     )
 
@@ -150,18 +205,40 @@ def _fit_batches(
     verbose: str | int,
 ) -> None:
     """One network after the other, each with all threads."""
-    arrays = rows.encoded, rows.targets, rows.weights
     for model, (learnt, held), own in zip(models, rows.parts, listeners, strict=True):
-        batches = EncodedBatches(*arrays, learnt, recipe.batch_size, model.seed)
-        held_out = EncodedBatches(*arrays, held, recipe.batch_size) if len(held) else None
+        weights = _by_class(rows, learnt)
+        batches = EncodedBatches(
+            rows.encoded, rows.targets, weights, learnt, recipe.batch_size, model.seed
+        )
+        held_out = None
+        if len(held):
+            held_out = EncodedBatches(
+                rows.encoded, rows.targets, rows.weights, held, recipe.batch_size
+            )
         model.fit(
             batches,
             epochs=recipe.epochs,
             verbose=verbose,
-            callbacks=own,
+            callbacks=[Epochs(batches), *own],
             shuffle=False,
             validation_data=held_out,
         )
+
+
+def _by_class(rows: Rows, learnt: np.ndarray) -> np.ndarray | None:
+    """What each row counts in training, its class's weight included."""
+    if rows.class_weight is None:
+        return rows.weights
+    counts = np.bincount(rows.targets[learnt], minlength=int(rows.targets.max()) + 1)
+    if rows.class_weight == "balanced":
+        of_class = len(learnt) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    else:
+        of_class = np.ones(len(counts))
+        for place, weight in rows.class_weight.items():
+            of_class[place] = weight
+    weights = np.ones(len(rows.targets)) if rows.weights is None else rows.weights.copy()
+    weights[learnt] *= of_class[rows.targets[learnt]]
+    return weights
 
 
 def _callbacks(given: Callbacks, nets: int) -> list[Sequence[Callback]]:

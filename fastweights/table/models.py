@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,49 @@ RECIPE = "fastweights.recipe"
 HISTORY = "fastweights.history"
 #: Rows that are encoded at a time for predictions.
 CHUNK = 1 << 14
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a training begins with: features, which rows serve for what, and what was decided.
+
+    Parameters
+    ----------
+    preprocessor : Preprocessor
+    recipe : Recipe
+    rows : fitting.Rows
+    remarks : tuple of str
+        What was decided so far without being asked, in words.
+    table_rows : int
+        Of the table, those with a target.
+    seconds : float
+        That it took.
+    """
+
+    preprocessor: Preprocessor
+    recipe: Recipe
+    rows: fitting.Rows
+    remarks: tuple[str, ...]
+    table_rows: int
+    seconds: float
+
+    def networks(self, seed: int) -> list[Model]:
+        """The networks, compiled, each with the next seed."""
+        features, outputs = self.rows.encoded.shape[1], _outputs(self.recipe, self.preprocessor)
+        return [
+            network(
+                self.recipe,
+                features,
+                outputs,
+                self.recipe.steps(len(learnt)),
+                (seed + number) % (philox.MAX_SEED + 1),
+            )
+            for number, (learnt, _) in enumerate(self.rows.parts)
+        ]
+
+    def otherwise(self, recipe: Recipe) -> Prepared:
+        """The same with another recipe, of which the features and the parts of the rows are not."""
+        return replace(self, recipe=recipe)
 
 
 @dataclass(frozen=True)
@@ -154,23 +197,22 @@ class TableModel:
         ValueError, TypeError
             The table, or an argument, does not fit; the model is as it was.
         """
+        prepared = self.prepare(table, sample_weight=sample_weight, validation=validation)
+        return self.train(
+            prepared, callbacks=callbacks, verbose=verbose, keep_interrupted=keep_interrupted
+        )
+
+    def prepare(self, table: Any, *, sample_weight: Any = None, validation: Any = None) -> Prepared:
+        """The first half of `fit`, with the same arguments: what `train` goes on with."""
         began = time.perf_counter()
-        table = without_sums(_table_of(table))
-        task, reason = find_task(table, self.target)
-        task = self.task or task
-        remarks = [*table.remarks]
-        if self.task is None:
-            remarks.append(f"target {shown(self.target)}: {task}, {reason}")
-        known = _known_rows(table, self.target, task)
-        weights = _weights(sample_weight, len(table))
-        if not known.all():
-            remarks.append(f"left out for want of a {shown(self.target)}: {(~known).sum():,} rows")
-            table, weights = table.take(known), None if weights is None else weights[known]
+        given = learnable(_table_of(table), self.target, self.task)
+        table, task, remarks = given.table, given.task, [*given.remarks]
+        weights = _weights(sample_weight, len(given.kept))
+        weights = None if weights is None else weights[given.kept]
         if len(table) < MIN_ROWS:
             got = f"{len(table)} rows with a target"
             raise ValueError(_check.refusal("table", got, f"at least {MIN_ROWS}"))
         recipe = recipe_for(self.preset, task, len(table), **self.choices)
-        train = len(table)
         held = self._validation(validation, task)
         preprocessor = Preprocessor.fit(
             self._usable(table, recipe),
@@ -185,35 +227,46 @@ class TableModel:
         if weights is not None and held is not None:
             weights = np.append(weights, np.ones(len(held)))
         rows = self._rows(preprocessor, recipe, table, held, weights)
-        features, outputs = rows.encoded.shape[1], _outputs(recipe, preprocessor)
-        models = [
-            network(
-                recipe,
-                features,
-                outputs,
-                recipe.steps(len(learnt)),
-                (self.seed + number) % (philox.MAX_SEED + 1),
-            )
-            for number, (learnt, _) in enumerate(rows.parts)
-        ]
-        trained, interrupted = fitting.train(
-            models, rows, recipe, callbacks, verbose, keep_interrupted
+        return Prepared(
+            preprocessor,
+            recipe,
+            rows,
+            (*remarks, *preprocessor.decisions),
+            len(table),
+            time.perf_counter() - began,
         )
+
+    def train(
+        self,
+        prepared: Prepared,
+        *,
+        callbacks: Callbacks = (),
+        verbose: str | int = 0,
+        keep_interrupted: bool = False,
+    ) -> TableModel:
+        """The second half of `fit`, with the same arguments."""
+        began = time.perf_counter()
+        models = prepared.networks(self.seed)
+        found, interrupted = fitting.train(
+            models, prepared.rows, prepared.recipe, callbacks, verbose, keep_interrupted
+        )
+        models = [model for model, one in zip(models, found, strict=True) if one is not None]
+        trained = tuple(one for one in found if one is not None)
         report = {
             "preset": self.preset,
-            "rows": train,
-            "features": features,
+            "rows": prepared.table_rows,
+            "features": prepared.rows.encoded.shape[1],
             "parameters": sum(model.count_params() for model in models),
-            "seconds": time.perf_counter() - began,
+            "seconds": prepared.seconds + time.perf_counter() - began,
             "interrupted": interrupted,
             "best_epochs": [one.best_epoch + 1 for one in trained],
         }
         self._fitted = _Fitted(
-            preprocessor,
-            recipe,
+            prepared.preprocessor,
+            prepared.recipe,
             models[0] if len(models) == 1 else Ensemble(models),
-            tuple(trained),
-            (*remarks, *preprocessor.decisions),
+            trained,
+            prepared.remarks,
             report,
         )
         return self
@@ -227,17 +280,18 @@ class TableModel:
         weights: np.ndarray | None,
     ) -> fitting.Rows:
         """What the networks learn from: the table, and rows that were given to be held out."""
+        of_class = _class_weight(recipe, preprocessor)
         train = np.arange(len(table))
         encoded = preprocessor.encoded(table, train)
         targets = preprocessor.transform_target(table)
         if held is None:
             labels = targets if recipe.task == "classification" else None
             parts = fitting.parts_of(recipe, table, labels, self.seed)
-            return fitting.Rows(encoded, targets, weights, parts)
+            return fitting.Rows(encoded, targets, weights, parts, of_class)
         both = np.concatenate([targets, preprocessor.transform_target(held)])
         beside = np.arange(len(table), len(both))
         encoded = encoded.followed_by(preprocessor.encoded(held))
-        return fitting.Rows(encoded, both, weights, [(train, beside)] * recipe.nets)
+        return fitting.Rows(encoded, both, weights, [(train, beside)] * recipe.nets, of_class)
 
     def _usable(self, table: Table, recipe: Recipe) -> Table:
         """The table without the column of the groups that rows are left out by."""
@@ -344,8 +398,13 @@ class TableModel:
 
     # ---- keeping ---------------------------------------------------------------------------------
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes all that predictions need to one safetensors file, which `load` reads."""
+    def save(
+        self, path: str | os.PathLike[str], *, about: Mapping[str, Any] | None = None
+    ) -> None:
+        """Writes all that predictions need to one safetensors file, which `load` reads.
+
+        `about`, as JSON can hold it, is put beside the `report`.
+        """
         fitted = self._fit
         described = {
             "preset": self.preset,
@@ -355,11 +414,11 @@ class TableModel:
             "remarks": fitted.remarks,
             "best_epochs": [one.best_epoch for one in fitted.trained],
         }
-        told = {**fitted.report, "history": self.history}
+        told = {**fitted.report, **(about or {}), "history": _plain(self.history)}
         metadata = {
             saving.TABLE: fitted.preprocessor.to_json(),
             RECIPE: json.dumps(described),
-            HISTORY: json.dumps(told),
+            HISTORY: json.dumps(_json.with_null(told), allow_nan=False),
         }
         fitted.model.save(path, metadata=metadata, include_optimizer=False)
 
@@ -413,12 +472,47 @@ def _table_of(given: Any) -> Table:
     return given if isinstance(given, Table) else read(given)
 
 
-def _known_rows(table: Table, target: str, task: str) -> np.ndarray:
-    """Where the target is known: bool (rows,); ValueError where its cells do not suit the task."""
+@dataclass(frozen=True)
+class Learnable:
+    """The rows of a table that have a target, and what it is.
+
+    ``kept``, bool, says which of the table's rows these are.
+    """
+
+    table: Table
+    task: str
+    kept: np.ndarray
+    remarks: tuple[str, ...]
+
+
+def learnable(table: Table, target: str, task: str | None = None) -> Learnable:
+    """The rows of a table that have a target; ValueError where its cells do not suit the task."""
+    table, kept = without_sums(table)
+    remarks = [*table.remarks]
+    if task is None:
+        task, reason = find_task(table, target)
+        remarks.append(f"target {shown(target)}: {task}, {reason}")
     known = has_target(table, target, task)
     if task == "regression" and not known.any():
         NumberTarget.fit(target, table, known)
-    return known
+    if not known.all():
+        remarks.append(f"left out for want of a {shown(target)}: {_rows((~known).sum())}")
+        table = table.take(known)
+    kept[kept] = known
+    return Learnable(table, task, kept, tuple(remarks))
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def _class_weight(recipe: Recipe, preprocessor: Preprocessor) -> str | dict[int, float] | None:
+    """What rows of each class count, by the classes' numbers."""
+    given, target = recipe.class_weight, preprocessor.target
+    if not isinstance(given, Mapping) or not isinstance(target, ClassTarget):
+        return given
+    places = {name: place for place, name in enumerate(target.classes)}
+    return {_check.choice("class_weight", name, places): w for name, w in given.items()}
 
 
 def _weights(given: Any, rows: int) -> np.ndarray | None:
@@ -429,6 +523,14 @@ def _weights(given: Any, rows: int) -> np.ndarray | None:
     if weights.shape != (rows,):
         raise ValueError(_check.refusal("sample_weight", f"shape {weights.shape}", f"({rows},)"))
     return weights
+
+
+def _plain(history: Sequence[Mapping[str, list[Any]]]) -> list[dict[str, list[Any]]]:
+    """Histories as JSON can hold them."""
+    return [
+        {name: [np.asarray(value).tolist() for value in values] for name, values in one.items()}
+        for one in history
+    ]
 
 
 def _outputs(recipe: Recipe, preprocessor: Preprocessor) -> int:
