@@ -102,7 +102,7 @@ def test_files_that_are_no_table(csv_file, content, message):
 
 
 def test_what_is_no_file_is_refused_at_once(tmp_path):
-    with pytest.raises(TypeError, match="path: got int"):
+    with pytest.raises(TypeError, match="source: got int"):
         read(0)
     with pytest.raises(ValueError, match="which is a directory, expected a file"):
         read(tmp_path)

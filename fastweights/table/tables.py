@@ -52,6 +52,8 @@ class Table:
         TypeError
             One is no column, or holds lists or the like.
         """
+        if not columns:
+            raise ValueError(_check.refusal("columns", "none", "at least one"))
         cells = {str(name): cells_of(str(name), values) for name, values in columns.items()}
         lengths = sorted({len(column) for column in cells.values()})
         if len(lengths) != 1:

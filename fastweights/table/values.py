@@ -74,7 +74,7 @@ def _array_of(column: Any) -> np.ndarray | None:
 def _by_dtype(column: Any, dtype: str, missing: int) -> np.ndarray | None:
     """A column of Polars or PyArrow, whose dtype has this name and which lacks so many values."""
     words = dtype.lower()
-    if words.startswith(("decimal", "time64", "time32", "duration(")) or words == "time":
+    if words.startswith(("decimal", "time64", "time32")) or words == "time":
         return None
     plain = ("int", "uint", "float", "double", "halffloat", "timestamp", "date", "duration")
     if words.startswith(plain) or (words.startswith("bool") and not missing):
@@ -115,7 +115,7 @@ def _text(name: str, value: Any) -> str:
         return ""
     if isinstance(value, (bytes, bytearray)):
         return bytes(value).decode("utf-8", "replace")
-    if isinstance(value, (list, tuple, dict, set, np.ndarray)) or hasattr(value, "to_numpy"):
+    if isinstance(value, Iterable):
         got = f"{type(value).__name__} in column {shown(name)}"
         raise TypeError(_check.refusal("columns", got, "one value a cell"))
     if isinstance(value, (float, np.floating)):

@@ -43,14 +43,6 @@ def read_delimited(
         columns[name] = Cells(values, codes, texts)
         if found.bad or found.comments:  # whose texts may be in no row
             columns[name] = columns[name].take(np.arange(found.rows))
-    blank = [
-        name
-        for name, given in zip(names, layout.names, strict=True)
-        if header and not given and columns[name].texts == ("",) and not columns[name].has_numbers
-    ]
-    if blank and len(blank) < len(columns):
-        remarks.append(f"without name and values, left out: {_some(blank)}")
-        columns = {name: cells for name, cells in columns.items() if name not in blank}
     remarks = [*layout.remarks, *remarks, *marks.remarks]
     return Table(columns, marks.decimal, marks.thousands, source, tuple(remarks))
 
@@ -87,15 +79,17 @@ def _left_out(
     """Remarks on records that are no rows; ValueError where any should be one."""
     remarks = []
     if found.comments:
-        remarks.append(f"{_lines(found.comments)} beginning with # skipped, as comments")
+        remarks.append(f"skipped as comments: {_lines(found.comments)} beginning with #")
     if found.longer:
-        remarks.append(f"{_lines(found.longer)} with empty cells behind the last column")
+        remarks.append(
+            f"{_lines(found.longer)} with empty cells behind the last column, which are no column"
+        )
     footers = _footers(found, data, layout)
     if footers:
-        remarks.append(f"{_lines(len(footers))} below the table skipped: {shown(footers[0])}")
+        remarks.append(f"skipped below the table: {_lines(len(footers))}, {shown(footers[0])}")
     elif found.bad_count and skip_bad_lines:
-        what = f"{_lines(found.bad_count)} skipped, which cannot be read or are of another length"
-        remarks.append(f"{what}: the first is line {found.bad[0][0]}")
+        what = f"{_lines(found.bad_count)} that cannot be read or have another number of cells"
+        remarks.append(f"skipped: {what}, the first is line {found.bad[0][0]}")
     elif found.bad:
         line, cells, *_ = found.bad[0]
         whole = f"the header has {len(layout.names)}"
@@ -125,9 +119,4 @@ def _footers(found: tokens.Tokens, data: bytes, layout: Layout) -> list[str]:
 
 
 def _lines(count: int) -> str:
-    return "1 line is" if count == 1 else f"{count:,} lines are"
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(map(shown, names[:3])) + more
+    return "1 line" if count == 1 else f"{count:,} lines"

@@ -151,7 +151,7 @@ class _Head:
     ) -> _Head:
         if header is not None:
             length = len(_trimmed(header.cells, width))
-            is_sound = length == width or (length == width - 1 and width > 2)
+            is_sound = length == width or (length == width - 1 and length > 0)
             fitting = sum(len(one.cells) == width for one in body) + 1
         else:
             is_sound, fitting = True, sum(len(one.cells) == width for one in body)
@@ -160,10 +160,10 @@ class _Head:
     def layout(self, delimiter: str, has_header: bool) -> Layout:
         remarks = []
         if self.comments:
-            remarks.append(f"{_lines(self.comments)} skipped, as comments")
+            remarks.append(f"skipped as comments: {_lines(self.comments)}")
         if self.titles:
             words = shown(" ".join(filter(None, self.titles[0].cells)))
-            remarks.append(f"{_lines(self.titles)} above the table skipped: {words}")
+            remarks.append(f"skipped above the table: {_lines(self.titles)}, {words}")
         above = [*self.comments, *self.titles, *([self.header] if self.header else [])]
         if self.body:
             start, line = self.body[0].begin, self.body[0].line
@@ -172,9 +172,11 @@ class _Head:
         if self.header is None:
             return Layout(delimiter, start, line, [""] * self.width, remarks)
         names = _trimmed(self.header.cells, self.width)
+        if len(names) == self.width - 1 and _end_in_delimiters(self.body, self.width):
+            return Layout(delimiter, start, line, names, remarks)
         if len(names) == self.width - 1 and self.width > 2 and self.body:
-            names = ["rownames", *names]
-            remarks.append("the header names one column fewer: the first is taken for row names")
+            names = ["", *names]
+            remarks.append("the header names one column fewer: the first has none")
         remarks += _doubts(self.header, names, self.body)
         return Layout(delimiter, start, line, names, remarks)
 
@@ -191,6 +193,12 @@ def _trimmed(names: list[str], width: int) -> list[str]:
     while end > width and not names[end - 1]:
         end -= 1
     return names[:end]
+
+
+def _end_in_delimiters(body: Sequence[Record], width: int) -> bool:
+    """Whether nothing is in the last of so many cells."""
+    last = [one.cells[-1] for one in body if len(one.cells) == width]
+    return bool(last) and not any(last)
 
 
 def is_number(text: str) -> bool:
@@ -228,9 +236,8 @@ def _titles(records: list[Record], width: int, has_header: bool) -> int:
 
 def _may_be_title(record: Record, width: int) -> bool:
     filled = sum(map(bool, record.cells))
-    if width < 2 or (len(record.cells) == width and width < 3):
-        return False
-    return filled <= max(1, width // 2) and not any(map(is_number, record.cells[1:]))
+    is_short = len(record.cells) < width or (width > 2 and filled <= width // 2)
+    return is_short and not any(map(is_number, record.cells[1:]))
 
 
 def _named_by_a_comment(
@@ -240,11 +247,8 @@ def _named_by_a_comment(
     if not comments or not rest:
         return None
     last = comments[-1]
-    cells = list(last.cells)
-    cells[0] = cells[0].lstrip("#").strip()
-    if not cells[0] and len(cells) > width:  # white space behind the mark
-        cells = cells[1:]
-    cells[0] = cells[0] or "#"
+    # There may be white space behind the mark, which parts cells.
+    cells = last.cells[len(last.cells) > width and last.cells[0] == "#" :]
     if len(cells) != width or width < 2 or _names_columns(rest[0], rest[1:]):
         return None
     return last._replace(cells=cells)
@@ -265,8 +269,8 @@ def _doubts(header: Record, names: Sequence[str], body: Sequence[Record]) -> lis
 
 def _lines(records: Sequence[Record]) -> str:
     if len(records) == 1:
-        return f"line {records[0].line} is"
-    return f"lines {records[0].line} to {records[-1].line} are"
+        return f"line {records[0].line}"
+    return f"lines {records[0].line} to {records[-1].line}"
 
 
 def checked_delimiter(delimiter: str | None) -> str | None:

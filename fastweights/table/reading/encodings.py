@@ -40,7 +40,7 @@ def to_utf8(data: bytes, encoding: str | None, source: str) -> tuple[bytes, int,
             if name == "utf-8" and _is_utf8(data):
                 return _without_nul(data, source), len(mark), []
             if name != "utf-8":
-                return _decoded(data, name, source), 0, []
+                return _decoded(data, name, source), 0, [f"the text is in {name}"]
     wide = _utf16_without_mark(data)
     if wide is not None:
         remark = f"it is read as {wide}, which it looks like; `encoding` says what else it is"

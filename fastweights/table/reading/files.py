@@ -39,6 +39,9 @@ def contents(source: Any) -> tuple[bytes, str]:
         return _read_open(source), name if isinstance(name, str) else "table"
     if source == STANDARD_INPUT:
         return _read_open(sys.stdin.buffer), "standard input"
+    if not isinstance(source, (str, bytes, os.PathLike)):
+        expected = "a path, '-', an open file, a frame, columns by their names or an array"
+        raise TypeError(_check.refusal("source", type(source).__name__, expected))
     path = _files.path_text(source)
     with _files.naming(path), _files.opened(path) as file:
         return file.read(), path

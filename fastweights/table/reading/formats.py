@@ -17,8 +17,6 @@ _BEGINNINGS: dict[bytes, str] = {
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive; unpack it first",
     b"Rar!\x1a\x07": "a RAR archive; unpack it first",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Excel or Word file; save it as .xlsx or .csv",
-    b"%PDF-": "a PDF document",
-    b"{\\rtf": "a document in rich text",
     b"\x89PNG\r\n\x1a\n": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
     b"GIF8": "a GIF image",
@@ -27,7 +25,6 @@ _BEGINNINGS: dict[bytes, str] = {
     b"SQLite format 3\0": "a SQLite database",
     b"$FL2": "an SPSS file",
     b"$FL3": "an SPSS file",
-    b"<stata_dta>": "a Stata file",
     b"Obj\x01": "an Avro file",
     b"ORC": "an ORC file",
     b"RDX": "data of R; write them with write.csv",
@@ -40,25 +37,33 @@ _BEGINNINGS: dict[bytes, str] = {
 
 #: The same of texts, behind white space and in small letters.
 _TEXTS: dict[bytes, str] = {
-    b"<!doctype html": "a web page",
-    b"<html": "a web page",
+    b"<!doctype html": "a web page (HTML)",
+    b"<html": "a web page (HTML)",
     b"<?xml": "an XML document",
     b'{"': "JSON; read it with pandas.read_json and give the frame",
     b"[{": "JSON; read it with pandas.read_json and give the frame",
     b"{\n": "JSON; read it with pandas.read_json and give the frame",
     b"%!ps": "a PostScript document",
+    b"%pdf-": "a PDF document",
+    b"{\\rtf": "a document in rich text",
+    b"<stata_dta>": "a Stata file",
 }
 
 #: Where the names of tapes' archives say what they are.
 _TAR = slice(257, 262)
+#: What no text begins with, in any encoding but UTF-16.
+_BINARY = bytes({*range(9), *range(14, 27), *range(28, 32), 127})
 
 
 def format_of(data: bytes) -> str | None:
     """The name of a format that is read, what else the file is in words, or None for a text."""
+    sample = data[:512]
+    is_text = sample == sample.translate(None, _BINARY)
     for beginning, name in _BEGINNINGS.items():
-        if data.startswith(beginning):
+        # A header may begin with letters that mean something else.
+        if data.startswith(beginning) and not (is_text and beginning.isalnum()):
             return name
-    if data[_TAR] == b"ustar":
+    if data[_TAR] == b"ustar" and not is_text:
         return "a tar archive; unpack it first"
     if data[8:10] == b'{"' and data[6:8] == b"\0\0":
         return "a model"

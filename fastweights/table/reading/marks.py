@@ -2,8 +2,8 @@
 
 # Design: each column's cells vote in the forms that numbers have in them, as `tokenise` counts
 them. `1.5`, `0.125` and `1,234.5` can be read in one way, and so can `1,5` and `1.234.567`; `1.234`
-may be a number of little more than one, or above a thousand. A column that says what its own mark is
-has that one; all others have that of most columns which say it. Where nothing in the file says it,
+may be a number of little more than one, or above a thousand. A column whose cells prove its mark
+has that one; all others have that of most columns which prove one. Where nothing in the file does,
 thousands are known by what they would be as decimals: three digits behind the mark in every cell,
 but none at all where there is no mark.
 """
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from fastweights._json import shown
 
-#: So many cells that are thousands, if they are, and as many small ones beside them, are no chance.
+#: So many cells that are thousands, if they are, beside a small one are no chance.
 _SURELY = 2
 #: For each cell that has digits and is no number a column of numbers has more than so many others.
 _NUMBERS_A_TEXT = 4
@@ -62,7 +62,7 @@ class Forms(NamedTuple):
 
     def supposed(self) -> str | None:
         """The mark that is likely where no cell proves one."""
-        if self.many_digits > self.groups or self.few_digits < _SURELY:
+        if self.many_digits > self.groups or not self.few_digits:
             return None
         if self.point_maybe >= _SURELY and not self.comma_maybe:
             return ","
@@ -92,7 +92,7 @@ def find_marks(
     """
     of_numbers = {place: one for place, one in enumerate(forms) if one.is_of_numbers}
     proven = {place: one.decimal() for place, one in of_numbers.items()}
-    decimal = told or _of_most(of_numbers, proven)
+    decimal = told or _of_most(of_numbers, proven, delimiter)
     supposed = decimal is None
     if decimal is None:
         decimal = _supposed(of_numbers, delimiter)
@@ -104,16 +104,17 @@ def find_marks(
     return Marks("".join(points), decimal, _thousands(of_numbers.values(), decimal), remarks)
 
 
-def _of_most(forms: dict[int, Forms], proven: dict[int, str | None]) -> str | None:
+def _of_most(forms: dict[int, Forms], proven: dict[int, str | None], delimiter: str) -> str | None:
     """The mark that most columns prove, of equally many columns that of most cells."""
     votes = {
         mark: (
             sum(found == mark for found in proven.values()),
             sum(sum(forms[place][2:9]) for place, found in proven.items() if found == mark),
+            (mark == ",") == (delimiter == ";"),
         )
         for mark in ".,"
     }
-    if not any(count for count, _ in votes.values()):
+    if not any(columns for columns, *_ in votes.values()):
         return None
     return max(votes, key=lambda mark: votes[mark])
 
