@@ -18,12 +18,12 @@ from fastweights import _check, callbacks
 from fastweights._core import philox
 from fastweights._json import shown
 from fastweights.callbacks import format_logs
-from fastweights.callbacks.base import State
 from fastweights.cli import checkpoints, judging
 from fastweights.cli.kinds import Data, Kind
 from fastweights.cli.output import count, naming_options, note
 from fastweights.cli.progress import MemberLines, progress
 from fastweights.cli.stepping import optimizer_of, sees_all_rows
+from fastweights.table.fitting import Best, Trained
 from fastweights.table.targets import ClassTarget, NumberTarget
 
 #: Rows a step, unless they are said or all.
@@ -44,7 +44,12 @@ class Plan:
     class_weight: Any
 
 
-def build(args: argparse.Namespace, kind: Kind, data: Data) -> tuple[list[fw.Sequential], Plan]:
+def build(
+    args: argparse.Namespace,
+    kind: Kind,
+    data: Data,
+    network: Callable[[argparse.Namespace, Data], fw.Sequential],
+) -> tuple[list[fw.Sequential], Plan]:
     """The networks that the arguments describe, compiled, and how they are to be fitted."""
     rows, batch_size = len(data.train), args.batch_size or BATCH_SIZE
     steps = args.epochs * math.ceil(rows / batch_size)
@@ -54,7 +59,7 @@ def build(args: argparse.Namespace, kind: Kind, data: Data) -> tuple[list[fw.Seq
     models, monitor = [], "val_loss"
     for number in range(args.ensemble or 1):
         seed = (args.seed + number) % (philox.MAX_SEED + 1)
-        model = kind.network(argparse.Namespace(**{**vars(args), "seed": seed}), data)
+        model = network(argparse.Namespace(**{**vars(args), "seed": seed}), data)
         monitor = _compile(args, model, optimizer_of(args, kind, steps), data)
         models.append(model)
     weight = class_weight(args.class_weight, data.preprocessor.target)
@@ -139,6 +144,21 @@ class Training:
     #: How many networks there are, and how many epochs and which were run and kept of each.
     members: list[dict[str, Any]] = field(default_factory=list)
 
+    @classmethod
+    def of(
+        cls, trained: Sequence[Trained], seconds: float, parameters: int, interrupted: bool
+    ) -> Training:
+        """That of these networks."""
+        members = [
+            {"epochs": len(one.history["loss"]), "best_epoch": one.best_epoch + 1}
+            for one in trained
+        ]
+        first = trained[0]
+        several = members if len(members) > 1 else []
+        return cls(
+            first.history, first.best_epoch, seconds, parameters, interrupted, several
+        )
+
     @property
     def epochs(self) -> int:
         """How many epochs were run."""
@@ -184,21 +204,13 @@ def fit(
         with naming_options("batch_size", "optimizer", "loss", monitor="--early-stopping"):
             run(args, models, plan, bests, belongs_to)
     except KeyboardInterrupt:
-        if any(best.kept is None for best in bests):
+        if not all(best.is_there for best in bests):
             raise
         interrupted = True
         note("interrupted: going on with what was learnt so far (Ctrl-C again ends at once)")
     seconds = time.perf_counter() - began
-    histories = [best.history() for best in bests]
-    epochs = [best.bring_back(interrupted) for best in bests]
-    members = [
-        {"epochs": len(history["loss"]), "best_epoch": epoch + 1}
-        for history, epoch in zip(histories, epochs, strict=True)
-    ]
-    return Training(
-        histories[0], epochs[0], seconds, models[0].count_params(), interrupted,
-        members if len(models) > 1 else [],
-    )  # fmt: skip
+    trained = [best.bring_back(interrupted) for best in bests]
+    return Training.of(trained, seconds, models[0].count_params(), interrupted)
 
 
 def listeners_of(plan: Plan, best: Best | None = None) -> list[callbacks.Callback]:
@@ -260,71 +272,3 @@ def _fit_many(
         class_weight=plan.class_weight,
         sample_weight=data.training_weights(),
     )
-
-
-class Best(callbacks.Callback):
-    """Keeps the weights of the best finished epoch; without a figure to go by, of the last."""
-
-    def __init__(self, monitor: str | None) -> None:
-        self.monitor = monitor
-        #: The figure, so that smaller is better, the epoch, its weights and what its layers
-        #: remember, in one value that an interrupt leaves whole.
-        self.kept: tuple[float, int, np.ndarray, np.ndarray] | None = None
-        self._logs: list[callbacks.Logs] = []
-
-    def on_epoch_end(self, epoch: int, logs: callbacks.Logs) -> None:
-        self._logs.append(dict(logs))
-        figure = -epoch if self.monitor is None else self._figure(logs)
-        if math.isnan(figure):
-            figure = math.inf
-        if self.kept is None or figure < self.kept[0]:
-            numbers = self.model.parameters.copy(), self.model.state.copy()
-            self.kept = (figure, epoch, *numbers)
-
-    def _figure(self, logs: callbacks.Logs) -> float:
-        assert self.monitor is not None
-        figure = logs[self.monitor]
-        if isinstance(figure, np.ndarray):
-            got = f"{self.monitor.removeprefix('val_')}, which is no number"
-            raise ValueError(_check.refusal("--early-stopping", got, "a metric that is one"))
-        name = self.monitor.removeprefix("val_")
-        return -figure if name in self.model._larger_is_better() else figure
-
-    def history(self) -> dict[str, list[Any]]:
-        """Each figure, epoch by epoch."""
-        return {key: [logs[key] for logs in self._logs] for key in self._logs[0]}
-
-    def bring_back(self, interrupted: bool) -> int:
-        """Gives the model the weights that were kept and returns their epoch, from 0.
-
-        Those that a fit without a figure to go by ended with, averages perhaps, stay.
-        """
-        assert self.kept is not None
-        if self.monitor is None and not interrupted:
-            return self.kept[1]
-        _, epoch, self.model.parameters[:], self.model.state[:] = self.kept
-        return epoch
-
-    def state(self) -> State:
-        if self.kept is None:
-            return {}
-        figure, epoch, parameters, state = self.kept
-        history = self.history()
-        return {
-            "figure": float(figure),
-            "epoch": epoch,
-            "parameters": parameters,
-            "model_state": state,
-            "names": list(history),
-            **{f"history.{name}": np.array(values) for name, values in history.items()},
-        }
-
-    def load_state(self, state: State) -> None:
-        if "names" not in state:
-            return
-        self.kept = (state["figure"], state["epoch"], state["parameters"], state["model_state"])
-        columns = {name: list(state[f"history.{name}"]) for name in state["names"]}
-        self._logs = [
-            dict(zip(columns, values, strict=True))
-            for values in zip(*columns.values(), strict=True)
-        ]

@@ -131,8 +131,10 @@ def check_options(args: argparse.Namespace, kind: Kind) -> None:
     _check_files(args)
     check_settings(args, kind)
     kind.check_options(args)
-    _check.number("--test-fraction", args.test_fraction, above=0.0, below=1.0)
-    _check.number("--validation-fraction", args.validation_fraction, minimum=0.0, below=1.0)
+    for option in ("test_fraction", "validation_fraction"):
+        if getattr(args, option) is not None:
+            spelt = f"--{option.replace('_', '-')}"
+            _check.number(spelt, getattr(args, option), minimum=0.0, below=1.0)
     _check.whole("--seed", args.seed, 0, philox.MAX_SEED)
     if args.threads is not None:
         _check.whole("--threads", args.threads, 1)
@@ -144,8 +146,10 @@ def check_settings(args: argparse.Namespace, kind: Kind) -> None:
     for option in ("metrics", "early_stopping"):
         if getattr(args, option) is not None:
             calls_of(f"--{option.replace('_', '-')}", getattr(args, option))
-    _check.whole("--epochs", args.epochs, 1)
-    _check.whole("--patience", args.patience, 0)
+    if args.epochs is not None:
+        _check.whole("--epochs", args.epochs, 1)
+    if args.patience is not None:
+        _check.whole("--patience", args.patience, 0)
     if args.early_stopping is not None and args.patience == 0:
         got, expected = "0 beside --early-stopping", "at least 1"
         raise ValueError(_check.refusal("--patience", got, expected))
@@ -156,8 +160,9 @@ def check_settings(args: argparse.Namespace, kind: Kind) -> None:
     if args.l2 is not None:
         _check.number("--l2", args.l2, minimum=0.0)
     if args.ensemble is not None:
-        _check.whole("--ensemble", args.ensemble, 2, MAX_ENSEMBLE)
-        _refuse_beside_ensemble(args)
+        _check.whole("--ensemble", args.ensemble, 1, MAX_ENSEMBLE)
+        if args.ensemble > 1 and not kind.resumes_ensembles:
+            _refuse_beside_ensemble(args)
 
 
 def _refuse_beside_ensemble(args: argparse.Namespace) -> None:
@@ -178,7 +183,7 @@ def _check_files(args: argparse.Namespace) -> None:
 
         check_format(plot)
         check_writable("--plot", plot, inputs)
-    if hasattr(args, "checkpoint") and args.ensemble is None:
+    if hasattr(args, "checkpoint"):
         checkpoint = path_of(args.out, args.checkpoint)
         check_writable("--checkpoint", checkpoint, inputs)
         saving.refuse_other_formats("--checkpoint", checkpoint)

@@ -78,6 +78,12 @@ def optimizer_of(args: argparse.Namespace, kind: Kind, steps: int | None) -> Opt
     return made("--optimizer", Call(call.name, settings), maker)
 
 
+def follows_a_schedule(args: argparse.Namespace) -> bool:
+    """Whether the optimizer that the arguments name moves by a learning rate that may change."""
+    maker = kind_of("--optimizer", call_of("--optimizer", args.optimizer), _OPTIMIZERS)
+    return "learning_rate" in parameters(maker) and not issubclass(maker, Minimizer)
+
+
 def sees_all_rows(optimizer: Optimizer) -> bool:
     """Whether its steps are made of all rows."""
     return optimizer.wants_all_rows or isinstance(optimizer, Minimizer)

@@ -16,6 +16,7 @@ from fastweights.models import Model
 from fastweights.table import splitting
 from fastweights.table.batches import MOST_HELD, EncodedBatches, Epochs
 from fastweights.table.cells import Cells
+from fastweights.table.dates import read_moments, text_form
 from fastweights.table.encoded import Encoded
 from fastweights.table.networks import monitored
 from fastweights.table.numerals import numbers
@@ -283,10 +284,14 @@ def groups_of(cells: Cells) -> np.ndarray:
 
 
 def times_of(table: Table, column: str) -> np.ndarray:
-    """The numbers by which the rows follow each other: float64 (rows,)."""
-    values, _ = numbers(table[column], table.decimal)
+    """The numbers or dates by which the rows follow each other: float64 (rows,)."""
+    cells = table[column]
+    values, _ = numbers(cells, table.decimal, table.thousands)
+    if not np.isfinite(values).all():
+        form, _ = text_form(cells, table.decimal)
+        values = read_moments(cells, form).values
     if not np.isfinite(values).all():
         row = int((~np.isfinite(values)).argmax())
-        got = f"{_check.shown(table[column][row])} in column {_check.shown(column)}"
-        raise ValueError(_check.refusal("split", got, "a number in every row"))
+        got = f"{_check.shown(cells[row])} in column {_check.shown(column)}"
+        raise ValueError(_check.refusal("split", got, "a number or a date in every row"))
     return values

@@ -222,6 +222,7 @@ class TableModel:
             log_target=recipe.log_target,
             **recipe.encoding,
         )
+        preprocessor = _without_groups(preprocessor, recipe)
         if isinstance(preprocessor.target, ClassTarget):
             remarks += filter(None, [scores.imbalance(preprocessor.target)])
         if weights is not None and held is not None:
@@ -504,6 +505,15 @@ def learnable(table: Table, target: str, task: str | None = None) -> Learnable:
 
 def _rows(count: int) -> str:
     return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def _without_groups(preprocessor: Preprocessor, recipe: Recipe) -> Preprocessor:
+    """What was learnt, which tells that nothing is learnt of the column of the groups."""
+    kind, _, column = recipe.split.partition(":")
+    if kind != "group":
+        return preprocessor
+    dropped = {**preprocessor.dropped, column: "rows are left out by it, group by group"}
+    return replace(preprocessor, dropped=dropped)
 
 
 def _class_weight(recipe: Recipe, preprocessor: Preprocessor) -> str | dict[int, float] | None:
