@@ -319,8 +319,8 @@ def test_ctrl_c_in_training_keeps_the_best_epoch_writes_it_and_exits_with_130(
     with subprocess.Popen(
         argv, cwd=HERE, stderr=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=listen
     ) as process:
-        while b"epoch 1/" not in process.stderr.readline():
-            pass
+        while b"epoch 1/" not in (line := process.stderr.readline()):
+            assert line, "it ended"
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         printed, complaints = process.communicate(timeout=60)

@@ -93,7 +93,4 @@ def weights_of(args: argparse.Namespace, table: Table) -> tuple[Table, np.ndarra
     if bad.any():
         got = f"{shown(cells.take(bad)[0])} in column {shown(name)}"
         raise ValueError(_check.refusal("--sample-weight", got, "numbers of at least 0"))
-    if not weights.any():
-        got = "0 in all rows to train on"
-        raise ValueError(_check.refusal("--sample-weight", got, "some above 0"))
     return table.drop([name]), weights

@@ -73,9 +73,9 @@ def _of_task(path: str) -> dict[str, Any]:
     """What a model is about, where 'fastweights train' wrote it."""
     if not is_of_train(path):
         return {}
-    kind, _, preprocessor = load_model(path)
-    target = preprocessor.target
-    told = {"kind": kind.name, "target": target.name, "task": target.task}
+    loaded = load_model(path)
+    target = loaded.preprocessor.target
+    told = {"kind": loaded.kind.name, "target": target.name, "task": target.task}
     return {**told, "classes": list(target.classes)} if isinstance(target, ClassTarget) else told
 
 

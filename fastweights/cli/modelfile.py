@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import fastweights as fw
 from fastweights import Ensemble, Model, _check, _json, _weight_files, saving, serialization
 from fastweights.cli.images import ImageFiles
 from fastweights.cli.kinds import Kind, is_model
@@ -109,11 +108,7 @@ def load_model(path: str, data: str = "") -> Loaded:
 
 def read_model(path: str) -> Model | Ensemble:
     """The model in a file, whoever wrote it."""
-    if not is_model(path) or saving.ENSEMBLE not in serialization.read_metadata(path):
-        return saving.read(path)
-    ensemble = fw.load(path)
-    assert isinstance(ensemble, Ensemble)
-    return ensemble
+    return saving.loaded(path)
 
 
 def history_of(path: str) -> dict[str, Any]:

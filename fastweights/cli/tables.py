@@ -26,7 +26,7 @@ from fastweights.cli.progress import MemberLines, progress
 from fastweights.cli.stepping import follows_a_schedule, optimizer_of, sees_all_rows
 from fastweights.images.files import names_an_image
 from fastweights.table import Preprocessor, Recipe, Table, TableModel, read, recipe_for, scores
-from fastweights.table.fitting import Trained
+from fastweights.table.fitting import Rows, Trained
 from fastweights.table.models import Prepared, learnable
 from fastweights.table.networks import monitored
 from fastweights.table.preprocessing import TARGETS
@@ -210,6 +210,7 @@ class Tables(Kind):
             prepared = model.prepare(learnt, sample_weight=weights)
         if args.sample_weight is not None:
             prepared = _without_weights(prepared, args.sample_weight)
+            _refuse_weightless(prepared.rows)
         for remark in prepared.remarks:
             if remark not in given.remarks:
                 output.say(remark)
@@ -398,11 +399,13 @@ def add_reading(group: Group) -> None:
     group.add_argument(
         "--no-header",
         action="store_true",
+        default=None,
         help="the first line names no columns: they are column_1, column_2, ...",
     )
     group.add_argument(
         "--skip-bad-lines",
         action="store_true",
+        default=None,
         help="leave out lines that have more or fewer cells than there are columns",
     )
 
@@ -420,7 +423,7 @@ def read_table(path: str, args: argparse.Namespace) -> Table:
                 encoding=args.encoding,
                 delimiter=delimiter and _DELIMITERS.get(delimiter.lower(), delimiter),
                 header=not args.no_header,
-                skip_bad_lines=args.skip_bad_lines,
+                skip_bad_lines=bool(args.skip_bad_lines),
             )
     except ValueError:
         if is_model(path):
@@ -531,6 +534,15 @@ def _without_weights(prepared: Prepared, column: str) -> Prepared:
     known = prepared.preprocessor
     dropped = {**known.dropped, column: "it says what rows count"}
     return replace(prepared, preprocessor=replace(known, dropped=dropped))
+
+
+def _refuse_weightless(rows: Rows) -> None:
+    """Raises ValueError where no row of a part counts."""
+    assert rows.weights is not None
+    for part in (part for pair in rows.parts for part in pair):
+        if len(part) and not rows.weights[part].any():
+            got = "0 in all rows to train on, or to validate on"
+            raise ValueError(_check.refusal("--sample-weight", got, "some above 0"))
 
 
 # ---- words ---------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def learn(
 ) -> int:
     """Trains, writes and reports, what ``--json`` tells with `about` before it; the exit code."""
     options = runs.learnt_from(told)
-    about = {**about, **kind.rehearse(args, data, output)}
+    rehearsed = kind.rehearse(args, data, output)
     model, training = kind.learn(args, data, options)
     target = data.preprocessor.target
     truth, predictions, figures, asked = None, None, {}, {}
@@ -71,7 +71,7 @@ def learn(
         truth, predictions = data.judge(model)
         figures = data.score(truth, predictions)
         asked = judging.judged(args.metrics, target, truth, predictions)
-    kind.save(args.out, model, data, _history(options, data, training, {**about, **figures}))
+    kind.save(args.out, model, data, _history(options, data, training, {**rehearsed, **figures}))
     path = runs.write(told)
     paths = checkpoints.paths_of(args.out, args.checkpoint, data.about.get("networks", 1))
     if not training.interrupted:
@@ -95,6 +95,7 @@ def learn(
     output.result(
         {
             **about,
+            **rehearsed,
             **data.figures(),
             **training.figures(),
             **figures,

@@ -404,7 +404,7 @@ class TableModel:
     ) -> None:
         """Writes all that predictions need to one safetensors file, which `load` reads.
 
-        `about`, as JSON can hold it, is put beside the `report`.
+        `about`, as JSON can hold it, is kept in the place of the `report`.
         """
         fitted = self._fit
         described = {
@@ -415,7 +415,7 @@ class TableModel:
             "remarks": fitted.remarks,
             "best_epochs": [one.best_epoch for one in fitted.trained],
         }
-        told = {**fitted.report, **(about or {}), "history": _plain(self.history)}
+        told = {**(fitted.report if about is None else about), "history": _plain(self.history)}
         metadata = {
             saving.TABLE: fitted.preprocessor.to_json(),
             RECIPE: json.dumps(described),
