@@ -141,6 +141,9 @@ class Training:
     seconds: float
     parameters: int
     interrupted: bool
+    #: Of all networks.
+    histories: list[dict[str, list[Any]]]
+    best_epochs: list[int]
     #: How many networks there are, and how many epochs and which were run and kept of each.
     members: list[dict[str, Any]] = field(default_factory=list)
 
@@ -156,7 +159,14 @@ class Training:
         first = trained[0]
         several = members if len(members) > 1 else []
         return cls(
-            first.history, first.best_epoch, seconds, parameters, interrupted, several
+            first.history,
+            first.best_epoch,
+            seconds,
+            parameters,
+            interrupted,
+            [one.history for one in trained],
+            [one.best_epoch for one in trained],
+            several,
         )
 
     @property

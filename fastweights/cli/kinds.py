@@ -107,6 +107,10 @@ class Data:
         """How good these predictions are."""
         return score(self.preprocessor.target, truth, predictions)
 
+    def importance(self, model: Any) -> Any:
+        """What a picture tells of what the model goes by: an `Importance`, or None."""
+        return None
+
     def figures(self) -> dict[str, Any]:
         """What ``--json`` tells about the data."""
         target = self.preprocessor.target

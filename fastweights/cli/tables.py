@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -20,9 +21,10 @@ from fastweights.cli.columns import COLUMN_OPTIONS, add_kinds, column_of, kinds_
 from fastweights.cli.fitting import Plan, Training, class_weight
 from fastweights.cli.kinds import MIN_ROWS, Data, Kind, is_model
 from fastweights.cli.layers_spec import parse_layers, refuse_huge_networks
-from fastweights.cli.output import Group, Output, add_option, count, naming_options, note
-from fastweights.cli.parting import add_parting, check_parting, folds_of, parted
+from fastweights.cli.output import Group, Output, add_option, count, naming_options, note, tell
+from fastweights.cli.parting import add_parting, check_parting, folded, folds_of, parted
 from fastweights.cli.progress import MemberLines, progress
+from fastweights.cli.report import folds_in_words, in_short
 from fastweights.cli.stepping import follows_a_schedule, optimizer_of, sees_all_rows
 from fastweights.images.files import names_an_image
 from fastweights.table import Preprocessor, Recipe, Table, TableModel, read, recipe_for, scores
@@ -46,6 +48,8 @@ ENDINGS = (
     ".csv", ".tsv", ".txt", ".tab", ".dat", ".gz", ".bz2", ".xz", ".parquet", ".feather", ".arrow",
     ".xlsx",
 )  # fmt: skip
+#: Rows, and time, at most, that a picture's importances are found by.
+_IMPORTANCE_ROWS, _IMPORTANCE_SECONDS = 2000, 10.0
 READING = ("encoding", "delimiter", "no_header", "skip_bad_lines")
 
 
@@ -59,6 +63,8 @@ class TableData(Data):
 
     model: TableModel
     prepared: Prepared
+    #: As it was read, with what rows count.
+    learnt: Table
     unseen: Table
 
     def arrays(self) -> Sequence[np.ndarray | None]:
@@ -77,6 +83,27 @@ class TableData(Data):
         if quantiles := self.model.recipe.quantiles_asked:
             return scores.quantile_score(truth, predictions, quantiles)
         return super().score(truth, predictions)
+
+    def importance(self, model: Any) -> Any:
+        """By the unseen rows, or those of training where there are none."""
+        from fastweights.cli.plot import importance_of
+
+        source = self.unseen if len(self.unseen) else self.learnt
+        truth, known = self.preprocessor.truth(source)
+        rows = np.flatnonzero(known)
+        rows = rows[:: max(1, len(rows) // _IMPORTANCE_ROWS)]
+        x = self.preprocessor.transform(source.take(rows))
+        y = self.preprocessor.target.encode(truth[rows])
+        first = model[0] if isinstance(model, fw.Ensemble) else model
+        loss = first.loss
+
+        def loss_of(features: np.ndarray) -> float:
+            found = first.evaluate(features, y, verbose=0, return_dict=True)
+            return float(found["loss"])
+
+        groups = self.preprocessor.groups
+        name = f"the loss, {loss.name.replace('_', ' ')},"
+        return importance_of(groups, x, loss_of, name, self.model.seed, _IMPORTANCE_SECONDS)
 
     def figures(self) -> dict[str, Any]:
         figures = super().figures()
@@ -197,17 +224,17 @@ class Tables(Kind):
             with naming_options("target"):
                 target = ClassTarget.fit(args.target, table, np.ones(len(table), bool))
         learnt, unseen = self._parted(args, table, target, output)
-        learnt, weights = weights_of(args, learnt)
+        table, weights = weights_of(args, learnt)
         model = TableModel(
             args.target,
             preset=args.preset,
             task=given.task,
             seed=args.seed,
             kinds=kinds,
-            **_choices(args, given.task, len(learnt), target),
+            **_choices(args, given.task, len(table), target),
         )
         with naming_options("target", "log_target", "class_weight", "sample_weight", "split"):
-            prepared = model.prepare(learnt, sample_weight=weights)
+            prepared = model.prepare(table, sample_weight=weights)
         if args.sample_weight is not None:
             prepared = _without_weights(prepared, args.sample_weight)
             _refuse_weightless(prepared.rows)
@@ -277,6 +304,7 @@ class Tables(Kind):
             weights=rows.weights,
             model=model,
             prepared=prepared,
+            learnt=learnt,
             unseen=unseen,
         )
 
@@ -330,10 +358,36 @@ class Tables(Kind):
 
     # ---- the training ----------------------------------------------------------------------------
 
-    def rehearse(
-        self, args: argparse.Namespace, data: Data, output: Output
-    ) -> dict[str, Any]:
-        return {}
+    def rehearse(self, args: argparse.Namespace, data: Data, output: Output) -> dict[str, Any]:
+        """The scores of ``--cv``: the mean over folds, and the standard deviation."""
+        assert isinstance(data, TableData)
+        if args.cv is None:
+            return {}
+        target = data.preprocessor.target
+        classes = target if isinstance(target, ClassTarget) else None
+        found = []
+        for rest, held in folded(args, data.learnt, classes):
+            table, weights = weights_of(args, rest)
+            model = TableModel(
+                args.target,
+                preset=args.preset,
+                task=target.task,
+                seed=args.seed,
+                kinds=data.model.kinds,
+                **data.model.choices,
+            )
+            prepared = model.prepare(table, sample_weight=weights)
+            own = replace(data, prepared=prepared, train=prepared.rows.parts[0][0])
+            model.train(prepared.otherwise(self._recipe(args, own)))
+            found.append(model.score(held))
+            if not args.quiet:
+                tell(f"fold {len(found)}/{args.cv}: {in_short(found[-1])}", sys.stderr)
+        names = [name for name, one in found[0].items() if isinstance(one, float)]
+        scores_of = {name: [one[name] for one in found if one[name] is not None] for name in names}
+        means = {name: float(np.mean(values)) for name, values in scores_of.items()}
+        apart = {name: float(np.std(values)) for name, values in scores_of.items()}
+        output.say(f"\n{folds_in_words(args.cv, means, apart)}\n")
+        return {"cv": {"folds": args.cv, "mean": means, "deviation": apart}}
 
     def learn(
         self, args: argparse.Namespace, data: Data, options: dict[str, Any]

@@ -15,7 +15,7 @@ from fastweights.cli.fitting import Training
 from fastweights.cli.kinds import Data, Kind
 from fastweights.cli.modelfile import kind_meant
 from fastweights.cli.options import add_training, check_options, refuse_idle_options
-from fastweights.cli.output import Output, add_option, count
+from fastweights.cli.output import Output, add_option, count, note
 from fastweights.cli.report import report
 
 
@@ -90,8 +90,14 @@ def learn(
     if args.plot:
         from fastweights.cli.plot import draw
 
-        draw(args.plot, target, training.history, training.best_epoch, truth, predictions, figures)
+        importance = data.importance(model)
+        said = draw(
+            args.plot, target, training.histories, training.best_epochs, truth, predictions,
+            figures, importance,
+        )  # fmt: skip
         output.say(f"picture: {args.plot}")
+        for words in said:
+            note(words)
     output.result(
         {
             **about,
