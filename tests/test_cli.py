@@ -660,7 +660,8 @@ def test_layers_spec():
         ("--target rent --plot no/such/folder/p.png", "--plot: cannot write"),
         ("--target rent --plot picture.doc", "--plot: got picture.doc"),
         ("--target rent --learning-rate 1e30 --optimizer sgd --loss mse", "smaller learning rate"),
-        ("--target rent --unknown 1", "unrecognized arguments: --unknown"),
+        ("--target rent --unknown 1", "unrecognized arguments: --unknown 1 (see"),
+        ("--target rent --weight size", "--weight size; did you mean --sample-weight or --class-w"),
     ],
 )
 def test_train_refuses(table, tmp_path, monkeypatch, capsys, options, message):

@@ -64,7 +64,9 @@ def _run(argv: list[str]) -> int:
         if command is not None:
             place = argv.index(command.prog.split()[-1]) + 1
             argv = [*argv[:place], *with_config(command, argv[place:])]
-        args = parser.parse_args(argv)
+        args, unknown = parser.parse_known_args(argv)
+        if unknown:
+            parser.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(command, unknown)}")
     except SystemExit as done:  # --help, --version, wrong usage
         return int(done.code or 0)
     return args.run(args)
@@ -86,6 +88,17 @@ def _parser(argv: list[str]) -> tuple[Parser, argparse.ArgumentParser | None]:
             command.set_defaults(run=module.run)
             found = command
     return parser, found
+
+
+def _meant(command: argparse.ArgumentParser | None, unknown: Sequence[str]) -> str:
+    """The options that have all words of the first unknown one."""
+    option = next((one for one in unknown if one.startswith("--")), None)
+    if command is None or option is None:
+        return ""
+    words = set(option.partition("=")[0].removeprefix("--").split("-"))
+    known = [one for action in command._actions for one in action.option_strings]
+    near = [one for one in known if words <= set(one.removeprefix("--").split("-"))]
+    return f"; did you mean {' or '.join(sorted(near, reverse=True))}?" if near else ""
 
 
 def _complain(message: str, code: int) -> int:

@@ -422,7 +422,7 @@ class Tables(Kind):
 
     def save(self, path: str, model: Any, data: Data, history: dict[str, Any]) -> None:
         assert isinstance(data, TableData)
-        data.model.save(path, about=history)
+        data.model.save(path, about={"preset": data.model.preset, **history})
 
     # ---- using a model ---------------------------------------------------------------------------
 

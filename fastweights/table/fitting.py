@@ -265,12 +265,18 @@ def parts_of(
     kind, _, column = recipe.split.partition(":")
     if kind == "time":
         return [splitting.split_by_time(times_of(table, column), 1 / recipe.folds)] * recipe.nets
-    groups = groups_of(table[column]) if kind == "group" else None
-    rounds = math.ceil(recipe.nets / recipe.folds)
+    count, groups = recipe.folds, None
+    if kind == "group":
+        groups = groups_of(table[column])
+        count = min(count, len(np.unique(groups)))
+        if count < 2:
+            got = f"one group in column {_check.shown(column)}"
+            raise ValueError(_check.refusal("split", got, "at least two"))
+    rounds = math.ceil(recipe.nets / count)
     cut = [
         part
         for draw in range(rounds)
-        for part in splitting.folds(rows, recipe.folds, seed, draw, labels=labels, groups=groups)
+        for part in splitting.folds(rows, count, seed, draw, labels=labels, groups=groups)
     ]
     return cut[: recipe.nets]
 

@@ -75,7 +75,8 @@ class Recipe:
         Networks whose predictions are averaged.
     folds : int
         Parts that the training rows are cut into: each network leaves out another one, which says
-        which of its epochs is the best; with more networks than parts they are cut anew. 0: no
+        which of its epochs is the best; with more networks than parts they are cut anew, and with
+        fewer groups than parts there are as many parts as groups. 0: no
         rows are left out, and the last epoch is kept.
     split : str
         How rows are left out: ``"random"``, ``"time:COLUMN"`` or ``"group:COLUMN"``.
@@ -277,7 +278,8 @@ def _activation(got: Any, layers: Any) -> str | tuple[str, ...]:
     if len(got) != len(layers):
         expected = f"one, or {len(layers)}: one for each of the layers"
         raise ValueError(_check.refusal("activation", f"{len(got)} of them", expected))
-    return tuple(activations.get(name).name for name in got)
+    names = tuple(activations.get(name).name for name in got)
+    return names[0] if len(set(names)) == 1 else names
 
 
 def _class_weight(got: Any, task: str) -> Any:
