@@ -132,9 +132,7 @@ def test_without_a_schedule_an_optimizer_follows_the_preset_s(table, tmp_path):
     adam = train(table, tmp_path / "m", *short("--batch-size", "32")).optimizer
     steps = 3 * 5  # of 140 rows
     rising = 0.05 * steps
-    wanted = schedules.CosineDecay(
-        0.0, steps - rising, warmup_target=3e-3, warmup_steps=rising
-    )
+    wanted = schedules.CosineDecay(0.0, steps - rising, warmup_target=3e-3, warmup_steps=rising)
     assert adam._learning_rate == wanted
     assert adam.learning_rate_factors == {"feature_scale/*": 10.0}
     sgd = train(table, tmp_path / "s", *short("--batch-size", "32", "--optimizer", "sgd")).optimizer

@@ -87,9 +87,7 @@ def parted(
     return table.take(rest), table.take(held)
 
 
-def _parts(
-    args: argparse.Namespace, table: Table, target: ClassTarget | None
-) -> splitting.Parts:
+def _parts(args: argparse.Namespace, table: Table, target: ClassTarget | None) -> splitting.Parts:
     how, _, name = args.split.partition(":")
     if name:
         column_of(table, "--split", name)

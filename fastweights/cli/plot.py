@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,27 +35,24 @@ MOST_CLASSES = 12
 HEAVY = 20.0
 #: Bars of importances, and letters of a name in the picture.
 MOST_BARS, MOST_LETTERS = 12, 24
+#: Of each column.
+_REPEATS = 3
 
 
-class Importance:
-    """How much worse the loss is with a column shuffled among the rows, in the time that there is.
+class Importance(NamedTuple):
+    """How much larger the loss is with a column shuffled among the rows.
 
-    Parameters
-    ----------
-    names : list of str
-    worse : float64 (columns, repeats)
-    figure : str
+    ``worse`` is of shape (columns, repeats).
     """
 
-    def __init__(self, names: list[str], worse: np.ndarray, figure: str) -> None:
-        self.names, self.worse, self.figure = names, worse, figure
+    names: list[str]
+    worse: np.ndarray
 
 
 def importance_of(
     groups: dict[str, np.ndarray],
     x: np.ndarray,
     loss_of: Callable[[np.ndarray], float],
-    figure: str,
     seed: int,
     seconds: float,
 ) -> Importance:
@@ -67,8 +64,8 @@ def importance_of(
     before, began = loss_of(x), time.perf_counter()
     shuffled = x.copy()
     names = list(groups)
-    worse = np.full((len(names), 3), np.nan)
-    for repeat in range(worse.shape[1]):
+    worse = np.full((len(names), _REPEATS), np.nan)
+    for repeat in range(_REPEATS):
         for column, name in enumerate(names):
             if time.perf_counter() - began > seconds:
                 break
@@ -80,7 +77,7 @@ def importance_of(
     whole = ~np.isnan(worse).any(axis=0)
     whole[0] = True
     found = [name for name, is_seen in zip(names, seen, strict=True) if is_seen]
-    return Importance(found, worse[seen][:, whole], figure)
+    return Importance(found, worse[seen][:, whole])
 
 
 def draw(
@@ -213,9 +210,7 @@ def _against_truth(
     axes.legend(frameon=False, loc="upper left")
 
 
-def _errors(
-    axes: Axes, target: NumberTarget, truth: np.ndarray, predictions: np.ndarray
-) -> None:
+def _errors(axes: Axes, target: NumberTarget, truth: np.ndarray, predictions: np.ndarray) -> None:
     """How far predictions and the trivial one are off: the share of the rows up to each error."""
     for values, colour, label in (
         (np.abs(predictions - truth), BLUE, "this model"),
@@ -248,7 +243,8 @@ def _confusion_matrix(axes: Axes, target: ClassTarget, figures: dict[str, Any]) 
 
 def _importances(axes: Axes, importance: Importance, networks: int) -> None:
     names = [shortened(name, MOST_LETTERS) for name in importance.names]
-    draw_importances(axes, names, importance.worse, importance.figure, MOST_BARS)
+    draw_importances(axes, names, importance.worse, "the loss", MOST_BARS)
+    axes.set_xlabel("what shuffling a column adds to the loss")
     axes.axvline(0, color=FAINT, linewidth=1)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_title("What it goes by" if networks == 1 else "What the first network goes by")

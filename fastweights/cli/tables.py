@@ -95,15 +95,13 @@ class TableData(Data):
         x = self.preprocessor.transform(source.take(rows))
         y = self.preprocessor.target.encode(truth[rows])
         first = model[0] if isinstance(model, fw.Ensemble) else model
-        loss = first.loss
 
         def loss_of(features: np.ndarray) -> float:
             found = first.evaluate(features, y, verbose=0, return_dict=True)
             return float(found["loss"])
 
         groups = self.preprocessor.groups
-        name = f"the loss, {loss.name.replace('_', ' ')},"
-        return importance_of(groups, x, loss_of, name, self.model.seed, _IMPORTANCE_SECONDS)
+        return importance_of(groups, x, loss_of, self.model.seed, _IMPORTANCE_SECONDS)
 
     def figures(self) -> dict[str, Any]:
         figures = super().figures()

@@ -170,9 +170,7 @@ def draw_confusion(axes: Any, counts: Array, names: Sequence[str]) -> None:
     bar.outline.set_visible(False)
 
 
-def merged_classes(
-    counts: Array, names: Sequence[str], most: int
-) -> tuple[Array, list[str]]:
+def merged_classes(counts: Array, names: Sequence[str], most: int) -> tuple[Array, list[str]]:
     """A confusion matrix of at most so many classes: the most confused, the others as one.
 
     Returns counts (classes, classes), the true class by the predicted one, and the names.

@@ -399,9 +399,7 @@ class TableModel:
 
     # ---- keeping ---------------------------------------------------------------------------------
 
-    def save(
-        self, path: str | os.PathLike[str], *, about: Mapping[str, Any] | None = None
-    ) -> None:
+    def save(self, path: str | os.PathLike[str], *, about: Mapping[str, Any] | None = None) -> None:
         """Writes all that predictions need to one safetensors file, which `load` reads.
 
         `about`, as JSON can hold it, is kept in the place of the `report`.
