@@ -133,7 +133,8 @@ def test_one_seed_one_result(table, tmp_path):
 def test_train_options_reach_the_network(table, tmp_path):
     out = str(tmp_path / "m.safetensors")
     options = "--layers 7:relu,5 --activation selu --dtype float64 --optimizer sgd --momentum 0.5"
-    options += " --learning-rate 0.02 --schedule constant --ensemble 1 --loss mse --epochs 2 --batch-size 16 --patience 0"
+    options += " --learning-rate 0.02 --schedule constant --ensemble 1 --loss mse"
+    options += " --epochs 2 --batch-size 16 --patience 0"
     options += " --validation-fraction 0 --test-fraction 0.5 --log-target --threads 1 --quiet"
     argv = ["train", table, "--target", "rent", "--out", out, *options.split()]
     with fw.threads(fw.get_num_threads()):  # which ends what --threads set
@@ -730,7 +731,7 @@ def test_memory_that_is_not_there_is_one_line(table, monkeypatch, capsys):
     def take(size):
         return lambda *arguments, **options: np.empty(size, np.uint8)
 
-    monkeypatch.setattr(cli.tables, "read", take(2**62))
+    monkeypatch.setattr(cli.reading, "read", take(2**62))
     assert "out of memory: Unable to allocate" in refused(capsys, "train", table, "--target", "y")
 
 

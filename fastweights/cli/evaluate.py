@@ -9,8 +9,8 @@ from fastweights.cli import judging
 from fastweights.cli.images import add_names
 from fastweights.cli.modelfile import model_meant
 from fastweights.cli.output import Output, add_json, count, note
+from fastweights.cli.reading import add_reading
 from fastweights.cli.report import report
-from fastweights.cli.tables import add_reading
 from fastweights.table import score
 from fastweights.table.scores import quantile_score
 

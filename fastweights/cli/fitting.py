@@ -53,14 +53,14 @@ def build(
     """The networks that the arguments describe, compiled, and how they are to be fitted."""
     rows, batch_size = len(data.train), args.batch_size or BATCH_SIZE
     steps = args.epochs * math.ceil(rows / batch_size)
-    if sees_all_rows(optimizer_of(args, kind, steps)):
+    if sees_all_rows(optimizer_of(args, kind.rate_factor, steps)):
         batch_size, steps = args.batch_size or rows, args.epochs
     stops = bool(len(data.validation) and args.patience)
     models, monitor = [], "val_loss"
     for number in range(args.ensemble or 1):
         seed = (args.seed + number) % (philox.MAX_SEED + 1)
         model = network(argparse.Namespace(**{**vars(args), "seed": seed}), data)
-        monitor = _compile(args, model, optimizer_of(args, kind, steps), data)
+        monitor = _compile(args, model, optimizer_of(args, kind.rate_factor, steps), data)
         models.append(model)
     weight = class_weight(args.class_weight, data.preprocessor.target)
     watching = monitor if stops else None

@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-import fastweights as fw
 from fastweights import _check, serialization
 from fastweights.cli.output import Output, count
 from fastweights.table import score, split
@@ -59,11 +58,12 @@ class Preparation(Protocol):
 class Data:
     """What a network learns from: rows and target of all of it, and which serve for what.
 
+    ``x`` is an array, or an `Encoded` that makes the features of the rows that it is asked for;
     ``about`` is what ``--json`` tells besides.
     """
 
     preprocessor: Preparation
-    x: np.ndarray
+    x: Any
     truth: np.ndarray
     train: np.ndarray
     validation: np.ndarray

@@ -142,7 +142,7 @@ def check_options(args: argparse.Namespace, kind: Kind) -> None:
 
 def check_settings(args: argparse.Namespace, kind: Kind) -> None:
     """Refuses what is wrong with those of the options that say how a network is trained."""
-    stepping.optimizer_of(args, kind, None)
+    stepping.optimizer_of(args, kind.rate_factor, None)
     for option in ("metrics", "early_stopping"):
         if getattr(args, option) is not None:
             calls_of(f"--{option.replace('_', '-')}", getattr(args, option))

@@ -21,7 +21,7 @@ from fastweights._json import shown
 from fastweights.cli.images import add_names
 from fastweights.cli.modelfile import model_meant
 from fastweights.cli.output import check_writable, note, to_stream
-from fastweights.cli.tables import add_reading
+from fastweights.cli.reading import add_reading
 from fastweights.table.targets import ClassTarget, NumberTarget
 
 

@@ -14,34 +14,35 @@ from typing import Any, ClassVar
 import numpy as np
 
 import fastweights as fw
-from fastweights import _check, activations, losses, saving
+from fastweights import _check, activations, saving
 from fastweights._json import shown
-from fastweights.cli import checkpoints, judging
+from fastweights.cli import checkpoints
 from fastweights.cli.columns import COLUMN_OPTIONS, add_kinds, column_of, kinds_told, weights_of
-from fastweights.cli.fitting import Plan, Training, class_weight
-from fastweights.cli.kinds import MIN_ROWS, Data, Kind, is_model
+from fastweights.cli.fitting import Plan, Training
+from fastweights.cli.kinds import MIN_ROWS, Data, Kind
 from fastweights.cli.layers_spec import parse_layers, refuse_huge_networks
-from fastweights.cli.output import Group, Output, add_option, count, naming_options, note, tell
+from fastweights.cli.output import Output, add_option, count, naming_options, note, tell
 from fastweights.cli.parting import add_parting, check_parting, folded, folds_of, parted
 from fastweights.cli.progress import MemberLines, progress
+from fastweights.cli.reading import READING, add_reading, read_table
+from fastweights.cli.recipes import (
+    LOSS_NAMES,
+    choices_of,
+    quantiles_of,
+    recipe_told,
+    refuse_a_loss,
+    refuse_other_tasks,
+)
 from fastweights.cli.report import folds_in_words, in_short
-from fastweights.cli.stepping import follows_a_schedule, optimizer_of, sees_all_rows
 from fastweights.images.files import names_an_image
-from fastweights.table import Preprocessor, Recipe, Table, TableModel, read, recipe_for, scores
+from fastweights.table import Preprocessor, Recipe, Table, TableModel, scores
+from fastweights.table.encoded import Encoded
 from fastweights.table.fitting import Rows, Trained
 from fastweights.table.models import Prepared, learnable
 from fastweights.table.networks import monitored
 from fastweights.table.preprocessing import TARGETS
 from fastweights.table.recipe import LOSSES, PRESETS
 from fastweights.table.targets import ClassTarget, NumberTarget
-
-#: The losses that a regression may choose from, by all names that they have.
-LOSS_NAMES = {
-    name: own
-    for name, kind in losses.LOSSES.items()
-    for own, known in ((one, losses.LOSSES[one]) for one in LOSSES)
-    if kind is known
-}
 
 #: What files of tables are called, packed ones too.
 ENDINGS = (
@@ -50,7 +51,6 @@ ENDINGS = (
 )  # fmt: skip
 #: Rows, and time, at most, that a picture's importances are found by.
 _IMPORTANCE_ROWS, _IMPORTANCE_SECONDS = 2000, 10.0
-READING = ("encoding", "delimiter", "no_header", "skip_bad_lines")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,8 @@ class TableData(Data):
     first network.
     """
 
+    preprocessor: Preprocessor
+    x: Encoded
     model: TableModel
     prepared: Prepared
     #: As it was read, with what rows count.
@@ -84,6 +86,13 @@ class TableData(Data):
             return scores.quantile_score(truth, predictions, quantiles)
         return super().score(truth, predictions)
 
+    def recipe_of(self, args: argparse.Namespace) -> Recipe:
+        """The recipe that the arguments say, for this table."""
+        target = self.preprocessor.target
+        recipe = recipe_told(args, target, self.prepared.table_rows, len(self.train))
+        refuse_huge_networks([self.x.shape[1], *recipe.layers, target.outputs], args.dtype)
+        return recipe
+
     def importance(self, model: Any) -> Any:
         """By the unseen rows, or those of training where there are none."""
         from fastweights.cli.plot import importance_of
@@ -98,6 +107,7 @@ class TableData(Data):
 
         def loss_of(features: np.ndarray) -> float:
             found = first.evaluate(features, y, verbose=0, return_dict=True)
+            assert isinstance(found, dict)
             return float(found["loss"])
 
         groups = self.preprocessor.groups
@@ -193,9 +203,9 @@ class Tables(Kind):
             refuse_huge_networks([1, *(units for units, _ in hidden)], args.dtype)
         if args.loss is not None:
             if args.task == "classification":
-                _refuse_a_loss(args)
+                refuse_a_loss(args)
             _check.choice("--loss", args.loss.lower(), LOSS_NAMES)
-        _quantiles(args)
+        quantiles_of(args)
         folds_of(args)
         check_parting(args)
         kinds_told(args)
@@ -215,7 +225,7 @@ class Tables(Kind):
             output.say(f"target {shown(args.target)}: {args.task}, as --task says")
         table = given.table
         _refuse_few(table)
-        _refuse_other_tasks(args, given.task)
+        refuse_other_tasks(args, given.task)
         kinds = kinds_told(args, table)
         target = None
         if given.task == "classification":
@@ -229,7 +239,7 @@ class Tables(Kind):
             task=given.task,
             seed=args.seed,
             kinds=kinds,
-            **_choices(args, given.task, len(table), target),
+            **choices_of(args, given.task, len(table), target),
         )
         with naming_options("target", "log_target", "class_weight", "sample_weight", "split"):
             prepared = model.prepare(table, sample_weight=weights)
@@ -244,7 +254,7 @@ class Tables(Kind):
             for remark in preprocessor.remarks(unseen):
                 output.say(f"unseen rows: {remark}")
         data = self._data(args, model, prepared, learnt, unseen)
-        data = replace(data, prepared=prepared.otherwise(self._recipe(args, data)))
+        data = replace(data, prepared=prepared.otherwise(data.recipe_of(args)))
         output.say(_columns_in_words(data))
         output.say(_recipe_in_words(data))
         output.say(_parts_in_words(data))
@@ -292,13 +302,13 @@ class Tables(Kind):
             "dropped_columns": preprocessor.dropped,
         }
         return TableData(
-            preprocessor,
-            rows.encoded,
-            preprocessor.truth(learnt)[0],
-            train,
-            validation,
-            np.arange(len(unseen)),
-            about,
+            preprocessor=preprocessor,
+            x=rows.encoded,
+            truth=preprocessor.truth(learnt)[0],
+            train=train,
+            validation=validation,
+            test=np.arange(len(unseen)),
+            about=about,
             weights=rows.weights,
             model=model,
             prepared=prepared,
@@ -308,45 +318,9 @@ class Tables(Kind):
 
     # ---- the recipe ------------------------------------------------------------------------------
 
-    def _recipe(self, args: argparse.Namespace, data: TableData) -> Recipe:
-        """The recipe, with an optimizer where the arguments say one."""
-        target = data.preprocessor.target
-        classes = target if isinstance(target, ClassTarget) else None
-        rows = data.prepared.table_rows
-        choices = _choices(args, target.task, rows, classes)
-        refuse_huge_networks(
-            [data.x.shape[1], *_recipe_of(args, target.task, rows, choices).layers, target.outputs],
-            args.dtype,
-        )
-        judging.metrics_of("--metrics", args.metrics, _loss(choices, target.task))
-        for option in ("learning_rate", "momentum", "schedule"):
-            if getattr(args, option) is not None:
-                break
-        else:
-            if args.optimizer.lower() == "adam":
-                return _recipe_of(args, target.task, rows, choices)
-        recipe = _recipe_of(args, target.task, rows, choices)
-        told = argparse.Namespace(**vars(args))
-        optimizer = optimizer_of(told, self, None)
-        steps = recipe.steps(len(data.train))
-        if sees_all_rows(optimizer):
-            choices.setdefault("batch_size", rows)
-            steps = recipe.epochs
-        elif follows_a_schedule(told):
-            if told.learning_rate is None and told.optimizer.lower().startswith("adam"):
-                told.learning_rate = recipe.learning_rate
-            if told.schedule is None:
-                rate = optimizer.learning_rate if told.learning_rate is None else told.learning_rate
-                told.schedule = (
-                    f"CosineDecay(initial_learning_rate=0.0, warmup_target={rate!r}, "
-                    f"warmup_steps={100 * recipe.warmup:g}%)"
-                )
-        choices["optimizer"] = optimizer_of(told, self, steps)
-        return _recipe_of(args, target.task, rows, choices)
-
     def build(self, args: argparse.Namespace, data: Data) -> tuple[list[fw.Model], Plan]:
         assert isinstance(data, TableData)
-        prepared = data.prepared.otherwise(self._recipe(args, data))
+        prepared = data.prepared.otherwise(data.recipe_of(args))
         recipe, rows = prepared.recipe, prepared.rows
         model = replace(prepared, rows=replace(rows, parts=rows.parts[:1])).networks(args.seed)[0]
         watched = monitored(recipe, model) if len(data.validation) else None
@@ -376,7 +350,7 @@ class Tables(Kind):
             )
             prepared = model.prepare(table, sample_weight=weights)
             own = replace(data, prepared=prepared, train=prepared.rows.parts[0][0])
-            model.train(prepared.otherwise(self._recipe(args, own)))
+            model.train(prepared.otherwise(own.recipe_of(args)))
             found.append(model.score(held))
             if not args.quiet:
                 tell(f"fold {len(found)}/{args.cv}: {in_short(found[-1])}", sys.stderr)
@@ -391,7 +365,7 @@ class Tables(Kind):
         self, args: argparse.Namespace, data: Data, options: dict[str, Any]
     ) -> tuple[Any, Training]:
         assert isinstance(data, TableData)
-        prepared = data.prepared.otherwise(self._recipe(args, data))
+        prepared = data.prepared.otherwise(data.recipe_of(args))
         nets = len(prepared.rows.parts)
         belongs_to = checkpoints.identity(options, data)
         paths = checkpoints.paths_of(args.out, args.checkpoint, nets)
@@ -437,148 +411,12 @@ class Tables(Kind):
         return read_table(args.data, args)
 
 
-# ---- reading -------------------------------------------------------------------------------------
-
-
-def add_reading(group: Group) -> None:
-    """Adds the options that say how a table is read."""
-    add_option(group, "--encoding", "of a text file, such as cp1252; found unless given",
-               metavar="NAME")  # fmt: skip
-    add_option(
-        group, "--delimiter", "what parts cells, such as ';', tab or space; found unless given",
-        metavar="LETTER",
-    )  # fmt: skip
-    group.add_argument(
-        "--no-header",
-        action="store_true",
-        default=None,
-        help="the first line names no columns: they are column_1, column_2, ...",
-    )
-    group.add_argument(
-        "--skip-bad-lines",
-        action="store_true",
-        default=None,
-        help="leave out lines that have more or fewer cells than there are columns",
-    )
-
-
-_DELIMITERS = {"tab": "\t", r"\t": "\t", "space": " "}
-
-
-def read_table(path: str, args: argparse.Namespace) -> Table:
-    """The table; ValueError that says so where the file is a model."""
-    delimiter = args.delimiter
-    try:
-        with naming_options("encoding", "delimiter"):
-            return read(
-                path,
-                encoding=args.encoding,
-                delimiter=delimiter and _DELIMITERS.get(delimiter.lower(), delimiter),
-                header=not args.no_header,
-                skip_bad_lines=bool(args.skip_bad_lines),
-            )
-    except ValueError:
-        if is_model(path):
-            raise ValueError(f"{path}: this is a model, expected a CSV table") from None
-        raise
-
-
 def _refuse_few(table: Table) -> None:
     if len(table) < MIN_ROWS:
         expected = f"at least {MIN_ROWS} to learn from and be tested on"
         raise ValueError(
             f"{table.source}: got {count(len(table), 'row')} with a target, expected {expected}"
         )
-
-
-# ---- what the arguments say ----------------------------------------------------------------------
-
-
-def _refuse_a_loss(args: argparse.Namespace) -> None:
-    got = f"{args.loss} for the classes of column {args.target!r}"
-    raise ValueError(_check.refusal("--loss", got, "none: classes always have the crossentropy"))
-
-
-def _refuse_other_tasks(args: argparse.Namespace, task: str) -> None:
-    """Raises ValueError for options of numbers with a target of classes."""
-    if task == "classification":
-        if args.loss is not None:
-            _refuse_a_loss(args)
-        if args.log_target:
-            got = f"the classes in column {shown(args.target)}"
-            raise ValueError(_check.refusal("--log-target", got, "a target of numbers"))
-
-
-def _quantiles(args: argparse.Namespace) -> tuple[float, ...] | None:
-    if args.quantiles is None:
-        return None
-    if args.loss is None or LOSS_NAMES.get(args.loss.lower()) != "quantile":
-        got = f"{args.quantiles} and another loss"
-        raise ValueError(_check.refusal("--quantiles", got, "--loss quantile beside it"))
-    try:
-        shares = [float(share) for share in args.quantiles.split(",")]
-    except ValueError:
-        expected = "SHARE,... such as 0.1,0.5,0.9"
-        raise ValueError(_check.refusal("--quantiles", shown(args.quantiles), expected)) from None
-    with naming_options("quantiles"):
-        return losses.Quantile(tuple(shares)).quantiles
-
-
-def _choices(
-    args: argparse.Namespace, task: str, rows: int, target: ClassTarget | None
-) -> dict[str, Any]:
-    """The fields of a recipe that the arguments say."""
-    told = {
-        "epochs": args.epochs,
-        "batch_size": args.batch_size,
-        "patience": args.patience,
-        "dropout": args.dropout,
-        "l2": args.l2,
-        "nets": args.ensemble,
-        "log_target": args.log_target,
-        "quantiles": _quantiles(args),
-        "loss": args.loss and LOSS_NAMES[args.loss.lower()],
-        "folds": folds_of(args),
-        "activation": args.activation,
-        "dtype": args.dtype,
-        "split": args.split,
-        "learning_rate": args.learning_rate,
-    }
-    found = {name: value for name, value in told.items() if value is not None}
-    if args.layers is not None:
-        usual = args.activation or recipe_for(args.preset, task, max(rows, MIN_ROWS)).activation
-        hidden = parse_layers(args.layers, str(usual))
-        found["layers"] = tuple(units for units, _ in hidden)
-        found["activation"] = tuple(str(name) for _, name in hidden)
-    loss = _loss(found, task)
-    if args.metrics is not None:
-        found["metrics"] = tuple(judging.metrics_of("--metrics", args.metrics, loss))
-    watched = None if args.early_stopping == "loss" else args.early_stopping
-    if watched is not None:
-        several = judging.metrics_of("--early-stopping", watched, loss)
-        if len(several) > 1:
-            raise ValueError(_check.refusal("--early-stopping", watched, "one metric"))
-        found["monitor"] = several[0]
-    if args.class_weight is not None:
-        number = NumberTarget(args.target, False, 0.0, 1.0, 0.0)
-        weights = class_weight(args.class_weight, target or number)
-        if target is not None and not isinstance(weights, str):
-            weights = {target.classes[place]: weight for place, weight in weights.items()}
-        found["class_weight"] = weights
-    return found
-
-
-def _loss(choices: dict[str, Any], task: str) -> str:
-    usual = "sparse_categorical_crossentropy" if task == "classification" else "huber"
-    return str(choices.get("loss", usual))
-
-
-def _recipe_of(args: argparse.Namespace, task: str, rows: int, choices: dict[str, Any]) -> Recipe:
-    with naming_options(
-        "activation", "dropout", "batch_size", "epochs", "patience", "learning_rate", "optimizer",
-        "loss", "split", "class_weight", "l2", monitor="--early-stopping",
-    ):  # fmt: skip
-        return recipe_for(args.preset, task, rows, **choices)
 
 
 def _without_weights(prepared: Prepared, column: str) -> Prepared:

@@ -231,7 +231,7 @@ def _by_class(rows: Rows, learnt: np.ndarray) -> np.ndarray | None:
     if rows.class_weight is None:
         return rows.weights
     counts = np.bincount(rows.targets[learnt], minlength=int(rows.targets.max()) + 1)
-    if rows.class_weight == "balanced":
+    if isinstance(rows.class_weight, str):  # "balanced"
         of_class = len(learnt) / (np.count_nonzero(counts) * np.maximum(counts, 1))
     else:
         of_class = np.ones(len(counts))
