@@ -25,7 +25,8 @@ def add_training(parser: argparse.ArgumentParser) -> Group:
         "data",
         nargs="?",
         metavar="DATA",
-        help="a CSV table whose first line names columns; a folder of images, with a subfolder for "
+        help="a table whose first line names columns (CSV, Parquet, Excel and others, or - for the "
+        "standard input); a folder of images, with a subfolder for "
         "each class, or with train, val and test and such subfolders in them; or an .npz file of "
         "images and labels",
     )
@@ -57,14 +58,14 @@ def _add_fit(group: Group) -> None:
     option = functools.partial(add_option, group)
     option(
         "--epochs",
-        "passes over the rows, at most; default: 100, of images 40",
+        "passes over the rows, at most; default: by the preset, of images 40",
         kind=int,
         metavar="N",
     )
     option(
         "--patience",
         "stop when what --early-stopping names has not improved for so many epochs, and go back "
-        "to the best; 0 never stops; default: 15, of images 0 without --early-stopping",
+        "to the best; 0 never stops; default: by the preset, of images 0 without --early-stopping",
         kind=int,
         metavar="N",
     )
@@ -79,14 +80,15 @@ def _add_fit(group: Group) -> None:
     )
     option(
         "--batch-size",
-        "rows a step; default: 32, of lbfgs, levenbergmarquardt and rprop all",
+        "rows a step; default: by the preset, of images 32, of lbfgs, levenbergmarquardt and rprop "
+        "all",
         kind=int,
         metavar="ROWS",
     )
     option(
         "--dropout",
-        "share of what hidden layers make that is left out in training; default: 0, of images "
-        "0.3 and 0.5",
+        "share of what hidden layers make that is left out in training; default: by the preset, "
+        "of images 0.3 and 0.5",
         kind=float,
         metavar="RATE",
     )
@@ -104,20 +106,21 @@ def _add_fit(group: Group) -> None:
     )
     option(
         "--ensemble",
-        "train so many networks, which differ by their seeds, and average what they say",
+        "train so many networks, which differ by their seeds, and average what they say; "
+        "default: by the preset, of images 1",
         kind=int,
         metavar="N",
     )
     option(
         "--test-fraction",
-        "share of the rows held out for the report (default: 0.2)",
+        "share of the rows held out for the report; 0 trains on all (default: 0.2)",
         kind=float,
         metavar="SHARE",
     )
     option(
         "--validation-fraction",
-        "share of the other rows that says when to stop; 0 trains on all of them; default: 0.1, "
-        "of images 0",
+        "share of the other rows that says when to stop; 0 trains on all of them; default: by "
+        "the preset, of images 0",
         kind=float,
         metavar="SHARE",
     )

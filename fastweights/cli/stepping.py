@@ -34,7 +34,8 @@ def add_options(group: Any) -> None:
     add_option(
         group,
         "--learning-rate",
-        "default: the optimizer's own, 0.001 for adam, 0.01 for sgd; of images twice as much",
+        "default: of adam by the preset, else the optimizer's own, such as 0.01 of sgd; of images "
+        "twice its own",
         kind=float,
         metavar="RATE",
     )
@@ -46,7 +47,8 @@ def add_options(group: Any) -> None:
         "how the learning rate changes from step to step, such as "
         "'LinearWarmup(schedule=CosineDecay, warmup_steps=5%%)': it begins, or is highest, at "
         "--learning-rate, and takes all steps of the training unless it says how many, or which "
-        f"share; one of {names}; default: Constant, of images CosineDecay(alpha=0.01)",
+        f"share; one of {names}; default: by the preset, a line up and a cosine to 0; "
+        "of images CosineDecay(alpha=0.01)",
         metavar="SPEC",
     )
 
