@@ -81,7 +81,8 @@ def _model_and_loss(args: argparse.Namespace) -> tuple[fw.Model, losses.Loss]:
         both = "none" if args.model is None else "both"
         raise ValueError(_check.refusal("MODEL or --layers", both, "one of them"))
     if args.model is not None:
-        model = saving.read(args.model)
+        found = saving.loaded(args.model)
+        model = found[0] if isinstance(found, fw.Ensemble) else found
     else:
         (inputs, named), *stack = parse_layers(args.layers, None)
         if named or not stack:
