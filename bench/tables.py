@@ -10,6 +10,7 @@ file, from which an interrupted run goes on.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
@@ -150,7 +151,8 @@ def hist_gradient_boosting(problem: Problem) -> np.ndarray:
         else ensemble.HistGradientBoostingRegressor
     )
     model = kind(categorical_features=categories, random_state=problem.seed)
-    return _predicted(problem, model, train, test)
+    with _pools_of(problem.threads):
+        return _predicted(problem, model, train, test)
 
 
 def cat_boost(problem: Problem) -> np.ndarray:
@@ -202,9 +204,11 @@ def linear(problem: Problem) -> np.ndarray:
     from sklearn import linear_model
 
     train, test = _one_hot(problem)
+    model: Any = linear_model.RidgeCV(np.logspace(-3, 3, 13))
     if problem.classes:
-        return _predicted(problem, linear_model.LogisticRegression(max_iter=1000), train, test)
-    return _predicted(problem, linear_model.RidgeCV(np.logspace(-3, 3, 13)), train, test)
+        model = linear_model.LogisticRegression(max_iter=1000)
+    with _pools_of(problem.threads):
+        return _predicted(problem, model, train, test)
 
 
 def sklearn_mlp(problem: Problem) -> np.ndarray:
@@ -212,13 +216,21 @@ def sklearn_mlp(problem: Problem) -> np.ndarray:
     from sklearn import neural_network
 
     train, test = _one_hot(problem)
-    if problem.classes:
-        model = neural_network.MLPClassifier(random_state=problem.seed)
-        return _predicted(problem, model, train, test)
-    mean, scale = problem.truth_of_train.mean(), problem.truth_of_train.std() or 1.0
-    model = neural_network.MLPRegressor(random_state=problem.seed)
-    model.fit(train, (problem.truth_of_train - mean) / scale)
-    return model.predict(test) * scale + mean
+    with _pools_of(problem.threads):
+        if problem.classes:
+            model = neural_network.MLPClassifier(random_state=problem.seed)
+            return _predicted(problem, model, train, test)
+        mean, scale = problem.truth_of_train.mean(), problem.truth_of_train.std() or 1.0
+        model = neural_network.MLPRegressor(random_state=problem.seed)
+        model.fit(train, (problem.truth_of_train - mean) / scale)
+        return model.predict(test) * scale + mean
+
+
+def _pools_of(threads: int) -> contextlib.AbstractContextManager[Any]:
+    """Keeps scikit-learn's pools of threads, of OpenMP and BLAS, to so many."""
+    import threadpoolctl
+
+    return threadpoolctl.threadpool_limits(threads)
 
 
 def of_pytabkit(name: str) -> Contender:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 
 from fastweights._importing import imported
+from fastweights._refusal import refusal
 
 _OWN = "write a layers.NumpyLayer or a layer of ops: docs/own-layers.md"
 _NUMBERED = "number the strings before, alike in all rows"
@@ -87,7 +88,35 @@ INSTEAD: dict[str, dict[str, str]] = {
         **dict.fromkeys(
             ("Discretization", "HashedCrossing"), "np.digitize and the like number rows before"
         ),
-        "Pipeline": "use fw.Sequential",
+        **dict.fromkeys(("Pipeline", "Sequential", "ModuleList"), "use fw.Sequential"),
+        # PyTorch's.
+        **dict.fromkeys(("Linear", "LazyLinear"), "the layer is Dense(units)"),
+        **{
+            f"{kind}{n}d": f"the layer is {kind}{n}D(filters, kernel_size)"
+            for kind in ("Conv", "LazyConv")
+            for n in (1, 2)
+        },
+        **{f"ConvTranspose{n}d": f"the layer is Conv{n}DTranspose" for n in (1, 2)},
+        **{
+            f"{kind}Pool{n}d": f"the layer is {name}Pooling{n}D"
+            for kind, name in (("Max", "Max"), ("Avg", "Average"))
+            for n in (1, 2)
+        },
+        **{
+            f"Adaptive{kind}Pool{n}d": f"Global{name}Pooling{n}D is that to a size of 1"
+            for kind, name in (("Max", "Max"), ("Avg", "Average"))
+            for n in (1, 2)
+        },
+        **dict.fromkeys(("BatchNorm1d", "BatchNorm2d"), "the layer is BatchNormalization"),
+        "LayerNorm": "the layer is LayerNormalization",
+        "GroupNorm": "the layer is GroupNormalization",
+        "RMSNorm": "the layer is RMSNormalization",
+        "MultiheadAttention": "the layer is MultiHeadAttention",
+        "Dropout1d": "the layer is SpatialDropout1D",
+        **dict.fromkeys(
+            ("Tanh", "Sigmoid", "GELU", "SiLU", "Softplus", "Softsign", "LogSoftmax", "Hardtanh"),
+            "layers.Activation(name) is an activation of its own; most layers take activation=...",
+        ),
         "Wrapper": f"layers.TimeDistributed and Bidirectional are those; else {_OWN}",
         **dict.fromkeys(("FlaxLayer", "JaxLayer", "TFSMLayer", "TorchModuleWrapper"), _OWN),
         "InputSpec": "a layer refuses what it cannot read in ops or variables: docs/own-layers.md",
@@ -171,6 +200,14 @@ INSTEAD: dict[str, dict[str, str]] = {
         **dict.fromkeys(("Mean", "MeanTensor", "Sum"), _COUNTED),
     },
     "fastweights": {
+        **dict.fromkeys(("nn", "keras", "Module"), "use fw.layers, fw.Sequential and fw.Model"),
+        "optim": "use fw.optimizers",
+        **dict.fromkeys(("Tensor", "tensor", "from_numpy"), "arrays are NumPy's"),
+        "no_grad": "leave it out: predict keeps nothing for gradients",
+        **dict.fromkeys(("DataLoader", "Dataset"), "fit takes arrays and generators: docs/data.md"),
+        **dict.fromkeys(
+            ("device", "cuda"), "all runs on CPUs; fw.set_num_threads says on how many"
+        ),
         "utils": "np.eye(n)[labels] is to_categorical; docs/keras.md has the rest",
         "ops": "tensors have a shape alone; layers.Add()([a, b]) is a + b",
         "models": "use fw.Model and fw.Sequential",
@@ -204,12 +241,47 @@ INSTEAD: dict[str, dict[str, str]] = {
             "use layer.weights of the layers that are not trainable; model.summary() shows them",
         ),
         "lr": "the step size is learning_rate",
+        **dict.fromkeys(("requires_grad", "requires_grad_"), "set layer.trainable"),
+        **dict.fromkeys(("get_params", "to_json"), "use config()"),
+        **dict.fromkeys(
+            ("cuda", "cpu", "to"), "all runs on CPUs; copy(dtype='float64') of a model has others"
+        ),
+        **dict.fromkeys(("in_features", "out_features"), "use layer.kernel.shape"),
     },
-    "Model": {"history": "fit returns it: history = model.fit(...)"},
+    "Model": {
+        "history": "fit returns it: history = model.fit(...)",
+        **dict.fromkeys(
+            ("fit_generator", "evaluate_generator", "predict_generator"),
+            "fit, evaluate and predict take generators",
+        ),
+        "partial_fit": "use train_on_batch, or fit, which goes on from where it was",
+        "score": "use evaluate",
+        "predict_proba": "use predict: behind softmax or sigmoid it gives probabilities",
+        "predict_classes": "use predict(x).argmax(axis=1)",
+        **dict.fromkeys(("train", "eval"), "leave it out: fit trains, predict and evaluate do not"),
+        **dict.fromkeys(
+            ("state_dict", "named_parameters"),
+            "use get_weights(), layer.weights, or save_weights, whose names PyTorch reads",
+        ),
+        "load_state_dict": "use load_weights, which reads files of PyTorch, or set_weights",
+        "zero_grad": "leave it out: gradients are those of one call",
+        **dict.fromkeys(("children", "modules"), "use layers"),
+        **dict.fromkeys(("half", "float", "double"), "use copy(dtype='float32') or 'float64'"),
+        **dict.fromkeys(("classes_", "coef_", "intercept_"), "use get_weights(), or layer.kernel"),
+        "set_params": "settings are those of the layers and of compile",
+        "add_metric": "give it to compile: compile(..., metrics=[...])",
+        "save_model": "use save",
+    },
     "EarlyStopping": {
         "best_weights": "with restore_best_weights=True the model has them after fit",
     },
     "Optimizer": {
+        "step": "use model.apply_gradients(gradients), or fit",
+        "zero_grad": "leave it out: gradients are those of one call",
+        "param_groups": "learning_rate_factors has rates of some weights",
+        **dict.fromkeys(
+            ("state_dict", "load_state_dict"), "model.save and fw.load keep what it remembers"
+        ),
         "variables": "what it remembers of a model is kept with that one, and by model.save",
     },
 }
@@ -221,6 +293,23 @@ def hint(name: str, *places: str) -> str:
         if name in INSTEAD.get(place, {}):
             return f"; {INSTEAD[place][name]}"
     return ""
+
+
+#: Libraries whose objects have namesakes here.
+_OTHERS = ("keras", "tf_keras", "tensorflow", "torch", "torchmetrics")
+
+
+def refuse_foreign(argument: str, place: str, given: object) -> None:
+    """Raises TypeError for an object of another library, where one of the module `place` goes."""
+    kind = given if isinstance(given, type) else type(given)
+    root = str(kind.__module__).partition(".")[0]
+    if root not in _OTHERS:
+        return
+    name = kind.__name__
+    meant = hint(name, place)
+    if not meant and hasattr(imported(f"fastweights.{place}"), name):
+        meant = f"; use {place}.{name}"
+    raise TypeError(refusal(argument, f"{name} of {root}", f"one of fastweights.{place}") + meant)
 
 
 def hint_for_object(name: str, kind: type) -> str:

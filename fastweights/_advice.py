@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from fastweights.models import Model
     from fastweights.optimizers import Optimizer
 
+#: What modules of this library are called.
+_OWN = f"{__name__.partition('.')[0]}."
 #: Activations whose output are probabilities.
 _PROBABILITIES = ("softmax", "softmin", "sparsemax", "sigmoid", "hard_sigmoid")
 #: Those that make the probabilities of a row add up to 1.
@@ -239,12 +242,44 @@ def about_order() -> None:
     )
 
 
+def _warn_user(told: str) -> None:
+    """Warns at the line that called this library, however deep within it this is."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_OWN):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(told, stacklevel=level)
+
+
 def about_end(epoch: int, epochs: int) -> None:
     """Warns that batches have ended before the epochs that were wanted."""
-    warnings.warn(
+    _warn_user(
         f"x: the batches ended in epoch {epoch + 1} of {epochs}, and so does the fit; an iterator "
-        "must have steps_per_epoch * epochs of them",
-        stacklevel=2,
+        "must have steps_per_epoch * epochs of them"
+    )
+
+
+def about_validation_end(epoch: int, epochs: int) -> None:
+    """Warns that batches to validate with have ended before the epochs that were wanted."""
+    _warn_user(
+        f"validation_data: the batches ended in epoch {epoch + 1} of {epochs}, and so does the "
+        "fit; validation_steps says how many of a generator without an end each validation has, "
+        "and an object with an __iter__ of its own is gone through anew each time"
+    )
+
+
+def about_few(argument: str, steps: int, wanted: int, steps_name: str) -> None:
+    """Warns that a pass had fewer batches than it was to have."""
+    _warn_user(
+        f"{argument}: the batches ended after {steps} of {wanted}, and what is told is of those; "
+        f"{steps_name} is how many there must be"
+    )
+
+
+def about_no_end(argument: str, steps: int, steps_name: str) -> None:
+    """Warns that batches of a source without a length may go on for ever."""
+    _warn_user(
+        f"{argument}: {steps:,} batches came in one pass, and no end yet; where there is none, as "
+        f"of a generator that repeats its data, {steps_name} must say how many a pass has"
     )
 
 

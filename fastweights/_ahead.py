@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections import deque
@@ -51,7 +52,7 @@ class Ahead(Generic[T]):
         """
         state = self._state
         self._refuse_fork()
-        with state.changed:
+        with state.lock:
             state.items, state.waiting, state.bytes = items, deque(), 0
             state.ended, state.error = False, None
             state.changed.notify_all()
@@ -63,7 +64,7 @@ class Ahead(Generic[T]):
         try:
             while True:
                 self._refuse_fork()
-                with state.changed:
+                with state.lock:
                     while not state.waiting and not state.ended:
                         state.is_awaited = True
                         state.changed.wait()
@@ -77,7 +78,7 @@ class Ahead(Generic[T]):
                 yield list(taken)
         finally:
             if self._process == os.getpid():
-                with state.changed:
+                with state.lock:
                     if state.items is items:
                         state.items = None
                     state.waiting, state.error = deque(), None
@@ -99,31 +100,43 @@ class Ahead(Generic[T]):
         state, thread = self._state, self._thread
         if self._process != os.getpid():
             return
-        with state.changed:
+        with state.lock:
             state.items, state.is_closed = None, True
             state.changed.notify_all()
+        state.let_go()
         if thread is not None:
-            thread.join(PATIENCE_SECONDS)
+            with contextlib.suppress(RuntimeError):  # Ctrl-C came before it was started
+                thread.join(PATIENCE_SECONDS)
 
     def __del__(self) -> None:
         # Where Ctrl-C came in the middle of `close`.
         if getattr(self, "_process", None) == os.getpid():
-            with self._state.changed:
+            with self._state.lock:
                 self._state.items, self._state.is_closed = None, True
                 self._state.changed.notify_all()
+            if threading.current_thread() is not self._thread:
+                self._state.let_go()
 
 
 class _State(Generic[T]):
     """What the thread and those who take have in common."""
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
+        # `with` takes a lock in one instruction, and a condition in several.
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
         self.items: Iterator[T] | None = None
         self.waiting: deque[T] = deque()
         self.bytes = 0
         self.ended = False
         self.error: BaseException | None = None
         self.is_awaited = self.is_closed = False
+
+    def let_go(self) -> None:
+        """Gives back the lock that Ctrl-C has kept this thread from giving back."""
+        with contextlib.suppress(RuntimeError):  # as it is given back
+            while True:
+                self.lock.release()
 
     def has_room(self, item: T) -> bool:
         is_full = len(self.waiting) >= MOST_ITEMS or self.bytes + item.nbytes > MOST_BYTES
@@ -132,8 +145,9 @@ class _State(Generic[T]):
 
 def _go_through(state: _State[T]) -> None:
     """What the thread does."""
+    process = os.getpid()
     while True:
-        with state.changed:
+        with state.lock:
             while (state.items is None or state.ended) and not state.is_closed:
                 state.changed.wait()
             if state.is_closed:
@@ -143,7 +157,9 @@ def _go_through(state: _State[T]) -> None:
         error: BaseException | None = None
         try:
             for item in items:
-                with state.changed:
+                if os.getpid() != process:  # the iterator has forked: nobody waits for this here
+                    return
+                with state.lock:
                     while state.items is items and not state.has_room(item):
                         state.changed.wait()
                     if state.items is not items:
@@ -159,7 +175,7 @@ def _go_through(state: _State[T]) -> None:
             close = getattr(items, "close", None)
             if close is not None:
                 close()
-        with state.changed:
+        with state.lock:
             if state.items is items:
                 state.ended, state.error = True, error
                 state.changed.notify_all()

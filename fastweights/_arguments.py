@@ -45,7 +45,30 @@ _MEANT = {
     "compile": {"weighted_metrics": "write metrics: they are weighted as the loss is"},
     "generate": _LENGTH,
     "generate_steps": _LENGTH,
-    "fit": _ROWS_COUNT,
+    "fit": {
+        **_ROWS_COUNT,
+        "max_epochs": "write epochs",
+        "nb_epoch": "write epochs",
+        "eval_set": "write validation_data=(x, y)",
+        "steps_per_epoch": "leave it out: the rows of x are an epoch; Model.fit takes generators",
+    },
+    "load_weights": {
+        "by_name": "leave it out: which layer is which is found by names, and by order",
+        "strict": "write skip_mismatch=True to leave out what does not fit",
+    },
+    "save": {
+        "overwrite": "leave it out: a file that is there is replaced once the new one is whole",
+        "save_format": "leave it out: files are safetensors",
+    },
+    "save_weights": {"overwrite": "leave it out: a file that is there is replaced"},
+    "sweep": {
+        "n_iter": "write n_trials",
+        "cv": "write folds",
+        "scoring": "write monitor, a figure of the history such as 'val_loss'",
+        "param_grid": "write space",
+        "random_state": "write seed",
+        "refit": "leave it out: build(**results.best_params) makes the best network again",
+    },
     "evaluate": _ROWS_COUNT,
     "train_on_batch": _ROWS_COUNT,
     "test_on_batch": _ROWS_COUNT,
@@ -73,10 +96,10 @@ def refuse_unbound(
     taken = [one.name for one in own if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
     foreign = [key for key in kwargs if key not in taken]
     if foreign:
-        meant = _meant(foreign[0], (*taken, *besides), function)
-        expected = "no such argument" if meant else ", ".join(taken) or "no arguments"
+        hint = meant(foreign[0], (*taken, *besides), function)
+        expected = "no such argument" if hint else ", ".join(taken) or "no arguments"
         got = f"{foreign[0]}={shown(kwargs[foreign[0]])}"
-        raise TypeError(refusal(name, got, expected) + meant) from None
+        raise TypeError(refusal(name, got, expected) + hint) from None
     has_self = "self" in signature.parameters
     given, most = len(args) - has_self, sum(one.kind == one.POSITIONAL_OR_KEYWORD for one in own)
     if given > most:
@@ -117,7 +140,8 @@ def refuse_other_functions(
         raise TypeError(refusal(argument, got, expected)) from None
 
 
-def _meant(foreign: str, taken: Sequence[str], function: Callable[..., Any]) -> str:
+def meant(foreign: str, taken: Sequence[str], function: Callable[..., Any]) -> str:
+    """What the refusal of an argument that is not there ends with."""
     for one in function.__mro__ if isinstance(function, type) else (function,):
         if foreign in _MEANT.get(one.__name__, {}):
             return f"; {_MEANT[one.__name__][foreign]}"
@@ -139,6 +163,12 @@ def telling(function: F) -> F:
             raise
 
     return cast("F", told)
+
+
+@functools.lru_cache(maxsize=512)
+def parameters_of(function: Callable[..., Any]) -> Mapping[str, Any]:
+    """What a function takes, looked at once: to find it out takes longer than most calls."""
+    return imported("inspect").signature(function).parameters
 
 
 class Telling(ABCMeta):

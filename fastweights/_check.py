@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fastweights import _frames, _objects
+from fastweights._absent import refuse_foreign
 from fastweights._core import arrays, float_mode
 from fastweights._importing import imported
 from fastweights._refusal import LONGEST_REPR, hint_for_rows, listed, refusal, shown
@@ -169,6 +170,7 @@ def instances(argument: str, got: Any, kind: type[T]) -> list[T]:
         raise TypeError(refusal(argument, type(got).__name__, expected)) from None
     for item in found:
         if not isinstance(item, kind):
+            refuse_foreign(argument, argument, item)
             raise TypeError(
                 refusal(argument, f"an entry of {kind_of(item)}", f"{kind.__name__} objects")
             )
@@ -251,11 +253,11 @@ def contiguous(array: np.ndarray, real: np.dtype) -> np.ndarray:
 
 
 def finite(argument: str, array: np.ndarray, labels: tuple[str, ...] | None = None) -> None:
-    """Raises ValueError where a C-contiguous ``array`` of float32 or float64 holds NaN or inf.
+    """Raises ValueError where an array of float32 or float64 holds NaN or inf.
 
     ``labels`` is what messages call the columns.
     """
-    if arrays.finite(array):
+    if arrays.finite(np.ascontiguousarray(array)):
         return
     bad = ~np.isfinite(array)
     what = "NaN or inf" if labels is None else "missing (NaN) or inf"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _check, _registry, losses, metrics, optimizers
+from fastweights import _check, _own, _registry, losses, metrics, optimizers
 from fastweights._building import Built
 from fastweights._homes import Home
 from fastweights._plans import Compiled
@@ -101,10 +101,13 @@ def refuse_foreign(call: str, model: Model) -> None:
     _refuse_other_ops(call, model)
     optimizer = model._compiled.optimizer
     if isinstance(optimizer, optimizers.NumpyOptimizer):
+        _own.refuse_lost_settings(call, optimizer)
         _refuse_another(call, optimizer)
     foreign = _foreign_training(model._compiled)
     if call == "save":
         for one in model._compiled.objectives:
+            if isinstance(one.loss, losses.NumpyLoss):
+                one.loss.refuse_unfit()
             for metric in one.metrics:
                 _refuse_lost_arguments(metric)
     if call != "save":

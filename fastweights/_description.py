@@ -95,7 +95,7 @@ class Description(metaclass=Telling):
         """Name and settings, as JSON can hold them; its module's ``get`` turns them back."""
         return {"name": self.name, **vars(self)}
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
+    def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{name}: is fixed; make a new {type(self).__name__}")
 
     def __delattr__(self, name: str) -> NoReturn:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _check, _frames, _row_weights
+from fastweights import _check, _frames, _objects, _row_weights
 from fastweights._building import Built
 from fastweights._core.float_mode import in_default_float_mode
 from fastweights._objectives import for_each
@@ -293,6 +293,7 @@ def validation_arrays(data: Any) -> tuple[Any, Any, Any]:
     if isinstance(data, (tuple, list)) and len(data) in (2, 3):
         x, y, *more = data
         return x, y, more[0] if more else None
+    _objects.refuse_no_data("validation_data", data)
     is_several = isinstance(data, (tuple, list))
     got = f"a {type(data).__name__} of {len(data)}" if is_several else _check.kind_of(data)
     raise ValueError(_check.refusal("validation_data", got, "(x, y) or (x, y, weights)"))

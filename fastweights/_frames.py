@@ -48,7 +48,12 @@ def names(x: Any) -> tuple[str, ...] | None:
     if type(x) is np.ndarray or not is_frame(x):
         return None
     found = labels(x)
-    return None if found is None or found == _positions(len(found)) else found
+    return None if found is None else meaning_something(found)
+
+
+def meaning_something(found: tuple[str, ...]) -> tuple[str, ...] | None:
+    """These labels; None where they are but 0, 1, ..."""
+    return None if found == _positions(len(found)) else found
 
 
 def arranged(argument: str, x: Any, names: tuple[str, ...] | None) -> Any:
@@ -70,16 +75,27 @@ def arranged(argument: str, x: Any, names: tuple[str, ...] | None) -> Any:
         Columns are missing or unexpected, or it cannot be told which of equal names is which.
     """
     found = None if type(x) is np.ndarray or not is_frame(x) else labels(x)
-    if found is None:
+    order = None if found is None else order_of(argument, found, names)
+    if order is None:
         return x
+    return x.iloc[:, order] if hasattr(x, "iloc") else x[:, order]
+
+
+def order_of(
+    argument: str, found: tuple[str, ...], names: tuple[str, ...] | None
+) -> list[int] | None:
+    """Where the columns that were found have those of `names`; None: they stay as they are.
+
+    Refuses what `arranged` refuses.
+    """
     positions = _positions(len(found))
     wanted = positions if names is None else names
     if found == wanted:
-        return x
+        return None
     missing, unexpected = Counter(wanted) - Counter(found), Counter(found) - Counter(wanted)
     if missing or unexpected:
         if names is None or found == positions:
-            return x
+            return None
         again = Counter({name: unexpected[name] for name in unexpected if name in wanted})
         parts = [("without", missing), ("more than once", again), ("with", unexpected - again)]
         got = " and ".join(f"{word} {_listed(which)}" for word, which in parts if which)
@@ -90,8 +106,7 @@ def arranged(argument: str, x: Any, names: tuple[str, ...] | None) -> Any:
         raise ValueError(
             refusal(argument, f"several columns {twice}", f"the order {_listed(wanted)}")
         )
-    order = [place[name] for name in wanted]
-    return x.iloc[:, order] if hasattr(x, "iloc") else x[:, order]
+    return [place[name] for name in wanted]
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -134,6 +134,9 @@ def checked(callbacks: Any) -> list[Callback]:
     if isinstance(callbacks, type):
         expected = f"an object of it: {callbacks.__name__}(...)"
         raise TypeError(_check.refusal("callbacks", _check.kind_of(callbacks), expected))
+    if isinstance(callbacks, (list, tuple)) and any(one is None for one in callbacks):
+        got, expected = "None in a list", "callbacks alone: [one for one in callbacks if one]"
+        raise TypeError(_check.refusal("callbacks", got, expected))
     found = [] if callbacks is None else _check.instances("callbacks", callbacks, Callback)
     for number, callback in enumerate(found):
         if any(callback is other for other in found[:number]):

@@ -7,7 +7,7 @@ import functools
 import math
 import time
 from _thread import get_ident
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,7 +83,7 @@ class Loop:
         self.history = History()
         self.listeners = Listeners([*course.callbacks, *reporters, self.history])
         self.found = found
-        self.order = np.empty(source.shuffled, np.int64) if is_shuffled else None
+        self.order = _room_for_order(source.shuffled) if is_shuffled else None
         self.built, self.compiled = built, model._compiled
         #: What the model had learnt before an epoch, or before the rest of one.
         self.good = self.compiled.good_for(built)
@@ -165,7 +165,7 @@ class Loop:
             self.model._stop_training,
             self.digest,
             self.first_rate,
-            tuple((type(one).__name__, one.state()) for one in self.listeners.all),
+            tuple((one._identity(), one.state()) for one in self.listeners.all),
             due,
             self.figures.state() if self.figures is not None and self.row else None,
             self.built.state.copy() if self.built.batch_rows else None,
@@ -188,6 +188,7 @@ class Loop:
         place = self.found.place
         with _resuming.telling_of_damage(self.found.file):
             self.epoch, self.row, self.due = place.epoch, place.row, place.due
+            self.source.go_on_from(place.epoch)
             self.heard = _resuming.give_back(place, self.listeners.all)
             if place.row:
                 self.figures = self._new_figures()
@@ -245,18 +246,21 @@ class Loop:
             self._end_early(epoch)
             return None
         if self.held_out is not None and (epoch + 1) % course.validation_freq == 0:
-            logs.update(self._validate())
-        self.epoch, self.row, self.figures = epoch + 1, 0, None
+            logs.update(self._validate(self.held_out))
+        self.epoch, self.row = epoch + 1, 0
         self._tell("on_epoch_end", epoch, logs)
         self.source.end_pass()
         if self.source.is_over and (self.source.is_short or self.epoch < course.epochs):
             self._end_early(epoch)
+        has_more = course.epochs // course.validation_freq > self.epoch // course.validation_freq
+        if self.held_out is not None and self.held_out.is_over and has_more:
+            self._end_early(epoch, _advice.about_validation_end)
         return logs
 
-    def _end_early(self, epoch: int) -> None:
-        """Warns that there is nothing left to train on."""
+    def _end_early(self, epoch: int, tell: Callable[[int, int], None] = _advice.about_end) -> None:
+        """Warns that there is nothing left to train on, or to validate with."""
         if not self.model._stop_training:
-            _advice.about_end(epoch, self.course.epochs)
+            tell(epoch, self.course.epochs)
             self.model._stop_training = True
 
     def _order_and_stream(self, first: int) -> tuple[np.ndarray | None, int]:
@@ -280,10 +284,12 @@ class Loop:
         figures = self.figures if row else None
         self.figures = figures = figures or self._new_figures()
         self.row, self.told = row, time.perf_counter()
-        with contextlib.closing(self.source.parts(order, row)) as parts:
-            for part in parts:
-                # What is left of an epoch is not trained on, but at least one batch is.
-                if self.row and self.model._stop_training:
+        epoch = self.model._progress.epochs - 1
+        with contextlib.closing(self.source.parts(order, row, epoch)) as parts:
+            # What is left of an epoch is not asked for, but at least one batch is trained on.
+            while not (self.row and self.model._stop_training):
+                part = next(parts, None)
+                if part is None:
                     break
                 figures.go_on(part.examples, part.order, part.first)
                 self._train_on(part, figures, stream)
@@ -351,10 +357,13 @@ class Loop:
             self._tell("on_train_batch_end", 0, logs)
         return logs
 
-    def _validate(self) -> Logs:
-        """The figures of the rows that are held out."""
-        assert self.held_out is not None
-        logs = training.evaluate(self.model, self.compiled, self.held_out, self.listeners)
+    def _validate(self, held_out: Source) -> Logs:
+        """The figures of the rows that are held out; none where no batch is left."""
+        try:
+            logs = training.evaluate(self.model, self.compiled, held_out, self.listeners)
+        except _sources.NothingLeftError:
+            self._end_early(self.epoch, _advice.about_validation_end)
+            return {}
         if not math.isfinite(logs["loss"]):
             raise self._diverged(f"the validation loss became {logs['loss']}")
         return {f"val_{name}": figure for name, figure in logs.items()}
@@ -366,6 +375,14 @@ class Loop:
         if self.good_row and self.found is not None:
             kept = f"{self.found.file}, in the middle of this epoch"
         return training.DivergenceError(self.epoch, self.batch, learning_rate, what, kept)
+
+
+def _room_for_order(count_of_all: int) -> np.ndarray:
+    try:
+        return np.empty(count_of_all, np.int64)
+    except (MemoryError, ValueError):
+        got = f"True for {count_of_all:,} batches or rows, whose order does not fit in memory"
+        raise ValueError(_check.refusal("shuffle", got, "False")) from None
 
 
 def _tell_the_end(listeners: Sequence[Callback], logs: Logs, has_finished: bool) -> None:

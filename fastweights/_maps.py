@@ -70,6 +70,7 @@ class OnDisk:
         while done < last:
             which, begin = self._home_of(done)
             upto = min(last, done + at_once, int(self._ends[which]))
+            self._refuse_shorter(which)
             rows[done - first : upto - first] = self._arrays[which][done - begin : upto - begin]
             self._give_back(which, done - begin, upto - begin)
             done = upto
@@ -85,6 +86,7 @@ class OnDisk:
             which, begin = self._home_of(int(ascending[done]))
             upto = min(done + at_once, int(np.searchsorted(ascending, self._ends[which])))
             own = ascending[done:upto] - begin
+            self._refuse_shorter(which)
             rows[places[done:upto]] = self._arrays[which][own]
             self._give_back(which, int(own[0]), int(own[-1]) + 1)
             done = upto
@@ -94,6 +96,17 @@ class OnDisk:
         """Which array has the row of this number, and that of its first row."""
         which = int(np.searchsorted(self._ends, number, side="right"))
         return which, int(self._ends[which]) - len(self._arrays[which])
+
+    def _refuse_shorter(self, which: int) -> None:
+        """Raises ValueError where a file was cut: pages that are gone would end the process."""
+        home = self._homes[which]
+        path = None if home is None else home.filename
+        if home is None or path is None or not os.path.exists(path):  # its pages are there still
+            return
+        least, size = home.offset + home.nbytes, os.path.getsize(path)
+        if size < least:
+            got = f"{size} bytes, as it was cut meanwhile"
+            raise ValueError(_check.refusal(os.fspath(path), got, f"{least} bytes at least"))
 
     def _give_back(self, which: int, first: int, last: int) -> None:
         home, array = self._homes[which], self._arrays[which]
@@ -142,14 +155,20 @@ def opened(argument: str, given: Any) -> Any:
     if not several or not all(is_path(one) for one in several):
         return given
     arrays = [_opened(argument, Path(one)) for one in several]
-    for path, array in zip(several, arrays, strict=True):
+    return (
+        arrays[0] if len(arrays) == 1 else joined(argument, arrays, list(map(os.fspath, several)))
+    )
+
+
+def joined(argument: str, arrays: Sequence[np.ndarray], names: Sequence[str] = ()) -> Any:
+    """Arrays whose rows follow each other as one, or as `OnDisk`; messages call them `names`."""
+    names = names or [f"map {number}" for number in range(len(arrays))]
+    for name, array in zip(names, arrays, strict=True):
         first = arrays[0]
         if array.shape[1:] != first.shape[1:] or array.dtype != first.dtype:
-            got = f"rows of shape {array.shape[1:]} and {array.dtype} in {os.fspath(path)}"
-            expected = f"{first.shape[1:]} and {first.dtype}, as in {os.fspath(several[0])}"
+            got = f"rows of shape {array.shape[1:]} and {array.dtype} in {name}"
+            expected = f"{first.shape[1:]} and {first.dtype}, as in {names[0]}"
             raise ValueError(_check.refusal(argument, got, expected))
-    if len(arrays) == 1:
-        return arrays[0]
     arrays = [array for array in arrays if len(array)] or arrays[:1]
     if sum(array.nbytes for array in arrays) > LARGE:
         return OnDisk(arrays)

@@ -6,8 +6,11 @@ holds no numbers is refused with the place of the first such thing and a word on
 
 from __future__ import annotations
 
+import functools
 import numbers
-from collections.abc import Callable, Iterator, Mapping, Set, ValuesView
+import os
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set, ValuesView
 from typing import Any
 
 import numpy as np
@@ -25,6 +28,81 @@ HINTS = {
     "m": "; divide by np.timedelta64(1, 'D') for numbers of days",
     "fields": "; numpy.lib.recfunctions.structured_to_unstructured makes columns of fields",
 }
+
+#: How to get at the numbers of files, by the ends of their names.
+FILES = {
+    ".npy": "np.load({}, mmap_mode='r') opens it",
+    ".npz": "np.load({}) opens it, and gives its arrays by their names",
+    ".parquet": "fw.data.Parquet({}, target=...) gives batches of it",
+    ".csv": "pandas.read_csv({}) makes a frame of it",
+    ".tsv": "pandas.read_csv({}, sep='\\t') makes a frame of it",
+    ".txt": "np.loadtxt({}) reads numbers",
+}
+_FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, functools.partial)
+
+
+def refuse_no_data(argument: str, got: Any) -> None:
+    """Raises TypeError for what stands for data and is none: a path, a function, a class."""
+    several = got if isinstance(got, (list, tuple)) else [got]
+    if several and all(_ending(one) is not None for one in several):
+        raise _path_refusal(argument, got, several[0])
+    if isinstance(got, (str, os.PathLike)):
+        raise _path_refusal(argument, got, got)
+    if isinstance(got, type):
+        what, hint = f"the class {got.__name__}", f"{got.__name__}(...) makes an object of it"
+    elif isinstance(got, _FUNCTIONS):
+        name = getattr(got, "__name__", "it")
+        what, hint = f"the function {name}", f"call it: {name}(...) gives what it makes"
+    elif hasattr(type(got), "__getitem__") and not _is_gone_through(got):
+        name = type(got).__name__
+        what = f"an object of {name}, which has __getitem__ and no __len__"
+        hint = "with __len__ it gives batches by their numbers"
+    else:
+        return
+    raise TypeError(f"{refusal(argument, what, EXPECTED)}; {hint}")
+
+
+def _is_gone_through(got: Any) -> bool:
+    """Whether it has a length, can be iterated over, or is like an array."""
+    ways = ("__len__", "__array__", "__dlpack__", "__array_interface__", "to_numpy")
+    return isinstance(got, Iterable) or any(hasattr(type(got), way) for way in ways)
+
+
+def _is_numbered(got: Any) -> bool:
+    """Whether it is gone through by numbers alone."""
+    kind = type(got)
+    has_numbers = hasattr(kind, "__len__") and hasattr(kind, "__getitem__")
+    ways = ("__iter__", "__array__", "__dlpack__", "__array_interface__", "__array_struct__")
+    if not has_numbers or any(hasattr(kind, way) for way in ways):
+        return False
+    try:
+        memoryview(got)
+    except TypeError:
+        return True
+    return False
+
+
+def _ending(got: Any) -> str | None:
+    """How the name of a file ends; None for what is none."""
+    if not isinstance(got, (str, os.PathLike)):
+        return None
+    end = os.path.splitext(os.fspath(got))[1]
+    return end if end in FILES else None
+
+
+def _path_refusal(argument: str, got: Any, first: str | os.PathLike[str]) -> TypeError:
+    """About paths where numbers are expected, or about one text that may be a column's name."""
+    text, end = os.fspath(first), _ending(first)
+    what = f"the text {shown(text)}" if got is first else f"texts, the first {shown(text)}"
+    if end is not None:
+        hint = FILES[end].format(shown(text))
+    elif os.path.isdir(text):
+        hint = "it is a folder: fw.images.load_folder reads one of images"
+    elif isinstance(first, os.PathLike):
+        hint = "read the file first: pandas and polars make frames of many kinds"
+    else:
+        hint = f"a frame's column comes as itself: frame[{shown(text)}]"
+    return TypeError(f"{refusal(argument, what, EXPECTED)}; {hint}")
 
 
 def to_array(argument: str, got: Any, labels: tuple[str, ...] | None = None) -> np.ndarray:
@@ -78,6 +156,7 @@ def _asarray(argument: str, got: Any) -> np.ndarray:
     kind = type(got).__name__
     if got is None:
         raise TypeError(refusal(argument, "None", EXPECTED))
+    refuse_no_data(argument, got)
     if hasattr(type(got), "nnz") and hasattr(type(got), "toarray"):
         raise TypeError(
             refusal(argument, f"a sparse {kind}", EXPECTED) + f"; {argument}.toarray() makes one"
@@ -100,6 +179,13 @@ def _asarray(argument: str, got: Any) -> np.ndarray:
         raise TypeError(
             refusal(argument, f"a {kind}", EXPECTED) + "; sorted(...) gives it an order"
         )
+    if _is_numbered(got):
+        # NumPy would ask for ever where no IndexError ends it.
+        got = [got[number] for number in range(len(got))]
+        if any(isinstance(part, tuple) for part in got):
+            raise TypeError(
+                refusal(argument, f"a {kind} of batches", EXPECTED) + "; model.fit takes batches"
+            )
     if isinstance(got, (list, tuple)) and any(
         issubclass(part, np.ma.MaskedArray) for part in set(map(type, got))
     ):

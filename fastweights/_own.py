@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fastweights import _check
@@ -44,6 +46,46 @@ class Registry(dict[str, Any]):
             )
             raise UnknownError(_check.refusal(self._kind, _check.shown(name), expected))
         return made
+
+    @contextlib.contextmanager
+    def making(self, name: str, found: Any) -> Iterator[None]:
+        """Errors of the block, which makes `found` anew, tell of settings that are not its own."""
+        try:
+            yield
+        except Exception as error:
+            title = getattr(found, "__name__", type(found).__name__)
+            got = f"settings that {title} does not take ({type(error).__name__}: {error})"
+            argument = f"{self._kind} {_check.shown(name)}"
+            raise UnknownError(_check.refusal(argument, got, "those it was saved with")) from error
+
+
+def lost_setting(made: Any, config: Mapping[str, Any], besides: Mapping[str, Any]) -> str | None:
+    """What the constructor takes and the config, of which it is made again, has not; None: nothing.
+
+    `besides` are arguments that need not be there.
+    """
+    taken = inspect.signature(type(made)).parameters.values()
+    named = [one.name for one in taken if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    return next((name for name in named if name not in config and name not in besides), None)
+
+
+def refuse_lost_settings(argument: str, made: Any) -> None:
+    """Raises TypeError where an object of one's own could not be made again of its `config`."""
+    name = lost_setting(made, made.config(), {})
+    if name is not None:
+        got = f"{type(made).__name__}, whose __init__ takes {name} and keeps it under no such name"
+        expected = f"self.{name} = {name}: of that it is made again for files and copies"
+        raise TypeError(_check.refusal(argument, got, expected))
+
+
+def refuse_other_methods(argument: str, made: Any, name: str, given: Sequence[str]) -> None:
+    """Raises TypeError unless the method can be called with so many arguments."""
+    method: Callable[..., Any] = getattr(made, name)
+    try:
+        inspect.signature(method).bind(*given)
+    except TypeError:
+        got = f"{type(made).__name__}, whose {name} is one of {inspect.signature(method)}"
+        raise TypeError(_check.refusal(argument, got, f"one of ({', '.join(given)})")) from None
 
 
 def is_of_somebody(name: Any) -> bool:

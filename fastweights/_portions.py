@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastweights import _check, _feeding, _row_weights, training
+from fastweights._batches import gives_batches
 from fastweights._core import philox
 from fastweights._core.float_mode import in_default_float_mode
 from fastweights._plans import Compiled
@@ -44,6 +45,14 @@ class Task(NamedTuple):
         return source, held_out
 
 
+def refuse_batches(argument: str, given: Any) -> None:
+    """Raises TypeError for what gives batches where several models go through the same rows."""
+    if gives_batches(given):
+        hint = "; model.fit takes what gives batches, for one model at a time"
+        expected = "arrays or frames in memory, which several models go through"
+        raise TypeError(_check.refusal(argument, _check.kind_of(given), expected) + hint)
+
+
 class Data:
     """What models are trained on, checked once for all that take the same."""
 
@@ -56,6 +65,8 @@ class Data:
         class_weight: Any = None,
         sample_weight: Any = None,
     ) -> None:
+        for argument, data in (("x", x), ("validation_data", held_out)):
+            refuse_batches(argument, data)
         #: As it came.
         self.given = x, y, share, held_out, class_weight, sample_weight
         self.x, self.y, self.held_out = x, y, held_out

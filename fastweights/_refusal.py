@@ -38,7 +38,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 class UnknownError(ValueError):
-    """A description names something of somebody's own that nobody has registered here."""
+    """A description is of something of somebody's own that is not here, or is another one here."""
 
 
 def refusal(argument: str, got: object, expected: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -17,16 +18,14 @@ from fastweights import (
     schedules,
 )
 from fastweights._description import Description
-from fastweights._own import Registry
+from fastweights._own import Registry, lost_setting
 from fastweights._refusal import UnknownError
 from fastweights.layers import LAYERS, Layer
 from fastweights.losses import own as own_losses
 from fastweights.metrics import functions as own_metrics
 from fastweights.optimizers import own as own_optimizers
 
-L = TypeVar("L", bound=type[Layer])
 F = TypeVar("F", bound=Callable[..., Any])
-K = TypeVar("K", bound=type[own_optimizers.NumpyOptimizer])
 
 #: Of which the library makes a layer's settings again.
 _KINDS_OF_SETTINGS = frozenset(
@@ -45,7 +44,7 @@ _KINDS_OF_SETTINGS = frozenset(
 REGISTERED = Registry("layer")
 
 
-def register_layer(package: str = "Custom", name: str | None = None) -> Callable[[L], L]:
+def register_layer(package: str = "Custom", name: str | None = None) -> Callable[[F], F]:
     """Decorates a layer of your own: models that have it can be saved, loaded and copied.
 
     Files name it ``package>name``. Whoever loads one must have registered the class before, by
@@ -66,16 +65,7 @@ def register_layer(package: str = "Custom", name: str | None = None) -> Callable
     ...     def ops(self, x):
     ...         return layers.op("add", x, x)
     """
-    _names(package, name)
-
-    def register(kind: L) -> L:
-        if not (isinstance(kind, type) and issubclass(kind, Layer)):
-            got = _check.kind_of(kind)
-            raise TypeError(_check.refusal("register_layer", got, "a class derived from Layer"))
-        _enter("register_layer", REGISTERED, package, name, kind, name_of(kind))
-        return kind
-
-    return register
+    return _registering("layer", REGISTERED, package, name, _instead_of_layer, name_of)
 
 
 def register_loss(package: str = "Custom", name: str | None = None) -> Callable[[F], F]:
@@ -96,18 +86,7 @@ def register_loss(package: str = "Custom", name: str | None = None) -> Callable[
     ...     d = y_pred - y_true
     ...     return (d**4).mean(axis=1), 4 * d**3 / d.shape[1]
     """
-    _names(package, name)
-
-    def register(made: F) -> F:
-        if not _is_own_loss(made):
-            expected = "a function (y_true, y_pred), or a class derived from losses.NumpyLoss"
-            raise TypeError(_check.refusal("register_loss", _check.kind_of(made), expected))
-        if not isinstance(made, type):
-            own_losses.FunctionLoss(made)
-        _enter("register_loss", own_losses.REGISTERED, package, name, made)
-        return made
-
-    return register
+    return _registering("loss", own_losses.REGISTERED, package, name, _instead_of_loss)
 
 
 def register_metric(package: str = "Custom", name: str | None = None) -> Callable[[F], F]:
@@ -127,19 +106,10 @@ def register_metric(package: str = "Custom", name: str | None = None) -> Callabl
     ... def largest_error(y_true, y_pred):
     ...     return abs(y_true - y_pred).max(axis=1)
     """
-    _names(package, name)
-
-    def register(made: F) -> F:
-        if not _is_function(made):
-            expected = "a function (y_true, y_pred)"
-            raise TypeError(_check.refusal("register_metric", _check.kind_of(made), expected))
-        _enter("register_metric", own_metrics.REGISTERED, package, name, made)
-        return made
-
-    return register
+    return _registering("metric", own_metrics.REGISTERED, package, name, _instead_of_metric)
 
 
-def register_optimizer(package: str = "Custom", name: str | None = None) -> Callable[[K], K]:
+def register_optimizer(package: str = "Custom", name: str | None = None) -> Callable[[F], F]:
     """Decorates an optimizer of your own: models that it trains can be saved and loaded.
 
     Files name it ``package>name``. Whoever loads one must have registered the class before, by
@@ -157,16 +127,54 @@ def register_optimizer(package: str = "Custom", name: str | None = None) -> Call
     ...     def update(self, step, learning_rate, parameters, gradients):
     ...         return parameters - learning_rate * np.sign(gradients)
     """
+    known = own_optimizers.REGISTERED
+    return _registering("optimizer", known, package, name, _instead_of_optimizer)
+
+
+def _registering(
+    kind: str,
+    known: Registry,
+    package: str,
+    name: str | None,
+    instead: Callable[[Any], str | None],
+    name_of: Callable[[Any], str | None] | None = None,
+) -> Callable[[F], F]:
+    """A decorator by which files know things of one kind.
+
+    `instead` says what is expected in place of what is none of them, None for one;
+    `name_of` by which name the library knows one, where it is not `known` that does.
+    """
     _names(package, name)
 
-    def register(kind: K) -> K:
-        if not _is_own_optimizer(kind):
-            expected = "a class derived from optimizers.NumpyOptimizer"
-            raise TypeError(_check.refusal("register_optimizer", _check.kind_of(kind), expected))
-        _enter("register_optimizer", own_optimizers.REGISTERED, package, name, kind)
-        return kind
+    def register(made: F) -> F:
+        call, expected = f"register_{kind}", instead(made)
+        if expected is not None:
+            raise TypeError(_check.refusal(call, _check.kind_of(made), expected))
+        _enter(call, known, package, name, made, (name_of or known.name_of)(made))
+        return made
 
     return register
+
+
+def _instead_of_layer(made: Any) -> str | None:
+    is_one = isinstance(made, type) and issubclass(made, Layer)
+    return None if is_one else "a class derived from Layer"
+
+
+def _instead_of_loss(made: Any) -> str | None:
+    if not _is_own_loss(made):
+        return "a function (y_true, y_pred), or a class derived from losses.NumpyLoss"
+    if not isinstance(made, type):
+        own_losses.FunctionLoss(made)
+    return None
+
+
+def _instead_of_metric(made: Any) -> str | None:
+    return None if _is_function(made) else "a function (y_true, y_pred)"
+
+
+def _instead_of_optimizer(made: Any) -> str | None:
+    return None if _is_own_optimizer(made) else "a class derived from optimizers.NumpyOptimizer"
 
 
 def _is_own_loss(made: Any) -> bool:
@@ -197,14 +205,13 @@ def _enter(
     package: str,
     name: str | None,
     made: Any,
-    known: str | None = None,
+    known: str | None,
 ) -> None:
     """Has something known by its name, unless it has another one, or that is another's.
 
     `known` is what the library calls it.
     """
     full = f"{package}>{made.__name__ if name is None else name}"
-    known = known or known_here.name_of(made)
     before = known_here.get(full, made)
     if known not in (None, full):
         got = f"{full!r} for {_titled(made)}, which is {known!r}"
@@ -331,7 +338,8 @@ def _difference(layer: Layer) -> str | None:
         if not name.startswith("_") and not _are_alike(value, vars(again).get(name)):
             made = _check.shown(vars(again).get(name))
             return f"whose {name} is {_check.shown(value)}, while its config() makes one of {made}"
-    return None
+    lost = lost_setting(layer, config, inspect.signature(Layer).parameters)
+    return None if lost is None else f"whose __init__ takes {lost}, which its config() leaves out"
 
 
 def _are_alike(one: Any, other: Any) -> bool:

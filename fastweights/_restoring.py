@@ -101,6 +101,8 @@ def restored(
         return None
     argument, file, twin, place = found
     _refuse_other_model(argument, model, twin)
+    if place.row or resume is None:
+        _refuse_other_kind(file, source, place)
     if place.row:
         _refuse_other_pass(model, course, source, place)
     if resume is None:
@@ -152,7 +154,8 @@ def _files_of(resume: _files.FilePath) -> list[str]:
     path = _files.path_text(resume, "resume")
     if not os.path.isdir(path):
         return [path]
-    found = [entry for entry in os.scandir(path) if entry.name.endswith(".safetensors")]
+    with os.scandir(path) as entries:
+        found = [one for one in entries if one.name.endswith(".safetensors") and one.is_file()]
     return [
         entry.path
         for entry in sorted(found, key=lambda entry: entry.stat().st_mtime_ns, reverse=True)
@@ -184,6 +187,15 @@ def _first_difference(one: Any, other: Any, where: str = "") -> tuple[str, Any, 
         return value.get("name", value) if isinstance(value, dict) else value
 
     return where, told(one), told(other)
+
+
+def _refuse_other_kind(file: str, source: Source, place: Place) -> None:
+    """Raises ValueError where batches come as they are and then were arrays, or the reverse."""
+    kinds = {False: "arrays", True: "batches that come as they are"}
+    now, then = source.comes_as_it_is, not place.data
+    if now != then:
+        expected = f"{kinds[then]}, as the fit of {file} had"
+        raise ValueError(_check.refusal("x", kinds[now], expected))
 
 
 def _refuse_other_pass(model: Model, course: Course, source: Source, place: Place) -> None:

@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
+import warnings
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -61,7 +62,7 @@ class Place(NamedTuple):
     data : str
         The digest of the examples; nothing where they come as they are.
     states : tuple of (str, dict)
-        Class and state of each listener.
+        What each listener is, and its state.
     due : Due, optional
     sums : dict of str to ndarray, optional
         Of the rows that are done, and what metrics keep of them.
@@ -92,8 +93,8 @@ def described(place: Place) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     description: dict[str, Any] = {name: getattr(place, name) for name in _FIELDS}
     description["learning_rate"] = place.learning_rate
     description["states"] = [
-        {"kind": kind, "values": _put(arrays, f"{number}.", state)}
-        for number, (kind, state) in enumerate(place.states)
+        {"of": identity, "values": _put(arrays, f"{number}.", state)}
+        for number, (identity, state) in enumerate(place.states)
     ]
     if place.due is not None:
         due = place.due
@@ -114,6 +115,8 @@ def _put(arrays: dict[str, np.ndarray], where: str, values: Mapping[str, Any]) -
     for name, value in values.items():
         if isinstance(value, (float, np.floating, np.ndarray)):
             arrays[f"{PREFIX}{where}{name}"] = np.asarray(value)
+        elif isinstance(value, (np.integer, np.bool_)):
+            plain[name] = value.item()
         elif isinstance(value, _PLAIN) or _are_texts(value):
             plain[name] = value
         else:
@@ -170,7 +173,7 @@ def place_of(
         return state
 
     states = tuple(
-        (_text("kind", one["kind"]), taken(f"{number}.", one["values"]))
+        (_text("of", one["of"]), taken(f"{number}.", one["values"]))
         for number, one in enumerate(description["states"])
     )
     due, told = None, description.get("due")
@@ -204,27 +207,39 @@ def _text(name: str, value: Any) -> str:
 
 
 def give_back(place: Place, listeners: Sequence[Callback]) -> frozenset[int]:
-    """Gives each listener the state of the one of its class in the file, by their order.
+    """Gives each listener the state of what is as it in the file; of several alike by their order.
 
     Returns the numbers of those who had heard what the file was written in.
     """
     told = -1 if place.due is None else place.due.told
-    known: dict[tuple[str, int], tuple[int, State]] = {}
-    counts: Counter[str] = Counter()
-    for at, (kind, state) in enumerate(place.states):
-        known[kind, counts[kind]] = at, state
-        counts[kind] += 1
-    counts.clear()
-    heard = set()
+    known: dict[str, deque[tuple[int, State]]] = defaultdict(deque)
+    for at, (identity, state) in enumerate(place.states):
+        known[identity].append((at, state))
+    heard, anew = set(), []
     for number, listener in enumerate(listeners):
-        kind = type(listener).__name__
-        found = known.get((kind, counts[kind]))
-        counts[kind] += 1
-        if found is not None:
-            try:
-                listener.load_state(found[1])
-            except ValueError as error:
-                raise ValueError(f"{kind}: {error}") from error
-            if found[0] <= told:
-                heard.add(number)
+        if not (found := known[listener._identity()]):
+            anew.append(listener)
+            continue
+        at, state = found.popleft()
+        try:
+            listener.load_state(state)
+        except ValueError as error:
+            raise ValueError(f"{type(listener).__name__}: {error}") from error
+        if at <= told:
+            heard.add(number)
+    _warn_of_others(anew, [identity for identity, left in known.items() if left])
     return frozenset(heard)
+
+
+def _warn_of_others(anew: Sequence[Callback], left: Sequence[str]) -> None:
+    """Warns of callbacks whose class the file has about something else."""
+    for listener in anew:
+        kind = type(listener)
+        whole = f"{kind.__module__}.{kind.__qualname__} of "
+        for identity in left:
+            if identity.startswith(whole):
+                warnings.warn(
+                    f"callbacks: {kind.__name__} of {listener._identity().removeprefix(whole)}, "
+                    f"begins anew: the file has one of {identity.removeprefix(whole)}",
+                    stacklevel=6,
+                )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -98,7 +98,12 @@ def expect_some(argument: str, weights: Weights) -> None:
     """Raises ValueError for an output of which no row counts."""
     for array in weights or ():
         if array is not None and not array.any():
-            raise ValueError(_check.refusal(argument, f"{len(array)} rows of weight 0", _EXPECTED))
+            refuse_none(argument, len(array))
+
+
+def refuse_none(argument: str, rows: int) -> NoReturn:
+    """Raises ValueError about so many rows, of which none counts."""
+    raise ValueError(_check.refusal(argument, f"{rows} rows of weight 0", _EXPECTED))
 
 
 def lines_beyond(built: Built, objectives: Sequence[Objective], weights: Weights) -> Lines:
@@ -156,6 +161,9 @@ def _of_each(given: Any, names: Sequence[str]) -> list[tuple[str, Any]]:
         is_named = isinstance(given, Mapping) and set(given) == set(names)
         return [(argument, given[names[0]] if is_named else given)]
     if isinstance(given, Mapping):
+        if given and not any(isinstance(name, str) for name in given):
+            expected = f"one of each output: {{{names[0]!r}: {{0: 1.0, 1: 2.0}}, ...}}"
+            raise TypeError(_check.refusal(argument, _check.shown(given), expected))
         given = filled(argument, given, names, None)
     several = zip(names, for_each(argument, given, names, "weights of classes"), strict=True)
     return [(f"{argument}[{name!r}]", part) for name, part in several]

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -88,6 +89,8 @@ class Source:
     first: Examples
     is_over = False
     is_short = False
+    #: What messages call it.
+    argument = "x"
     #: Whether parts begin anywhere, so that the sums of a pass must be put together anew.
     is_in_pieces = True
     #: Whether batches are what somebody gave as such.
@@ -101,9 +104,18 @@ class Source:
     def cut(self, batch_size: int) -> None:
         """Makes batches of so many rows, unless they come as they are."""
 
-    def parts(self, order: np.ndarray | None, row: int) -> Generator[Part, None, None]:
-        """A pass in this order, from its row of this number on."""
+    def parts(
+        self, order: np.ndarray | None, row: int, epoch: int | None = None
+    ) -> Generator[Part, None, None]:
+        """A pass in this order, from its row of this number on.
+
+        `epoch` is how many came before one of training, which an order of the source's own may
+        follow; None of all other passes.
+        """
         raise NotImplementedError
+
+    def go_on_from(self, epoch: int) -> None:
+        """Hears, before the first pass, that so many epochs of the fit were gone through before."""
 
     def end_pass(self) -> None:
         """Hears that a pass came to its end."""
@@ -114,6 +126,10 @@ class Source:
 
     def close(self) -> None:
         """Lets go of what it has open."""
+
+
+class NothingLeftError(ValueError):
+    """A pass had no batch."""
 
 
 class Whole(Source):
@@ -142,7 +158,9 @@ class Whole(Source):
 
         return _digests.of_examples(self.rows, row_bytes(self.first), read)
 
-    def parts(self, order: np.ndarray | None, row: int) -> Generator[Part, None, None]:
+    def parts(
+        self, order: np.ndarray | None, row: int, epoch: int | None = None
+    ) -> Generator[Part, None, None]:
         if self._chosen is not None:
             order = self._chosen if order is None else self._chosen[order]
         yield Part(self.first, row, self.rows, self.batch_size, 0, row // self.batch_size, order)
@@ -206,13 +224,8 @@ class OnDisk(Source):
     def check(self) -> None:
         """Reads all of it once, so that what is wrong is refused before anything is done."""
         for first in range(self._begin, self._end, self._piece_rows):
-            try:
+            with _counting_from(first, "row"):
                 self._examples(slice(first, min(first + self._piece_rows, self._end)))
-            except (ValueError, TypeError) as error:
-                # Places in the message are those of the piece.
-                if first and type(error) in (ValueError, TypeError):
-                    raise type(error)(f"{error}; rows are counted from row {first} on") from None
-                raise
 
     def _examples(self, which: np.ndarray | slice) -> Examples:
         model = self._model
@@ -239,7 +252,9 @@ class OnDisk(Source):
             self.rows, row_bytes(self.first), lambda numbers: self._examples(self._begin + numbers)
         )
 
-    def parts(self, order: np.ndarray | None, row: int) -> Generator[Part, None, None]:
+    def parts(
+        self, order: np.ndarray | None, row: int, epoch: int | None = None
+    ) -> Generator[Part, None, None]:
         for pieces in self._ahead.through(self._pieces(order, row)):
             for piece in pieces:
                 examples, before = piece.examples, piece.before
@@ -251,13 +266,28 @@ class OnDisk(Source):
     def _pieces(self, order: np.ndarray | None, row: int) -> Iterator[_Piece]:
         for first in range(row, self.rows, self._piece_rows):
             last = min(first + self._piece_rows, self.rows)
-            if order is None:
-                yield _Piece(self._examples(slice(self._begin + first, self._begin + last)), first)
-            else:
-                yield _Piece(self._examples(self._begin + order[first:last]), first)
+            begin = self._begin
+            which = (
+                slice(begin + first, begin + last) if order is None else begin + order[first:last]
+            )
+            with _counting_from(first, "row" if order is None else "the epoch's row"):
+                examples = self._examples(which)
+            yield _Piece(examples, first)
 
     def close(self) -> None:
         self._ahead.close()
+
+
+@contextlib.contextmanager
+def _counting_from(first: int, word: str) -> Iterator[None]:
+    """Has refusals of a piece, whose places are the piece's, say where it begins."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if first and type(error) in (ValueError, TypeError):
+            told = f"{error}; rows are counted from {word} {first} on"
+            raise type(error)(told) from None
+        raise
 
 
 class _Piece(NamedTuple):

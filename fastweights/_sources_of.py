@@ -38,17 +38,21 @@ class Given(NamedTuple):
     prefix: str = ""
     steps_name: str = "steps"
 
+    @property
+    def steps_argument(self) -> str:
+        """What messages call `steps`."""
+        return f"{self.prefix}{self.steps_name}"
+
     def checked(self) -> Given:
         """The same, where x gives batches and is all there may be, or gives none."""
         if self.steps is not None:
-            _check.whole(f"{self.prefix}{self.steps_name}", self.steps, 1)
+            _check.whole(self.steps_argument, self.steps, 1)
         if self.batch_size is not None:
             _check.whole(f"{self.prefix}batch_size", self.batch_size, 1)
         if not self.gives_batches():
             if self.steps is not None:
                 expected = "None, as a pass is all rows; it is for batches that come as they are"
-                name = f"{self.prefix}{self.steps_name}"
-                raise ValueError(_check.refusal(name, self.steps, expected))
+                raise ValueError(_check.refusal(self.steps_argument, self.steps, expected))
             return self
         own = {"y": self.y, "sample_weight": self.sample_weight}
         for name, value in own.items():
@@ -63,16 +67,10 @@ class Given(NamedTuple):
     def gives_batches(self) -> bool:
         return gives_batches(self.x)
 
-    def opened(self) -> Given:
-        """The same, files opened."""
-        x = {**self.x} if isinstance(self.x, dict) else self.x
-        if isinstance(x, dict):
-            x = {name: _maps.opened(f"x[{name!r}]", one) for name, one in x.items()}
-        elif isinstance(x, (list, tuple)) and any(isinstance(one, (list, tuple)) for one in x):
-            x = [_maps.opened("x", one) for one in x]
-        else:
-            x = _maps.opened("x", x)
-        return self._replace(x=x, y=_maps.opened("y", self.y))
+    def opened(self, model: Model) -> Given:
+        """The same for this model, files opened."""
+        x = _opened("x", self.x, len(model._input_names))
+        return self._replace(x=x, y=_opened("y", self.y, len(model.output_names)))
 
     def is_on_disk(self) -> bool:
         """Whether some of it is to stay where it is."""
@@ -83,6 +81,19 @@ class Given(NamedTuple):
             elif isinstance(one, (list, tuple)):
                 several.extend(one)
         return any(_maps.is_large(one) for one in several)
+
+
+def _opened(argument: str, given: Any, arrays: int) -> Any:
+    """The files of so many arrays; maps in a list are one array's, unless there are several."""
+    if arrays == 1 and isinstance(given, (list, tuple)) and all(map(_maps.is_large, given)):
+        return _maps.joined(argument, given) if len(given) > 1 else given
+    if isinstance(given, dict):
+        return {name: _maps.opened(f"{argument}[{name!r}]", one) for name, one in given.items()}
+    if isinstance(given, (list, tuple)) and any(
+        isinstance(one, (list, tuple)) and one and all(map(_maps.is_path, one)) for one in given
+    ):
+        return [_maps.opened(argument, one) for one in given]
+    return _maps.opened(argument, given)
 
 
 def to_fit(
@@ -99,8 +110,8 @@ def to_fit(
         held.checked()
     if given.gives_batches():
         return _fit_to_batches(model, compiled, given, held, share, opened)
-    given = given.opened()
-    _expect_targets(given.y)
+    given = given.opened(model)
+    _expect_targets(given)
     if given.is_on_disk():
         source = _on_disk(model, compiled, given)
         opened.callback(source.close)
@@ -155,10 +166,12 @@ def _fit_to_batches(
     if isinstance(given.class_weight, str):
         expected = "a dict of a number for each class, as nobody has counted those of all batches"
         raise ValueError(_check.refusal("class_weight", repr(given.class_weight), expected))
-    source = Batches(model, compiled, given.x, given.steps, given.class_weight)
+    source = Batches(
+        model, compiled, given.x, given.steps, given.steps_argument, given.class_weight
+    )
     opened.callback(source.close)
-    x, y, _ = source.look()
-    names = _feeding.names_of(model, x, y)
+    source.look()
+    names = source.names()
     _advice.about_pixels(model._topology, source.first.x)
     _advice.about_targets(model, source.first.y)
     held_out = None
@@ -179,12 +192,15 @@ def _held_out(
     """What to validate a model with whose rows have these shapes, and its columns these names."""
     held = held.checked()
     if held.gives_batches():
-        source = Batches(model, compiled, held.x, held.steps, argument="validation_data")
+        source = Batches(
+            model, compiled, held.x, held.steps, held.steps_argument, argument="validation_data",
+            names=names,
+        )  # fmt: skip
         opened.callback(source.close)
-        source.look(names, shapes)
+        source.look(shapes)
         return source
     x, y, weights = _feeding.validation_arrays(held.x)
-    arrays = Given(x, y, weights).opened()
+    arrays = Given(x, y, weights).opened(model)
     if arrays.is_on_disk():
         on_disk = _on_disk(model, compiled, arrays, "validation ")
         opened.callback(on_disk.close)
@@ -201,12 +217,12 @@ def to_evaluate(
     """What a built model is evaluated on."""
     given = given.checked()
     if given.gives_batches():
-        source = Batches(model, compiled, given.x, given.steps)
+        source = Batches(model, compiled, given.x, given.steps, given.steps_argument)
         opened.callback(source.close)
         source.look()
         return source
-    given = given.opened()
-    _expect_targets(given.y)
+    given = given.opened(model)
+    _expect_targets(given)
     if given.is_on_disk():
         on_disk = _on_disk(model, compiled, given)
         opened.callback(on_disk.close)
@@ -220,11 +236,13 @@ def to_predict(
     """What a built model makes predictions of."""
     given = given.checked()
     if given.gives_batches():
-        source = Batches(model, compiled, given.x, given.steps, wants_targets=False)
+        source = Batches(
+            model, compiled, given.x, given.steps, given.steps_argument, wants_targets=False
+        )
         opened.callback(source.close)
         source.look()
         return source
-    given = given.opened()
+    given = given.opened(model)
     if given.is_on_disk():
         on_disk = _on_disk(model, compiled, given, wants_targets=False)
         opened.callback(on_disk.close)
@@ -232,9 +250,12 @@ def to_predict(
     return Whole(Examples(_feeding.rows(model, given.x), ()))
 
 
-def _expect_targets(y: Any) -> None:
-    if y is None:
+def _expect_targets(given: Given) -> None:
+    if given.y is None:
+        _objects.refuse_no_data("x", given.x)
         hint = "; a generator, or what else gives batches, gives those of both"
+        if isinstance(given.x, Sequence):
+            hint += "; a list or another Sequence is rows: an object with __iter__ gives batches"
         raise TypeError(_check.refusal("y", "None", _objects.EXPECTED) + hint)
 
 

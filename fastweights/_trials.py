@@ -358,5 +358,12 @@ class ResultsFile:
         kept = {**record, "params": plain(record["params"]), "settings": self._settings}
         line = json.dumps(kept).encode() + b"\n"
         with _files.naming(self._path), open(self._path, "ab", buffering=0) as file:
-            file.write(line)
-            os.fsync(file.fileno())
+            begin = os.fstat(file.fileno()).st_size
+            try:
+                left = memoryview(line)
+                while left:  # a disk that is nearly full takes a part
+                    left = left[file.write(left) :]
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(begin)
+                raise

@@ -6,8 +6,11 @@ generators and loaders of other libraries need nothing of this module: see docs/
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import importlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,23 +26,28 @@ class Parquet:
     """Batches of the rows of Parquet files, by the names of their columns.
 
     One row group of a file is in memory at a time, so batches have rows of one group alone, and
-    the last batch of each may be smaller.
+    the last batch of each may be smaller. What pandas wrote as the index of a frame is no feature.
 
     Parameters
     ----------
     paths : path or sequence of path
-    target : str or sequence of str
-        The columns that are to be predicted.
-    features : sequence of str, optional
+    target : str or sequence of str, optional
+        The columns that are to be predicted; without any there are rows to predict for alone.
+    features : str or sequence of str, optional
         The columns to predict from; by default all others.
     sample_weight : str, optional
         The column that says what each row counts.
     batch_size : int
     shuffle : bool
-        Whether groups, and the rows of each, come in a new order each time that they are gone
-        through. Rows of different groups stay apart: write small groups of rows in any order.
+        Whether groups, and the rows of each, come in a new order in each epoch of `Model.fit`,
+        whatever its own `shuffle`. Rows of different groups stay apart: write small groups of rows
+        in any order. `evaluate`, `predict` and validation go in the order of the files.
     seed : int
-        Of these orders.
+        Of these orders, which follow from it and how many epochs the model was trained before.
+
+    Attributes
+    ----------
+    features, targets : tuple of str
 
     Raises
     ------
@@ -52,8 +60,8 @@ class Parquet:
     def __init__(
         self,
         paths: Paths,
-        target: str | Sequence[str],
-        features: Sequence[str] | None = None,
+        target: str | Sequence[str] | None = None,
+        features: str | Sequence[str] | None = None,
         sample_weight: str | None = None,
         batch_size: int = 32,
         shuffle: bool = True,
@@ -65,65 +73,187 @@ class Parquet:
         self._batch_size = _check.whole("batch_size", batch_size, 1)
         self._shuffle = _check.flag("shuffle", shuffle)
         self._seed = _check.whole("seed", seed, 0, 2**62)
-        self._targets = [target] if isinstance(target, str) else list(target)
-        self._weight = sample_weight
         parquet = _parquet()
-        files = [parquet.ParquetFile(path) for path in several]
-        known = list(files[0].schema_arrow.names)
-        taken = {*self._targets, sample_weight}
-        self._features = [name for name in known if name not in taken]
-        if features is not None:
-            self._features = list(features)
-        wanted = [*self._features, *self._targets, *([sample_weight] if sample_weight else [])]
-        for path, file in zip(several, files, strict=True):
-            missing = [name for name in wanted if name not in file.schema_arrow.names]
+        with contextlib.ExitStack() as opened:
+            files = [opened.enter_context(_opened(parquet, path)) for path in several]
+            self._groups = [
+                (which, group, file.metadata.row_group(group).num_rows)
+                for which, file in enumerate(files)
+                for group in range(file.metadata.num_row_groups)
+            ]
+            schemas = [file.schema_arrow for file in files]
+        self._paths, self._passes = several, 0
+        for path, schema in zip(several, schemas, strict=True):
+            _refuse_equal_names(path, schema.names)
+        self._weight = sample_weight
+        self.targets, self.features = _chosen(schemas[0], target, features, sample_weight)
+        wanted = self._columns()
+        for path, schema in zip(several, schemas, strict=True):
+            missing = [name for name in wanted if name not in schema.names]
             if missing:
                 got = f"no column {missing[0]!r} in {os.fspath(path)}"
                 raise ValueError(_check.refusal("paths", got, f"files with {wanted}"))
-        self._columns, self._paths, self._passes = wanted, several, 0
-        self._groups = [
-            (which, group, file.metadata.row_group(group).num_rows)
-            for which, file in enumerate(files)
-            for group in range(file.metadata.num_row_groups)
-        ]
-        for file in files:
-            file.close()
 
     def __len__(self) -> int:
         """How many batches there are."""
         return sum(-(-rows // self._batch_size) for *_, rows in self._groups)
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:
-        """All batches: (x, y), or (x, y, weights)."""
-        stream = philox.STREAM_SHUFFLE + self._passes
+    def __iter__(self) -> Iterator[Any]:
+        """All batches in a loop of your own, each time in the order of the next epoch."""
         self._passes += 1
-        parquet = _parquet()
-        for number in self._order(len(self._groups), 0, stream).tolist():
-            which, group, rows = self._groups[number]
-            with parquet.ParquetFile(self._paths[which]) as file:
-                table = file.read_row_group(group, columns=self._columns)
-            arrays = self._arrays(table)
-            order = self._order(rows, 1 + number, stream)
-            for first in range(0, rows, self._batch_size):
-                picked = order[first : first + self._batch_size]
-                yield tuple(array[picked] for array in arrays)
+        return self.batches(self._passes - 1)
 
-    def _order(self, count: int, part: int, stream: int) -> np.ndarray:
+    def batches(self, epoch: int | None = None, first: int = 0) -> Iterator[Any]:
+        """Batches in the order of an epoch, or in that of the files.
+
+        Parameters
+        ----------
+        epoch : int, optional
+            From 0; None for the order of the files.
+        first : int
+            The number of the first batch.
+
+        Yields
+        ------
+        (x, y), (x, y, weights) or, without a target, x
+            Arrays: x (rows, features); y (rows,) of one target, (rows, targets) of several.
+        """
+        parquet = _parquet()
+        for number in self._order(len(self._groups), 0, epoch).tolist():
+            which, group, rows = self._groups[number]
+            of_group = -(-rows // self._batch_size)
+            if first >= of_group:
+                first -= of_group
+                continue
+            where = f"{os.fspath(self._paths[which])}, row group {group}"
+            arrays = self._arrays(where, self._read(parquet, where, *self._groups[number]))
+            order = self._order(rows, 1 + number, epoch)
+            for begin in range(first * self._batch_size, rows, self._batch_size):
+                picked = order[begin : begin + self._batch_size]
+                batch = tuple(array[picked] for array in arrays)
+                yield batch if self.targets else batch[0]
+            first = 0
+
+    def arranged(
+        self, argument: str, features: tuple[str, ...] | None, targets: tuple[str, ...] | None
+    ) -> Parquet:
+        """The same with its columns in these orders, None of those that a model does not know.
+
+        Raises
+        ------
+        ValueError
+            These are other columns; messages call them `argument`.
+        """
+        found = copy.copy(self)
+        order = _frames.order_of(argument, self.features, features)
+        if order is not None:
+            found.features = tuple(self.features[place] for place in order)
+        if len(self.targets) > 1:
+            order = _frames.order_of(argument, self.targets, targets)
+            if order is not None:
+                found.targets = tuple(self.targets[place] for place in order)
+        return found
+
+    def _columns(self) -> list[str]:
+        """Those that are read."""
+        return [*self.features, *self.targets, *([self._weight] if self._weight else [])]
+
+    def _order(self, count: int, part: int, epoch: int | None) -> np.ndarray:
         order = np.arange(count)
-        if self._shuffle:
-            philox.permutation(order, self._seed + part, stream)
+        if self._shuffle and epoch is not None:
+            philox.permutation(order, self._seed + part, philox.STREAM_SHUFFLE + epoch)
         return order
 
-    def _arrays(self, table: Any) -> list[np.ndarray]:
+    def _read(self, parquet: Any, where: str, which: int, group: int, rows: int) -> Any:
+        """A row group as a table of pyarrow's."""
+        with _opened(parquet, self._paths[which]) as file:
+            known = file.metadata
+            is_there = set(self._columns()) <= set(file.schema_arrow.names)
+            has_group = group < known.num_row_groups
+            if not (is_there and has_group and known.row_group(group).num_rows == rows):
+                expected = f"{rows} rows of its columns, as there were when this Parquet was made"
+                raise ValueError(_check.refusal(where, "a file that has changed", expected))
+            try:
+                return file.read_row_group(group, columns=self._columns())
+            except (ValueError, OSError, KeyError) as error:
+                expected = f"the columns {', '.join(self._columns())}"
+                raise ValueError(_check.refusal(where, error, expected)) from error
+
+    def _arrays(self, where: str, table: Any) -> list[np.ndarray]:
         """Features, targets and weights of a table of pyarrow's."""
         frame = {
-            name: _frames.from_column("paths", _Column(name, table.column(name)))
-            for name in self._columns
+            name: _frames.from_column(where, _Column(name, table.column(name)))
+            for name in self._columns()
         }
-        x = np.stack([frame[name] for name in self._features], axis=1)
-        y = [frame[name] for name in self._targets]
-        arrays = [x, y[0] if len(y) == 1 else np.stack(y, axis=1)]
+        arrays = [np.stack([frame[name] for name in self.features], axis=1)]
+        if self.targets:
+            y = [frame[name] for name in self.targets]
+            arrays.append(y[0] if len(y) == 1 else np.stack(y, axis=1))
         return arrays if self._weight is None else [*arrays, frame[self._weight]]
+
+
+def _opened(parquet: Any, path: str | os.PathLike[str]) -> Any:
+    try:
+        return parquet.ParquetFile(path)
+    except ValueError as error:  # as pyarrow's own are
+        got = f"{os.fspath(path)} ({error})"
+        raise ValueError(_check.refusal("paths", got, "a Parquet file")) from error
+
+
+def _refuse_equal_names(path: str | os.PathLike[str], names: Sequence[str]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        got = f"several columns {twice[0]!r} in {os.fspath(path)}"
+        raise ValueError(_check.refusal("paths", got, "columns with a name of their own"))
+
+
+def _chosen(
+    schema: Any,
+    target: str | Sequence[str] | None,
+    features: str | Sequence[str] | None,
+    sample_weight: str | None,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of targets and features, of a file of this schema."""
+    known = {name: name for name in schema.names}
+    targets = () if target is None else _named("target", target, known)
+    if sample_weight is not None:
+        _named("sample_weight", [sample_weight], known)
+        if not targets:
+            expected = "None without a target, as rows to predict for count alike"
+            raise ValueError(_check.refusal("sample_weight", repr(sample_weight), expected))
+        if sample_weight in targets:
+            expected = "a column that is no target"
+            raise ValueError(_check.refusal("sample_weight", repr(sample_weight), expected))
+    taken = dict.fromkeys(targets, "a target")
+    if sample_weight is not None:
+        taken[sample_weight] = "the sample_weight"
+    if features is None:
+        index = (schema.pandas_metadata or {}).get("index_columns", ())
+        left = [name for name in known if name not in taken and name not in index]
+        if not left:
+            raise ValueError(_check.refusal("features", "no column that is left", "one at least"))
+        return targets, tuple(left)
+    wanted = _named("features", features, known)
+    for name in wanted:
+        if name in taken:
+            got = f"{name!r}, which is {taken[name]}"
+            raise ValueError(_check.refusal("features", got, "columns to predict from"))
+    return targets, wanted
+
+
+def _named(argument: str, given: str | Sequence[str], known: dict[str, str]) -> tuple[str, ...]:
+    """The names of columns, each of them known and there once; of one or of a list of them."""
+    if not isinstance(given, (str, list, tuple)):
+        expected = "the name of a column, or a list of names"
+        raise TypeError(_check.refusal(argument, _check.kind_of(given), expected))
+    names = [given] if isinstance(given, str) else list(given)
+    if not names:
+        raise ValueError(_check.refusal(argument, "no name", "one column at least"))
+    found = tuple(_check.choice(argument, name, known) for name in names)
+    twice = [name for name, count in Counter(found).items() if count > 1]
+    if twice:
+        raise ValueError(_check.refusal(argument, f"{twice[0]!r} twice", "each column once"))
+    return found
 
 
 class _Column:

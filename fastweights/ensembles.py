@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from fastweights import _check, _json, layers, many, optimizers, saving, serialization
+from fastweights import (
+    _check,
+    _feeding,
+    _json,
+    _sources_of,
+    layers,
+    many,
+    optimizers,
+    saving,
+    serialization,
+    training,
+)
+from fastweights._arguments import telling
 from fastweights._plans import Compiled
+from fastweights._rows import Examples
 from fastweights._sealed import Sealed
+from fastweights._sources import Part, Source
+from fastweights._sources_of import Given
 from fastweights._tensors import Input
 from fastweights.callbacks import Callback, History
 from fastweights.layers import Layer
-from fastweights.models import Model
+from fastweights.models import Model, figures_of
 
 #: Models that a file may say it has.
 MAX_MODELS = 100_000
@@ -94,6 +110,7 @@ class Ensemble(Sealed):
 
     # ---- training --------------------------------------------------------------------------------
 
+    @telling
     def fit(
         self,
         x: Any,
@@ -114,7 +131,8 @@ class Ensemble(Sealed):
     ) -> list[History]:
         """Trains all models, several at a time, as `fastweights.fit_many` does.
 
-        Models that were made alike differ by their seeds; ``rows="bootstrap"`` has each draw rows
+        Data are arrays, memory maps or frames; nothing that gives batches. Models that were made
+        alike differ by their seeds; ``rows="bootstrap"`` has each draw rows
         of its own (bagging), ``rows="folds"`` has each leave out others, which it is validated on.
         """
         return many.fit_many(
@@ -130,6 +148,7 @@ class Ensemble(Sealed):
         x: Any,
         batch_size: int | None = None,
         verbose: str | int = "auto",
+        steps: int | None = None,
         *,
         return_std: bool = False,
     ) -> Any:
@@ -137,8 +156,8 @@ class Ensemble(Sealed):
 
         Parameters
         ----------
-        x, batch_size, verbose
-            As for `Model.predict`.
+        x, batch_size, verbose, steps
+            As for `Model.predict`. Where x gives batches each is read once, for all models.
         return_std : bool
             Whether the models' spread is wanted too.
 
@@ -152,8 +171,11 @@ class Ensemble(Sealed):
         """
         _check.flag("return_std", return_std)
         self._refuse_different()
-        means, spreads = self._moments(x, batch_size, verbose, with_spreads=return_std)
         first = self._models[0]
+        with contextlib.ExitStack() as opened:
+            rows = self._rows(Given(x, batch_size=batch_size, steps=steps), opened)
+            found = [self._moments(own, batch_size, verbose, return_std) for own in rows]
+        means, spreads = (_joined(parts) for parts in zip(*found, strict=True))
         mean = first._predicted([part.astype(first.dtype) for part in means])
         if not return_std:
             return mean
@@ -182,17 +204,49 @@ class Ensemble(Sealed):
                     square += apart * (part - mean)
         return means, [np.sqrt(square / len(self)) for square in squares]
 
-    def predict_each(self, x: Any) -> list[Any]:
-        """What each model predicts."""
+    def predict_each(self, x: Any, steps: int | None = None) -> list[Any]:
+        """What each model predicts, of the same rows as `predict` takes."""
         self._refuse_different()
-        return [model.predict(x) for model in self._models]
+        with contextlib.ExitStack() as opened:
+            rows = self._rows(Given(x, steps=steps), opened)
+            found = [[_parts(model.predict(own)) for model in self._models] for own in rows]
+        several = zip(self._models, zip(*found, strict=True), strict=True)
+        return [model._predicted(_joined(parts)) for model, parts in several]
+
+    def _rows(self, given: Given, opened: contextlib.ExitStack) -> Iterator[Any]:
+        """What all models make predictions of: x as it is, or checked batches of it in turn."""
+        if not given.gives_batches():
+            given.checked()
+            yield given.x
+            return
+        source = self._source(given, opened, _sources_of.to_predict)
+        for part in opened.enter_context(contextlib.closing(source.parts(None, 0))):
+            yield part.examples.x
+
+    def _source(
+        self,
+        given: Given,
+        opened: contextlib.ExitStack,
+        make: Callable[[Model, Compiled, Given, contextlib.ExitStack], Source],
+    ) -> Source:
+        """Batches that are checked once, for all models; ValueError where models take others."""
+        first = self._models[0]
+        wanted = first.dtype, _feeding.known_names(first).features
+        for number, model in enumerate(self._models):
+            dtype, names = model.dtype, _feeding.known_names(model).features
+            if (dtype, names) != wanted:
+                what = "dtypes" if dtype != wanted[0] else "names of columns"
+                got = f"batches for models 0 and {number}, which are of different {what}"
+                raise ValueError(_check.refusal("x", got, "arrays or frames"))
+        return make(first, first._compiled, given, opened)
 
     def evaluate(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         batch_size: int | None = None,
         verbose: str | int = "auto",
+        steps: int | None = None,
         *,
         return_dict: bool = False,
     ) -> float | list[float] | dict[str, float]:
@@ -205,20 +259,23 @@ class Ensemble(Sealed):
 
         Parameters
         ----------
-        x, y, batch_size, verbose, return_dict
-            As for `Model.evaluate`.
+        x, y, batch_size, verbose, steps, return_dict
+            As for `Model.evaluate`. Where x gives batches each is read once, for all models.
         """
         judge, first = self._judge(), self._models[0]
-        predicted = _parts(self.predict(x, batch_size, verbose))
-        given = dict(zip(judge.input_names, predicted, strict=True))
+        _check.batch_options(batch_size, verbose)
+        _check.flag("return_dict", return_dict)
+        given = Given(x, y, batch_size=batch_size, steps=steps)
+        if given.gives_batches():
+            with contextlib.ExitStack() as opened:
+                source = self._source(given, opened, _sources_of.to_evaluate)
+                figures = training.evaluate(judge, judge._compiled, _Answered(self, source))
+            return figures_of(figures, return_dict)
+        predicted = _parts(self.predict(x, batch_size, verbose, steps))
+        answers = dict(zip(judge.input_names, predicted, strict=True))
         if isinstance(y, Mapping) and set(y) == set(first.output_names):
             y = dict(zip(judge.output_names, (y[name] for name in first.output_names), strict=True))
-        figures = judge.evaluate(given, y, return_dict=True)
-        assert isinstance(figures, dict)
-        if return_dict:
-            return figures
-        values = list(figures.values())
-        return values if len(values) > 1 else values[0]
+        return judge.evaluate(answers, y, return_dict=return_dict)
 
     def _judge(self) -> Model:
         """A model that gives on what it gets, with losses and metrics of the first one."""
@@ -280,6 +337,27 @@ class Ensemble(Sealed):
         )
 
 
+class _Answered(Source):
+    """Batches with what an ensemble makes of their rows in the place of those."""
+
+    comes_as_it_is = True
+
+    def __init__(self, ensemble: Ensemble, source: Source) -> None:
+        self._ensemble, self._source = ensemble, source
+        self.rows, self.steps, self.batch_size = source.rows, source.steps, source.batch_size
+        self.first = self._answered(source.first)
+
+    def _answered(self, examples: Examples) -> Examples:
+        answers = _parts(self._ensemble.predict(examples.x))
+        return examples._replace(x=answers[0] if len(answers) == 1 else tuple(answers))
+
+    def parts(
+        self, order: np.ndarray | None, row: int, epoch: int | None = None
+    ) -> Generator[Part, None, None]:
+        for part in self._source.parts(order, row, epoch):
+            yield part._replace(examples=self._answered(part.examples))
+
+
 class _Part:
     """A model's part of a file of several."""
 
@@ -326,6 +404,13 @@ def model_of(
     own = ("format", saving.ENSEMBLE)
     ensemble._metadata = {k: v for k, v in file.metadata.items() if k not in own}
     return ensemble
+
+
+def _joined(parts: Sequence[list[np.ndarray]]) -> list[np.ndarray]:
+    """Each output's array, of several stretches of rows."""
+    if len(parts) == 1:
+        return parts[0]
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
 def _parts(predicted: Any) -> list[np.ndarray]:

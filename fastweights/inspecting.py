@@ -105,7 +105,7 @@ def permutation_importance(
     figures = _figures(model, rows, y)
     _check.choice("figure", figure, figures)
     figure_of(figure, figures, "figure")
-    sign = -1.0 if figure in model._larger_is_better() else 1.0
+    sign = -1.0 if model._larger_is_better(figure) else 1.0
     shuffled = rows.copy()
     worse = np.empty((len(names), repeats))
     for column in range(len(names)):

@@ -16,11 +16,8 @@ from fastweights._importing import imported
 from fastweights._portions import Data, Task, bootstrap, fold
 from fastweights._turns import Turn
 from fastweights.callbacks import Callback, History, format_logs
-from fastweights.callbacks.progress import is_terminal
+from fastweights.callbacks.progress import MOST_LINES, is_terminal, is_told
 from fastweights.models import Model
-
-#: Lines at most that tell of any number of models, where output is no terminal.
-MAX_LINES = 20
 
 
 class FitManyError(RuntimeError):
@@ -74,8 +71,11 @@ def fit_many(
     ----------
     models : sequence of Model
         Compiled. No two may have layers or an optimizer in common.
-    x, y, validation_split, validation_data
-        As for `Model.fit`, for all models.
+    x, y : array_like
+        Of the shapes of `Model.fit`, for all models: arrays, memory maps or frames; nothing that
+        gives batches, and no paths.
+    validation_split, validation_data
+        As for `Model.fit`, of arrays, for all models.
     batch_size, epochs, shuffle, initial_epoch
         As for `Model.fit`; one for all, or a list of one for each model.
     verbose : {"auto", 0, 1, 2}
@@ -275,7 +275,7 @@ class _Teller:
             return _Teller(tasks)
         if (verbose == 1 or (verbose == "auto" and seen)) and importlib.util.find_spec("tqdm"):
             return _Bar(tasks)
-        return _Lines(tasks, MAX_LINES if verbose == "auto" else len(tasks))
+        return _Lines(tasks, MOST_LINES if verbose == "auto" else len(tasks))
 
     def __enter__(self) -> _Teller:
         return self
@@ -302,8 +302,7 @@ class _Lines(_Teller):
         if outcome is None:
             return
         self.done += 1
-        lines = min(self.most, self.models)
-        if self.done * lines // self.models == (self.done - 1) * lines // self.models:
+        if not is_told(self.done, self.models, self.most):
             return
         seconds = time.perf_counter() - self.began
         told = format_logs(watchers[outcome.number].logs)

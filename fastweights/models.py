@@ -273,11 +273,12 @@ class Model(Network):
             return objectives[0].metrics if objectives else ()
         return tuple(one.metrics for one in objectives)
 
-    def _larger_is_better(self) -> set[str]:
-        """Names of the metrics, as a history has them, of which that is true."""
+    def _larger_is_better(self, key: str) -> bool:
+        """Whether that is true of the figure that a history has under this key."""
         metrics = self._compiled.metrics
         names = self._compiled.log_names[-len(metrics) :] if metrics else []
-        return {n for n, metric in zip(names, metrics, strict=True) if metric.larger_is_better}
+        known = dict(zip(names, metrics, strict=True)).get(key.removeprefix("val_"))
+        return known is not None and known.larger_is_better
 
     @property
     def epochs_trained(self) -> int:
@@ -481,7 +482,7 @@ class Model(Network):
         Parameters
         ----------
         x, y, sample_weight, class_weight
-            As for `fit`.
+            As for `fit`, of arrays or frames.
         return_dict : bool
             Whether to name the figures.
 
@@ -499,7 +500,7 @@ class Model(Network):
             compiled, return_dict = self._compiled, _check.flag("return_dict", return_dict)
             examples = _feeding.examples(self, x, y, compiled, sample_weight, class_weight)
             self._names = _feeding.names_of(self, x, y)
-            return _figures(training.step(self, compiled, examples), return_dict)
+            return figures_of(training.step(self, compiled, examples), return_dict)
 
     @telling
     def test_on_batch(
@@ -510,7 +511,7 @@ class Model(Network):
         Parameters
         ----------
         x, y, sample_weight
-            As for `fit`.
+            As for `fit`, of arrays or frames.
         return_dict : bool
             Whether to name the figures.
 
@@ -523,7 +524,7 @@ class Model(Network):
         built = self._built_or_refused()
         examples = _feeding.examples(self, x, y, compiled, sample_weight)
         _feeding.refuse_other_batch(built, "x", count(examples.x))
-        return _figures(training.evaluate(self, compiled, Whole(examples)), return_dict)
+        return figures_of(training.evaluate(self, compiled, Whole(examples)), return_dict)
 
     @telling
     def evaluate(
@@ -576,8 +577,9 @@ class Model(Network):
                 opened.enter_context(Turn(callback._turns, "evaluate", True, "callback"))
             listeners.join(self, source.rows, source.steps)
             logs = training.evaluate(self, compiled, source, listeners)
-        return _figures(logs, return_dict)
+        return figures_of(logs, return_dict)
 
+    @telling
     def predict(
         self,
         x: Any,
@@ -710,7 +712,7 @@ class Model(Network):
         Parameters
         ----------
         x, y, sample_weight
-            As for `fit`.
+            As for `fit`, of arrays or frames.
 
         Returns
         -------
@@ -904,6 +906,7 @@ class Model(Network):
     def __setstate__(self, state: dict[str, Any]) -> None:
         _copying.take_on_state(self, state)
 
+    @telling
     def save(
         self,
         path: str | os.PathLike[str],
@@ -934,6 +937,7 @@ class Model(Network):
             raise TypeError(_check.refusal("metadata", _check.shown(metadata), expected))
         saving.save(self, path, {**self._metadata, **(metadata or {})}, include_optimizer)
 
+    @telling
     def save_weights(self, filepath: str | os.PathLike[str]) -> None:
         """Writes the weights alone to a safetensors file, named and laid out as `save` does.
 
@@ -942,6 +946,7 @@ class Model(Network):
         """
         saving.save_weights(self, filepath)
 
+    @telling
     def load_weights(
         self, filepath: str | os.PathLike[str], skip_mismatch: bool = False
     ) -> pretrained.LoadReport:
@@ -991,7 +996,7 @@ class Model(Network):
         return pretrained.load_weights(self, filepath, skip_mismatch)
 
 
-def _figures(logs: Logs, return_dict: bool) -> float | list[float] | dict[str, float]:
+def figures_of(logs: Logs, return_dict: bool) -> float | list[float] | dict[str, float]:
     """Loss and metrics as `evaluate` and its like return them."""
     if return_dict:
         return logs

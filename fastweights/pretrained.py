@@ -175,11 +175,11 @@ def load_weights(
             f"load_weights: {path}: PyTorch has the channels of images and series first: the "
             f"weights of {_listed(unclear)} were taken as if what they read lay there as here; "
             "layers.Permute((3, 1, 2)) behind images, (2, 1) behind series, makes it so",
-            stacklevel=3,
+            stacklevel=4,
         )
     if what:
         left_out = report._replace(loaded=())
-        warnings.warn(f"load_weights: {path}: left out {what}\n{left_out}", stacklevel=3)
+        warnings.warn(f"load_weights: {path}: left out {what}\n{left_out}", stacklevel=4)
     return report
 
 

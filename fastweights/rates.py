@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -69,7 +70,7 @@ def find_learning_rate(
     model : Model
         Compiled, with an optimizer that has a learning rate.
     x, y : array_like
-        As for `Model.fit`.
+        Of the shapes of `Model.fit`; arrays, memory maps or frames.
     batch_size : int
         Rows a step; the one to train with later, as the best rate depends on it.
     lowest, highest : float
@@ -128,6 +129,7 @@ def _losses_at(model: Model, x: Any, y: Any, batch_size: int, rates: Array) -> A
     batch_size = min(batch_size, rows)
     random, left = np.random.default_rng(model.seed), np.empty(0, np.int64)
     losses: list[float] = []
+    smooth = _Smooth()
     for rate in rates:
         optimizer.learning_rate = float(rate)
         of_update = []
@@ -141,7 +143,8 @@ def _losses_at(model: Model, x: Any, y: Any, batch_size: int, rates: Array) -> A
                 return _enough(losses, rates)
             of_update.append(step["loss"])
         losses.append(float(np.mean(of_update)))
-        if len(losses) > BEGINNING and _is_hopeless(np.array(losses)):
+        smooth.add(losses[-1])
+        if len(losses) > BEGINNING and _is_hopeless(losses[:BEGINNING], smooth):
             break
     return _enough(losses, rates)
 
@@ -154,20 +157,31 @@ def _enough(losses: list[float], rates: Array) -> Array:
     return np.array(losses)
 
 
-def _is_hopeless(losses: Array) -> bool:
+class _Smooth:
+    """A running mean of losses, as far as they have come, and the lowest that it has been."""
+
+    def __init__(self) -> None:
+        self._sum, self._share, self.lowest, self.last = 0.0, 1.0, math.inf, math.nan
+
+    def add(self, loss: float) -> float:
+        self._sum = SMOOTHING * self._sum + (1 - SMOOTHING) * loss
+        self._share *= SMOOTHING
+        self.last = self._sum / (1 - self._share)
+        self.lowest = min(self.lowest, self.last)
+        return self.last
+
+
+def _is_hopeless(beginning: list[float], smooth: _Smooth) -> bool:
     """Whether the loss has risen far above where it began: as it has fallen, or as it varies."""
-    smooth, first = _smoothed(losses), losses[:BEGINNING]
+    first = np.array(beginning)
     start = float(first.mean())
-    reach = max(start - float(smooth.min()), float(first.std()), abs(start) / HOPELESS)
-    return float(smooth[-1]) > start + HOPELESS * reach
+    reach = max(start - smooth.lowest, float(first.std()), abs(start) / HOPELESS)
+    return smooth.last > start + HOPELESS * reach
 
 
 def _smoothed(losses: Array) -> Array:
-    mean, found = 0.0, []
-    for step, loss in enumerate(losses, 1):
-        mean = SMOOTHING * mean + (1 - SMOOTHING) * float(loss)
-        found.append(mean / (1 - SMOOTHING**step))
-    return np.array(found)
+    smooth = _Smooth()
+    return np.array([smooth.add(float(loss)) for loss in losses])
 
 
 def _half_way(rates: Array, losses: Array, smooth: Array) -> float | None:

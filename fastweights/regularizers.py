@@ -16,12 +16,16 @@ Shape = tuple[int, ...]
 
 
 class Penalty(NamedTuple):
-    """Parameters from begin to end cost ``l1 |w| + l2 w^2`` each."""
+    """Parameters from begin to end cost ``l1 |w| + l2 w^2`` each.
+
+    Beside the mean loss of a batch or, if `of_sum`, beside the sum that this mean is made of.
+    """
 
     begin: int
     end: int
     l1: float
     l2: float
+    of_sum: bool
 
 
 class Matrix(NamedTuple):
@@ -74,10 +78,16 @@ class Regularizer(Description):
 
 
 class _Sum(Regularizer):
-    """Base of those that add up what each number costs: ``l1 |w| + l2 w^2``."""
+    """Base of those that add up what each number costs: ``l1 |w| + l2 w^2``.
+
+    With `of_sum` that is what it costs beside the sum of what the rows of a batch cost, whatever
+    their number: in the batch's mean it is divided by what they count together, their number or,
+    where the model has one output, without a mask, and they have weights, the sum of these.
+    """
 
     l1: float
     l2: float
+    of_sum: bool
 
     def _cost(self, weights: np.ndarray) -> float:
         sizes = np.abs(weights)
@@ -85,7 +95,7 @@ class _Sum(Regularizer):
             return float((sizes * (self.l1 + self.l2 * sizes)).sum())
 
     def penalties(self, begin: int, size: int) -> list[Penalty]:
-        return [Penalty(begin, begin + size, self.l1, self.l2)]
+        return [Penalty(begin, begin + size, self.l1, self.l2, self.of_sum)]
 
 
 class L1L2(_Sum):
@@ -95,12 +105,18 @@ class L1L2(_Sum):
     ----------
     l1, l2 : float
         At least 0.
+    of_sum : bool
+        Whether the batch's rows share the cost: it is divided by what they count together.
     """
 
     name = "l1_l2"
 
-    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
-        self._set(l1=_check.number("l1", l1, minimum=0.0), l2=_check.number("l2", l2, minimum=0.0))
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, of_sum: bool = False) -> None:
+        self._set(
+            l1=_check.number("l1", l1, minimum=0.0),
+            l2=_check.number("l2", l2, minimum=0.0),
+            of_sum=_check.flag("of_sum", of_sum),
+        )
 
 
 class L1(_Sum):
@@ -110,13 +126,15 @@ class L1(_Sum):
     ----------
     l1 : float
         At least 0.
+    of_sum : bool
+        Whether the batch's rows share the cost: it is divided by what they count together.
     """
 
     name = "l1"
     l2 = 0.0
 
-    def __init__(self, l1: float = 0.01) -> None:
-        self._set(l1=_check.number("l1", l1, minimum=0.0))
+    def __init__(self, l1: float = 0.01, of_sum: bool = False) -> None:
+        self._set(l1=_check.number("l1", l1, minimum=0.0), of_sum=_check.flag("of_sum", of_sum))
 
 
 class L2(_Sum):
@@ -126,13 +144,16 @@ class L2(_Sum):
     ----------
     l2 : float
         At least 0.
+    of_sum : bool
+        Whether the batch's rows share the cost: it is divided by what they count together. Half of
+        scikit-learn's `alpha` is such a number.
     """
 
     name = "l2"
     l1 = 0.0
 
-    def __init__(self, l2: float = 0.01) -> None:
-        self._set(l2=_check.number("l2", l2, minimum=0.0))
+    def __init__(self, l2: float = 0.01, of_sum: bool = False) -> None:
+        self._set(l2=_check.number("l2", l2, minimum=0.0), of_sum=_check.flag("of_sum", of_sum))
 
 
 #: The least norm that rows and columns of a matrix are divided by.
@@ -201,4 +222,7 @@ def of_numbers(
     regularizer = get(identifier, argument)
     if regularizer is not None and not isinstance(regularizer, _Sum):
         raise TypeError(_check.refusal(argument, repr(regularizer), "l1, l2 or l1_l2"))
+    if regularizer is not None and regularizer.of_sum:
+        expected = "of_sum=False: what a row's numbers cost is the row's"
+        raise ValueError(_check.refusal(argument, repr(regularizer), expected))
     return regularizer

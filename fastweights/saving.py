@@ -324,7 +324,7 @@ def _model_and_place(
             expected = "one model; fastweights.load reads ensembles"
         raise ValueError(_check.refusal(name, f"model format {found!r:.80}", expected))
     try:
-        description = _described(file)
+        description = description_in(file)
         model, shapes = unbuilt(description["model"], custom)
         if shapes is None:
             raise ValueError(_check.refusal("input_shape", "none", "a list of sizes"))
@@ -341,7 +341,7 @@ def _model_and_place(
         passes = description.get("passes", 0)
         model._progress.passes = _check.whole("passes", passes, 0, maximum=2**35)
     except UnknownError as error:
-        raise ValueError(f"{name}: {error}") from None
+        raise UnknownError(f"{name}: {error}") from None
     except (
         ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
     ) as error:  # fmt: skip
@@ -409,7 +409,8 @@ def _with_own(compiled: Any, custom: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _described(file: serialization.Tensors) -> dict[str, Any]:
+def description_in(file: serialization.Tensors) -> dict[str, Any]:
+    """What a model's file says of it beside its numbers."""
     description = _json.loads("the description", file.metadata["fastweights.model"], file.size)
     known = {
         *("model", "compile", "epochs_trained", "passes", "names", "fit"),

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastweights import _check, _crew, _digests, _listening, many
+from fastweights import _check, _crew, _digests, _files, _listening, many
+from fastweights._arguments import telling
 from fastweights._core import philox
 from fastweights._portions import Data, fold
 from fastweights._trials import (
@@ -31,6 +32,7 @@ from fastweights._trials import (
 )
 from fastweights.callbacks import History
 from fastweights.callbacks.monitoring import figure_of
+from fastweights.callbacks.progress import MOST_LINES, is_told
 from fastweights.config import one_thread
 from fastweights.models import Model
 from fastweights.training import Course
@@ -39,7 +41,7 @@ from fastweights.training import Course
 FIT_SETTINGS = ("batch_size", "epochs", "callbacks", "shuffle")
 
 
-class Plan(NamedTuple):
+class Study(NamedTuple):
     """What all trials of a sweep have in common."""
 
     build: Callable[..., Any]
@@ -84,6 +86,7 @@ class Owners:
                 _listening.refuse_common_paths(callback, owner, self._paths)
 
 
+@telling
 def sweep(
     build: Callable[..., Model | tuple[Model, Mapping[str, Any]]],
     space: Mapping[str, Any],
@@ -122,7 +125,8 @@ def sweep(
         ``rvs(random_state=...)``, as in ``scipy.stats``; or a function of a NumPy Generator. Of
         lists alone all combinations are tried.
     x, y, batch_size, epochs, validation_split, validation_data, shuffle
-        As for `Model.fit`; a fifth of the rows, from the end, is held out by default.
+        As for `Model.fit`, of arrays, memory maps or frames alone; a fifth of the rows, from the
+        end, is held out by default.
     class_weight, sample_weight
         As for `Model.fit`; over folds ``"balanced"`` goes by the rows that are trained on.
     n_trials : int, optional
@@ -178,6 +182,8 @@ def sweep(
     """
     if not callable(build):
         raise TypeError(_check.refusal("build", _check.kind_of(build), "a function"))
+    if path is not None:
+        _files.refuse_no_folder(_files.path_text(path, "path"), "path")
     verbose = _check.verbosity(verbose)
     seed = _check.whole("seed", seed, 0, maximum=philox.MAX_SEED)
     monitor = _check.name("monitor", monitor)
@@ -193,7 +199,7 @@ def sweep(
     share = 0.0 if folds else validation_split
     data = Data(x, y, share, validation_data, class_weight, sample_weight)
     trials = trials_of(space, n_trials, seed)
-    plan = Plan(build, _takes_seed(build, space), fit, folds, monitor, mode, seed, Owners())
+    study = Study(build, _takes_seed(build, space), fit, folds, monitor, mode, seed, Owners())
     settings: dict[str, Any] = {name: fit[name] for name in ("batch_size", "epochs", "shuffle")}
     settings |= {"folds": folds, "mode": mode, "validation_split": data.share}
     if path is not None:
@@ -201,10 +207,10 @@ def sweep(
     file = ResultsFile(path, monitor, trials, settings)
     records, done = list(file.known), {record["trial"] for record in file.known}
     left = [trial for trial in trials if trial.number not in done]
-    teller = _Teller(verbose, len(left))
+    teller = _Lines(verbose, len(left))
     by_joblib = backend == "joblib" or (backend == "auto" and _is_within_joblib())
     run = _by_joblib if by_joblib else _in_threads
-    with closing(run(plan, left, data, n_jobs)) as found:
+    with closing(run(study, left, data, n_jobs)) as found:
         for record in found:
             file.add(record)
             records.append(record)
@@ -212,7 +218,7 @@ def sweep(
     results = SweepResults(records)
     if all(record["error"] is not None for record in results):
         got = f"all {len(results)} trials ended with an error, the first {results[0]['error']}"
-        warnings.warn(f"sweep: {got}", stacklevel=2)
+        warnings.warn(f"sweep: {got}", stacklevel=3)
     return results
 
 
@@ -234,17 +240,17 @@ def _course(settings: Mapping[str, Any]) -> Course:
 
 
 def run_trial(
-    plan: Plan, trial: Trial, data: Data, stop: threading.Event | None = None
+    study: Study, trial: Trial, data: Data, stop: threading.Event | None = None
 ) -> dict[str, Any]:
     """Builds and trains the models of a trial; its record."""
     began = time.perf_counter()
     error, histories, model = None, [], None
     try:
-        for number in range(plan.folds or 1):
-            model, course = _built(plan, trial, number)
+        for number in range(study.folds or 1):
+            model, course = _built(study, trial, number)
             rows = None
-            if plan.folds:
-                rows = functools.partial(fold, [plan.seed] * plan.folds, number)
+            if study.folds:
+                rows = functools.partial(fold, [study.seed] * study.folds, number)
             task = data.task(model, course, rows, "folds")
             histories.append(many.trained(task, _crew.Watcher(stop or threading.Event())))
     except Exception as raised:
@@ -252,17 +258,17 @@ def run_trial(
     record = {"trial": trial.number, "params": trial.params, "seed": trial.seed}
     figures = dict.fromkeys(OF_DONE)
     if error is None and model is not None:
-        figures = _figures(plan, model, histories)
+        figures = _figures(study, model, histories)
     seconds = round(time.perf_counter() - began, 6)
-    return {**record, "monitor": plan.monitor, **figures, "seconds": seconds, "error": error}
+    return {**record, "monitor": study.monitor, **figures, "seconds": seconds, "error": error}
 
 
-def _built(plan: Plan, trial: Trial, fold: int) -> tuple[Model, Course]:
+def _built(study: Study, trial: Trial, fold: int) -> tuple[Model, Course]:
     """The model of a trial's fold, and how its fit goes on."""
     params = dict(trial.params)
-    if plan.takes_seed:
+    if study.takes_seed:
         params["seed"] = trial.seed if fold == 0 else seed_of(trial.seed, fold)
-    made = plan.build(**params)
+    made = study.build(**params)
     own: Mapping[str, Any] = {}
     if isinstance(made, tuple):
         if len(made) != 2 or not isinstance(made[1], Mapping):
@@ -275,24 +281,25 @@ def _built(plan: Plan, trial: Trial, fold: int) -> tuple[Model, Course]:
         )
     for name in own:
         _check.choice("setting of a fit", name, dict.fromkeys(FIT_SETTINGS))
-    course = _course({**plan.fit, **own})
-    owner = f"trial {trial.number}" + (f", fold {fold}" if plan.folds else "")
-    plan.owners.take(owner, made, course)
+    course = _course({**study.fit, **own})
+    owner = f"trial {trial.number}" + (f", fold {fold}" if study.folds else "")
+    study.owners.take(owner, made, course)
     return made, course
 
 
-def _figures(plan: Plan, model: Model, histories: Sequence[History]) -> dict[str, Any]:
+def _figures(study: Study, model: Model, histories: Sequence[History]) -> dict[str, Any]:
     """The score of each fold at its best epoch, and all that belongs to it."""
-    name = plan.monitor.removeprefix("val_")
-    larger = plan.mode == "max" or (plan.mode == "auto" and name in model._larger_is_better())
+    larger = study.mode == "max" or (
+        study.mode == "auto" and model._larger_is_better(study.monitor)
+    )
     scores, epochs = [], []
     for history in histories:
-        if plan.monitor not in history.history:
+        if study.monitor not in history.history:
             known = ", ".join(history.history) or "none, as there was no epoch"
-            raise ValueError(_check.refusal("monitor", repr(plan.monitor), f"one of {known}"))
-        values = history.history[plan.monitor]
+            raise ValueError(_check.refusal("monitor", repr(study.monitor), f"one of {known}"))
+        values = history.history[study.monitor]
         # What is no number is never better; an array is no figure to go by.
-        values = [figure_of(plan.monitor, {plan.monitor: value}) for value in values]
+        values = [figure_of(study.monitor, {study.monitor: value}) for value in values]
         worst = -math.inf if larger else math.inf
         ranked = [worst if math.isnan(value) else value for value in values]
         best = int(np.argmax(ranked) if larger else np.argmin(ranked))
@@ -312,10 +319,10 @@ def _figures(plan: Plan, model: Model, histories: Sequence[History]) -> dict[str
 Records = Generator[dict[str, Any], None, None]
 
 
-def _in_threads(plan: Plan, trials: Sequence[Trial], data: Data, n_jobs: int | None) -> Records:
+def _in_threads(study: Study, trials: Sequence[Trial], data: Data, n_jobs: int | None) -> Records:
     """Records of trials as they are done by threads of this process."""
     stop = threading.Event()
-    calls = [functools.partial(run_trial, plan, trial, data, stop) for trial in trials]
+    calls = [functools.partial(run_trial, study, trial, data, stop) for trial in trials]
     with closing(_crew.outcomes(calls, _crew.workers(n_jobs, len(trials)), stop)) as outcomes:
         for outcome in outcomes:
             if outcome is None:
@@ -336,34 +343,34 @@ def _is_within_joblib() -> bool:
     return n_jobs not in (None, 1) or type(backend) is not usual
 
 
-def _by_joblib(plan: Plan, trials: Sequence[Trial], data: Data, n_jobs: int | None) -> Records:
+def _by_joblib(study: Study, trials: Sequence[Trial], data: Data, n_jobs: int | None) -> Records:
     """Records of trials as they are done by whatever joblib gives them to."""
     import joblib
 
     # Its own default is one at a time, but where the context says how many.
-    calls = (joblib.delayed(_apart)(plan, trial, *data.given) for trial in trials)
+    calls = (joblib.delayed(_apart)(study, trial, *data.given) for trial in trials)
     yield from joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(calls)
 
 
-def _apart(plan: Plan, trial: Trial, *given: Any) -> dict[str, Any]:
+def _apart(study: Study, trial: Trial, *given: Any) -> dict[str, Any]:
     """A trial in another process, which knows nothing of the data yet."""
     with one_thread():
-        return run_trial(plan, trial, Data(*given))
+        return run_trial(study, trial, Data(*given))
 
 
-class _Teller:
+class _Lines:
     """Lines about trials that are done."""
 
     def __init__(self, verbose: str | int, trials: int) -> None:
         self.trials, self.done, self.began = trials, 0, time.perf_counter()
-        self.lines = {0: 0, "auto": min(trials, many.MAX_LINES)}.get(verbose, trials)
+        self.lines = {0: 0, "auto": MOST_LINES}.get(verbose, trials)
         self.best: dict[str, Any] | None = None
 
     def tell(self, record: dict[str, Any]) -> None:
         self.done += 1
         if record["score"] is not None and (self.best is None or place(record) < place(self.best)):
             self.best = record
-        if self.done * self.lines // self.trials == (self.done - 1) * self.lines // self.trials:
+        if not is_told(self.done, self.trials, self.lines):
             return
         seconds = time.perf_counter() - self.began
         told = record["error"] or f"{record['monitor']}: {record['score']:.4g}"

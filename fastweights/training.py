@@ -129,7 +129,7 @@ def evaluate(
     figures = Figures(built, compiled, plan, weights)
 
     def with_cost(logs: Logs) -> Logs:
-        return {**logs, "loss": logs["loss"] + plan.parameters_cost()}
+        return {**logs, "loss": logs["loss"] + plan.parameters_cost(figures.tally)}
 
     def so_far(*_: int) -> Logs:
         return with_cost(figures.so_far())
@@ -151,10 +151,15 @@ def evaluate(
                             x, y, out, first, last, STRETCH_SECONDS, figures.tally, weights, told
                         )
         if not figures.tally.rows_seen:
-            raise ValueError(_check.refusal("x", "no batch", "one at least"))
+            raise _sources.NothingLeftError(_nothing_left(source))
         logs = with_cost(figures.logs())
         listeners.tell("on_test_end", logs)
     return logs
+
+
+def _nothing_left(source: Source) -> str:
+    expected = "one at least; an iterator that was gone through has none any more"
+    return _check.refusal(source.argument, "no batch", expected)
 
 
 def _stretches(
@@ -207,7 +212,7 @@ def predict(
                     while first < last:
                         first = plan.infer(x, None, so_far, first, last, STRETCH_SECONDS)
         if not found:
-            raise ValueError(_check.refusal("x", "no batch", "one at least"))
+            raise _sources.NothingLeftError(_nothing_left(source))
         listeners.tell("on_predict_end", {})
     if len(found) == 1:
         return found[0]
@@ -409,6 +414,11 @@ def fit(
         raise ValueError(_check.refusal("initial_epoch", course.initial_epoch, expected))
     reporters = progress.reporters(verbose)
     share = _check.number("validation_split", validation_split, minimum=0.0, below=1.0)
+    if validation_data is None and not share:
+        for name, value, unused in (("batch_size", size, None), ("freq", often, 1)):
+            if value != unused:
+                expected = f"{unused} without validation_data and validation_split"
+                raise ValueError(_check.refusal(f"validation_{name}", value, expected))
     held = Given(validation_data, batch_size=size, steps=steps, prefix="validation_")
     with contextlib.ExitStack() as opened:
         source, held_out, names = _sources_of.to_fit(model, given, held, share, opened)

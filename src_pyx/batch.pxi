@@ -19,6 +19,8 @@ cdef class Batch(Asking):
         self.share_costs(ops, rows)
         if self.job.weights != NULL:
             self.weigh_batch(ops, member, first, rows, False)
+        if member == 0 and self.n_penalties > 0:
+            self.divide_penalties(self.count_of_batch(rows))
         if self.n_matrices > 0:
             self.weigh_matrices(member, team)
         if slices > 1:

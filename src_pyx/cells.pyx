@@ -244,6 +244,14 @@ cdef void leave_out(Reading* reading, const char* begin, Py_ssize_t line, Py_ssi
     reading.bad_count += 1
 
 
+cdef int settle_all(Reading* reading) noexcept nogil:
+    cdef Py_ssize_t place
+    for place in range(reading.width):
+        if settle(&reading.columns[place]) < 0:
+            return NO_MEMORY
+    return FINE
+
+
 # Rows until `until` is passed; FINE or NO_MEMORY.
 cdef int read_rows(Reading* reading, const char* until) noexcept nogil:
     cdef const char* begin
@@ -267,6 +275,8 @@ cdef int read_rows(Reading* reading, const char* until) noexcept nogil:
             reading.rows += 1
         else:
             leave_out(reading, begin, line, cells)
+            if settle_all(reading) < 0:  # The row that some of its cells had is the next one's.
+                return NO_MEMORY
         if reading.at < reading.end:
             reading.line += 1
         reading.at = skip_line_end(reading.at)
@@ -318,6 +328,7 @@ cdef class _Memory:
         for place in range(self.reading.width):
             free(self.reading.columns[place].texts)
             free(self.reading.columns[place].slots)
+            free(self.reading.columns[place].waiting)
         free(self.reading.columns)
         free(self.reading.unquoted)
         while self.reading.copies != NULL:
@@ -374,6 +385,8 @@ def tokenise(bytes data, Py_ssize_t start, Py_ssize_t line, str delimiter, str p
         if status == NO_MEMORY:
             raise MemoryError
         PyErr_CheckSignals()
+    if settle_all(reading) < 0:
+        raise MemoryError
     found = Tokens()
     found.rows, found.bad_count = reading.rows, reading.bad_count
     found.comments, found.longer = reading.comments, reading.longer
@@ -409,7 +422,7 @@ cdef object fitting(whole, Py_ssize_t rows, Py_ssize_t most):
 def records(bytes data, Py_ssize_t start, Py_ssize_t line, str delimiter, Py_ssize_t most):
     """The first records from `start` on: a list of (line, begin, end, texts).
 
-    The last one may be short: it ends where a quote is not closed, or is followed by text.
+    It is over before one with a quote that nothing closes, or that text follows.
     """
     cdef _Memory memory = _Memory()
     cdef Reading* reading = &memory.reading
@@ -422,7 +435,7 @@ def records(bytes data, Py_ssize_t start, Py_ssize_t line, str delimiter, Py_ssi
     set_syntax(&reading.syntax, ord(delimiter))
     found = []
     skip_blank_lines(reading)
-    while reading.at < reading.end and len(found) < most and status == FINE:
+    while reading.at < reading.end and len(found) < most:
         begin, line, at = reading.at, reading.line, reading.at
         texts = []
         while True:
@@ -434,6 +447,8 @@ def records(bytes data, Py_ssize_t start, Py_ssize_t line, str delimiter, Py_ssi
             texts.append(PyUnicode_DecodeUTF8(cell.begin, cell.end - cell.begin, NULL))
             if not next_begin(reading, &at):
                 break
+        if status < 0:
+            break
         reading.at = skip_line_end(at)
         reading.line += reading.at > at
         found.append((line, begin - reading.data, reading.at - reading.data, texts))

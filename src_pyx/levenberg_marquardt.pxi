@@ -149,6 +149,7 @@ cdef class LevenbergMarquardt(Minimizer):
     cdef void add_up(self) noexcept nogil:
         """The upper half of the matrix, of all rows and of penalties."""
         cdef Py_ssize_t i, k, at = 0, place, begin, end
+        cdef double share
         memset(self.matrix, 0, self.n * self.n * sizeof(double))
         self.plan.job = self.wanted
         run_together(lines_task, <void*>self, min(self.plan.most_for(self.rows), self.plan.members))
@@ -156,8 +157,9 @@ cdef class LevenbergMarquardt(Minimizer):
             for i in range(self.plan.n_penalties):
                 begin = max(self.spans[k].begin, self.plan.penalties[i].begin)
                 end = min(self.spans[k].end, self.plan.penalties[i].end)
+                share = 2.0 * self.plan.penalty_share(&self.plan.penalties[i]) * self.plan.penalties[i].l2
                 for place in range(begin, end):
-                    self.matrix[(at + place - self.spans[k].begin) * (self.n + 1)] += 2.0 * self.plan.penalties[i].l2
+                    self.matrix[(at + place - self.spans[k].begin) * (self.n + 1)] += share
             at += self.spans[k].end - self.spans[k].begin
 
     cdef void share_lines(self, int member, Team* team) noexcept nogil:

@@ -53,8 +53,9 @@ cdef class ModelLock:
         while True:
             # After a fork it is held by nobody but, within a signal's handler, the thread that forked.
             if fw_read(&self.owner[0]) == <long>me and (self.forks == FORKS or me == SURVIVOR):
-                raise RuntimeError("got a call from a signal handler, or from a layer's own function, in the "
-                                   "middle of another call of the same model, expected one before or after that")
+                raise RuntimeError("got a call from a signal handler, or from a function of a layer, loss or "
+                                   "optimizer of your own, in the middle of another call of the same model, expected one "
+                                   "before or after that")
             if self.forks != FORKS:
                 self.renew()
             if fw_read(&self.waiting[0]) == 0 and PyThread_acquire_lock(self.in_use, NOWAIT_LOCK):

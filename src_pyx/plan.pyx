@@ -147,8 +147,9 @@ cdef class Plan(Runner):
         Whether the parameters of the first ops are to move; those of all others do.
     states : buffer, optional
         The flat vector of what ops remember.
-    penalties : sequence of (begin, end, l1, l2)
-        Parameters that cost l1 |w| + l2 w^2 each, which is part of a batch's loss.
+    penalties : sequence of (begin, end, l1, l2, is_of_sum)
+        Parameters that cost l1 |w| + l2 w^2 each, which is part of a batch's loss: beside the mean of its rows or,
+        where the last is true, beside their sum, which is divided by what they count together.
     matrices : sequence of (begin, vectors, length, are_columns, factor)
         Those whose rows or columns cost factor |cos| for each pair of them.
     bounds : sequence of (begin, groups, along, inner, constraint, options)
@@ -502,16 +503,19 @@ cdef class Plan(Runner):
         raise_pending(&job)
         return job.loss
 
-    def parameters_cost(self):
-        """What parameters cost as they are."""
+    def parameters_cost(self, Tally tally not None):
+        """What parameters cost as they are, beside the loss of rows that this tally counted."""
         cdef Team alone
         cdef fw_float_mode mode
-        cdef double total
+        cdef double total, counted = tally.sums.rows
+        if self.n_heads == 1 and self.heads[0].mask_op < 0 and tally.weights:
+            counted = tally.sums.apart[1]
         alone.members = 1
         self.lock.enter()
         with nogil:
             mode = fw_enter_float_mode()
             self.weigh_matrices(0, &alone)
+            self.divide_penalties(counted)
             total = self.penalty()
             fw_leave_float_mode(mode)
             self.lock.leave()

@@ -256,6 +256,12 @@ cdef class Rows(Layout):
                     count += 1
         return total / count if count > 0 else 0.0
 
+    cdef inline double count_of_batch(self, Py_ssize_t rows) noexcept nogil:
+        """What its rows count together: their weights where it has one output, without a mask."""
+        if self.n_heads == 1 and self.heads[0].mask_op < 0 and self.has_weights(0):
+            return rows * self.mean_weights[0]
+        return rows
+
     @cython.final
     cdef double share_of_line(self, Py_ssize_t head, int members, double rows) noexcept nogil:
         """What a line that counts has in the mean loss of a batch, times its rows."""

@@ -187,6 +187,8 @@ cdef class Runner(Batch):
             self.give_x(member, i, self.feeds[i].rows)
         self.passes[member] = Pass(self.job.seed, self.job.stream, 0)
         self.share_costs(ops, rows)
+        if member == 0:
+            self.divide_penalties(rows)
         if self.n_matrices > 0:
             self.weigh_matrices(member, team)
         if self.knows_all_rows:

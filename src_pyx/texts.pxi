@@ -1,4 +1,7 @@
 # The different texts of a column: where they lie, their codes, and in what form they hold numbers.
+#
+# Each look at one of many texts waits for memory three times: for its slot, for what is known of it, for its
+# bytes. Columns of many texts collect cells, therefore, and ask for the memory of all of them at once.
 
 cdef extern from *:
     """
@@ -23,11 +26,21 @@ cdef extern from *:
         hash = fw_multiply(hash ^ word, 0x9e3779b97f4a7c15u ^ secret, &high);
         return hash ^ high;
     }
+
+    #if defined(__GNUC__)
+    #define FW_PREFETCH(at) __builtin_prefetch(at)
+    #else
+    #define FW_PREFETCH(at) ((void)(at))
+    #endif
     """
+    void prefetch "FW_PREFETCH"(const void* at) noexcept nogil
     uint64_t hash_of "fw_hash"(const char* at, size_t n, uint64_t secret) noexcept nogil
 
 cdef enum:
     FIRST_SLOTS = 16
+    # Texts of a column whose memory is not at hand any more, and how many cells wait for it at a time.
+    MANY_TEXTS = 1 << 12
+    WAITING = 64
     # Of what stands before and behind the digits of a number: a sign, a currency, a unit.
     MAX_AROUND = 8
 
@@ -42,6 +55,12 @@ cdef struct Text:
 cdef struct Copy:
     Copy* next
 
+cdef struct Waiting:
+    const char* at
+    size_t length
+    uint64_t hash
+    Py_ssize_t row
+
 cdef struct Column:
     double* values
     int32_t* codes
@@ -53,6 +72,8 @@ cdef struct Column:
     Text* texts
     int32_t* slots
     size_t mask
+    Waiting* waiting
+    int waiting_count
     Py_ssize_t[FORMS] forms
 
 
@@ -198,10 +219,10 @@ cdef int grow(Column* column) noexcept nogil:
     return 0
 
 
-# The code of a text, or -1 where there is no memory. One that lies in a buffer which others will use is copied
-# where it is new.
-cdef int32_t code_of(Column* column, const char* at, size_t length, Copy** copies) noexcept nogil:
-    cdef uint64_t hash = hash_of(at, length, SECRET)
+# The code of a text of this hash, or -1 where there is no memory. One that lies in a buffer which others will
+# use is copied where it is new.
+cdef int32_t code_of(Column* column, const char* at, size_t length, uint64_t hash,
+                     Copy** copies) noexcept nogil:
     cdef size_t slot
     cdef int32_t code
     cdef int form, groups
@@ -236,6 +257,45 @@ cdef int32_t code_of(Column* column, const char* at, size_t length, Copy** copie
     return code
 
 
+# The codes of the cells that wait.
+cdef int settle(Column* column) noexcept nogil:
+    cdef Waiting* cell
+    cdef int32_t code
+    cdef int i
+    for i in range(column.waiting_count):
+        cell = &column.waiting[i]
+        cell.hash = hash_of(cell.at, cell.length, SECRET)
+        prefetch(&column.slots[cell.hash & column.mask])
+    for i in range(column.waiting_count):
+        code = column.slots[column.waiting[i].hash & column.mask]
+        if code >= 0:
+            prefetch(&column.texts[code])
+    for i in range(column.waiting_count):
+        code = column.slots[column.waiting[i].hash & column.mask]
+        if code >= 0:
+            prefetch(column.texts[code].at)
+    for i in range(column.waiting_count):
+        cell = &column.waiting[i]
+        code = code_of(column, cell.at, cell.length, cell.hash, NULL)
+        if code < 0:
+            return -1
+        column.codes[cell.row] = code
+    column.waiting_count = 0
+    return 0
+
+
+cdef int wait(Column* column, Py_ssize_t row, const char* at, size_t length) noexcept nogil:
+    cdef Waiting* cell
+    if column.waiting == NULL:
+        column.waiting = <Waiting*>malloc(WAITING * sizeof(Waiting))
+        if column.waiting == NULL:
+            return -1
+    cell = &column.waiting[column.waiting_count]
+    cell.at, cell.length, cell.row = at, length, row
+    column.waiting_count += 1
+    return settle(column) if column.waiting_count == WAITING else 0
+
+
 cdef inline void put_number(Column* column, Py_ssize_t row, double value, int form) noexcept nogil:
     cdef Py_ssize_t before
     if not column.has_numbers:
@@ -252,19 +312,23 @@ cdef inline int put_text(Column* column, Py_ssize_t row, const char* at, size_t 
                          Copy** copies) noexcept nogil:
     cdef int32_t code
     cdef Py_ssize_t before
-    if length == 0 and column.empty >= 0:
-        code = column.empty
-    else:
-        code = code_of(column, at, length, copies)
-        if code < 0:
-            return -1
-        if length == 0:
-            column.empty = code
     if not column.has_texts:
         for before in range(row):
             column.codes[before] = -1
         column.has_texts = True
-    column.codes[row] = code
     if column.has_numbers:
         column.values[row] = NAN
+    if length == 0 and column.empty >= 0:
+        column.codes[row] = column.empty
+        return 0
+    if column.mask >= 2 * MANY_TEXTS and length > 0 and copies == NULL:
+        return wait(column, row, at, length)
+    if settle(column) < 0:  # Codes are in the order of rows.
+        return -1
+    code = code_of(column, at, length, hash_of(at, length, SECRET), copies)
+    if code < 0:
+        return -1
+    if length == 0:
+        column.empty = code
+    column.codes[row] = code
     return 0

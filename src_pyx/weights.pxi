@@ -12,6 +12,7 @@ cdef struct Penalty:
     Py_ssize_t end
     double l1
     double l2
+    bint is_of_sum              # whether it stands beside the sum over what the rows count, not beside their mean
 
 
 # What a step leaves of the variable at `begin`, group by group.
@@ -36,19 +37,20 @@ cdef class Weights:
     cdef Address parameters, gradients
     cdef Py_ssize_t n_penalties, n_matrices, n_bounds
     cdef Penalty* penalties
+    cdef double sum_share               # of a penalty beside the sum: 1 / what the rows of the batch count together
     cdef Matrix* matrices
     cdef Bound* bounds
     cdef char* matrix_workspaces        # of each member
     cdef Py_ssize_t matrix_workspace_bytes
 
     cdef set_penalties(self, penalties, matrices):
-        """(begin, end, l1, l2) of each; (begin, vectors, length, are_columns, factor) of each matrix."""
+        """(begin, end, l1, l2, is_of_sum) of each; (begin, vectors, length, are_columns, factor) of each matrix."""
         cdef Matrix* matrix
         self.penalties = <Penalty*>room_for(len(penalties), sizeof(Penalty))
         self.matrices = <Matrix*>room_for(len(matrices), sizeof(Matrix))
-        for i, (begin, end, l1, l2) in enumerate(penalties):
+        for i, (begin, end, l1, l2, is_of_sum) in enumerate(penalties):
             self.expect_parameters("penalties", begin, end)
-            self.penalties[i] = Penalty(begin, end, l1, l2)
+            self.penalties[i] = Penalty(begin, end, l1, l2, is_of_sum)
         for i, (begin, vectors, length, are_columns, factor) in enumerate(matrices):
             self.expect_parameters("matrices", begin, begin + vectors * length)
             if vectors < 2:
@@ -120,14 +122,22 @@ cdef class Weights:
                                       part_of_team(matrix.vectors, member + 1, team))
         meet(team)
 
+    cdef inline void divide_penalties(self, double counted) noexcept nogil:
+        """Says what the rows of a batch count together; where none does, a penalty beside their sum is 0."""
+        self.sum_share = 1.0 / counted if counted > 0.0 else 0.0
+
+    cdef inline double penalty_share(self, const Penalty* penalty) noexcept nogil:
+        return self.sum_share if penalty.is_of_sum else 1.0
+
     @cython.final
     cdef double penalty(self) noexcept nogil:
         """What the parameters cost as they are; of matrices what was found last."""
+        cdef const Penalty* each
         cdef double total = 0.0
         cdef Py_ssize_t i
         for i in range(self.n_penalties):
-            total += self.table.penalty(self.parameters.at, self.penalties[i].begin, self.penalties[i].end,
-                                        self.penalties[i].l1, self.penalties[i].l2)
+            each = &self.penalties[i]
+            total += self.penalty_share(each) * self.table.penalty(self.parameters.at, each.begin, each.end, each.l1, each.l2)
         for i in range(self.n_matrices):
             total += sum_of(self.matrices[i].costs, self.matrices[i].vectors)
         return total
@@ -136,12 +146,14 @@ cdef class Weights:
     cdef void penalise(self, Pieces places) noexcept nogil:
         """The gradient of what these parameters cost is added to theirs."""
         cdef Py_ssize_t i, begin, end
+        cdef double share
         for i in range(self.n_penalties):
             begin = max(places.begin, self.penalties[i].begin)
             end = min(places.end, self.penalties[i].end)
             if begin < end:
-                self.table.penalise(self.gradients.at, self.parameters.at, begin, end, self.penalties[i].l1,
-                                    self.penalties[i].l2)
+                share = self.penalty_share(&self.penalties[i])
+                self.table.penalise(self.gradients.at, self.parameters.at, begin, end, share * self.penalties[i].l1,
+                                    share * self.penalties[i].l2)
         for i in range(self.n_matrices):
             begin = max(places.begin, self.matrices[i].begin)
             end = min(places.end, self.matrices[i].begin + self.matrices[i].vectors * self.matrices[i].length)

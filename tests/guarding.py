@@ -119,5 +119,5 @@ def run(model, x, y, weights=None):
     infer = plan_for(model, "infer", rows, weights=weights)
     infer.infer(x, None, out, 0, rows, 60.0)
     infer.infer(x, y, None, 0, rows, 60.0, infer.tally(weights), weights)
-    infer.parameters_cost()
+    infer.parameters_cost(infer.tally(weights))
     _plans._plan.unmap()

@@ -170,6 +170,10 @@ def gaussian_gradient(p: Array, t: Array, epsilon: float, constant: float) -> Ar
 #: Those of reference.py, and all others.
 LOSSES: dict[str, Pair] = {
     **reference.LOSSES,
+    "poisson_deviance": (
+        lambda z, t: (t * np.log(np.where(t > 0, t, 1)) - t * z - t + np.exp(z)).mean(axis=1),
+        lambda z, t: (np.exp(z) - t) / z.shape[1],
+    ),
     "mean_absolute_percentage_error": (percentage, percentage_gradient),
     "mean_squared_logarithmic_error": (logarithmic, logarithmic_gradient),
     "squared_hinge": (squared_hinge, squared_hinge_gradient),

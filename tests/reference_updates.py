@@ -38,10 +38,16 @@ class Nesterov(Momentum):
 
 
 class Adam:
-    """Kingma & Ba 2015, Algorithm 1; with `amsgrad` Reddi, Kale & Kumar 2018."""
+    """Kingma & Ba 2015, Algorithm 1; with `amsgrad` Reddi, Kale & Kumar 2018.
 
-    def __init__(self, learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-7, amsgrad=False):
+    With `hat` the end of their section 2, where epsilon is beside the root of another v.
+    """
+
+    def __init__(
+        self, learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-7, amsgrad=False, hat=False
+    ):
         self.learning_rate, self.epsilon, self.amsgrad = learning_rate, epsilon, amsgrad
+        self.hat = hat
         self.beta_1, self.beta_2 = beta_1, beta_2
         self.m = self.v = self.largest = 0.0
         self.t = 0
@@ -52,7 +58,11 @@ class Adam:
         self.v = self.beta_2 * self.v + (1 - self.beta_2) * g**2
         self.largest = np.maximum(self.largest, self.v)
         m = self.m / (1 - self.beta_1**self.t)
-        v = (self.largest if self.amsgrad else self.v) / (1 - self.beta_2**self.t)
+        v = self.largest if self.amsgrad else self.v
+        if self.hat:
+            rate = self.learning_rate * np.sqrt(1 - self.beta_2**self.t)
+            return w - rate * m / (np.sqrt(v) + self.epsilon)
+        v = v / (1 - self.beta_2**self.t)
         return w - self.learning_rate * m / (np.sqrt(v) + self.epsilon)
 
 
@@ -197,6 +207,15 @@ CASES = {
         optimizers.Adam(0.01, 0.0, 0.5, 0.1, amsgrad=True),
         lambda: Adam(0.01, 0.0, 0.5, 0.1, amsgrad=True),
     ),
+    "adam with epsilon hat": (
+        optimizers.Adam(0.01, 0.5, 0.9, 0.1, epsilon_hat=True),
+        lambda: Adam(0.01, 0.5, 0.9, 0.1, hat=True),
+    ),
+    "amsgrad with epsilon hat": (
+        optimizers.Adam(0.01, 0.8, 0.99, 0.1, amsgrad=True, epsilon_hat=True),
+        lambda: Adam(0.01, 0.8, 0.99, 0.1, amsgrad=True, hat=True),
+    ),
+    "all momentum": (optimizers.SGD(1e-3, momentum=1.0), lambda: Momentum(1e-3, 1.0)),
     "adamw": (optimizers.AdamW(0.02), lambda: Decayed(Adam(0.02), 0.02, 0.004)),
     "adamw with other numbers": (
         optimizers.AdamW(0.02, 3.0, 0.8, 0.9, 0.1, amsgrad=True),

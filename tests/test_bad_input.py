@@ -174,8 +174,8 @@ NO_ARRAYS = [
     ([["1"] * 5] * 12, "the text '1' at (0, 0)", ".astype(float)"),
     ([["1", "2", "x"]], "the text 'x' at (0, 2)", "a dict made once"),
     (changed(X, 1j, kind=object), "an entry of complex at (3, 1)", ""),
-    (print, "builtin_function_or_method", ""),
-    (object, "type", ""),
+    (print, "the function print", "call it"),
+    (object, "the class object", "object(...) makes an object of it"),
 ]
 
 

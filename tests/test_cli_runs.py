@@ -332,11 +332,46 @@ def test_checkpoints_go_where_it_is_said(table, tmp_path, monkeypatch):
     assert not (tmp_path / "here.safetensors").exists()
 
 
-def test_a_file_of_somebody_else_s_is_not_removed(table, tmp_path):
-    argv = resumable(table, tmp_path, "--epochs", "2")
-    (tmp_path / "m.checkpoint.safetensors").write_bytes(b"mine")
-    assert cli.main(argv) == 0
-    assert (tmp_path / "m.checkpoint.safetensors").read_bytes() == b"mine"
+@pytest.mark.parametrize("options", [[], ["--checkpoint", "notes.txt"]])
+def test_a_file_of_somebody_else_s_is_no_checkpoint(options, table, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    argv = resumable(table, tmp_path, "--epochs", "2", *options)
+    path = tmp_path / (options[1] if options else "m.checkpoint.safetensors")
+    path.write_bytes(b"mine")
+    assert "--checkpoint: got " in refused(capsys, *argv)
+    assert path.read_bytes() == b"mine"
+
+
+def test_files_of_a_run_are_all_different(table, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.cfg").write_text("epochs = 2\n")
+    (tmp_path / "other.toml").write_text("epochs = 2\n")
+    train = ["train", table, "--target", "y", "--out", "m.safetensors"]
+    config = ["--config", "run.cfg"]
+    for argv, option in [
+        ([*train[:-1], "run.cfg", *config], "--out"),
+        ([*train, *config, "--checkpoint", "run.cfg"], "--checkpoint"),
+        ([*train, "--checkpoint", "m.toml"], "--checkpoint"),
+        ([*train, "--checkpoint", "m.safetensors"], "--checkpoint"),
+        (["sweep", *train[1:], "--try", "epochs=1;2", "--results", "m.toml"], "--results"),
+        (
+            ["sweep", *train[1:], "--try", "epochs=1;2", "--results", "run.cfg", *config],
+            "--results",
+        ),
+    ]:
+        assert f"{option}: got " in refused(capsys, *argv)
+    assert (tmp_path / "run.cfg").read_text() == "epochs = 2\n"
+
+
+@posix
+def test_what_a_link_leads_to_is_the_checkpoint(table, tmp_path, monkeypatch):
+    argv = resumable(table, tmp_path, "--checkpoint", str(tmp_path / "link.safetensors"))
+    stopped(monkeypatch, argv, 1)
+    (tmp_path / "link.safetensors").rename(tmp_path / "file.safetensors")
+    (tmp_path / "link.safetensors").symlink_to(tmp_path / "file.safetensors")
+    assert cli.main([*argv, "--resume"]) == 0
+    assert not (tmp_path / "file.safetensors").exists()
+    assert not (tmp_path / "link.safetensors").is_symlink()
 
 
 # ---- sweeps --------------------------------------------------------------------------------------

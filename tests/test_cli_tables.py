@@ -112,7 +112,7 @@ def test_presets_differ_by_their_networks(train):
 def test_without_ensemble_the_preset_says_how_many(table, tmp_path, capsys):
     argv = ["train", table, "--target", "y", "--out", str(tmp_path / "m"), "--epochs", "1"]
     found = [run_json(capsys, *argv, "--layers", "4", "--preset", p) for p in ("fast", "best")]
-    assert [one["networks"] for one in found] == [4, 16]
+    assert [one["networks"] for one in found] == [8, 16]
 
 
 def test_quantiles_are_predicted(train, table, tmp_path, capsys):

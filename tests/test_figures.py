@@ -368,7 +368,7 @@ def test_scorers_and_functions_of_scikit_learn():
             ("half", sklearn.fbeta_score(y, p > 0.5, beta=0.5, **every)),
         ):
             assert found[name] == pytest.approx(expected, rel=1e-12), name
-    assert model._larger_is_better() == {
+    assert larger_of(model) == {
         "roc_auc", "neg_log_loss", "balanced_accuracy", "f2", "half",
     }  # fmt: skip
 
@@ -399,6 +399,11 @@ def test_scorers_of_numbers():
     assert model.evaluate(x, y)[1:] == pytest.approx([-median, median, sklearn.max_error(y, p)])
 
 
+def larger_of(model):
+    """The figures of which larger is better."""
+    return {name for name in model._compiled.log_names if model._larger_is_better(name)}
+
+
 # ---- who hears of them ---------------------------------------------------------------------------
 
 
@@ -408,7 +413,7 @@ def test_early_stopping_knows_which_way_they_go():
         metrics.MeanMetricWrapper(error, "gain", larger_is_better=True),
     ]  # fmt: skip
     model, x, y = of_two(chosen)
-    assert model._larger_is_better() == {"auc", "precision", "mcc", "gain"}
+    assert larger_of(model) == {"auc", "precision", "mcc", "gain"}
     for monitor, is_larger in (("val_auc", True), ("val_error", False), ("gain", True)):
         stopping = callbacks.EarlyStopping(monitor, patience=1)
         history = model.fit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +65,10 @@ def given(kind: str, folder: Path) -> tuple[Any, Any]:
         return on_disk(folder, X, mode=kind), Y
     if kind == "float64":
         return on_disk(folder, X.astype(float)), on_disk(folder, Y.astype(float), "y")
+    if kind == "maps in lists":
+        cuts = slice(0, 100), slice(100, ROWS)
+        x = [on_disk(folder, X[cut], f"x{n}") for n, cut in enumerate(cuts)]
+        return x, [on_disk(folder, Y[cut], f"y{n}") for n, cut in enumerate(cuts)]
     if kind == "strided":
         wide = np.zeros((ROWS, 10), np.float32)
         wide[:, ::2] = X
@@ -82,7 +87,7 @@ def given(kind: str, folder: Path) -> tuple[Any, Any]:
 
 KINDS = (
     "map", "maps", "targets alone", "c", "r+", "float64", "strided", "backwards", "Fortran",
-    "path", "files",
+    "path", "files", "maps in lists",
 )  # fmt: skip
 
 
@@ -201,6 +206,31 @@ def test_a_fit_goes_on_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
     found = second.fit(x, Y, 16, 3, verbose=0, resume=tmp_path / "at.safetensors")
     same_bits(whole.parameters, second.parameters)
     assert found.history == expected.history
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_file_that_becomes_shorter_meanwhile(shuffle: bool, tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    np.save(path, X)
+
+    class Cutting(callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            os.truncate(path, 1000)
+
+    with pytest.raises(ValueError, match=r"x\.npy: got 1000 bytes, as it was cut meanwhile"):
+        model().fit(path, Y, 16, 2, verbose=0, shuffle=shuffle, callbacks=Cutting())
+
+
+def test_places_of_numbers_that_become_none_meanwhile(tmp_path: Path) -> None:
+    x = on_disk(tmp_path, X)
+    written = np.load(tmp_path / "x.npy", mmap_mode="r+")
+
+    class Spoiling(callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            written[-1, 0] = np.nan
+
+    with pytest.raises(ValueError, match=r"NaN .*; rows are counted from row \d+ on"):
+        model().fit(x, Y, 16, 2, verbose=0, shuffle=False, callbacks=Spoiling())
 
 
 @pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="pages cannot be given back")

@@ -2,11 +2,12 @@
 
 import itertools
 import json
+import os
 
 import numpy as np
 import pytest
 from helpers import data, network, same_bits
-from test_resuming import Fail, SaveAt, expect_the_same, model, trained
+from test_resuming import HELD_OUT, Fail, SaveAt, expect_the_same, model, trained
 
 import fastweights as fw
 from fastweights import callbacks, serialization
@@ -212,7 +213,8 @@ def spoil_state(kind, name, value):
     """Makes something else of what a callback of that class remembers."""
 
     def spoil(fit, tensors):
-        at = [one["kind"] for one in fit["states"]].index(kind)
+        whose = [one["of"].partition(" ")[0].rpartition(".")[2] for one in fit["states"]]
+        at = whose.index(kind)
         values = fit["states"][at]["values"]
         tensor = f"fit.{at}.{name}"
         assert name in values["names"]
@@ -245,7 +247,7 @@ STATES = {
     "epoch": lambda fit, tensors: fit.update(epoch=10**30),
     "row": lambda fit, tensors: fit.update(row=9),
     "learning rate": lambda fit, tensors: fit.update(learning_rate="a"),
-    "kind": lambda fit, tensors: fit["states"][0].update(kind=3),
+    "of": lambda fit, tensors: fit["states"][0].update(of=3),
     "tally": lambda fit, tensors: tensors["fit.sums.tally"].__setitem__(1, 7.0),
 }
 
@@ -376,3 +378,86 @@ def test_layers_that_a_hook_freezes_stand_still_from_the_next_batch_on():
     one.fit(X, Y, 10, 1, 0, Freezes())
     same = [np.array_equal(a, b) for a, b in itertools.pairwise(seen)]
     assert same == [False, True, True, True]
+
+
+# ---- whose state is whose ------------------------------------------------------------------------
+
+
+def gone_on(before, after, path):
+    """Two epochs, the file of which the others are gone on from with other callbacks."""
+    one = model()
+    with pytest.raises(KeyboardInterrupt):
+        one.fit(X, Y, 8, 9, 0, [*before, SaveAt("on_epoch_end", 2, path)], validation_data=HELD_OUT)
+    again = model()
+    return again.fit(X, Y, 8, 2, 0, after, validation_data=HELD_OUT, resume=path).history
+
+
+def test_callbacks_of_one_class_keep_to_their_own_figures(tmp_path):
+    before = callbacks.EarlyStopping("val_loss", patience=9)
+    new, own = callbacks.EarlyStopping("loss", patience=9), callbacks.EarlyStopping(patience=9)
+    history = gone_on([before], [new, own], tmp_path / "a.safetensors")
+    assert own.best == before.best
+    assert new.best == history["loss"][-1]  # that of the epoch which only it had not heard of
+
+
+@pytest.mark.parametrize("settings", [{"mode": "max"}, {"monitor": "loss"}])
+def test_another_figure_begins_anew_and_is_told(settings, tmp_path):
+    before, after = callbacks.EarlyStopping(patience=9), callbacks.EarlyStopping(**settings)
+    with pytest.warns(UserWarning, match=r"EarlyStopping of .* begins anew: the file has one of "
+                      r"val_loss, smaller is better"):  # fmt: skip
+        history = gone_on([before], [after], tmp_path / "a.safetensors")
+    assert after.best == history[after.monitor][-1]
+
+
+def test_classes_of_one_name_keep_to_their_own_states(tmp_path):
+    def counting(module):
+        class Counter(callbacks.Callback):
+            def __init__(self):
+                self.count = 0
+
+            def on_epoch_end(self, epoch, logs):
+                self.count += len(module)
+
+            def state(self):
+                return {"count": self.count}
+
+            def load_state(self, state):
+                self.count = state["count"]
+
+        Counter.__module__ = module
+        return Counter
+
+    short, long = counting("a"), counting("longer")
+    first, second = long(), short()
+    gone_on([short(), long()], [first, second], tmp_path / "a.safetensors")
+    assert (first.count, second.count) == (2 * len("longer"), 2)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
+def test_a_disk_that_is_full_leaves_no_part_of_a_line_and_is_named(tmp_path):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def build(units):
+        made = fw.Sequential([fw.layers.Dense(units), fw.layers.Dense(1)], X.shape[1])
+        made.compile("sgd", "mse")
+        return made
+
+    path, log = tmp_path / "a.jsonl", tmp_path / "a.csv"
+    settings = {"epochs": 1, "monitor": "loss", "path": path, "n_jobs": 1, "verbose": 0}
+    space, y = {"units": [1, 2, 3]}, Y[:, :1]
+    whole = fw.sweep(build, space, X, y, **settings)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0])
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(lines[0]) + 9, before[1]))
+        with pytest.raises(OSError, match=r"a\.jsonl"):
+            fw.sweep(build, space, X, y, **settings)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
+        with pytest.raises(OSError, match=r"a\.csv"):
+            model().fit(X, Y, 8, 3, 0, callbacks.CSVLogger(log))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == lines[0]
+    again = fw.sweep(build, space, X, y, **settings)
+    assert {one["trial"] for one in again} == {one["trial"] for one in whole}

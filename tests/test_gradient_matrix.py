@@ -55,6 +55,7 @@ MORE_LOSSES = {
     "sparse_categorical_crossentropy probabilities": ("softplus", {"label_smoothing": 0.1}),
     "kl_divergence": ("softmax", {}),
     "cosine_similarity": ("softplus", {}),
+    "poisson_deviance": (None, {}),
     "quantile": (None, {}),
     "quantile two": (None, {"quantiles": (0.25, 0.75)}),
     "gaussian_nll": (None, {}),

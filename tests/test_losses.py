@@ -47,6 +47,8 @@ def sample(name, rows, columns, seed=0):
     elif name == "poisson":
         prediction = random.uniform(0.2, 3, shape)
         target = random.integers(0, 4, shape).astype(float)
+    elif name == "poisson_deviance":
+        target = random.integers(0, 4, shape).astype(float)
     elif name.endswith("logarithmic_error"):
         prediction, target = random.uniform(-0.5, 9, shape), random.uniform(0, 9, shape)
         prediction[np.abs(prediction) < 1e-3] = 1.0
@@ -420,6 +422,54 @@ def test_an_unknown_kernel_is_a_key_error():
         run(LEVELS[0], np.float64, "nonsense", np.zeros((1, 1)), np.zeros((1, 1)))
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("binary_crossentropy", "binary_crossentropy_logits"),
+        *("sparse_categorical_crossentropy", "sparse_categorical_crossentropy_logits"),
+    ],
+)
+@pytest.mark.parametrize("columns", [2, 5, 70])
+def test_of_a_value_no_more_than_its_limit_is_told(name, columns):
+    prediction, target, _ = sample(name, 21, columns)
+    for level in LEVELS:
+        whole, slopes = run(level, np.float64, name, prediction, target, (0.0,))
+        limit = np.median(whole)
+        if name.startswith("binary"):
+            each = reference.LOSSES[name][0](prediction.reshape(-1, 1), target.reshape(-1, 1), 0.0)
+            limit = np.median(each)
+            expected = np.minimum(each, limit).reshape(prediction.shape).mean(axis=1)
+        else:
+            expected = np.minimum(whole, limit)
+        values, gradient = run(level, np.float64, name, prediction, target, (0.0, limit))
+        np.testing.assert_allclose(values, expected, rtol=1e-14)
+        assert (values < whole).any()
+        assert (gradient == slopes).all()
+
+
+def test_what_is_infinite_is_told_as_the_limit_and_nan_stays():
+    far = np.array([[1e308, -1e308], [np.nan, 0.0]])
+    values, _ = run(
+        LEVELS[-1], np.float64, "sparse_categorical_crossentropy_logits", far, [1, 0], (0.0, 36.0)
+    )
+    assert values[0] == 36.0
+    assert np.isnan(values[1])
+    values, _ = run(
+        LEVELS[-1], np.float64, "binary_crossentropy_logits", far[:, :1], [[0.0]] * 2, (0.0, 36.0)
+    )
+    assert values[0] == 36.0
+    assert np.isnan(values[1])
+
+
+def test_a_limit_is_a_setting():
+    for kind in (losses.BinaryCrossentropy, losses.SparseCategoricalCrossentropy):
+        loss = kind(value_limit=3.0)
+        assert losses.get(loss.config()) == loss
+        with pytest.raises(ValueError, match="value_limit: got 0"):
+            kind(value_limit=0.0)
+    assert losses.BinaryCrossentropy(value_limit=0.5)([[1.0]], [[0.1]]) == 0.5
+
+
 # ---- descriptions --------------------------------------------------------------------------------
 
 ALL = [
@@ -428,6 +478,7 @@ ALL = [
     losses.Huber(delta=0.5),
     losses.LogCosh(),
     losses.Poisson(),
+    losses.PoissonDeviance(),
     losses.Hinge(),
     losses.MeanAbsolutePercentageError(),
     losses.MeanSquaredLogarithmicError(),

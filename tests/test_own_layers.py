@@ -1280,6 +1280,9 @@ def test_private_settings_that_make_other_ops_or_variables_are_found(base, known
             super().__init__(name)
             self._width = width
 
+        def config(self):
+            return {"width": 1, **super().config()}
+
         def variables(self, x):
             return [layers.Variable("a", (x[-1],), "ones" if self._width == 1 else "zeros")]
 

@@ -507,11 +507,15 @@ def test_a_config_that_makes_another_one_is_refused(tmp_path):
             self._factor = factor
             self.factor = 1.0 if factor == 2.0 else factor + 1.0
 
-    for optimizer in (Hiding(0.3), Losing(0.1, 3.0)):
+    another = r"config\(\) to be what the constructor"
+    for optimizer, why in (
+        (Hiding(0.3), "__init__ takes rate and keeps"),
+        (Losing(0.1, 3), another),
+    ):
         model = model_of(optimizer)
-        with pytest.raises(TypeError, match=r"copy: .*config\(\) to be what the constructor"):
+        with pytest.raises(TypeError, match=f"copy: .*{why}"):
             model.copy()
-        with pytest.raises(TypeError, match=r"save: .*config\(\) to be what the constructor"):
+        with pytest.raises(TypeError, match=f"save: .*{why}"):
             model.save(tmp_path / "a.safetensors")
 
 
@@ -522,3 +526,14 @@ def test_ensembles_and_folds_are_trained_by_it():
     fw.fit_many(models, X, Y, batch_size=8, epochs=3, verbose=0)
     for model in models:
         np.testing.assert_array_equal(model.parameters, alone.parameters)
+
+
+def test_a_beginning_that_is_no_tuple_is_refused():
+    class Beginning(PlainAdagrad):
+        def initial_state(self):
+            return 0.1
+
+    made = fw.Sequential([layers.Dense(1)], 2, seed=0)
+    made.compile(Beginning(0.1), "mse")
+    with pytest.raises(TypeError, match=r"initial_state: got 0\.1, expected a tuple"):
+        made.fit(np.ones((4, 2)), np.ones(4), verbose=0)

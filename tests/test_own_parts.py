@@ -24,10 +24,12 @@ def registered():
 
 
 def test_there_is_one_of_each_kind():
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 5
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=["loss", "metric", "optimizer", "callback"])
+@pytest.mark.parametrize(
+    "example", EXAMPLES, ids=["loss", "loss with settings", "metric", "optimizer", "callback"]
+)
 def test_the_examples_of_the_guide(example, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = {"__name__": "guide"}

@@ -236,3 +236,9 @@ def test_filters_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ModuleNotFoundError, match="plot_filters: needs matplotlib"):
         fw.plot_filters(on_images())
+
+
+def test_numbers_that_do_not_follow_each_other_in_memory():
+    pairs = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]])
+    axes = fw.plot_predictions(pairs[:, 0], pairs[:, 1])
+    assert axes.collections[0].get_offsets().tolist() == pairs.tolist()

@@ -268,6 +268,60 @@ def test_they_are_saved_and_copied(tmp_path):
         assert again.evaluate(*data()) == model.evaluate(*data())
 
 
+@pytest.mark.parametrize("kind", [regularizers.L1, regularizers.L2])
+@pytest.mark.parametrize("rows", [1, 30, 1500])
+def test_what_stands_beside_the_sum_is_shared_by_the_rows(kind, rows):
+    x, y = data(rows)
+    weights = np.random.default_rng(3).uniform(0, 3, rows)
+    for given, counted in ((None, rows), (weights, weights.sum())):
+        shared = network(kind(2.0, of_sum=True))
+        plain = network(kind(2.0 / counted))
+        loss, gradient, _ = shared.loss_and_gradients(x, y, given)
+        expected, expected_gradient, _ = plain.loss_and_gradients(x, y, given)
+        assert loss == pytest.approx(expected, rel=1e-13)
+        np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-11, atol=1e-14)
+        figure = shared.evaluate(x, y, sample_weight=given)
+        assert figure == pytest.approx(plain.evaluate(x, y, sample_weight=given), rel=1e-13)
+
+
+def test_each_batch_has_all_of_what_stands_beside_its_sum():
+    x, y = data(30)
+    fitted, stepped = network(regularizers.L2(2.0, of_sum=True)), None
+    fitted.fit(x, y, batch_size=25, shuffle=False, verbose=0)
+    for begin, rows in ((0, 25), (25, 5)):
+        new = network(regularizers.L2(2.0 / rows))
+        if stepped is not None:
+            new.set_weights(stepped.get_weights())
+        new.train_on_batch(x[begin : begin + rows], y[begin : begin + rows])
+        stepped = new
+    np.testing.assert_allclose(fitted.parameters, stepped.parameters, rtol=1e-12)
+
+
+def test_rows_of_no_weight_share_nothing():
+    x, y = data(4)
+    shared, plain = network(regularizers.L2(2.0, of_sum=True)), network()
+    loss, *_ = shared.loss_and_gradients(x, y, np.array([0.0, 1e-300, 0, 0]))
+    assert np.isfinite(loss)
+    shared.fit(x, y, batch_size=2, shuffle=False, sample_weight=[0.0, 0, 1, 1], verbose=0)
+    plain.fit(x, y, batch_size=2, shuffle=False, sample_weight=[0.0, 0, 1, 1], verbose=0)
+    assert np.isfinite(shared.parameters).all()
+    assert (shared.parameters != plain.parameters).any()
+
+
+def test_steps_that_look_at_all_rows_know_what_stands_beside_their_sum():
+    x, y = data(30)
+    found = []
+    for part in (regularizers.L2(0.6, of_sum=True), regularizers.L2(0.02)):
+        for optimizer in ("LBFGS", "LevenbergMarquardt"):
+            stack = [layers.Dense(5, "tanh", kernel_regularizer=part), layers.Dense(2)]
+            model = fw.Sequential(stack, 4, dtype="float64", seed=1)
+            model.compile(getattr(fw.optimizers, optimizer)(), "mse")
+            model.fit(x, y, epochs=5, verbose=0)
+            found.append(model.parameters)
+    for shared, plain in zip(found[:2], found[2:], strict=True):
+        np.testing.assert_allclose(shared, plain, rtol=1e-8)
+
+
 def test_by_hand():
     weights = np.array([[1.0, -2.0], [0.0, 3.0]])
     assert regularizers.L1(0.1)(weights) == pytest.approx(0.6)
@@ -282,6 +336,11 @@ def test_by_hand():
     [
         (lambda: regularizers.L1(-1), "l1: got -1"),
         (lambda: regularizers.L2(np.nan), "l2: got nan"),
+        (lambda: regularizers.L2(of_sum=1), "of_sum: got 1"),
+        (
+            lambda: layers.Dense(2, activity_regularizer=regularizers.L2(of_sum=True)),
+            "activity_regularizer: got L2.*of_sum=False",
+        ),
         (lambda: layers.Dense(2, kernel_regularizer="l3"), "kernel_regularizer: got 'l3'"),
         (lambda: layers.Dense(2, bias_regularizer=0.1), "bias_regularizer: got float"),
         (lambda: regularizers.OrthogonalRegularizer(-0.1), "factor: got -0.1"),

@@ -569,3 +569,11 @@ def test_a_context_of_joblib_is_asked_by_itself(monkeypatch):
     with joblib.parallel_config(backend="loky"):  # as without a context
         swept(SPACE, n_trials=2)
     assert len(asked) == 2
+
+
+def test_a_path_without_its_folder_is_refused_before_the_first_trial(tmp_path):
+    def build():
+        raise AssertionError
+
+    with pytest.raises(FileNotFoundError, match=r"path: got .*expected a folder .*there"):
+        fw.sweep(build, {}, np.zeros((4, 2)), np.zeros((4, 1)), path=tmp_path / "no" / "a.jsonl")

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from fastweights.table import Cells, Table, find_task, has_target, read, score, split
+from fastweights.table import Cells, Table, read, score, split
 from fastweights.table.numerals import numbers
 from fastweights.table.targets import ClassTarget, NumberTarget, class_name
 
@@ -145,91 +145,6 @@ def test_split_refuses_other_fractions(fraction):
 
 
 # ---- targets -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("column", "task"),
-    [
-        (["yes", "no"] * 5, "classification"),
-        (["0", "1"] * 5, "classification"),
-        (["1.5", "2.5"] * 50, "regression"),
-        (["1", "2", "3"] * 40, "classification"),
-        (["1", "2", "3"] * 3, "regression"),
-        ([str(i) for i in range(100)], "regression"),
-        (["1", "2", "", "NA"] * 30, "classification"),
-        (["1", "2", "x"] * 30, "classification"),
-    ],
-)
-def test_finds_the_task(column, task):
-    assert find_task(cells(*column))[0] == task
-
-
-def test_rows_without_a_target():
-    assert has_target(cells("1", "", "x"), "regression").tolist() == [True, False, True]
-    assert has_target(cells("1", "", "None"), "classification").tolist() == [True, False, True]
-
-
-@pytest.mark.parametrize("log", [False, True])
-def test_number_target_there_and_back(log):
-    column = cells("100", "200", "400", "1e6")
-    target = NumberTarget.fit("price", column, np.array([True, True, True, False]), log=log)
-    truth, known = target.truth(column)
-    assert known.all()
-    encoded = target.encode(truth)
-    assert encoded.shape == (4, 1)
-    np.testing.assert_allclose(encoded[:3].mean(), 0, atol=1e-12)
-    np.testing.assert_allclose(encoded[:3].std(), 1)
-    np.testing.assert_allclose(target.decode(encoded), [100, 200, 400, 400])
-    np.testing.assert_allclose(target.decode(-encoded)[3], 100)
-    np.testing.assert_allclose(target.baseline, 700 / 3)
-
-
-@pytest.mark.parametrize(
-    ("values", "log"),
-    [
-        (np.exp(np.linspace(0, 5, 200)), True),
-        (np.linspace(1, 2, 200), False),  # not skewed
-        (np.exp(np.linspace(0, 5, 200)) - 1, False),  # 0 among them
-        (-np.exp(np.linspace(0, 5, 200)), False),
-        (np.exp(np.linspace(0, 5, 200)) + 1000, False),  # as skewed after it
-    ],
-)
-def test_the_logarithm_of_a_target_is_learnt_where_it_evens_it(values, log):
-    column = Cells.from_numbers(values)
-    assert NumberTarget.fit("price", column, np.ones(len(values), bool)).log is log
-
-
-def test_log_target_needs_positive_numbers_and_stays_finite():
-    with pytest.raises(ValueError, match="log_target: got 0 in column 'price'"):
-        NumberTarget.fit("price", cells("1", "0"), np.ones(2, bool), log=True)
-    target = NumberTarget.fit("price", cells("1", "2"), np.ones(2, bool), log=True)
-    assert np.isfinite(target.decode(np.array([[1e30], [-1e30]], dtype=np.float32))).all()
-    assert target.truth(cells("-1", "3"))[1].tolist() == [False, True]
-
-
-def test_regression_on_text_is_refused():
-    with pytest.raises(ValueError, match="target: got 'x' in column 'price'"):
-        NumberTarget.fit("price", cells("1", "x"), np.ones(2, bool))
-
-
-def test_class_target_names_and_shares():
-    column = cells("10", "9", "9.0", "09", "", "x", "new")
-    train = np.array([True] * 5 + [False] * 2)
-    target = ClassTarget.fit("kind", column, train)
-    assert target.classes == ("9", "10", "new", "x")
-    assert target.shares == (0.75, 0.25, 0.0, 0.0)
-    labels, known = target.truth(cells("9", "x", "", "unknown"))
-    assert labels.tolist() == [0, 3, -1, -1]
-    assert known.tolist() == [True, True, False, False]
-
-
-@pytest.mark.parametrize(
-    ("column", "message"),
-    [(["a"] * 30, "at least two classes"), ([f"id{i}" for i in range(60)], "classes that repeat")],
-)
-def test_columns_that_cannot_be_classes(column, message):
-    with pytest.raises(ValueError, match=message):
-        ClassTarget.fit("kind", cells(*column), all_rows(cells(*column)))
 
 
 @pytest.mark.parametrize(

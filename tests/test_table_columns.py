@@ -386,6 +386,7 @@ REALS = [f"{k * 1.37 % 11:.2f}" for k in range(60)]
         (["5"] * 10, "constant: it is always '5'"),
         (["x"] * 10, "constant: it is always 'x'"),
         (["same", "Same"] * 10, "constant: it is always 'same'"),
+        ([f"+49 170 555{k:04d}" for k in range(40)], "names: it hardly repeats"),
         ([""] * 10, "empty: it has no values"),
         (["NA", "null"] * 5, "empty: it has no values"),
         ([f"id-{i}" for i in range(10)], "names: it hardly repeats"),

@@ -8,6 +8,7 @@ import pytest
 import fastweights as fw
 from fastweights import callbacks, serialization
 from fastweights.table import Table, TableModel, recipe_for, score
+from fastweights.table.fitting import times_of
 from fastweights.table.models import HISTORY, RECIPE
 from fastweights.table.recipe import Recipe
 
@@ -153,7 +154,7 @@ def test_the_best_epoch_is_kept(houses):
             if epoch == 3:
                 self.model.parameters[:] *= 100
 
-    got = model(learning_rate=1e-5).fit(houses, callbacks=[Spoil()])
+    got = model(learning_rate=1e-4, linear=False).fit(houses, callbacks=[Spoil()])
     assert got.report["best_epochs"] == [3]
     assert np.abs(got.predict(houses) - np.mean(got.predict(houses))).max() < 50
 
@@ -189,6 +190,14 @@ def test_rows_are_left_out_as_asked(kind):
     got = model(split=f"{kind}:day", epochs=2).fit(table({**columns, "day": day}))
     assert ("day" in got.preprocessor.kinds) is (kind == "time")
     assert "val_loss" in got.history[0]
+
+
+def test_rows_follow_each_other_by_dates():
+    days = [f"2024-{1 + day // 28:02d}-{1 + day % 28:02d}" for day in range(ROWS)][::-1]
+    given = table({"day": days, "n": np.arange(ROWS)[::-1]})
+    for column in ("day", "n"):
+        times = times_of(given, column)
+        assert (np.diff(times) < 0).all()
 
 
 def test_all_rows_are_learnt_from_where_none_is_left_out(houses):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastweights.table import Cells, dates
-from fastweights.table.dates import moment, read_moments, text_form
+from fastweights.table.dates import moment, order_of, read_moments
 from fastweights.table.numerals import MISSING_NUMBER, missing, missing_word, numeral, read_numbers
 
 # ---- numbers -------------------------------------------------------------------------------------
@@ -290,8 +290,9 @@ def test_any_text_is_a_moment_or_none(text):
     ],
 )
 def test_days_or_months_first_by_all_cells(texts, form, is_open):
-    assert text_form(column(*texts), ".") == (form, is_open)
-    assert text_form(column(*texts), ",")[0] == ("dmy" if is_open else form)
+    matters = not texts[0].startswith("2024")
+    assert order_of(column(*texts), ".") == (form, matters, is_open)
+    assert order_of(column(*texts), ",").form == ("dmy" if is_open else form)
 
 
 @pytest.mark.parametrize(
@@ -313,6 +314,16 @@ def test_days_or_months_first_by_all_cells(texts, form, is_open):
 )
 def test_numbers_that_count_time(numbers, name, form):
     assert dates.number_form(np.array(numbers, dtype=float), name) == form
+
+
+@pytest.mark.parametrize("unit", ["D", "m", "s"])
+@pytest.mark.parametrize("odd", ["", "soon", "2024-02-30", "2024-01-31T12:30:00+02:00"])
+def test_many_dates_that_are_written_alike_are_read_as_one_is(unit, odd):
+    texts = [str(np.datetime64("1969-12-30", unit) + 1234 * k) for k in range(300)]
+    for column_of_texts in (texts, [*texts, odd]):
+        found = read_moments(Cells.from_texts(column_of_texts), "dmy").values
+        alone = [moment(text) for text in column_of_texts]
+        np.testing.assert_array_equal(found, np.array(alone, dtype=np.float64))
 
 
 def test_numbers_become_moments():

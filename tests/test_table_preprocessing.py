@@ -316,6 +316,7 @@ def test_categories_that_say_the_class_are_said(flips, is_said):
     columns["died"] = np.where(np.roll(alive, 0) ^ (np.arange(200) < flips), 0, 1)
     columns["fate"] = np.where(alive ^ (np.arange(200) < flips), "lives", "dead")
     notes = Preprocessor.fit(table(columns), "alive").notes
+    assert not any("'x'" in note for note in notes)  # Of numbers that do not repeat any is right.
     for name in ("died", "fate"):
         assert any(shown in note for note in notes for shown in [f"'{name}'"]) == is_said
 
@@ -437,6 +438,15 @@ def test_training_rows_do_not_see_their_own_target_and_others_see_all(houses):
     again = preprocessor.transform(Table(changed), train)
     assert again[0, mean] == as_training[0, mean]
     assert (again[:40, mean] != as_training[:40, mean]).any()
+
+
+def test_training_rows_without_a_target_have_the_mean_of_all_folds(houses):
+    columns = {**houses.columns, "price": cells(*list(houses["price"])[:50], *[""] * 10)}
+    train = np.arange(60)
+    preprocessor = Preprocessor.fit(Table(columns), "price", train, target_means=2)
+    x = preprocessor.transform(Table(columns), train)
+    assert np.isfinite(x).all()
+    np.testing.assert_array_equal(x[50:], preprocessor.transform(Table(columns))[50:])
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -69,7 +69,7 @@ class Plan:
         only_measured: bool = False,
         trained: tuple[bool, ...] | None = None,
         states: np.ndarray | None = None,
-        penalties: Sequence[tuple[int, int, float, float]] = (),
+        penalties: Sequence[tuple[int, int, float, float, bool]] = (),
         matrices: Sequence[tuple[int, int, int, bool, float]] = (),
         bounds: Sequence[tuple[int, int, int, int, str, tuple[float, ...]]] = (),
         heads: Sequence[tuple[int, int, int, int]] | None = None,
@@ -124,7 +124,7 @@ class Plan:
         stream: int = 0,
         weights: tuple[np.ndarray | None, ...] | None = None,
     ) -> float: ...
-    def parameters_cost(self) -> float: ...
+    def parameters_cost(self, tally: Tally) -> float: ...
     def apply_update(self) -> None: ...
     def infer(
         self,

@@ -112,6 +112,10 @@ class Callback(Sealed):
         A ValueError, for a state that is none of its own, ends the fit, and the model is as before.
         """
 
+    def _identity(self) -> str:
+        """By which a fit that goes on knows whose state is whose: class, and what it is about."""
+        return f"{type(self).__module__}.{type(self).__qualname__}"
+
     def _hears(self, hook: str) -> bool:
         """Whether it has this hook, or Keras's older name for it."""
         names = (hook, hook.replace("on_train_batch_", "on_batch_"))

@@ -18,9 +18,10 @@ from fastweights.callbacks.base import Callback, Logs, State
 class CSVLogger(Callback, closed=True):
     """Writes each epoch's figures as a line of a CSV file.
 
-    Columns are ``epoch`` and the figures of the first epoch, in alphabetical order; a figure that
-    is missing is ``NA``, and one that first comes later is warned of and left out. A fit that goes
-    on from a file cuts off what came after that was saved.
+    Columns are ``epoch``, the figures of the first epoch, in alphabetical order, and a ``val_`` one
+    of each where that epoch has no validation; a figure that is missing is ``NA``, and one that
+    first comes later is warned of and left out. A fit that goes on from a file cuts off what came
+    after that was saved.
 
     Parameters
     ----------
@@ -96,8 +97,9 @@ class CSVLogger(Callback, closed=True):
             warnings.warn(message, stacklevel=2)
         figures = [logs.get(name, "NA") for name in self._columns]
         row = [epoch, *(_in_a_row(figure) for figure in figures)]
-        csv.writer(file, delimiter=self.separator).writerow(row)
-        file.flush()
+        with _files.naming(self.filename):
+            csv.writer(file, delimiter=self.separator).writerow(row)
+            file.flush()
         self._size = os.fstat(file.fileno()).st_size
 
     def _open(self, logs: Logs) -> IO[str]:
@@ -138,8 +140,9 @@ class CSVLogger(Callback, closed=True):
 
     def _close(self) -> None:
         if self._file is not None:
-            self._file.close()
-            self._file = None
+            file, self._file = self._file, None
+            with _files.naming(self.filename):
+                file.close()
 
     def state(self) -> State:
         return {"columns": list(self._columns), "size": self._size}

@@ -60,14 +60,17 @@ class Monitor(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         if self.mode == "auto":
-            name = self.monitor.removeprefix("val_")
-            self._sign = -1.0 if name in self.model._larger_is_better() else 1.0
+            self._sign = -1.0 if self.model._larger_is_better(self.monitor) else 1.0
 
     def _is_better(self, figure: float, reference: float) -> bool:
         return self._sign * figure + self.min_delta < self._sign * reference
 
     def _take_best(self, figure: float) -> None:
         self._lowest = self._sign * figure
+
+    def _identity(self) -> str:
+        better = "larger" if self._sign < 0 else "smaller"
+        return f"{super()._identity()} of {self.monitor}, {better} is better"
 
     def state(self) -> State:
         return {"lowest": self._lowest}

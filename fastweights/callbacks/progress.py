@@ -95,6 +95,12 @@ class FewLines(EpochLines, closed=True):
             say(self._unsaid)
 
 
+def is_told(done: int, of: int, lines: int) -> bool:
+    """Whether what is done is told, of so much, in so many lines at most, evenly."""
+    lines = min(lines, of)
+    return done * lines // of > (done - 1) * lines // of
+
+
 def rare(epochs: int) -> list[int]:
     """Which of so many are told: at most MOST_LINES, the first and the last among them."""
     last = MOST_LINES - 1

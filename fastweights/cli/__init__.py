@@ -11,11 +11,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
 from fastweights import __version__
-from fastweights.cli.output import replace_unknown_letters, tell, to_stream
+from fastweights._json import shown
+from fastweights.cli import others
+from fastweights.cli.output import note, replace_unknown_letters, tell, to_stream
 from fastweights.cli.runs import with_config
 
 COMMANDS = {
@@ -42,8 +45,10 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
+    shows = warnings.showwarning
     try:
         replace_unknown_letters()
+        warnings.showwarning = lambda message, *place: note(" ".join(str(message).split()))
         code = _run(sys.argv[1:] if argv is None else list(argv))
         with to_stream(sys.stdout):
             return code
@@ -56,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(f"{name}{error.strerror or error}", 2)
     except (ValueError, TypeError, ArithmeticError, RecursionError, ImportError) as error:
         return _complain(str(error), 2)
+    finally:
+        warnings.showwarning = shows
 
 
 def _run(argv: list[str]) -> int:
@@ -66,7 +73,7 @@ def _run(argv: list[str]) -> int:
             argv = [*argv[:place], *with_config(command, argv[place:])]
         args, unknown = parser.parse_known_args(argv)
         if unknown:
-            parser.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(command, unknown)}")
+            _refuse_unknown(command or parser, unknown)
     except SystemExit as done:  # --help, --version, wrong usage
         return int(done.code or 0)
     return args.run(args)
@@ -78,6 +85,9 @@ def _parser(argv: list[str]) -> tuple[Parser, argparse.ArgumentParser | None]:
     parser.add_argument("--version", action="version", version=f"fastweights {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     wanted = next((argument for argument in argv if not argument.startswith("-")), None)
+    if wanted is not None and wanted not in COMMANDS:
+        meant = others.hint(wanted, COMMANDS, others.COMMANDS)
+        parser.error(f"COMMAND: got {shown(wanted)}, expected one of {', '.join(COMMANDS)}{meant}")
     found = None
     for name, what in COMMANDS.items():
         command = commands.add_parser(name, help=what)
@@ -90,15 +100,12 @@ def _parser(argv: list[str]) -> tuple[Parser, argparse.ArgumentParser | None]:
     return parser, found
 
 
-def _meant(command: argparse.ArgumentParser | None, unknown: Sequence[str]) -> str:
-    """The options that have all words of the first unknown one."""
-    option = next((one for one in unknown if one.startswith("--")), None)
-    if command is None or option is None:
-        return ""
-    words = set(option.partition("=")[0].removeprefix("--").split("-"))
-    known = [one for action in command._actions for one in action.option_strings]
-    near = [one for one in known if words <= set(one.removeprefix("--").split("-"))]
-    return f"; did you mean {' or '.join(sorted(near, reverse=True))}?" if near else ""
+def _refuse_unknown(parser: argparse.ArgumentParser, unknown: list[str]) -> None:
+    """Ends with a complaint about arguments that the command does not have."""
+    known = [option[2:] for option in parser._option_string_actions if option.startswith("--")]
+    name = next((one.partition("=")[0] for one in unknown if one.startswith("--")), None)
+    meant = "" if name is None else others.hint(name, known, others.OPTIONS, "--")
+    parser.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
 
 
 def _complain(message: str, code: int) -> int:

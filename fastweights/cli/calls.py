@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from fastweights import _check
+from fastweights import _arguments, _check
 from fastweights._json import shown
 
 T = TypeVar("T")
@@ -107,8 +107,12 @@ def kind_of(option: str, call: Call, known: Mapping[str, T]) -> T:
 
 def made(option: str, call: Call, kind: Callable[..., T]) -> T:
     """What the call makes; ValueError, which names the option, where it does not take a setting."""
+    known = parameters(kind)
     for name in call.settings:
-        _check.choice(f"{option}: setting of {call.name}", name, parameters(kind))
+        if name not in known:
+            got, expected = shown(name), f"one of {_check.listed(known)}"
+            refusal = _check.refusal(f"{option}: setting of {call.name}", got, expected)
+            raise ValueError(f"{refusal}{_arguments.meant(name, tuple(known), kind)}")
     try:
         return kind(**call.settings)
     except (ValueError, TypeError) as error:

@@ -124,12 +124,25 @@ def _refuse_another(path: str, belongs_to: str) -> None:
         raise ValueError(_check.refusal("--resume", "other rows in DATA", expected))
 
 
+def refuse_to_lose(path: str) -> None:
+    """Raises ValueError where a training would write over what another one, or anybody, left."""
+    if os.path.exists(path) and not is_one(path):
+        got = f"{path}, which is there and is no checkpoint"
+        raise ValueError(_check.refusal("--checkpoint", got, "another name"))
+    if is_one(path):
+        got = f"{path}, where a training that was interrupted has left how far it came"
+        expected = "--resume, which goes on from it, another --checkpoint, or the file removed"
+        raise ValueError(_check.refusal("--checkpoint", got, expected))
+
+
 def is_one(path: str) -> bool:
     """Whether there is a checkpoint."""
     return is_model(path) and KEY in serialization.read_metadata(path)
 
 
 def remove(path: str) -> None:
-    """Removes the file where it is a checkpoint."""
+    """Removes the file where it is a checkpoint; what a link leads to, if it is one."""
     if is_one(path):
-        os.unlink(path)
+        os.unlink(os.path.realpath(path))
+        if os.path.islink(path):
+            os.unlink(path)

@@ -51,10 +51,10 @@ def build(
     network: Callable[[argparse.Namespace, Data], fw.Sequential],
 ) -> tuple[list[fw.Sequential], Plan]:
     """The networks that the arguments describe, compiled, and how they are to be fitted."""
-    rows, batch_size = len(data.train), args.batch_size or BATCH_SIZE
+    rows = len(data.train)
+    unless_said = rows if sees_all_rows(optimizer_of(args, kind.rate_factor, None)) else BATCH_SIZE
+    batch_size = args.batch_size or unless_said
     steps = args.epochs * math.ceil(rows / batch_size)
-    if sees_all_rows(optimizer_of(args, kind.rate_factor, steps)):
-        batch_size, steps = args.batch_size or rows, args.epochs
     stops = bool(len(data.validation) and args.patience)
     models, monitor = [], "val_loss"
     for number in range(args.ensemble or 1):
@@ -80,7 +80,13 @@ def _compile(
     loss = args.loss or "mean_absolute_error"
     loss = loss if is_regression else "sparse_categorical_crossentropy"
     shown_too = judging.metrics_of("--metrics", args.metrics, loss)
-    watched = None if args.early_stopping == "loss" else args.early_stopping
+    watched = args.early_stopping
+    if watched is not None and watched.startswith("val_"):
+        got = shown(watched)
+        expected = f"{watched.removeprefix('val_')}, which is that of the validation rows"
+        raise ValueError(_check.refusal("--early-stopping", got, expected))
+    if watched == "loss":
+        watched = None
     found = judging.metrics_of("--early-stopping", watched, loss)
     if len(found) > 1:
         raise ValueError(_check.refusal("--early-stopping", watched, "one metric"))
@@ -211,7 +217,9 @@ def fit(
     interrupted = False
     run: Callable[..., None] = _fit_one if len(models) == 1 else _fit_many
     try:
-        with naming_options("batch_size", "optimizer", "loss", monitor="--early-stopping"):
+        asked = [n for n in ("loss", "metrics", "early_stopping") if getattr(args, n) is not None]
+        spelt = " or ".join(f"--{name.replace('_', '-')}" for name in asked) or "target"
+        with naming_options("batch_size", "optimizer", "loss", monitor="--early-stopping", y=spelt):
             run(args, models, plan, bests, belongs_to)
     except KeyboardInterrupt:
         if not all(best.is_there for best in bests):

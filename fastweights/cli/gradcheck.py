@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 import fastweights as fw
-from fastweights import _check, activations, layers, losses, saving
+from fastweights import _check, activations, layers, losses
 from fastweights._core import philox
 from fastweights.cli.layers_spec import parse_layers, refuse_huge_networks
-from fastweights.cli.output import Output, add_json, naming_options
+from fastweights.cli.modelfile import read_model
+from fastweights.cli.output import Output, add_json, naming_options, note
 from fastweights.gradient_check import Report
 
 SPEC = "INPUTS,UNITS[:ACTIVATION],..."
@@ -81,8 +82,10 @@ def _model_and_loss(args: argparse.Namespace) -> tuple[fw.Model, losses.Loss]:
         both = "none" if args.model is None else "both"
         raise ValueError(_check.refusal("MODEL or --layers", both, "one of them"))
     if args.model is not None:
-        found = saving.loaded(args.model)
-        model = found[0] if isinstance(found, fw.Ensemble) else found
+        model = read_model(args.model)
+        if isinstance(model, fw.Ensemble):
+            note(f"{args.model} has {len(model)} networks: the first of them is checked")
+            model = model[0]
     else:
         (inputs, named), *stack = parse_layers(args.layers, None)
         if named or not stack:

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 import fastweights as fw
+from fastweights import saving, serialization
 from fastweights._json import shown
+from fastweights._refusal import UnknownError
 from fastweights.cli.modelfile import history_of, is_of_train, load_model, read_model
-from fastweights.cli.output import Output, add_json, count
+from fastweights.cli.output import Output, add_json, count, note
 from fastweights.cli.report import number
 from fastweights.table import Preprocessor
 from fastweights.table.targets import ClassTarget
@@ -48,7 +50,10 @@ def _of_installation() -> dict[str, Any]:
 
 def _of_model(path: str) -> dict[str, Any]:
     """What a model is, what it predicts, and the history that its file tells."""
-    model = read_model(path)
+    try:
+        model = read_model(path)
+    except UnknownError as error:
+        return _of_unknown(path, str(error))
     history = history_of(path)
     history.pop("history", None)
     first = model[0] if isinstance(model, fw.Ensemble) else model
@@ -69,6 +74,30 @@ def _of_model(path: str) -> dict[str, Any]:
         **({"epochs_trained": first.epochs_trained} if first.epochs_trained else {}),
         **history,
     }
+
+
+def _of_unknown(path: str, why: str) -> dict[str, Any]:
+    """What the file of a model says that has parts of somebody's own, which are not here."""
+    with serialization.opened(path) as file:
+        if "fastweights.model" not in file.metadata:
+            raise UnknownError(why)
+        description = saving.description_in(file)
+        model, compiled = description["model"], description.get("compile", {})
+        try:
+            layers = [f"{layer['class']} {layer['name']}" for layer in model["layers"]]
+            losses = compiled.get("loss", [])
+            told = {
+                "input_shape": model.get("input_shape"),
+                "layers": layers,
+                "dtype": model["dtype"],
+                "seed": model["seed"],
+                "optimizer": compiled.get("optimizer"),
+                "losses": losses if isinstance(losses, list) else [losses],
+            }
+        except (AttributeError, LookupError, TypeError):
+            raise UnknownError(why) from None
+    note(why)
+    return {"model": path, **told, "epochs_trained": description.get("epochs_trained", 0)}
 
 
 def _of_task(path: str) -> dict[str, Any]:

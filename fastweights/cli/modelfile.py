@@ -22,6 +22,8 @@ KINDS: tuple[Kind, ...] = (ImageFiles(), Tables())
 
 def kind_meant(args: argparse.Namespace) -> Kind:
     """What the arguments of ``train`` are about; options that were not given get its defaults."""
+    if args.data is None:
+        raise ValueError("the following arguments are required: DATA")
     kind = next(kind for kind in KINDS if kind.is_meant(args))
     kind.settle(args, KINDS)
     return kind

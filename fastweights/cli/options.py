@@ -10,7 +10,7 @@ from fastweights import _check, saving
 from fastweights._core import philox
 from fastweights.cli import judging, runs, stepping
 from fastweights.cli.calls import calls_of
-from fastweights.cli.checkpoints import path_of
+from fastweights.cli.checkpoints import path_of, refuse_to_lose
 from fastweights.cli.kinds import Data, Kind
 from fastweights.cli.modelfile import KINDS
 from fastweights.cli.output import Group, add_json, add_option, check_writable
@@ -176,20 +176,24 @@ def _refuse_beside_ensemble(args: argparse.Namespace) -> None:
 
 
 def _check_files(args: argparse.Namespace) -> None:
-    if args.data is None:
-        raise ValueError("the following arguments are required: DATA")
-    check_writable("--out", args.out, [args.data])
+    """Raises ValueError where a file of the run could not be written, or is another one of it."""
+    others = [args.data, *([args.config] if args.config else [])]
+    check_writable("--out", args.out, others)
     saving.refuse_other_formats("--out", args.out)
-    plot, inputs = getattr(args, "plot", None), [args.data, args.out]
+    others += [args.out, runs.beside(args.out)]
+    plot = getattr(args, "plot", None)
     if plot:
         from fastweights.cli.plot import check_format
 
         check_format(plot)
-        check_writable("--plot", plot, inputs)
+        check_writable("--plot", plot, others)
+        others.append(plot)
     if hasattr(args, "checkpoint"):
         checkpoint = path_of(args.out, args.checkpoint)
-        check_writable("--checkpoint", checkpoint, inputs)
+        check_writable("--checkpoint", checkpoint, others)
         saving.refuse_other_formats("--checkpoint", checkpoint)
+        if not args.resume:
+            refuse_to_lose(checkpoint)
 
 
 def refuse_idle_options(told: argparse.Namespace, data: Data, kind: Kind) -> None:

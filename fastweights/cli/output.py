@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -107,7 +107,12 @@ def add_json(parser: Group) -> None:
 
 
 def add_option(
-    group: Group, name: str, words: str, default: Any = None, kind: type = str, **more: Any
+    group: Group,
+    name: str,
+    words: str,
+    default: Any = None,
+    kind: Callable[[str], Any] = str,
+    **more: Any,
 ) -> None:
     """Adds an option; its type is that of its default, which the help tells."""
     if default is not None:

@@ -105,24 +105,30 @@ def _loss(choices: dict[str, Any], task: str) -> str:
     return str(choices.get("loss", usual))
 
 
-def _recipe_of(args: argparse.Namespace, task: str, rows: int, choices: dict[str, Any]) -> Recipe:
+def _recipe_of(
+    args: argparse.Namespace, task: str, rows: int, features: int, choices: dict[str, Any]
+) -> Recipe:
     with naming_options(
         "activation", "dropout", "batch_size", "epochs", "patience", "learning_rate", "optimizer",
         "loss", "split", "class_weight", "l2", monitor="--early-stopping",
     ):  # fmt: skip
-        return recipe_for(args.preset, task, rows, **choices)
+        return recipe_for(args.preset, task, rows, features, **choices)
 
 
 def recipe_told(
-    args: argparse.Namespace, target: NumberTarget | ClassTarget, rows: int, train_rows: int
+    args: argparse.Namespace,
+    target: NumberTarget | ClassTarget,
+    rows: int,
+    features: int,
+    train_rows: int,
 ) -> Recipe:
-    """The recipe for a table of so many rows, an optimizer in it where the options say one.
+    """The recipe for so many rows and features, an optimizer in it where the options say one.
 
     `train_rows` are those that the first network learns from.
     """
     classes = target if isinstance(target, ClassTarget) else None
     choices = choices_of(args, target.task, rows, classes)
-    recipe = _recipe_of(args, target.task, rows, choices)
+    recipe = _recipe_of(args, target.task, rows, features, choices)
     is_usual = args.optimizer.lower() == "adam" and args.momentum is args.schedule is None
     if is_usual:
         return recipe
@@ -131,7 +137,7 @@ def recipe_told(
     steps = recipe.steps(train_rows)
     if sees_all_rows(optimizer):
         choices.setdefault("batch_size", rows)
-        steps = recipe.epochs
+        steps = _recipe_of(args, target.task, rows, features, choices).steps(train_rows)
     elif follows_a_schedule(told):
         if told.learning_rate is None and told.optimizer.lower() == "adam":
             told.learning_rate = recipe.learning_rate
@@ -142,4 +148,4 @@ def recipe_told(
                 f"warmup_steps={100 * recipe.warmup:g}%)"
             )
     choices["optimizer"] = optimizer_of(told, 1.0, steps)
-    return _recipe_of(args, target.task, rows, choices)
+    return _recipe_of(args, target.task, rows, features, choices)

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from fastweights import __version__, _check, _files
+from fastweights._json import shown
+from fastweights.cli import others
 from fastweights.cli.output import add_option, check_writable, same_file
 
 #: Options that say where, and how, the work is done rather than what is learnt.
@@ -47,18 +49,27 @@ def add_config(group: Any) -> None:
 
 def with_config(parser: argparse.ArgumentParser, argv: list[str]) -> list[str]:
     """The arguments of a command, with those of the file that they name in front."""
-    actions = [one for one in parser._actions if one.dest not in ("help", "config")]
-    if len(actions) > len(parser._actions) - 2:
+    if not any(one.dest == "config" for one in parser._actions):
         return argv
+    actions = [one for one in parser._actions if one.dest not in ("help", "config")]
     known = {(one.option_strings or [one.dest])[0].removeprefix("--"): one for one in actions}
     finder = argparse.ArgumentParser(add_help=False)
     finder.add_argument("--config", nargs="?")
     path = finder.parse_known_args(argv)[0].config
     if path is None:
         return argv
-    found = []
+    found: list[str] = []
+    options: dict[str, str] = {}
     for key, value in read(path).items():
-        action = _check.choice(f"{path}: option", key.replace("_", "-"), known)
+        name = key.replace("_", "-")
+        if name in options:
+            got, expected = f"{options[name]} and {key}", "each option once"
+            raise ValueError(_check.refusal(path, got, expected))
+        if name not in known:
+            got, meant = shown(key), others.hint(name, known, others.OPTIONS)
+            expected = f"one of {', '.join(known)}"
+            raise ValueError(_check.refusal(f"{path}: option", got, expected) + meant)
+        options[name], action = key, known[name]
         if action.option_strings:
             found += _spelt(f"{path}: {key}", action, value)
         else:
@@ -118,7 +129,10 @@ def _values(where: str, value: Any) -> str:
 def _text(where: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise ValueError(_check.refusal(where, _check.shown(value), "text or a number"))
-    return value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) else shown(value) if abs(value) > 1e300 else repr(value)
+    if "\0" in text:
+        raise ValueError(_check.refusal(where, shown(text), "text without a zero byte"))
+    return text
 
 
 # ---- writing -------------------------------------------------------------------------------------

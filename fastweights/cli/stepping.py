@@ -62,8 +62,8 @@ def optimizer_of(args: argparse.Namespace, rate_factor: float, steps: int | None
     call = call_of("--optimizer", args.optimizer)
     maker = kind_of("--optimizer", call, _OPTIMIZERS)
     known, settings = parameters(maker), dict(call.settings)
-    if "learning_rate" in settings:
-        got, expected = "learning_rate in it", "--learning-rate beside it"
+    if rate := next((name for name in ("learning_rate", "lr") if name in settings), None):
+        got, expected = f"{rate} in it", "--learning-rate beside it"
         raise ValueError(_check.refusal("--optimizer", got, expected))
     settings.update(_momentum(args, maker, known, settings))
     for name, value in settings.items():
@@ -132,6 +132,8 @@ def _schedule(
     if not isinstance(given, Call):
         return given
     maker = kind_of(option, given, schedules.SCHEDULES)
+    for name in _STEPS:
+        _refuse_other_shares(option, name, given.settings.get(name))
     if steps is None:
         return 1.0
     settings = {
@@ -158,6 +160,14 @@ def _schedule(
     if isinstance(settings.get("schedule"), Call):
         settings["schedule"] = _schedule(option, settings["schedule"], rate, left)
     return made(option, Call(given.name, settings), maker)
+
+
+def _refuse_other_shares(option: str, name: str, value: Any) -> None:
+    """Raises ValueError for shares of all steps that are none, or more than all."""
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, Share) and not 0.0 < one.value <= 1.0:
+            got, expected = f"{name}={100 * one.value:.6g}%", "above 0% and at most 100%"
+            raise ValueError(_check.refusal(option, got, expected))
 
 
 def _in_steps(value: Any, steps: float) -> Any:

@@ -97,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
     output.say(f"\n{results}\n")
     chosen = results.best
     best = argparse.Namespace(**{**vars(told), **chosen["params"]})
+    best.resume = checkpoints.is_one(checkpoints.path_of(best.out, best.checkpoint))
     output.say(f"best: trial {chosen['trial']}, trained again; trials: {path}")
     about = {
         "results": path,
@@ -127,9 +128,8 @@ def _check_own_options(args: argparse.Namespace, path: str) -> None:
     if args.ensemble is not None:
         got, expected = f"{args.ensemble}", "it for 'fastweights train' with the best settings"
         raise ValueError(_check.refusal("--ensemble", got, expected))
-    if args.data is not None:
-        inputs = [args.data, args.out]
-        check_writable("--results", path, inputs)
+    others = [args.data, args.out, runs.beside(args.out), *([args.config] if args.config else [])]
+    check_writable("--results", path, others)
     for name in ("trials", "jobs"):
         if getattr(args, name) is not None:
             _check.whole(f"--{name}", getattr(args, name), 1)

@@ -38,10 +38,11 @@ from fastweights.images.files import names_an_image
 from fastweights.table import Preprocessor, Recipe, Table, TableModel, scores
 from fastweights.table.encoded import Encoded
 from fastweights.table.fitting import Rows, Trained
+from fastweights.table.footers import without_sums
 from fastweights.table.models import Prepared, learnable
 from fastweights.table.networks import monitored
 from fastweights.table.preprocessing import TARGETS
-from fastweights.table.recipe import LOSSES, PRESETS
+from fastweights.table.recipe import LOSSES, NETS
 from fastweights.table.targets import ClassTarget, NumberTarget
 
 #: What files of tables are called, packed ones too.
@@ -89,8 +90,9 @@ class TableData(Data):
     def recipe_of(self, args: argparse.Namespace) -> Recipe:
         """The recipe that the arguments say, for this table."""
         target = self.preprocessor.target
-        recipe = recipe_told(args, target, self.prepared.table_rows, len(self.train))
-        refuse_huge_networks([self.x.shape[1], *recipe.layers, target.outputs], args.dtype)
+        features = self.x.shape[1]
+        recipe = recipe_told(args, target, self.prepared.table_rows, features, len(self.train))
+        refuse_huge_networks([features, *recipe.layers, target.outputs], args.dtype)
         return recipe
 
     def importance(self, model: Any) -> Any:
@@ -115,7 +117,8 @@ class TableData(Data):
 
     def figures(self) -> dict[str, Any]:
         figures = super().figures()
-        return {**figures, "rows": len(self.x) + len(self.unseen)}
+        networks = len(self.prepared.rows.parts)
+        return {**figures, "networks": networks, "rows": len(self.x) + len(self.unseen)}
 
 
 class Tables(Kind):
@@ -147,7 +150,7 @@ class Tables(Kind):
             "--preset",
             "fast takes seconds, best up to a minute for 20,000 rows, with more networks; all that "
             "is not said otherwise is by the preset (default: fast)",
-            choices=PRESETS,
+            choices=NETS,
         )
         add_option(
             group, "--task", "what the target is; found from its cells unless given",
@@ -297,7 +300,6 @@ class Tables(Kind):
         preprocessor = prepared.preprocessor
         about = {
             "preset": args.preset,
-            "networks": len(rows.parts),
             "features": rows.encoded.shape[1],
             "dropped_columns": preprocessor.dropped,
         }
@@ -371,6 +373,9 @@ class Tables(Kind):
         paths = checkpoints.paths_of(args.out, args.checkpoint, nets)
         if args.resume:
             checkpoints.refuse_others(paths, belongs_to)
+        else:
+            for path in paths:
+                checkpoints.refuse_to_lose(path)
         lock = threading.Lock()
 
         def listening(number: int) -> list[fw.callbacks.Callback]:
@@ -408,7 +413,10 @@ class Tables(Kind):
         if args.target not in (None, preprocessor.target.name):
             got, expected = shown(args.target), f"{shown(preprocessor.target.name)} of the model"
             raise ValueError(_check.refusal("--target", got, expected))
-        return read_table(args.data, args)
+        table, kept = without_sums(read_table(args.data, args))
+        if not kept.all():
+            note(table.remarks[-1])
+        return table
 
 
 def _refuse_few(table: Table) -> None:

@@ -73,7 +73,7 @@ def learn(
         asked = judging.judged(args.metrics, target, truth, predictions)
     kind.save(args.out, model, data, _history(options, data, training, {**rehearsed, **figures}))
     path = runs.write(told)
-    paths = checkpoints.paths_of(args.out, args.checkpoint, data.about.get("networks", 1))
+    paths = checkpoints.paths_of(args.out, args.checkpoint, data.figures().get("networks", 1))
     if not training.interrupted:
         for checkpoint in paths:
             checkpoints.remove(checkpoint)

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastweights import _check, _tensors, constraints, initializers, regularizers
 from fastweights._absent import hint_for_object
+from fastweights._arguments import parameters_of
 from fastweights._sealed import Sealed, _Sealing
 from fastweights.constraints import Constraint
 from fastweights.initializers import Initializer
@@ -85,7 +86,7 @@ class Variable(NamedTuple):
 
     def check(self, argument: str, array: np.ndarray) -> None:
         """Raises ValueError where numbers of this shape cannot be this variable's."""
-        _check.finite(argument, np.ascontiguousarray(array))
+        _check.finite(argument, array)
         if self.minimum > -math.inf and array.size and array.min() < array.dtype.type(self.minimum):
             got = f"{array.min():g}"
             raise ValueError(_check.refusal(argument, got, f"at least {self.minimum:g}"))
@@ -151,7 +152,7 @@ class _Making(_Sealing, type):
         activity_regularizer: str | Regularizer | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
-        own = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
+        own = parameters_of(cls.__init__)  # type: ignore[misc]
         input_dim = None if "input_dim" in own else kwargs.pop("input_dim", None)
         made = super().__call__(*args, **kwargs)
         if "_given_name" not in vars(made):
@@ -345,7 +346,7 @@ class Layer(Sealed, metaclass=_Making):
         """What a call alone is told, checked: what `ops` takes by name only, and JSON can hold."""
         taken = {
             name: parameter.default
-            for name, parameter in inspect.signature(self.ops).parameters.items()
+            for name, parameter in parameters_of(type(self).ops).items()
             if parameter.kind is parameter.KEYWORD_ONLY
         }
         for name, value in settings.items():

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from fastweights import _check
-from fastweights._absent import refusal_of
+from fastweights._absent import refusal_of, refuse_foreign
 from fastweights._description import from_config
 from fastweights._own import is_of_somebody
 from fastweights.losses.base import Loss
@@ -41,6 +41,7 @@ from fastweights.losses.regression import (
     MeanSquaredError,
     MeanSquaredLogarithmicError,
     Poisson,
+    PoissonDeviance,
 )
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "MeanSquaredLogarithmicError",
     "NumpyLoss",
     "Poisson",
+    "PoissonDeviance",
     "Quantile",
     "SparseCategoricalCrossentropy",
     "SquaredHinge",
@@ -82,6 +84,7 @@ LOSSES: dict[str, type[Loss]] = {
             Huber,
             LogCosh,
             Poisson,
+            PoissonDeviance,
             Hinge,
             SquaredHinge,
             CategoricalHinge,
@@ -109,12 +112,14 @@ LOSSES: dict[str, type[Loss]] = {
 def get(identifier: Any) -> Loss:
     """A loss from its name, its `config`, a function of your own or itself."""
     if isinstance(identifier, NumpyLoss):
+        identifier.refuse_unfit()
         return identifier
     if isinstance(identifier, Loss):
         if LOSSES.get(getattr(identifier, "name", "")) is not type(identifier):
             expected = "a loss of this library, or one of your own derived from losses.NumpyLoss"
             raise TypeError(_check.refusal("loss", type(identifier).__name__, expected))
         return identifier
+    refuse_foreign("loss", "losses", identifier)
     if isinstance(identifier, Mapping):
         if is_of_somebody(identifier.get("name")):
             return known_loss(identifier, {})

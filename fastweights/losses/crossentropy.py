@@ -48,7 +48,29 @@ class SmoothedCrossentropy(Crossentropy):
         return (self.label_smoothing,)
 
 
-class BinaryCrossentropy(SmoothedCrossentropy):
+class LimitedCrossentropy(SmoothedCrossentropy):
+    """What those share of which no more than some value may be told."""
+
+    value_limit: float | None
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        value_limit: float | None = None,
+    ) -> None:
+        super().__init__(from_logits, label_smoothing)
+        if value_limit is not None:
+            value_limit = _check.number("value_limit", value_limit, above=0.0)
+        self._set(value_limit=value_limit)
+
+    @property
+    def options(self) -> tuple[float, ...]:
+        limit = () if self.value_limit is None else (self.value_limit,)
+        return (self.label_smoothing, *limit)
+
+
+class BinaryCrossentropy(LimitedCrossentropy):
     """``-mean(t log(p) + (1 - t) log(1 - p))`` for each output on its own, ``t`` within [0, 1].
 
     Probabilities are clipped to [1e-7, 1 - 1e-7]. Where sigmoid is the last activation, or with
@@ -60,6 +82,9 @@ class BinaryCrossentropy(SmoothedCrossentropy):
         Whether predictions are logits instead of probabilities.
     label_smoothing : float
         In [0, 1]: draws targets towards 1/2 by this share (Szegedy et al. 2016).
+    value_limit : float, optional
+        Of what an output costs no more than this is told; gradients know nothing of it. Minus the
+        logarithm of the dtype's epsilon is scikit-learn's limit.
     """
 
     name = "binary_crossentropy"
@@ -118,7 +143,7 @@ class BinaryFocalCrossentropy(BinaryCrossentropy):
             alpha=_check.number("alpha", alpha, minimum=0.0, maximum=1.0),
             gamma=_check.number("gamma", gamma, minimum=0.0),
         )
-        super().__init__(from_logits, label_smoothing)
+        SmoothedCrossentropy.__init__(self, from_logits, label_smoothing)
 
     @property
     def options(self) -> tuple[float, ...]:
@@ -218,7 +243,7 @@ class CategoricalFocalCrossentropy(CategoricalCrossentropy):
         return (self.label_smoothing, self.gamma, self.alpha)
 
 
-class SparseCategoricalCrossentropy(SmoothedCrossentropy):
+class SparseCategoricalCrossentropy(LimitedCrossentropy):
     """``-log(p[label])``: :class:`CategoricalCrossentropy` for labels 0, 1, ..., outputs - 1.
 
     Parameters
@@ -227,6 +252,8 @@ class SparseCategoricalCrossentropy(SmoothedCrossentropy):
         Whether predictions are logits instead of probabilities.
     label_smoothing : float
         As of :class:`CategoricalCrossentropy`; Keras has it there alone.
+    value_limit : float, optional
+        Of what a row costs no more than this is told, as of :class:`BinaryCrossentropy`.
     """
 
     name = "sparse_categorical_crossentropy"

@@ -62,6 +62,10 @@ class Quantile(_OfGroups):
         if not 1 <= len(quantiles) <= MOST_QUANTILES:
             expected = f"1 to {MOST_QUANTILES} of them"
             raise ValueError(_check.refusal("quantiles", f"{len(quantiles)}", expected))
+        for one in quantiles:
+            if isinstance(one, (int, float, np.number)) and 1 < one <= 100:
+                got, expected = f"{one:g}", f"numbers between 0 and 1; did you mean {one / 100:g}?"
+                raise ValueError(_check.refusal("quantiles", got, expected))
         checked = tuple(
             _check.number("quantiles", quantile, above=0.0, maximum=1.0) for quantile in quantiles
         )

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from fastweights import _arguments, _check, _frames
-from fastweights._own import Registry
+from fastweights._arguments import Telling
+from fastweights._own import Registry, refuse_lost_settings, refuse_other_methods
 from fastweights.losses.base import Loss, check_length
 
 Shape = tuple[int, ...]
@@ -20,13 +21,23 @@ Shape = tuple[int, ...]
 REGISTERED = Registry("loss")
 
 
-class NumpyLoss(Loss):
+class _Settling(Telling, type):
+    """Fixes what its classes make, when their constructors are through."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        made = super().__call__(*args, **kwargs)
+        vars(made).pop("_is_new")
+        return made
+
+
+class NumpyLoss(Loss, metaclass=_Settling):
     """A loss of your own, written in NumPy.
 
-    A subclass writes `call` and, if it has settings, hands them to ``_set`` in ``__init__``. A
-    function alone is as good: ``model.compile("adam", my_loss)``, see :class:`FunctionLoss`. It is
-    trained beside compiled layers, checked by `fastweights.check_loss` and, once it is registered
-    by `fastweights.register_loss`, saved and loaded.
+    A subclass writes `call` and, if it has settings, takes them in ``__init__``, keeps each under
+    its name, and hands all others on: ``super().__init__(**settings)``. A function alone is as
+    good: ``model.compile("adam", my_loss)``, see :class:`FunctionLoss`. It is trained beside
+    compiled layers, checked by `fastweights.check_loss` and, once it is registered by
+    `fastweights.register_loss`, saved and loaded.
 
     Parameters
     ----------
@@ -45,6 +56,20 @@ class NumpyLoss(Loss):
     """
 
     target_shape: Shape | None = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> NumpyLoss:
+        made = super().__new__(cls)
+        vars(made)["_is_new"] = True
+        return made
+
+    def __setstate__(self, settings: dict[str, Any]) -> None:
+        vars(self).pop("_is_new")
+        self._set(**settings)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if "_is_new" not in vars(self):
+            super().__setattr__(name, value)
+        self._set(**{name: value})
 
     def __init__(self, target_shape: Shape | None = None) -> None:
         if target_shape is not None:
@@ -97,7 +122,16 @@ class NumpyLoss(Loss):
 
     def config(self) -> dict[str, Any]:
         taken = inspect.signature(type(self)).parameters
-        return {"name": self.name, **{k: v for k, v in vars(self).items() if k in taken}}
+        return {
+            "name": self.name,
+            **{name: getattr(self, name) for name in taken if hasattr(self, name)},
+        }
+
+    def refuse_unfit(self) -> None:
+        """Raises TypeError where it could not be trained by, or not be saved."""
+        refuse_other_methods("loss", self, "call", ("y_true", "y_pred"))
+        if self.is_registered:
+            refuse_lost_settings("loss", self)
 
     def targets_shape(self, shape: Shape) -> Shape:
         """Of one row, where that of the output is `shape`."""
@@ -219,6 +253,9 @@ class FunctionLoss(NumpyLoss):
     def config(self) -> dict[str, Any]:
         return {"name": self.name, "target_shape": self.target_shape}
 
+    def refuse_unfit(self) -> None:
+        """Its constructor has seen to it; the name of the function stands for it."""
+
 
 def refuse_other_functions(argument: str, function: Any) -> None:
     """Raises TypeError for what is no function of targets and predictions."""
@@ -229,7 +266,9 @@ def refuse_other_functions(argument: str, function: Any) -> None:
 def known_loss(config: Mapping[str, Any], custom: Mapping[str, Any]) -> NumpyLoss:
     """What a config describes that names a loss of somebody's own, of `custom` before others."""
     settings = dict(config)
-    defined = REGISTERED.find(settings.pop("name"), custom)
-    if isinstance(defined, type):
-        return defined(**settings)
-    return FunctionLoss(defined, **settings)
+    name = settings.pop("name")
+    defined = REGISTERED.find(name, custom)
+    with REGISTERED.making(name, defined):
+        if isinstance(defined, type):
+            return defined(**settings)
+        return FunctionLoss(defined, **settings)

@@ -81,5 +81,16 @@ class Poisson(Loss):
     name = "poisson"
 
     def suitable(self, argument: str, targets: np.ndarray) -> np.ndarray:
-        refuse(argument, targets, targets < 0, "numbers of at least 0 for the loss poisson")
+        refuse(argument, targets, targets < 0, f"numbers of at least 0 for the loss {self.name}")
         return targets
+
+
+class PoissonDeviance(Poisson):
+    """``mean(t log(t / q) - t + q)`` of rates ``q = exp(p)``: half the deviance of counts t.
+
+    `p` is the logarithm of a rate, so the last activation is linear, and exact for any of them. At
+    ``q = t`` the loss is 0. Keras has none; it is the loss of scikit-learn's ``PoissonRegressor``
+    and of ``MLPRegressor(loss="poisson")``.
+    """
+
+    name = "poisson_deviance"

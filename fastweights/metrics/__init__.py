@@ -15,7 +15,7 @@ from types import FunctionType
 from typing import Any, NoReturn
 
 from fastweights import _check, losses
-from fastweights._absent import refusal_of
+from fastweights._absent import refusal_of, refuse_foreign
 from fastweights._description import from_config, of_library
 from fastweights._own import is_of_somebody
 from fastweights.metrics.accuracy import (
@@ -191,6 +191,7 @@ def get(identifier: Identifier, loss: losses.Loss) -> Metric:
     ValueError
         The name is not known, or the metric reads other targets than the loss.
     """
+    refuse_foreign("metrics", "metrics", identifier)
     if isinstance(identifier, (MeanMetricWrapper, ScikitLearn)):
         metric: Metric = identifier
     elif isinstance(identifier, Metric):

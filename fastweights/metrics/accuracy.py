@@ -99,6 +99,12 @@ class TopKCategoricalAccuracy(_OfSeveralClasses):
     def options(self) -> tuple[float, ...]:
         return (float(self.k),)
 
+    def check_targets(self, argument: str, targets: np.ndarray, outputs: int) -> None:
+        super().check_targets(argument, targets, outputs)
+        if self.k >= outputs:
+            got = f"k={self.k} of {self.name!r} for {outputs} outputs, of which it is always 1"
+            raise ValueError(_check.refusal("metrics", got, f"k below {outputs}"))
+
 
 class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):
     """:class:`TopKCategoricalAccuracy` for class labels."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastweights import _check, losses
 from fastweights.metrics.base import Metric, border, reads_logits, refuse_part_of_class
-from fastweights.metrics.scores import Counts, checked_thresholds, counts_above, score_options
+from fastweights.metrics.scores import Counts, checked_numbers, counts_above, score_options
 
 #: How far Keras's first and last threshold lie outside of [0, 1].
 BEYOND = 1e-7
@@ -180,7 +180,7 @@ class AUC(Metric):
 
 def _several(argument: str, got: Any, maximum: float = math.inf) -> tuple[float, ...]:
     """Numbers from 0 to a maximum."""
-    numbers = checked_thresholds(argument, got)
+    numbers = checked_numbers(argument, got)
     if not isinstance(numbers, tuple):
         raise TypeError(_check.refusal(argument, _check.shown(got), "a list of numbers"))
     for number in numbers:

@@ -122,9 +122,11 @@ class MeanMetricWrapper(_OfFunction):
 def known_metric(config: Mapping[str, Any], custom: Mapping[str, Any]) -> MeanMetricWrapper:
     """What a config describes that names a function of somebody's own, of `custom` first."""
     settings = dict(config)
-    function = REGISTERED.find(settings.pop("kind"), custom)
+    name = settings.pop("kind")
+    function = REGISTERED.find(name, custom)
     arguments = settings.pop("kwargs", {})
-    return MeanMetricWrapper(function, **settings, **arguments)
+    with REGISTERED.making(name, function):
+        return MeanMetricWrapper(function, **settings, **arguments)
 
 
 class ScikitLearn(_OfFunction):

@@ -50,13 +50,16 @@ def score_options(
     return (only, top_k or 0, float(each_column), len(thresholds), *sorted(thresholds))
 
 
-def checked_thresholds(argument: str, got: Any) -> float | tuple[float, ...]:
-    """A number, or a tuple of some."""
+def checked_numbers(
+    argument: str, got: Any, reach: float | None = None
+) -> float | tuple[float, ...]:
+    """A number, or a tuple of some, none farther from 0 than `reach`."""
+    least = None if reach is None else -reach
     if isinstance(got, (list, tuple, np.ndarray)):
         if len(got) == 0:
             raise ValueError(_check.refusal(argument, "none", "at least one number"))
-        return tuple(_check.number(argument, one) for one in got)
-    return _check.number(argument, got)
+        return tuple(_check.number(argument, one, minimum=least, maximum=reach) for one in got)
+    return _check.number(argument, got, minimum=least, maximum=reach)
 
 
 def refuse_other_outputs(metric: Metric, class_id: int | None, outputs: int) -> None:
@@ -76,7 +79,8 @@ class _OfScores(Metric):
 
     def __init__(self, thresholds: Any, name: str | None, **before: Any) -> None:
         if thresholds is not None:
-            thresholds = checked_thresholds("thresholds", thresholds)
+            # Scores are from 0 to 1, or from -1 on beside hinges.
+            thresholds = checked_numbers("thresholds", thresholds, 1.0)
         super().__init__(self.kind if name is None else name, thresholds=thresholds, **before)
 
     @property

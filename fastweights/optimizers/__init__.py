@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from fastweights import _check, schedules
-from fastweights._absent import refusal_of
+from fastweights._absent import refusal_of, refuse_foreign
 from fastweights._description import from_config
 from fastweights._own import is_of_somebody
 from fastweights.optimizers.base import Memory, Optimizer
 from fastweights.optimizers.lbfgs import LBFGS
 from fastweights.optimizers.levenberg_marquardt import LevenbergMarquardt
 from fastweights.optimizers.minimizer import Minimizer
-from fastweights.optimizers.own import NumpyOptimizer, known_optimizer
+from fastweights.optimizers.own import NumpyOptimizer, known_optimizer, refuse_unfit
 from fastweights.optimizers.rules import (
     SGD,
     Adadelta,
@@ -66,8 +66,11 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 
 def get(identifier: str | Optimizer | Mapping[str, Any]) -> Optimizer:
     """An optimizer from its name, its `config` or itself."""
+    if isinstance(identifier, NumpyOptimizer):
+        refuse_unfit(identifier)
     if isinstance(identifier, Optimizer):
         return identifier
+    refuse_foreign("optimizer", "optimizers", identifier)
     if isinstance(identifier, Mapping):
         if is_of_somebody(identifier.get("name")):
             return known_optimizer(identifier, {})

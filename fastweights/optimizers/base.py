@@ -400,7 +400,11 @@ class Memory:
     def empty(cls, optimizer: Optimizer, size: int, dtype: np.dtype) -> Memory:
         """That of a model of `size` parameters before the first step."""
         vectors = np.zeros(optimizer.slots(dtype) * size, dtype)
-        for slot, start in enumerate(optimizer.initial_state()):
+        starts = optimizer.initial_state()
+        if not isinstance(starts, (tuple, list)):
+            expected = "a tuple of a number for each vector"
+            raise TypeError(_check.refusal("initial_state", _check.shown(starts), expected))
+        for slot, start in enumerate(starts):
             vectors[slot * size : (slot + 1) * size] = start
         return cls(vectors, np.array(optimizer.numbers(), np.float64))
 

@@ -113,7 +113,7 @@ class LevenbergMarquardt(Minimizer):
                 expected = "layers whose rows have nothing to do with each other, and no own costs"
                 raise ValueError(_check.refusal("optimizer", got, expected))
         kept = built.kept_in_check()
-        if kept.matrices or any(l1 for _, _, l1, _ in kept.penalties):
+        if kept.matrices or any(penalty.l1 for penalty in kept.penalties):
             got, expected = f"{name} with other penalties than L2", "L2, which is a sum of squares"
             raise ValueError(_check.refusal("optimizer", got, expected))
         moving = sum(weight.size for weight in built.moving_weights())

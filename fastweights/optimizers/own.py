@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastweights import _check
-from fastweights._own import Registry
+from fastweights._own import Registry, refuse_lost_settings, refuse_other_methods
 from fastweights.optimizers.base import Optimizer, Span
 
 #: Classes of other people's by package and name: see `fastweights.register_optimizer`.
@@ -137,6 +137,11 @@ class NumpyOptimizer(Optimizer):
                     got = f"shape {array.shape}"
                     raise ValueError(_check.refusal(f"{part} of {call}", got, f"shape ({size},)"))
                 found[number] = array
+        # Weights that are no numbers end training as any others; a file can keep neither.
+        if np.isfinite(found[0]).all() and not np.isfinite(found[1:]).all():
+            number = int(np.argwhere(~np.isfinite(found))[0, 0])
+            got = f"{found[number][~np.isfinite(found[number])][0]}"
+            raise ValueError(_check.refusal(f"vector {number} of {call}", got, "finite numbers"))
         return found[0], found[1:]
 
     def _own_slots(self, dtype: np.dtype) -> int:
@@ -162,8 +167,23 @@ def _factors_of_each(spans: Sequence[Span], part: int, size: int) -> np.ndarray 
 def known_optimizer(config: Mapping[str, Any], custom: Mapping[str, Any]) -> NumpyOptimizer:
     """What a config describes that names an optimizer of somebody's own, of `custom` first."""
     settings = dict(config)
-    made = REGISTERED.find(settings.pop("name"), custom)(**settings)
-    if not isinstance(made, NumpyOptimizer):
+    name = settings.pop("name")
+    kind = REGISTERED.find(name, custom)
+    if not (isinstance(kind, type) and issubclass(kind, NumpyOptimizer)):
         expected = "a class derived from optimizers.NumpyOptimizer"
-        raise TypeError(_check.refusal("optimizer", _check.kind_of(made), expected))
-    return made
+        raise TypeError(_check.refusal("optimizer", _check.shown(kind), expected))
+    with REGISTERED.making(name, kind):
+        return kind(**settings)
+
+
+def refuse_unfit(optimizer: NumpyOptimizer) -> None:
+    """Raises TypeError where a model could not be trained by it, or not be saved with it."""
+    if "_rates" not in vars(optimizer):
+        got = f"{type(optimizer).__name__}, whose __init__ does not call the one before it"
+        expected = "super().__init__(learning_rate, **settings) in it"
+        raise TypeError(_check.refusal("optimizer", got, expected))
+    given = ("step", "learning_rate", "parameters", "gradients")
+    vectors = [f"vector_{number}" for number in range(1, optimizer.vectors + 1)]
+    refuse_other_methods("optimizer", optimizer, "update", [*given, *vectors])
+    if optimizer.is_registered:
+        refuse_lost_settings("optimizer", optimizer)

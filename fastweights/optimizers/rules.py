@@ -19,7 +19,7 @@ class SGD(Optimizer):
     learning_rate : float
         Step size, at least 0.
     momentum : float
-        In [0, 1); 0 keeps no velocity.
+        From 0, which keeps no velocity, to 1, which keeps all of it.
     nesterov : bool
         Looks ahead along the velocity; needs momentum.
     **settings
@@ -34,7 +34,7 @@ class SGD(Optimizer):
         **settings: Any,
     ) -> None:
         super().__init__(learning_rate, **settings)
-        self.momentum = _check.number("momentum", momentum, minimum=0.0, below=1.0)
+        self.momentum = _check.number("momentum", momentum, minimum=0.0, maximum=1.0)
         self.nesterov = _check.flag("nesterov", nesterov)
         if self.nesterov and self.momentum == 0.0:
             raise ValueError(_check.refusal("nesterov", "True without momentum", "a momentum"))
@@ -85,8 +85,7 @@ class Adam(_TwoMeans):
     """Adam (Kingma & Ba 2015, Algorithm 1).
 
     ``m = beta_1 m + (1 - beta_1) g``, ``v = beta_2 v + (1 - beta_2) g^2``, and with both divided by
-    ``1 - beta^t``: ``w -= learning_rate * m / (sqrt(v) + epsilon)``. Keras has epsilon beside the
-    root of the `v` that is not divided.
+    ``1 - beta^t``: ``w -= learning_rate * m / (sqrt(v) + epsilon)``.
 
     Parameters
     ----------
@@ -99,6 +98,10 @@ class Adam(_TwoMeans):
         divided by ``1 - beta_2`` is taken, 3.4e-18 in float32: below it `v` is 0 where `m` is not.
     amsgrad : bool
         Takes the largest `v` that there was in place of `v` (Reddi, Kale & Kumar 2018).
+    epsilon_hat : bool
+        Whether `epsilon` stands beside the root of the `v` that is not divided, as what the paper
+        calls epsilon hat in its section 2, and Keras and scikit-learn have it: it counts for more
+        in the first steps.
     **settings
         Those of every `Optimizer`.
     """
@@ -112,17 +115,20 @@ class Adam(_TwoMeans):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
+        *,
+        epsilon_hat: bool = False,
         **settings: Any,
     ) -> None:
         super().__init__(learning_rate, beta_1, beta_2, epsilon, **settings)
         self.amsgrad = _check.flag("amsgrad", amsgrad)
+        self.epsilon_hat = _check.flag("epsilon_hat", epsilon_hat)
 
     @property
     def kernel(self) -> str:  # type: ignore[override]
-        return "amsgrad" if self.amsgrad else "adam"
+        return ("amsgrad" if self.amsgrad else "adam") + ("_hat" if self.epsilon_hat else "")
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "amsgrad": self.amsgrad}
+        return {**super().config(), "amsgrad": self.amsgrad, "epsilon_hat": self.epsilon_hat}
 
 
 class AdamW(Adam):

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -62,6 +64,8 @@ _COUNTS = {
 COMPACT = "yyyymmdd"
 #: How dates may be written: day or month first in texts that leave it open; or what numbers count.
 FORMS = ("dmy", "mdy", COMPACT, *_COUNTS)
+#: From so many texts on it pays to look whether all are written alike.
+_MANY = 100
 #: Days on which calendars of programs begin or end: far from others they stand for none.
 _ENDS = words(
     "1899-12-30|1899-12-31|1900-01-01|1970-01-01|1753-01-01|0001-01-01|1800-01-01|2099-12-31"
@@ -165,7 +169,9 @@ class Moments:
 
 def read_moments(cells: Cells, form: str) -> Moments:
     """The dates in cells that are written as one of `FORMS`."""
-    found = [moment(text, form == "dmy") for text in cells.texts]
+    found: Sequence[float | None] | None = _iso_moments(cells.texts)
+    if found is None:
+        found = [moment(text, form == "dmy") for text in cells.texts]
     strange = [
         value is None and missing_word(text) not in MISSING_NUMBER and text not in _NO_DATES
         for value, text in zip(found, cells.texts, strict=True)
@@ -175,6 +181,24 @@ def read_moments(cells: Cells, form: str) -> Moments:
     if found:
         numbers = np.where(cells.codes < 0, numbers, cells.by_text(of_texts, np.nan))
     return Moments(numbers, np.array(strange, dtype=bool))
+
+
+def _iso_moments(texts: Sequence[str]) -> list[float | None] | None:
+    """What `moment` says of many texts where all are ISO dates of one length; None elsewhere."""
+    if len(texts) < _MANY or len(texts[0]) not in (10, 16, 19):
+        return None
+    if any(len(text) != len(texts[0]) for text in texts):
+        return None
+    written = np.array(texts)
+    letters = written.view("U1").reshape(len(texts), -1)
+    digits = np.char.isdigit(letters)
+    dashes = (letters[:, [4, 7]] == "-").all()
+    if not dashes or not digits[:, :4].all():
+        return None
+    try:
+        return written.astype("M8[s]").astype(np.float64).tolist()
+    except ValueError:  # Some are something else, or no day of the calendar.
+        return None
 
 
 def _counted(numbers: np.ndarray, form: str) -> np.ndarray:
@@ -200,29 +224,40 @@ def _compact(numbers: np.ndarray) -> np.ndarray:
     return np.where(whole, days.astype(np.int64) * DAY, np.nan)
 
 
-def text_form(cells: Cells, decimal: str) -> tuple[str, bool]:
-    """Whether days or months come first in the column's texts, and whether they leave it open.
+class Order(NamedTuple):
+    """Whether days or months come first in texts: one of `FORMS`.
 
-    The order under which more cells are dates; where both are as good, months come first between
-    slashes, in files with a decimal point.
+    It matters where some text has both as numbers; it is open where both orders are as good.
     """
-    counts = cells.counts()
-    asked = [place for place, text in enumerate(cells.texts) if is_uncertain(text)]
-    read = {
-        day_first: sum(
-            int(counts[place])
-            for place in asked
-            if moment(cells.texts[place], day_first) is not None
-        )
-        for day_first in (True, False)
-    }
-    if read[True] != read[False]:
-        return ("dmy" if read[True] > read[False] else "mdy"), False
+
+    form: str
+    matters: bool
+    is_open: bool
+
+
+#: The order is asked of so many different texts, from all over the column.
+_ASKED = 5000
+
+
+def order_of(cells: Cells, decimal: str) -> Order:
+    """Whether days or months come first in a column: the order under which more cells are dates.
+
+    Where both are as good, months come first between slashes, in files with a decimal point.
+    """
+    counts = cells.counts().tolist()
+    step = max(1, len(cells.texts) // _ASKED)
+    places = range(0, len(cells.texts), step)
+    asked = [place for place in places if is_uncertain(cells.texts[place])]
+    read = [(moment(cells.texts[p], True), moment(cells.texts[p], False)) for p in asked]
+    rows = [
+        sum(counts[p] for p, found in zip(asked, read, strict=True) if found[way] is not None)
+        for way in (0, 1)
+    ]
+    if rows[0] != rows[1]:
+        return Order("dmy" if rows[0] > rows[1] else "mdy", True, False)
     slashes = any("/" in cells.texts[place] for place in asked)
-    is_open = any(
-        moment(cells.texts[place], True) != moment(cells.texts[place], False) for place in asked
-    )
-    return ("mdy" if slashes and decimal == "." else "dmy"), is_open
+    form = "mdy" if slashes and decimal == "." else "dmy"
+    return Order(form, bool(asked), any(one != other for one, other in read))
 
 
 def is_uncertain(text: str) -> bool:

@@ -46,6 +46,11 @@ class Encoded:
         reads = [np.concatenate(pair) for pair in zip(self._reads, other._reads, strict=True)]
         return Encoded(self._columns, reads)
 
+    @property
+    def pieces(self) -> np.ndarray:
+        """Which features are pieces of a piecewise-linear encoding: bool (features,)."""
+        return np.array([piece for column in self._columns for piece in column.pieces])
+
     def __len__(self) -> int:
         return self.shape[0]
 

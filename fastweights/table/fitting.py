@@ -10,19 +10,23 @@ from typing import Any
 import numpy as np
 
 from fastweights import _check, many
-from fastweights.callbacks import Callback
+from fastweights.callbacks import Callback, states
 from fastweights.callbacks.base import Logs, State
+from fastweights.callbacks.monitoring import Monitor, figure_of
 from fastweights.models import Model
 from fastweights.table import splitting
 from fastweights.table.batches import MOST_HELD, EncodedBatches, Epochs
 from fastweights.table.cells import Cells
-from fastweights.table.dates import read_moments, text_form
+from fastweights.table.dates import order_of, read_moments
 from fastweights.table.encoded import Encoded
-from fastweights.table.networks import monitored
+from fastweights.table.linear import MOST_ROWS, Examples, Linear, ridge
+from fastweights.table.networks import begin_at, monitored
 from fastweights.table.numerals import numbers
 from fastweights.table.recipe import Recipe
 from fastweights.table.tables import Table
 
+#: More than any fit has.
+MOST_EPOCHS = 2**48
 #: Callbacks of one network, or what makes those of the network of a number.
 Callbacks = Sequence[Callback] | Callable[[int], Sequence[Callback]]
 
@@ -35,7 +39,7 @@ class Trained:
     best_epoch: int
 
 
-class Best(Callback):
+class Best(Monitor):
     """Keeps the weights of the epoch with the best figure of held-out rows, else of the last.
 
     Parameters
@@ -47,11 +51,12 @@ class Best(Callback):
     """
 
     def __init__(self, monitor: str | None, patience: int = 0) -> None:
-        self.monitor = monitor
+        super().__init__(monitor or "loss", "auto")
+        self.keeps_last = monitor is None
         self._patience = patience
-        #: The figure, so that smaller is better, the epoch, its weights and what its layers
-        #: remember, in one value that an interrupt leaves whole.
-        self._kept: tuple[float, int, np.ndarray, np.ndarray] | None = None
+        #: The epoch, its weights and what its layers remember, in one value that an interrupt
+        #: leaves whole.
+        self._kept: tuple[int, np.ndarray, np.ndarray] | None = None
         self._logs: list[Logs] = []
 
     @property
@@ -61,23 +66,14 @@ class Best(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self._logs.append(dict(logs))
-        figure = -epoch if self.monitor is None else self._figure(logs)
-        if math.isnan(figure):
-            figure = math.inf
-        if self._kept is None or figure < self._kept[0]:
-            numbers = self.model.parameters.copy(), self.model.state.copy()
-            self._kept = (figure, epoch, *numbers)
-        elif self._patience and epoch - self._kept[1] >= self._patience:
+        figure = figure_of(self.monitor, logs)
+        is_better = self._is_better(figure, self.best)
+        if is_better:
+            self._take_best(figure)
+        if self._kept is None or is_better or self.keeps_last:
+            self._kept = (epoch, self.model.parameters.copy(), self.model.state.copy())
+        elif self._patience and epoch - self._kept[0] >= self._patience:
             self.model.stop_training = True
-
-    def _figure(self, logs: Logs) -> float:
-        assert self.monitor is not None
-        figure = logs[self.monitor]
-        name = self.monitor.removeprefix("val_")
-        if isinstance(figure, np.ndarray):
-            got = f"{name}, which is no number"
-            raise ValueError(_check.refusal("monitor", got, "a metric that is one"))
-        return -figure if name in self.model._larger_is_better() else figure
 
     def bring_back(self, interrupted: bool) -> Trained:
         """Gives the network the weights that were kept.
@@ -85,8 +81,8 @@ class Best(Callback):
         Those that a fit without a figure to go by ended with, averages perhaps, stay.
         """
         assert self._kept is not None
-        _, epoch, parameters, state = self._kept
-        if self.monitor is not None or interrupted:
+        epoch, parameters, state = self._kept
+        if interrupted or not self.keeps_last:
             self.model.parameters[:], self.model.state[:] = parameters, state
         return Trained(self._history(), epoch)
 
@@ -97,10 +93,10 @@ class Best(Callback):
     def state(self) -> State:
         if self._kept is None:
             return {}
-        figure, epoch, parameters, state = self._kept
+        epoch, parameters, state = self._kept
         history = self._history()
         return {
-            "figure": float(figure),
+            **super().state(),
             "epoch": epoch,
             "parameters": parameters,
             "model_state": state,
@@ -111,8 +107,22 @@ class Best(Callback):
     def load_state(self, state: State) -> None:
         if "names" not in state:
             return
-        self._kept = (state["figure"], state["epoch"], state["parameters"], state["model_state"])
-        columns = {name: list(state[f"history.{name}"]) for name in state["names"]}
+        super().load_state(state)
+        epoch, names = states.whole(state, "epoch"), states.texts(state, "names")
+        parameters, of_rows = (
+            states.array_like(state, name, live).copy()
+            for name, live in (
+                ("parameters", self.model.parameters),
+                ("model_state", self.model.state),
+            )
+        )
+        columns = {
+            name: states.series(state, f"history.{name}", "f", MOST_EPOCHS) for name in names
+        }
+        epochs = {len(values) for values in columns.values()}
+        if len(epochs) != 1 or epoch >= epochs.pop():
+            raise ValueError(_check.refusal("state of the best epoch", epoch, "one of the history"))
+        self._kept = (epoch, parameters, of_rows)
         self._logs = [
             dict(zip(columns, values, strict=True))
             for values in zip(*columns.values(), strict=True)
@@ -146,6 +156,12 @@ class Rows:
         """Whether the features are few enough to be held at once."""
         return 4 * math.prod(self.encoded.shape) <= MOST_HELD
 
+    def examples(self, numbers: np.ndarray) -> Examples:
+        """Those of the rows of these numbers, without pieces of piecewise-linear encodings."""
+        weights = None if self.weights is None else self.weights[numbers]
+        x = np.ascontiguousarray(self.encoded[numbers][:, ~self.encoded.pieces])
+        return Examples(x, self.targets[numbers], weights)
+
 
 def train(
     models: Sequence[Model],
@@ -167,6 +183,9 @@ def train(
     fit = _fit_held if rows.are_held else _fit_batches
     interrupted = False
     try:
+        if recipe.linear and recipe.task == "regression":
+            for model, part in zip(models, rows.parts, strict=True):
+                begin_at(model, _line(rows, part), ~rows.encoded.pieces)
         fit(models, rows, recipe, listeners, verbose)
     except KeyboardInterrupt:
         if not (keep_interrupted and any(best.is_there for best in bests)):
@@ -175,6 +194,20 @@ def train(
     except many.FitManyError as error:
         raise error.errors[min(error.errors)] from None
     return [best.bring_back(interrupted) if best.is_there else None for best in bests], interrupted
+
+
+def _line(rows: Rows, part: splitting.Parts) -> Linear:
+    """The ridge regression of a network's rows, or of as many of these as are looked at."""
+    learnt, held = (_some(numbers) for numbers in part)
+    if not len(held):
+        cut = max(1, len(learnt) // 10)
+        learnt, held = learnt[cut:], learnt[:cut]
+    return ridge(*(rows.examples(numbers) for numbers in (learnt, held)))
+
+
+def _some(numbers: np.ndarray) -> np.ndarray:
+    """At most so many row numbers, from everywhere."""
+    return numbers[:: math.ceil(len(numbers) / MOST_ROWS) or 1]
 
 
 def _fit_held(
@@ -290,14 +323,14 @@ def groups_of(cells: Cells) -> np.ndarray:
 
 
 def times_of(table: Table, column: str) -> np.ndarray:
-    """The numbers or dates by which the rows follow each other: float64 (rows,)."""
+    """Numbers or dates by which the rows follow each other: float64 (rows,)."""
     cells = table[column]
-    values, _ = numbers(cells, table.decimal, table.thousands)
-    if not np.isfinite(values).all():
-        form, _ = text_form(cells, table.decimal)
-        values = read_moments(cells, form).values
-    if not np.isfinite(values).all():
-        row = int((~np.isfinite(values)).argmax())
+    times, _ = numbers(cells, table.decimal, table.thousands)
+    if not np.isfinite(times).any():
+        form = order_of(cells, table.decimal).form
+        times = read_moments(cells, form).values
+    if not np.isfinite(times).all():
+        row = int((~np.isfinite(times)).argmax())
         got = f"{_check.shown(cells[row])} in column {_check.shown(column)}"
         raise ValueError(_check.refusal("split", got, "a number or a date in every row"))
-    return values
+    return times

@@ -9,9 +9,10 @@ _ROWS = 10_000
 _MIN_ROWS = 20
 #: From this correlation on a column of numbers, or its ranks, are the target's.
 _SAME = 0.9995
-#: A column of categories is the target where knowing it leaves such a share of the errors.
+#: A column of categories, each of so many rows on the average, is the target where knowing it
+#: leaves such a share of the errors.
+_ROWS_A_LEVEL = 10
 _ERRORS_LEFT = 0.01
-_MAX_LEVELS = 50
 
 
 def equals_target(values: np.ndarray, truth: np.ndarray, is_class: bool) -> bool:
@@ -58,7 +59,7 @@ def _correlation(one: np.ndarray, two: np.ndarray) -> float:
 
 def _says_class(values: np.ndarray, labels: np.ndarray) -> bool:
     different, places = np.unique(values, return_inverse=True)
-    if not 1 < len(different) <= _MAX_LEVELS:
+    if not 1 < len(different) <= len(values) / _ROWS_A_LEVEL:
         return False
     classes = int(labels.max()) + 1
     counts = np.bincount(places * classes + labels, minlength=len(different) * classes)

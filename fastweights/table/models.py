@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,13 +26,14 @@ from fastweights.table.preprocessing import Preprocessor
 from fastweights.table.reading import read
 from fastweights.table.recipe import (
     MIN_ROWS,
-    PRESETS,
+    NETS,
     TASKS,
     Recipe,
     recipe_for,
     refuse_unknown,
     restored,
 )
+from fastweights.table.splitting import Parts
 from fastweights.table.tables import Table
 from fastweights.table.targets import ClassTarget, NumberTarget, find_task, has_target
 
@@ -57,6 +59,8 @@ class Prepared:
         Of the table, those with a target.
     seconds : float
         That it took.
+    parts_for : function
+        Of a recipe: the parts of the rows that its networks have.
     """
 
     preprocessor: Preprocessor
@@ -65,6 +69,7 @@ class Prepared:
     remarks: tuple[str, ...]
     table_rows: int
     seconds: float
+    parts_for: Callable[[Recipe], list[Parts]]
 
     def networks(self, seed: int) -> list[Model]:
         """The networks, compiled, each with the next seed."""
@@ -81,8 +86,9 @@ class Prepared:
         ]
 
     def otherwise(self, recipe: Recipe) -> Prepared:
-        """The same with another recipe, of which the features and the parts of the rows are not."""
-        return replace(self, recipe=recipe)
+        """The same with another recipe, of which the features are not."""
+        rows = replace(self.rows, parts=self.parts_for(recipe))
+        return replace(self, recipe=recipe, rows=rows)
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ class TableModel:
     ) -> None:
         self.target = _check.name("target", target)
         self.preset = preset
-        _check.choice("preset", preset, PRESETS)
+        _check.choice("preset", preset, NETS)
         if task is not None:
             _check.choice("task", task, TASKS)
         self.task = task
@@ -184,8 +190,8 @@ class TableModel:
         verbose : {"auto", 0, 1, 2}
             As for `fastweights.fit_many`.
         keep_interrupted : bool
-            Whether Ctrl-C ends the training with the best epochs so far, if every network has one,
-            instead of leaving the model as it was.
+            Whether Ctrl-C ends the training with the best epochs so far, of the networks that have
+            one, instead of leaving the model as it was.
 
         Returns
         -------
@@ -222,6 +228,9 @@ class TableModel:
             log_target=recipe.log_target,
             **recipe.encoding,
         )
+        recipe = recipe_for(
+            self.preset, task, len(table), preprocessor.input_shape[0], **self.choices
+        )
         preprocessor = _without_groups(preprocessor, recipe)
         if isinstance(preprocessor.target, ClassTarget):
             remarks += filter(None, [scores.imbalance(preprocessor.target)])
@@ -235,6 +244,7 @@ class TableModel:
             (*remarks, *preprocessor.decisions),
             len(table),
             time.perf_counter() - began,
+            functools.partial(self._parts, table, held, rows.targets),
         )
 
     def train(
@@ -286,13 +296,23 @@ class TableModel:
         encoded = preprocessor.encoded(table, train)
         targets = preprocessor.transform_target(table)
         if held is None:
-            labels = targets if recipe.task == "classification" else None
-            parts = fitting.parts_of(recipe, table, labels, self.seed)
+            parts = self._parts(table, held, targets, recipe)
             return fitting.Rows(encoded, targets, weights, parts, of_class)
         both = np.concatenate([targets, preprocessor.transform_target(held)])
-        beside = np.arange(len(table), len(both))
         encoded = encoded.followed_by(preprocessor.encoded(held))
-        return fitting.Rows(encoded, both, weights, [(train, beside)] * recipe.nets, of_class)
+        return fitting.Rows(
+            encoded, both, weights, self._parts(table, held, both, recipe), of_class
+        )
+
+    def _parts(
+        self, table: Table, held: Table | None, targets: np.ndarray, recipe: Recipe
+    ) -> list[Parts]:
+        """Which rows each network of a recipe has: of the table, and those that were given."""
+        if held is not None:
+            beside = np.arange(len(table), len(targets))
+            return [(np.arange(len(table)), beside)] * recipe.nets
+        labels = targets if recipe.task == "classification" else None
+        return fitting.parts_of(recipe, table, labels, self.seed)
 
     def _usable(self, table: Table, recipe: Recipe) -> Table:
         """The table without the column of the groups that rows are left out by."""
@@ -385,10 +405,10 @@ class TableModel:
     def score(self, table: Any) -> dict[str, Any]:
         """How good the predictions are, beside the trivial ones: see `fastweights.table.score`.
 
-        Of quantiles it is `fastweights.table.scores.quantile_score`. Rows whose target is missing
-        are left out.
+        Of quantiles it is `fastweights.table.scores.quantile_score`. Rows whose target is missing,
+        and rows of sums, are left out.
         """
-        fitted, table = self._fit, _table_of(table)
+        fitted, table = self._fit, without_sums(_table_of(table))[0]
         truth, known = fitted.preprocessor.truth(table)
         if not known.any():
             raise ValueError(_check.refusal("table", "no row with a target", "at least one"))

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fastweights import layers, metrics, optimizers, regularizers, schedules
+from fastweights._tensors import Input
 from fastweights.models import Model, Sequential
 from fastweights.optimizers import Optimizer
+from fastweights.table.linear import Linear
 from fastweights.table.recipe import Recipe, loss_of
 
 #: The layer of the factors that features are multiplied by.
 _SCALE = "feature_scale"
+
+#: The name of the linear path.
+LINE = "line"
 
 
 def network(recipe: Recipe, features: int, outputs: int, steps: int, seed: int) -> Model:
@@ -25,13 +33,37 @@ def network(recipe: Recipe, features: int, outputs: int, steps: int, seed: int) 
             units, activation, kernel_initializer="he_normal", kernel_regularizer=kept
         )
         stack += [dense, layers.Dropout(recipe.dropout)] if recipe.dropout else [dense]
-    last = "softmax" if is_classes else None
-    stack.append(layers.Dense(outputs, last, kernel_regularizer=kept))
-    model = Sequential(stack, (features,), dtype=recipe.dtype, seed=seed)
+    if recipe.linear:
+        model = _beside_a_line(stack, recipe, features, outputs, seed)
+    else:
+        last = "softmax" if is_classes else None
+        stack.append(layers.Dense(outputs, last, kernel_regularizer=kept))
+        model = Sequential(stack, (features,), dtype=recipe.dtype, seed=seed)
     loss = loss_of(recipe)
     told = [metrics.get(config, loss) for config in _told(recipe)]
     model.compile(optimizer_of(recipe, steps), loss, metrics=told)
     return model
+
+
+def _beside_a_line(
+    stack: Sequence[layers.Layer], recipe: Recipe, features: int, outputs: int, seed: int
+) -> Model:
+    """A network whose outputs are the sum of a line through the features and of hidden layers."""
+    inputs = value = Input((features,))
+    for layer in stack:
+        value = layer(value)
+    hidden = layers.Dense(outputs, kernel_initializer="zeros")(value)
+    line = layers.Dense(outputs, kernel_initializer="zeros", name=LINE)(inputs)
+    summed = layers.Add()([hidden, line])
+    if recipe.task == "classification":
+        summed = layers.Softmax()(summed)
+    return Model(inputs, summed, dtype=recipe.dtype, seed=seed)
+
+
+def begin_at(model: Model, linear: Linear, features: np.ndarray) -> None:
+    """Has a network's linear path begin at a line through these features, bool (features,)."""
+    line = model.get_layer(LINE)
+    line.kernel[features], line.bias[:] = linear.kernel, linear.bias
 
 
 def monitored(recipe: Recipe, model: Model) -> str:

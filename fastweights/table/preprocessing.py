@@ -132,11 +132,10 @@ class Preprocessor:
                 continue
             columns += found.columns
             twins.add(name, cells)
-            values = found.columns[0].read(cells, Marks.of(table))[chosen & known]
-            tells = isinstance(found.columns[0], (NumberColumn, CategoryColumn))
-            is_class = isinstance(meaning, ClassTarget)
-            if tells and equals_target(values, truth[chosen & known], is_class):
-                notes.append(Note(_LEAK, f"column {shown(name)}"))
+            if isinstance(found.columns[0], (NumberColumn, CategoryColumn)):
+                values = found.columns[0].read(cells, Marks.of(table))[chosen & known]
+                if equals_target(values, truth[chosen & known], isinstance(meaning, ClassTarget)):
+                    notes.append(Note(_LEAK, f"column {shown(name)}"))
         if not columns:
             why = "; ".join(f"{shown(name)}: {why}" for name, why in list(dropped.items())[:5])
             raise ValueError(f"{table.source}: no column to learn from ({why or 'no other'})")

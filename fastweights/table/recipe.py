@@ -5,6 +5,7 @@ What they are by default, and why: docs/tables.md.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -14,11 +15,15 @@ from fastweights import _check, activations, losses, metrics, optimizers
 from fastweights.losses import Loss
 from fastweights.table.columns.choosing import Encoding
 
-PRESETS = dict.fromkeys(("fast", "best"))
 TASKS = dict.fromkeys(("regression", "classification"))
 
 #: Rows with a target; fewer teach nothing.
 MIN_ROWS = 4
+#: From more than so many categories on their mean targets are features.
+TARGET_MEANS = 10
+#: Networks of a preset: the fewest, the most, and operations that all of them may take together;
+#: two CPUs do some 2e11 of these a second.
+NETS = {"fast": (1, 8, 1e12), "best": (2, 16, 6e12)}
 #: Each network goes through at most so many rows in all, and so often through each.
 ROW_BUDGET = 4_000_000
 MOST_EPOCHS = 40
@@ -49,6 +54,9 @@ class Recipe:
         Of the hidden layers, or of each of them.
     dropout : float
         Behind each hidden layer.
+    linear : bool
+        Whether a linear path goes beside the hidden layers. Of a regression it begins as the ridge
+        regression of the features, and the hidden layers at 0.
     loss : str
         What a regression makes small, of the standardised target: a key of `LOSSES`.
     quantiles : tuple of float
@@ -100,6 +108,7 @@ class Recipe:
     layers: tuple[int, ...]
     activation: str | tuple[str, ...]
     dropout: float
+    linear: bool
     loss: str
     learning_rate: float
     scale_rate: float
@@ -138,7 +147,7 @@ class Recipe:
         return asdict(self)
 
 
-def recipe_for(preset: str, task: str, rows: int, **choices: Any) -> Recipe:
+def recipe_for(preset: str, task: str, rows: int, features: int = 100, **choices: Any) -> Recipe:
     """The recipe for a table.
 
     Parameters
@@ -148,6 +157,9 @@ def recipe_for(preset: str, task: str, rows: int, **choices: Any) -> Recipe:
     task : {"regression", "classification"}
     rows : int
         To learn from.
+    features : int
+        Into which its columns are encoded: they and the rows say how many networks there is time
+        for.
     **choices
         Fields of `Recipe` that are to be otherwise.
 
@@ -156,27 +168,32 @@ def recipe_for(preset: str, task: str, rows: int, **choices: Any) -> Recipe:
     ValueError, TypeError
         A name or a value is none of a recipe.
     """
-    _check.choice("preset", preset, PRESETS)
+    _check.choice("preset", preset, NETS)
     _check.choice("task", task, TASKS)
     rows = _check.whole("rows", rows, MIN_ROWS)
+    features = _check.whole("features", features, 1)
     refuse_unknown(choices)
     is_classes = task == "classification"
     recipe = Recipe(
         task=task,
-        **asdict(Encoding()),
+        **asdict(Encoding(target_means=TARGET_MEANS)),
         layers=(128, 128, 128),
         activation="silu",
         dropout=0.15 if is_classes else 0.0,
+        linear=not is_classes,
         loss="sparse_categorical_crossentropy" if is_classes else "huber",
         learning_rate=1e-3 if is_classes else 3e-3,
         scale_rate=30.0 if is_classes else 10.0,
         batch_size=_batch_size(rows),
         epochs=max(1, min(MOST_EPOCHS, ROW_BUDGET // rows)),
         patience=12,
-        nets=_nets(preset, rows),
+        nets=1,
         folds=min(rows // 2, max(FOLDS, rows // MOST_LEFT_OUT)),
     )
-    return _checked(replace(recipe, **choices))
+    recipe = _checked(replace(recipe, **choices))
+    return (
+        recipe if "nets" in choices else replace(recipe, nets=_nets(preset, recipe, rows, features))
+    )
 
 
 def restored(content: Any) -> Recipe:
@@ -199,10 +216,13 @@ def refuse_unknown(choices: Mapping[str, Any]) -> None:
             raise TypeError(str(error)) from None
 
 
-def _nets(preset: str, rows: int) -> int:
-    """As many networks as are trained in the time that the preset allows, on so many rows."""
-    few, some, many = (4, 2, 1) if preset == "fast" else (16, 8, 4)
-    return few if rows <= 20_000 else some if rows <= 100_000 else many
+def _nets(preset: str, recipe: Recipe, rows: int, features: int) -> int:
+    """As many networks as are trained in the time that the preset allows."""
+    least, most, budget = NETS[preset]
+    widths = (features, *recipe.layers, 1)
+    weights = sum(one * next_one for one, next_one in itertools.pairwise(widths))
+    work = 6 * weights * rows * recipe.epochs  # Forward, backward and gradient, 2 for each weight.
+    return int(min(most, max(least, budget // work)))
 
 
 def _batch_size(rows: int) -> int:
@@ -219,6 +239,7 @@ def _checked(recipe: Recipe) -> Recipe:
         ),
         "activation": _activation(recipe.activation, recipe.layers),
         "dropout": _check.number("dropout", recipe.dropout, minimum=0.0, below=1.0),
+        "linear": _check.flag("linear", recipe.linear),
         "learning_rate": _check.number("learning_rate", recipe.learning_rate, above=0.0),
         "scale_rate": _check.number("scale_rate", recipe.scale_rate, minimum=0.0),
         "warmup": _check.number("warmup", recipe.warmup, minimum=0.0, below=1.0),

@@ -36,6 +36,20 @@ cdef inline vreal binary_crossentropy_logits(vreal z, vreal t, const vreal* opti
     return vfma(vabs(z), w, log_part)
 
 
+# No more of a value than options[1]; the slope knows nothing of it.
+cdef inline vreal within_limit(vreal value, const vreal* options) noexcept nogil:
+    return vselect(vlt(options[1], value), options[1], value)
+
+
+cdef inline vreal limited_binary_crossentropy(vreal p, vreal t, const vreal* options, vreal* slope) noexcept nogil:
+    return within_limit(binary_crossentropy(p, t, options, slope), options)
+
+
+cdef inline vreal limited_binary_crossentropy_logits(vreal z, vreal t, const vreal* options,
+                                                     vreal* slope) noexcept nogil:
+    return within_limit(binary_crossentropy_logits(z, t, options, slope), options)
+
+
 # ---- focal: m^gamma times the crossentropy and a weight of the target -----------------------------
 # m = t (1 - q) + (1 - t) q is how wrong q is                                        (Lin et al. 2017)
 # options: smoothing, gamma, the weight of 0, and how much more that of 1 is
@@ -90,14 +104,20 @@ cdef void binary_crossentropy_loss(
     double* values, void* dy, const void* prediction, const void* target,
     Py_ssize_t rows, Py_ssize_t columns, const double* options, double scale,
 ) noexcept nogil:
-    elementwise(binary_crossentropy, NULL, values, dy, prediction, target, rows, columns, <double>columns, options, 1, scale)
+    if options[1] > 0.0:
+        elementwise(limited_binary_crossentropy, NULL, values, dy, prediction, target, rows, columns, <double>columns, options, 2, scale)
+    else:
+        elementwise(binary_crossentropy, NULL, values, dy, prediction, target, rows, columns, <double>columns, options, 1, scale)
 
 
 cdef void binary_crossentropy_logits_loss(
     double* values, void* dy, const void* prediction, const void* target,
     Py_ssize_t rows, Py_ssize_t columns, const double* options, double scale,
 ) noexcept nogil:
-    elementwise(binary_crossentropy_logits, NULL, values, dy, prediction, target, rows, columns, <double>columns, options, 1, scale)
+    if options[1] > 0.0:
+        elementwise(limited_binary_crossentropy_logits, NULL, values, dy, prediction, target, rows, columns, <double>columns, options, 2, scale)
+    else:
+        elementwise(binary_crossentropy_logits, NULL, values, dy, prediction, target, rows, columns, <double>columns, options, 1, scale)
 
 
 cdef void binary_focal_crossentropy_loss(

@@ -328,7 +328,8 @@ cdef inline void dense_crossentropy(const dense_rule rule, const far_rule far, d
         row += count
 
 
-# By `rule`, or where labels are smoothed as for any other distribution.
+# By `rule`, or where labels are smoothed as for any other distribution. Of a value no more than options[1] is told,
+# unless that is 0; gradients know nothing of it.
 cdef inline void sparse_crossentropy(const sparse_rule rule, const dense_rule smoothed_rule, const far_rule far,
                                      double* values, void* dy, const void* prediction, const void* target,
                                      Py_ssize_t rows, Py_ssize_t columns, const double* options,
@@ -374,6 +375,10 @@ cdef inline void sparse_crossentropy(const sparse_rule rule, const dense_rule sm
                     again = far_target(NULL, labels[row + k], options, False)
                     values[row + k] = far(rows_of(gradient, k, columns), given + k * columns, &again, columns,
                                           scale)
+        if options[1] > 0.0:
+            for k in range(count):
+                if values[row + k] > options[1]:
+                    values[row + k] = options[1]
         row += count
 
 

@@ -20,7 +20,7 @@ cdef Py_ssize_t gaussian_bytes(Py_ssize_t columns, const double* options) noexce
     return columns // 2 * sizeof(real) if columns % 2 == 0 else -1
 
 
-cdef Loss[25] LOSSES = [
+cdef Loss[26] LOSSES = [
     Loss("mean_squared_error", mean_squared_error_loss, outputs_bytes),
     Loss("mean_absolute_error", mean_absolute_error_loss, outputs_bytes),
     Loss("mean_absolute_percentage_error", mean_absolute_percentage_error_loss, outputs_bytes),
@@ -28,6 +28,7 @@ cdef Loss[25] LOSSES = [
     Loss("huber", huber_loss, outputs_bytes),
     Loss("log_cosh", log_cosh_loss, outputs_bytes),
     Loss("poisson", poisson_loss, outputs_bytes),
+    Loss("poisson_deviance", poisson_deviance_loss, outputs_bytes),
     Loss("hinge", hinge_loss, outputs_bytes),
     Loss("squared_hinge", squared_hinge_loss, outputs_bytes),
     Loss("categorical_hinge", categorical_hinge_loss, outputs_bytes),

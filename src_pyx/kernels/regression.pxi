@@ -85,6 +85,15 @@ cdef double far_poisson(double p, double t, const double* options, double share,
     return share * p - share * t * first_lane(vlog(shifted))
 
 
+# t log(t / q) - t + q of the rate q = exp(z), with slope q - t
+cdef inline vreal poisson_deviance(vreal z, vreal t, const vreal* options, vreal* slope) noexcept nogil:
+    cdef vreal rate = vexp(z), none = vzero()
+    cdef vmask occurs = vlt(none, t)
+    cdef vreal log_t = vlog(vselect(occurs, t, vset1(1)))
+    slope[0] = rate - t
+    return vselect(occurs, vfma(t, (log_t - z) - vset1(1), rate), rate)
+
+
 # 100 |p - t| / max(|t|, CLIP), with slope 0 at p = t
 cdef inline vreal absolute_percentage_error(vreal p, vreal t, const vreal* options, vreal* slope) noexcept nogil:
     cdef vreal d = p - t, size = vabs(d), factor = vset1(100) / vmax(vset1(<real>CLIP), vabs(t))
@@ -147,6 +156,13 @@ cdef void poisson_loss(
     Py_ssize_t rows, Py_ssize_t columns, const double* options, double scale,
 ) noexcept nogil:
     elementwise(poisson, far_poisson, values, dy, prediction, target, rows, columns, <double>columns, options, 0, scale)
+
+
+cdef void poisson_deviance_loss(
+    double* values, void* dy, const void* prediction, const void* target,
+    Py_ssize_t rows, Py_ssize_t columns, const double* options, double scale,
+) noexcept nogil:
+    elementwise(poisson_deviance, NULL, values, dy, prediction, target, rows, columns, <double>columns, options, 0, scale)
 
 
 cdef void mean_absolute_percentage_error_loss(

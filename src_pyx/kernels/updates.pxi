@@ -117,22 +117,36 @@ cdef inline void set_moments(double* numbers, const double* options) noexcept no
     numbers[6] = options[3]
 
 
-cdef inline void apply_adam_as(const Rule rule, void* w, const void* g, void* state, Py_ssize_t n,
+# `has_hat`: epsilon stands beside the root of the v that is not corrected, as what the paper calls epsilon hat; of
+# the corrected one that is epsilon times the factor of its root.
+cdef inline void apply_adam_as(const Rule rule, const bint has_hat, void* w, const void* g, void* state, Py_ssize_t n,
                                Py_ssize_t begin, Py_ssize_t end, const double* options) noexcept nogil:
     cdef double[7] numbers
     numbers[0] = options[0] / (1.0 - options[5])
     set_moments(numbers, options)
+    if has_hat:
+        numbers[3] *= numbers[4]
     update(rule, w, g, state, n, begin, end, options, numbers, 7)
 
 
 cdef void apply_adam(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
                      const double* options) noexcept nogil:
-    apply_adam_as(ADAM, w, g, state, n, begin, end, options)
+    apply_adam_as(ADAM, False, w, g, state, n, begin, end, options)
 
 
 cdef void apply_amsgrad(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
                         const double* options) noexcept nogil:
-    apply_adam_as(AMSGRAD, w, g, state, n, begin, end, options)
+    apply_adam_as(AMSGRAD, False, w, g, state, n, begin, end, options)
+
+
+cdef void apply_adam_hat(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                         const double* options) noexcept nogil:
+    apply_adam_as(ADAM, True, w, g, state, n, begin, end, options)
+
+
+cdef void apply_amsgrad_hat(void* w, const void* g, void* state, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                            const double* options) noexcept nogil:
+    apply_adam_as(AMSGRAD, True, w, g, state, n, begin, end, options)
 
 
 # ... beta_1, beta_2, epsilon, product of u_1 to u_t, beta_2^t, 0.96^t (the last three carried: 1 at first), with
@@ -253,12 +267,14 @@ cdef void apply_rprop(void* w, const void* g, void* state, Py_ssize_t n, Py_ssiz
     update(RPROP, w, g, state, n, begin, end, options, numbers, 5)
 
 
-cdef Update[16] UPDATES = [
+cdef Update[18] UPDATES = [
     Update("sgd", slots_of(SGD), 2, True, NULL, apply_sgd),
     Update("momentum", slots_of(MOMENTUM), 3, False, NULL, apply_momentum),
     Update("nesterov", slots_of(NESTEROV), 3, False, NULL, apply_nesterov),
     Update("adam", slots_of(ADAM), 7, False, advance_adam, apply_adam),
     Update("amsgrad", slots_of(AMSGRAD), 7, False, advance_adam, apply_amsgrad),
+    Update("adam_hat", slots_of(ADAM), 7, False, advance_adam, apply_adam_hat),
+    Update("amsgrad_hat", slots_of(AMSGRAD), 7, False, advance_adam, apply_amsgrad_hat),
     Update("nadam", slots_of(NADAM), 8, False, advance_nadam, apply_nadam),
     Update("adamax", slots_of(ADAMAX), 6, False, advance_adamax, apply_adamax),
     Update("lion", slots_of(LION), 4, False, NULL, apply_lion),

@@ -135,6 +135,9 @@ GRADIENTS = {
         "output": "softplus",
         "loss": "poisson",
     },
+    Fault("counts not taken off", REGRESSION, "slope[0] = «rate - t»", "rate"): {
+        "loss": "poisson_deviance",
+    },
     Fault("huber's gradient not cut off", REGRESSION, "slope[0] = vcopysign(«c», d)", "size"): {
         "loss": losses.Huber(0.3)
     },
@@ -207,6 +210,9 @@ GRADIENTS = {
 UPDATE_STEPS = {
     Fault("decay forgets w", UPDATES, "vfnma(result, decay, «result»))", "vset1(1)"): "adamw",
     Fault("the last v for the largest", RULES, "s[2] = «vmax(s[2], s[1])»", "s[1]"): "amsgrad",
+    Fault("epsilon hat forgotten", UPDATES, "numbers[3] *= «numbers[4]»", "1.0"): (
+        "adam with epsilon hat"
+    ),
     Fault("nadam does not look ahead", UPDATES, "«0.96 * options[7]»)\n", "options[7]"): "nadam",
     Fault("adamax forgets", RULES, "vmax(«o[4] * s[1]», vabs(g))", "vzero()"): "adamax",
     Fault("lion's one beta for both", RULES, "vfma(«o[3]», s[0], o[4] * g))", "o[1]"): "lion",

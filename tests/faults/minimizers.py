@@ -34,7 +34,7 @@ STEPS = {
         "fabs(slope) <= «-s.c2 * s.start.slope»:",
         "INFINITY",
     ): "LBFGS",
-    Fault("missing 2 of a penalty", MARQUARDT, "+= «2.0 * self.plan.penalties[i].l2»", "0.0"): (
+    Fault("missing 2 of a penalty", MARQUARDT, "share = «2.0» * self.plan.penalty_share(", "0.0"): (
         "LevenbergMarquardt"
     ),
     Fault(

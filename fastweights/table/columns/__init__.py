@@ -4,7 +4,8 @@
 else; its fields are what the model file keeps, under the same names. Every kind offers the same:
 
 * ``fit`` learns from training rows;
-* ``features`` are the names of what it gives;
+* ``features`` are the names of what it gives, ``pieces`` which of these are pieces of a
+  piecewise-linear encoding;
 * ``read(cells, marks)`` takes from cells the little that matters, an array (rows,) or (rows, n);
 * ``encode(values, out)`` writes features of what was read, float32 (rows, features), all finite;
 * ``oddities(cells, marks)`` tells what training had nothing like;

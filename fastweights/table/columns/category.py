@@ -154,6 +154,11 @@ class CategoryColumn:
     def _places(self, levels: Levels) -> np.ndarray:
         return levels.places([key_of(category, self.merging) for category in self.categories])
 
+    @property
+    def pieces(self) -> list[bool]:
+        """None of the features is a piece of an encoding."""
+        return [False] * len(self.features)
+
     def read(self, cells: Cells, marks: Marks) -> np.ndarray:
         """The places of the cells' categories, int32 (rows,), -1 where a cell is of none."""
         return self._places(Levels.of(cells, self.merging))

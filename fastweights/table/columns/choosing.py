@@ -31,6 +31,8 @@ KINDS = dict.fromkeys(("number", "category", "date", "text", "drop", "keep"))
 ENOUGH = 0.9
 #: A column is looked at as a whole where one of so many of its texts may be what is looked for.
 _GLANCE = 500
+#: Where more texts than this share of the cells are different, spellings are not looked at.
+_HARDLY = 0.9
 #: Ordered numbers of rows; of another name they are years, days or the like.
 _ORDERED = words("year|yr|years|time|t|day|days|week|month|date|hour|period|step|age")
 _ID_WORDS = words("id|ids|idx|index|key|uuid|guid|rowid|rownum|rowname|rownames|sku")
@@ -42,6 +44,7 @@ _MIN_GAPPED = 20
 _ROWS_A_NUMBER = 4
 #: Texts with so many words on the average are free text.
 _FREE_WORDS = 3.0
+_WORD = re.compile(r"[^\W\d_]{2,}")
 
 
 @dataclass(frozen=True)
@@ -164,8 +167,8 @@ def choose(asked: Asked, kind: str | None = None) -> Chosen:
     read = _as_numbers(asked, absent)
     if read is not None:
         return _numbers(asked, read)
-    if (form := _text_form(asked, absent)) is not None:
-        return _dates(asked, form)
+    if (order := _order_of_dates(asked)) is not None:
+        return _dates(asked, order.form, order)
     return _categories(asked, absent)
 
 
@@ -252,9 +255,8 @@ def _number_columns(asked: Asked, read: Numbers, whole: bool) -> Chosen:
         what = f"{shown(text)} in column {shown(asked.name)}"
         chosen.notes.append(Note("limits are taken as the number itself", what))
     if read.unit:
-        texts = asked.cells.texts
-        written = [numeral(text, *asked.marks) for text in texts]
-        text = next(t for t, n in zip(texts, written, strict=True) if n and n.unit == read.unit)
+        found = ((text, numeral(text, *asked.marks)) for text in asked.cells.texts)
+        text = next(text for text, number in found if number and number.unit == read.unit)
         note = Note("units are set aside", f"{shown(text)} in column {shown(asked.name)}")
         chosen.notes.append(note)
     if whole and not column.codes and _are_few(read.values[train], encoding.category_numbers):
@@ -280,19 +282,19 @@ def _are_few(values: np.ndarray, most: int) -> bool:
 # ---- dates ---------------------------------------------------------------------------------------
 
 
-def _text_form(asked: Asked, absent: np.ndarray) -> str | None:
+def _order_of_dates(asked: Asked) -> dates.Order | None:
     """How the column's texts are dates, where enough of them are."""
     cells = asked.cells
     if not any(_is_moment(text) for text in cells.texts[:_GLANCE]):
         return None
-    form, _ = dates.text_form(cells, asked.marks.decimal)
-    read = dates.read_moments(cells, form)
+    order = dates.order_of(cells, asked.marks.decimal)
+    read = dates.read_moments(cells, order.form)
     known = np.isfinite(read.values)
     plain = int(np.isfinite(cells.values).sum())
     others = int(cells.counts()[read.strange].sum()) + plain
     if not known[asked.train].any() or known.sum() < ENOUGH * (known.sum() + others):
         return None
-    return form
+    return order
 
 
 def _is_moment(text: str) -> bool:
@@ -309,7 +311,7 @@ _FORM_WORDS = {
 }
 
 
-def _dates(asked: Asked, form: str) -> Chosen:
+def _dates(asked: Asked, form: str, order: dates.Order | None = None) -> Chosen:
     name = shown(asked.name)
     seconds = dates.read_moments(asked.cells, form).values
     codes = missing_codes(seconds[asked.train], dates.is_end)
@@ -322,10 +324,9 @@ def _dates(asked: Asked, form: str) -> Chosen:
     if form in _FORM_WORDS:
         chosen.notes.append(Note(f"numbers are read as {_FORM_WORDS[form]}", f"column {name}"))
         return chosen
-    if any(dates.is_uncertain(text) for text in asked.cells.texts):
-        order, is_open = dates.text_form(asked.cells, asked.marks.decimal)
+    if order is not None and order.matters:
         said = "day before month" if form == "dmy" else "month before day"
-        doubt = ", though it could be the other way round" if is_open and order == form else ""
+        doubt = ", though it could be the other way round" if order.is_open else ""
         chosen.notes.append(Note(f"dates are read as {said}{doubt}", f"column {name}"))
     return chosen
 
@@ -336,6 +337,8 @@ def _dates(asked: Asked, form: str) -> Chosen:
 def _categories(asked: Asked, absent: np.ndarray) -> Chosen:
     cells = asked.cells
     known = int((~absent).sum())
+    if len(cells.texts) > max(_GLANCE, _HARDLY * known) and not asked.keeps:
+        return _hardly_repeats(asked, len(cells.texts), known)
     levels = Levels.of(cells)
     different = len(levels.keys) - ("" in levels.keys)
     if different == 1 and not absent.any():
@@ -350,7 +353,7 @@ def _categories(asked: Asked, absent: np.ndarray) -> Chosen:
 def _hardly_repeats(asked: Asked, different: int, known: int) -> Chosen:
     texts = [text for text in asked.cells.texts if text]
     seen = texts[:_GLANCE]
-    if sum(len(text.split()) for text in seen) >= _FREE_WORDS * max(1, len(seen)):
+    if sum(len(_WORD.findall(text)) for text in seen) >= _FREE_WORDS * max(1, len(seen)):
         return _free_text(asked)
     return Chosen(
         reason=f"names: it hardly repeats, {different:,} different ones in {known:,} cells"
@@ -417,12 +420,11 @@ def _forced_number(asked: Asked) -> Chosen:
 def _forced_date(asked: Asked) -> Chosen:
     values = asked.cells.values
     known = values[np.isfinite(values)]
-    form, _ = dates.text_form(asked.cells, asked.marks.decimal)
-    if len(known):
-        form = dates.number_form(known, ["date", "time"]) or form
+    order = dates.order_of(asked.cells, asked.marks.decimal)
+    form = (len(known) and dates.number_form(known, ["date", "time"])) or order.form
     if not np.isfinite(dates.read_moments(asked.cells, form).values[asked.train]).any():
         _refuse(asked, "dates")
-    return _dates(asked, form)
+    return _dates(asked, form, order)
 
 
 def _forced_category(asked: Asked) -> Chosen:

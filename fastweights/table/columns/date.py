@@ -110,6 +110,12 @@ class DateColumn:
         parts = [f"{self.name} {feature}" for part in self.parts for feature in part.features]
         return parts + [f"{self.name} {c} {wave}" for c in self.cycles for wave in ("sin", "cos")]
 
+    @property
+    def pieces(self) -> list[bool]:
+        """Which of the features are pieces of the encoding of a part."""
+        of_parts = [piece for part in self.parts for piece in part.pieces]
+        return of_parts + [False, False] * len(self.cycles)
+
     def read(self, cells: Cells, marks: Marks) -> np.ndarray:
         """Seconds since 1970, float64 (rows,), NaN where missing."""
         return without(read_moments(cells, self.form).values, self.codes)

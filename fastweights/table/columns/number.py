@@ -100,6 +100,11 @@ class NumberColumn:
         pieces = [f"{self.name} {texts[k]}..{texts[k + 1]}" for k in range(self.bins)]
         return [self.name, *pieces, *([f"{self.name} missing"] if self.has_missing else [])]
 
+    @property
+    def pieces(self) -> list[bool]:
+        """Which of the features are pieces of the encoding."""
+        return [False, *[True] * self.bins, *[False] * self.has_missing]
+
     def read(self, cells: Cells, marks: Marks) -> np.ndarray:
         """The numbers in cells, float64 (rows,), NaN where missing."""
         values = read_numbers(cells, *marks, self.unit).values

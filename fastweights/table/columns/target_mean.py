@@ -73,6 +73,11 @@ class TargetMeanColumn:
     def _places(self, cells: Cells) -> np.ndarray:
         return Levels.of(cells).places([key_of(category) for category in self.categories])
 
+    @property
+    def pieces(self) -> list[bool]:
+        """None of the features is a piece of an encoding."""
+        return [False] * len(self.features)
+
     def read(self, cells: Cells, marks: Marks) -> np.ndarray:
         """What the target is in rows of the cells' categories: float64 (rows, features)."""
         means = np.array([*self.means, (0.0,) * len(self.prior)])

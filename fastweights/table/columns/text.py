@@ -37,6 +37,11 @@ class TextColumn:
     def features(self) -> list[str]:
         return [f"{self.name} {feature}" for feature in self.length.features]
 
+    @property
+    def pieces(self) -> list[bool]:
+        """Which of the features are pieces of the encoding of the length."""
+        return self.length.pieces
+
     def read(self, cells: Cells, marks: Marks) -> np.ndarray:
         """Characters of each cell, float64 (rows,), NaN where there is no text."""
         return _lengths(cells)

@@ -19,6 +19,9 @@ SPACE = " "
 #: What no line holds: the delimiter of files of one column.
 NONE = "\n"
 
+#: A table that is wider is none, or lies on its side.
+MAX_COLUMNS = 250_000
+
 #: So many records are looked at, in so many bytes; but a few always are.
 _MOST_RECORDS = 100
 _FEWEST_RECORDS = 6
@@ -28,7 +31,8 @@ _MOST_TITLES = 20
 #: The share of records that must have one length where only white space parts cells.
 _ALIGNED = 0.9
 
-_SEP = re.compile(rb'"?sep=([^\r\n"])"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
+_BLANK, _LINE_END = re.compile(rb"[ \t\r\n]*"), re.compile(rb"\r\n|\r|\n")
+_SEP = re.compile(rb'"?sep=([,;|:^~\t ])"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
 
 
 class Record(NamedTuple):
@@ -67,31 +71,60 @@ def find_layout(
 ) -> Layout:
     """The layout of a file of UTF-8 text that begins at `start`.
 
-    Raises ValueError where the file is empty.
+    Raises ValueError where the file is empty, has too many columns, or cannot be read from its
+    first line on.
     """
     line = 1
     told = _SEP.match(data, start)
     if told:
         start, line = told.end(), 2
         delimiter = delimiter or told[1].decode("latin-1")
+    comments, start, line = _comments(data, start, line)
+    candidates = [*DELIMITERS, SPACE] if delimiter is None else [delimiter]
+    samples = {candidate: _sample(data, start, line, candidate) for candidate in candidates}
+    longest = max(map(len, samples.values()))
+    if longest == 0 and _BLANK.fullmatch(data, start):
+        raise ValueError(f"{source}: the file is empty")
+    heads = {mark: _Head.of(data, sample, header) for mark, sample in samples.items()}
+    if longest and not any(head.width for head in heads.values()):
+        raise ValueError(f"{source}: got no rows, expected more than comments")
+    if delimiter is None:
+        delimiter = _best(heads, longest)
+        if delimiter == NONE and all(samples.values()):
+            heads[NONE] = _Head.of(data, _sample(data, start, line, NONE), header)
+    if delimiter not in heads or not heads[delimiter].width:
+        what = "a quote is never closed, or stands in the middle of a cell"
+        raise ValueError(f"{source}: line {line} cannot be read ({what})")
+    if heads[delimiter].width > MAX_COLUMNS:
+        got = f"{heads[delimiter].width:,} columns"
+        raise ValueError(f"{source}: got {got}, expected at most {MAX_COLUMNS:,}")
+    layout = heads[delimiter].layout(delimiter, header)
+    comments += len(heads[delimiter].comments)
+    if comments:
+        layout.remarks.insert(0, f"skipped as comments: the first {_lines(comments)}")
+    return layout
+
+
+def _sample(data: bytes, start: int, line: int, delimiter: str) -> list[Record]:
+    """The first records, fewer where lines are long."""
     first = data.find(b"\n", start)
     length = max(1, (len(data) if first < 0 else first) - start)
     most = min(_MOST_RECORDS, max(_FEWEST_RECORDS, _SAMPLE // length))
-    candidates = [*DELIMITERS, SPACE] if delimiter is None else [delimiter]
-    samples = {
-        candidate: [Record(*found) for found in tokens.records(data, start, line, candidate, most)]
-        for candidate in candidates
-    }
-    longest = max(map(len, samples.values()))
-    if longest == 0:
-        raise ValueError(f"{source}: the file is empty")
-    heads = {mark: _Head.of(data, sample, header) for mark, sample in samples.items()}
-    if delimiter is None:
-        delimiter = _best(heads, longest)
-        if delimiter == NONE:
-            sample = [Record(*found) for found in tokens.records(data, start, line, NONE, most)]
-            heads[NONE] = _Head.of(data, sample, header)
-    return heads[delimiter].layout(delimiter, header)
+    return [Record(*found) for found in tokens.records(data, start, line, delimiter, most)]
+
+
+def _comments(data: bytes, start: int, line: int) -> tuple[int, int, int]:
+    """How many lines of comments stand above the last one; where that begins, and on what line."""
+    places = []
+    at = _BLANK.match(data, start).end()  # type: ignore[union-attr]
+    while data.startswith(b"#", at) and (at == start or data[at - 1] in b"\r\n"):
+        places.append(at)
+        end = _LINE_END.search(data, at)
+        at = _BLANK.match(data, end.end() if end else len(data)).end()  # type: ignore[union-attr]
+    if not places:
+        return 0, start, line
+    lines = len(_LINE_END.findall(data, start, places[-1]))
+    return len(places) - 1, places[-1], line + lines
 
 
 def _best(heads: dict[str, _Head], longest: int) -> str:
@@ -128,7 +161,7 @@ class _Head:
 
     @classmethod
     def of(cls, data: bytes, sample: list[Record], has_header: bool) -> _Head:
-        first = next((n for n, one in enumerate(sample) if data[one.begin] != ord("#")), 0)
+        first = 1 if sample and data[sample[0].begin] == ord("#") else 0
         comments, rest = sample[:first], sample[first:]
         width = _width(rest)
         named = _named_by_a_comment(comments, rest, width)
@@ -151,7 +184,9 @@ class _Head:
     ) -> _Head:
         if header is not None:
             length = len(_trimmed(header.cells, width))
-            is_sound = length == width or (length == width - 1 and length > 0)
+            is_sound = length == width or (
+                length == width - 1 and (width > 2 or _end_in_delimiters(body, width))
+            )
             fitting = sum(len(one.cells) == width for one in body) + 1
         else:
             is_sound, fitting = True, sum(len(one.cells) == width for one in body)
@@ -159,11 +194,11 @@ class _Head:
 
     def layout(self, delimiter: str, has_header: bool) -> Layout:
         remarks = []
-        if self.comments:
-            remarks.append(f"skipped as comments: {_lines(self.comments)}")
         if self.titles:
             words = shown(" ".join(filter(None, self.titles[0].cells)))
-            remarks.append(f"skipped above the table: {_lines(self.titles)}, {words}")
+            remarks.append(
+                f"skipped above the table: the first {_lines(len(self.titles))}, {words}"
+            )
         above = [*self.comments, *self.titles, *([self.header] if self.header else [])]
         if self.body:
             start, line = self.body[0].begin, self.body[0].line
@@ -177,6 +212,8 @@ class _Head:
         if len(names) == self.width - 1 and self.width > 2 and self.body:
             names = ["", *names]
             remarks.append("the header names one column fewer: the first has none")
+        if delimiter == NONE and any(mark in names[0] for mark in DELIMITERS):
+            remarks.append(f"nothing parts the cells of most lines: one column, {shown(names[0])}")
         remarks += _doubts(self.header, names, self.body)
         return Layout(delimiter, start, line, names, remarks)
 
@@ -212,8 +249,8 @@ def _names_columns(header: Record, body: Sequence[Record]) -> bool:
     if not all(cells) or any(map(is_number, cells)) or len(set(cells)) < len(cells):
         return False
     rows = [one.cells for one in body if len(one.cells) == len(cells)]
-    return any(
-        2 * sum(is_number(row[place]) for row in rows) > len(rows) for place in range(len(cells))
+    return bool(rows) and any(
+        2 * sum(is_number(row[place]) for row in rows) >= len(rows) for place in range(len(cells))
     )
 
 
@@ -267,10 +304,8 @@ def _doubts(header: Record, names: Sequence[str], body: Sequence[Record]) -> lis
     return []
 
 
-def _lines(records: Sequence[Record]) -> str:
-    if len(records) == 1:
-        return f"line {records[0].line}"
-    return f"lines {records[0].line} to {records[-1].line}"
+def _lines(count: int) -> str:
+    return "line" if count == 1 else f"{count:,} lines"
 
 
 def checked_delimiter(delimiter: str | None) -> str | None:

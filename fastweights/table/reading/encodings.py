@@ -57,8 +57,8 @@ def to_utf8(data: bytes, encoding: str | None, source: str) -> tuple[bytes, int,
 def _known(encoding: str) -> str:
     try:
         codec = codecs.lookup(_check.name("encoding", encoding))
-        b"".decode(codec.name)
-    except LookupError:
+        bytes(4).decode(codec.name, "replace")  # which those are refused by that are not of texts
+    except (LookupError, UnicodeError):
         expected = "the name of an encoding, such as 'utf-8', 'cp1252' or 'utf-16'"
         raise ValueError(_check.refusal("encoding", shown(encoding), expected)) from None
     return codec.name

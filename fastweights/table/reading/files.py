@@ -18,6 +18,7 @@ from fastweights.table.reading.formats import format_of
 #: What an argument is called that stands for the standard input.
 STANDARD_INPUT = "-"
 
+_EXCEL = (".xlsx", ".xlsm")
 _CHUNK = 1 << 24
 #: What unpacks more than this must leave room for itself beside it: a bomb is no table.
 _ALWAYS_UNPACKED = 1 << 30
@@ -65,6 +66,8 @@ def unpacked(data: bytes, source: str) -> tuple[bytes, str | None]:
     name = format_of(data)
     if name not in _OPENERS:
         return data, name
+    if name == "zip" and source.lower().endswith(_EXCEL):
+        return data, "excel"
     if name == "zip":
         kind = _kind_of_archive(data, source)
         if kind is not None:
