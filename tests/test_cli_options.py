@@ -159,7 +159,7 @@ def test_every_schedule_can_be_named(table, tmp_path):
 
 
 def test_dropout_stands_behind_hidden_layers(table, tmp_path):
-    model = train(table, tmp_path / "m", *short("--dropout", "0.25"))
+    model = train(table, tmp_path / "m", *short("--dropout", "0.25"), target="kind")
     kinds = [type(layer).__name__ for layer in model.layers]
     assert kinds == ["Scale", *["Dense", "Dropout"] * 3, "Dense"]
     assert model.layers[2].rate == 0.25
@@ -172,7 +172,7 @@ def test_l2_makes_weights_smaller(table, tmp_path):
     plain = train(table, tmp_path / "p", *epochs)
     kept = train(table, tmp_path / "m", *epochs, "--l2", "0.01")
     dense = [layer for layer in kept.layers if isinstance(layer, fw.layers.Dense)]
-    assert [layer.kernel_regularizer for layer in dense] == [fw.regularizers.L2(0.01)] * 4
+    assert [layer.kernel_regularizer for layer in dense] == [fw.regularizers.L2(0.01)] * 5
     sizes = [np.sum(model.layers[2].kernel ** 2) for model in (kept, plain)]
     assert sizes[0] < 0.7 * sizes[1]
 
@@ -285,10 +285,17 @@ def test_early_stopping_knows_whether_larger_is_better(table, tmp_path, capsys):
 
 def test_averages_of_weights_are_what_a_training_on_all_rows_ends_with(table, tmp_path):
     more = short("--validation-fraction", "0", "--schedule", "constant")
-    plain = train(table, tmp_path / "p", *more)
-    mean = train(table, tmp_path / "m", *more, "--optimizer", "adam(use_ema=true,ema_momentum=0.9)")
+    plain = train(table, tmp_path / "p", *more, target="kind")
+    mean = train(
+        table,
+        tmp_path / "m",
+        *more,
+        "--optimizer",
+        "adam(use_ema=true,ema_momentum=0.9)",
+        target="kind",
+    )
     assert not np.array_equal(plain.parameters, mean.parameters)
-    first = train(table, tmp_path / "f", *more, "--epochs", "1")
+    first = train(table, tmp_path / "f", *more, "--epochs", "1", target="kind")
     apart = [np.abs(model.parameters - first.parameters).max() for model in (mean, plain)]
     assert apart[0] < apart[1]
 

@@ -80,13 +80,7 @@ def _compile(
     loss = args.loss or "mean_absolute_error"
     loss = loss if is_regression else "sparse_categorical_crossentropy"
     shown_too = judging.metrics_of("--metrics", args.metrics, loss)
-    watched = args.early_stopping
-    if watched is not None and watched.startswith("val_"):
-        got = shown(watched)
-        expected = f"{watched.removeprefix('val_')}, which is that of the validation rows"
-        raise ValueError(_check.refusal("--early-stopping", got, expected))
-    if watched == "loss":
-        watched = None
+    watched = watched_of(args)
     found = judging.metrics_of("--early-stopping", watched, loss)
     if len(found) > 1:
         raise ValueError(_check.refusal("--early-stopping", watched, "one metric"))
@@ -97,6 +91,22 @@ def _compile(
         return "val_loss"
     place = [*shown_too, *extra].index(found[0])
     return f"val_{model._compiled.log_names[1 + place]}"
+
+
+def watched_of(args: argparse.Namespace) -> str | None:
+    """The metric that ``--early-stopping`` names; None: the loss."""
+    watched: str | None = args.early_stopping
+    if watched is not None and watched.startswith("val_"):
+        got = shown(watched)
+        expected = f"{watched.removeprefix('val_')}, which is that of the validation rows"
+        raise ValueError(_check.refusal("--early-stopping", got, expected))
+    return None if watched == "loss" else watched
+
+
+def options_of_targets(args: argparse.Namespace) -> str:
+    """The options that a refusal of targets is about."""
+    asked = [n for n in ("loss", "metrics", "early_stopping") if getattr(args, n) is not None]
+    return " or ".join(f"--{name.replace('_', '-')}" for name in asked) or "target"
 
 
 def _refuse_lost_averages(model: fw.Sequential, plan: Plan) -> None:
@@ -217,8 +227,7 @@ def fit(
     interrupted = False
     run: Callable[..., None] = _fit_one if len(models) == 1 else _fit_many
     try:
-        asked = [n for n in ("loss", "metrics", "early_stopping") if getattr(args, n) is not None]
-        spelt = " or ".join(f"--{name.replace('_', '-')}" for name in asked) or "target"
+        spelt = options_of_targets(args)
         with naming_options("batch_size", "optimizer", "loss", monitor="--early-stopping", y=spelt):
             run(args, models, plan, bests, belongs_to)
     except KeyboardInterrupt:

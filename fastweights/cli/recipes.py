@@ -8,7 +8,7 @@ from typing import Any
 from fastweights import _check, losses
 from fastweights._json import shown
 from fastweights.cli import judging
-from fastweights.cli.fitting import class_weight
+from fastweights.cli.fitting import class_weight, watched_of
 from fastweights.cli.layers_spec import parse_layers
 from fastweights.cli.output import naming_options
 from fastweights.cli.parting import folds_of
@@ -85,7 +85,7 @@ def choices_of(
     loss = _loss(found, task)
     if args.metrics is not None:
         found["metrics"] = tuple(judging.metrics_of("--metrics", args.metrics, loss))
-    watched = None if args.early_stopping == "loss" else args.early_stopping
+    watched = watched_of(args)
     if watched is not None:
         several = judging.metrics_of("--early-stopping", watched, loss)
         if len(several) > 1:

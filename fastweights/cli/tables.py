@@ -18,7 +18,7 @@ from fastweights import _check, activations, saving
 from fastweights._json import shown
 from fastweights.cli import checkpoints
 from fastweights.cli.columns import COLUMN_OPTIONS, add_kinds, column_of, kinds_told, weights_of
-from fastweights.cli.fitting import Plan, Training
+from fastweights.cli.fitting import Plan, Training, options_of_targets
 from fastweights.cli.kinds import MIN_ROWS, Data, Kind
 from fastweights.cli.layers_spec import parse_layers, refuse_huge_networks
 from fastweights.cli.output import Output, add_option, count, naming_options, note, tell
@@ -383,7 +383,8 @@ class Tables(Kind):
             saves = checkpoints.Checkpoint(paths[number], belongs_to, goes_on=args.resume)
             return [saves] if args.quiet else [seen, saves]
 
-        with naming_options("batch_size", "optimizer", "loss", monitor="--early-stopping"):
+        spelt = options_of_targets(args)
+        with naming_options("batch_size", "optimizer", "loss", monitor="--early-stopping", y=spelt):
             data.model.train(prepared, callbacks=listening, keep_interrupted=True)
         model, report = data.model.model, data.model.report
         if report["interrupted"]:

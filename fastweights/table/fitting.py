@@ -183,9 +183,6 @@ def train(
     fit = _fit_held if rows.are_held else _fit_batches
     interrupted = False
     try:
-        if recipe.linear and recipe.task == "regression":
-            for model, part in zip(models, rows.parts, strict=True):
-                begin_at(model, _line(rows, part), ~rows.encoded.pieces)
         fit(models, rows, recipe, listeners, verbose)
     except KeyboardInterrupt:
         if not (keep_interrupted and any(best.is_there for best in bests)):
@@ -194,6 +191,13 @@ def train(
     except many.FitManyError as error:
         raise error.errors[min(error.errors)] from None
     return [best.bring_back(interrupted) if best.is_there else None for best in bests], interrupted
+
+
+def begin(models: Sequence[Model], rows: Rows, recipe: Recipe) -> None:
+    """Has the linear paths of networks, where they have some, begin at a ridge regression."""
+    if recipe.linear and recipe.task == "regression":
+        for model, part in zip(models, rows.parts, strict=True):
+            begin_at(model, _line(rows, part), ~rows.encoded.pieces)
 
 
 def _line(rows: Rows, part: splitting.Parts) -> Linear:

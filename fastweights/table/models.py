@@ -74,7 +74,7 @@ class Prepared:
     def networks(self, seed: int) -> list[Model]:
         """The networks, compiled, each with the next seed."""
         features, outputs = self.rows.encoded.shape[1], _outputs(self.recipe, self.preprocessor)
-        return [
+        models = [
             network(
                 self.recipe,
                 features,
@@ -84,6 +84,8 @@ class Prepared:
             )
             for number, (learnt, _) in enumerate(self.rows.parts)
         ]
+        fitting.begin(models, self.rows, self.recipe)
+        return models
 
     def otherwise(self, recipe: Recipe) -> Prepared:
         """The same with another recipe, of which the features are not."""

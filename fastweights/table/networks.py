@@ -52,8 +52,11 @@ def _beside_a_line(
     inputs = value = Input((features,))
     for layer in stack:
         value = layer(value)
-    hidden = layers.Dense(outputs, kernel_initializer="zeros")(value)
-    line = layers.Dense(outputs, kernel_initializer="zeros", name=LINE)(inputs)
+    kept = regularizers.L2(recipe.l2) if recipe.l2 else None
+    hidden = layers.Dense(outputs, kernel_initializer="zeros", kernel_regularizer=kept)(value)
+    line = layers.Dense(outputs, kernel_initializer="zeros", kernel_regularizer=kept, name=LINE)(
+        inputs
+    )
     summed = layers.Add()([hidden, line])
     if recipe.task == "classification":
         summed = layers.Softmax()(summed)
