@@ -97,7 +97,7 @@ def test_train_json_is_one_object_with_the_report(table, tmp_path, capsys):
     assert figures["rows"] == ROWS - 1
     assert figures["train_rows"] + figures["validation_rows"] + figures["test_rows"] == ROWS - 1
     assert figures["seed"] == 3
-    assert figures["epochs"] == 40
+    assert 1 <= figures["epochs"] <= 40
     assert 1 <= figures["best_epoch"] <= 40
     assert figures["seconds"] > 0
     assert figures["mae"] < figures["baseline_mae"] / 2
@@ -336,7 +336,7 @@ def test_ctrl_c_in_training_keeps_the_best_epoch_writes_it_and_exits_with_130(
     figures = json.loads(printed)
     assert figures["interrupted"] is True
     assert 1 <= figures["best_epoch"] <= figures["epochs"]
-    assert len(saving.read(out).layers) == 8
+    assert len(saving.read(out).layers) == 7
     assert sorted(tmp_path.iterdir()) == [out, tmp_path / "m.toml"]
 
 
@@ -345,7 +345,7 @@ def test_the_weights_written_after_an_interrupt_are_those_of_the_best_finished_e
     table, tmp_path, monkeypatch, capsys, patience
 ):
     """The third epoch is interrupted; two epochs alone, or the better of them, are what remains."""
-    argv = ["train", table, "--target", "rent", "--patience", patience, "--quiet"]
+    argv = ["train", table, "--target", "kind", "--patience", patience, "--quiet"]
     argv += ["--ensemble", "1", "--schedule", "constant"]
     uninterrupted = str(tmp_path / "two")
     expected = run_json(capsys, *argv, "--epochs", "2", "--out", uninterrupted)
@@ -362,7 +362,7 @@ def test_the_weights_written_after_an_interrupt_are_those_of_the_best_finished_e
     assert cli.main([*argv, "--epochs", "9", "--out", out, "--json"]) == 130
     figures = json.loads(capsys.readouterr().out)
     assert figures["epochs"] == 2
-    for name in ("best_epoch", "mae", "loss", "val_loss"):
+    for name in ("best_epoch", "accuracy", "loss", "val_loss"):
         assert figures[name] == expected[name]
     assert saving.read(out).parameters.tobytes() == saving.read(uninterrupted).parameters.tobytes()
 
@@ -664,7 +664,7 @@ def test_layers_spec():
         ("--target rent --plot picture.doc", "--plot: got picture.doc"),
         ("--target rent --learning-rate 1e30 --optimizer sgd --loss mse", "smaller learning rate"),
         ("--target rent --unknown 1", "unrecognized arguments: --unknown 1 (see"),
-        ("--target rent --weight size", "--weight size; did you mean --sample-weight or --class-w"),
+        ("--target rent --weight size", "--weight size; did you mean '--sample-weight'?"),
     ],
 )
 def test_train_refuses(table, tmp_path, monkeypatch, capsys, options, message):
@@ -856,7 +856,7 @@ def test_gradcheck_refuses(options, message, capsys):
 
 
 @pytest.mark.parametrize(
-    ("argv", "message"), [([], "COMMAND"), (["trian"], "invalid choice: 'trian'")]
+    ("argv", "message"), [([], "COMMAND"), (["trian"], "got 'trian', expected one of train")]
 )
 def test_wrong_commands_are_refused(argv, message, capsys):
     assert message in refused(capsys, *argv)
