@@ -148,3 +148,12 @@ def _refuse_surrogates(value: Any) -> None:
     elif isinstance(value, list):
         for entry in value:
             _refuse_surrogates(entry)
+
+
+def with_null(value: Any) -> Any:
+    """The same with None, JSON's null, for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: with_null(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [with_null(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

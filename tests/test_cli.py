@@ -19,6 +19,7 @@ from helpers import run_python
 import fastweights as fw
 from fastweights import cli, layers, saving
 from fastweights.cli.layers_spec import parse_layers
+from fastweights.cli.modelfile import load_model
 from fastweights.losses import LOSSES
 from fastweights.saving import TABLE
 from fastweights.serialization import read_metadata
@@ -76,9 +77,9 @@ def test_train_regression_says_what_it_did_and_beats_the_baseline(table, tmp_pat
         "300 rows, 6 columns",
         "target 'rent': regression",
         "left out for want of a 'rent': 1 row\n",
-        "column 'id' is not used, names: it hardly repeats",
+        "column 'id' is not used, names: it hardly repeats, 239 different ones in 239 cells",
         "column 'country' is not used, constant: it is always 'DE'",
-        "1 column of numbers (1 with missing cells), 2 columns of categories: ",
+        "1 column of numbers, 2 columns of categories, 1 with missing cells",
         "60 unseen rows, rent",
         "always the training mean",
         out,
@@ -96,7 +97,7 @@ def test_train_json_is_one_object_with_the_report(table, tmp_path, capsys):
     assert figures["rows"] == ROWS - 1
     assert figures["train_rows"] + figures["validation_rows"] + figures["test_rows"] == ROWS - 1
     assert figures["seed"] == 3
-    assert figures["epochs"] == 40
+    assert 1 <= figures["epochs"] <= 40
     assert 1 <= figures["best_epoch"] <= 40
     assert figures["seconds"] > 0
     assert figures["mae"] < figures["baseline_mae"] / 2
@@ -133,18 +134,20 @@ def test_one_seed_one_result(table, tmp_path):
 def test_train_options_reach_the_network(table, tmp_path):
     out = str(tmp_path / "m.safetensors")
     options = "--layers 7:relu,5 --activation selu --dtype float64 --optimizer sgd --momentum 0.5"
-    options += " --learning-rate 0.02 --loss huber --epochs 2 --batch-size 16 --patience 0"
+    options += " --learning-rate 0.02 --schedule constant --ensemble 1 --loss mse"
+    options += " --epochs 2 --batch-size 16 --patience 0"
     options += " --validation-fraction 0 --test-fraction 0.5 --log-target --threads 1 --quiet"
     argv = ["train", table, "--target", "rent", "--out", out, *options.split()]
     with fw.threads(fw.get_num_threads()):  # which ends what --threads set
         assert cli.main(argv) == 0
     model = saving.read(out)
-    assert [layer.units for layer in model.layers] == [7, 5, 1]
-    assert [layer.activation.name for layer in model.layers] == ["relu", "selu", "linear"]
+    dense = [layer for layer in model.layers if isinstance(layer, layers.Dense)]
+    assert [layer.units for layer in dense] == [7, 5, 1, 1]
+    assert [layer.activation.name for layer in dense] == ["relu", "selu", "linear", "linear"]
     assert model.dtype == np.float64
     assert model.optimizer.momentum == 0.5
     assert model.optimizer.learning_rate == 0.02
-    assert model.loss.name == "huber"
+    assert model.loss.name == "mean_squared_error"
     assert json.loads(read_metadata(out)[TABLE])["target"]["log"] is True
 
 
@@ -160,7 +163,7 @@ def test_task_can_be_said(table, tmp_path, capsys):
 
 def test_progress_is_on_standard_error_alone(table, tmp_path, capsys):
     out = str(tmp_path / "m.safetensors")
-    argv = ["train", table, "--target", "rent", "--out", out, "--epochs", "2"]
+    argv = ["train", table, "--target", "rent", "--out", out, "--epochs", "2", "--ensemble", "1"]
     assert cli.main(argv) == 0
     printed = capsys.readouterr()
     assert "epoch 1/2: loss" in printed.err
@@ -200,6 +203,7 @@ def test_plot_without_matplotlib_is_refused_before_training(table, tmp_path, cap
 def test_early_stopping_goes_back_to_the_best_epoch(table, tmp_path, capsys):
     out = str(tmp_path / "m.safetensors")
     argv = ["train", table, "--target", "rent", "--out", out, "--patience", "2", "--epochs", "500"]
+    argv += ["--ensemble", "1", "--schedule", "constant"]
     figures = run_json(capsys, *argv, "--learning-rate", "0.01")
     assert figures["epochs"] == figures["best_epoch"] + 2 < 500
 
@@ -316,12 +320,12 @@ def test_ctrl_c_in_training_keeps_the_best_epoch_writes_it_and_exits_with_130(
 ):
     out = tmp_path / "m.safetensors"
     argv = [*COMMAND, "train", table, "--target", "rent", "--out", str(out), "--json"]
-    argv += ["--epochs", "10000000", "--patience", patience]
+    argv += ["--epochs", "10000000", "--patience", patience, "--ensemble", "1"]
     with subprocess.Popen(
         argv, cwd=HERE, stderr=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=listen
     ) as process:
-        while b"epoch 1/" not in process.stderr.readline():
-            pass
+        while b"epoch 1/" not in (line := process.stderr.readline()):
+            assert line, "it ended"
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         printed, complaints = process.communicate(timeout=60)
@@ -332,7 +336,7 @@ def test_ctrl_c_in_training_keeps_the_best_epoch_writes_it_and_exits_with_130(
     figures = json.loads(printed)
     assert figures["interrupted"] is True
     assert 1 <= figures["best_epoch"] <= figures["epochs"]
-    assert len(saving.read(out).layers) == 3
+    assert len(saving.read(out).layers) == 7
     assert sorted(tmp_path.iterdir()) == [out, tmp_path / "m.toml"]
 
 
@@ -341,7 +345,8 @@ def test_the_weights_written_after_an_interrupt_are_those_of_the_best_finished_e
     table, tmp_path, monkeypatch, capsys, patience
 ):
     """The third epoch is interrupted; two epochs alone, or the better of them, are what remains."""
-    argv = ["train", table, "--target", "rent", "--patience", patience, "--quiet"]
+    argv = ["train", table, "--target", "kind", "--patience", patience, "--quiet"]
+    argv += ["--ensemble", "1", "--schedule", "constant"]
     uninterrupted = str(tmp_path / "two")
     expected = run_json(capsys, *argv, "--epochs", "2", "--out", uninterrupted)
     evaluate, calls = fw.training.evaluate, []
@@ -357,7 +362,7 @@ def test_the_weights_written_after_an_interrupt_are_those_of_the_best_finished_e
     assert cli.main([*argv, "--epochs", "9", "--out", out, "--json"]) == 130
     figures = json.loads(capsys.readouterr().out)
     assert figures["epochs"] == 2
-    for name in ("best_epoch", "mae", "loss", "val_loss"):
+    for name in ("best_epoch", "accuracy", "loss", "val_loss"):
         assert figures[name] == expected[name]
     assert saving.read(out).parameters.tobytes() == saving.read(uninterrupted).parameters.tobytes()
 
@@ -447,7 +452,7 @@ def test_a_reader_that_stops_early_ends_the_printing_alone(table, tmp_path, erro
         complaints = b"" if errors_too else process.stderr.read()
         assert process.wait(60) == 0
     assert b"rror" not in complaints
-    assert saving.read(out).count_params() > 0
+    assert load_model(str(out)).model is not None
 
 
 def in_a_shell(redirection: str, *argv: str, **environment: str) -> subprocess.CompletedProcess:
@@ -470,7 +475,7 @@ def test_closed_streams(table, regression, tmp_path, redirection):
         done = in_a_shell(redirection, *command)
         assert done.returncode == 0, done.stderr
         assert b"Traceback" not in done.stderr
-    assert saving.read(out).count_params() > 0
+    assert load_model(str(out)).model is not None
     unseen = write_csv(tmp_path / "new.csv", {"size": [80], "town": ["Atlantis"], "kind": ["vast"]})
     done = in_a_shell(redirection, "predict", regression, unseen)
     if redirection == "2>&-":  # Notes do not go among the predictions.
@@ -498,7 +503,7 @@ def test_a_full_standard_output_is_an_error_after_the_work(table, regression, tm
         complaint = done.stderr.splitlines()[-1]
         assert complaint == b"fastweights: error: standard output: No space left on device"
         assert b"Traceback" not in done.stderr
-    assert saving.read(out).count_params() > 0
+    assert load_model(str(out)).model is not None
 
 
 @posix
@@ -647,7 +652,7 @@ def test_layers_spec():
         ("--target rent --seed -1", "--seed: got -1"),
         ("--target rent --seed 99999999999999999999", "--seed: got 99999999999999999999"),
         ("--target rent --threads 0", "--threads: got 0, expected at least 1"),
-        ("--target rent --test-fraction 0", "--test-fraction: got 0"),
+        ("--target rent --test-fraction -0.1", "--test-fraction: got -0.1"),
         ("--target rent --test-fraction 1", "--test-fraction: got 1"),
         ("--target rent --test-fraction 0.999", "rows to train on"),
         ("--target rent --validation-fraction 1", "--validation-fraction: got 1"),
@@ -658,7 +663,8 @@ def test_layers_spec():
         ("--target rent --plot no/such/folder/p.png", "--plot: cannot write"),
         ("--target rent --plot picture.doc", "--plot: got picture.doc"),
         ("--target rent --learning-rate 1e30 --optimizer sgd --loss mse", "smaller learning rate"),
-        ("--target rent --unknown 1", "unrecognized arguments: --unknown"),
+        ("--target rent --unknown 1", "unrecognized arguments: --unknown 1 (see"),
+        ("--target rent --weight size", "--weight size; did you mean '--sample-weight'?"),
     ],
 )
 def test_train_refuses(table, tmp_path, monkeypatch, capsys, options, message):
@@ -681,7 +687,7 @@ def test_options_are_looked_at_before_the_table(tmp_path, monkeypatch, capsys):
         "--learning-rate 0",
         "--momentum 0.5",
         "--optimizer sgd --momentum 1",
-        "--test-fraction 0",
+        "--test-fraction -1",
         "--validation-fraction 1",
         "--seed -1",
         "--threads 0",
@@ -725,9 +731,9 @@ def test_what_is_no_file_is_refused_at_once(table, regression, tmp_path, capsys)
 
 def test_memory_that_is_not_there_is_one_line(table, monkeypatch, capsys):
     def take(size):
-        return lambda *arguments: np.empty(size, np.uint8)
+        return lambda *arguments, **options: np.empty(size, np.uint8)
 
-    monkeypatch.setattr(cli.tables, "read", take(2**62))
+    monkeypatch.setattr(cli.reading, "read", take(2**62))
     assert "out of memory: Unable to allocate" in refused(capsys, "train", table, "--target", "y")
 
 
@@ -757,7 +763,7 @@ def test_complaints_are_one_line_whatever_was_typed(capsys):
         (b"", "the file is empty"),
         (b"x,y\n", "got no rows"),
         (b"x,y\n1,2\n", "got 1 row with a target, expected at least 10"),
-        (b"x,y\n" + b"1,\n" * 20, "got 0 rows with a target"),
+        (b"x,y\n" + b"1,\n" * 20, "--target: got 'no number' in column 'y'"),
         (b"x,y\n" + b"1,2\n" * 5 + b"1\n", "line 7 has 1 cells"),
         (bytes(range(256)), "a binary file"),
         (b"y\n" + b"1.5\n2\n" * 20, "no column to learn from"),
@@ -850,7 +856,7 @@ def test_gradcheck_refuses(options, message, capsys):
 
 
 @pytest.mark.parametrize(
-    ("argv", "message"), [([], "COMMAND"), (["trian"], "invalid choice: 'trian'")]
+    ("argv", "message"), [([], "COMMAND"), (["trian"], "got 'trian', expected one of train")]
 )
 def test_wrong_commands_are_refused(argv, message, capsys):
     assert message in refused(capsys, *argv)

@@ -239,7 +239,7 @@ def test_what_layers_remember_goes_back_to_the_best_epoch(folder, tmp_path, caps
     more = ["--validation-fraction", "0.2", "--patience", "3", "--epochs", "12"]
     figures = run_json(capsys, "train", folder, "--out", out, *more, "--learning-rate", "0.1")
     assert figures["best_epoch"] < figures["epochs"]
-    _, found, preprocessor = load_model(str(out))
+    _, found, preprocessor, _ = load_model(str(out))
     from fastweights.cli.kinds import parts_of
 
     listed = fw.images.load_folder(folder, image_size=8, color_mode="grayscale")
@@ -463,7 +463,9 @@ def test_options_of_training_reach_networks_of_images(folder, tmp_path, capsys):
     assert [layer.rate for layer in plain.layers if type(layer).__name__ == "Dropout"] == [0.3, 0.5]
     penalised = [layer for layer in found.layers if hasattr(layer, "kernel_regularizer")]
     assert len(penalised) > 2
-    assert {repr(layer.kernel_regularizer) for layer in penalised} == {"L2(l2=0.0001)"}
+    assert {repr(layer.kernel_regularizer) for layer in penalised} == {
+        repr(fw.regularizers.L2(0.0001))
+    }
     assert found.optimizer.weight_decay == 0.01
     assert found.optimizer.learning_rate == 0.002
     assert plain.optimizer.learning_rate == pytest.approx(0.002 * 0.01)

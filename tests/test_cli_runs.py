@@ -81,9 +81,11 @@ def test_options_on_the_command_line_go_before_the_file(table, tmp_path, capsys)
     path.write_text(f"data = {json.dumps(table)}\ntarget = 'y'\nepochs = 3\nlayers = '8'\n")
     out = str(tmp_path / "m")
     argv = ["train", "--config", str(path), "--out", out, "--patience", "0"]
+    argv += ["--ensemble", "1"]
     assert run_json(capsys, *argv)["epochs"] == 3
     assert run_json(capsys, *argv, "--epochs", "2")["epochs"] == 2
-    assert [layer.units for layer in saving.read(out).layers] == [8, 1]
+    dense = [one for one in saving.read(out).layers if isinstance(one, fw.layers.Dense)]
+    assert [layer.units for layer in dense] == [8, 1, 1]
     other = write_csv(tmp_path / "o.csv", {"a": np.cos(np.arange(20.0)), "y": np.arange(20.0)})
     assert run_json(capsys, "train", other, *argv[1:])["rows"] == 20
     path.write_text(path.read_text() + "log_target = true\nquiet = true\njson = false\n")
@@ -281,6 +283,8 @@ def test_in_the_middle_of_an_epoch(tmp_path, monkeypatch, capsys):
         "--quiet",
         "--epochs",
         "2",
+        "--ensemble",
+        "1",
     ]
     expected = run_json(capsys, *argv)
     weights = saving.read(tmp_path / "m").parameters.tobytes()
@@ -293,7 +297,7 @@ def test_in_the_middle_of_an_epoch(tmp_path, monkeypatch, capsys):
 
 
 def test_resuming_is_refused_with_other_options_and_rows(table, tmp_path, monkeypatch, capsys):
-    argv = resumable(table, tmp_path)
+    argv = resumable(table, tmp_path, "--ensemble", "1")
     stopped(monkeypatch, argv, 2)
     for option, value, message in (
         ("--dropout", "0.3", "--dropout: got 0.3, expected 0.2, as "),
@@ -322,6 +326,7 @@ def test_resuming_is_refused_with_other_options_and_rows(table, tmp_path, monkey
 
 def test_checkpoints_go_where_it_is_said(table, tmp_path, monkeypatch):
     argv = resumable(table, tmp_path, "--checkpoint", str(tmp_path / "here.safetensors"))
+    argv += ["--ensemble", "1"]
     stopped(monkeypatch, argv, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["here.safetensors"]
     assert cli.main([*argv, "--resume"]) == 0
@@ -380,6 +385,7 @@ def sweep(table, tmp_path, *more):
 
 def test_a_sweep_trains_the_best_of_its_trials(table, tmp_path, capsys):
     more = ("--try", "layers=4;16,8", "--try", "learning-rate=1e-4;1e-2", "--metrics", "mape")
+    more += ("--loss", "mae")
     figures = run_json(capsys, *sweep(table, tmp_path, *more))
     assert figures["trials"] == 4
     records = [json.loads(line) for line in (tmp_path / "s.sweep.jsonl").read_text().splitlines()]

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,28 @@ def path_of(out: str, checkpoint: str | None) -> str:
     return checkpoint or str(Path(out).with_suffix(".checkpoint.safetensors"))
 
 
+def paths_of(out: str, checkpoint: str | None, networks: int) -> list[str]:
+    """Where the checkpoints of so many networks are."""
+    first = Path(path_of(out, checkpoint))
+    others = (first.with_suffix(f".{number}{first.suffix}") for number in range(2, networks + 1))
+    return [str(first), *map(str, others)]
+
+
 class Checkpoint(callbacks.Callback):
     """Saves the model now and then, after epochs and in the middle of long ones.
 
-    It comes behind all callbacks whose memory goes with it.
+    It comes behind all callbacks whose memory goes with it. With `goes_on` the fit begins where
+    the file says, if there is one.
     """
 
-    def __init__(self, path: str, belongs_to: str) -> None:
-        self.path, self.belongs_to = path, belongs_to
+    def __init__(self, path: str, belongs_to: str, goes_on: bool = False) -> None:
+        self.path, self.belongs_to, self.goes_on = path, belongs_to, goes_on
+
+    def _checkpoints(self) -> list[str]:
+        return [self.path] if self.goes_on and os.path.exists(self.path) else []
+
+    def _writes(self) -> list[str]:
+        return [self.path]
 
     def on_train_begin(self, logs: callbacks.Logs) -> None:
         self._next = time.perf_counter() + SECONDS_BETWEEN
@@ -59,7 +74,7 @@ class Checkpoint(callbacks.Callback):
 def identity(options: dict[str, Any], data: Data) -> str:
     """Options and rows of a training, as text."""
     digest = hashlib.sha256()
-    for array in (data.x, data.truth, data.weights, data.train, data.validation):
+    for array in data.arrays():
         if array is not None:
             digest.update(f"{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
@@ -71,9 +86,23 @@ def found(path: str, belongs_to: str) -> str | None:
 
     ValueError where it belongs to a training with other options, or on other rows.
     """
-    if not os.path.exists(path):
-        note(f"--resume: there is no {path}: beginning at the first epoch")
-        return None
+    refuse_others([path], belongs_to)
+    return path if os.path.exists(path) else None
+
+
+def refuse_others(paths: Sequence[str], belongs_to: str) -> None:
+    """Raises ValueError where one of the files belongs to another training.
+
+    Says so where there is none of them.
+    """
+    there = [path for path in paths if os.path.exists(path)]
+    if not there:
+        note(f"--resume: there is no {paths[0]}: beginning at the first epoch")
+    for path in there:
+        _refuse_another(path, belongs_to)
+
+
+def _refuse_another(path: str, belongs_to: str) -> None:
     try:
         text = serialization.read_metadata(path)[KEY]
         stored = _json.loads("options", text, os.path.getsize(path))
@@ -93,7 +122,6 @@ def found(path: str, belongs_to: str) -> str | None:
     if rows != own["rows"]:
         expected = f"the rows that {path} was trained on"
         raise ValueError(_check.refusal("--resume", "other rows in DATA", expected))
-    return path
 
 
 def refuse_to_lose(path: str) -> None:

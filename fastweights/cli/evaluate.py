@@ -9,8 +9,10 @@ from fastweights.cli import judging
 from fastweights.cli.images import add_names
 from fastweights.cli.modelfile import model_meant
 from fastweights.cli.output import Output, add_json, count, note
+from fastweights.cli.reading import add_reading
 from fastweights.cli.report import report
 from fastweights.table import score
+from fastweights.table.scores import quantile_score
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "data",
         metavar="DATA",
-        help="rows with the target in them: a CSV table, a folder of images with a subfolder for "
+        help="rows with the target in them: a table, a folder of images with a subfolder for "
         "each class, or an .npz file of images and labels; of those that were split, the test's",
     )
     add_names(parser)
@@ -29,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the array of labels in an .npz file, or those of all parts (fine for fine_train and "
         "fine_test), which are found unless told",
     )
+    add_reading(parser)
     judging.add_metrics(parser, "what is told besides")
     add_json(parser)
 
@@ -36,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs ``fastweights evaluate``."""
     output = Output(args)
-    kind, model, preprocessor = model_meant(args)
+    loaded = model_meant(args)
+    kind, preprocessor = loaded.kind, loaded.preprocessor
     target = preprocessor.target
     source = kind.read_with_truth(args, preprocessor)
     truth, known = preprocessor.truth(source)
@@ -48,11 +52,13 @@ def run(args: argparse.Namespace) -> int:
         left_out = count((~known).sum(), kind.row)
         note(f"left out for want of a known {shown(target.name)}: {left_out}")
         source, truth = source.take(known), truth[known]
-    x = preprocessor.transform(source)
+    predictions = loaded.predict(source)
     for remark in preprocessor.remarks(source):
         note(remark)
-    predictions = preprocessor.inverse_transform(model.predict(x))
-    figures = score(target, truth, predictions)
+    if loaded.quantiles:
+        figures = quantile_score(truth, predictions, loaded.quantiles)
+    else:
+        figures = score(target, truth, predictions)
     asked = judging.judged(args.metrics, target, truth, predictions)
     words = report(target, figures, count(len(truth), kind.row))
     output.say(f"{words}{judging.in_words(asked)}")

@@ -17,18 +17,15 @@ import fastweights as fw
 from fastweights import _check, callbacks
 from fastweights._core import philox
 from fastweights._json import shown
-from fastweights.callbacks import format_logs, states
-from fastweights.callbacks.base import State
-from fastweights.callbacks.monitoring import Monitor, figure_of
+from fastweights.callbacks import format_logs
 from fastweights.cli import checkpoints, judging
 from fastweights.cli.kinds import Data, Kind
 from fastweights.cli.output import count, naming_options, note
 from fastweights.cli.progress import MemberLines, progress
 from fastweights.cli.stepping import optimizer_of, sees_all_rows
+from fastweights.table.fitting import Best, Trained
 from fastweights.table.targets import ClassTarget, NumberTarget
 
-#: More than any fit has.
-MOST_EPOCHS = 2**48
 #: Rows a step, unless they are said or all.
 BATCH_SIZE = 32
 
@@ -47,18 +44,23 @@ class Plan:
     class_weight: Any
 
 
-def build(args: argparse.Namespace, kind: Kind, data: Data) -> tuple[list[fw.Sequential], Plan]:
+def build(
+    args: argparse.Namespace,
+    kind: Kind,
+    data: Data,
+    network: Callable[[argparse.Namespace, Data], fw.Sequential],
+) -> tuple[list[fw.Sequential], Plan]:
     """The networks that the arguments describe, compiled, and how they are to be fitted."""
     rows = len(data.train)
-    unless_said = rows if sees_all_rows(optimizer_of(args, kind, None)) else BATCH_SIZE
+    unless_said = rows if sees_all_rows(optimizer_of(args, kind.rate_factor, None)) else BATCH_SIZE
     batch_size = args.batch_size or unless_said
     steps = args.epochs * math.ceil(rows / batch_size)
     stops = bool(len(data.validation) and args.patience)
     models, monitor = [], "val_loss"
     for number in range(args.ensemble or 1):
         seed = (args.seed + number) % (philox.MAX_SEED + 1)
-        model = kind.network(argparse.Namespace(**{**vars(args), "seed": seed}), data)
-        monitor = _compile(args, model, optimizer_of(args, kind, steps), data)
+        model = network(argparse.Namespace(**{**vars(args), "seed": seed}), data)
+        monitor = _compile(args, model, optimizer_of(args, kind.rate_factor, steps), data)
         models.append(model)
     weight = class_weight(args.class_weight, data.preprocessor.target)
     watching = monitor if stops else None
@@ -78,13 +80,7 @@ def _compile(
     loss = args.loss or "mean_absolute_error"
     loss = loss if is_regression else "sparse_categorical_crossentropy"
     shown_too = judging.metrics_of("--metrics", args.metrics, loss)
-    watched = args.early_stopping
-    if watched is not None and watched.startswith("val_"):
-        got = shown(watched)
-        expected = f"{watched.removeprefix('val_')}, which is that of the validation rows"
-        raise ValueError(_check.refusal("--early-stopping", got, expected))
-    if watched == "loss":
-        watched = None
+    watched = watched_of(args)
     found = judging.metrics_of("--early-stopping", watched, loss)
     if len(found) > 1:
         raise ValueError(_check.refusal("--early-stopping", watched, "one metric"))
@@ -95,6 +91,22 @@ def _compile(
         return "val_loss"
     place = [*shown_too, *extra].index(found[0])
     return f"val_{model._compiled.log_names[1 + place]}"
+
+
+def watched_of(args: argparse.Namespace) -> str | None:
+    """The metric that ``--early-stopping`` names; None: the loss."""
+    watched: str | None = args.early_stopping
+    if watched is not None and watched.startswith("val_"):
+        got = shown(watched)
+        expected = f"{watched.removeprefix('val_')}, which is that of the validation rows"
+        raise ValueError(_check.refusal("--early-stopping", got, expected))
+    return None if watched == "loss" else watched
+
+
+def options_of_targets(args: argparse.Namespace) -> str:
+    """The options that a refusal of targets is about."""
+    asked = [n for n in ("loss", "metrics", "early_stopping") if getattr(args, n) is not None]
+    return " or ".join(f"--{name.replace('_', '-')}" for name in asked) or "target"
 
 
 def _refuse_lost_averages(model: fw.Sequential, plan: Plan) -> None:
@@ -145,8 +157,33 @@ class Training:
     seconds: float
     parameters: int
     interrupted: bool
+    #: Of all networks.
+    histories: list[dict[str, list[Any]]]
+    best_epochs: list[int]
     #: How many networks there are, and how many epochs and which were run and kept of each.
     members: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls, trained: Sequence[Trained], seconds: float, parameters: int, interrupted: bool
+    ) -> Training:
+        """That of these networks."""
+        members = [
+            {"epochs": len(one.history["loss"]), "best_epoch": one.best_epoch + 1}
+            for one in trained
+        ]
+        first = trained[0]
+        several = members if len(members) > 1 else []
+        return cls(
+            first.history,
+            first.best_epoch,
+            seconds,
+            parameters,
+            interrupted,
+            [one.history for one in trained],
+            [one.best_epoch for one in trained],
+            several,
+        )
 
     @property
     def epochs(self) -> int:
@@ -190,26 +227,17 @@ def fit(
     interrupted = False
     run: Callable[..., None] = _fit_one if len(models) == 1 else _fit_many
     try:
-        asked = [n for n in ("loss", "metrics", "early_stopping") if getattr(args, n) is not None]
-        spelt = " or ".join(f"--{name.replace('_', '-')}" for name in asked) or "target"
+        spelt = options_of_targets(args)
         with naming_options("batch_size", "optimizer", "loss", monitor="--early-stopping", y=spelt):
             run(args, models, plan, bests, belongs_to)
     except KeyboardInterrupt:
-        if any(best.kept is None for best in bests):
+        if not all(best.is_there for best in bests):
             raise
         interrupted = True
         note("interrupted: going on with what was learnt so far (Ctrl-C again ends at once)")
     seconds = time.perf_counter() - began
-    histories = [best.history() for best in bests]
-    epochs = [best.bring_back(interrupted) for best in bests]
-    members = [
-        {"epochs": len(history["loss"]), "best_epoch": epoch + 1}
-        for history, epoch in zip(histories, epochs, strict=True)
-    ]
-    return Training(
-        histories[0], epochs[0], seconds, models[0].count_params(), interrupted,
-        members if len(models) > 1 else [],
-    )  # fmt: skip
+    trained = [best.bring_back(interrupted) for best in bests]
+    return Training.of(trained, seconds, models[0].count_params(), interrupted)
 
 
 def listeners_of(plan: Plan, best: Best | None = None) -> list[callbacks.Callback]:
@@ -271,77 +299,3 @@ def _fit_many(
         class_weight=plan.class_weight,
         sample_weight=data.training_weights(),
     )
-
-
-class Best(Monitor):
-    """Keeps the weights of the best finished epoch; without a figure to go by, of the last."""
-
-    def __init__(self, monitor: str | None) -> None:
-        super().__init__(monitor or "loss", "auto")
-        self.keeps_last = monitor is None
-        #: The epoch, its weights and what its layers remember, in one value that an interrupt
-        #: leaves whole.
-        self.kept: tuple[int, np.ndarray, np.ndarray] | None = None
-        self._logs: list[callbacks.Logs] = []
-
-    def on_epoch_end(self, epoch: int, logs: callbacks.Logs) -> None:
-        self._logs.append(dict(logs))
-        figure = figure_of(self.monitor, logs)
-        is_better = self._is_better(figure, self.best)
-        if is_better:
-            self._take_best(figure)
-        if self.kept is None or is_better or self.keeps_last:
-            self.kept = (epoch, self.model.parameters.copy(), self.model.state.copy())
-
-    def history(self) -> dict[str, list[Any]]:
-        """Each figure, epoch by epoch."""
-        return {key: [logs[key] for logs in self._logs] for key in self._logs[0]}
-
-    def bring_back(self, interrupted: bool) -> int:
-        """Gives the model the weights that were kept and returns their epoch, from 0.
-
-        Those that a fit without a figure to go by ended with, averages perhaps, stay.
-        """
-        assert self.kept is not None
-        if self.keeps_last and not interrupted:
-            return self.kept[0]
-        epoch, self.model.parameters[:], self.model.state[:] = self.kept
-        return epoch
-
-    def state(self) -> State:
-        if self.kept is None:
-            return {}
-        epoch, parameters, state = self.kept
-        history = self.history()
-        return {
-            **super().state(),
-            "epoch": epoch,
-            "parameters": parameters,
-            "model_state": state,
-            "names": list(history),
-            **{f"history.{name}": np.array(values) for name, values in history.items()},
-        }
-
-    def load_state(self, state: State) -> None:
-        if "names" not in state:
-            return
-        super().load_state(state)
-        epoch, names = states.whole(state, "epoch"), states.texts(state, "names")
-        parameters, of_rows = (
-            states.array_like(state, name, live).copy()
-            for name, live in (
-                ("parameters", self.model.parameters),
-                ("model_state", self.model.state),
-            )
-        )
-        columns = {
-            name: states.series(state, f"history.{name}", "f", MOST_EPOCHS) for name in names
-        }
-        epochs = {len(values) for values in columns.values()}
-        if len(epochs) != 1 or epoch >= epochs.pop():
-            raise ValueError(_check.refusal("state of the best epoch", epoch, "one of the history"))
-        self.kept = (epoch, parameters, of_rows)
-        self._logs = [
-            dict(zip(columns, values, strict=True))
-            for values in zip(*columns.values(), strict=True)
-        ]

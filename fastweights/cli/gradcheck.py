@@ -17,7 +17,7 @@ from fastweights import _check, activations, layers, losses
 from fastweights._core import philox
 from fastweights.cli.layers_spec import parse_layers, refuse_huge_networks
 from fastweights.cli.modelfile import read_model
-from fastweights.cli.output import Output, add_json, naming_options
+from fastweights.cli.output import Output, add_json, naming_options, note
 from fastweights.gradient_check import Report
 
 SPEC = "INPUTS,UNITS[:ACTIVATION],..."
@@ -84,9 +84,8 @@ def _model_and_loss(args: argparse.Namespace) -> tuple[fw.Model, losses.Loss]:
     if args.model is not None:
         model = read_model(args.model)
         if isinstance(model, fw.Ensemble):
-            got, expected = f"an ensemble of {len(model)} networks", "one network"
-            hint = "; fw.check_gradients checks each"
-            raise ValueError(_check.refusal("MODEL", got, expected) + hint)
+            note(f"{args.model} has {len(model)} networks: the first of them is checked")
+            model = model[0]
     else:
         (inputs, named), *stack = parse_layers(args.layers, None)
         if named or not stack:

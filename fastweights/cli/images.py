@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import math
 import os
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 import fastweights as fw
 from fastweights import _check, layers, saving
-from fastweights._json import shown
+from fastweights._json import shown, with_null
+from fastweights.cli import checkpoints
+from fastweights.cli.fitting import Plan, Training, build, fit
 from fastweights.cli.kinds import MIN_ROWS, Data, Kind, parts_in_words, parts_of
 from fastweights.cli.layers_spec import penalty
 from fastweights.cli.output import Group, Output, add_option, count, note
@@ -30,6 +33,7 @@ from fastweights.images.pictures import (
     suitable_look,
 )
 from fastweights.images.preprocessing import ImagePreprocessor, white_of
+from fastweights.table.models import HISTORY
 from fastweights.table.targets import ClassTarget
 
 #: Filters of the stages, each of two convolutions, the last of all that follow; images are halved
@@ -164,6 +168,20 @@ class ImageFiles(Kind):
             layers.Dense(outputs, activation="softmax", kernel_regularizer=kept),
         ]
         return fw.Sequential(stack, input_shape=data.x.shape[1:], dtype=args.dtype, seed=args.seed)
+
+    def build(self, args: argparse.Namespace, data: Data) -> tuple[list[fw.Sequential], Plan]:
+        return build(args, self, data, self.network)
+
+    def learn(
+        self, args: argparse.Namespace, data: Data, options: dict[str, Any]
+    ) -> tuple[fw.Sequential | fw.Ensemble, Training]:
+        models, plan = self.build(args, data)
+        training = fit(args, models, plan, checkpoints.identity(options, data))
+        return (fw.Ensemble(models) if len(models) > 1 else models[0]), training
+
+    def save(self, path: str, model: Any, data: Data, history: dict[str, Any]) -> None:
+        text = json.dumps(with_null(history), allow_nan=False)
+        model.save(path, metadata={self.key: data.preprocessor.to_json(), HISTORY: text})
 
     def restored(self, text: str, file_size: int) -> ImagePreprocessor:
         return ImagePreprocessor.from_json(text, file_size)

@@ -14,10 +14,9 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-import fastweights as fw
 from fastweights import _check, serialization
 from fastweights.cli.output import Output, count
-from fastweights.table import split
+from fastweights.table import score, split
 from fastweights.table.targets import ClassTarget, NumberTarget
 
 #: Of rows with a target; fewer teach and prove nothing.
@@ -59,11 +58,12 @@ class Preparation(Protocol):
 class Data:
     """What a network learns from: rows and target of all of it, and which serve for what.
 
+    ``x`` is an array, or an `Encoded` that makes the features of the rows that it is asked for;
     ``about`` is what ``--json`` tells besides.
     """
 
     preprocessor: Preparation
-    x: np.ndarray
+    x: Any
     truth: np.ndarray
     train: np.ndarray
     validation: np.ndarray
@@ -94,6 +94,23 @@ class Data:
         weights = () if self.weights is None else (self.weights[chosen],)
         return (*self.learnable(chosen), *weights)
 
+    def arrays(self) -> Sequence[np.ndarray | None]:
+        """All that a training learns from."""
+        return self.x, self.truth, self.weights, self.train, self.validation
+
+    def judge(self, model: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The truth of the unseen rows, and what a model predicts of them."""
+        x, truth = self.rows(self.test)
+        return truth, self.preprocessor.inverse_transform(model.predict(x, verbose=0))
+
+    def score(self, truth: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
+        """How good these predictions are."""
+        return score(self.preprocessor.target, truth, predictions)
+
+    def importance(self, model: Any) -> Any:
+        """What a picture tells of what the model goes by: an `Importance`, or None."""
+        return None
+
     def figures(self) -> dict[str, Any]:
         """What ``--json`` tells about the data."""
         target = self.preprocessor.target
@@ -122,6 +139,8 @@ class Kind(ABC):
     defaults: ClassVar[Mapping[str, Any]]
     #: What an optimizer's own learning rate is multiplied by, unless one is given.
     rate_factor: ClassVar[float] = 1.0
+    #: Whether a training of several networks can go on from where it was interrupted.
+    resumes_ensembles: ClassVar[bool] = False
 
     @abstractmethod
     def is_meant(self, args: argparse.Namespace) -> bool:
@@ -144,8 +163,25 @@ class Kind(ABC):
         """Reads the data for ``train``, finds out what they hold, and says so."""
 
     @abstractmethod
-    def network(self, args: argparse.Namespace, data: Data) -> fw.Sequential:
-        """The network that suits the data, not compiled."""
+    def build(self, args: argparse.Namespace, data: Data) -> tuple[list[Any], Any]:
+        """The networks that the arguments describe, compiled, and the `Plan` by which they learn.
+
+        For a sweep, which tries settings of one network.
+        """
+
+    def rehearse(self, args: argparse.Namespace, data: Data, output: Output) -> dict[str, Any]:
+        """What is found out, and said, before the training proper; for ``--json``."""
+        return {}
+
+    @abstractmethod
+    def learn(
+        self, args: argparse.Namespace, data: Data, options: dict[str, Any]
+    ) -> tuple[Any, Any]:
+        """The trained model, and the `Training` that it had; `options` are those of the run."""
+
+    @abstractmethod
+    def save(self, path: str, model: Any, data: Data, history: dict[str, Any]) -> None:
+        """Writes model, preparation and how it was trained."""
 
     @abstractmethod
     def restored(self, text: str, file_size: int) -> Preparation:

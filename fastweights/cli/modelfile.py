@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-import fastweights as fw
+import numpy as np
+
 from fastweights import Ensemble, Model, _check, _json, _weight_files, saving, serialization
 from fastweights.cli.images import ImageFiles
-from fastweights.cli.kinds import Kind, Preparation, is_model
-from fastweights.cli.output import with_null
+from fastweights.cli.kinds import Kind, is_model
 from fastweights.cli.tables import Tables
-
-#: Under which key model files keep how they were trained.
-HISTORY = "fastweights.history"
+from fastweights.table.models import CHUNK, HISTORY, RECIPE
+from fastweights.table.recipe import Recipe, restored
 
 #: The first that is meant is taken.
 KINDS: tuple[Kind, ...] = (ImageFiles(), Tables())
@@ -31,34 +29,51 @@ def kind_meant(args: argparse.Namespace) -> Kind:
     return kind
 
 
-def save_model(
-    path: str,
-    model: Model | Ensemble,
-    kind: Kind,
-    preprocessor: Preparation,
-    history: Mapping[str, Any],
-) -> None:
-    """Writes model, preparation and how it was trained into one safetensors file."""
-    text = json.dumps(with_null(history), allow_nan=False)
-    model.save(path, metadata={kind.key: preprocessor.to_json(), HISTORY: text})
+class Loaded(NamedTuple):
+    """A model file: what it is about, the model, its preparation; of a table how it was trained."""
+
+    kind: Kind
+    model: Model | Ensemble
+    preprocessor: Any
+    recipe: Recipe | None
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """What is predicted of a number instead of it; none as a rule."""
+        return () if self.recipe is None else self.recipe.quantiles_asked
+
+    def predict(self, source: Any) -> np.ndarray:
+        """What the model makes of rows, some at a time: values, quantiles, or probabilities."""
+        parts = [self._predicted(source.take(rows)) for rows in _chunks(len(source))]
+        return np.concatenate(parts)
+
+    def _predicted(self, source: Any) -> np.ndarray:
+        outputs = self.model.predict(self.preprocessor.transform(source), verbose=0)
+        values = self.preprocessor.inverse_transform(outputs)
+        return np.sort(values, axis=1) if self.quantiles else values
 
 
-def model_meant(args: argparse.Namespace) -> tuple[Kind, Model | Ensemble, Any]:
-    """What the arguments of ``predict`` and ``evaluate`` are about, the model, its preparation.
+def _chunks(rows: int) -> Iterator[np.ndarray]:
+    for first in range(0, max(rows, 1), CHUNK):
+        yield np.arange(first, min(first + CHUNK, rows))
+
+
+def model_meant(args: argparse.Namespace) -> Loaded:
+    """What the arguments of ``predict`` and ``evaluate`` are about.
 
     ValueError for data and options of other kinds.
     """
-    kind, model, preprocessor = load_model(args.model, args.data)
+    loaded = load_model(args.model, args.data)
     for other in KINDS:
-        if other is not kind and other.is_called(args.data):
-            expected = f"{kind.name}, which {args.model} is for"
+        if other is not loaded.kind and other.is_called(args.data):
+            expected = f"{loaded.kind.name}, which {args.model} is for"
             raise ValueError(_check.refusal("DATA", f"{args.data}, {other.name}", expected))
-    kind.settle(args, KINDS)
-    return kind, model, preprocessor
+    loaded.kind.settle(args, KINDS)
+    return loaded
 
 
-def load_model(path: str, data: str = "") -> tuple[Kind, Model | Ensemble, Any]:
-    """What a model file is about, the model, and its preparation.
+def load_model(path: str, data: str = "") -> Loaded:
+    """What a model file of ``train``, or of `TableModel.save`, holds.
 
     `data` is what the command line gave beside it: a message says where they were swapped.
     ValueError where the file has no preparation or the two do not fit.
@@ -77,28 +92,29 @@ def load_model(path: str, data: str = "") -> tuple[Kind, Model | Ensemble, Any]:
     if kind is None:
         raise ValueError(f"{path}: this model was not written by 'fastweights train'")
     try:
-        preprocessor = kind.restored(metadata[kind.key], os.path.getsize(path))
-    except ValueError as error:
+        size, recipe = os.path.getsize(path), None
+        preprocessor = kind.restored(metadata[kind.key], size)
+        if RECIPE in metadata:
+            described = _json.loads("the recipe", metadata[RECIPE], size)
+            recipe = restored(described["recipe"])
+    except (LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from None
     model = read_model(path)
-    outputs = (preprocessor.target.outputs,)
+    several = () if recipe is None else recipe.quantiles_asked
+    outputs = (len(several) or preprocessor.target.outputs,)
     first = model[0] if isinstance(model, Ensemble) else model
     if first.input_shape != preprocessor.input_shape or first.output_shape != outputs:
         raise ValueError(f"{path}: the network does not fit the preprocessing beside it")
-    return kind, model, preprocessor
+    return Loaded(kind, model, preprocessor, recipe)
 
 
 def read_model(path: str) -> Model | Ensemble:
     """The model in a file, whoever wrote it."""
-    if not is_model(path) or saving.ENSEMBLE not in serialization.read_metadata(path):
-        return saving.read(path)
-    ensemble = fw.load(path)
-    assert isinstance(ensemble, Ensemble)
-    return ensemble
+    return saving.loaded(path)
 
 
 def history_of(path: str) -> dict[str, Any]:
-    """How the model was trained, as `save_model` was told; empty where the file does not say."""
+    """How the model was trained, as it was saved; empty where the file does not say."""
     text = serialization.read_metadata(path).get(HISTORY)
     found = {} if text is None else _json.loads("history", text, os.path.getsize(path))
     return found if isinstance(found, dict) else {}

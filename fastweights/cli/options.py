@@ -25,7 +25,8 @@ def add_training(parser: argparse.ArgumentParser) -> Group:
         "data",
         nargs="?",
         metavar="DATA",
-        help="a CSV table whose first line names columns; a folder of images, with a subfolder for "
+        help="a table whose first line names columns (CSV, Parquet, Excel and others, or - for the "
+        "standard input); a folder of images, with a subfolder for "
         "each class, or with train, val and test and such subfolders in them; or an .npz file of "
         "images and labels",
     )
@@ -57,14 +58,14 @@ def _add_fit(group: Group) -> None:
     option = functools.partial(add_option, group)
     option(
         "--epochs",
-        "passes over the rows, at most; default: 100, of images 40",
+        "passes over the rows, at most; default: by the preset, of images 40",
         kind=int,
         metavar="N",
     )
     option(
         "--patience",
         "stop when what --early-stopping names has not improved for so many epochs, and go back "
-        "to the best; 0 never stops; default: 15, of images 0 without --early-stopping",
+        "to the best; 0 never stops; default: by the preset, of images 0 without --early-stopping",
         kind=int,
         metavar="N",
     )
@@ -79,14 +80,15 @@ def _add_fit(group: Group) -> None:
     )
     option(
         "--batch-size",
-        "rows a step; default: 32, of lbfgs, levenbergmarquardt and rprop all",
+        "rows a step; default: by the preset, of images 32, of lbfgs, levenbergmarquardt and rprop "
+        "all",
         kind=int,
         metavar="ROWS",
     )
     option(
         "--dropout",
-        "share of what hidden layers make that is left out in training; default: 0, of images "
-        "0.3 and 0.5",
+        "share of what hidden layers make that is left out in training; default: by the preset, "
+        "of images 0.3 and 0.5",
         kind=float,
         metavar="RATE",
     )
@@ -104,21 +106,21 @@ def _add_fit(group: Group) -> None:
     )
     option(
         "--ensemble",
-        "train so many networks, which differ by their seeds, and average what they say "
-        "(default: 1)",
-        kind=_networks,
+        "train so many networks, which differ by their seeds, and average what they say; "
+        "default: by the preset, of images 1",
+        kind=int,
         metavar="N",
     )
     option(
         "--test-fraction",
-        "share of the rows held out for the report (default: 0.2)",
+        "share of the rows held out for the report; 0 trains on all (default: 0.2)",
         kind=float,
         metavar="SHARE",
     )
     option(
         "--validation-fraction",
-        "share of the other rows that says when to stop; 0 trains on all of them; default: 0.1, "
-        "of images 0",
+        "share of the other rows that says when to stop; 0 trains on all of them; default: by "
+        "the preset, of images 0",
         kind=float,
         metavar="SHARE",
     )
@@ -127,22 +129,15 @@ def _add_fit(group: Group) -> None:
     option("--threads", "to use at most; default: as many as CPUs", kind=int, metavar="N")
 
 
-def _networks(text: str) -> int | None:
-    """How many to average; None, as without the option, for one."""
-    try:
-        number = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"invalid int value: {text!r}") from None
-    return None if number == 1 else number
-
-
 def check_options(args: argparse.Namespace, kind: Kind) -> None:
     """Refuses what is wrong with the options whatever the data hold, before they are read."""
     _check_files(args)
     check_settings(args, kind)
     kind.check_options(args)
-    _check.number("--test-fraction", args.test_fraction, above=0.0, below=1.0)
-    _check.number("--validation-fraction", args.validation_fraction, minimum=0.0, below=1.0)
+    for option in ("test_fraction", "validation_fraction"):
+        if getattr(args, option) is not None:
+            spelt = f"--{option.replace('_', '-')}"
+            _check.number(spelt, getattr(args, option), minimum=0.0, below=1.0)
     _check.whole("--seed", args.seed, 0, philox.MAX_SEED)
     if args.threads is not None:
         _check.whole("--threads", args.threads, 1)
@@ -150,12 +145,14 @@ def check_options(args: argparse.Namespace, kind: Kind) -> None:
 
 def check_settings(args: argparse.Namespace, kind: Kind) -> None:
     """Refuses what is wrong with those of the options that say how a network is trained."""
-    stepping.optimizer_of(args, kind, None)
+    stepping.optimizer_of(args, kind.rate_factor, None)
     for option in ("metrics", "early_stopping"):
         if getattr(args, option) is not None:
             calls_of(f"--{option.replace('_', '-')}", getattr(args, option))
-    _check.whole("--epochs", args.epochs, 1)
-    _check.whole("--patience", args.patience, 0)
+    if args.epochs is not None:
+        _check.whole("--epochs", args.epochs, 1)
+    if args.patience is not None:
+        _check.whole("--patience", args.patience, 0)
     if args.early_stopping is not None and args.patience == 0:
         got, expected = "0 beside --early-stopping", "at least 1"
         raise ValueError(_check.refusal("--patience", got, expected))
@@ -167,7 +164,8 @@ def check_settings(args: argparse.Namespace, kind: Kind) -> None:
         _check.number("--l2", args.l2, minimum=0.0)
     if args.ensemble is not None:
         _check.whole("--ensemble", args.ensemble, 1, MAX_ENSEMBLE)
-        _refuse_beside_ensemble(args)
+        if args.ensemble > 1 and not kind.resumes_ensembles:
+            _refuse_beside_ensemble(args)
 
 
 def _refuse_beside_ensemble(args: argparse.Namespace) -> None:
@@ -190,7 +188,7 @@ def _check_files(args: argparse.Namespace) -> None:
         check_format(plot)
         check_writable("--plot", plot, others)
         others.append(plot)
-    if hasattr(args, "checkpoint") and args.ensemble is None:
+    if hasattr(args, "checkpoint"):
         checkpoint = path_of(args.out, args.checkpoint)
         check_writable("--checkpoint", checkpoint, others)
         saving.refuse_other_formats("--checkpoint", checkpoint)

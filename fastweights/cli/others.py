@@ -25,6 +25,7 @@ OPTIONS = {
         ("validation-split", "validation-size", "val-split", "val-size", "val-fraction"),
         "validation-fraction",
     ),
+    **dict.fromkeys(("weight", "weights", "sample-weights", "row-weight"), "sample-weight"),
     **dict.fromkeys(("random-state", "random-seed", "manual-seed"), "seed"),
     **dict.fromkeys(("num-threads", "n-threads", "num-workers", "workers"), "threads"),
     **dict.fromkeys(("hidden-layer-sizes", "hidden-layers", "hidden-units", "units"), "layers"),

@@ -7,7 +7,6 @@ import contextlib
 import errno
 import io
 import json
-import math
 import os
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from fastweights import _files
+from fastweights._json import with_null
 
 #: A disk without room for so much is full.
 PROBE_BYTES = 65_536
@@ -90,15 +90,6 @@ def tell(text: str, stream: TextIO | None) -> OSError | None:
         except OSError as error:
             return error
     return None
-
-
-def with_null(value: Any) -> Any:
-    """The same with None, JSON's null, for numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {key: with_null(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [with_null(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 #: A parser, or one of its groups.

@@ -1,7 +1,8 @@
 """Predict the target of the rows of a CSV table, or of images; the predictions are a CSV table too.
 
-It has a column of the target's name; for classes, the probability of each follows. Where images
-come from files, their paths stand in front.
+It has a column of the target's name; for classes, the probability of each follows, unless told
+otherwise; of quantiles there is a column each. Where images come from files, their paths stand in
+front.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from fastweights._json import shown
 from fastweights.cli.images import add_names
 from fastweights.cli.modelfile import model_meant
 from fastweights.cli.output import check_writable, note, to_stream
+from fastweights.cli.reading import add_reading
 from fastweights.table.targets import ClassTarget, NumberTarget
 
 
@@ -29,10 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "data",
         metavar="DATA",
-        help="rows to predict: a CSV table, in which columns that the model ignores may be; a "
+        help="rows to predict: a table, in which columns that the model ignores may be; a "
         "folder of images, or one; or an .npz file of images",
     )
     add_names(parser)
+    add_reading(parser)
+    parser.add_argument(
+        "--proba",
+        action=argparse.BooleanOptionalAction,
+        help="whether the probability of each class stands beside it (default: yes)",
+    )
     parser.add_argument(
         "--out", metavar="FILE", help="where the predictions go (default: standard output)"
     )
@@ -45,13 +53,22 @@ def run(args: argparse.Namespace) -> int:
     elif sys.stdout is None or sys.stdout.closed:
         got = "none, and a standard output that is closed"
         raise ValueError(_check.refusal("--out", got, "a file for the predictions"))
-    kind, model, preprocessor = model_meant(args)
+    loaded = model_meant(args)
+    kind, preprocessor = loaded.kind, loaded.preprocessor
+    if args.proba is not None and not isinstance(preprocessor.target, ClassTarget):
+        got = f"it for {shown(preprocessor.target.name)}, which is a number"
+        raise ValueError(_check.refusal("--proba", got, "a target of classes"))
     source = kind.read(args, preprocessor)
-    x = preprocessor.transform(source)
+    predictions = loaded.predict(source)
     for remark in preprocessor.remarks(source):
         note(remark)
-    predictions = preprocessor.inverse_transform(model.predict(x))
-    result = Result(preprocessor.target, predictions, kind.row_names(source))
+    result = Result(
+        preprocessor.target,
+        predictions,
+        kind.row_names(source),
+        loaded.quantiles,
+        args.proba is not False,
+    )
     if args.out:
         _files.replace(args.out, lambda file: _write_utf8(file, result))
     else:
@@ -67,6 +84,8 @@ class Result(NamedTuple):
     target: NumberTarget | ClassTarget
     predictions: np.ndarray
     names: tuple[str, Sequence[str]] | None
+    quantiles: tuple[float, ...] = ()
+    has_probabilities: bool = True
 
 
 def _note_unknown_letters(result: Result) -> None:
@@ -101,17 +120,20 @@ def _write(file: TextIO, result: Result) -> None:
 def _header(result: Result) -> list[str]:
     target, names = result.target, result.names
     header = [] if names is None else [names[0]]
+    if result.quantiles:
+        return [*header, *(f"{target.name}={share:g}" for share in result.quantiles)]
     header.append(target.name)
-    if isinstance(target, ClassTarget):
+    if isinstance(target, ClassTarget) and result.has_probabilities:
         header += [f"{target.name}={label}" for label in target.classes]
     return header
 
 
 def _lines(result: Result) -> Iterable[list[str]]:
     if isinstance(result.target, NumberTarget):
-        for value in result.predictions:
-            yield [f"{value:.7g}"]
+        for values in result.predictions.reshape(len(result.predictions), -1):
+            yield [f"{value:.7g}" for value in values]
     else:
         for probabilities in result.predictions:
             label = result.target.classes[probabilities.argmax()]
-            yield [label, *(f"{probability:.6g}" for probability in probabilities)]
+            shown_too = probabilities if result.has_probabilities else ()
+            yield [label, *(f"{probability:.6g}" for probability in shown_too)]

@@ -12,37 +12,97 @@ from fastweights.table.targets import ClassTarget, NumberTarget
 MAX_CLASSES_SHOWN = 20
 
 
+#: What a report tells of classes, and what its columns are called.
+_OF_CLASSES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced",
+    "f1": "F1",
+    "auc": "AUC",
+    "cross_entropy": "cross-entropy",
+}
+_OF_NUMBERS = {"mae": "MAE", "rmse": "RMSE", "r2": "R2"}
+_OF_QUANTILES = {"pinball": "pinball loss"}
+
+
 def report(target: NumberTarget | ClassTarget, figures: dict[str, Any], rows: str) -> str:
     """What `score` found about `rows`, the network beside the trivial prediction."""
+    if "pinball" in figures:
+        return _quantiles_in_words(target, figures, rows)
     if isinstance(target, NumberTarget):
-        return _errors_in_words(target, figures, rows)
-    return _hits_in_words(target, figures, rows)
-
-
-def _errors_in_words(target: NumberTarget, figures: dict[str, Any], rows: str) -> str:
-    def line(name: str, prefix: str) -> list[str]:
-        mae, rmse = figures[prefix + "mae"], figures[prefix + "rmse"]
-        return [name, number(mae), number(rmse), _share(figures[prefix + "r2"])]
-
-    header = [f"{rows}, {target.name}", "MAE", "RMSE", "R2"]
-    baseline = f"always the training mean, {number(target.baseline)}"
-    return text_table([header, line("this network", ""), line(baseline, "baseline_")])
-
-
-def _hits_in_words(target: ClassTarget, figures: dict[str, Any], rows: str) -> str:
-    def line(name: str, prefix: str) -> list[str]:
-        accuracy, entropy = figures[prefix + "accuracy"], figures[prefix + "cross_entropy"]
-        return [name, f"{accuracy:.1%}", f"{entropy:.4f}"]
-
-    header = [f"{rows}, {target.name}", "accuracy", "cross-entropy"]
+        trivial = f"always the training mean, {number(target.baseline)}"
+        return _beside(target, figures, rows, _OF_NUMBERS, trivial)
     majority = target.classes[target.shares.index(max(target.shares))]
-    baseline = f"always the commonest class, {shown(majority)}"
-    scores = text_table([header, line("this network", ""), line(baseline, "baseline_")])
-    return (
-        scores
-        if target.outputs > MAX_CLASSES_SHOWN
-        else f"{scores}\n\n{_confusion(target, figures)}"
+    trivial = f"always the commonest class, {shown(majority)}"
+    scores = _beside(target, figures, rows, _OF_CLASSES, trivial)
+    if target.outputs > MAX_CLASSES_SHOWN:
+        return scores
+    return f"{scores}\n\n{_confusion(target, figures)}"
+
+
+def in_short(figures: dict[str, Any]) -> str:
+    """The figures of a report in a line."""
+    return ", ".join(f"{words} {figure_in_words(name, figures[name])}"
+                     for name, words in _told(figures).items())  # fmt: skip
+
+
+def folds_in_words(folds: int, means: dict[str, float], apart: dict[str, float]) -> str:
+    """The mean figures over folds, how far these are apart, and those of the trivial prediction."""
+    names = _told(means)
+    return text_table(
+        [
+            [f"{folds} folds", *names.values()],
+            ["these networks", *(figure_in_words(name, means[name]) for name in names)],
+            ["deviation", *(figure_in_words(name, apart[name]) for name in names)],
+            ["trivial", *(figure_in_words(name, means[f"baseline_{name}"]) for name in names)],
+        ]
     )
+
+
+def _told(figures: dict[str, Any]) -> dict[str, str]:
+    """The figures that a report tells, with what they are called."""
+    known = {**_OF_NUMBERS, **_OF_CLASSES, **_OF_QUANTILES}
+    return {name: words for name, words in known.items() if name in figures}
+
+
+def _beside(
+    target: NumberTarget | ClassTarget,
+    figures: dict[str, Any],
+    rows: str,
+    names: dict[str, str],
+    trivial: str,
+) -> str:
+    def line(what: str, prefix: str) -> list[str]:
+        return [what, *(figure_in_words(name, figures[prefix + name]) for name in names)]
+
+    header = [f"{rows}, {named(target)}", *names.values()]
+    return text_table([header, line("this network", ""), line(trivial, "baseline_")])
+
+
+def named(target: NumberTarget | ClassTarget) -> str:
+    """The target's name, with its unit where it has one."""
+    unit = target.unit if isinstance(target, NumberTarget) else ""
+    return f"{target.name} in {unit}" if unit else target.name
+
+
+def _quantiles_in_words(
+    target: NumberTarget | ClassTarget, figures: dict[str, Any], rows: str
+) -> str:
+    scores = _beside(target, figures, rows, _OF_QUANTILES, "the quantiles of these rows")
+    below = ", ".join(f"{share:.1%}" for share in figures["shares_below"])
+    return f"{scores}\n\nrows at or below each quantile: {below}"
+
+
+def figure_in_words(name: str, figure: float | None) -> str:
+    """A figure of `score` for people."""
+    if figure is None:
+        return "-"
+    if name in ("accuracy", "balanced_accuracy"):
+        return f"{figure:.1%}"
+    if name == "cross_entropy":
+        return f"{figure:.4f}"
+    if name in ("r2", "f1", "auc"):
+        return f"{figure:.3f}" if figure > -100 else number(figure)
+    return number(figure)
 
 
 def _confusion(target: ClassTarget, figures: dict[str, Any]) -> str:
@@ -52,12 +112,6 @@ def _confusion(target: ClassTarget, figures: dict[str, Any]) -> str:
         for place, (name, counts) in enumerate(zip(names, figures["confusion"], strict=True))
     ]
     return text_table([["truth \\ predicted", *names, "right"], *lines])
-
-
-def _share(r2: float | None) -> str:
-    if r2 is None:
-        return "-"
-    return f"{r2:.3f}" if r2 > -100 else number(r2)
 
 
 def number(value: float) -> str:

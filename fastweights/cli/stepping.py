@@ -9,7 +9,6 @@ from typing import Any
 
 from fastweights import _check, optimizers, schedules
 from fastweights.cli.calls import Call, Share, call_of, kind_of, made, parameters
-from fastweights.cli.kinds import Kind
 from fastweights.cli.output import add_option
 from fastweights.optimizers import Minimizer, Optimizer
 
@@ -35,7 +34,8 @@ def add_options(group: Any) -> None:
     add_option(
         group,
         "--learning-rate",
-        "default: the optimizer's own, 0.001 for adam, 0.01 for sgd; of images twice as much",
+        "default: of adam by the preset, else the optimizer's own, such as 0.01 of sgd; of images "
+        "twice its own",
         kind=float,
         metavar="RATE",
     )
@@ -47,15 +47,17 @@ def add_options(group: Any) -> None:
         "how the learning rate changes from step to step, such as "
         "'LinearWarmup(schedule=CosineDecay, warmup_steps=5%%)': it begins, or is highest, at "
         "--learning-rate, and takes all steps of the training unless it says how many, or which "
-        f"share; one of {names}; default: Constant, of images CosineDecay(alpha=0.01)",
+        f"share; one of {names}; default: by the preset, a line up and a cosine to 0; "
+        "of images CosineDecay(alpha=0.01)",
         metavar="SPEC",
     )
 
 
-def optimizer_of(args: argparse.Namespace, kind: Kind, steps: int | None) -> Optimizer:
+def optimizer_of(args: argparse.Namespace, rate_factor: float, steps: int | None) -> Optimizer:
     """The optimizer that the arguments describe, for a training of so many steps at most.
 
-    As long as it is not known how many, None, numbers stand for schedules.
+    As long as it is not known how many, None, numbers stand for schedules. An optimizer's own
+    learning rate, unless one is given, is multiplied by `rate_factor`.
     """
     call = call_of("--optimizer", args.optimizer)
     maker = kind_of("--optimizer", call, _OPTIMIZERS)
@@ -68,7 +70,7 @@ def optimizer_of(args: argparse.Namespace, kind: Kind, steps: int | None) -> Opt
         if isinstance(value, (Call, Share)):
             settings[name] = _schedule(f"--optimizer: {name}", value, None, steps)
     if "learning_rate" in known:
-        settings["learning_rate"] = _learning_rate(args, maker, kind, steps)
+        settings["learning_rate"] = _learning_rate(args, maker, rate_factor, steps)
     else:
         for option in ("learning_rate", "schedule"):
             if getattr(args, option) is not None:
@@ -76,6 +78,12 @@ def optimizer_of(args: argparse.Namespace, kind: Kind, steps: int | None) -> Opt
                 spelt = f"--{option.replace('_', '-')}"
                 raise ValueError(_check.refusal(spelt, got, expected))
     return made("--optimizer", Call(call.name, settings), maker)
+
+
+def follows_a_schedule(args: argparse.Namespace) -> bool:
+    """Whether the optimizer that the arguments name moves by a learning rate that may change."""
+    maker = kind_of("--optimizer", call_of("--optimizer", args.optimizer), _OPTIMIZERS)
+    return "learning_rate" in parameters(maker) and not issubclass(maker, Minimizer)
 
 
 def sees_all_rows(optimizer: Optimizer) -> bool:
@@ -99,11 +107,13 @@ def _momentum(
     return {"momentum": _check.number("--momentum", args.momentum, minimum=0.0, below=1.0)}
 
 
-def _learning_rate(args: argparse.Namespace, maker: Any, kind: Kind, steps: int | None) -> Any:
+def _learning_rate(
+    args: argparse.Namespace, maker: Any, rate_factor: float, steps: int | None
+) -> Any:
     """A number, or the schedule that begins with it."""
     rate = args.learning_rate
     if rate is None:
-        rate = parameters(maker)["learning_rate"].default * kind.rate_factor
+        rate = parameters(maker)["learning_rate"].default * rate_factor
     _check.number("--learning-rate", rate, above=0.0)
     if args.schedule is None:
         return rate

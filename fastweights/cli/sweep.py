@@ -22,7 +22,7 @@ import fastweights as fw
 from fastweights import _check
 from fastweights._trials import SweepResults
 from fastweights.cli import checkpoints, runs
-from fastweights.cli.fitting import build, class_weight, listeners_of
+from fastweights.cli.fitting import class_weight, listeners_of
 from fastweights.cli.kinds import Data, Kind
 from fastweights.cli.modelfile import KINDS, kind_meant
 from fastweights.cli.options import add_training, check_options, check_settings, refuse_idle_options
@@ -157,7 +157,7 @@ def _swept(
     def built(**params: Any) -> tuple[fw.Model, dict[str, Any]]:
         settings = _with(told, params, kind)
         settings.metrics = _with_score(settings, data)
-        (model,), plan = build(settings, kind, data)
+        (model,), plan = kind.build(settings, data)
         return model, {
             "batch_size": plan.batch_size,
             "epochs": plan.epochs,
@@ -196,7 +196,7 @@ def _monitor(args: argparse.Namespace, kind: Kind, data: Data) -> str:
     """The figure that trials are compared by: what ``--early-stopping`` names, or that metric."""
     if args.early_stopping in (None, "loss"):
         return f"val_{_score(data)}"
-    monitor = build(args, kind, data)[1].monitor
+    monitor = kind.build(args, data)[1].monitor
     assert monitor is not None
     return monitor
 

@@ -1,52 +1,136 @@
-"""Tables in CSV files: what becomes of their columns, and networks of dense layers on them."""
+"""Tables: how they are read and parted, and the recipe by which networks learn from them."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
+import threading
 from collections import Counter
-from dataclasses import replace
-from typing import ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
 import fastweights as fw
-from fastweights import _check, activations, layers, losses, saving
+from fastweights import _check, activations, saving
 from fastweights._json import shown
-from fastweights.cli.kinds import MIN_ROWS, PATIENCE, Data, Kind, is_model, parts_in_words, parts_of
-from fastweights.cli.layers_spec import parse_layers, penalty, refuse_huge_networks
-from fastweights.cli.output import Output, add_option, count, naming_options
+from fastweights.cli import checkpoints
+from fastweights.cli.columns import COLUMN_OPTIONS, add_kinds, column_of, kinds_told, weights_of
+from fastweights.cli.fitting import Plan, Training, options_of_targets
+from fastweights.cli.kinds import MIN_ROWS, Data, Kind
+from fastweights.cli.layers_spec import parse_layers, refuse_huge_networks
+from fastweights.cli.output import Output, add_option, count, naming_options, note, tell
+from fastweights.cli.parting import add_parting, check_parting, folded, folds_of, parted
+from fastweights.cli.progress import MemberLines, progress
+from fastweights.cli.reading import READING, add_reading, read_table
+from fastweights.cli.recipes import (
+    LOSS_NAMES,
+    choices_of,
+    quantiles_of,
+    recipe_told,
+    refuse_a_loss,
+    refuse_other_tasks,
+)
+from fastweights.cli.report import folds_in_words, in_short
 from fastweights.images.files import names_an_image
-from fastweights.table import Preprocessor, Table, find_task, has_target, read
-from fastweights.table.columns import NumberColumn
+from fastweights.table import Preprocessor, Recipe, Table, TableModel, scores
+from fastweights.table.encoded import Encoded
+from fastweights.table.fitting import Rows, Trained
 from fastweights.table.footers import without_sums
-from fastweights.table.numerals import numbers
+from fastweights.table.models import Prepared, learnable
+from fastweights.table.networks import monitored
 from fastweights.table.preprocessing import TARGETS
+from fastweights.table.recipe import LOSSES, NETS
+from fastweights.table.targets import ClassTarget, NumberTarget
 
-#: The losses for any numbers, which a regression may choose from.
-LOSSES = {
-    name: kind
-    for name, kind in losses.LOSSES.items()
-    if kind in (losses.MeanSquaredError, losses.MeanAbsoluteError, losses.Huber, losses.LogCosh)
-}
+#: What files of tables are called, packed ones too.
+ENDINGS = (
+    ".csv", ".tsv", ".txt", ".tab", ".dat", ".gz", ".bz2", ".xz", ".parquet", ".feather", ".arrow",
+    ".xlsx",
+)  # fmt: skip
+#: Rows, and time, at most, that a picture's importances are found by.
+_IMPORTANCE_ROWS, _IMPORTANCE_SECONDS = 2000, 10.0
 
-#: What files of tables are called.
-ENDINGS = (".csv", ".tsv", ".txt")
+
+@dataclass(frozen=True, kw_only=True)
+class TableData(Data):
+    """A table that networks learn from, and another whose rows they do not see.
+
+    Of the rows of the first are features and truth; ``train`` and ``validation`` are those of the
+    first network.
+    """
+
+    preprocessor: Preprocessor
+    x: Encoded
+    model: TableModel
+    prepared: Prepared
+    #: As it was read, with what rows count.
+    learnt: Table
+    unseen: Table
+
+    def arrays(self) -> Sequence[np.ndarray | None]:
+        rows = self.prepared.rows
+        parts = [part for pair in rows.parts for part in pair]
+        return (*rows.encoded.reads, rows.targets, rows.weights, *parts)
+
+    def judge(self, model: Any) -> tuple[np.ndarray, np.ndarray]:
+        truth, known = self.preprocessor.truth(self.unseen)
+        table = self.unseen if known.all() else self.unseen.take(known)
+        is_number = isinstance(self.preprocessor.target, NumberTarget)
+        fitted = self.model
+        return truth[known], fitted.predict(table) if is_number else fitted.predict_proba(table)
+
+    def score(self, truth: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
+        if quantiles := self.model.recipe.quantiles_asked:
+            return scores.quantile_score(truth, predictions, quantiles)
+        return super().score(truth, predictions)
+
+    def recipe_of(self, args: argparse.Namespace) -> Recipe:
+        """The recipe that the arguments say, for this table."""
+        target = self.preprocessor.target
+        features = self.x.shape[1]
+        recipe = recipe_told(args, target, self.prepared.table_rows, features, len(self.train))
+        refuse_huge_networks([features, *recipe.layers, target.outputs], args.dtype)
+        return recipe
+
+    def importance(self, model: Any) -> Any:
+        """By the unseen rows, or those of training where there are none."""
+        from fastweights.cli.plot import importance_of
+
+        source = self.unseen if len(self.unseen) else self.learnt
+        truth, known = self.preprocessor.truth(source)
+        rows = np.flatnonzero(known)
+        rows = rows[:: max(1, len(rows) // _IMPORTANCE_ROWS)]
+        x = self.preprocessor.transform(source.take(rows))
+        y = self.preprocessor.target.encode(truth[rows])
+        first = model[0] if isinstance(model, fw.Ensemble) else model
+
+        def loss_of(features: np.ndarray) -> float:
+            found = first.evaluate(features, y, verbose=0, return_dict=True)
+            assert isinstance(found, dict)
+            return float(found["loss"])
+
+        groups = self.preprocessor.groups
+        return importance_of(groups, x, loss_of, self.model.seed, _IMPORTANCE_SECONDS)
+
+    def figures(self) -> dict[str, Any]:
+        figures = super().figures()
+        networks = len(self.prepared.rows.parts)
+        return {**figures, "networks": networks, "rows": len(self.x) + len(self.unseen)}
 
 
 class Tables(Kind):
     """Rows of columns, one of which is to be predicted."""
 
     name, row, key = "a table", "row", saving.TABLE
-    own_options = ("task", "log_target", "layers", "activation", "loss", "sample_weight")
-    defaults: ClassVar = {
-        "layers": "64,32",
-        "activation": "tanh",
-        "epochs": 100,
-        "patience": PATIENCE,
-        "test_fraction": 0.2,
-        "validation_fraction": 0.1,
-    }
+    own_options = (
+        "preset", "task", "log_target", "layers", "activation", "loss", "quantiles",
+        "sample_weight", "test", "split", "cv", *COLUMN_OPTIONS, *READING,
+    )  # fmt: skip
+    defaults: ClassVar = {"preset": "fast", "split": "random"}
+    resumes_ensembles = True
 
     def is_meant(self, args: argparse.Namespace) -> bool:
         return True
@@ -54,8 +138,20 @@ class Tables(Kind):
     def is_called(self, path: str) -> bool:
         return path.lower().endswith(ENDINGS)
 
+    def settle(self, args: argparse.Namespace, others: Sequence[Kind]) -> None:
+        super().settle(args, others)
+        if getattr(args, "test_fraction", 0) is None:
+            args.test_fraction = 0.0 if args.test or args.cv else 0.2
+
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         group = parser.add_argument_group("tables")
+        add_option(
+            group,
+            "--preset",
+            "fast takes seconds, best up to a minute for 20,000 rows, with more networks; all that "
+            "is not said otherwise is by the preset (default: fast)",
+            choices=NETS,
+        )
         add_option(
             group, "--task", "what the target is; found from its cells unless given",
             choices=TARGETS,
@@ -64,180 +160,304 @@ class Tables(Kind):
             "--log-target",
             action=argparse.BooleanOptionalAction,
             default=None,
-            help="learn the logarithm of the target, which must be above 0: for prices and such",
-        )
-        add_option(
-            group, "--layers",
-            "hidden layers, each UNITS or UNITS:ACTIVATION (default: 64,32)", metavar="SPEC",
-        )  # fmt: skip
-        add_option(
-            group, "--activation", "of layers that name none (default: tanh)", metavar="NAME"
+            help="learn the logarithm of the target, which must be above 0; found out unless said",
         )
         add_option(
             group,
+            "--layers",
+            "hidden layers, each UNITS or UNITS:ACTIVATION (default: by the preset)",
+            metavar="SPEC",
+        )
+        add_option(
+            group, "--activation", "of layers that name none (default: by the preset)",
+            metavar="NAME",
+        )  # fmt: skip
+        add_option(
+            group,
             "--loss",
-            "what a regression makes small (default: mean_absolute_error); classes always have "
-            "the crossentropy",
+            f"what a regression makes small: {', '.join(LOSSES)} (default: by the preset); classes "
+            "always have the crossentropy",
             metavar="NAME",
         )
         add_option(
             group,
-            "--sample-weight",
-            "what each row counts in training, and when to stop: the column of these numbers, 0 "
-            "or more, of which nothing is learnt; reports count every row once",
-            metavar="COLUMN",
+            "--quantiles",
+            "of the loss quantile, each of which is predicted (default: 0.1,0.5,0.9)",
+            metavar="SHARE,...",
         )
+        add_kinds(group)
+        add_parting(group)
+        add_reading(parser.add_argument_group("reading tables"))
 
     def check_options(self, args: argparse.Namespace) -> None:
         is_image = names_an_image(args.data)
-        if is_image or args.target is None:
+        if is_image or (args.target is None and args.data != "-"):
             os.stat(args.data)
         if is_image:
             got, expected = f"the image {args.data}", "a folder of images, with a subfolder a class"
             raise ValueError(_check.refusal("DATA", got, expected))
         if args.target is None:
             raise ValueError("the following arguments are required: --target")
-        with naming_options("activation"):
-            activations.get(args.activation)
-        hidden = parse_layers(args.layers, args.activation)
-        refuse_huge_networks([1, *(units for units, _ in hidden)], args.dtype)
+        if args.activation is not None:
+            with naming_options("activation"):
+                activations.get(args.activation)
+        if args.layers is not None:
+            hidden = parse_layers(args.layers, args.activation)
+            refuse_huge_networks([1, *(units for units, _ in hidden)], args.dtype)
         if args.loss is not None:
             if args.task == "classification":
-                _refuse_a_loss(args)
-            _check.choice("--loss", args.loss.lower(), LOSSES)
+                refuse_a_loss(args)
+            _check.choice("--loss", args.loss.lower(), LOSS_NAMES)
+        quantiles_of(args)
+        folds_of(args)
+        check_parting(args)
+        kinds_told(args)
 
-    def prepare(self, args: argparse.Namespace, output: Output) -> Data:
-        table = read_table(args.data)
-        output.say(
-            f"{args.data}: {count(len(table), 'row')}, {count(len(table.columns), 'column')}"
-        )
-        table = without_sums(table)
-        for remark in table.remarks:
-            output.say(remark)
-        task, reason = find_task(table, args.target)
-        if args.task is not None:
-            task, reason = args.task, "as --task says"
-        output.say(f"target {shown(args.target)}: {task}, {reason}")
+    # ---- the table -------------------------------------------------------------------------------
+
+    def prepare(self, args: argparse.Namespace, output: Output) -> TableData:
+        table = read_table(args.data, args)
+        size = f"{count(len(table), 'row')}, {count(len(table.columns), 'column')}"
+        output.say(f"{args.data}: {size}")
+        column_of(table, "--target", args.target)
         with naming_options("target"):
-            table = _with_target(table, args.target, task, output)
-        table, weights = _weighed(table, args)
-        train, validation, test = parts_of(
-            len(table), args.test_fraction, args.validation_fraction, args.seed, self.row
+            given = learnable(table, args.target, args.task)
+        for remark in given.remarks:
+            output.say(remark)
+        if args.task is not None:
+            output.say(f"target {shown(args.target)}: {args.task}, as --task says")
+        table = given.table
+        _refuse_few(table)
+        refuse_other_tasks(args, given.task)
+        kinds = kinds_told(args, table)
+        target = None
+        if given.task == "classification":
+            with naming_options("target"):
+                target = ClassTarget.fit(args.target, table, np.ones(len(table), bool))
+        learnt, unseen = self._parted(args, table, target, output)
+        table, weights = weights_of(args, learnt)
+        model = TableModel(
+            args.target,
+            preset=args.preset,
+            task=given.task,
+            seed=args.seed,
+            kinds=kinds,
+            **choices_of(args, given.task, len(table), target),
         )
-        with naming_options("target", "log_target"):
-            preprocessor = Preprocessor.fit(
-                table, args.target, train, task, log_target=bool(args.log_target)
-            )
-        if weights is not None:
-            dropped = {**preprocessor.dropped, args.sample_weight: "it says what rows count"}
-            preprocessor = replace(preprocessor, dropped=dropped)
-            _refuse_weightless(weights, train, validation)
-        for decision in preprocessor.decisions:
-            output.say(decision)
-        for remark in preprocessor.remarks(table.take(np.concatenate([validation, test]))):
-            output.say(f"held-out rows: {remark}")
-        x, truth = preprocessor.transform(table, train), preprocessor.truth(table)[0]
-        about = {"features": x.shape[1], "dropped_columns": preprocessor.dropped}
-        data = Data(preprocessor, x, truth, train, validation, test, about, weights=weights)
-        output.say(_columns_in_words(preprocessor, data))
-        output.say(parts_in_words(args, self.row, train, validation, test))
+        with naming_options("target", "log_target", "class_weight", "sample_weight", "split"):
+            prepared = model.prepare(table, sample_weight=weights)
+        if args.sample_weight is not None:
+            prepared = _without_weights(prepared, args.sample_weight)
+            _refuse_weightless(prepared.rows)
+        for remark in prepared.remarks:
+            if remark not in given.remarks:
+                output.say(remark)
+        preprocessor = prepared.preprocessor
+        if len(unseen):
+            for remark in preprocessor.remarks(unseen):
+                output.say(f"unseen rows: {remark}")
+        data = self._data(args, model, prepared, learnt, unseen)
+        data = replace(data, prepared=prepared.otherwise(data.recipe_of(args)))
+        output.say(_columns_in_words(data))
+        output.say(_recipe_in_words(data))
+        output.say(_parts_in_words(data))
         return data
 
-    def network(self, args: argparse.Namespace, data: Data) -> fw.Sequential:
-        classes = data.preprocessor.target.task == "classification"
-        if classes and args.loss is not None:
-            _refuse_a_loss(args)
-        hidden = parse_layers(args.layers, args.activation)
-        outputs = data.preprocessor.target.outputs
-        widths = [data.x.shape[1], *(units for units, _ in hidden), outputs]
-        refuse_huge_networks(widths, args.dtype)
-        kept = penalty(args)
-        stack: list[layers.Layer] = []
-        for units, activation in hidden:
-            stack.append(layers.Dense(units, activation=activation, kernel_regularizer=kept))
-            stack += [layers.Dropout(args.dropout)] if args.dropout else []
-        last = "softmax" if classes else None
-        stack.append(layers.Dense(outputs, activation=last, kernel_regularizer=kept))
-        return fw.Sequential(stack, input_shape=data.x.shape[1:], dtype=args.dtype, seed=args.seed)
+    def _parted(
+        self,
+        args: argparse.Namespace,
+        table: Table,
+        target: ClassTarget | None,
+        output: Output,
+    ) -> tuple[Table, Table]:
+        """The rows to learn from, and those that are not seen."""
+        if args.test is None:
+            return parted(args, table, target)
+        unseen = read_table(args.test, args)
+        column_of(unseen, "--test: --target", args.target)
+        task = "regression" if target is None else "classification"
+        try:
+            found = learnable(unseen, args.target, task)
+        except ValueError as error:
+            raise ValueError(f"--test: {args.test}: {error}") from None
+        for remark in found.remarks:
+            output.say(f"{args.test}: {remark}")
+        if not len(found.table):
+            got = f"no row of {args.test} with a {shown(args.target)}"
+            raise ValueError(_check.refusal("--test", got, "some to be tested on"))
+        return table, found.table
+
+    def _data(
+        self,
+        args: argparse.Namespace,
+        model: TableModel,
+        prepared: Prepared,
+        learnt: Table,
+        unseen: Table,
+    ) -> TableData:
+        rows = prepared.rows
+        train, validation = rows.parts[0]
+        preprocessor = prepared.preprocessor
+        about = {
+            "preset": args.preset,
+            "features": rows.encoded.shape[1],
+            "dropped_columns": preprocessor.dropped,
+        }
+        return TableData(
+            preprocessor=preprocessor,
+            x=rows.encoded,
+            truth=preprocessor.truth(learnt)[0],
+            train=train,
+            validation=validation,
+            test=np.arange(len(unseen)),
+            about=about,
+            weights=rows.weights,
+            model=model,
+            prepared=prepared,
+            learnt=learnt,
+            unseen=unseen,
+        )
+
+    # ---- the recipe ------------------------------------------------------------------------------
+
+    def build(self, args: argparse.Namespace, data: Data) -> tuple[list[fw.Model], Plan]:
+        assert isinstance(data, TableData)
+        prepared = data.prepared.otherwise(data.recipe_of(args))
+        recipe, rows = prepared.recipe, prepared.rows
+        model = replace(prepared, rows=replace(rows, parts=rows.parts[:1])).networks(args.seed)[0]
+        watched = monitored(recipe, model) if len(data.validation) else None
+        weight = rows.class_weight
+        plan = Plan(data, recipe.batch_size, recipe.epochs, watched, recipe.patience, weight)
+        return [model], plan
+
+    # ---- the training ----------------------------------------------------------------------------
+
+    def rehearse(self, args: argparse.Namespace, data: Data, output: Output) -> dict[str, Any]:
+        """The scores of ``--cv``: the mean over folds, and the standard deviation."""
+        assert isinstance(data, TableData)
+        if args.cv is None:
+            return {}
+        target = data.preprocessor.target
+        classes = target if isinstance(target, ClassTarget) else None
+        found = []
+        for rest, held in folded(args, data.learnt, classes):
+            table, weights = weights_of(args, rest)
+            model = TableModel(
+                args.target,
+                preset=args.preset,
+                task=target.task,
+                seed=args.seed,
+                kinds=data.model.kinds,
+                **data.model.choices,
+            )
+            prepared = model.prepare(table, sample_weight=weights)
+            own = replace(data, prepared=prepared, train=prepared.rows.parts[0][0])
+            model.train(prepared.otherwise(own.recipe_of(args)))
+            found.append(model.score(held))
+            if not args.quiet:
+                tell(f"fold {len(found)}/{args.cv}: {in_short(found[-1])}", sys.stderr)
+        names = [name for name, one in found[0].items() if isinstance(one, float)]
+        scores_of = {name: [one[name] for one in found if one[name] is not None] for name in names}
+        means = {name: float(np.mean(values)) for name, values in scores_of.items()}
+        apart = {name: float(np.std(values)) for name, values in scores_of.items()}
+        output.say(f"\n{folds_in_words(args.cv, means, apart)}\n")
+        return {"cv": {"folds": args.cv, "mean": means, "deviation": apart}}
+
+    def learn(
+        self, args: argparse.Namespace, data: Data, options: dict[str, Any]
+    ) -> tuple[Any, Training]:
+        assert isinstance(data, TableData)
+        prepared = data.prepared.otherwise(data.recipe_of(args))
+        nets = len(prepared.rows.parts) * len(prepared.recipe.kinds)
+        belongs_to = checkpoints.identity(options, data)
+        paths = checkpoints.paths_of(args.out, args.checkpoint, nets)
+        if args.resume:
+            checkpoints.refuse_others(paths, belongs_to)
+        else:
+            for path in paths:
+                checkpoints.refuse_to_lose(path)
+        lock = threading.Lock()
+
+        def listening(number: int) -> list[fw.callbacks.Callback]:
+            seen = progress() if nets == 1 else MemberLines(number, nets, lock)
+            saves = checkpoints.Checkpoint(paths[number], belongs_to, goes_on=args.resume)
+            return [saves] if args.quiet else [seen, saves]
+
+        spelt = options_of_targets(args)
+        with naming_options("batch_size", "optimizer", "loss", monitor="--early-stopping", y=spelt):
+            data.model.train(prepared, callbacks=listening, keep_interrupted=True)
+        model, report = data.model.model, data.model.report
+        if report["interrupted"]:
+            note("interrupted: going on with what was learnt so far (Ctrl-C again ends at once)")
+        trained = [
+            Trained(history, best - 1)
+            for history, best in zip(data.model.history, report["best_epochs"], strict=True)
+        ]
+        first = model[0] if isinstance(model, fw.Ensemble) else model
+        return model, Training.of(
+            trained, report["seconds"], first.count_params(), report["interrupted"]
+        )
+
+    def save(self, path: str, model: Any, data: Data, history: dict[str, Any]) -> None:
+        assert isinstance(data, TableData)
+        data.model.save(path, about={"preset": data.model.preset, **history})
+
+    # ---- using a model ---------------------------------------------------------------------------
 
     def restored(self, text: str, file_size: int) -> Preprocessor:
         return Preprocessor.from_json(text, file_size)
 
     def read(self, args: argparse.Namespace, preprocessor: Preprocessor) -> Table:
-        return read_table(args.data)
+        return read_table(args.data, args)
 
     def read_with_truth(self, args: argparse.Namespace, preprocessor: Preprocessor) -> Table:
         if args.target not in (None, preprocessor.target.name):
             got, expected = shown(args.target), f"{shown(preprocessor.target.name)} of the model"
             raise ValueError(_check.refusal("--target", got, expected))
-        return read_table(args.data)
+        table, kept = without_sums(read_table(args.data, args))
+        if not kept.all():
+            note(table.remarks[-1])
+        return table
 
 
-def read_table(path: str) -> Table:
-    """The table; ValueError that says so where the file is a model."""
-    try:
-        return read(path)
-    except ValueError:
-        if is_model(path):
-            raise ValueError(f"{path}: this is a model, expected a CSV table") from None
-        raise
-
-
-def _refuse_a_loss(args: argparse.Namespace) -> None:
-    got = f"{args.loss} for the classes of column {args.target!r}"
-    raise ValueError(_check.refusal("--loss", got, "none: classes always have the crossentropy"))
-
-
-def _with_target(table: Table, target: str, task: str, output: Output) -> Table:
-    """The rows whose target is known; ValueError where they are too few."""
-    known = has_target(table, target, task)
-    if not known.all():
-        output.say(f"left out for want of a {shown(target)}: {count((~known).sum(), 'row')}")
-        table = table.take(known)
+def _refuse_few(table: Table) -> None:
     if len(table) < MIN_ROWS:
         expected = f"at least {MIN_ROWS} to learn from and be tested on"
         raise ValueError(
             f"{table.source}: got {count(len(table), 'row')} with a target, expected {expected}"
         )
-    return table
 
 
-def _weighed(table: Table, args: argparse.Namespace) -> tuple[Table, np.ndarray | None]:
-    """The table without the column that says what rows count, and these numbers (rows,)."""
-    name = args.sample_weight
-    if name is None:
-        return table, None
-    if name == args.target:
-        expected = "another column than the target"
-        raise ValueError(_check.refusal("--sample-weight", shown(name), expected))
-    cells = table[name]
-    weights, strange = numbers(cells, table.decimal, table.thousands)
-    bad = strange | ~np.isfinite(weights) | (weights < 0)
-    if bad.any():
-        got = f"{shown(cells.take(bad)[0])} in column {shown(name)}"
-        raise ValueError(_check.refusal("--sample-weight", got, "numbers of at least 0"))
-    return table.drop([name]), weights
+def _without_weights(prepared: Prepared, column: str) -> Prepared:
+    """What was prepared, which tells that a column says what rows count."""
+    known = prepared.preprocessor
+    dropped = {**known.dropped, column: "it says what rows count"}
+    return replace(prepared, preprocessor=replace(known, dropped=dropped))
 
 
-def _refuse_weightless(weights: np.ndarray, *parts: np.ndarray) -> None:
+def _refuse_weightless(rows: Rows) -> None:
     """Raises ValueError where no row of a part counts."""
-    for part in parts:
-        if len(part) and not weights[part].any():
+    assert rows.weights is not None
+    for part in (part for pair in rows.parts for part in pair):
+        if len(part) and not rows.weights[part].any():
             got = "0 in all rows to train on, or to validate on"
             raise ValueError(_check.refusal("--sample-weight", got, "some above 0"))
 
 
-def _columns_in_words(preprocessor: Preprocessor, data: Data) -> str:
-    counts = Counter(kinds[0] for kinds in preprocessor.kinds.values())
-    columns = [column for column in preprocessor.columns if isinstance(column, NumberColumn)]
-    filled = sum(column.has_missing for column in columns)
-    gaps = f" ({filled} with missing cells)" if filled else ""
+# ---- words ---------------------------------------------------------------------------------------
+
+
+def _columns_in_words(data: TableData) -> str:
+    kinds = data.preprocessor.kinds
+    counts = Counter(own[0] for own in kinds.values())
     words = [
-        f"{count(counts[kind], 'column')} of {plural}{gaps if kind == 'number' else ''}"
+        f"{count(counts[kind], 'column')} of {plural}"
         for kind, plural in _PLURALS.items()
         if counts[kind]
     ]
-    return f"{', '.join(words)}: {count(data.x.shape[1], 'feature')}"
+    gaps = sum(getattr(column, "has_missing", False) for column in data.preprocessor.columns)
+    lacking = f", {gaps:,} with missing cells" if gaps else ""
+    return f"{', '.join(words)}{lacking}: {count(data.x.shape[1], 'feature')}"
 
 
 _PLURALS = {
@@ -247,3 +467,31 @@ _PLURALS = {
     "date": "dates",
     "text": "free text",
 }
+
+
+def _recipe_in_words(data: TableData) -> str:
+    """The networks and how they are trained, in a line."""
+    recipe = data.prepared.recipe
+    names = recipe.activation if isinstance(recipe.activation, str) else ""
+    layers = ", ".join(map(str, recipe.layers))
+    networks = count(recipe.nets, "network")
+    optimizer = "Adam" if recipe.optimizer is None else recipe.optimizer["name"]
+    target = data.preprocessor.target
+    log = ", of its logarithm" if isinstance(target, NumberTarget) and target.log else ""
+    return (
+        f"preset {data.model.preset}: {networks} of layers {layers}"
+        f"{f' ({names})' if names else ''}, {recipe.loss}{log}, {optimizer}, "
+        f"batches of {recipe.batch_size:,}, at most {count(recipe.epochs, 'epoch')}"
+    )
+
+
+def _parts_in_words(data: TableData) -> str:
+    """How many rows serve for what."""
+    rows, recipe = len(data.x), data.prepared.recipe
+    held = "none of which says when to stop"
+    if len(data.validation):
+        each = "each network leaves out another" if recipe.nets > 1 else "it leaves out"
+        each = "every network leaves out the last" if recipe.split.startswith("time") else each
+        held = f"of which {each} {len(data.validation):,}, to say when to stop"
+    unseen = f"{len(data.unseen):,} unseen" if len(data.unseen) else "none unseen"
+    return f"{count(rows, 'row')} to train on, {held}; {unseen}"

@@ -11,13 +11,12 @@ from typing import Any
 
 import fastweights as fw
 from fastweights.cli import INTERRUPTED, checkpoints, judging, runs
-from fastweights.cli.fitting import Training, build, fit
+from fastweights.cli.fitting import Training
 from fastweights.cli.kinds import Data, Kind
-from fastweights.cli.modelfile import kind_meant, save_model
+from fastweights.cli.modelfile import kind_meant
 from fastweights.cli.options import add_training, check_options, refuse_idle_options
-from fastweights.cli.output import Output, add_option, count
+from fastweights.cli.output import Output, add_option, count, note
 from fastweights.cli.report import report
-from fastweights.table import score
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,35 +62,46 @@ def learn(
     about: dict[str, Any],
 ) -> int:
     """Trains, writes and reports, what ``--json`` tells with `about` before it; the exit code."""
-    models, plan = build(args, kind, data)
     options = runs.learnt_from(told)
-    training = fit(args, models, plan, checkpoints.identity(options, data))
+    rehearsed = kind.rehearse(args, data, output)
+    model, training = kind.learn(args, data, options)
     target = data.preprocessor.target
-    model = fw.Ensemble(models) if args.ensemble else models[0]
-    x, truth = data.rows(data.test)
-    predictions = data.preprocessor.inverse_transform(model.predict(x, verbose=0))
-    figures = score(target, truth, predictions)
-    asked = judging.judged(args.metrics, target, truth, predictions)
-    save_model(args.out, model, kind, data.preprocessor, _history(options, data, training, figures))
+    truth, predictions, figures, asked = None, None, {}, {}
+    if len(data.test):
+        truth, predictions = data.judge(model)
+        figures = data.score(truth, predictions)
+        asked = judging.judged(args.metrics, target, truth, predictions)
+    kind.save(args.out, model, data, _history(options, data, training, {**rehearsed, **figures}))
     path = runs.write(told)
-    checkpoint = checkpoints.path_of(args.out, args.checkpoint)
+    paths = checkpoints.paths_of(args.out, args.checkpoint, data.figures().get("networks", 1))
     if not training.interrupted:
-        checkpoints.remove(checkpoint)
+        for checkpoint in paths:
+            checkpoints.remove(checkpoint)
     output.say(training.summary())
-    words = report(target, figures, count(len(truth), f"unseen {kind.row}"))
-    output.say(f"\n{words}{judging.in_words(asked)}")
+    if truth is None:
+        output.say(f"\nno {kind.row} was held out: there is nothing to say how good it is by")
+    else:
+        words = report(target, figures, count(len(truth), f"unseen {kind.row}"))
+        output.say(f"\n{words}{judging.in_words(asked)}")
     output.say(f"\nmodel: {args.out}")
     output.say(f"this run: {path}")
-    if training.interrupted and checkpoints.is_one(checkpoint):
-        output.say(f"checkpoint: {checkpoint}, which --resume goes on from")
+    if training.interrupted and any(map(checkpoints.is_one, paths)):
+        output.say(f"checkpoint: {paths[0]}, which --resume goes on from")
     if args.plot:
         from fastweights.cli.plot import draw
 
-        draw(args.plot, target, training.history, training.best_epoch, truth, predictions, figures)
+        importance = data.importance(model)
+        said = draw(
+            args.plot, target, training.histories, training.best_epochs, truth, predictions,
+            figures, importance,
+        )  # fmt: skip
         output.say(f"picture: {args.plot}")
+        for words in said:
+            note(words)
     output.result(
         {
             **about,
+            **rehearsed,
             **data.figures(),
             **training.figures(),
             **figures,

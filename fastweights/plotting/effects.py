@@ -32,20 +32,27 @@ def plot_importances(
 ) -> Any:
     """Draws importances (features, repeats), the largest on top: see `Importances.plot`."""
     ending = wanted_ending(to_file)
-    means, deviations = repeats.mean(axis=1), repeats.std(axis=1)
-    order = np.argsort(-means, kind="stable")[:most][::-1]
     with styled("plot"):
-        axes = one_axes("plot", ax, (6.0, 1.0 + 0.28 * len(order)))
-        places = np.arange(len(order))
-        axes.barh(
-            places, means[order], xerr=deviations[order], color=BLUE, ecolor=INK, height=0.7,
-            error_kw={"elinewidth": 1},
-        )  # fmt: skip
-        axes.set_yticks(places, [escaped_math(names[number]) for number in order])
-        axes.set_xlabel(f"how much worse {escaped_math(figure)} is with the feature shuffled")
-        axes.grid(False, axis="y")
+        axes = one_axes("plot", ax, (6.0, 1.0 + 0.28 * min(most, len(names))))
+        draw_importances(axes, names, repeats, figure, most)
         write(axes.figure, to_file, ending)
     return axes
+
+
+def draw_importances(
+    axes: Any, names: Sequence[str], repeats: Array, figure: str, most: int
+) -> None:
+    """Importances (features, repeats) on axes, the largest on top, within `styled`."""
+    means, deviations = repeats.mean(axis=1), repeats.std(axis=1)
+    order = np.argsort(-means, kind="stable")[:most][::-1]
+    places = np.arange(len(order))
+    axes.barh(
+        places, means[order], xerr=deviations[order], color=BLUE, ecolor=INK, height=0.7,
+        error_kw={"elinewidth": 1},
+    )  # fmt: skip
+    axes.set_yticks(places, [escaped_math(names[number]) for number in order])
+    axes.set_xlabel(f"how much worse {escaped_math(figure)} is with the feature shuffled")
+    axes.grid(False, axis="y")
 
 
 def plot_dependences(

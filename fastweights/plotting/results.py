@@ -170,6 +170,23 @@ def draw_confusion(axes: Any, counts: Array, names: Sequence[str]) -> None:
     bar.outline.set_visible(False)
 
 
+def merged_classes(counts: Array, names: Sequence[str], most: int) -> tuple[Array, list[str]]:
+    """A confusion matrix of at most so many classes: the most confused, the others as one.
+
+    Returns counts (classes, classes), the true class by the predicted one, and the names.
+    """
+    if len(names) <= most:
+        return counts, list(names)
+    wrong = counts.sum(axis=1) + counts.sum(axis=0) - 2 * counts.diagonal()
+    order = np.lexsort((np.arange(len(names)), -counts.sum(axis=1), -wrong))
+    place = np.full(len(names), most - 1)
+    place[order[: most - 1]] = np.arange(most - 1)
+    merged = np.zeros((most, most), counts.dtype)
+    np.add.at(merged, (place[:, np.newaxis], place[np.newaxis]), counts)
+    kept = [names[number] for number in order[: most - 1]]
+    return merged, [*kept, f"{len(names) - most + 1} others"]
+
+
 def plot_calibration(
     y_true: Any,
     y_pred: Any,
@@ -220,19 +237,30 @@ def plot_calibration(
     else:
         said, held = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
         label = "probability of the predicted class"
+    with styled("plot_calibration"):
+        axes = one_axes("plot_calibration", ax, (4.6, 4.4))
+        _draw_bins(axes, said, held, bins, label)
+        write(axes.figure, to_file, ending)
+    return axes
+
+
+def draw_calibration(axes: Any, truth: Array, probabilities: Array, bins: int = 10) -> None:
+    """Whether the predicted class's probability (rows, classes) holds, on axes within `styled`."""
+    held = probabilities.argmax(axis=1) == truth
+    label = "probability of the predicted class"
+    _draw_bins(axes, probabilities.max(axis=1), held, bins, label)
+
+
+def _draw_bins(axes: Any, said: Array, held: Array, bins: int, label: str) -> None:
     means, shares, counts = _in_bins(said, held, bins)
     errors = 2 * np.sqrt(shares * (1 - shares) / counts)
     gap = float((np.abs(means - shares) * counts).sum() / counts.sum())
-    with styled("plot_calibration"):
-        axes = one_axes("plot_calibration", ax, (4.6, 4.4))
-        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1.5)
-        axes.errorbar(means, shares, yerr=errors, color=BLUE, marker="o", linewidth=2, elinewidth=1)
-        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-        axes.set_xlabel(label)
-        axes.set_ylabel("share that it is true of")
-        axes.set_title(f"{len(truth):,} rows: calibration error {gap:.3f}")
-        write(axes.figure, to_file, ending)
-    return axes
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1.5)
+    axes.errorbar(means, shares, yerr=errors, color=BLUE, marker="o", linewidth=2, elinewidth=1)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    axes.set_xlabel(label)
+    axes.set_ylabel("share that it is true of")
+    axes.set_title(f"{len(said):,} rows: calibration error {gap:.3f}")
 
 
 def _in_bins(said: Array, held: Array, bins: int) -> tuple[Array, Array, Array]:

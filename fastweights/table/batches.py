@@ -7,6 +7,8 @@ import math
 import numpy as np
 
 from fastweights._core import philox
+from fastweights.callbacks import Callback
+from fastweights.callbacks.base import Logs, State
 from fastweights.table.encoded import Encoded
 
 #: Features of more bytes are encoded batch by batch.
@@ -42,9 +44,11 @@ class EncodedBatches:
     ) -> None:
         self._encoded, self._targets, self._weights = encoded, targets, weights
         self._rows, self._batch_size, self._seed = rows, batch_size, seed
+        self._order = rows
         self._batches_a_block = max(1, BLOCK // batch_size)
-        self._epoch = 0
         self._block: tuple[int, np.ndarray, np.ndarray] | None = None
+        #: That is running, from 0; `Epochs` sets it.
+        self.epoch = 0
 
     def __len__(self) -> int:
         return math.ceil(len(self._rows) / self._batch_size)
@@ -53,9 +57,8 @@ class EncodedBatches:
         """Shuffles the rows."""
         if self._seed is not None:
             order = np.empty(len(self._rows), dtype=np.int64)
-            philox.permutation(order, self._seed, philox.STREAM_SHUFFLE + self._epoch)
-            self._rows = self._rows[order]
-            self._epoch += 1
+            philox.permutation(order, self._seed, philox.STREAM_SHUFFLE + self.epoch)
+            self._order = self._rows[order]
         self._block = None
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, ...]:
@@ -63,9 +66,25 @@ class EncodedBatches:
         block, place = divmod(number, self._batches_a_block)
         if self._block is None or self._block[0] != block:
             size = self._batches_a_block * self._batch_size
-            rows = self._rows[block * size : (block + 1) * size]
+            rows = self._order[block * size : (block + 1) * size]
             self._block = (block, rows, self._encoded[rows])
         _, rows, features = self._block
         part = slice(place * self._batch_size, (place + 1) * self._batch_size)
         batch = (features[part], self._targets[rows[part]])
         return batch if self._weights is None else (*batch, self._weights[rows[part]])
+
+
+class Epochs(Callback):
+    """Tells batches which epoch they are for, also in a fit that goes on from a file."""
+
+    def __init__(self, batches: EncodedBatches) -> None:
+        self._batches = batches
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        self._batches.epoch = epoch
+
+    def state(self) -> State:
+        return {"epoch": self._batches.epoch}
+
+    def load_state(self, state: State) -> None:
+        self._batches.epoch = int(state["epoch"])

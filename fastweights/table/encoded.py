@@ -36,6 +36,11 @@ class Encoded:
         #: Rows and features.
         self.shape = (len(reads[0]), ends[-1])
 
+    @property
+    def reads(self) -> tuple[np.ndarray, ...]:
+        """What the features are made of."""
+        return self._reads
+
     def followed_by(self, other: Encoded) -> Encoded:
         """The features of these rows and then those of others, by the same columns."""
         reads = [np.concatenate(pair) for pair in zip(self._reads, other._reads, strict=True)]

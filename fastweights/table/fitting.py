@@ -10,20 +10,23 @@ from typing import Any
 import numpy as np
 
 from fastweights import _check, many
-from fastweights.callbacks import Callback
-from fastweights.callbacks.base import Logs
+from fastweights.callbacks import Callback, states
+from fastweights.callbacks.base import Logs, State
+from fastweights.callbacks.monitoring import Monitor, figure_of
 from fastweights.models import Model
 from fastweights.table import splitting
-from fastweights.table.batches import MOST_HELD, EncodedBatches
+from fastweights.table.batches import MOST_HELD, EncodedBatches, Epochs
 from fastweights.table.cells import Cells
 from fastweights.table.dates import order_of, read_moments
 from fastweights.table.encoded import Encoded
 from fastweights.table.linear import MOST_ROWS, Examples, Linear, ridge
-from fastweights.table.networks import begin_at
+from fastweights.table.networks import begin_at, monitored
 from fastweights.table.numerals import numbers
 from fastweights.table.recipe import Recipe
 from fastweights.table.tables import Table
 
+#: More than any fit has.
+MOST_EPOCHS = 2**48
 #: Callbacks of one network, or what makes those of the network of a number.
 Callbacks = Sequence[Callback] | Callable[[int], Sequence[Callback]]
 
@@ -42,19 +45,24 @@ def error_of(trained: Sequence[Trained]) -> float:
     return sum(losses) / len(losses)
 
 
-class Best(Callback):
-    """Keeps the weights of the epoch with the smallest loss on held-out rows, else of the last.
+class Best(Monitor):
+    """Keeps the weights of the epoch with the best figure of held-out rows, else of the last.
 
     Parameters
     ----------
+    monitor : str, optional
+        The figure of the history; None: the last epoch is the one.
     patience : int
-        After so many epochs with no smaller loss the fit ends; 0: never.
+        After so many epochs with no better figure the fit ends; 0: never.
     """
 
-    def __init__(self, patience: int = 0) -> None:
+    def __init__(self, monitor: str | None, patience: int = 0) -> None:
+        super().__init__(monitor or "loss", "auto")
+        self.keeps_last = monitor is None
         self._patience = patience
-        #: The loss, the epoch and its numbers, in one value that an interrupt leaves whole.
-        self._kept: tuple[float, int, tuple[np.ndarray, ...]] | None = None
+        #: The epoch, its weights and what its layers remember, in one value that an interrupt
+        #: leaves whole.
+        self._kept: tuple[int, np.ndarray, np.ndarray] | None = None
         self._logs: list[Logs] = []
 
     @property
@@ -64,20 +72,67 @@ class Best(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self._logs.append(dict(logs))
-        is_watched = "val_loss" in logs
-        loss = logs["val_loss"] if is_watched else -epoch
-        if self._kept is None or loss < self._kept[0]:
-            numbers = self.model.parameters.copy(), self.model.state.copy()
-            self._kept = (loss if math.isfinite(loss) else math.inf, epoch, numbers)
-        elif is_watched and self._patience and epoch - self._kept[1] >= self._patience:
+        figure = figure_of(self.monitor, logs)
+        is_better = self._is_better(figure, self.best)
+        if is_better:
+            self._take_best(figure)
+        if self._kept is None or is_better or self.keeps_last:
+            self._kept = (epoch, self.model.parameters.copy(), self.model.state.copy())
+        elif self._patience and epoch - self._kept[0] >= self._patience:
             self.model.stop_training = True
 
-    def bring_back(self) -> Trained:
-        """Gives the network the weights that were kept."""
+    def bring_back(self, interrupted: bool) -> Trained:
+        """Gives the network the weights that were kept.
+
+        Those that a fit without a figure to go by ended with, averages perhaps, stay.
+        """
         assert self._kept is not None
-        _, epoch, (self.model.parameters[:], self.model.state[:]) = self._kept
-        history = {name: [logs[name] for logs in self._logs] for name in self._logs[0]}
-        return Trained(history, epoch)
+        epoch, parameters, state = self._kept
+        if interrupted or not self.keeps_last:
+            self.model.parameters[:], self.model.state[:] = parameters, state
+        return Trained(self._history(), epoch)
+
+    def _history(self) -> dict[str, list[Any]]:
+        """Each figure, epoch by epoch."""
+        return {name: [logs[name] for logs in self._logs] for name in self._logs[0]}
+
+    def state(self) -> State:
+        if self._kept is None:
+            return {}
+        epoch, parameters, state = self._kept
+        history = self._history()
+        return {
+            **super().state(),
+            "epoch": epoch,
+            "parameters": parameters,
+            "model_state": state,
+            "names": list(history),
+            **{f"history.{name}": np.array(values) for name, values in history.items()},
+        }
+
+    def load_state(self, state: State) -> None:
+        if "names" not in state:
+            return
+        super().load_state(state)
+        epoch, names = states.whole(state, "epoch"), states.texts(state, "names")
+        parameters, of_rows = (
+            states.array_like(state, name, live).copy()
+            for name, live in (
+                ("parameters", self.model.parameters),
+                ("model_state", self.model.state),
+            )
+        )
+        columns = {
+            name: states.series(state, f"history.{name}", "f", MOST_EPOCHS) for name in names
+        }
+        epochs = {len(values) for values in columns.values()}
+        if len(epochs) != 1 or epoch >= epochs.pop():
+            raise ValueError(_check.refusal("state of the best epoch", epoch, "one of the history"))
+        self._kept = (epoch, parameters, of_rows)
+        self._logs = [
+            dict(zip(columns, values, strict=True))
+            for values in zip(*columns.values(), strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -92,12 +147,15 @@ class Rows:
     weights : ndarray (rows,), optional
     parts : list of Parts
         For each network the rows that it is trained on, and those that say which epoch is the best.
+    class_weight : "balanced", or dict of int to float, optional
+        What the rows of each class count in training.
     """
 
     encoded: Encoded
     targets: np.ndarray
     weights: np.ndarray | None
     parts: list[splitting.Parts]
+    class_weight: str | dict[int, float] | None = None
 
     @property
     def are_held(self) -> bool:
@@ -121,24 +179,31 @@ def train(
 ) -> tuple[list[Trained | None], bool]:
     """Trains each network on its part of the rows; whether Ctrl-C ended it, too.
 
-    An interrupt is raised again unless it is to be kept, and a network has finished an epoch. Those
+    An interrupt is raised again unless it is to be kept and a network has finished an epoch; those
     that have finished none are None.
     """
-    bests = [Best(recipe.patience) for _ in models]
+    monitor = monitored(recipe, models[0]) if len(rows.parts[0][1]) else None
+    bests = [Best(monitor, recipe.patience) for _ in models]
     own = _callbacks(callbacks, len(models))
     listeners = [[best, *given] for best, given in zip(bests, own, strict=True)]
     fit = _fit_held if rows.are_held else _fit_batches
     interrupted = False
     try:
-        if recipe.linear and recipe.task == "regression":
-            for model, part in zip(models, rows.parts, strict=True):
-                begin_at(model, _line(rows, part), ~rows.encoded.pieces)
         fit(models, rows, recipe, listeners, verbose)
     except KeyboardInterrupt:
         if not (keep_interrupted and any(best.is_there for best in bests)):
             raise
         interrupted = True
-    return [best.bring_back() if best.is_there else None for best in bests], interrupted
+    except many.FitManyError as error:
+        raise error.errors[min(error.errors)] from None
+    return [best.bring_back(interrupted) if best.is_there else None for best in bests], interrupted
+
+
+def begin(models: Sequence[Model], rows: Rows, recipe: Recipe) -> None:
+    """Has the linear paths of networks, where they have some, begin at a ridge regression."""
+    if recipe.linear and recipe.task == "regression":
+        for model, part in zip(models, rows.parts, strict=True):
+            begin_at(model, _line(rows, part), ~rows.encoded.pieces)
 
 
 def _line(rows: Rows, part: splitting.Parts) -> Linear:
@@ -171,6 +236,7 @@ def _fit_held(
         verbose=verbose,
         callbacks=listeners,
         sample_weight=rows.weights,
+        class_weight=rows.class_weight,
         rows=[part if len(part[1]) else part[0] for part in rows.parts],
     )
 
@@ -183,18 +249,40 @@ def _fit_batches(
     verbose: str | int,
 ) -> None:
     """One network after the other, each with all threads."""
-    arrays = rows.encoded, rows.targets, rows.weights
     for model, (learnt, held), own in zip(models, rows.parts, listeners, strict=True):
-        batches = EncodedBatches(*arrays, learnt, recipe.batch_size, model.seed)
-        held_out = EncodedBatches(*arrays, held, recipe.batch_size) if len(held) else None
+        weights = _by_class(rows, learnt)
+        batches = EncodedBatches(
+            rows.encoded, rows.targets, weights, learnt, recipe.batch_size, model.seed
+        )
+        held_out = None
+        if len(held):
+            held_out = EncodedBatches(
+                rows.encoded, rows.targets, rows.weights, held, recipe.batch_size
+            )
         model.fit(
             batches,
             epochs=recipe.epochs,
             verbose=verbose,
-            callbacks=own,
+            callbacks=[Epochs(batches), *own],
             shuffle=False,
             validation_data=held_out,
         )
+
+
+def _by_class(rows: Rows, learnt: np.ndarray) -> np.ndarray | None:
+    """What each row counts in training, its class's weight included."""
+    if rows.class_weight is None:
+        return rows.weights
+    counts = np.bincount(rows.targets[learnt], minlength=int(rows.targets.max()) + 1)
+    if isinstance(rows.class_weight, str):  # "balanced"
+        of_class = len(learnt) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    else:
+        of_class = np.ones(len(counts))
+        for place, weight in rows.class_weight.items():
+            of_class[place] = weight
+    weights = np.ones(len(rows.targets)) if rows.weights is None else rows.weights.copy()
+    weights[learnt] *= of_class[rows.targets[learnt]]
+    return weights
 
 
 def _callbacks(given: Callbacks, nets: int) -> list[Sequence[Callback]]:
@@ -220,8 +308,13 @@ def parts_of(
     kind, _, column = recipe.split.partition(":")
     if kind == "time":
         return [splitting.split_by_time(times_of(table, column), 1 / recipe.folds)] * recipe.nets
-    groups = groups_of(table[column]) if kind == "group" else None
-    count = recipe.folds if groups is None else min(recipe.folds, max(2, len(np.unique(groups))))
+    count, groups = recipe.folds, None
+    if kind == "group":
+        groups = groups_of(table[column])
+        count = min(count, len(np.unique(groups)))
+        if count < 2:
+            got = f"one group in column {_check.shown(column)}"
+            raise ValueError(_check.refusal("split", got, "at least two"))
     rounds = math.ceil(recipe.nets / count)
     cut = [
         part

@@ -19,8 +19,10 @@ _WORDS = re.compile(
 )
 
 
-def without_sums(table: Table) -> Table:
-    """The table without sums and averages in its last rows, and a remark where there were any.
+def without_sums(table: Table) -> tuple[Table, np.ndarray]:
+    """The table without sums and averages in its last rows, and which rows are left, bool (rows,).
+
+    A remark tells where there were any.
 
     Such a row has a cell that says so, ``Total``, with a word that no other row of its column has.
     """
@@ -35,10 +37,10 @@ def without_sums(table: Table) -> Table:
             counts = cells.counts() if counts is None else counts
             if counts[code] == 1:
                 said[row] = f"{shown(cells.texts[code])} in column {shown(name)}"
-    if not said or len(said) == rows:
-        return table
     kept = np.ones(rows, dtype=bool)
+    if not said or len(said) == rows:
+        return table, kept
     kept[list(said)] = False
     words = ", ".join(said[row] for row in sorted(said))
     remark = f"{len(said)} of the last rows left out, as what they say is no row's: {words}"
-    return replace(table.take(kept), remarks=(*table.remarks, remark))
+    return replace(table.take(kept), remarks=(*table.remarks, remark)), kept

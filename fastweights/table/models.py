@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +33,7 @@ from fastweights.table.recipe import (
     refuse_unknown,
     restored,
 )
+from fastweights.table.splitting import Parts
 from fastweights.table.tables import Table
 from fastweights.table.targets import ClassTarget, find_task, has_target
 
@@ -40,6 +42,55 @@ RECIPE = "fastweights.recipe"
 HISTORY = "fastweights.history"
 #: Rows that are encoded at a time for predictions.
 CHUNK = 1 << 14
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a training begins with: features, which rows serve for what, and what was decided.
+
+    Parameters
+    ----------
+    preprocessor : Preprocessor
+    recipe : Recipe
+    rows : fitting.Rows
+    remarks : tuple of str
+        What was decided so far without being asked, in words.
+    table_rows : int
+        Of the table, those with a target.
+    seconds : float
+        That it took.
+    parts_for : function
+        Of a recipe: the parts of the rows that its networks have.
+    """
+
+    preprocessor: Preprocessor
+    recipe: Recipe
+    rows: fitting.Rows
+    remarks: tuple[str, ...]
+    table_rows: int
+    seconds: float
+    parts_for: Callable[[Recipe], list[Parts]]
+
+    def networks(self, seed: int) -> list[Model]:
+        """The networks, compiled, each with the next seed."""
+        features, outputs = self.rows.encoded.shape[1], _outputs(self.recipe, self.preprocessor)
+        models = [
+            network(
+                self.recipe,
+                features,
+                outputs,
+                self.recipe.steps(len(learnt)),
+                (seed + number) % (philox.MAX_SEED + 1),
+            )
+            for number, (learnt, _) in enumerate(self.rows.parts)
+        ]
+        fitting.begin(models, self.rows, self.recipe)
+        return models
+
+    def otherwise(self, recipe: Recipe) -> Prepared:
+        """The same with another recipe, of which the features are not."""
+        rows = replace(self.rows, parts=self.parts_for(recipe))
+        return replace(self, recipe=recipe, rows=rows)
 
 
 @dataclass(frozen=True)
@@ -137,7 +188,8 @@ class TableModel:
         validation : Table, or what `read` reads, optional
             Rows that say which epoch is the best; all of `table` is then trained on.
         callbacks : sequence of Callback, or function
-            Of the only network; or a function that gives those of the network of a number, from 0.
+            Of the only network; or a function that gives those of the network of a number, from 0
+            (where two kinds are tried, `Recipe.kinds`, the second one's follow).
         verbose : {"auto", 0, 1, 2}
             As for `fastweights.fit_many`.
         keep_interrupted : bool
@@ -154,23 +206,22 @@ class TableModel:
         ValueError, TypeError
             The table, or an argument, does not fit; the model is as it was.
         """
+        prepared = self.prepare(table, sample_weight=sample_weight, validation=validation)
+        return self.train(
+            prepared, callbacks=callbacks, verbose=verbose, keep_interrupted=keep_interrupted
+        )
+
+    def prepare(self, table: Any, *, sample_weight: Any = None, validation: Any = None) -> Prepared:
+        """The first half of `fit`, with the same arguments: what `train` goes on with."""
         began = time.perf_counter()
-        table = without_sums(_table_of(table))
-        task, reason = find_task(table, self.target)
-        task = self.task or task
-        remarks = [*table.remarks]
-        if self.task is None:
-            remarks.append(f"target {shown(self.target)}: {task}, {reason}")
-        known = has_target(table, self.target, task)
-        weights = _weights(sample_weight, len(table))
-        if not known.all():
-            remarks.append(f"left out for want of a {shown(self.target)}: {(~known).sum():,} rows")
-            table, weights = table.take(known), None if weights is None else weights[known]
+        given = learnable(_table_of(table), self.target, self.task)
+        table, task, remarks = given.table, given.task, [*given.remarks]
+        weights = _weights(sample_weight, len(given.kept))
+        weights = None if weights is None else weights[given.kept]
         if len(table) < MIN_ROWS:
             got = f"{len(table)} rows with a target"
             raise ValueError(_check.refusal("table", got, f"at least {MIN_ROWS}"))
         recipe = recipe_for(self.preset, task, len(table), **self.choices)
-        train = len(table)
         held = self._validation(validation, task)
         preprocessor = Preprocessor.fit(
             self._usable(table, recipe),
@@ -180,61 +231,69 @@ class TableModel:
             log_target=recipe.log_target,
             **recipe.encoding,
         )
-        recipe = recipe_for(self.preset, task, train, preprocessor.input_shape[0], **self.choices)
+        recipe = recipe_for(
+            self.preset, task, len(table), preprocessor.input_shape[0], **self.choices
+        )
+        preprocessor = _without_groups(preprocessor, recipe)
         if isinstance(preprocessor.target, ClassTarget):
             remarks += filter(None, [scores.imbalance(preprocessor.target)])
         if weights is not None and held is not None:
             weights = np.append(weights, np.ones(len(held)))
         rows = self._rows(preprocessor, recipe, table, held, weights)
+        return Prepared(
+            preprocessor,
+            recipe,
+            rows,
+            (*remarks, *preprocessor.decisions),
+            len(table),
+            time.perf_counter() - began,
+            functools.partial(self._parts, table, held, rows.targets),
+        )
+
+    def train(
+        self,
+        prepared: Prepared,
+        *,
+        callbacks: Callbacks = (),
+        verbose: str | int = 0,
+        keep_interrupted: bool = False,
+    ) -> TableModel:
+        """The second half of `fit`, with the same arguments."""
+        began = time.perf_counter()
         recipe, models, trained, interrupted = self._trained(
-            recipe, rows, _outputs(recipe, preprocessor), callbacks, verbose, keep_interrupted
+            prepared, callbacks, verbose, keep_interrupted
         )
         report = {
             "preset": self.preset,
-            "rows": train,
-            "features": rows.encoded.shape[1],
+            "rows": prepared.table_rows,
+            "features": prepared.rows.encoded.shape[1],
             "parameters": sum(model.count_params() for model in models),
-            "seconds": time.perf_counter() - began,
+            "seconds": prepared.seconds + time.perf_counter() - began,
             "interrupted": interrupted,
             "best_epochs": [one.best_epoch + 1 for one in trained],
         }
         self._fitted = _Fitted(
-            preprocessor,
+            prepared.preprocessor,
             recipe,
             models[0] if len(models) == 1 else Ensemble(models),
             trained,
-            (*remarks, *preprocessor.decisions),
+            prepared.remarks,
             report,
         )
         return self
 
     def _trained(
-        self,
-        recipe: Recipe,
-        rows: fitting.Rows,
-        outputs: int,
-        callbacks: Callbacks,
-        verbose: str | int,
-        keep_interrupted: bool,
+        self, prepared: Prepared, callbacks: Callbacks, verbose: str | int, keep_interrupted: bool
     ) -> tuple[Recipe, list[Model], tuple[Trained, ...], bool]:
         """The recipe as it was decided, its networks, what became of each, whether Ctrl-C came."""
-        kinds = (False, True) if recipe.linear is None else (recipe.linear,)
         tried: list[tuple[Recipe, list[Model], tuple[Trained, ...]]] = []
-        for linear in kinds:
-            kind = replace(recipe, linear=linear)
-            models = [
-                network(
-                    kind,
-                    rows.encoded.shape[1],
-                    outputs,
-                    kind.steps(len(learnt)),
-                    (self.seed + number) % (philox.MAX_SEED + 1),
-                )
-                for number, (learnt, _) in enumerate(rows.parts)
-            ]
+        for recipe in prepared.recipe.kinds:
+            models = replace(prepared, recipe=recipe).networks(self.seed)
+            before = len(tried) * len(models)
+            listening = _numbered(callbacks, before) if callable(callbacks) else callbacks
             try:
                 found, interrupted = fitting.train(
-                    models, rows, kind, callbacks, verbose, keep_interrupted
+                    models, prepared.rows, recipe, listening, verbose, keep_interrupted
                 )
             except KeyboardInterrupt:
                 if not (tried and keep_interrupted):
@@ -242,7 +301,7 @@ class TableModel:
                 return *tried[0], True
             kept = [model for model, one in zip(models, found, strict=True) if one is not None]
             trained = tuple(one for one in found if one is not None)
-            tried.append((kind, kept, trained))
+            tried.append((recipe, kept, trained))
             if interrupted:
                 return *tried[0], True
         return *min(tried, key=lambda one: fitting.error_of(one[2])), False
@@ -256,17 +315,28 @@ class TableModel:
         weights: np.ndarray | None,
     ) -> fitting.Rows:
         """What the networks learn from: the table, and rows that were given to be held out."""
+        of_class = _class_weight(recipe, preprocessor)
         train = np.arange(len(table))
         encoded = preprocessor.encoded(table, train)
         targets = preprocessor.transform_target(table)
         if held is None:
-            labels = targets if recipe.task == "classification" else None
-            parts = fitting.parts_of(recipe, table, labels, self.seed)
-            return fitting.Rows(encoded, targets, weights, parts)
+            parts = self._parts(table, held, targets, recipe)
+            return fitting.Rows(encoded, targets, weights, parts, of_class)
         both = np.concatenate([targets, preprocessor.transform_target(held)])
-        beside = np.arange(len(table), len(both))
         encoded = encoded.followed_by(preprocessor.encoded(held))
-        return fitting.Rows(encoded, both, weights, [(train, beside)] * recipe.nets)
+        return fitting.Rows(
+            encoded, both, weights, self._parts(table, held, both, recipe), of_class
+        )
+
+    def _parts(
+        self, table: Table, held: Table | None, targets: np.ndarray, recipe: Recipe
+    ) -> list[Parts]:
+        """Which rows each network of a recipe has: of the table, and those that were given."""
+        if held is not None:
+            beside = np.arange(len(table), len(targets))
+            return [(np.arange(len(table)), beside)] * recipe.nets
+        labels = targets if recipe.task == "classification" else None
+        return fitting.parts_of(recipe, table, labels, self.seed)
 
     def _usable(self, table: Table, recipe: Recipe) -> Table:
         """The table without the column of the groups that rows are left out by."""
@@ -364,7 +434,7 @@ class TableModel:
         Of quantiles it is `fastweights.table.scores.quantile_score`. Rows whose target is missing,
         and rows of sums, are left out.
         """
-        fitted, table = self._fit, without_sums(_table_of(table))
+        fitted, table = self._fit, without_sums(_table_of(table))[0]
         truth, known = fitted.preprocessor.truth(table)
         if not known.any():
             raise ValueError(_check.refusal("table", "no row with a target", "at least one"))
@@ -376,11 +446,16 @@ class TableModel:
     # ---- keeping ---------------------------------------------------------------------------------
 
     def save(
-        self, path: str | os.PathLike[str], *, metadata: Mapping[str, str] | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        about: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Writes all that predictions need to one safetensors file, which `load` reads.
 
-        `metadata` is what else the file is to have, under keys of your own.
+        `about`, as JSON can hold it, is kept in the place of the `report`; `metadata` is what else
+        the file is to have, under keys of your own.
         """
         fitted = self._fit
         described = {
@@ -391,14 +466,14 @@ class TableModel:
             "remarks": fitted.remarks,
             "best_epochs": [one.best_epoch for one in fitted.trained],
         }
-        told = {**fitted.report, "history": self.history}
-        metadata = {
+        told = {**(fitted.report if about is None else about), "history": _plain(self.history)}
+        texts = {
             **(metadata or {}),
             saving.TABLE: fitted.preprocessor.to_json(),
             RECIPE: json.dumps(described),
-            HISTORY: json.dumps(told),
+            HISTORY: json.dumps(_json.with_null(told), allow_nan=False),
         }
-        fitted.model.save(path, metadata=metadata, include_optimizer=False)
+        fitted.model.save(path, metadata=texts, include_optimizer=False)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TableModel:
@@ -446,6 +521,11 @@ class TableModel:
         return loaded
 
 
+def _numbered(callbacks: Callable[[int], Any], before: int) -> Callable[[int], Any]:
+    """The same of networks that come behind so many others."""
+    return lambda number: callbacks(before + number)
+
+
 def _history(content: Any) -> dict[str, list[Any]]:
     """The figures of a network's epochs, as a file has them."""
     if not isinstance(content, dict) or not all(isinstance(one, list) for one in content.values()):
@@ -458,6 +538,56 @@ def _table_of(given: Any) -> Table:
     return given if isinstance(given, Table) else read(given)
 
 
+@dataclass(frozen=True)
+class Learnable:
+    """The rows of a table that have a target, and what it is.
+
+    ``kept``, bool, says which of the table's rows these are.
+    """
+
+    table: Table
+    task: str
+    kept: np.ndarray
+    remarks: tuple[str, ...]
+
+
+def learnable(table: Table, target: str, task: str | None = None) -> Learnable:
+    """The rows of a table that have a target; ValueError where its cells do not suit the task."""
+    table, kept = without_sums(table)
+    remarks = [*table.remarks]
+    if task is None:
+        task, reason = find_task(table, target)
+        remarks.append(f"target {shown(target)}: {task}, {reason}")
+    known = has_target(table, target, task)
+    if not known.all():
+        remarks.append(f"left out for want of a {shown(target)}: {_rows((~known).sum())}")
+        table = table.take(known)
+    kept[kept] = known
+    return Learnable(table, task, kept, tuple(remarks))
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def _without_groups(preprocessor: Preprocessor, recipe: Recipe) -> Preprocessor:
+    """What was learnt, which tells that nothing is learnt of the column of the groups."""
+    kind, _, column = recipe.split.partition(":")
+    if kind != "group":
+        return preprocessor
+    dropped = {**preprocessor.dropped, column: "rows are left out by it, group by group"}
+    return replace(preprocessor, dropped=dropped)
+
+
+def _class_weight(recipe: Recipe, preprocessor: Preprocessor) -> str | dict[int, float] | None:
+    """What rows of each class count, by the classes' numbers."""
+    given, target = recipe.class_weight, preprocessor.target
+    if not isinstance(given, Mapping) or not isinstance(target, ClassTarget):
+        return given
+    places = {name: place for place, name in enumerate(target.classes)}
+    return {_check.choice("class_weight", name, places): w for name, w in given.items()}
+
+
 def _weights(given: Any, rows: int) -> np.ndarray | None:
     """What each row counts, float64 (rows,)."""
     if given is None:
@@ -466,6 +596,14 @@ def _weights(given: Any, rows: int) -> np.ndarray | None:
     if weights.shape != (rows,):
         raise ValueError(_check.refusal("sample_weight", f"shape {weights.shape}", f"({rows},)"))
     return weights
+
+
+def _plain(history: Sequence[Mapping[str, list[Any]]]) -> list[dict[str, list[Any]]]:
+    """Histories as JSON can hold them."""
+    return [
+        {name: [np.asarray(value).tolist() for value in values] for name, values in one.items()}
+        for one in history
+    ]
 
 
 def _outputs(recipe: Recipe, preprocessor: Preprocessor) -> int:

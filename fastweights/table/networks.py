@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from fastweights import layers, losses, optimizers, schedules
+from fastweights import layers, metrics, optimizers, regularizers, schedules
 from fastweights._tensors import Input
-from fastweights.losses import Loss
 from fastweights.models import Model, Sequential
+from fastweights.optimizers import Optimizer
 from fastweights.table.linear import Linear
-from fastweights.table.recipe import LOSSES, Recipe
+from fastweights.table.recipe import Recipe, loss_of
+
+#: The layer of the factors that features are multiplied by.
+_SCALE = "feature_scale"
 
 #: The name of the linear path.
 LINE = "line"
@@ -21,32 +24,43 @@ LINE = "line"
 def network(recipe: Recipe, features: int, outputs: int, steps: int, seed: int) -> Model:
     """A compiled network from features to outputs, which is to make so many steps."""
     is_classes = recipe.task == "classification"
-    stack: list[layers.Layer] = [layers.Scale(name="feature_scale")]
-    for units in recipe.layers:
-        stack.append(layers.Dense(units, recipe.activation, kernel_initializer="he_normal"))
-        stack += [layers.Dropout(recipe.dropout)] if recipe.dropout else []
+    kept = regularizers.L2(recipe.l2) if recipe.l2 else None
+    names = recipe.activation
+    several = [names] * len(recipe.layers) if isinstance(names, str) else names
+    stack: list[layers.Layer] = [layers.Scale(name=_SCALE)]
+    for units, activation in zip(recipe.layers, several, strict=True):
+        dense = layers.Dense(
+            units, activation, kernel_initializer="he_normal", kernel_regularizer=kept
+        )
+        stack += [dense, layers.Dropout(recipe.dropout)] if recipe.dropout else [dense]
     if recipe.linear:
-        model = _beside_a_line(stack, features, outputs, is_classes, seed)
+        model = _beside_a_line(stack, recipe, features, outputs, seed)
     else:
-        stack.append(layers.Dense(outputs, "softmax" if is_classes else None))
-        model = Sequential(stack, (features,), seed=seed)
-    factors = {"feature_scale/*": recipe.scale_rate}
-    rates: Any = _rates(recipe, steps)
-    model.compile(optimizers.Adam(rates, learning_rate_factors=factors), loss_of(recipe))
+        last = "softmax" if is_classes else None
+        stack.append(layers.Dense(outputs, last, kernel_regularizer=kept))
+        model = Sequential(stack, (features,), dtype=recipe.dtype, seed=seed)
+    loss = loss_of(recipe)
+    told = [metrics.get(config, loss) for config in _told(recipe)]
+    model.compile(optimizer_of(recipe, steps), loss, metrics=told)
     return model
 
 
 def _beside_a_line(
-    stack: Sequence[layers.Layer], features: int, outputs: int, is_classes: bool, seed: int
+    stack: Sequence[layers.Layer], recipe: Recipe, features: int, outputs: int, seed: int
 ) -> Model:
     """A network whose outputs are the sum of a line through the features and of hidden layers."""
     inputs = value = Input((features,))
     for layer in stack:
         value = layer(value)
-    hidden = layers.Dense(outputs, kernel_initializer="zeros")(value)
-    line = layers.Dense(outputs, kernel_initializer="zeros", name=LINE)(inputs)
+    kept = regularizers.L2(recipe.l2) if recipe.l2 else None
+    hidden = layers.Dense(outputs, kernel_initializer="zeros", kernel_regularizer=kept)(value)
+    line = layers.Dense(outputs, kernel_initializer="zeros", kernel_regularizer=kept, name=LINE)(
+        inputs
+    )
     summed = layers.Add()([hidden, line])
-    return Model(inputs, layers.Softmax()(summed) if is_classes else summed, seed=seed)
+    if recipe.task == "classification":
+        summed = layers.Softmax()(summed)
+    return Model(inputs, summed, dtype=recipe.dtype, seed=seed)
 
 
 def begin_at(model: Model, linear: Linear, features: np.ndarray) -> None:
@@ -55,11 +69,29 @@ def begin_at(model: Model, linear: Linear, features: np.ndarray) -> None:
     line.kernel[features], line.bias[:] = linear.kernel, linear.bias
 
 
-def loss_of(recipe: Recipe) -> Loss:
-    """What the networks of a recipe make small."""
-    if recipe.task == "classification":
-        return losses.SparseCategoricalCrossentropy()
-    return losses.Quantile(recipe.quantiles) if recipe.loss == "quantile" else LOSSES[recipe.loss]()
+def monitored(recipe: Recipe, model: Model) -> str:
+    """The name in a history of what says which epoch is the best."""
+    if recipe.monitor == "loss":
+        return "val_loss"
+    return f"val_{model._compiled.log_names[1 + _told(recipe).index(recipe.monitor)]}"
+
+
+def _told(recipe: Recipe) -> list[Any]:
+    """The configs of all metrics that a history has."""
+    found = [*recipe.metrics]
+    return found if recipe.monitor in ("loss", *found) else [*found, recipe.monitor]
+
+
+def optimizer_of(recipe: Recipe, steps: int) -> Optimizer:
+    """What moves the weights of a network that is to make so many steps."""
+    factors = {f"{_SCALE}/*": recipe.scale_rate}
+    if recipe.optimizer is None:
+        rates: Any = _rates(recipe, steps)
+        return optimizers.Adam(rates, learning_rate_factors=factors)
+    config = dict(recipe.optimizer)
+    if "learning_rate_factors" in config and not config["learning_rate_factors"]:
+        config["learning_rate_factors"] = factors
+    return optimizers.get(config)
 
 
 def _rates(recipe: Recipe, steps: int) -> schedules.LearningRateSchedule:

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from fastweights import _check, activations, losses
+from fastweights import _check, activations, losses, metrics, optimizers
+from fastweights.losses import Loss
 from fastweights.table.columns.choosing import Encoding
 
 TASKS = dict.fromkeys(("regression", "classification"))
@@ -51,8 +52,8 @@ class Recipe:
         Whether the logarithm of the target is learnt; found out unless given.
     layers : tuple of int
         Units of each hidden layer.
-    activation : str
-        Of the hidden layers.
+    activation : str or tuple of str
+        Of the hidden layers, or of each of them.
     dropout : float
         Behind each hidden layer.
     linear : bool, optional
@@ -65,6 +66,10 @@ class Recipe:
         Of the loss ``"quantile"``; the model then predicts each of them, in rising order.
     learning_rate : float
         Adam's, at its highest.
+    optimizer : str, Optimizer or config, optional
+        Instead of Adam and all that is said of the learning rate; kept as its config.
+    l2 : float
+        What the square of each weight, biases apart, adds to the loss.
     scale_rate : float
         What it is multiplied by for the factors of the features.
     warmup : float
@@ -85,6 +90,15 @@ class Recipe:
         groups (`split`) each is a part. 0: no rows are left out, and the last epoch is kept.
     split : str
         How rows are left out: ``"random"``, ``"time:COLUMN"`` or ``"group:COLUMN"``.
+    monitor : str, Metric or config
+        What, of the rows left out, says which epoch is the best: ``"loss"``, or a metric.
+    metrics : tuple of str, Metric or config
+        What the history tells beside the loss.
+    class_weight : {"balanced"} or dict of str to float, optional
+        What rows of a class count in training: all classes alike, or by their names, and 1 for
+        others.
+    dtype : {"float32", "float64"}
+        Of weights and arithmetic.
     """
 
     task: str
@@ -94,7 +108,7 @@ class Recipe:
     category_numbers: int
     target_means: int | None
     layers: tuple[int, ...]
-    activation: str
+    activation: str | tuple[str, ...]
     dropout: float
     linear: bool | None
     loss: str
@@ -109,6 +123,19 @@ class Recipe:
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
     log_target: bool | None = None
     split: str = "random"
+    optimizer: Any = None
+    l2: float = 0.0
+    monitor: Any = "loss"
+    metrics: tuple[Any, ...] = ()
+    class_weight: Any = None
+    dtype: str = "float32"
+
+    @property
+    def kinds(self) -> tuple[Recipe, ...]:
+        """The recipes of which the better one is taken, where ``linear`` is not decided."""
+        if self.linear is not None:
+            return (self,)
+        return tuple(replace(self, linear=linear) for linear in (False, True))
 
     @property
     def quantiles_asked(self) -> tuple[float, ...]:
@@ -221,7 +248,7 @@ def _checked(recipe: Recipe) -> Recipe:
         "layers": tuple(
             _check.whole("layers", units, 1) for units in _several("layers", recipe.layers)
         ),
-        "activation": activations.get(recipe.activation).name,
+        "activation": _activation(recipe.activation, recipe.layers),
         "dropout": _check.number("dropout", recipe.dropout, minimum=0.0, below=1.0),
         "linear": None if recipe.linear is None else _check.flag("linear", recipe.linear),
         "learning_rate": _check.number("learning_rate", recipe.learning_rate, above=0.0),
@@ -234,7 +261,12 @@ def _checked(recipe: Recipe) -> Recipe:
         "folds": _check.whole("folds", recipe.folds, 0),
         "quantiles": tuple(sorted(losses.Quantile(recipe.quantiles).quantiles)),
         "split": _split(recipe.split),
+        "l2": _check.number("l2", recipe.l2, minimum=0.0),
+        "class_weight": _class_weight(recipe.class_weight, recipe.task),
     }
+    _check.choice("dtype", recipe.dtype, dict.fromkeys(_check.FLOATS))
+    if recipe.optimizer is not None:
+        found["optimizer"] = optimizers.get(recipe.optimizer).config()
     if recipe.log_target is not None:
         found["log_target"] = _check.flag("log_target", recipe.log_target)
     if found["folds"] == 1:
@@ -246,7 +278,58 @@ def _checked(recipe: Recipe) -> Recipe:
         if recipe.log_target:
             expected = "None: a target of classes has no logarithm"
             raise ValueError(_check.refusal("log_target", True, expected))
-    return replace(recipe, **found)
+    recipe = replace(recipe, **found)
+    _refuse_lost_averages(recipe)
+    loss = loss_of(recipe)
+    told = [metrics.get(one, loss).config() for one in _several("metrics", recipe.metrics)]
+    monitor = recipe.monitor
+    if monitor != "loss":
+        monitor = metrics.get(monitor, loss).config()
+    return replace(recipe, metrics=tuple(told), monitor=monitor)
+
+
+def loss_of(recipe: Recipe) -> Loss:
+    """What the networks of a recipe make small."""
+    if recipe.task == "classification":
+        return losses.SparseCategoricalCrossentropy()
+    return losses.Quantile(recipe.quantiles) if recipe.loss == "quantile" else LOSSES[recipe.loss]()
+
+
+def _refuse_lost_averages(recipe: Recipe) -> None:
+    """Raises ValueError for averages of the weights that going back to an epoch would undo."""
+    settings = recipe.optimizer or {}
+    if recipe.folds and settings.get("use_ema") and not settings.get("ema_overwrite_frequency"):
+        got = "use_ema=true, whose averages going back to the best epoch would undo"
+        expected = "ema_overwrite_frequency=STEPS in it, or no rows left out beside it"
+        raise ValueError(_check.refusal("optimizer", got, expected))
+
+
+def _activation(got: Any, layers: Any) -> str | tuple[str, ...]:
+    if not isinstance(got, (list, tuple)):
+        return activations.get(got).name
+    if len(got) != len(layers):
+        expected = f"one, or {len(layers)}: one for each of the layers"
+        raise ValueError(_check.refusal("activation", f"{len(got)} of them", expected))
+    names = tuple(activations.get(name).name for name in got)
+    return names[0] if len(set(names)) == 1 else names
+
+
+def _class_weight(got: Any, task: str) -> Any:
+    if got is None:
+        return None
+    if task != "classification":
+        raise ValueError(_check.refusal("class_weight", got, "None: the target is a number"))
+    if isinstance(got, Mapping):
+        return {
+            _check.text("class_weight", name): _check.number(
+                f"class_weight[{_check.shown(name)}]", weight, minimum=0.0
+            )
+            for name, weight in got.items()
+        }
+    if got != "balanced":
+        expected = "'balanced', or weights by the names of classes"
+        raise ValueError(_check.refusal("class_weight", _check.shown(got), expected))
+    return got
 
 
 def _several(argument: str, got: Any) -> tuple[Any, ...]:
