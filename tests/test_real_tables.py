@@ -447,7 +447,6 @@ TOLD = [
 ]
 
 
-@pytest.mark.xfail(strict=True, reason="these options are still to come")
 @pytest.mark.parametrize(("file", "target", "options", "words"), TOLD, ids=lambda v: str(v)[:30])
 def test_a_user_says_what_no_file_tells(file, target, options, words, tmp_path, capsys):
     model = str(tmp_path / "model.safetensors")

@@ -86,7 +86,7 @@ def test_batches_are_all_rows_once(encoded, weights):
     targets = np.arange(120.0)[:, np.newaxis]
     batches = EncodedBatches(encoded, targets, weights, rows, 16, seed=3)
     epochs = []
-    for _ in range(2):
+    for batches.epoch in range(2):
         batches.on_epoch_begin()
         seen = [batches[number] for number in range(len(batches))]
         order = np.concatenate([batch[1] for batch in seen])[:, 0].astype(int)

@@ -193,7 +193,7 @@ def test_fewer_groups_than_parts_are_a_part_each():
     got = model(split="group:town", epochs=2, nets=4).fit(table(columns))
     assert len(got.history) == 4
     columns["town"] = np.full(ROWS, "Oslo")
-    with pytest.raises(ValueError, match="groups: got one group"):
+    with pytest.raises(ValueError, match="split: got one group"):
         model(split="group:town", epochs=2).fit(table(columns))
 
 

@@ -50,6 +50,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         *("bins", "min_category_rows", "max_categories", "category_numbers", "target_means"),
         *("layers", "activation", "dropout", "linear", "learning_rate", "scale_rate", "warmup"),
         *("batch_size", "epochs", "patience", "nets", "folds", "split"),
+        *("optimizer", "l2", "monitor", "metrics", "dtype"),
     )
 
     def __init__(
@@ -79,6 +80,11 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         nets: int | None = None,
         folds: int | None = None,
         split: str | None = None,
+        optimizer: Any = None,
+        l2: float | None = None,
+        monitor: Any = None,
+        metrics: Any = None,
+        dtype: str | None = None,
         class_weight: Any = None,
     ) -> None:
         self._keep(locals())

@@ -24,8 +24,8 @@ PARAMETERS = """\
         None is the preset's. ``target_means=math.inf`` is for never.
     layers : tuple of int, default=None
         Units of each hidden layer.
-    activation : str, default=None
-        Of the hidden layers.
+    activation : str or tuple of str, default=None
+        Of the hidden layers, or of each of them.
     dropout : float, default=None
         Behind each hidden layer.
     linear : bool, default=None
@@ -43,6 +43,16 @@ PARAMETERS = """\
         best; 0: the last epoch is kept.
     split : str, default=None
         How rows are left out: ``"random"``, ``"time:COLUMN"`` or ``"group:COLUMN"``.
+    optimizer : str, Optimizer or config, default=None
+        Instead of Adam and all that is said of the learning rate.
+    l2 : float, default=None
+        What the square of each weight, biases apart, adds to the loss.
+    monitor : str or Metric, default=None
+        What, of the rows left out, says which epoch is the best: ``"loss"``, or a metric.
+    metrics : sequence of str or Metric, default=None
+        What the histories tell beside the loss.
+    dtype : {"float32", "float64"}, default=None
+        Of weights and arithmetic.
 """
 
 ATTRIBUTES = """\

@@ -53,6 +53,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
         *("bins", "min_category_rows", "max_categories", "category_numbers", "target_means"),
         *("layers", "activation", "dropout", "linear", "learning_rate", "scale_rate", "warmup"),
         *("batch_size", "epochs", "patience", "nets", "folds", "split"),
+        *("optimizer", "l2", "monitor", "metrics", "dtype"),
         *("loss", "quantiles", "log_target"),
     )
 
@@ -83,6 +84,11 @@ class TableRegressor(RegressorMixin, TableEstimator):
         nets: int | None = None,
         folds: int | None = None,
         split: str | None = None,
+        optimizer: Any = None,
+        l2: float | None = None,
+        monitor: Any = None,
+        metrics: Any = None,
+        dtype: str | None = None,
         loss: str | None = None,
         quantiles: Any = None,
         log_target: bool | None = None,

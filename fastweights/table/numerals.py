@@ -170,6 +170,9 @@ def read_numbers(
             strange[place] = word not in MISSING_NUMBER
             words[place] = word in MISSING_WORDS
     plain = cells.values
+    if not ((cells.codes < 0).any() or (np.isfinite(values) & ~limits).any()):
+        # Limits alone, <=50K and >50K, are classes: a limit is a number only among numbers.
+        values[limits], strange[limits], limits[limits] = np.nan, True, False
     return Numbers(
         np.where(cells.codes < 0, plain, cells.by_text(values, np.nan)) if found else plain,
         strange,
