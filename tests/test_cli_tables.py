@@ -115,6 +115,13 @@ def test_without_ensemble_the_preset_says_how_many(table, tmp_path, capsys):
     assert [one["networks"] for one in found] == [8, 16]
 
 
+def test_activations_that_take_turns_are_told(table, tmp_path, capsys):
+    argv = ["train", table, "--target", "y", "--out", str(tmp_path / "m"), "--epochs", "1"]
+    for preset, words in (("fast", "4 (silu),"), ("best", "4 (silu and tanh),")):
+        assert cli.main([*argv, "--layers", "4", "--preset", preset]) == 0
+        assert words in capsys.readouterr().out
+
+
 def test_quantiles_are_predicted(train, table, tmp_path, capsys):
     figures = train("--loss", "quantile", "--quantiles", "0.25,0.75", "--epochs", "10")
     assert figures["pinball"] > 0

@@ -78,10 +78,11 @@ def choices_of(
     }
     found = {name: value for name, value in told.items() if value is not None}
     if args.layers is not None:
-        usual = args.activation or recipe_for(args.preset, task, max(rows, MIN_ROWS)).activation
-        hidden = parse_layers(args.layers, str(usual))
+        hidden = parse_layers(args.layers, args.activation)
         found["layers"] = tuple(units for units, _ in hidden)
-        found["activation"] = tuple(str(name) for _, name in hidden)
+        if any(name for _, name in hidden):
+            usual = recipe_for(args.preset, task, max(rows, MIN_ROWS)).activation
+            found["activation"] = tuple(str(name or usual) for _, name in hidden)
     loss = _loss(found, task)
     if args.metrics is not None:
         found["metrics"] = tuple(judging.metrics_of("--metrics", args.metrics, loss))

@@ -76,7 +76,7 @@ class Prepared:
         features, outputs = self.rows.encoded.shape[1], _outputs(self.recipe, self.preprocessor)
         models = [
             network(
-                self.recipe,
+                self.recipe.of(number),
                 features,
                 outputs,
                 self.recipe.steps(len(learnt)),
@@ -88,7 +88,8 @@ class Prepared:
         return models
 
     def otherwise(self, recipe: Recipe) -> Prepared:
-        """The same with another recipe, of which the features are not."""
+        """The same with another recipe, whose features stay as they are here."""
+        recipe = replace(recipe, **self.recipe.encoding)
         rows = replace(self.rows, parts=self.parts_for(recipe))
         return replace(self, recipe=recipe, rows=rows)
 
@@ -221,7 +222,8 @@ class TableModel:
         if len(table) < MIN_ROWS:
             got = f"{len(table)} rows with a target"
             raise ValueError(_check.refusal("table", got, f"at least {MIN_ROWS}"))
-        recipe = recipe_for(self.preset, task, len(table), **self.choices)
+        columns = max(1, len(table.columns) - 1)
+        recipe = recipe_for(self.preset, task, len(table), columns, **self.choices)
         held = self._validation(validation, task)
         preprocessor = Preprocessor.fit(
             self._usable(table, recipe),
@@ -231,9 +233,8 @@ class TableModel:
             log_target=recipe.log_target,
             **recipe.encoding,
         )
-        recipe = recipe_for(
-            self.preset, task, len(table), preprocessor.input_shape[0], **self.choices
-        )
+        choices = {**self.choices, **recipe.encoding}
+        recipe = recipe_for(self.preset, task, len(table), preprocessor.input_shape[0], **choices)
         preprocessor = _without_groups(preprocessor, recipe)
         if isinstance(preprocessor.target, ClassTarget):
             remarks += filter(None, [scores.imbalance(preprocessor.target)])
@@ -304,7 +305,7 @@ class TableModel:
             tried.append((recipe, kept, trained))
             if interrupted:
                 return *tried[0], True
-        return *min(tried, key=lambda one: fitting.error_of(one[2])), False
+        return *fitting.better(tried), False
 
     def _rows(
         self,
