@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _SAFETENSORS, _KERAS, _TORCH = "safetensors", "a file of Keras's", "one such as torch.save writes"
 _HDF5, _ZIP, _PICKLE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
+#: What begins a file of torch's before 1.6.
+_TORCH_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 #: In an archive of Keras's.
 _KERAS_WEIGHTS = "model.weights.h5"
 #: How much larger than its archive what is packed there may be; Keras and torch pack nothing.
@@ -136,12 +138,26 @@ def refuse_models_of_others(path: _files.FilePath) -> None:
     text = _files.path_text(path)
     with _files.opened(text) as file, _files.naming(text):
         whose = _whose(text, file)
+        is_pickle = whose == _TORCH and _is_pickle_of_others(file)
+    if is_pickle:
+        expected = (
+            "a model that save wrote; joblib.load, or pickle.load, reads a pickle of an estimator, "
+            "which runs code of the file's, and its save(path) writes a file that this reads"
+        )
+        raise ValueError(_check.refusal(text, "a pickle", expected))
     if whose in (_KERAS, _TORCH):
         expected = (
             "a model that Model.save wrote; build the model of layers and call "
             "model.load_weights, which reads the weights of such files"
         )
         raise ValueError(_check.refusal(text, whose, expected))
+
+
+def _is_pickle_of_others(file: BinaryIO) -> bool:
+    """Whether a file of pickles, which is at its begin, is none that torch wrote."""
+    start = file.read(len(_TORCH_MAGIC))
+    file.seek(0)
+    return start.startswith(_PICKLE) and start != _TORCH_MAGIC
 
 
 def _of_safetensors(file: serialization.File) -> WeightFile:

@@ -62,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     asked = judging.judged(args.metrics, target, truth, predictions)
     words = report(target, figures, count(len(truth), kind.row))
     output.say(f"{words}{judging.in_words(asked)}")
-    told = {"task": target.task, "target": target.name, "rows": len(truth), **figures}
+    counts = {"rows": len(truth), "rows_left_out": int((~known).sum())}
+    told = {"task": target.task, "target": target.name, **counts, **figures}
     output.result({**told, **({"metrics": asked} if asked else {})})
     output.finish()
     return 0

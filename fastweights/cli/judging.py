@@ -10,6 +10,7 @@ import numpy as np
 
 import fastweights as fw
 from fastweights import _check, layers, metrics
+from fastweights._json import shown
 from fastweights.cli.calls import Call, calls_of, kind_of
 from fastweights.cli.calls import made as made_of
 from fastweights.cli.output import add_option, naming_options, text_table
@@ -54,6 +55,9 @@ def judged(
     """The metrics that a spec names, of values in the target's units or of probabilities."""
     if not spec:
         return {}
+    if isinstance(target, NumberTarget) and predictions.ndim == 2:
+        expected = "none for a model of quantiles: its pinball loss and the shares below are told"
+        raise ValueError(_check.refusal("--metrics", shown(spec), expected))
     if isinstance(target, NumberTarget):
         loss, truth, predictions = "mse", truth[:, np.newaxis], predictions[:, np.newaxis]
     else:

@@ -24,6 +24,13 @@ from fastweights.cli.output import check_writable, note, to_stream
 from fastweights.cli.reading import add_reading
 from fastweights.table.targets import ClassTarget, NumberTarget
 
+#: Endings of names of what is no text, or other text than a CSV table.
+_OTHER_FORMATS = (
+    *(".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zip", ".gz", ".bz2", ".xz", ".zip", ".zst"),
+    *(".xlsx", ".xlsm", ".xls", ".ods", ".parquet", ".feather", ".arrow", ".json", ".jsonl"),
+    *(".npy", ".npz", ".safetensors", ".pkl", ".pickle", ".joblib", ".h5"),
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``fastweights predict``."""
@@ -49,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs ``fastweights predict``."""
     if args.out:
+        _refuse_other_formats(args.out)
         check_writable("--out", args.out, [args.model, args.data])
     elif sys.stdout is None or sys.stdout.closed:
         got = "none, and a standard output that is closed"
@@ -76,6 +84,14 @@ def run(args: argparse.Namespace) -> int:
         with to_stream(sys.stdout):
             _write(sys.stdout, result)
     return 0
+
+
+def _refuse_other_formats(path: str) -> None:
+    """Raises ValueError for a name by which other programs would take CSV for something else."""
+    ending = next((one for one in _OTHER_FORMATS if path.lower().endswith(one)), None)
+    if ending is not None:
+        expected = f"a name such as {path[: -len(ending)]}.csv: predictions are a CSV table"
+        raise ValueError(_check.refusal("--out", path, expected))
 
 
 class Result(NamedTuple):

@@ -14,16 +14,8 @@ from fastweights.cli.output import naming_options
 from fastweights.cli.parting import folds_of
 from fastweights.cli.stepping import follows_a_schedule, optimizer_of, sees_all_rows
 from fastweights.table import Recipe, recipe_for
-from fastweights.table.recipe import LOSSES, MIN_ROWS
+from fastweights.table.recipe import LOSS_NAMES, MIN_ROWS
 from fastweights.table.targets import ClassTarget, NumberTarget
-
-#: The losses that a regression may choose from, by all names that they have.
-LOSS_NAMES = {
-    name: own
-    for name, kind in losses.LOSSES.items()
-    for own, known in ((one, losses.LOSSES[one]) for one in LOSSES)
-    if kind is known
-}
 
 
 def refuse_a_loss(args: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +38,7 @@ from fastweights.cli.report import folds_in_words, in_short
 from fastweights.images.files import names_an_image
 from fastweights.table import Preprocessor, Recipe, Table, TableModel, scores
 from fastweights.table.encoded import Encoded
-from fastweights.table.fitting import Rows, Trained
+from fastweights.table.fitting import Trained
 from fastweights.table.footers import without_sums
 from fastweights.table.models import Prepared, learnable
 from fastweights.table.networks import monitored
@@ -80,7 +81,10 @@ class TableData(Data):
         table = self.unseen if known.all() else self.unseen.take(known)
         is_number = isinstance(self.preprocessor.target, NumberTarget)
         fitted = self.model
-        return truth[known], fitted.predict(table) if is_number else fitted.predict_proba(table)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the remarks on these rows have said
+            found = fitted.predict(table) if is_number else fitted.predict_proba(table)
+        return truth[known], found
 
     def score(self, truth: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
         if quantiles := self.model.recipe.quantiles_asked:
@@ -248,7 +252,6 @@ class Tables(Kind):
             prepared = model.prepare(table, sample_weight=weights)
         if args.sample_weight is not None:
             prepared = _without_weights(prepared, args.sample_weight)
-            _refuse_weightless(prepared.rows)
         for remark in prepared.remarks:
             if remark not in given.remarks:
                 output.say(remark)
@@ -433,15 +436,6 @@ def _without_weights(prepared: Prepared, column: str) -> Prepared:
     known = prepared.preprocessor
     dropped = {**known.dropped, column: "it says what rows count"}
     return replace(prepared, preprocessor=replace(known, dropped=dropped))
-
-
-def _refuse_weightless(rows: Rows) -> None:
-    """Raises ValueError where no row of a part counts."""
-    assert rows.weights is not None
-    for part in (part for pair in rows.parts for part in pair):
-        if len(part) and not rows.weights[part].any():
-            got = "0 in all rows to train on, or to validate on"
-            raise ValueError(_check.refusal("--sample-weight", got, "some above 0"))
 
 
 # ---- words ---------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from fastweights.sklearn._table_frames import labels_of, names_of_classes, place
 from fastweights.sklearn._tables import TableEstimator
 from fastweights.table import Cells, Recipe, Table, TableModel
 from fastweights.table.fitting import Callbacks
+from fastweights.table.targets import ClassTarget
 
 
 class TableClassifier(ClassifierMixin, TableEstimator):
@@ -186,9 +187,10 @@ class TableClassifier(ClassifierMixin, TableEstimator):
 
     def _answers(self, model: TableModel, table: Table) -> np.ndarray:
         """Probabilities, which add up to 1 in float64 too, of all classes."""
-        found = model.predict_proba(table)
+        found, target = model.predict_proba(table), model.preprocessor.target
+        assert isinstance(target, ClassTarget)
         probabilities = np.zeros((len(found), len(self.classes_)))
-        places = [self._names.index(name) for name in model.classes]
+        places = [self._names.index(name) for name in target.classes]
         probabilities[:, places] = found / found.sum(axis=1, keepdims=True)
         return probabilities
 

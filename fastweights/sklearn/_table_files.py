@@ -14,6 +14,7 @@ from fastweights._json import shown
 from fastweights.sklearn._table_frames import names_of_classes
 from fastweights.table import TableModel
 from fastweights.table.restoring import entries_of, list_of, refuse_repeats, texts_of
+from fastweights.table.targets import ClassTarget
 
 #: Under which key.
 ESTIMATOR = "fastweights.estimator"
@@ -153,7 +154,9 @@ def _classes(content: Any) -> np.ndarray | None:
 
 def classes_of_model(model: TableModel, classes: np.ndarray | None) -> np.ndarray:
     """These labels; ValueError where the model's classes are not among them."""
-    if classes is None or not set(model.classes) <= set(names_of_classes(classes)):
+    target = model.preprocessor.target
+    assert isinstance(target, ClassTarget)
+    if classes is None or not set(target.classes) <= set(names_of_classes(classes)):
         expected = "the classes of the model"
         raise ValueError(_check.refusal("estimator.classes", "others", expected))
     return classes

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import TimeSeriesSplit, check_cv
 
+from fastweights import _check
 from fastweights.table import Table
-from fastweights.table.fitting import groups_of, times_of
+from fastweights.table.fitting import groups_of, refuse_one_time, times_of
 from fastweights.table.splitting import Parts, folds
 
 
@@ -39,8 +40,17 @@ def folds_of(
         return list(splitter.split(np.empty(len(table)), targets))
     kind, _, column = str(split).partition(":")
     if kind == "time":
-        order = np.argsort(times_of(table, column), kind="stable")
+        times = times_of(table, column)
+        if times.min() == times.max():
+            refuse_one_time(column)
+        order = np.argsort(times, kind="stable")
         return [(order[train], order[test]) for train, test in TimeSeriesSplit(cv).split(order)]
     groups = groups_of(table[column]) if kind == "group" else None
+    most, what = len(table), "rows"
+    if groups is not None:
+        most, what = len(np.unique(groups)), f"groups in column {_check.shown(column)}"
+    if not 2 <= cv <= most:
+        expected = f"2 to {most}, as there are {most:,} {what}"
+        raise ValueError(_check.refusal("cv", cv, expected))
     labels = targets if is_classes and groups is None else None
     return folds(len(table), int(cv), seed, labels=labels, groups=groups)

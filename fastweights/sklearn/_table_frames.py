@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -89,6 +90,17 @@ def labels_of(y: Any) -> np.ndarray:
         if value is None or type(value).__name__ == "NAType":
             raise ValueError(_check.refusal("y", f"{value} in row {row}", "a label in every row"))
     return np.array(values) if len(kinds) == 1 and kinds <= {bool, int, float} else labels
+
+
+def refuse_times(y: Any) -> None:
+    """Raises ValueError for targets that are dates or durations, whose numbers say little."""
+    values = np.asarray(y)
+    first = values.ravel()[0] if values.size else None
+    is_time = isinstance(first, (datetime.date, datetime.timedelta, np.datetime64, np.timedelta64))
+    if values.dtype.kind in "mM" or is_time:
+        got = f"dates or durations, the first {first}"
+        expected = "numbers, such as (y - y.min()) / np.timedelta64(1, 'D'), days since the first"
+        raise ValueError(_check.refusal("y", got, expected))
 
 
 def names_of_classes(labels: np.ndarray) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import d2_pinball_score, r2_score
 
-from fastweights import _check
 from fastweights.sklearn._table_documents import ATTRIBUTES, NOTES, PARAMETERS
 from fastweights.sklearn._tables import TableEstimator
 from fastweights.table import Cells, Recipe, Table, TableModel
@@ -124,9 +123,6 @@ class TableRegressor(RegressorMixin, TableEstimator):
         -------
         self
         """
-        if self.quantiles is not None and self.loss != "quantile":
-            expected = "loss='quantile' beside it"
-            raise ValueError(_check.refusal("quantiles", self.quantiles, expected))
         self._fit(X, y, sample_weight, None, eval_set, callbacks)
         return self
 

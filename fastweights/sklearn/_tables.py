@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from numbers import Integral
 from typing import Any
@@ -26,6 +27,7 @@ from fastweights.sklearn._table_frames import (
     kinds_of_unnamed,
     labels_of,
     name_of_target,
+    refuse_times,
     table_of,
 )
 from fastweights.table import Cells, Recipe, Table, TableModel
@@ -129,6 +131,8 @@ class TableEstimator(NetworkEstimator):
 
     def _plain_target(self, y: Any, rows: int) -> np.ndarray:
         is_classes = self._task == "classification"
+        if not is_classes:
+            refuse_times(y)
         y = labels_of(y) if is_classes else y
         y = _check_y(y, multi_output=False, y_numeric=not is_classes, estimator=self)
         check_consistent_length(y, np.empty(rows))
@@ -157,6 +161,8 @@ class TableEstimator(NetworkEstimator):
 
     def _kinds(self, table: Table) -> dict[str, str]:
         own = {_check.name("kinds", name): kind for name, kind in dict(self.kinds or {}).items()}
+        for name in own:
+            table[name]  # which refuses a name that no column has, the target's too
         return own if self._is_named else {**kinds_of_unnamed(table), **own}
 
     def _with_target(self, table: Table, targets: np.ndarray) -> Table:
@@ -184,14 +190,27 @@ class TableEstimator(NetworkEstimator):
         learnt = self._with_target(table, targets)
         if weights is not None and not weights.all():
             learnt, weights = learnt.take(np.flatnonzero(weights)), weights[weights > 0]
-        model.fit(
-            learnt,
-            sample_weight=weights,
-            validation=None if validation is None else self._with_target(*validation),
-            callbacks=callbacks,
-            verbose=self.verbose,
-        )
+        with self._naming_y():
+            model.fit(
+                learnt,
+                sample_weight=weights,
+                validation=None if validation is None else self._with_target(*validation),
+                callbacks=callbacks,
+                verbose=self.verbose,
+            )
         return model, learnt
+
+    @contextlib.contextmanager
+    def _naming_y(self) -> Iterator[None]:
+        """Refusals of the target name the argument, `y`, not a column of the table with it."""
+        try:
+            yield
+        except ValueError as error:
+            argument, colon, rest = str(error).partition(":")
+            if argument != "target":
+                raise
+            rest = rest.replace(f" in column {_check.shown(self._target_name)}", "")
+            raise ValueError(f"y{colon}{rest}") from None
 
     def _validation(self, given: Any) -> tuple[Table, np.ndarray] | None:
         """Rows that say which epoch is the best, and their targets."""
@@ -228,6 +247,20 @@ class TableEstimator(NetworkEstimator):
         check_is_fitted(self)
         with self._threads():
             return self._answers(self.model_, self._rows_of(x))
+
+    def remarks_on(self, X: Any) -> list[str]:  # noqa: N803
+        """What is odd about the cells of rows that are to be predicted, in words.
+
+        Text where there were numbers, categories that training did not have, numbers far outside
+        of those of training, columns without any known cell, and what becomes of them. Where that
+        is most of a column, `predict` warns.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        return self.model_.remarks_on(self._rows_of(X))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes all that predictions need to one safetensors file, without pickle.

@@ -318,7 +318,10 @@ def parts_of(
         return [(np.arange(rows), np.zeros(0, np.int64))] * recipe.nets
     kind, _, column = recipe.split.partition(":")
     if kind == "time":
-        return [splitting.split_by_time(times_of(table, column), 1 / recipe.folds)] * recipe.nets
+        times = times_of(table, column)
+        if times.min() == times.max():
+            refuse_one_time(column)
+        return [splitting.split_by_time(times, 1 / recipe.folds)] * recipe.nets
     count, groups = recipe.folds, None
     if kind == "group":
         groups = groups_of(table[column])
@@ -333,6 +336,12 @@ def parts_of(
         for part in splitting.folds(rows, count, seed, draw, labels=labels, groups=groups)
     ]
     return cut[: recipe.nets]
+
+
+def refuse_one_time(column: str) -> None:
+    """Raises ValueError for a column of one time, by which no rows follow others."""
+    got = f"one time in all rows of column {_check.shown(column)}"
+    raise ValueError(_check.refusal("split", got, "at least two"))
 
 
 def groups_of(cells: Cells) -> np.ndarray:

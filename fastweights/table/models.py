@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +23,7 @@ from fastweights.table import fitting, scores
 from fastweights.table.fitting import Callbacks, Trained
 from fastweights.table.footers import without_sums
 from fastweights.table.networks import network
+from fastweights.table.numerals import missing
 from fastweights.table.preprocessing import Preprocessor
 from fastweights.table.reading import read
 from fastweights.table.recipe import (
@@ -35,7 +37,7 @@ from fastweights.table.recipe import (
 )
 from fastweights.table.splitting import Parts
 from fastweights.table.tables import Table
-from fastweights.table.targets import ClassTarget, find_task, has_target
+from fastweights.table.targets import ClassTarget, absent_words, find_task, has_target
 
 #: Under which keys a model file has its recipe, and how it was trained.
 RECIPE = "fastweights.recipe"
@@ -147,14 +149,18 @@ class TableModel:
     def __init__(
         self,
         target: str,
-        *,
+        *others: Any,
         preset: str = "fast",
         task: str | None = None,
         seed: int = 0,
         kinds: Mapping[str, str] | None = None,
         **choices: Any,
     ) -> None:
-        self.target = _check.name("target", target)
+        self.target = _name_of_target(target)
+        if others:
+            got = f"{len(others)} more without a name, the first {shown(others[0])}"
+            expected = "the target alone; what else there is by its name, preset='best'"
+            raise TypeError(_check.refusal("TableModel", got, expected))
         self.preset = preset
         _check.choice("preset", preset, NETS)
         if task is not None:
@@ -171,6 +177,7 @@ class TableModel:
     def fit(
         self,
         table: Any,
+        y: None = None,
         *,
         sample_weight: Any = None,
         validation: Any = None,
@@ -184,6 +191,8 @@ class TableModel:
         ----------
         table : Table, or what `fastweights.table.read` reads
             Rows whose target is missing are left out, with a remark.
+        y : None
+            Nothing: the target is a column of the table.
         sample_weight : array_like (rows,), optional
             What each row counts, 0 or more, in training and when to stop.
         validation : Table, or what `read` reads, optional
@@ -207,6 +216,10 @@ class TableModel:
         ValueError, TypeError
             The table, or an argument, does not fit; the model is as it was.
         """
+        if y is not None:
+            expected = f"none: one table, with the target in its column {shown(self.target)}"
+            hint = "; TableClassifier and TableRegressor of fastweights.sklearn have fit(X, y)"
+            raise TypeError(_check.refusal("y", _check.kind_of(y), expected) + hint)
         prepared = self.prepare(table, sample_weight=sample_weight, validation=validation)
         return self.train(
             prepared, callbacks=callbacks, verbose=verbose, keep_interrupted=keep_interrupted
@@ -241,6 +254,7 @@ class TableModel:
         if weights is not None and held is not None:
             weights = np.append(weights, np.ones(len(held)))
         rows = self._rows(preprocessor, recipe, table, held, weights)
+        _refuse_weightless(rows)
         return Prepared(
             preprocessor,
             recipe,
@@ -387,38 +401,66 @@ class TableModel:
         return dict(self._fit.report)
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the classes, in the order of the columns of `predict_proba`."""
+    def classes(self) -> tuple[Any, ...]:
+        """The classes as `predict` gives them, in the order of the columns of `predict_proba`."""
+        return tuple(self._classes.labels.tolist())
+
+    @property
+    def _classes(self) -> ClassTarget:
         target = self.preprocessor.target
         if not isinstance(target, ClassTarget):
             got = f"a target of numbers, {shown(self.target)}"
             raise ValueError(_check.refusal("classes", got, "a target of classes"))
-        return target.classes
+        return target
 
     def predict(self, table: Any) -> np.ndarray:
         """The target of each row.
 
+        Warns where a column says hardly anything: more than half of its cells are of no kind that
+        was trained on, or all are missing. `remarks_on` tells more.
+
         Returns
         -------
         float64 (rows,) in the target's units, (rows, quantiles) for the loss ``"quantile"``; or
-        the names of classes, object (rows,).
+        the classes (rows,): whole numbers (int64) where all of them are, other numbers (float64),
+        bool where they are True and False, else their texts (object), whatever a frame had them
+        as: of labels ``"0"`` and ``"1"`` in a frame these are the numbers 0 and 1.
         """
+        task, table = self.recipe.task, _table_of(table)
+        self._warn(table)
         found = self._predicted(table)
-        if self.recipe.task == "regression":
+        if task == "regression":
             return found
-        return np.array(self.classes, dtype=object)[found.argmax(axis=1)]
+        return self._classes.labels[found.argmax(axis=1)]
 
     def predict_proba(self, table: Any) -> np.ndarray:
         """The probability of each class: float64 (rows, classes), in the order of `classes`.
 
-        Raises ValueError for a target of numbers.
+        Warns as `predict` does. Raises ValueError for a target of numbers.
         """
-        self.classes  # noqa: B018 - refuses a target of numbers
+        self._classes  # noqa: B018 - refuses a target of numbers
+        table = _table_of(table)
+        self._warn(table)
         return self._predicted(table)
 
-    def _predicted(self, given: Any) -> np.ndarray:
+    def remarks_on(self, table: Any) -> list[str]:
+        """What is odd about the cells of a table that is to be predicted, in words.
+
+        Text where there were numbers, categories that training did not have, numbers far outside
+        of those of training, columns without any known cell, and what becomes of them.
+        """
+        preprocessor = self.preprocessor
+        return preprocessor.remarks(_table_of(table))
+
+    def _warn(self, table: Table) -> None:
+        """Says of which columns hardly any cell is like those of training."""
+        alarms = self.preprocessor.alarms(table)
+        if alarms:
+            said = "; ".join(alarms)
+            warnings.warn(f"{table.source}: columns unlike in training: {said}", stacklevel=3)
+
+    def _predicted(self, table: Table) -> np.ndarray:
         fitted, parts = self._fit, []
-        table = _table_of(given)
         for rows in _chunks(len(table)):
             x = fitted.preprocessor.transform(table.take(rows))
             outputs = fitted.model.predict(x, verbose=0)
@@ -432,17 +474,26 @@ class TableModel:
     def score(self, table: Any) -> dict[str, Any]:
         """How good the predictions are, beside the trivial ones: see `fastweights.table.score`.
 
-        Of quantiles it is `fastweights.table.scores.quantile_score`. Rows whose target is missing,
-        and rows of sums, are left out.
+        Of quantiles it is `fastweights.table.scores.quantile_score`. ``rows`` counts the rows that
+        were predicted, ``rows_left_out`` those without a target that the model knows, of which
+        those that say something else are warned of; rows of sums are neither.
         """
         fitted, table = self._fit, without_sums(_table_of(table))[0]
         truth, known = fitted.preprocessor.truth(table)
         if not known.any():
             raise ValueError(_check.refusal("table", "no row with a target", "at least one"))
-        predicted = self._predicted(table.take(known))
-        if fitted.recipe.quantiles_asked:
-            return scores.quantile_score(truth[known], predicted, fitted.recipe.quantiles_asked)
-        return scores.score(fitted.preprocessor.target, truth[known], predicted)
+        strange = ~known & ~missing(table[self.target])
+        if strange.any():
+            first = shown(table[self.target][int(strange.argmax())])
+            said = f"left out, whose {shown(self.target)} the model does not know, such as {first}"
+            warnings.warn(f"{table.source}: {_rows(strange.sum())} {said}", stacklevel=2)
+        counts = {"rows": int(known.sum()), "rows_left_out": int((~known).sum())}
+        table, truth = table.take(known), truth[known]
+        self._warn(table)
+        predicted = self._predicted(table)
+        if quantiles := fitted.recipe.quantiles_asked:
+            return {**scores.quantile_score(truth, predicted, quantiles), **counts}
+        return {**scores.score(fitted.preprocessor.target, truth, predicted), **counts}
 
     # ---- keeping ---------------------------------------------------------------------------------
 
@@ -539,6 +590,18 @@ def _table_of(given: Any) -> Table:
     return given if isinstance(given, Table) else read(given)
 
 
+def _name_of_target(given: Any) -> str:
+    if isinstance(given, str):
+        return _check.name("target", given)
+    got, expected = shown(given), "the name of a column"
+    if isinstance(given, (int, np.integer)) and not isinstance(given, bool):
+        expected = f"the name of a column, which is a text: {str(given)!r}"
+    elif hasattr(given, "columns") or isinstance(given, (np.ndarray, Mapping, Table)):
+        got = _check.kind_of(given)
+        expected = "the name of a column; the table goes to fit: TableModel(name).fit(table)"
+    raise TypeError(_check.refusal("target", got, expected))
+
+
 @dataclass(frozen=True)
 class Learnable:
     """The rows of a table that have a target, and what it is.
@@ -561,7 +624,9 @@ def learnable(table: Table, target: str, task: str | None = None) -> Learnable:
         remarks.append(f"target {shown(target)}: {task}, {reason}")
     known = has_target(table, target, task)
     if not known.all():
-        remarks.append(f"left out for want of a {shown(target)}: {_rows((~known).sum())}")
+        words = absent_words(table[target], known)
+        said = f", {words}" if words else ""
+        remarks.append(f"left out for want of a {shown(target)}: {_rows((~known).sum())}{said}")
         table = table.take(known)
     kept[kept] = known
     return Learnable(table, task, kept, tuple(remarks))
@@ -596,7 +661,20 @@ def _weights(given: Any, rows: int) -> np.ndarray | None:
     weights = _check.numeric_array("sample_weight", given).astype(np.float64)
     if weights.shape != (rows,):
         raise ValueError(_check.refusal("sample_weight", f"shape {weights.shape}", f"({rows},)"))
+    _check.finite("sample_weight", weights)
+    if (weights < 0).any():
+        place = int((weights < 0).argmax())
+        got = f"{weights[place]:g} in row {place}"
+        raise ValueError(_check.refusal("sample_weight", got, "0 or more in every row"))
     return weights
+
+
+def _refuse_weightless(rows: fitting.Rows) -> None:
+    """Raises ValueError where no row of a part counts."""
+    for part in (part for pair in rows.parts for part in pair):
+        if rows.weights is not None and len(part) and not rows.weights[part].any():
+            got = "0 in all rows to train on, or to validate on"
+            raise ValueError(_check.refusal("sample_weight", got, "some above 0"))
 
 
 def _plain(history: Sequence[Mapping[str, list[Any]]]) -> list[dict[str, list[Any]]]:

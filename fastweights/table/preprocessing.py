@@ -15,7 +15,7 @@ from fastweights._json import shown
 from fastweights.table.cells import Cells
 from fastweights.table.columns import COLUMNS, CategoryColumn, Column, NumberColumn
 from fastweights.table.columns.choosing import KINDS, Asked, Encoding, Note, choose
-from fastweights.table.columns.common import Marks, named, odd_rows
+from fastweights.table.columns.common import Marks, Oddity, named, odd_rows
 from fastweights.table.columns.target_mean import TargetMeanColumn
 from fastweights.table.encoded import Encoded
 from fastweights.table.leakage import equals_target
@@ -229,17 +229,48 @@ class Preprocessor:
 
     def remarks(self, table: Table) -> list[str]:
         """What is odd about the cells of a table that was not trained on, in words."""
-        self._refuse_lacking(table)
         found: dict[str, list[tuple[int, str]]] = {}
+        for name, oddities in self._oddities(table).items():
+            for odd in oddities:
+                words = f"{shown(odd.example)} in column {shown(name)}"
+                found.setdefault(odd.fate, []).append((odd.rows, words))
+        blank = [f"column {shown(name)}" for name in self._blank(table)]
+        said = [_counted(fate, cases) for fate, cases in found.items()]
+        return said + ([f"{_BLANK}: {_some(blank)}"] if blank else [])
+
+    def alarms(self, table: Table) -> list[str]:
+        """Of `remarks` those on columns that say hardly anything here, in words.
+
+        More than half of the cells are odd, all of those of categories (rare ones, of which
+        training may have had many, count as unseen), or all of many are missing.
+        """
+        found: dict[str, list[str]] = {}
+        for name, oddities in self._oddities(table).items():
+            count = sum(odd.rows for odd in oddities)
+            is_all = count == len(table)
+            if is_all or (2 * count > len(table) and "category" not in self.kinds[name]):
+                most = max(oddities, key=lambda odd: odd.rows)
+                words = f"{shown(most.example)} in column {shown(name)}"
+                found.setdefault(most.fate, []).append(words)
+        for name in self._blank(table):
+            found.setdefault(_BLANK, []).append(f"column {shown(name)}")
+        return [f"{fate}: {_some(cases)}" for fate, cases in found.items()]
+
+    def _oddities(self, table: Table) -> dict[str, list[Oddity]]:
+        """What is odd about each column's cells."""
+        self._refuse_lacking(table)
         speakers: dict[str, Column] = {}
         for column in self.columns:  # Of several kinds one speaks for a column.
             if column.name not in speakers or isinstance(column, TargetMeanColumn):
                 speakers[column.name] = column
-        for column in speakers.values():
-            for odd in column.oddities(table[column.name], Marks.of(table)):
-                words = f"{shown(odd.example)} in column {shown(column.name)}"
-                found.setdefault(odd.fate, []).append((odd.rows, words))
-        return [_counted(fate, cases) for fate, cases in found.items()]
+        marks = Marks.of(table)
+        return {name: column.oddities(table[name], marks) for name, column in speakers.items()}
+
+    def _blank(self, table: Table) -> list[str]:
+        """The columns without any known cell, where that is no chance."""
+        if len(table) < _MIN_BLANK_ROWS:
+            return []
+        return [name for name in self.kinds if missing(table[name]).all()]
 
     def truth(self, table: Table) -> tuple[np.ndarray, np.ndarray]:
         """The target in its own units, or the numbers of its classes; and where a row has one.
@@ -310,6 +341,9 @@ class Preprocessor:
         return preprocessor
 
 
+#: Fewer cells are missing all at once by chance.
+_MIN_BLANK_ROWS = 10
+_BLANK = "no known cell, unlike in training"
 _LEAK = "nearly says the target: is it known before the target is?"
 
 
@@ -395,11 +429,13 @@ def _grouped(notes: list[Note]) -> list[str]:
     found: dict[str, list[str]] = {}
     for note in notes:
         found.setdefault(note.sentence, []).append(note.detail)
-    return [
-        f"{sentence}: {'; '.join(details[:3])}"
-        + (f" and {len(details) - 3:,} more" if len(details) > 3 else "")
-        for sentence, details in found.items()
-    ]
+    return [f"{sentence}: {_some(details)}" for sentence, details in found.items()]
+
+
+def _some(details: list[str]) -> str:
+    """The first of these, and how many more there are."""
+    more = f" and {len(details) - 3:,} more" if len(details) > 3 else ""
+    return "; ".join(details[:3]) + more
 
 
 def _counted(fate: str, cases: list[tuple[int, str]]) -> str:

@@ -11,8 +11,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+import numpy as np
+
 from fastweights import _check, activations, losses, metrics, optimizers
+from fastweights._json import shown
 from fastweights.losses import Loss
+from fastweights.table.cells import number_text
 from fastweights.table.columns.choosing import Encoding
 
 TASKS = dict.fromkeys(("regression", "classification"))
@@ -44,6 +48,30 @@ LOSSES = {
 }
 
 
+#: The same by all names that they have.
+LOSS_NAMES = {
+    name: own
+    for name, kind in losses.LOSSES.items()
+    for own, known in LOSSES.items()
+    if kind is known
+}
+#: What others call the arguments of `TableModel`.
+OTHER_NAMES = {
+    **dict.fromkeys(("random_state", "random_seed"), "seed"),
+    **dict.fromkeys(("lr", "eta", "learning_rate_init"), "learning_rate"),
+    **dict.fromkeys(("hidden_layer_sizes", "hidden_layers", "hidden_units", "units"), "layers"),
+    **dict.fromkeys(("max_iter", "n_epochs", "num_epochs", "max_epochs", "iterations"), "epochs"),
+    **dict.fromkeys(("n_estimators", "ensemble", "bagging"), "nets"),
+    **dict.fromkeys(("alpha", "weight_decay", "reg_lambda"), "l2"),
+    **dict.fromkeys(("early_stopping_rounds", "n_iter_no_change", "early_stopping"), "patience"),
+    **dict.fromkeys(("cv", "n_folds", "validation_fraction", "validation_split"), "folds"),
+    **dict.fromkeys(("objective", "criterion", "loss_function"), "loss"),
+    **dict.fromkeys(("cat_features", "categorical_features", "dtypes"), "kinds"),
+    **dict.fromkeys(("y", "label", "target_column"), "target"),
+    "solver": "optimizer",
+}
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a table becomes features, which network learns from them, and how it is trained.
@@ -72,7 +100,8 @@ class Recipe:
         By which share errors must be smaller with a linear path for it to be taken. The errors are
         those of single networks, and the mean of many gains more on them where there is no line.
     loss : str
-        What a regression makes small, of the standardised target: a key of `LOSSES`.
+        What a regression makes small, of the standardised target: of `LOSSES`, by any name that
+        the loss has, such as ``"mse"``.
     quantiles : tuple of float
         Of the loss ``"quantile"``; the model then predicts each of them, in rising order.
     learning_rate : float
@@ -225,6 +254,9 @@ def recipe_for(preset: str, task: str, rows: int, features: int = 100, **choices
         linear_gain=0.1 if is_best else 0.0,
     )
     recipe = _checked(replace(recipe, **choices))
+    if "quantiles" in choices and recipe.loss != "quantile":
+        got = f"{recipe.quantiles} and the loss {recipe.loss}"
+        raise ValueError(_check.refusal("quantiles", got, "loss='quantile' beside it"))
     if "nets" not in choices:
         recipe = replace(recipe, nets=_nets(preset, recipe, rows, features))
     if recipe.linear is None and (recipe.nets == 1 or not recipe.folds):
@@ -246,6 +278,9 @@ def refuse_unknown(choices: Mapping[str, Any]) -> None:
     """Raises TypeError for a name that is no field of `Recipe`, with those that are."""
     known = {field.name: None for field in fields(Recipe) if field.name != "task"}
     for name in choices:
+        if name in OTHER_NAMES:
+            hint = f"; did you mean {OTHER_NAMES[name]!r}?"
+            raise TypeError(_check.refusal("choices", shown(name), "a name of these") + hint)
         try:
             _check.choice("choices", name, known)
         except ValueError as error:
@@ -301,7 +336,7 @@ def _checked(recipe: Recipe) -> Recipe:
     if found["folds"] == 1:
         raise ValueError(_check.refusal("folds", 1, "0, or at least 2"))
     if recipe.task == "regression":
-        _check.choice("loss", recipe.loss, LOSSES)
+        found["loss"] = _loss_name(recipe.loss)
     else:
         _check.choice("loss", recipe.loss, {"sparse_categorical_crossentropy": None})
         if recipe.log_target:
@@ -315,6 +350,14 @@ def _checked(recipe: Recipe) -> Recipe:
     if monitor != "loss":
         monitor = metrics.get(monitor, loss).config()
     return replace(recipe, metrics=tuple(told), monitor=monitor)
+
+
+def _loss_name(got: Any) -> str:
+    """The key of `LOSSES` that a name of a loss means."""
+    if isinstance(got, str) and got.lower() in LOSS_NAMES:
+        return LOSS_NAMES[got.lower()]
+    _check.choice("loss", got, LOSSES)
+    return str(got)
 
 
 def loss_of(recipe: Recipe) -> Loss:
@@ -350,7 +393,7 @@ def _class_weight(got: Any, task: str) -> Any:
         raise ValueError(_check.refusal("class_weight", got, "None: the target is a number"))
     if isinstance(got, Mapping):
         return {
-            _check.text("class_weight", name): _check.number(
+            _class_called(name): _check.number(
                 f"class_weight[{_check.shown(name)}]", weight, minimum=0.0
             )
             for name, weight in got.items()
@@ -359,6 +402,15 @@ def _class_weight(got: Any, task: str) -> Any:
         expected = "'balanced', or weights by the names of classes"
         raise ValueError(_check.refusal("class_weight", _check.shown(got), expected))
     return got
+
+
+def _class_called(label: Any) -> str:
+    """The name of a class, which may be a number or a truth."""
+    if isinstance(label, (bool, np.bool_)):
+        return str(label)
+    if isinstance(label, (int, float, np.integer, np.floating)):
+        return number_text(float(label))
+    return _check.text("class_weight", label)
 
 
 def _several(argument: str, got: Any) -> tuple[Any, ...]:

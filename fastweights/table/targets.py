@@ -14,8 +14,9 @@ import numpy as np
 
 from fastweights import _check
 from fastweights._json import shown
-from fastweights.table.cells import Cells, number_text
+from fastweights.table.cells import Cells, number_text, plain_number
 from fastweights.table.columns.category import key_of
+from fastweights.table.dates import order_of, read_moments
 from fastweights.table.numerals import MISSING, Numbers, missing_word, read_numbers
 from fastweights.table.standardising import SKEWED, mean_and_scale, skewness, standardised
 from fastweights.table.tables import Table
@@ -143,6 +144,18 @@ class ClassTarget:
     classes: tuple[str, ...]
     shares: tuple[float, ...]
 
+    @property
+    def labels(self) -> np.ndarray:
+        """The classes as a frame has them (classes,): int64 or float64 where all are numbers,
+        bool where they are ``True`` and ``False``, else objects, their texts."""
+        numbers = np.array([plain_number(label) for label in self.classes])
+        if np.isfinite(numbers).all():
+            whole = (numbers == np.round(numbers)).all() and np.abs(numbers).max() < 2**53
+            return numbers.astype(np.int64) if whole else numbers
+        if set(self.classes) == {"True", "False"}:
+            return np.array([label == "True" for label in self.classes])
+        return np.array(self.classes, dtype=object)
+
     @classmethod
     def fit(cls, name: str, table: Table, train: np.ndarray) -> ClassTarget:
         """Learns the classes from all rows, their shares where ``train``, bool (rows,), is set.
@@ -153,7 +166,7 @@ class ClassTarget:
         known = has_target(table, name, cls.task)
         counts = _class_counts(cells.take(known))
         if len(counts) < 2:
-            got = f"{len(counts)} class in column {shown(name)}"
+            got = f"{len(counts)} class in column {shown(name)}{_beside(cells, known)}"
             raise ValueError(_check.refusal("target", got, "at least two classes"))
         if len(counts) > max(MAX_NUMBERED_CLASSES, len(cells) // 2):
             got = f"{len(counts)} different cells among {len(cells)} in column {shown(name)}"
@@ -232,12 +245,31 @@ def _is_truth(text: str) -> bool:
     return key_of(class_name(text), "truths") in ("true", "false")
 
 
+def absent_words(cells: Cells, known: np.ndarray) -> str:
+    """What the cells without a target say, ``'NA' in 12 rows, '?' in 1 row``; "" where nothing."""
+    codes = cells.codes[~known]
+    counts = np.bincount(codes[codes >= 0], minlength=len(cells.texts))
+    order = [place for place in np.argsort(-counts) if counts[place] and cells.texts[place]]
+    said = [(shown(cells.texts[place]), counts[place]) for place in order[:3]]
+    return ", ".join(f"{text} in {count:,} row{'s' * bool(count > 1)}" for text, count in said)
+
+
+def _beside(cells: Cells, known: np.ndarray) -> str:
+    """What was taken as missing, where classes are wanting."""
+    words = absent_words(cells, known)
+    return f" beside {words}, taken as missing" if words else ""
+
+
 def find_task(table: Table, target: str) -> tuple[str, str]:
-    """``"regression"`` or ``"classification"``, and why, in words."""
+    """``"regression"`` or ``"classification"``, and why, in words.
+
+    Raises ValueError for dates, but a few different ones, which may be classes.
+    """
     cells = table[target]
     read = read_numbers(cells, table.decimal, table.thousands)
     if read.strange.any() and not _are_numbers(cells, read):
         text = cells.texts[int(read.strange.argmax())]
+        _refuse_dates(table, target)
         return "classification", f"its cells are text, such as {shown(text)}"
     known = read.values[np.isfinite(read.values)]
     distinct = np.unique(known)
@@ -248,6 +280,20 @@ def find_task(table: Table, target: str) -> tuple[str, str]:
     if whole and (few or len(distinct) == 2):
         return "classification", f"it holds {len(distinct)} different whole numbers"
     return "regression", f"it holds {len(distinct):,} different numbers"
+
+
+def _refuse_dates(table: Table, target: str) -> None:
+    cells = table[target]
+    if len(cells.texts) <= MAX_NUMBERED_CLASSES:
+        return
+    dates = read_moments(cells, order_of(cells, table.decimal).form)
+    strange = int(cells.counts()[dates.strange].sum())
+    found = int(np.isfinite(dates.values).sum())
+    if found >= ENOUGH_NUMBERS * (found + strange):
+        got = f"dates, such as {shown(cells.texts[0])}, in column {shown(target)}"
+        expected = "numbers, such as days since a date"
+        hint = "; task='classification' takes each date for a class"
+        raise ValueError(_check.refusal("target", got, expected) + hint)
 
 
 def _are_numbers(cells: Cells, read: Numbers) -> bool:

@@ -29,6 +29,9 @@ def from_memory(source: Any) -> Table | None:
     if hasattr(source, "collect") and hasattr(source, "collect_schema"):
         got = "a frame of Polars that is not there yet"
         raise TypeError(_check.refusal("source", got, "the frame: collect() makes it"))
+    if _frames.is_column(source):
+        got, expected = _check.kind_of(source), "a table; of one row it is frame.iloc[[0]]"
+        raise TypeError(_check.refusal("source", got, expected))
     if not _frames.is_frame(source):
         return None
     if hasattr(source, "get_columns"):  # Polars
