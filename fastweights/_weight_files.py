@@ -31,6 +31,8 @@ _SAFETENSORS, _KERAS, _TORCH = "safetensors", "a file of Keras's", "one such as 
 _HDF5, _ZIP, _PICKLE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
 #: What begins a file of torch's before 1.6.
 _TORCH_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+#: What begins what zlib packed.
+_ZLIB = (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
 #: In an archive of Keras's.
 _KERAS_WEIGHTS = "model.weights.h5"
 #: How much larger than its archive what is packed there may be; Keras and torch pack nothing.
@@ -138,13 +140,13 @@ def refuse_models_of_others(path: _files.FilePath) -> None:
     text = _files.path_text(path)
     with _files.opened(text) as file, _files.naming(text):
         whose = _whose(text, file)
-        is_pickle = whose == _TORCH and _is_pickle_of_others(file)
+        is_pickle = whose in (_TORCH, None) and _is_pickle_of_others(file)
     if is_pickle:
         expected = (
             "a model that save wrote; joblib.load, or pickle.load, reads a pickle of an estimator, "
             "which runs code of the file's, and its save(path) writes a file that this reads"
         )
-        raise ValueError(_check.refusal(text, "a pickle", expected))
+        raise ValueError(_check.refusal(text, "a pickle, or a packed one", expected))
     if whose in (_KERAS, _TORCH):
         expected = (
             "a model that Model.save wrote; build the model of layers and call "
@@ -154,10 +156,13 @@ def refuse_models_of_others(path: _files.FilePath) -> None:
 
 
 def _is_pickle_of_others(file: BinaryIO) -> bool:
-    """Whether a file of pickles, which is at its begin, is none that torch wrote."""
+    """Whether a file, which is at its begin, has a pickle that torch did not write.
+
+    Joblib packs them by zlib.
+    """
     start = file.read(len(_TORCH_MAGIC))
     file.seek(0)
-    return start.startswith(_PICKLE) and start != _TORCH_MAGIC
+    return start.startswith((_PICKLE, *_ZLIB)) and start != _TORCH_MAGIC
 
 
 def _of_safetensors(file: serialization.File) -> WeightFile:

@@ -512,7 +512,7 @@ def test_the_score_may_be_a_metric(table, tmp_path, capsys):
         ("--try layers=4 --jobs 0", "--jobs: got 0"),
         ("--try layers=4 --validation-fraction 0", "--validation-fraction: got no rows"),
         ("--try layers=4 --results no/such/file", "--results: cannot write"),
-        ("--try layers=4 --ensemble 2", "--ensemble: got 2"),
+        ("--try layers=4 --ensemble 2", "unrecognized arguments: --ensemble 2"),
     ],
 )
 def test_sweeps_are_refused(options, message, table, tmp_path, monkeypatch, capsys):

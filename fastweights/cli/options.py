@@ -105,13 +105,6 @@ def _add_fit(group: Group) -> None:
         metavar="SPEC",
     )
     option(
-        "--ensemble",
-        "train so many networks, which differ by their seeds, and average what they say; "
-        "default: by the preset, of images 1",
-        kind=int,
-        metavar="N",
-    )
-    option(
         "--test-fraction",
         "share of the rows held out for the report; 0 trains on all (default: 0.2)",
         kind=float,

@@ -101,7 +101,9 @@ def draw(
         if isinstance(target, NumberTarget) and predictions.ndim == 1:
             panels.append(lambda axes: _against_truth(axes, target, truth, predictions, figures))
             panels.append(lambda axes: _errors(axes, target, truth, predictions))
-        elif isinstance(target, ClassTarget):
+        elif isinstance(target, NumberTarget):
+            panels.append(lambda axes: _shares_below(axes, target, figures))
+        else:
             panels.append(lambda axes: _confusion_matrix(axes, target, figures))
             panels.append(lambda axes: draw_calibration(axes, truth, predictions))
     if importance is not None and importance.names:
@@ -228,6 +230,19 @@ def _errors(axes: Axes, target: NumberTarget, truth: np.ndarray, predictions: np
     axes.set_ylabel("share of the rows with at most that")
     axes.set_title("Errors")
     axes.legend(frameon=False, loc="lower right")
+
+
+def _shares_below(axes: Axes, target: NumberTarget, figures: dict[str, Any]) -> None:
+    """The share of the rows at or below each predicted quantile, which is to be the quantile."""
+    axes.plot((0, 1), (0, 1), color=ORANGE, linewidth=1.5, label="right")
+    found = figures["shares_below"]
+    axes.plot(figures["quantiles"], found, "o-", color=BLUE, linewidth=2, label="this model")
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.set_aspect("equal")
+    axes.set_xlabel(f"quantile of {_name(named(target))}, predicted")
+    axes.set_ylabel("share of the rows at or below it")
+    axes.set_title(f"Unseen rows: pinball loss {number(figures['pinball'])}")
+    axes.legend(frameon=False, loc="upper left")
 
 
 def _confusion_matrix(axes: Axes, target: ClassTarget, figures: dict[str, Any]) -> None:

@@ -42,6 +42,7 @@ _RANGE = re.compile(r"\s*(\S+?)\s*\.\.\s*(\S+)\s*")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``fastweights sweep``."""
     results = add_training(parser)
+    parser.set_defaults(ensemble=None)  # trials are single networks
     group = parser.add_argument_group("trials")
     group.add_argument(
         "--try",
@@ -125,9 +126,6 @@ def _with(told: argparse.Namespace, params: dict[str, Any], kind: Kind) -> argpa
 
 
 def _check_own_options(args: argparse.Namespace, path: str) -> None:
-    if args.ensemble is not None:
-        got, expected = f"{args.ensemble}", "it for 'fastweights train' with the best settings"
-        raise ValueError(_check.refusal("--ensemble", got, expected))
     others = [args.data, args.out, runs.beside(args.out), *([args.config] if args.config else [])]
     check_writable("--results", path, others)
     for name in ("trials", "jobs"):

@@ -22,6 +22,14 @@ from fastweights.cli.report import report
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``fastweights train``."""
     results = add_training(parser)
+    add_option(
+        results,
+        "--ensemble",
+        "train so many networks, which differ by their seeds, and average what they say; "
+        "default: by the preset, of images 1",
+        kind=int,
+        metavar="N",
+    )
     add_option(results, "--plot", "draw learning curves and predictions; needs matplotlib",
                metavar="FILE.png")  # fmt: skip
     results.add_argument(

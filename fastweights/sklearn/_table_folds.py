@@ -49,7 +49,7 @@ def folds_of(
     most, what = len(table), "rows"
     if groups is not None:
         most, what = len(np.unique(groups)), f"groups in column {_check.shown(column)}"
-    if not 2 <= cv <= most:
+    if not 2 <= int(cv) <= most:
         expected = f"2 to {most}, as there are {most:,} {what}"
         raise ValueError(_check.refusal("cv", cv, expected))
     labels = targets if is_classes and groups is None else None

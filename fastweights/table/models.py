@@ -37,7 +37,13 @@ from fastweights.table.recipe import (
 )
 from fastweights.table.splitting import Parts
 from fastweights.table.tables import Table
-from fastweights.table.targets import ClassTarget, absent_words, find_task, has_target
+from fastweights.table.targets import (
+    ClassTarget,
+    absent_words,
+    find_task,
+    has_target,
+    refuse_one_class,
+)
 
 #: Under which keys a model file has its recipe, and how it was trained.
 RECIPE = "fastweights.recipe"
@@ -623,6 +629,8 @@ def learnable(table: Table, target: str, task: str | None = None) -> Learnable:
         task, reason = find_task(table, target)
         remarks.append(f"target {shown(target)}: {task}, {reason}")
     known = has_target(table, target, task)
+    if task == "classification":
+        refuse_one_class(table, target, known)
     if not known.all():
         words = absent_words(table[target], known)
         said = f", {words}" if words else ""

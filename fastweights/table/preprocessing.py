@@ -241,13 +241,15 @@ class Preprocessor:
     def alarms(self, table: Table) -> list[str]:
         """Of `remarks` those on columns that say hardly anything here, in words.
 
-        More than half of the cells are odd, all of those of categories (rare ones, of which
-        training may have had many, count as unseen), or all of many are missing.
+        More than half of the cells are not read as what the column is made of, all of those of
+        categories (rare ones, of which training may have had many, count as unseen), or all of many
+        are missing.
         """
         found: dict[str, list[str]] = {}
-        for name, oddities in self._oddities(table).items():
+        for name, said in self._oddities(table).items():
+            oddities = [odd for odd in said if not odd.read]
             count = sum(odd.rows for odd in oddities)
-            is_all = count == len(table)
+            is_all = count == len(table) > 0
             if is_all or (2 * count > len(table) and "category" not in self.kinds[name]):
                 most = max(oddities, key=lambda odd: odd.rows)
                 words = f"{shown(most.example)} in column {shown(name)}"

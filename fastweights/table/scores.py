@@ -75,7 +75,7 @@ def quantile_score(
     Returns
     -------
     dict
-        ``pinball``, the mean of ``max(q (t - p), (1 - q)(p - t))``; ``baseline_pinball``, the same
+        ``quantiles``, as they are given; ``pinball``, the mean of ``max(q (t - p), (1 - q)(p - t))``; ``baseline_pinball``, the same
         of the quantiles of these rows; and ``shares_below``, the part of the rows that is at most
         each predicted quantile: the quantile itself, where they are right.
     """
@@ -86,6 +86,7 @@ def quantile_score(
         return float(np.mean(np.maximum(levels * apart, (levels - 1.0) * apart)))
 
     return {
+        "quantiles": levels.tolist(),
         "pinball": pinball(predictions),
         "shares_below": np.mean(truth[:, np.newaxis] <= predictions, axis=0).tolist(),
         "baseline_pinball": pinball(np.quantile(truth, levels)),

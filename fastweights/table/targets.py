@@ -164,10 +164,8 @@ class ClassTarget:
         """
         cells = table[name]
         known = has_target(table, name, cls.task)
+        refuse_one_class(table, name, known)
         counts = _class_counts(cells.take(known))
-        if len(counts) < 2:
-            got = f"{len(counts)} class in column {shown(name)}{_beside(cells, known)}"
-            raise ValueError(_check.refusal("target", got, "at least two classes"))
         if len(counts) > max(MAX_NUMBERED_CLASSES, len(cells) // 2):
             got = f"{len(counts)} different cells among {len(cells)} in column {shown(name)}"
             raise ValueError(_check.refusal("target", got, "numbers, or classes that repeat"))
@@ -254,10 +252,15 @@ def absent_words(cells: Cells, known: np.ndarray) -> str:
     return ", ".join(f"{text} in {count:,} row{'s' * bool(count > 1)}" for text, count in said)
 
 
-def _beside(cells: Cells, known: np.ndarray) -> str:
-    """What was taken as missing, where classes are wanting."""
-    words = absent_words(cells, known)
-    return f" beside {words}, taken as missing" if words else ""
+def refuse_one_class(table: Table, name: str, known: np.ndarray) -> None:
+    """Raises ValueError, which says what was taken as missing, for less than two classes."""
+    cells = table[name]
+    counts = _class_counts(cells.take(known))
+    if len(counts) < 2:
+        words = absent_words(cells, known)
+        beside = f", beside {words}, which count as missing" if words else ""
+        got = f"{len(counts)} class in column {shown(name)}{beside}"
+        raise ValueError(_check.refusal("target", got, "at least two classes"))
 
 
 def find_task(table: Table, target: str) -> tuple[str, str]:

@@ -25,11 +25,15 @@ class Marks(NamedTuple):
 
 
 class Oddity(NamedTuple):
-    """Cells that training had nothing like: what becomes of them, how many they are, and one."""
+    """Cells that training had nothing like: what becomes of them, how many they are, and one.
+
+    Some still are what their column is made of, numbers: these are ``read``.
+    """
 
     fate: str
     rows: int
     example: str
+    read: bool = False
 
 
 def odd_texts(fate: str, cells: Cells, odd: np.ndarray) -> list[Oddity]:

@@ -146,7 +146,8 @@ class NumberColumn:
         if not self.has_missing:
             fate = "missing numbers, unlike in training, count as the median"
             found += odd_rows(fate, cells, np.isnan(values) & ~cells.by_text(said, False))
-        return [*found, *odd_rows("numbers far outside of those of training", cells, far)]
+        outside = odd_rows("numbers far outside of those of training", cells, far)
+        return [*found, *(odd._replace(read=True) for odd in outside)]
 
     def refuse_senseless(self, where: str) -> None:
         """Raises ValueError where the values do not go together."""
