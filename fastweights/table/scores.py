@@ -75,7 +75,8 @@ def quantile_score(
     Returns
     -------
     dict
-        ``quantiles``, as they are given; ``pinball``, the mean of ``max(q (t - p), (1 - q)(p - t))``; ``baseline_pinball``, the same
+        ``quantiles``, as they are given;
+        ``pinball``, the mean of ``max(q (t - p), (1 - q)(p - t))``; ``baseline_pinball``, the same
         of the quantiles of these rows; and ``shares_below``, the part of the rows that is at most
         each predicted quantile: the quantile itself, where they are right.
     """
