@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import threading
@@ -102,7 +103,7 @@ class TableData(Data):
         source = self.unseen if len(self.unseen) else self.learnt
         truth, known = self.preprocessor.truth(source)
         rows = np.flatnonzero(known)
-        rows = rows[:: max(1, len(rows) // _IMPORTANCE_ROWS)]
+        rows = rows[:: math.ceil(len(rows) / _IMPORTANCE_ROWS) or 1]
         x = self.preprocessor.transform(source.take(rows))
         y = self.preprocessor.target.encode(truth[rows])
         first = model[0] if isinstance(model, fw.Ensemble) else model
