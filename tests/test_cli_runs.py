@@ -85,7 +85,7 @@ def test_options_on_the_command_line_go_before_the_file(table, tmp_path, capsys)
     assert run_json(capsys, *argv)["epochs"] == 3
     assert run_json(capsys, *argv, "--epochs", "2")["epochs"] == 2
     dense = [one for one in saving.read(out).layers if isinstance(one, fw.layers.Dense)]
-    assert [layer.units for layer in dense] == [8, 1, 1]
+    assert [layer.units for layer in dense] == [8, 1]
     other = write_csv(tmp_path / "o.csv", {"a": np.cos(np.arange(20.0)), "y": np.arange(20.0)})
     assert run_json(capsys, "train", other, *argv[1:])["rows"] == 20
     path.write_text(path.read_text() + "log_target = true\nquiet = true\njson = false\n")
@@ -385,7 +385,7 @@ def sweep(table, tmp_path, *more):
 
 def test_a_sweep_trains_the_best_of_its_trials(table, tmp_path, capsys):
     more = ("--try", "layers=4;16,8", "--try", "learning-rate=1e-4;1e-2", "--metrics", "mape")
-    more += ("--loss", "mae")
+    more += ("--loss", "mae", "--no-linear")
     figures = run_json(capsys, *sweep(table, tmp_path, *more))
     assert figures["trials"] == 4
     records = [json.loads(line) for line in (tmp_path / "s.sweep.jsonl").read_text().splitlines()]
