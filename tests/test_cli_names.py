@@ -26,7 +26,7 @@ def table(tmp_path_factory):
 @pytest.fixture
 def argv(table, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return ["train", table, "--target", "y", "--epochs", "2", "--quiet"]
+    return ["train", table, "--target", "y", "--epochs", "2", "--layers", "8", "--quiet"]
 
 
 def options_of(command):
@@ -143,6 +143,7 @@ def test_a_dollar_in_a_name_is_no_mathematics(tmp_path, capsys):
     a = np.random.default_rng(1).normal(size=60).round(3)
     source = write_csv(tmp_path / "t.csv", {"a": a, "cost $x$ _$": 2 * a})
     out = ["--out", str(tmp_path / "m"), "--plot", str(tmp_path / "m.png"), "--epochs", "2"]
+    out += ["--ensemble", "1"]
     assert cli.main(["train", source, "--target", "cost $x$ _$", *out]) == 0
     assert (tmp_path / "m.png").stat().st_size > 0
 

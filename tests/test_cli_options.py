@@ -206,7 +206,17 @@ def test_rows_that_all_count_nothing_are_refused(columns, tmp_path, capsys):
 def test_class_weights_have_the_rare_class_found(table, tmp_path, capsys):
     def recall(*options):
         argv = ["train", table, "--target", "kind", "--out", str(tmp_path / "m"), "--quiet"]
-        more = ("--layers", "4", "--epochs", "40", "--test-fraction", "0.5", *options)
+        more = (
+            "--layers",
+            "4",
+            "--ensemble",
+            "2",
+            "--epochs",
+            "40",
+            "--test-fraction",
+            "0.5",
+            *options,
+        )
         confusion = run_json(capsys, *argv, *more)["confusion"]
         assert len(confusion) == 2
         return confusion[1][1] / sum(confusion[1])
