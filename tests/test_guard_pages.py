@@ -236,7 +236,8 @@ def test_metrics(guarded_library, suited, dtype, monkeypatch):
         for rows, widths in ROWS_AND_WIDTHS:
             for outputs in widths[fewest:]:
                 model = fw.Sequential([layers.Dense(outputs, last)], 3, dtype, 0)
-                model.compile("adam", loss, list(METRICS[suited]))
+                told = [name for name in METRICS[suited] if outputs > 5 or "top_k" not in name]
+                model.compile("adam", loss, told)
                 x = random.standard_normal((rows, 3))
                 y = targets_for(model.loss, rows, outputs, random)
                 run(model, x, y, random.uniform(0.0, 2.0, rows) if outputs % 2 else None)

@@ -620,10 +620,7 @@ ROWS = {
     )
     == [0.0, 1.0],
     "Adam adds": first_step_of_adam,
-    "`momentum=1`": lambda: (
-        refused(optimizers.SGD, 0.1, momentum=1.0),
-        refused(optimizers.SGD, -0.1),
-    ),
+    "a negative `learning_rate`": lambda: refused(optimizers.SGD, -0.1),
     "a schedule of one's own": lambda: (
         refused(type, "Own", (SCHEDULES.LearningRateSchedule,), {"__call__": lambda self, n: 0.1}),
         refused(optimizers.SGD, lambda step: 0.1),

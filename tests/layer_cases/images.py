@@ -77,7 +77,7 @@ def by_channel(size, shape, filters=None, **settings):
 CASES |= {
     f"conv {name} {'x'.join(map(str, case.shape))}": case
     for name, case in [
-        ("of one channel", convolved(6, 5, (12, 12, 1))),
+        ("of one channel", convolved(6, 5, (12, 12, 1), around=0.5)),
         ("of few filters", convolved(3, (2, 3), (5, 8, 2), strides=(2, 1))),
         ("alone", convolved(1, 1, (1, 1, 1), groups=1, strides=2)),
         ("same", convolved(9, 3, (5, 7, 4), padding="same")),
