@@ -1,5 +1,7 @@
 """Fixtures that several test files share."""
 
+import os
+
 import numpy as np
 import pytest
 from layer_cases import Begun, Masked, Merged
@@ -35,20 +37,27 @@ def merged_is_known(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def faulty_core(tmp_path_factory):
+def shared_folder(tmp_path_factory):
+    """A folder of this run of the tests, which all of its workers have."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def faulty_core(shared_folder):
     """The core with all faults planted in it, built once."""
     from faults import PLANTED
     from planted import build  # which needs Cython
 
-    return build(tmp_path_factory.mktemp("planted"), PLANTED)
+    return build(shared_folder / "planted", PLANTED)
 
 
 @pytest.fixture(scope="session")
-def guarded_plan(tmp_path_factory):
+def guarded_plan(shared_folder):
     """The plan's module with an arena of guarded buffers, built once."""
     from guarding import build_plan
 
-    return build_plan(tmp_path_factory.mktemp("guarded"))
+    return build_plan(shared_folder / "guarded")
 
 
 @pytest.fixture

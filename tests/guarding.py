@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from helpers import data, guarded
-from planted import SOURCE, compile_modules, replace
+from planted import SOURCE, built_once, compile_modules, replace
 
 import fastweights as fw
 from fastweights import _feeding, _plans, layers
@@ -70,11 +70,15 @@ def guarded_copy(array):
 
 def build_plan(folder: Path) -> object:
     """The plan's module with that arena."""
-    sources = folder / "src"
-    shutil.copytree(SOURCE, sources)
-    replace(sources / "memory.pxi", {TAKE: GUARDED_TAKE})
-    replace(sources / "layout.pxi", {SHARED_PLACE: "fw_guarded(self.room * row_bytes)"})
-    (plan,) = compile_modules(folder, sources, ("plan",), {}, ("-O1",))
+
+    def build() -> None:
+        sources = folder / "src"
+        shutil.copytree(SOURCE, sources)
+        replace(sources / "memory.pxi", {TAKE: GUARDED_TAKE})
+        replace(sources / "layout.pxi", {SHARED_PLACE: "fw_guarded(self.room * row_bytes)"})
+        compile_modules(folder, sources, ("plan",), {}, ("-O1",))
+
+    (plan,) = built_once(folder, build, ("plan",))
     return plan
 
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
-from collections.abc import Mapping
+import sysconfig
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -203,7 +205,15 @@ class FaultyCore:
 
 
 def build(folder: Path, faults: list[Fault]) -> FaultyCore:
-    """All faults are switched off; the kernels are translated once, and compiled twice."""
+    """All faults are switched off."""
+    names = ("plan", "kernels", "kernels_tiled")
+    if sys.platform == "win32":  # which has no tiles
+        return FaultyCore(*built_once(folder, lambda: _build(folder, faults), names[:2]), None)
+    return FaultyCore(*built_once(folder, lambda: _build(folder, faults), names))
+
+
+def _build(folder: Path, faults: list[Fault]) -> None:
+    """The kernels are translated once, and compiled twice."""
     sources = plant(folder, faults)
     replace(sources / "kernels/tiled.pxi", TILES_EVERYWHERE)
     for module, before in (
@@ -212,12 +222,36 @@ def build(folder: Path, faults: list[Fault]) -> FaultyCore:
     ):
         replace(sources / module, {before: SWITCH + before})
     extensions = translated(sources, ("plan", "kernels"), BASELINE, ("-O1",))
-    if sys.platform == "win32":  # which has no tiles
-        return FaultyCore(*compiled(folder, extensions), tiled=None)
-    again = sources / "kernels_tiled.c"
-    again.write_text('#define PyInit_kernels PyInit_kernels_tiled\n#include "kernels.c"\n')
-    extensions.append(extension(again.stem, again, *emulated_tiles()))
-    return FaultyCore(*compiled(folder, extensions))
+    if sys.platform != "win32":
+        again = sources / "kernels_tiled.c"
+        again.write_text('#define PyInit_kernels PyInit_kernels_tiled\n#include "kernels.c"\n')
+        extensions.append(extension(again.stem, again, *emulated_tiles()))
+    compiled(folder, extensions)
+
+
+def built_once(
+    folder: Path, build: Callable[[], object], names: tuple[str, ...]
+) -> tuple[Any, ...]:
+    """The modules of these names that `build` makes in a folder which several processes share.
+
+    The first one builds, the others wait for it.
+    """
+    done, failed = folder / "done", folder / "failed"
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        while not done.exists():
+            assert not failed.exists(), f"{folder} was not built"
+            time.sleep(0.1)
+    else:
+        try:
+            build()
+            done.touch()
+        finally:
+            if not done.exists():
+                failed.touch()
+    end = sysconfig.get_config_var("EXT_SUFFIX")
+    return tuple(load(name, folder / f"{name}{end}") for name in names)
 
 
 def load(name: str, path: Path) -> object:

@@ -6,6 +6,7 @@ tiles does, however small. What emulated tiles cannot show is speed alone.
 
 import hashlib
 import math
+import os
 import sys
 
 import numpy as np
@@ -22,6 +23,7 @@ from fastweights import _building, _dispatch, _plans, layers, optimizers
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="MSVC has no AMX")
 
+LONG = bool(os.environ.get("FASTWEIGHTS_LONG"))
 SETTINGS = sys.modules["fastweights.config"]
 
 #: What the norm of a gradient may be off, relative to it.
@@ -90,7 +92,7 @@ def check_gradients(widths, rows, precision="highest", **options):
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("precision", TOLERANCES)
+@pytest.mark.parametrize("precision", TOLERANCES if LONG else ["highest", "medium"])
 def test_gradients_agree_with_float64(core, every_thread, precision, shape, threads):
     widths, batches = SHAPES[shape]
     fw.set_matmul_precision(precision)
@@ -236,7 +238,7 @@ def test_tiles_are_for_large_products(core):
 @pytest.mark.usefixtures("core", "guarded_library", "every_thread")
 def test_nothing_is_touched_beyond_any_buffer(threads):
     with fw.threads(threads):
-        for n in (1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 65):
+        for n in (1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 65) if LONG else (1, 7, 16, 17, 33, 65):
             exercise((n, 9, 10), "tanh", None, "mse", 9, "float32")
             exercise((20, n, 17), "relu", None, "mae", 33, "float32")
             if n > 1:

@@ -143,7 +143,9 @@ def test_every_choice_of_a_recipe_is_an_option():
         "task": "task", "nets": "ensemble", "folds": "validation_fraction",
         "monitor": "early_stopping",
     }  # fmt: skip
-    choices = {elsewhere.get(one.name, one.name) for one in dataclasses.fields(Recipe)}
+    choices = {elsewhere.get(one.name, one.name) for one in dataclasses.fields(Recipe)} - {
+        "variety"
+    }
     assert choices <= {action.dest for action in parser._actions}
 
 
@@ -163,6 +165,13 @@ def test_very_many_columns_have_fewer_bins(tmp_path, capsys):
     assert cli.main([*argv, "--bins", "32"]) == 0
     assert "bins of numbers" not in capsys.readouterr().out
     assert loaded({"model": tmp_path / "m"}).preprocessor.input_shape == (200 * 33,)
+
+
+def test_activations_that_take_turns_are_told(table, tmp_path, capsys):
+    argv = ["train", table, "--target", "y", "--out", str(tmp_path / "m"), "--epochs", "1"]
+    for preset, words in (("fast", "4 (silu),"), ("best", "4 (silu and tanh),")):
+        assert cli.main([*argv, "--layers", "4", "--preset", preset]) == 0
+        assert words in capsys.readouterr().out
 
 
 def test_quantiles_are_predicted(train, table, tmp_path, capsys):

@@ -126,6 +126,19 @@ def test_the_better_kind_of_network_is_kept():
     np.testing.assert_array_equal(both[None].predict(table), chosen.predict(table))
 
 
+def test_a_line_is_taken_where_it_is_better_by_enough():
+    quick = {"epochs": 4, "nets": 2, "layers": (16,)}
+    lined, plain = (
+        error_of_histories(TableModel("y", linear=linear, **quick).fit(spectra()))
+        for linear in (True, False)
+    )
+    gain = 1 - lined / plain
+    for asked, is_taken in ((gain - 0.01, True), (gain + 0.01, False)):
+        model = TableModel("y", linear_gain=asked, **quick).fit(spectra())
+        assert model.recipe.linear is is_taken
+        assert error_of_histories(model) == (lined if is_taken else plain)
+
+
 def error_of_histories(model):
     """The mean of the smallest losses on rows left out."""
     return np.mean([min(history["val_loss"]) for history in model.history])

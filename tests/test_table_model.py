@@ -96,7 +96,7 @@ def test_a_file_predicts_the_same_bits(tmp_path, kinds, choices):
         fw.load(path)
 
 
-@pytest.mark.parametrize("choices", [{}, {"nets": 3}])
+@pytest.mark.parametrize("choices", [{}, {"nets": 3}, {"nets": 3, "preset": "best"}])
 def test_threads_change_no_bit(houses, choices):
     found = []
     for threads in (1, 2):
@@ -369,6 +369,9 @@ def test_damaged_files_are_refused(tmp_path, houses, damage):
         ({"batch_size": 0}, "batch_size: got 0"),
         ({"activation": "sigmoidal"}, "activation: got 'sigmoidal'"),
         ({"quantiles": (0.0,)}, "quantiles: got"),
+        ({"variety": "tanh"}, "variety: got str"),
+        ({"variety": ("tanh", "sigmoidal")}, "variety: got 'sigmoidal'"),
+        ({"linear_gain": 1.0}, "linear_gain: got 1"),
     ],
 )
 def test_choices_are_checked(choices, message):
@@ -386,12 +389,6 @@ def test_very_many_columns_of_numbers_have_fewer_bins(columns, bins):
     features, pieces = 33 * columns + 50_000, [32] * columns
     assert recipe_for("fast", "regression", 300, features, pieces).bins == bins
     assert recipe_for("fast", "regression", 300, features, pieces, bins=32).bins == 32
-
-
-def test_as_many_networks_as_for_the_features_that_there_are():
-    many = recipe_for("best", "regression", 1000, 1500 * 33, [32] * 1500)
-    assert many.nets == recipe_for("best", "regression", 1000, 1500 * 3).nets
-    assert many.nets > recipe_for("best", "regression", 1000, 1500 * 33).nets
 
 
 def test_the_kind_of_network_that_is_kept_is_said(houses):
@@ -412,3 +409,58 @@ def test_a_recipe_is_kept_whole():
             recipe = recipe_for(preset, task, 1000)
             assert isinstance(recipe, Recipe)
             assert restored(json.loads(json.dumps(recipe.config()))) == recipe
+
+
+@pytest.mark.parametrize(
+    ("task", "rows", "columns", "bins"),
+    [
+        ("regression", 10_000, 20, 128),
+        ("regression", 600, 20, 100),  # Of six rows at least.
+        ("regression", 100, 20, 32),
+        ("regression", 10_000, 200, 32),
+        ("classification", 10_000, 20, 32),
+    ],
+)
+def test_best_cuts_numbers_finely_where_there_is_time(task, rows, columns, bins):
+    assert recipe_for("best", task, rows, columns).bins == bins
+    assert recipe_for("best", task, rows, columns, bins=7).bins == 7
+    assert recipe_for("fast", task, rows, columns).bins == 32
+
+
+def test_features_stay_as_they_were_prepared():
+    x = np.random.default_rng(0).normal(0, 1, (2100, 20))
+    columns = {f"x{place}": column for place, column in enumerate(x.T)}
+    prepared = TableModel("y", preset="best", nets=1).prepare(table({**columns, "y": x.sum(1)}))
+    rows, features = prepared.rows.encoded.shape
+    assert prepared.recipe.bins == 128
+    assert features == 20 * 129
+    after = recipe_for("best", "regression", rows, features, epochs=3)
+    assert after.bins == 32  # So many features are no table of few columns.
+    other = prepared.otherwise(after).recipe
+    assert (other.bins, other.epochs) == (128, 3)
+
+
+def activations_of(model):
+    """Of the hidden layers of each network."""
+    return [net.layers[1].activation.name for net in model.model]
+
+
+def test_networks_take_activations_in_turn(tmp_path, houses):
+    choices = {"preset": "best", "layers": (8,), "epochs": 2, "nets": 3, "linear": False}
+    got = TableModel("price", **choices).fit(houses)
+    assert activations_of(got) == ["silu", "tanh", "silu"]
+    assert (
+        activations_of(TableModel("price", **choices, activation="relu").fit(houses))
+        == ["relu"] * 3
+    )
+    three = TableModel("price", **choices, activation="relu", variety=("tanh", "silu")).fit(houses)
+    assert activations_of(three) == ["relu", "tanh", "silu"]
+    path = tmp_path / "m.safetensors"
+    got.save(path)
+    again = TableModel.load(path)
+    np.testing.assert_array_equal(again.predict(houses), got.predict(houses))
+    assert again.recipe == got.recipe
+    assert (
+        activations_of(TableModel("price", layers=(8,), epochs=1, nets=2).fit(houses))
+        == ["silu"] * 2
+    )

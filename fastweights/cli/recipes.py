@@ -20,7 +20,7 @@ from fastweights.table.targets import ClassTarget, NumberTarget
 
 #: Choices that are options of the same name, and say nothing else.
 NAMED = (
-    "linear", "scale_rate", "warmup", "bins", "min_category_rows", "max_categories",
+    "linear", "linear_gain", "scale_rate", "warmup", "bins", "min_category_rows", "max_categories",
     "category_numbers", "target_means",
 )  # fmt: skip
 #: The losses that a regression may choose from, by all names that they have.
@@ -59,6 +59,12 @@ def add_choices(group: Group) -> None:
         "what the learning rate is multiplied by for the factors of features (default: by the "
         "preset)",
         metavar="FACTOR",
+    )
+    option(
+        "--linear-gain",
+        "by which share errors must be smaller with a linear path for it to be taken (default: by "
+        "the preset)",
+        metavar="SHARE",
     )
     option(
         "--warmup",
@@ -135,10 +141,11 @@ def choices_of(
     }
     found = {name: value for name, value in told.items() if value is not None}
     if args.layers is not None:
-        usual = args.activation or recipe_for(args.preset, task, max(rows, MIN_ROWS)).activation
-        hidden = parse_layers(args.layers, str(usual))
+        hidden = parse_layers(args.layers, args.activation)
         found["layers"] = tuple(units for units, _ in hidden)
-        found["activation"] = tuple(str(name) for _, name in hidden)
+        if any(name for _, name in hidden):
+            usual = recipe_for(args.preset, task, max(rows, MIN_ROWS)).activation
+            found["activation"] = tuple(str(name or usual) for _, name in hidden)
     loss = _loss(found, task)
     if args.metrics is not None:
         found["metrics"] = tuple(judging.metrics_of("--metrics", args.metrics, loss))

@@ -488,7 +488,8 @@ _PLURALS = {
 def _recipe_in_words(data: TableData) -> str:
     """The networks and how they are trained, in a line."""
     recipe = data.prepared.recipe
-    names = recipe.activation if isinstance(recipe.activation, str) else ""
+    in_turn = {recipe.of(number).activation: None for number in range(recipe.nets)}
+    names = " and ".join(name for name in in_turn if isinstance(name, str))
     layers = ", ".join(map(str, recipe.layers))
     networks = count(recipe.nets, "network")
     line = {None: ", with and without a linear path", True: ", with a linear path", False: ""}

@@ -48,7 +48,8 @@ class TableClassifier(ClassifierMixin, TableEstimator):
     _task = "classification"
     _choices = (
         *("bins", "min_category_rows", "max_categories", "category_numbers", "target_means"),
-        *("layers", "activation", "dropout", "linear", "learning_rate", "scale_rate", "warmup"),
+        *("layers", "activation", "variety", "dropout", "linear", "linear_gain"),
+        *("learning_rate", "scale_rate", "warmup"),
         *("batch_size", "epochs", "patience", "nets", "folds", "split"),
         *("optimizer", "l2", "monitor", "metrics", "dtype"),
     )
@@ -69,8 +70,10 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         target_means: float | None = None,
         layers: Any = None,
         activation: str | None = None,
+        variety: Any = None,
         dropout: float | None = None,
         linear: bool | None = None,
+        linear_gain: float | None = None,
         learning_rate: float | None = None,
         scale_rate: float | None = None,
         warmup: float | None = None,

@@ -26,10 +26,14 @@ PARAMETERS = """\
         Units of each hidden layer.
     activation : str or tuple of str, default=None
         Of the hidden layers, or of each of them.
+    variety : tuple of str, default=None
+        Activations of other networks, which take turns with `activation`.
     dropout : float, default=None
         Behind each hidden layer.
     linear : bool, default=None
         Whether a linear path goes beside the hidden layers.
+    linear_gain : float, default=None
+        By which share errors must be smaller with a linear path for it to be taken.
     learning_rate, scale_rate, warmup : float, default=None
         Of the steps; by what they are larger for the factors of the features; the share of the
         steps in which the rate rises.

@@ -45,6 +45,17 @@ def error_of(trained: Sequence[Trained]) -> float:
     return sum(losses) / len(losses)
 
 
+def better(
+    tried: Sequence[tuple[Recipe, list[Model], tuple[Trained, ...]]],
+) -> tuple[Recipe, list[Model], tuple[Trained, ...]]:
+    """Of the kinds of a recipe, first the one without a linear path, that which is kept."""
+    if len(tried) == 1:
+        return tried[0]
+    plain, lined = tried
+    most = error_of(plain[2]) * (1 - plain[0].linear_gain)
+    return lined if error_of(lined[2]) < most else plain
+
+
 class Best(Monitor):
     """Keeps the weights of the epoch with the best figure of held-out rows, else of the last.
 

@@ -78,7 +78,7 @@ class Prepared:
         features, outputs = self.rows.encoded.shape[1], _outputs(self.recipe, self.preprocessor)
         models = [
             network(
-                self.recipe,
+                self.recipe.of(number),
                 features,
                 outputs,
                 self.recipe.steps(len(learnt)),
@@ -90,7 +90,8 @@ class Prepared:
         return models
 
     def otherwise(self, recipe: Recipe) -> Prepared:
-        """The same with another recipe, of which the features are not."""
+        """The same with another recipe, whose features stay as they are here."""
+        recipe = replace(recipe, **self.recipe.encoding)
         rows = replace(self.rows, parts=self.parts_for(recipe))
         return replace(self, recipe=recipe, rows=rows)
 
@@ -223,18 +224,20 @@ class TableModel:
         if len(table) < MIN_ROWS:
             got = f"{len(table)} rows with a target"
             raise ValueError(_check.refusal("table", got, f"at least {MIN_ROWS}"))
-        recipe = recipe_for(self.preset, task, len(table), **self.choices)
+        columns = max(1, len(table.columns) - 1)
+        recipe = recipe_for(self.preset, task, len(table), columns, **self.choices)
         held = self._validation(validation, task)
         preprocessor = self._preprocessor(table, recipe)
-        usual = recipe.bins
-        features, pieces = preprocessor.input_shape[0], preprocessor.pieces
-        recipe = recipe_for(self.preset, task, len(table), features, pieces, **self.choices)
+        usual, pieces = recipe.bins, preprocessor.pieces
+        recipe = recipe_for(self.preset, task, len(table), columns, pieces, **self.choices)
         if recipe.bins < usual:
-            preprocessor = self._preprocessor(table, recipe)
             remarks.append(
                 f"bins of numbers: {recipe.bins} instead of {usual}, of which there would be "
-                f"{features:,} features"
+                f"{preprocessor.input_shape[0]:,} features"
             )
+            preprocessor = self._preprocessor(table, recipe)
+        choices = {**self.choices, **recipe.encoding}
+        recipe = recipe_for(self.preset, task, len(table), preprocessor.input_shape[0], **choices)
         preprocessor = _without_groups(preprocessor, recipe)
         if isinstance(preprocessor.target, ClassTarget):
             remarks += filter(None, [scores.imbalance(preprocessor.target)])
@@ -303,14 +306,13 @@ class TableModel:
                 if not (tried and keep_interrupted):
                     raise
                 return *tried[0], True, [UNDECIDED]
-            kept = [model for model, one in zip(models, found, strict=True) if one is not None]
+            whole = [model for model, one in zip(models, found, strict=True) if one is not None]
             trained = tuple(one for one in found if one is not None)
-            tried.append((recipe, kept, trained))
+            tried.append((recipe, whole, trained))
             if interrupted:
                 return *tried[0], True, [UNDECIDED] if prepared.recipe.linear is None else []
-        errors = [fitting.error_of(trained) for _, _, trained in tried]
-        best = min(range(len(tried)), key=errors.__getitem__)
-        return *tried[best], False, _decided(errors) if len(tried) > 1 else []
+        kept = fitting.better(tried)
+        return *kept, False, _decided(tried, kept[0]) if len(tried) > 1 else []
 
     def _rows(
         self,
@@ -538,13 +540,15 @@ class TableModel:
         return loaded
 
 
-def _decided(errors: Sequence[float]) -> list[str]:
+def _decided(
+    tried: Sequence[tuple[Recipe, list[Model], tuple[Trained, ...]]], kept: Recipe
+) -> list[str]:
     """Which kind of network was kept, without a linear path or with one."""
-    without, with_one = errors
-    is_line = with_one < without
+    errors = {recipe.linear: fitting.error_of(trained) for recipe, _, trained in tried}
+    words, others = ("with", "without") if kept.linear else ("without", "with")
     return [
-        f"networks with{'' if is_line else 'out'} a linear path: the loss of the rows left out is "
-        f"{min(errors):.4g}, of those with{'out' if is_line else ''} one {max(errors):.4g}"
+        f"networks {words} a linear path: the loss of the rows left out is "
+        f"{errors[kept.linear]:.4g}, of those {others} one {errors[not kept.linear]:.4g}"
     ]
 
 

@@ -29,6 +29,11 @@ LEAST_BINS = 2
 #: Networks of a preset: the fewest, the most, and operations that all of them may take together;
 #: two CPUs do some 2e11 of these a second.
 NETS = {"fast": (1, 8, 1e12), "best": (2, 16, 6e12)}
+#: Quantile bins of the preset "best" for numbers that a regression is made of: the most, the fewest
+#: rows of a bin, and cells of a table that are encoded so finely.
+FINE_BINS = 128
+MIN_BIN_ROWS = 6
+MOST_FINE_CELLS = 500_000
 #: Each network goes through at most so many rows in all, and so often through each.
 ROW_BUDGET = 4_000_000
 MOST_EPOCHS = 40
@@ -57,12 +62,18 @@ class Recipe:
         Units of each hidden layer.
     activation : str or tuple of str
         Of the hidden layers, or of each of them.
+    variety : tuple of str
+        Activations of all hidden layers of other networks: the first has ``activation``, the
+        next one each of these, and so on in turn.
     dropout : float
         Behind each hidden layer.
     linear : bool, optional
         Whether a linear path goes beside the hidden layers. Of a regression it begins as the ridge
         regression of the features, and the hidden layers at 0. None: both kinds of network are
         trained, and those are kept whose errors on the rows left out are smaller.
+    linear_gain : float
+        By which share errors must be smaller with a linear path for it to be taken. The errors are
+        those of single networks, and the mean of many gains more on them where there is no line.
     loss : str
         What a regression makes small, of the standardised target: a key of `LOSSES`.
     quantiles : tuple of float
@@ -132,6 +143,8 @@ class Recipe:
     metrics: tuple[Any, ...] = ()
     class_weight: Any = None
     dtype: str = "float32"
+    variety: tuple[str, ...] = ()
+    linear_gain: float = 0.0
 
     @property
     def kinds(self) -> tuple[Recipe, ...]:
@@ -139,6 +152,11 @@ class Recipe:
         if self.linear is not None:
             return (self,)
         return tuple(replace(self, linear=linear) for linear in (False, True))
+
+    def of(self, number: int) -> Recipe:
+        """The recipe of the network of a number, from 0."""
+        several = (self.activation, *self.variety)
+        return replace(self, activation=several[number % len(several)])
 
     @property
     def quantiles_asked(self) -> tuple[float, ...]:
@@ -177,8 +195,8 @@ def recipe_for(
     rows : int
         To learn from.
     features : int
-        Into which its columns are encoded: they and the rows say how many networks there is time
-        for.
+        Into which its columns are encoded, or its columns where that is not known yet: they and the
+        rows say how many networks there is time for, and bins.
     pieces : sequence of int
         How many of the features are the piecewise-linear encodings of each column of numbers, with
         as many bins as there are by default; of very many pieces the bins are fewer.
@@ -196,9 +214,14 @@ def recipe_for(
     features = _check.whole("features", features, 1)
     refuse_unknown(choices)
     is_classes = task == "classification"
+    is_best = preset == "best"
+    encoding = Encoding(target_means=TARGET_MEANS)
+    if is_best and not is_classes and rows * features <= MOST_FINE_CELLS:
+        bins = min(FINE_BINS, max(encoding.bins, rows // MIN_BIN_ROWS))
+        encoding = replace(encoding, bins=bins)
     recipe = Recipe(
         task=task,
-        **asdict(Encoding(target_means=TARGET_MEANS)),
+        **asdict(encoding),
         layers=(128, 128, 128),
         activation="silu",
         dropout=0.15 if is_classes else 0.0,
@@ -211,10 +234,11 @@ def recipe_for(
         patience=12,
         nets=1,
         folds=min(rows // 2, max(FOLDS, rows // MOST_LEFT_OUT)),
+        variety=("tanh",) if is_best and "activation" not in choices else (),
+        linear_gain=0.1 if is_best else 0.0,
     )
     if "bins" not in choices:
         recipe = replace(recipe, bins=_bins(recipe.bins, pieces))
-        features -= sum(own - min(own, recipe.bins) for own in pieces)
     recipe = _checked(replace(recipe, **choices))
     if "nets" not in choices:
         recipe = replace(recipe, nets=_nets(preset, recipe, rows, features))
@@ -254,7 +278,10 @@ def _nets(preset: str, recipe: Recipe, rows: int, features: int) -> int:
 
 def _bins(usual: int, pieces: Sequence[int]) -> int:
     """The most bins with which columns that usually have these pieces have not too many in all."""
-    for bins in range(usual, LEAST_BINS, -1):
+    most = min(usual, Encoding.bins)
+    if sum(min(own, most) for own in pieces) <= MOST_PIECES:
+        return usual
+    for bins in range(most, LEAST_BINS, -1):
         if sum(min(own, bins) for own in pieces) <= MOST_PIECES:
             return bins
     return LEAST_BINS
@@ -273,8 +300,12 @@ def _checked(recipe: Recipe) -> Recipe:
             _check.whole("layers", units, 1) for units in _several("layers", recipe.layers)
         ),
         "activation": _activation(recipe.activation, recipe.layers),
+        "variety": tuple(
+            activations.get(name, "variety").name for name in _several("variety", recipe.variety)
+        ),
         "dropout": _check.number("dropout", recipe.dropout, minimum=0.0, below=1.0),
         "linear": None if recipe.linear is None else _check.flag("linear", recipe.linear),
+        "linear_gain": _check.number("linear_gain", recipe.linear_gain, minimum=0.0, below=1.0),
         "learning_rate": _check.number("learning_rate", recipe.learning_rate, above=0.0),
         "scale_rate": _check.number("scale_rate", recipe.scale_rate, minimum=0.0),
         "warmup": _check.number("warmup", recipe.warmup, minimum=0.0, below=1.0),
