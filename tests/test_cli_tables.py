@@ -122,12 +122,14 @@ def test_without_ensemble_the_preset_says_how_many(table, tmp_path, capsys):
 
 def test_choices_of_a_recipe_have_options_of_their_names(train):
     figures = train(
-        "--linear", "--scale-rate", "2", "--warmup", "0.2", "--bins", "5", "--min-category-rows",
-        "7", "--max-categories", "3", "--category-numbers", "0", "--target-means", "4",
+        "--linear", "--variety", "tanh, relu", "--scale-rate", "2", "--warmup", "0.2",
+        "--bins", "5", "--min-category-rows", "7",
+        "--max-categories", "3", "--category-numbers", "0", "--target-means", "4",
     )  # fmt: skip
     own = loaded(figures)
     chosen = {
-        "linear": True, "scale_rate": 2.0, "warmup": 0.2, "bins": 5, "min_category_rows": 7,
+        "linear": True, "variety": ("tanh", "relu"), "scale_rate": 2.0, "warmup": 0.2,
+        "bins": 5, "min_category_rows": 7,
         "max_categories": 3, "category_numbers": 0, "target_means": 4,
     }  # fmt: skip
     recipe = own.recipe.config()
@@ -143,9 +145,7 @@ def test_every_choice_of_a_recipe_is_an_option():
         "task": "task", "nets": "ensemble", "folds": "validation_fraction",
         "monitor": "early_stopping",
     }  # fmt: skip
-    choices = {elsewhere.get(one.name, one.name) for one in dataclasses.fields(Recipe)} - {
-        "variety"
-    }
+    choices = {elsewhere.get(one.name, one.name) for one in dataclasses.fields(Recipe)}
     assert choices <= {action.dest for action in parser._actions}
 
 
@@ -233,6 +233,7 @@ def test_names_with_commas_are_quoted(tmp_path, capsys):
         ("--test none.csv", "none.csv"),
         ("--test none.csv --test-fraction 0.2", "--test-fraction: got 0.2 beside --test none.csv"),
         ("--validation-fraction 0.9", "--validation-fraction: got 0.9, expected 0, or a part"),
+        ("--variety tanhh", "--variety: got 'tanhh'"),
         ("--bins -1", "--bins: got -1"),
         ("--scale-rate -1", "--scale-rate: got -1"),
         ("--max-categories 0", "--max-categories: got 0"),

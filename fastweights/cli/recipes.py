@@ -20,8 +20,8 @@ from fastweights.table.targets import ClassTarget, NumberTarget
 
 #: Choices that are options of the same name, and say nothing else.
 NAMED = (
-    "linear", "linear_gain", "scale_rate", "warmup", "bins", "min_category_rows", "max_categories",
-    "category_numbers", "target_means",
+    "linear", "linear_gain", "variety", "scale_rate", "warmup", "bins",
+    "min_category_rows", "max_categories", "category_numbers", "target_means",
 )  # fmt: skip
 #: The losses that a regression may choose from, by all names that they have.
 LOSS_NAMES = {
@@ -40,6 +40,13 @@ def add_choices(group: Group) -> None:
         default=None,
         help="a linear path beside the hidden layers; default: by the preset, which of a "
         "regression on few rows trains networks of both kinds and keeps the better one",
+    )
+    add_option(
+        group,
+        "--variety",
+        "activations of other networks, which take turns with that of the first (default: by the "
+        "preset)",
+        metavar="NAME,...",
     )
     option = functools.partial(add_option, group, metavar="N", kind=int)
     option("--bins", "quantile bins that columns of numbers have features of (default: 32)")
@@ -74,9 +81,15 @@ def add_choices(group: Group) -> None:
     )
 
 
+def _named(args: argparse.Namespace) -> dict[str, Any]:
+    """What these options say; None where they say nothing."""
+    variety = args.variety and tuple(name.strip() for name in args.variety.split(","))
+    return {**{name: getattr(args, name) for name in NAMED}, "variety": variety}
+
+
 def check_choices(args: argparse.Namespace) -> None:
     """Refuses what is wrong with these options, before the table is read."""
-    told = {name: getattr(args, name) for name in NAMED if getattr(args, name) is not None}
+    told = {name: value for name, value in _named(args).items() if value is not None}
     with naming_options(*NAMED):
         recipe_for(args.preset, "regression", MIN_ROWS, **told)
     if args.warmup is not None and args.schedule is not None:
@@ -137,7 +150,7 @@ def choices_of(
         "dtype": args.dtype,
         "split": args.split,
         "learning_rate": args.learning_rate,
-        **{name: getattr(args, name) for name in NAMED},
+        **_named(args),
     }
     found = {name: value for name, value in told.items() if value is not None}
     if args.layers is not None:
