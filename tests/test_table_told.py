@@ -95,9 +95,7 @@ def test_labels_are_as_a_frame_has_them(labels, kind, tmp_path):
 
 def test_a_class_that_counts_as_missing_is_named():
     frame = houses().assign(kind=np.where(houses().area > 100, "NA", "small"))
-    with pytest.raises(
-        ValueError, match=r"got 1 class in .*, beside 'NA' in .* missing"
-    ):
+    with pytest.raises(ValueError, match=r"got 1 class in .*, beside 'NA' in .* missing"):
         model("kind").fit(frame)
 
 
