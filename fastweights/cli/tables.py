@@ -44,7 +44,8 @@ from fastweights.table import Preprocessor, Recipe, Table, TableModel, scores
 from fastweights.table.encoded import Encoded
 from fastweights.table.fitting import Trained
 from fastweights.table.footers import without_sums
-from fastweights.table.models import Prepared, learnable
+from fastweights.table.learnable import learnable
+from fastweights.table.models import Prepared
 from fastweights.table.networks import monitored
 from fastweights.table.preprocessing import TARGETS
 from fastweights.table.recipe import LOSSES, NETS

@@ -22,6 +22,7 @@ from fastweights.models import Model
 from fastweights.table import fitting, scores
 from fastweights.table.fitting import Callbacks, Trained
 from fastweights.table.footers import without_sums
+from fastweights.table.learnable import learnable, rows_in_words
 from fastweights.table.networks import network
 from fastweights.table.numerals import missing
 from fastweights.table.preprocessing import Preprocessor
@@ -37,13 +38,7 @@ from fastweights.table.recipe import (
 )
 from fastweights.table.splitting import Parts
 from fastweights.table.tables import Table
-from fastweights.table.targets import (
-    ClassTarget,
-    absent_words,
-    find_task,
-    has_target,
-    refuse_one_class,
-)
+from fastweights.table.targets import ClassTarget, has_target
 
 #: Under which keys a model file has its recipe, and how it was trained.
 RECIPE = "fastweights.recipe"
@@ -510,7 +505,7 @@ class TableModel:
         if strange.any():
             first = shown(table[self.target][int(strange.argmax())])
             said = f"left out, whose {shown(self.target)} the model does not know, such as {first}"
-            warnings.warn(f"{table.source}: {_rows(strange.sum())} {said}", stacklevel=2)
+            warnings.warn(f"{table.source}: {rows_in_words(strange.sum())} {said}", stacklevel=2)
         counts = {"rows": int(known.sum()), "rows_left_out": int((~known).sum())}
         table, truth = table.take(known), truth[known]
         self._warn(table)
@@ -636,42 +631,6 @@ def _name_of_target(given: Any) -> str:
         got = _check.kind_of(given)
         expected = "the name of a column; the table goes to fit: TableModel(name).fit(table)"
     raise TypeError(_check.refusal("target", got, expected))
-
-
-@dataclass(frozen=True)
-class Learnable:
-    """The rows of a table that have a target, and what it is.
-
-    ``kept``, bool, says which of the table's rows these are.
-    """
-
-    table: Table
-    task: str
-    kept: np.ndarray
-    remarks: tuple[str, ...]
-
-
-def learnable(table: Table, target: str, task: str | None = None) -> Learnable:
-    """The rows of a table that have a target; ValueError where its cells do not suit the task."""
-    table, kept = without_sums(table)
-    remarks = [*table.remarks]
-    if task is None:
-        task, reason = find_task(table, target)
-        remarks.append(f"target {shown(target)}: {task}, {reason}")
-    known = has_target(table, target, task)
-    if task == "classification":
-        refuse_one_class(table, target, known)
-    if not known.all():
-        words = absent_words(table[target], known)
-        said = f", {words}" if words else ""
-        remarks.append(f"left out for want of a {shown(target)}: {_rows((~known).sum())}{said}")
-        table = table.take(known)
-    kept[kept] = known
-    return Learnable(table, task, kept, tuple(remarks))
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
 def _without_groups(preprocessor: Preprocessor, recipe: Recipe) -> Preprocessor:
