@@ -69,6 +69,14 @@ def test_a_heavy_tail_has_logarithmic_axes_and_the_unit(drawn):
     assert truth.get_xlabel() == "y in kg, truth"
 
 
+def test_quantiles_have_the_shares_below_them(drawn):
+    figure, _ = drawn(numbers(), "y", "--loss", "quantile", "--quantiles", "0.1,0.9")
+    below = figure.axes[1]
+    _, found = below.lines
+    np.testing.assert_array_equal(found.get_xdata(), (0.1, 0.9))
+    assert below.get_xlabel() == "quantile of y, predicted"
+
+
 def test_many_classes_are_merged_the_most_confused_first(drawn):
     rng = np.random.default_rng(0)
     names = np.array([f"class number {n} of those with long names" for n in range(30)])
