@@ -176,6 +176,22 @@ def test_a_mark_that_is_told_holds_for_all():
         table(PLAIN, decimal=";")
 
 
+@pytest.mark.parametrize("end", ["", ","])
+def test_a_comma_outside_of_quotes_always_parts_cells(end):
+    """Also where numbers have decimal commas, which are then in quotes."""
+    rows = [(f"{n},5", str(n % 7), str(n % 5)) for n in range(1, 30)]
+    content = "a,b,c\n" + "".join(f'"{a}",{b},{c}{end}\n' for a, b, c in rows)
+    for found in (table(content), table(content, decimal=",")):
+        assert found["a"].values.tolist() == [n + 0.5 for n in range(1, 30)]
+        assert [*found["b"]] == [b for _, b, _ in rows]
+        assert [*found["c"]] == [c for *_, c in rows]
+
+
+def test_many_digits_that_a_comma_ends_are_a_number():
+    found = table("a,b\n" + "1" * 25 + ",2\n", decimal=",")
+    assert (found["a"].values[0], found["b"].values[0]) == (float("1" * 25), 2.0)
+
+
 def test_large_files_are_read_by_the_marks_of_all_their_cells():
     """The first megabytes have none of the cells that prove the mark."""
     rows = "".join(f"{n % 900};x\n" for n in range(500_000))
