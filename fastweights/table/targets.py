@@ -35,7 +35,8 @@ class NumberTarget:
 
     ``baseline`` is the trivial estimate, the mean of the training rows in the target's own units.
     No estimate is below the lowest or above the highest of the training rows: ``low``, ``high``.
-    ``unit`` is what is written behind its numbers, such as ``kg``.
+    ``unit`` is what is written behind its numbers, such as ``kg``; where they ``are_shares``, 35 %
+    is 0.35.
     """
 
     task: ClassVar[str] = "regression"
@@ -47,6 +48,7 @@ class NumberTarget:
     low: float = -math.inf
     high: float = math.inf
     unit: str = ""
+    are_shares: bool = False
 
     @classmethod
     def fit(
@@ -73,7 +75,9 @@ class NumberTarget:
         log = bool(least > 0 and _is_evened_by_log(values)) if log is None else log
         mean, scale = mean_and_scale(np.log(values) if log else values)
         bounds = float(values.min()), float(values.max())
-        return cls(name, log, mean, scale, mean_and_scale(values)[0], *bounds, read.unit)
+        return cls(
+            name, log, mean, scale, mean_and_scale(values)[0], *bounds, read.unit, read.are_shares
+        )
 
     @property
     def outputs(self) -> int:
@@ -82,7 +86,8 @@ class NumberTarget:
 
     def truth(self, table: Table) -> tuple[np.ndarray, np.ndarray]:
         """The values in a table's rows (rows,), float64, and where there is one, bool."""
-        values = read_numbers(table[self.name], table.decimal, table.thousands, self.unit).values
+        form = (table.decimal, table.thousands, self.unit, self.are_shares)
+        values = read_numbers(table[self.name], *form).values
         with np.errstate(invalid="ignore"):
             return values, np.isfinite(values) & (values > 0 if self.log else True)
 
