@@ -88,7 +88,7 @@ def weights_of(args: argparse.Namespace, table: Table) -> tuple[Table, np.ndarra
         expected = "another column than the target"
         raise ValueError(_check.refusal("--sample-weight", shown(name), expected))
     cells = table[column_of(table, "--sample-weight", name)]
-    weights, strange = numbers(cells, table.decimal)
+    weights, strange = numbers(cells, table.decimal, table.thousands)
     bad = strange | ~np.isfinite(weights) | (weights < 0)
     if bad.any():
         got = f"{shown(cells.take(bad)[0])} in column {shown(name)}"

@@ -35,7 +35,7 @@ from fastweights.table.recipe import (
 )
 from fastweights.table.splitting import Parts
 from fastweights.table.tables import Table
-from fastweights.table.targets import ClassTarget, find_task, has_target
+from fastweights.table.targets import ClassTarget, find_task, has_target, left_out
 
 #: Under which keys a model file has its recipe, and how it was trained.
 RECIPE = "fastweights.recipe"
@@ -561,14 +561,10 @@ def learnable(table: Table, target: str, task: str | None = None) -> Learnable:
         remarks.append(f"target {shown(target)}: {task}, {reason}")
     known = has_target(table, target, task)
     if not known.all():
-        remarks.append(f"left out for want of a {shown(target)}: {_rows((~known).sum())}")
+        remarks += left_out(table, target, known, task)
         table = table.take(known)
     kept[kept] = known
     return Learnable(table, task, kept, tuple(remarks))
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
 def _without_groups(preprocessor: Preprocessor, recipe: Recipe) -> Preprocessor:

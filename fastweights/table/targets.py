@@ -16,7 +16,8 @@ from fastweights import _check
 from fastweights._json import shown
 from fastweights.table.cells import Cells, number_text
 from fastweights.table.columns.category import key_of
-from fastweights.table.numerals import MISSING, Numbers, missing_word, read_numbers
+from fastweights.table.columns.common import odd_rows
+from fastweights.table.numerals import MISSING, MISSING_NUMBER, Numbers, missing_word, read_numbers
 from fastweights.table.standardising import SKEWED, mean_and_scale, skewness, standardised
 from fastweights.table.tables import Table
 
@@ -275,6 +276,27 @@ def has_target(table: Table, target: str, task: str) -> np.ndarray:
         for text in cells.texts
     ]
     return ~cells.by_text(absent, False)
+
+
+def left_out(
+    table: Table, target: str, known: np.ndarray, task: str, expected: str = ""
+) -> list[str]:
+    """What is said of rows that are left out, as their target is not known, bool (rows,).
+
+    Cells that hold something are named; `expected` is what they are not.
+    """
+    cells = table[target]
+    words = MISSING_NUMBER if task == "regression" else MISSING
+    absent = cells.by_text([missing_word(text) in words for text in cells.texts], False)
+    remarks = []
+    if empty := int(np.count_nonzero(~known & absent)):
+        rows = "1 row" if empty == 1 else f"{empty:,} rows"
+        remarks.append(f"left out for want of a {shown(target)}: {rows}")
+    expected = expected or ("number" if task == "regression" else "class")
+    for odd in odd_rows(f"left out, the target being no {expected}", cells, ~known & ~absent):
+        more = f" and {odd.rows - 1:,} more" if odd.rows > 1 else ""
+        remarks.append(f"{odd.fate}: {shown(odd.example)} in column {shown(target)}{more}")
+    return remarks
 
 
 def class_name(cell: str) -> str:
