@@ -46,9 +46,9 @@ def train(table, out, *options, target="y", code=0):
 
 
 def short(*options):
-    """One network, three epochs."""
+    """One network, three epochs, no linear path."""
     alone = () if "--ensemble" in options else ("--ensemble", "1")
-    return ("--epochs", "3", "--patience", "0", *alone, *options)
+    return ("--epochs", "3", "--patience", "0", "--no-linear", *alone, *options)
 
 
 # ---- optimizers and schedules --------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_l2_makes_weights_smaller(table, tmp_path):
     plain = train(table, tmp_path / "p", *epochs)
     kept = train(table, tmp_path / "m", *epochs, "--l2", "0.01")
     dense = [layer for layer in kept.layers if isinstance(layer, fw.layers.Dense)]
-    assert [layer.kernel_regularizer for layer in dense] == [fw.regularizers.L2(0.01)] * 5
+    assert [layer.kernel_regularizer for layer in dense] == [fw.regularizers.L2(0.01)] * 4
     sizes = [np.sum(model.layers[2].kernel ** 2) for model in (kept, plain)]
     assert sizes[0] < 0.7 * sizes[1]
 
@@ -206,7 +206,17 @@ def test_rows_that_all_count_nothing_are_refused(columns, tmp_path, capsys):
 def test_class_weights_have_the_rare_class_found(table, tmp_path, capsys):
     def recall(*options):
         argv = ["train", table, "--target", "kind", "--out", str(tmp_path / "m"), "--quiet"]
-        more = ("--layers", "4", "--epochs", "40", "--test-fraction", "0.5", *options)
+        more = (
+            "--layers",
+            "4",
+            "--ensemble",
+            "2",
+            "--epochs",
+            "40",
+            "--test-fraction",
+            "0.5",
+            *options,
+        )
         confusion = run_json(capsys, *argv, *more)["confusion"]
         assert len(confusion) == 2
         return confusion[1][1] / sum(confusion[1])
@@ -320,6 +330,7 @@ def test_an_ensemble_is_of_the_networks_of_its_seeds(table, tmp_path, capsys):
     members = run_json(
         capsys, "train", table, "--target", "y", "--out", str(out), "--ensemble", "2", "--patience",
         "2", "--epochs", "200", "--learning-rate", "0.02", "--schedule", "constant",
+        "--no-linear",
     )["members"]  # fmt: skip
     assert all(one["epochs"] == one["best_epoch"] + 2 for one in members)
     assert len(load_model(str(out)).model) == 2

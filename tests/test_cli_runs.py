@@ -51,7 +51,7 @@ MANY = [
     "--batch-size", "16", "--patience", "3", "--early-stopping", "mape", "--metrics", "mae,mape",
     "--dropout", "0.1", "--l2", "0.0001", "--sample-weight", "a weight", "--seed", "11",
     "--validation-fraction", "0.25", "--test-fraction", "0.3", "--task", "regression",
-    "--log-target",
+    "--log-target", "--ensemble", "2", "--linear",
 ]  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def test_options_on_the_command_line_go_before_the_file(table, tmp_path, capsys)
     assert run_json(capsys, *argv)["epochs"] == 3
     assert run_json(capsys, *argv, "--epochs", "2")["epochs"] == 2
     dense = [one for one in saving.read(out).layers if isinstance(one, fw.layers.Dense)]
-    assert [layer.units for layer in dense] == [8, 1, 1]
+    assert [layer.units for layer in dense] == [8, 1]
     other = write_csv(tmp_path / "o.csv", {"a": np.cos(np.arange(20.0)), "y": np.arange(20.0)})
     assert run_json(capsys, "train", other, *argv[1:])["rows"] == 20
     path.write_text(path.read_text() + "log_target = true\nquiet = true\njson = false\n")
@@ -121,7 +121,7 @@ def test_files_are_refused(text, message, table, tmp_path, monkeypatch, capsys):
 def test_a_file_that_says_something_else_is_not_written_over(table, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "m.toml").write_text(
-        f"# mine\ndata = {json.dumps(table)}\ntarget = 'y'\nepochs = 2\n"
+        f"# mine\ndata = {json.dumps(table)}\ntarget = 'y'\nepochs = 2\nensemble = 1\n"
     )
     text = (tmp_path / "m.toml").read_text()
     argv = ["train", "--config", "m.toml", "--out", "m.safetensors", "--quiet"]
@@ -162,6 +162,7 @@ def resumable(table, tmp_path, *more):
         "0.2",
     ]
     argv += ["--optimizer", "adamw(weight_decay=0.01)", "--schedule", "CosineDecay"]
+    argv += ["--layers", "64", "--ensemble", "2"]
     return [*argv, "--class-weight", "balanced", *more]
 
 
@@ -249,7 +250,7 @@ def test_a_minimizer_goes_on(table, tmp_path, monkeypatch):
         "--loss",
         "mse",
     ]
-    argv += ["--optimizer", "lbfgs", "--epochs", "9"]
+    argv += ["--optimizer", "lbfgs", "--epochs", "9", "--ensemble", "2", "--layers", "8"]
     assert cli.main(argv) == 0
     expected = (tmp_path / "m").read_bytes()
     stopped(monkeypatch, argv, 4)
@@ -301,7 +302,7 @@ def test_resuming_is_refused_with_other_options_and_rows(table, tmp_path, monkey
     stopped(monkeypatch, argv, 2)
     for option, value, message in (
         ("--dropout", "0.3", "--dropout: got 0.3, expected 0.2, as "),
-        ("--layers", "8", "--layers: got '8', expected none"),
+        ("--layers", "8", "--layers: got '8', expected '64'"),
         ("--epochs", "41", "--epochs: got 41, expected 40"),
     ):
         assert message in refused(capsys, *argv, option, value, "--resume")
@@ -380,12 +381,12 @@ def test_what_a_link_leads_to_is_the_checkpoint(table, tmp_path, monkeypatch):
 
 def sweep(table, tmp_path, *more):
     argv = ["sweep", table, "--target", "y", "--out", str(tmp_path / "s.safetensors"), "--quiet"]
-    return [*argv, "--epochs", "4", *more]
+    return [*argv, "--epochs", "4", "--layers", "8", *more]
 
 
 def test_a_sweep_trains_the_best_of_its_trials(table, tmp_path, capsys):
     more = ("--try", "layers=4;16,8", "--try", "learning-rate=1e-4;1e-2", "--metrics", "mape")
-    more += ("--loss", "mae")
+    more += ("--loss", "mae", "--no-linear")
     figures = run_json(capsys, *sweep(table, tmp_path, *more))
     assert figures["trials"] == 4
     records = [json.loads(line) for line in (tmp_path / "s.sweep.jsonl").read_text().splitlines()]

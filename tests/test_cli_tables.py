@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
+import dataclasses
 import gzip
 import json
 from pathlib import Path
@@ -12,8 +14,11 @@ import pytest
 from cli_running import refused, run_json, write_csv
 
 from fastweights import cli
+from fastweights.cli import checkpoints
+from fastweights.cli import train as command
+from fastweights.cli.checkpoints import Checkpoint
 from fastweights.cli.modelfile import load_model
-from fastweights.table import Table, TableModel, read, split
+from fastweights.table import Recipe, Table, TableModel, read, split
 
 ROWS = 240
 
@@ -115,6 +120,53 @@ def test_without_ensemble_the_preset_says_how_many(table, tmp_path, capsys):
     assert [one["networks"] for one in found] == [8, 16]
 
 
+def test_choices_of_a_recipe_have_options_of_their_names(train):
+    figures = train(
+        "--linear", "--variety", "tanh, relu", "--scale-rate", "2", "--warmup", "0.2",
+        "--bins", "5", "--min-category-rows", "7",
+        "--max-categories", "3", "--category-numbers", "0", "--target-means", "4",
+    )  # fmt: skip
+    own = loaded(figures)
+    chosen = {
+        "linear": True, "variety": ("tanh", "relu"), "scale_rate": 2.0, "warmup": 0.2,
+        "bins": 5, "min_category_rows": 7,
+        "max_categories": 3, "category_numbers": 0, "target_means": 4,
+    }  # fmt: skip
+    recipe = own.recipe.config()
+    assert {name: recipe[name] for name in chosen} == chosen
+    assert own.preprocessor.kinds["shop"] == ("category", "target_mean")
+    assert own.model.optimizer.learning_rate_factors == {"feature_scale/*": 2.0}
+
+
+def test_every_choice_of_a_recipe_is_an_option():
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    elsewhere = {
+        "task": "task", "nets": "ensemble", "folds": "validation_fraction",
+        "monitor": "early_stopping",
+    }  # fmt: skip
+    choices = {elsewhere.get(one.name, one.name) for one in dataclasses.fields(Recipe)}
+    assert choices <= {action.dest for action in parser._actions}
+
+
+def test_very_many_columns_have_fewer_bins(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    columns = {f"g{n}": rng.normal(size=60).round(3) for n in range(200)}
+    data = write_csv(tmp_path / "t.csv", {**columns, "y": columns["g0"] * 2})
+    argv = ["train", data, "--target", "y", "--out", str(tmp_path / "m"), *told("--quiet")]
+    assert cli.main(argv) == 0
+    assert (
+        "bins of numbers: 20 instead of 32, of which there would be 6,600 f"
+        in capsys.readouterr().out
+    )
+    found = loaded({"model": tmp_path / "m"})
+    assert found.recipe.bins == 20
+    assert found.preprocessor.input_shape == (200 * 21,)
+    assert cli.main([*argv, "--bins", "32"]) == 0
+    assert "bins of numbers" not in capsys.readouterr().out
+    assert loaded({"model": tmp_path / "m"}).preprocessor.input_shape == (200 * 33,)
+
+
 def test_activations_that_take_turns_are_told(table, tmp_path, capsys):
     argv = ["train", table, "--target", "y", "--out", str(tmp_path / "m"), "--epochs", "1"]
     for preset, words in (("fast", "4 (silu),"), ("best", "4 (silu and tanh),")):
@@ -181,6 +233,14 @@ def test_names_with_commas_are_quoted(tmp_path, capsys):
         ("--test none.csv", "none.csv"),
         ("--test none.csv --test-fraction 0.2", "--test-fraction: got 0.2 beside --test none.csv"),
         ("--validation-fraction 0.9", "--validation-fraction: got 0.9, expected 0, or a part"),
+        ("--variety tanhh", "--variety: got 'tanhh'"),
+        ("--bins -1", "--bins: got -1"),
+        ("--scale-rate -1", "--scale-rate: got -1"),
+        ("--max-categories 0", "--max-categories: got 0"),
+        ("--warmup 1", "--warmup: got 1"),
+        ("--warmup 0.1 --schedule constant", "--warmup: got 0.1 beside --schedule constant"),
+        ("--warmup 0.1 --optimizer lbfgs", "--warmup: got it for lbfgs"),
+        ("--scale-rate 3 --optimizer lbfgs", "--scale-rate: got it for lbfgs"),
         ("--quantiles 0.5", "--quantiles: got 0.5 and another loss"),
         ("--loss quantile --quantiles a", "--quantiles: got 'a', expected SHARE"),
         ("--loss quantile --quantiles 2", "--quantiles: got"),
@@ -281,27 +341,70 @@ def test_imbalance_is_said_beside_the_scores_that_see_it(table, tmp_path, capsys
 # ---- going on ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("held", [True, False])
-def test_an_ensemble_goes_on_with_the_same_bits(held, table, tmp_path, monkeypatch, capsys):
-    """Also where features are made batch by batch."""
+@pytest.mark.parametrize(
+    ("target", "held", "places"),
+    [("kind", True, (2, 9)), ("kind", False, (2, 9)), ("y", True, (2, 30))],
+)
+def test_an_ensemble_goes_on_with_the_same_bits(
+    target, held, places, table, tmp_path, monkeypatch, capsys
+):
+    """Also where features are made batch by batch, and in networks of a second kind."""
     from test_cli_runs import stopped
 
     if not held:
         monkeypatch.setattr("fastweights.table.fitting.MOST_HELD", 0)
     out = tmp_path / "m.safetensors"
-    argv = ["train", table, "--target", "kind", "--out", str(out), "--quiet"]
-    argv += ["--epochs", "6", "--layers", "8", "--ensemble", "3", "--class-weight", "balanced"]
+    argv = ["train", table, "--target", target, "--out", str(out), "--quiet"]
+    argv += ["--epochs", "6", "--layers", "8", "--ensemble", "3"]
+    argv += ["--class-weight", "balanced"] if target == "kind" else []
     assert cli.main(argv) == 0
     expected = out.read_bytes()
     out.unlink()
-    for saves in (2, 9):
+    for saves in places:
         stopped(monkeypatch, argv, saves)
         assert not out.exists()
         assert list(tmp_path.glob("m.checkpoint*"))
+        assert bool(list(tmp_path.glob("m.checkpoint.[456].*"))) == (saves == 30)
         assert cli.main([*argv, "--resume"]) == 0
         assert out.read_bytes() == expected
         assert not list(tmp_path.glob("m.checkpoint*"))
         out.unlink()
+
+
+def test_ctrl_c_among_networks_of_a_second_kind_keeps_the_first(
+    table, tmp_path, monkeypatch, capsys
+):
+    out = tmp_path / "m.safetensors"
+    argv = ["train", table, "--target", "y", "--out", str(out), *told("--ensemble", "2")]
+    assert cli.main(argv) == 0
+    printed = capsys.readouterr().out
+    assert "2 networks of layers 8 (silu), with and without a linear path" in printed
+    assert "networks with a linear path: the loss of the rows left out is" in printed
+    whole = out.read_bytes()
+    assert cli.main([*argv, "--no-linear", "--quiet"]) == 0
+    first = loaded({"model": out})
+    out.unlink()
+    save = Checkpoint._save_if_due
+
+    def interrupted(callback):
+        save(callback)
+        if callback.path.endswith(".3.safetensors"):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
+        patched.setattr(Checkpoint, "_save_if_due", interrupted)
+        assert cli.main(argv) == 130
+    printed = capsys.readouterr().out
+    assert "those with one were not trained to their end" in printed
+    assert "which --resume goes on from" in printed
+    found = loaded({"model": out})
+    assert found.recipe == first.recipe
+    for one, other in zip(found.model, first.model, strict=True):
+        assert one.parameters.tobytes() == other.parameters.tobytes()
+    assert cli.main([*argv, "--resume"]) == 0
+    assert out.read_bytes() == whole
+    assert not list(tmp_path.glob("*checkpoint*"))
 
 
 # ---- reading -------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastweights.table import Cells
+from fastweights.table import Cells, Preprocessor, Table
 from fastweights.table.columns import (
     CategoryColumn,
     DateColumn,
@@ -456,3 +456,13 @@ def test_a_constant_that_is_sometimes_missing_is_kept(texts):
 def test_choices_that_are_none(choices, error, message):
     with pytest.raises(error, match=message):
         Encoding.of(choices)
+
+
+def test_what_is_true_may_be_said_otherwise_later():
+    told = Table.from_columns({"b": [True, False] * 30, "y": [1.5, 0.5] * 30})
+    preprocessor = Preprocessor.fit(told, "y")
+    expected = preprocessor.transform(told)[:2]
+    for true, false in ((1, 0), ("yes", "no"), ("T", "F"), ("wahr", "falsch")):
+        later = Table.from_columns({"b": [true, false]})
+        np.testing.assert_array_equal(preprocessor.transform(later), expected)
+    assert not any("spell" in note or "one thing" in note for note in preprocessor.notes)

@@ -8,7 +8,7 @@ import pytest
 import fastweights as fw
 from fastweights import callbacks, serialization
 from fastweights.table import Table, TableModel, recipe_for, score
-from fastweights.table.fitting import times_of
+from fastweights.table.fitting import error_of, times_of
 from fastweights.table.models import HISTORY, RECIPE
 from fastweights.table.recipe import Recipe
 
@@ -382,6 +382,25 @@ def test_choices_are_checked(choices, message):
         return
     with pytest.raises((ValueError, TypeError), match=message):
         recipe_for("fast", "regression", 100, **choices)
+
+
+@pytest.mark.parametrize(
+    ("columns", "bins"), [(0, 32), (125, 32), (126, 31), (400, 10), (1500, 2), (9000, 2)]
+)
+def test_very_many_columns_of_numbers_have_fewer_bins(columns, bins):
+    features, pieces = 33 * columns + 50_000, [32] * columns
+    assert recipe_for("fast", "regression", 300, features, pieces).bins == bins
+    assert recipe_for("fast", "regression", 300, features, pieces, bins=32).bins == 32
+
+
+def test_the_kind_of_network_that_is_kept_is_said(houses):
+    tried = model(nets=2).fit(houses)
+    others = {linear: model(nets=2, linear=linear).fit(houses) for linear in (False, True)}
+    best = min(others, key=lambda linear: error_of(others[linear]._fit.trained))
+    assert tried.recipe == others[best].recipe
+    words = "networks with a linear path" if best else "networks without a linear path"
+    assert tried.remarks[-1].startswith(words)
+    assert not any("linear path" in remark for remark in others[best].remarks)
 
 
 def test_a_recipe_is_kept_whole():

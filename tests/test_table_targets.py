@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastweights.table import Cells, Table, find_task, has_target
-from fastweights.table.targets import ClassTarget, NumberTarget
+from fastweights.table.targets import ClassTarget, NumberTarget, class_name
 
 
 def table(*cells):
@@ -174,3 +174,10 @@ def test_a_million_classes_cost_no_loop_over_rows():
 def test_refusals(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_classes_are_not_what_python_takes_for_numbers():
+    names = ["1_1", "11", "11.0", "011", "1e1", "+3", "٣"]
+    assert [class_name(name) for name in names] == [
+        *("1_1", "11", "11", "11", "1e1", "3", "٣"),
+    ]

@@ -162,10 +162,17 @@ class Training:
     best_epochs: list[int]
     #: How many networks there are, and how many epochs and which were run and kept of each.
     members: list[dict[str, Any]] = field(default_factory=list)
+    #: What was decided in the fit, in words.
+    remarks: Sequence[str] = ()
 
     @classmethod
     def of(
-        cls, trained: Sequence[Trained], seconds: float, parameters: int, interrupted: bool
+        cls,
+        trained: Sequence[Trained],
+        seconds: float,
+        parameters: int,
+        interrupted: bool,
+        remarks: Sequence[str] = (),
     ) -> Training:
         """That of these networks."""
         members = [
@@ -183,6 +190,7 @@ class Training:
             [one.history for one in trained],
             [one.best_epoch for one in trained],
             several,
+            remarks,
         )
 
     @property

@@ -109,6 +109,11 @@ class Data:
         """How good these predictions are."""
         return score(self.preprocessor.target, truth, predictions)
 
+    @property
+    def networks_trained(self) -> int:
+        """How many networks have checkpoints: those that are kept, and those of another kind."""
+        return 1
+
     def importance(self, model: Any) -> Any:
         """What a picture tells of what the model goes by: an `Importance`, or None."""
         return None

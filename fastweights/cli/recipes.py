@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from typing import Any
 
 from fastweights import _check, losses
@@ -10,13 +11,18 @@ from fastweights._json import shown
 from fastweights.cli import judging
 from fastweights.cli.fitting import class_weight, watched_of
 from fastweights.cli.layers_spec import parse_layers
-from fastweights.cli.output import naming_options
+from fastweights.cli.output import Group, add_option, naming_options
 from fastweights.cli.parting import folds_of
 from fastweights.cli.stepping import follows_a_schedule, optimizer_of, sees_all_rows
 from fastweights.table import Recipe, recipe_for
 from fastweights.table.recipe import LOSSES, MIN_ROWS
 from fastweights.table.targets import ClassTarget, NumberTarget
 
+#: Choices that are options of the same name, and say nothing else.
+NAMED = (
+    "linear", "linear_gain", "variety", "scale_rate", "warmup", "bins",
+    "min_category_rows", "max_categories", "category_numbers", "target_means",
+)  # fmt: skip
 #: The losses that a regression may choose from, by all names that they have.
 LOSS_NAMES = {
     name: own
@@ -24,6 +30,75 @@ LOSS_NAMES = {
     for own, known in ((one, losses.LOSSES[one]) for one in LOSSES)
     if kind is known
 }
+
+
+def add_choices(group: Group) -> None:
+    """Adds the options that are choices of a recipe of the same name."""
+    group.add_argument(
+        "--linear",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="a linear path beside the hidden layers; default: by the preset, which of a "
+        "regression on few rows trains networks of both kinds and keeps the better one",
+    )
+    add_option(
+        group,
+        "--variety",
+        "activations of other networks, which take turns with that of the first (default: by the "
+        "preset)",
+        metavar="NAME,...",
+    )
+    option = functools.partial(add_option, group, metavar="N", kind=int)
+    option("--bins", "quantile bins that columns of numbers have features of (default: 32)")
+    option("--min-category-rows", "of a category that has a feature of its own (default: 10)")
+    option("--max-categories", "of a column that have a feature each (default: 200)")
+    option(
+        "--category-numbers",
+        "whole numbers of so many different ones are categories too; 0: never (default: 20)",
+    )
+    option(
+        "--target-means",
+        "from more categories on the mean target of each is a feature (default: 10)",
+    )
+    option = functools.partial(add_option, group, kind=float)
+    option(
+        "--scale-rate",
+        "what the learning rate is multiplied by for the factors of features (default: by the "
+        "preset)",
+        metavar="FACTOR",
+    )
+    option(
+        "--linear-gain",
+        "by which share errors must be smaller with a linear path for it to be taken (default: by "
+        "the preset)",
+        metavar="SHARE",
+    )
+    option(
+        "--warmup",
+        "share of the steps in which the learning rate rises, unless a --schedule is named "
+        "(default: 0.05)",
+        metavar="SHARE",
+    )
+
+
+def _named(args: argparse.Namespace) -> dict[str, Any]:
+    """What these options say; None where they say nothing."""
+    variety = args.variety and tuple(name.strip() for name in args.variety.split(","))
+    return {**{name: getattr(args, name) for name in NAMED}, "variety": variety}
+
+
+def check_choices(args: argparse.Namespace) -> None:
+    """Refuses what is wrong with these options, before the table is read."""
+    told = {name: value for name, value in _named(args).items() if value is not None}
+    with naming_options(*NAMED):
+        recipe_for(args.preset, "regression", MIN_ROWS, **told)
+    if args.warmup is not None and args.schedule is not None:
+        got, expected = f"{args.warmup:g} beside --schedule {args.schedule}", "one of them"
+        raise ValueError(_check.refusal("--warmup", got, expected))
+    for name in ("scale_rate", "warmup"):
+        if getattr(args, name) is not None and not follows_a_schedule(args):
+            got, expected = f"it for {args.optimizer}", "an optimizer that has a learning rate"
+            raise ValueError(_check.refusal(f"--{name.replace('_', '-')}", got, expected))
 
 
 def refuse_a_loss(args: argparse.Namespace) -> None:
@@ -75,6 +150,7 @@ def choices_of(
         "dtype": args.dtype,
         "split": args.split,
         "learning_rate": args.learning_rate,
+        **_named(args),
     }
     found = {name: value for name, value in told.items() if value is not None}
     if args.layers is not None:
@@ -111,7 +187,7 @@ def _recipe_of(
 ) -> Recipe:
     with naming_options(
         "activation", "dropout", "batch_size", "epochs", "patience", "learning_rate", "optimizer",
-        "loss", "split", "class_weight", "l2", monitor="--early-stopping",
+        "loss", "split", "class_weight", "l2", *NAMED, monitor="--early-stopping",
     ):  # fmt: skip
         return recipe_for(args.preset, task, rows, features, **choices)
 
@@ -122,13 +198,14 @@ def recipe_told(
     rows: int,
     features: int,
     train_rows: int,
+    bins: int,
 ) -> Recipe:
     """The recipe for so many rows and features, an optimizer in it where the options say one.
 
-    `train_rows` are those that the first network learns from.
+    `train_rows` are those that the first network learns from; `bins` those that the features have.
     """
     classes = target if isinstance(target, ClassTarget) else None
-    choices = choices_of(args, target.task, rows, classes)
+    choices = choices_of(args, target.task, rows, classes) | {"bins": bins}
     recipe = _recipe_of(args, target.task, rows, features, choices)
     is_usual = args.optimizer.lower() == "adam" and args.momentum is args.schedule is None
     if is_usual:

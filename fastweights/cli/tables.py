@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import threading
@@ -27,6 +28,9 @@ from fastweights.cli.progress import MemberLines, progress
 from fastweights.cli.reading import READING, add_reading, read_table
 from fastweights.cli.recipes import (
     LOSS_NAMES,
+    NAMED,
+    add_choices,
+    check_choices,
     choices_of,
     quantiles_of,
     recipe_told,
@@ -91,7 +95,10 @@ class TableData(Data):
         """The recipe that the arguments say, for this table."""
         target = self.preprocessor.target
         features = self.x.shape[1]
-        recipe = recipe_told(args, target, self.prepared.table_rows, features, len(self.train))
+        recipe = recipe_told(
+            args, target, self.prepared.table_rows, features, len(self.train),
+            bins=self.prepared.recipe.bins,
+        )  # fmt: skip
         refuse_huge_networks([features, *recipe.layers, target.outputs], args.dtype)
         return recipe
 
@@ -102,7 +109,7 @@ class TableData(Data):
         source = self.unseen if len(self.unseen) else self.learnt
         truth, known = self.preprocessor.truth(source)
         rows = np.flatnonzero(known)
-        rows = rows[:: max(1, len(rows) // _IMPORTANCE_ROWS)]
+        rows = rows[:: math.ceil(len(rows) / _IMPORTANCE_ROWS) or 1]
         x = self.preprocessor.transform(source.take(rows))
         y = self.preprocessor.target.encode(truth[rows])
         first = model[0] if isinstance(model, fw.Ensemble) else model
@@ -115,6 +122,10 @@ class TableData(Data):
         groups = self.preprocessor.groups
         return importance_of(groups, x, loss_of, self.model.seed, _IMPORTANCE_SECONDS)
 
+    @property
+    def networks_trained(self) -> int:
+        return len(self.prepared.rows.parts) * len(self.prepared.recipe.kinds)
+
     def figures(self) -> dict[str, Any]:
         figures = super().figures()
         networks = len(self.prepared.rows.parts)
@@ -126,7 +137,7 @@ class Tables(Kind):
 
     name, row, key = "a table", "row", saving.TABLE
     own_options = (
-        "preset", "task", "log_target", "layers", "activation", "loss", "quantiles",
+        "preset", "task", "log_target", "layers", "activation", "loss", "quantiles", *NAMED,
         "sample_weight", "test", "split", "cv", *COLUMN_OPTIONS, *READING,
     )  # fmt: skip
     defaults: ClassVar = {"preset": "fast", "split": "random"}
@@ -185,6 +196,7 @@ class Tables(Kind):
             "of the loss quantile, each of which is predicted (default: 0.1,0.5,0.9)",
             metavar="SHARE,...",
         )
+        add_choices(group)
         add_kinds(group)
         add_parting(group)
         add_reading(parser.add_argument_group("reading tables"))
@@ -209,6 +221,7 @@ class Tables(Kind):
                 refuse_a_loss(args)
             _check.choice("--loss", args.loss.lower(), LOSS_NAMES)
         quantiles_of(args)
+        check_choices(args)
         folds_of(args)
         check_parting(args)
         kinds_told(args)
@@ -227,7 +240,7 @@ class Tables(Kind):
         if args.task is not None:
             output.say(f"target {shown(args.target)}: {args.task}, as --task says")
         table = given.table
-        _refuse_few(table)
+        _refuse_few(table, args.target)
         refuse_other_tasks(args, given.task)
         kinds = kinds_told(args, table)
         target = None
@@ -368,7 +381,7 @@ class Tables(Kind):
     ) -> tuple[Any, Training]:
         assert isinstance(data, TableData)
         prepared = data.prepared.otherwise(data.recipe_of(args))
-        nets = len(prepared.rows.parts) * len(prepared.recipe.kinds)
+        nets = data.networks_trained
         belongs_to = checkpoints.identity(options, data)
         paths = checkpoints.paths_of(args.out, args.checkpoint, nets)
         if args.resume:
@@ -394,8 +407,9 @@ class Tables(Kind):
             for history, best in zip(data.model.history, report["best_epochs"], strict=True)
         ]
         first = model[0] if isinstance(model, fw.Ensemble) else model
+        said = [one for one in data.model.remarks if one not in prepared.remarks]
         return model, Training.of(
-            trained, report["seconds"], first.count_params(), report["interrupted"]
+            trained, report["seconds"], first.count_params(), report["interrupted"], said
         )
 
     def save(self, path: str, model: Any, data: Data, history: dict[str, Any]) -> None:
@@ -420,7 +434,10 @@ class Tables(Kind):
         return table
 
 
-def _refuse_few(table: Table) -> None:
+def _refuse_few(table: Table, target: str) -> None:
+    if not len(table):
+        got = f"no cell in column {shown(target)} that says what it is"
+        raise ValueError(_check.refusal("--target", got, f"at least {MIN_ROWS}"))
     if len(table) < MIN_ROWS:
         expected = f"at least {MIN_ROWS} to learn from and be tested on"
         raise ValueError(
@@ -476,12 +493,13 @@ def _recipe_in_words(data: TableData) -> str:
     names = " and ".join(name for name in in_turn if isinstance(name, str))
     layers = ", ".join(map(str, recipe.layers))
     networks = count(recipe.nets, "network")
+    line = {None: ", with and without a linear path", True: ", with a linear path", False: ""}
     optimizer = "Adam" if recipe.optimizer is None else recipe.optimizer["name"]
     target = data.preprocessor.target
     log = ", of its logarithm" if isinstance(target, NumberTarget) and target.log else ""
     return (
         f"preset {data.model.preset}: {networks} of layers {layers}"
-        f"{f' ({names})' if names else ''}, {recipe.loss}{log}, {optimizer}, "
+        f"{f' ({names})' if names else ''}{line[recipe.linear]}, {recipe.loss}{log}, {optimizer}, "
         f"batches of {recipe.batch_size:,}, at most {count(recipe.epochs, 'epoch')}"
     )
 

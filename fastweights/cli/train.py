@@ -73,10 +73,12 @@ def learn(
         asked = judging.judged(args.metrics, target, truth, predictions)
     kind.save(args.out, model, data, _history(options, data, training, {**rehearsed, **figures}))
     path = runs.write(told)
-    paths = checkpoints.paths_of(args.out, args.checkpoint, data.figures().get("networks", 1))
+    paths = checkpoints.paths_of(args.out, args.checkpoint, data.networks_trained)
     if not training.interrupted:
         for checkpoint in paths:
             checkpoints.remove(checkpoint)
+    for remark in training.remarks:
+        output.say(remark)
     output.say(training.summary())
     if truth is None:
         output.say(f"\nno {kind.row} was held out: there is nothing to say how good it is by")

@@ -72,6 +72,8 @@ _ENDS = words(
     "|2999-12-31|9999-12-31"
 )
 #: Dates that stand for none in files where others lie elsewhere.
+#: No date is written with more letters: what is longer is not searched for one.
+LONGEST = 64
 _NO_DATES = {"0000-00-00", "00/00/0000", "00.00.0000", "0000-00-00 00:00:00"}
 
 
@@ -80,6 +82,8 @@ def moment(text: str, day_first: bool = False) -> float | None:
 
     A time alone is one of the first day of 1970. A month, quarter or week is its first day.
     """
+    if len(text) > LONGEST:
+        return None
     time = _TIME.search(text)
     if time is None or time.end() != len(text):
         return _day(text, day_first)
@@ -262,6 +266,8 @@ def order_of(cells: Cells, decimal: str) -> Order:
 
 def is_uncertain(text: str) -> bool:
     """Whether a text names a day and a month by numbers, either of which may come first."""
+    if len(text) > LONGEST:
+        return False
     time = _TIME.search(text)
     day = text[: time.start()].rstrip() if time and time.end() == len(text) else text
     return _UNCERTAIN.fullmatch(day) is not None

@@ -40,6 +40,8 @@ from fastweights.table.targets import ClassTarget, find_task, has_target, left_o
 #: Under which keys a model file has its recipe, and how it was trained.
 RECIPE = "fastweights.recipe"
 HISTORY = "fastweights.history"
+#: What is said of networks that were not compared to the other kind.
+UNDECIDED = "networks without a linear path: those with one were not trained to their end"
 #: Rows that are encoded at a time for predictions.
 CHUNK = 1 << 14
 
@@ -225,14 +227,15 @@ class TableModel:
         columns = max(1, len(table.columns) - 1)
         recipe = recipe_for(self.preset, task, len(table), columns, **self.choices)
         held = self._validation(validation, task)
-        preprocessor = Preprocessor.fit(
-            self._usable(table, recipe),
-            self.target,
-            task=task,
-            kinds=self.kinds,
-            log_target=recipe.log_target,
-            **recipe.encoding,
-        )
+        preprocessor = self._preprocessor(table, recipe)
+        usual, pieces = recipe.bins, preprocessor.pieces
+        recipe = recipe_for(self.preset, task, len(table), columns, pieces, **self.choices)
+        if recipe.bins < usual:
+            remarks.append(
+                f"bins of numbers: {recipe.bins} instead of {usual}, of which there would be "
+                f"{preprocessor.input_shape[0]:,} features"
+            )
+            preprocessor = self._preprocessor(table, recipe)
         choices = {**self.choices, **recipe.encoding}
         recipe = recipe_for(self.preset, task, len(table), preprocessor.input_shape[0], **choices)
         preprocessor = _without_groups(preprocessor, recipe)
@@ -261,7 +264,7 @@ class TableModel:
     ) -> TableModel:
         """The second half of `fit`, with the same arguments."""
         began = time.perf_counter()
-        recipe, models, trained, interrupted = self._trained(
+        recipe, models, trained, interrupted, said = self._trained(
             prepared, callbacks, verbose, keep_interrupted
         )
         report = {
@@ -278,15 +281,18 @@ class TableModel:
             recipe,
             models[0] if len(models) == 1 else Ensemble(models),
             trained,
-            prepared.remarks,
+            (*prepared.remarks, *said),
             report,
         )
         return self
 
     def _trained(
         self, prepared: Prepared, callbacks: Callbacks, verbose: str | int, keep_interrupted: bool
-    ) -> tuple[Recipe, list[Model], tuple[Trained, ...], bool]:
-        """The recipe as it was decided, its networks, what became of each, whether Ctrl-C came."""
+    ) -> tuple[Recipe, list[Model], tuple[Trained, ...], bool, list[str]]:
+        """The recipe as it was decided, its networks, what became of each, whether Ctrl-C came.
+
+        And what was decided, in words.
+        """
         tried: list[tuple[Recipe, list[Model], tuple[Trained, ...]]] = []
         for recipe in prepared.recipe.kinds:
             models = replace(prepared, recipe=recipe).networks(self.seed)
@@ -299,13 +305,14 @@ class TableModel:
             except KeyboardInterrupt:
                 if not (tried and keep_interrupted):
                     raise
-                return *tried[0], True
-            kept = [model for model, one in zip(models, found, strict=True) if one is not None]
+                return *tried[0], True, [UNDECIDED]
+            whole = [model for model, one in zip(models, found, strict=True) if one is not None]
             trained = tuple(one for one in found if one is not None)
-            tried.append((recipe, kept, trained))
+            tried.append((recipe, whole, trained))
             if interrupted:
-                return *tried[0], True
-        return *fitting.better(tried), False
+                return *tried[0], True, [UNDECIDED] if prepared.recipe.linear is None else []
+        kept = fitting.better(tried)
+        return *kept, False, _decided(tried, kept[0]) if len(tried) > 1 else []
 
     def _rows(
         self,
@@ -338,6 +345,17 @@ class TableModel:
             return [(np.arange(len(table)), beside)] * recipe.nets
         labels = targets if recipe.task == "classification" else None
         return fitting.parts_of(recipe, table, labels, self.seed)
+
+    def _preprocessor(self, table: Table, recipe: Recipe) -> Preprocessor:
+        """What a recipe learns of the columns."""
+        return Preprocessor.fit(
+            self._usable(table, recipe),
+            self.target,
+            task=recipe.task,
+            kinds=self.kinds,
+            log_target=recipe.log_target,
+            **recipe.encoding,
+        )
 
     def _usable(self, table: Table, recipe: Recipe) -> Table:
         """The table without the column of the groups that rows are left out by."""
@@ -520,6 +538,18 @@ class TableModel:
             raise ValueError(f"{name}: the network does not fit the preprocessing beside it")
         loaded._fitted = _Fitted(preprocessor, recipe, model, trained, remarks, told)
         return loaded
+
+
+def _decided(
+    tried: Sequence[tuple[Recipe, list[Model], tuple[Trained, ...]]], kept: Recipe
+) -> list[str]:
+    """Which kind of network was kept, without a linear path or with one."""
+    errors = {recipe.linear: fitting.error_of(trained) for recipe, _, trained in tried}
+    words, others = ("with", "without") if kept.linear else ("without", "with")
+    return [
+        f"networks {words} a linear path: the loss of the rows left out is "
+        f"{errors[kept.linear]:.4g}, of those {others} one {errors[not kept.linear]:.4g}"
+    ]
 
 
 def _numbered(callbacks: Callable[[int], Any], before: int) -> Callable[[int], Any]:

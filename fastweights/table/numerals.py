@@ -69,6 +69,10 @@ class Numeral(NamedTuple):
     is_limit: bool
 
 
+#: No number is written with more letters, its unit included.
+LONGEST = 400
+
+
 @functools.lru_cache(maxsize=8)
 def _form(decimal: str, thousands: str) -> re.Pattern[str]:
     point = re.escape(decimal)
@@ -96,7 +100,13 @@ def numeral(text: str, decimal: str = ".", thousands: str = "") -> Numeral | Non
         so where it can be nothing else: in ``22,661.05`` and ``1,234,567``, but not in ``1,234``.
     """
     other = "," if decimal == "." else "."
-    found = _form(decimal, thousands or other).fullmatch(text.translate(_PLAIN_FORMS))
+    if len(text) > LONGEST:
+        return None
+    text = text.translate(_PLAIN_FORMS)
+    if "  " in text:
+        # Many spaces may stand between many things that may be absent: that takes long to search.
+        text = " ".join(text.split())
+    found = _form(decimal, thousands or other).fullmatch(text)
     if found is None or (found["open"] is None) != (found["close"] is None):
         return None
     written = found["number"]

@@ -181,6 +181,12 @@ class Preprocessor:
         return [*unused, *self.notes]
 
     @property
+    def pieces(self) -> list[int]:
+        """How many features of piecewise-linear encodings each column has that has some."""
+        counts = (sum(column.pieces) for column in self.columns)
+        return [count for count in counts if count]
+
+    @property
     def input_shape(self) -> tuple[int]:
         """The shape of a row of features."""
         return (sum(len(column.features) for column in self.columns),)

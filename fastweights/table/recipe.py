@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -23,6 +23,9 @@ MIN_ROWS = 4
 TARGET_MEANS = 10
 #: Of tables with no more rows networks with and without a linear path are tried.
 MOST_ROWS_TRIED = 2000
+#: Columns of numbers have so many pieces in all, at most, but at least so many bins each.
+MOST_PIECES = 4000
+LEAST_BINS = 2
 #: Networks of a preset: the fewest, the most, and operations that all of them may take together;
 #: two CPUs do some 2e11 of these a second.
 NETS = {"fast": (1, 8, 1e12), "best": (2, 16, 6e12)}
@@ -174,7 +177,14 @@ class Recipe:
         return asdict(self)
 
 
-def recipe_for(preset: str, task: str, rows: int, features: int = 100, **choices: Any) -> Recipe:
+def recipe_for(
+    preset: str,
+    task: str,
+    rows: int,
+    features: int = 100,
+    pieces: Sequence[int] = (),
+    **choices: Any,
+) -> Recipe:
     """The recipe for a table.
 
     Parameters
@@ -187,6 +197,9 @@ def recipe_for(preset: str, task: str, rows: int, features: int = 100, **choices
     features : int
         Into which its columns are encoded, or its columns where that is not known yet: they and the
         rows say how many networks there is time for, and bins.
+    pieces : sequence of int
+        How many of the features are the piecewise-linear encodings of each column of numbers, with
+        as many bins as there are by default; of very many pieces the bins are fewer.
     **choices
         Fields of `Recipe` that are to be otherwise.
 
@@ -224,6 +237,8 @@ def recipe_for(preset: str, task: str, rows: int, features: int = 100, **choices
         variety=("tanh",) if is_best and "activation" not in choices else (),
         linear_gain=0.1 if is_best else 0.0,
     )
+    if "bins" not in choices:
+        recipe = replace(recipe, bins=_bins(recipe.bins, pieces))
     recipe = _checked(replace(recipe, **choices))
     if "nets" not in choices:
         recipe = replace(recipe, nets=_nets(preset, recipe, rows, features))
@@ -259,6 +274,17 @@ def _nets(preset: str, recipe: Recipe, rows: int, features: int) -> int:
     weights = sum(one * next_one for one, next_one in itertools.pairwise(widths))
     work = 6 * weights * rows * recipe.epochs  # Forward, backward and gradient, 2 for each weight.
     return int(min(most, max(least, budget // work)))
+
+
+def _bins(usual: int, pieces: Sequence[int]) -> int:
+    """The most bins with which columns that usually have these pieces have not too many in all."""
+    most = min(usual, Encoding.bins)
+    if sum(min(own, most) for own in pieces) <= MOST_PIECES:
+        return usual
+    for bins in range(most, LEAST_BINS, -1):
+        if sum(min(own, bins) for own in pieces) <= MOST_PIECES:
+            return bins
+    return LEAST_BINS
 
 
 def _batch_size(rows: int) -> int:

@@ -7,6 +7,7 @@ Both kinds offer the same: `truth` reads cells, `encode` makes of the truth what
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,6 +29,8 @@ MIN_ROWS_A_CLASS = 20
 ENOUGH_NUMBERS = 0.9
 #: Says that there is no value, but where ``+`` is a class.
 MINUS = "-"
+#: A whole number, however it is written.
+_WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
 
 
 @dataclass(frozen=True)
@@ -301,11 +304,9 @@ def left_out(
 
 def class_name(cell: str) -> str:
     """The class that a cell names: its text, but ``1``, ``1.0`` and ``01`` are the same class."""
-    try:
-        value = float(cell)
-    except ValueError:
+    if not _WHOLE.fullmatch(cell):
         return cell
-    return str(int(value)) if value.is_integer() else cell
+    return str(int(float(cell)))
 
 
 def _numbers_first(text: str) -> tuple[float, str]:

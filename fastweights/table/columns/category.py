@@ -92,8 +92,8 @@ def spellings(cells: Cells, merging: str = "words") -> dict[str, list[str]]:
 def merging_of(cells: Cells) -> str:
     """How texts of a column name one category, one of `MERGING`.
 
-    By what is true where all say true or false, and some say it otherwise than others. By letters
-    where there are few, at least two and at least half of them large and small.
+    By what is true where all say true or false: other rows may say it otherwise. By letters where
+    there are few, at least two and at least half of them large and small.
     """
     different = {text for text in cells.texts if missing_word(text) not in MISSING}
     if not 1 < len(different) <= 2 * len(_TRUE | _FALSE):
@@ -101,7 +101,7 @@ def merging_of(cells: Cells) -> str:
     plain = np.unique(cells.values[np.isfinite(cells.values)])
     written = different | {number_text(value) for value in plain[:3].tolist()}
     said = {key_of(text, "truths") for text in written}
-    if said <= {"true", "false"} and len(written) > len(said):
+    if said == {"true", "false"} or (said < {"true", "false"} and len(written) > 1):
         return "truths"
     codes = {text for text in different if len(text) <= _CODE}
     letters = {text.casefold() for text in codes}

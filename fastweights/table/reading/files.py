@@ -102,10 +102,14 @@ def _bounded(file: IO[bytes], source: str, name: str | None) -> bytes:
     return b"".join(chunks)
 
 
+#: What zipfile raises of files that are not as they were written.
+_DAMAGED = (zipfile.BadZipFile, ValueError, OSError, EOFError)
+
+
 def _members(data: bytes, source: str) -> tuple[zipfile.ZipFile, list[str]]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
+    except (*_DAMAGED, NotImplementedError) as error:
         got = f"a damaged or cut off zip archive ({error})"
         raise ValueError(f"{source}: got {got}, expected a whole file") from None
     return archive, [
@@ -138,6 +142,9 @@ def _only_member(data: bytes, source: str) -> IO[bytes]:
     except NotImplementedError as error:
         got = f"an archive that cannot be read ({error})"
         raise ValueError(f"{source}: got {got}, expected one packed by deflate") from None
+    except _DAMAGED as error:
+        got = f"a damaged or cut off zip archive ({error})"
+        raise ValueError(f"{source}: got {got}, expected a whole file") from None
 
 
 #: What opens the packed bytes that are in a file of each format.
