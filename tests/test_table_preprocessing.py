@@ -504,7 +504,7 @@ def test_any_cells_are_refused_in_words_or_become_finite_features(columns, is_cl
     assert all(len(decision) < 600 for decision in preprocessor.decisions)
 
 
-# ---- numbers in another form than those of training ------------------------------------------------
+# ---- numbers in another form than those of training ---------------------------------------------
 
 EUROS = [f"{1000 + 37 * n}.50 €" for n in range(40)]
 NUMBERS = [1000.5 + 37 * n for n in range(40)]
