@@ -425,13 +425,16 @@ def test_numbers_that_are_texts_are_read_as_in_a_text_file(written, made, tmp_pa
         assert not strange.any()
 
 
-def test_thousands_in_frames_are_never_decimals_in_silence():
-    cells = {"area": ["906 m²", "1.953 m²", "1.300 m²"]}
+@pytest.mark.parametrize("made", [_as_frame, _as_objects, _as_workbook])
+def test_thousands_in_frames_are_never_decimals_in_silence(made, tmp_path):
+    """Also beside numbers, which prove no mark of texts."""
+    columns = {"area": ["906 m²", "1.953 m²", "1.300 m²"] * 4, "rate": [1.25, 2.5, 0.5] * 4}
+    cells = made(columns, tmp_path / "b.xlsx")
     found = read(cells)
     assert (found.decimal, found.thousands) == (",", ".")
     assert "in column 'area' are read as above a thousand, which nothing proves" in said(found)
     told = read(cells, decimal=".")
-    assert numbers(told["area"], told.decimal)[0].tolist() == [906.0, 1.953, 1.3]
+    assert numbers(told["area"], told.decimal)[0].tolist() == [906.0, 1.953, 1.3] * 4
 
 
 def test_parquet_and_feather_files_are_read_by_pyarrow(tmp_path):
