@@ -27,6 +27,9 @@ cdef enum:
     # Records of another length than the others' that are remembered.
     MAX_BAD = 16
 
+# In place of a decimal mark where there can be none: UTF-8 has no such byte.
+cdef char NO_POINT = <char>0xFF
+
 # What is wrong with a record, where it is not its length; and that there is no memory.
 cdef enum:
     FINE = 0
@@ -164,6 +167,13 @@ cdef int unquote(Reading* reading, Span* cell) noexcept nogil:
     return FINE
 
 
+# The decimal mark of a cell: where it parts cells too, only what is in quotes has one.
+cdef inline char point_in(const Reading* reading, const Column* column, bint is_quoted) noexcept nogil:
+    if column.point == reading.syntax.delimiter and not is_quoted:
+        return NO_POINT
+    return column.point
+
+
 cdef int put_cell(Reading* reading, Column* column, Span* cell) noexcept nogil:
     cdef double value
     cdef int form
@@ -171,7 +181,7 @@ cdef int put_cell(Reading* reading, Column* column, Span* cell) noexcept nogil:
     if cell.has_quotes and unquote(reading, cell) < 0:
         return NO_MEMORY
     if cell.end > cell.begin and not cell.has_quotes:
-        after = read_number(cell.begin, column.point, &value, &form)
+        after = read_number(cell.begin, point_in(reading, column, cell.is_quoted), &value, &form)
         if after == cell.end:
             put_number(column, reading.rows, value, form)
             return FINE
@@ -185,6 +195,7 @@ cdef int put_cell(Reading* reading, Column* column, Span* cell) noexcept nogil:
 cdef int read_record(Reading* reading, Py_ssize_t* cells, bint* is_longer) noexcept nogil:
     cdef const char* at = reading.at
     cdef const char* after
+    cdef Column* column
     cdef double value
     cdef int form, status
     cdef Span cell
@@ -193,20 +204,21 @@ cdef int read_record(Reading* reading, Py_ssize_t* cells, bint* is_longer) noexc
     while True:
         if cells[0] < reading.width:
             at = skip_blank(&reading.syntax, at)
+            column = &reading.columns[cells[0]]
             after = NULL
             if at[0] != c'"':
-                after = read_number(at, reading.columns[cells[0]].point, &value, &form)
+                after = read_number(at, point_in(reading, column, False), &value, &form)
             if after != NULL:
                 after = skip_blank(&reading.syntax, after)
             if after != NULL and (reading.syntax.ends[<unsigned char>after[0]]
                                   or (reading.syntax.is_space
                                       and reading.syntax.blank[<unsigned char>(after - 1)[0]])):
-                put_number(&reading.columns[cells[0]], reading.rows, value, form)
+                put_number(column, reading.rows, value, form)
                 at = after
             else:
                 status = next_cell(reading, &at, &cell)
                 if status == FINE:
-                    status = put_cell(reading, &reading.columns[cells[0]], &cell)
+                    status = put_cell(reading, column, &cell)
                 if status < 0:
                     return status
         else:

@@ -132,7 +132,7 @@ cdef double scaled(uint64_t w, Py_ssize_t power) noexcept nogil:
 
 
 cdef double by_python(const char* begin, const char* end, char point) noexcept with gil:
-    return float(begin[:end - begin].replace(bytes([point]), b"."))
+    return float(begin[:end - begin].replace(bytes([<unsigned char>point]), b"."))
 
 
 cdef inline bint is_digit(char c) noexcept nogil:

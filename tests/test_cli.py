@@ -309,7 +309,9 @@ def test_evaluate_leaves_out_rows_whose_class_is_unknown(classification, tmp_pat
     assert cli.main(["evaluate", classification, test, "--json"]) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["rows"] == 1
-    assert "left out for want of a known 'kind': 2 rows" in printed.err
+    assert "left out for want of a 'kind': 1 row\n" in printed.err
+    unknown = "left out, the target being no class that the model knows: 'tiny' in column 'kind'\n"
+    assert unknown in printed.err
 
 
 def test_a_reader_that_stops_early_is_no_error(regression, tmp_path):

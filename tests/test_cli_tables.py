@@ -427,6 +427,22 @@ def test_files_of_many_kinds_are_read_and_predicted(columns, tmp_path, capsys):
     refused(capsys, *argv[: -len(reading)])
 
 
+def test_the_decimal_mark_may_be_told(tmp_path, capsys):
+    """Of 1.234, which is above a thousand or a little more than one."""
+    path, out = tmp_path / "t.csv", str(tmp_path / "m")
+    lines = [f"{n % 9},{n % 9 + 1}.{100 + n}" for n in range(60)]
+    path.write_text("\n".join(["a,y", *lines]))
+    means = {}
+    for mark in ".,":
+        argv = ["train", str(path), "--target", "y", "--out", out, *told(), "--decimal", mark]
+        assert cli.main(argv) == 0
+        capsys.readouterr()
+        means[mark] = run_json(capsys, "evaluate", out, str(path), "--decimal", mark)["rmse"]
+        assert cli.main(["predict", out, str(path), "--decimal", mark]) == 0
+    assert means[","] > 100 * means["."]
+    refused(capsys, *argv[:-1], ";")
+
+
 def test_standard_input_is_read(table, tmp_path, monkeypatch, capsys):
     with Path(table).open("rb") as file:
         monkeypatch.setattr("sys.stdin", _Stream(file))

@@ -119,10 +119,12 @@ def test_what_is_encoded_batch_by_batch_is_learnt_alike(monkeypatch, kinds):
 def test_rows_without_a_target_are_left_out_and_said(houses):
     columns = numbers()
     price = columns["price"].astype(object)
-    price[:3] = ["", "unknown", None]
+    price[:5] = ["", "unknown", None, "T", "see note"]
     got = model().fit(table({**columns, "price": price}))
     assert any("left out for want of a 'price': 3 rows" in remark for remark in got.remarks)
-    assert got.report["rows"] == ROWS - 3
+    text = "left out, the target being no number: 'T' in column 'price' and 1 more"
+    assert text in got.remarks
+    assert got.report["rows"] == ROWS - 5
 
 
 def test_rows_that_do_not_count_teach_nothing():

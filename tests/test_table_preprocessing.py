@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastweights.table import Cells, Preprocessor, Table
+from fastweights.table import Cells, Preprocessor, Table, read
 from fastweights.table.footers import without_sums
 
 
@@ -502,3 +502,37 @@ def test_any_cells_are_refused_in_words_or_become_finite_features(columns, is_cl
     assert np.isfinite(preprocessor.transform(Table(others))).all()
     assert all(len(remark) < 400 for remark in preprocessor.remarks(Table(others)))
     assert all(len(decision) < 600 for decision in preprocessor.decisions)
+
+
+# ---- numbers in another form than those of training ---------------------------------------------
+
+EUROS = [f"{1000 + 37 * n}.50 €" for n in range(40)]
+NUMBERS = [1000.5 + 37 * n for n in range(40)]
+SHARES = [n / 40 for n in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("fitted", "given", "expected", "words"),
+    [
+        (EUROS, [1100.5, 1200], [1100.5, 1200.0], "without a unit are taken to be in '€'"),
+        (NUMBERS, ["1.100,50 €", "1.200,25 €"], [1100.5, 1200.25], "units are set aside"),
+        (NUMBERS, ["$1,100.50", "1200"], [1100.5, 1200.0], "units are set aside"),
+        (NUMBERS, ["35 %"], [35.0], "units are set aside"),
+        (SHARES, ["35 %", "0.35"], [0.35, 0.35], "35 % is 0.35: '35 %' in column 'x'"),
+        ([f"{n} %" for n in range(40)], ["35 %", "35"], [35.0, 35.0], "taken to be in '%'"),
+        (EUROS, ["1100 $"], [np.nan], "text among numbers counts as missing: '1100 $'"),
+        (EUROS, ["1100 €"], [1100.0], ""),
+    ],
+)
+def test_units_that_are_added_or_missing_are_set_aside_and_said(fitted, given, expected, words):
+    """As a feature and as the target."""
+    truth = [float(n % 7) + n / 100 for n in range(40)]
+    learnt = Preprocessor.fit(read({"x": fitted, "y": truth}), "y", kinds={"x": "number"})
+    learnt = Preprocessor.from_json(learnt.to_json())
+    table = read({"x": given})
+    values = learnt.columns[0].read(table["x"], (table.decimal, table.thousands))
+    np.testing.assert_array_equal(values, expected)
+    said = " ".join(learnt.remarks(table))
+    assert words in said if words else said == ""
+    target = Preprocessor.fit(read({"x": fitted, "y": truth}), "x", task="regression").target
+    np.testing.assert_array_equal(target.truth(table)[0], expected)

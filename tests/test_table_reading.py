@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastweights.table import Table, read
+from fastweights.table.numerals import numbers
 from fastweights.table.reading import files
 
 PLAIN = "name,size\nanna,1.5\nbert,2\n"
@@ -174,6 +175,22 @@ def test_a_mark_that_is_told_holds_for_all():
     assert (found.decimal, found.thousands, found.remarks) == (",", ".", ())
     with pytest.raises(ValueError, match="decimal: got ';'"):
         table(PLAIN, decimal=";")
+
+
+@pytest.mark.parametrize("end", ["", ","])
+def test_a_comma_outside_of_quotes_always_parts_cells(end):
+    """Also where numbers have decimal commas, which are then in quotes."""
+    rows = [(f"{n},5", str(n % 7), str(n % 5)) for n in range(1, 30)]
+    content = "a,b,c\n" + "".join(f'"{a}",{b},{c}{end}\n' for a, b, c in rows)
+    for found in (table(content), table(content, decimal=",")):
+        assert found["a"].values.tolist() == [n + 0.5 for n in range(1, 30)]
+        assert [*found["b"]] == [b for _, b, _ in rows]
+        assert [*found["c"]] == [c for *_, c in rows]
+
+
+def test_many_digits_that_a_comma_ends_are_a_number():
+    found = table("a,b\n" + "1" * 25 + ",2\n", decimal=",")
+    assert (found["a"].values[0], found["b"].values[0]) == (float("1" * 25), 2.0)
 
 
 def test_large_files_are_read_by_the_marks_of_all_their_cells():
@@ -357,6 +374,67 @@ def test_excel_files_are_read_from_their_first_sheet(tmp_path):
     (tmp_path / "bad.xlsx").write_bytes((tmp_path / "book.xlsx").read_bytes()[:-100])
     with pytest.raises(ValueError, match="a damaged Excel file"):
         read(tmp_path / "bad.xlsx")
+
+
+WRITTEN = {
+    "area": (["906 m²", "1.953 m²", "1.300 m²"] * 4, [906.0, 1953.0, 1300.0]),
+    "people": (["1.953", "906", "12.110"] * 4, [1953.0, 906.0, 12110.0]),
+    "price": (["1.007,50", "0,5", "3"] * 4, [1007.5, 0.5, 3.0]),
+    "rate": ([1.125, 2.25, 3.5] * 4, [1.125, 2.25, 3.5]),
+    "mixed": (["0,5", 1.125, 2] * 4, [0.5, 1.125, 2.0]),
+}
+ENGLISH = {
+    "area": (["1,953", "3,462", "850"] * 4, [1953.0, 3462.0, 850.0]),
+    "price": (["$50,000", "$5,000", "$900"] * 4, [50000.0, 5000.0, 900.0]),
+    "size": (["3,462 sqft", "1,200 sqft", "1.5 sqft"] * 4, [3462.0, 1200.0, 1.5]),
+    "rate": ([1.125, 2.25, 3.5] * 4, [1.125, 2.25, 3.5]),
+}
+
+
+def _as_workbook(columns, path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.append([*columns])
+    for row in zip(*columns.values(), strict=True):
+        book.active.append(row)
+    book.save(path)
+    return path
+
+
+def _as_frame(columns, path):
+    return pytest.importorskip("pandas").DataFrame(columns)
+
+
+def _as_objects(columns, path):
+    return {name: np.array(values, dtype=object) for name, values in columns.items()}
+
+
+def _as_iterators(columns, path):
+    return {name: iter(values) for name, values in columns.items()}
+
+
+@pytest.mark.parametrize("written", [WRITTEN, ENGLISH], ids=["german", "english"])
+@pytest.mark.parametrize("made", [_as_frame, _as_objects, _as_iterators, _as_workbook])
+def test_numbers_that_are_texts_are_read_as_in_a_text_file(written, made, tmp_path):
+    """Numbers that are such have no mark, and no vote."""
+    found = read(made({name: values for name, (values, _) in written.items()}, tmp_path / "b.xlsx"))
+    assert (found.decimal, found.thousands) == ((",", ".") if written is WRITTEN else (".", ","))
+    for name, (_, expected) in written.items():
+        values, strange = numbers(found[name], found.decimal, found.thousands)
+        assert values[:3].tolist() == expected, name
+        assert not strange.any()
+
+
+@pytest.mark.parametrize("made", [_as_frame, _as_objects, _as_workbook])
+def test_thousands_in_frames_are_never_decimals_in_silence(made, tmp_path):
+    """Also beside numbers, which prove no mark of texts."""
+    columns = {"area": ["906 m²", "1.953 m²", "1.300 m²"] * 4, "rate": [1.25, 2.5, 0.5] * 4}
+    cells = made(columns, tmp_path / "b.xlsx")
+    found = read(cells)
+    assert (found.decimal, found.thousands) == (",", ".")
+    assert "in column 'area' are read as above a thousand, which nothing proves" in said(found)
+    told = read(cells, decimal=".")
+    assert numbers(told["area"], told.decimal)[0].tolist() == [906.0, 1.953, 1.3] * 4
 
 
 def test_parquet_and_feather_files_are_read_by_pyarrow(tmp_path):

@@ -49,8 +49,8 @@ def run(args: argparse.Namespace) -> int:
             f"{args.data}: no {kind.row} has a {shown(target.name)} that the model knows"
         )
     if not known.all():
-        left_out = count((~known).sum(), kind.row)
-        note(f"left out for want of a known {shown(target.name)}: {left_out}")
+        for remark in preprocessor.left_out(source, known):
+            note(remark)
         source, truth = source.take(known), truth[known]
     predictions = loaded.predict(source)
     for remark in preprocessor.remarks(source):

@@ -8,7 +8,7 @@ from fastweights.cli.kinds import is_model
 from fastweights.cli.output import Group, add_option, naming_options
 from fastweights.table import Table, read
 
-READING = ("encoding", "delimiter", "no_header", "skip_bad_lines")
+READING = ("encoding", "delimiter", "decimal", "no_header", "skip_bad_lines")
 
 
 def add_reading(group: Group) -> None:
@@ -18,6 +18,10 @@ def add_reading(group: Group) -> None:
     add_option(
         group, "--delimiter", "what parts cells, such as ';', tab or space; found unless given",
         metavar="LETTER",
+    )  # fmt: skip
+    add_option(
+        group, "--decimal", "mark of numbers, point or comma; found unless given",
+        choices=(".", ","),
     )  # fmt: skip
     group.add_argument(
         "--no-header",
@@ -45,6 +49,7 @@ def read_table(path: str, args: argparse.Namespace) -> Table:
                 path,
                 encoding=args.encoding,
                 delimiter=delimiter and _DELIMITERS.get(delimiter.lower(), delimiter),
+                decimal=args.decimal,
                 header=not args.no_header,
                 skip_bad_lines=bool(args.skip_bad_lines),
             )

@@ -82,6 +82,12 @@ class ImagePreprocessor:
         labels = np.array([*numbers, -1], dtype=np.int64)[pictures.labels]
         return labels, labels >= 0
 
+    def left_out(self, pictures: Pictures, known: np.ndarray) -> Sequence[str]:
+        """What is said of images whose class is not `known`, as `truth` has it, in words."""
+        count = int(np.count_nonzero(~known))
+        images = "1 image" if count == 1 else f"{count:,} images"
+        return [f"left out for want of a known {shown(self.target.name)}: {images}"]
+
     def remarks(self, pictures: Pictures) -> Sequence[str]:
         """What is odd about the images, in words."""
         is_dark = self.white == WHITE and _white_by_kind(pictures) is None

@@ -40,7 +40,7 @@ def table_of(x: Any, names: Sequence[str] | None = None) -> Table:
         x = check_array(x, dtype=None, ensure_all_finite=False)
         try:
             columns = {f"x{place}": x[:, place] for place in range(x.shape[1])}
-            table = replace(Table.from_columns(columns), source="X")
+            table = replace(read(columns), source="X")
         except TypeError as error:
             raise TypeError(f"X: {error}; the argument must be a string or a number") from None
     if names is None:

@@ -9,7 +9,7 @@ import numpy as np
 from fastweights._json import shown
 from fastweights.table.footers import without_sums
 from fastweights.table.tables import Table
-from fastweights.table.targets import absent_words, find_task, has_target, refuse_one_class
+from fastweights.table.targets import find_task, has_target, left_out, refuse_one_class
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,7 @@ def learnable(table: Table, target: str, task: str | None = None) -> Learnable:
     if task == "classification":
         refuse_one_class(table, target, known)
     if not known.all():
-        words = absent_words(table[target], known)
-        said = f", {words}" if words else ""
-        rows = rows_in_words((~known).sum())
-        remarks.append(f"left out for want of a {shown(target)}: {rows}{said}")
+        remarks += left_out(table, target, known, task)
         table = table.take(known)
     kept[kept] = known
     return Learnable(table, task, kept, tuple(remarks))

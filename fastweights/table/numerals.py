@@ -151,7 +151,12 @@ class Numbers:
     limits : bool (texts,)
         Which are limits, ``<0.1``, that count as the number itself.
     unit : str
-        The unit of the numbers; a number without one is in it, another unit is no number.
+        The unit of the numbers; a number without one is in it, another unit is no number. Where it
+        is ``""``, units are set aside.
+    are_shares : bool
+        Whether a percentage is a share, 35 % being 0.35: among plain numbers of at most 1.
+    other_form : bool (rows,)
+        Which are numbers without the unit, or have one where it is ``""``.
     """
 
     values: np.ndarray
@@ -159,22 +164,33 @@ class Numbers:
     words: np.ndarray
     limits: np.ndarray
     unit: str
+    are_shares: bool
+    other_form: np.ndarray
 
 
 def read_numbers(
-    cells: Cells, decimal: str = ".", thousands: str = "", unit: str | None = None
+    cells: Cells,
+    decimal: str = ".",
+    thousands: str = "",
+    unit: str | None = None,
+    are_shares: bool = False,
 ) -> Numbers:
-    """The numbers in cells, in `unit`, or else in the commonest that is written."""
+    """The numbers in cells.
+
+    They are in `unit`, and `are_shares` if that is so; or else, where `unit` is None, in the
+    commonest that is written, and shares where they look like them.
+    """
     found = [numeral(text, decimal, thousands) for text in cells.texts]
     if unit is None:
-        unit = _commonest_unit(cells, found)
+        are_shares = _look_like_shares(cells)
+        unit = _commonest_unit(cells, found, are_shares)
     values = np.full(len(found), np.nan)
-    strange, words, limits = np.zeros((3, len(found)), dtype=bool)
+    strange, words, limits, other_form = np.zeros((4, len(found)), dtype=bool)
     for place, (text, number) in enumerate(zip(cells.texts, found, strict=True)):
-        if number is not None and number.unit in ("", unit):
-            values[place], limits[place] = number.value, number.is_limit
-        elif number is not None and number.unit == "%" and not unit:
-            values[place], limits[place] = number.value / 100, number.is_limit
+        if number is not None and (number.unit in ("", unit) or not unit):
+            is_share = are_shares and not unit and number.unit == "%"
+            values[place] = number.value / 100 if is_share else number.value
+            limits[place], other_form[place] = number.is_limit, number.unit != unit
         else:
             word = missing_word(text)
             strange[place] = word not in MISSING_NUMBER
@@ -189,10 +205,18 @@ def read_numbers(
         words,
         limits,
         unit,
+        are_shares and not unit,
+        cells.by_text(other_form, bool(unit)),
     )
 
 
-def _commonest_unit(cells: Cells, found: list[Numeral | None]) -> str:
+def _look_like_shares(cells: Cells) -> bool:
+    """Whether there are plain numbers, and all are at most 1."""
+    plain = cells.values[cells.codes < 0]
+    return len(plain) > 0 and bool(np.abs(plain).max() <= 1)
+
+
+def _commonest_unit(cells: Cells, found: list[Numeral | None], are_shares: bool) -> str:
     """The unit that most cells name, ``""`` where none does.
 
     A percentage among shares, plain numbers of at most 1, is a share and not their unit.
@@ -202,11 +226,7 @@ def _commonest_unit(cells: Cells, found: list[Numeral | None]) -> str:
         if number is not None and number.unit:
             rows[number.unit] = rows.get(number.unit, 0) + count
     unit = max(rows, key=lambda name: rows[name], default="")
-    if unit == "%":
-        plain = cells.values[cells.codes < 0]
-        if len(plain) and np.abs(plain).max() <= 1:
-            return ""
-    return unit
+    return "" if unit == "%" and are_shares else unit
 
 
 def are_whole(values: np.ndarray) -> bool:

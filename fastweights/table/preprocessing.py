@@ -29,7 +29,7 @@ from fastweights.table.restoring import (
     texts_of,
 )
 from fastweights.table.tables import Table
-from fastweights.table.targets import ClassTarget, NumberTarget, find_task
+from fastweights.table.targets import ClassTarget, NumberTarget, find_task, left_out
 
 FORMAT = 2
 TARGETS = {kind.task: kind for kind in (NumberTarget, ClassTarget)}
@@ -289,6 +289,14 @@ class Preprocessor:
         known : bool (rows,)
         """
         return self.target.truth(table)
+
+    def left_out(self, table: Table, known: np.ndarray) -> list[str]:
+        """What is said of rows whose target is not `known`, as `truth` has it, in words."""
+        target = self.target
+        expected = "class that the model knows"
+        if isinstance(target, NumberTarget):
+            expected = "number above 0" if target.log else "number"
+        return left_out(table, target.name, known, target.task, expected)
 
     def transform_target(self, table: Table) -> np.ndarray:
         """What the network learns: float64 (rows, 1), or int64 labels (rows,).

@@ -17,8 +17,9 @@ from fastweights import _check
 from fastweights._json import shown
 from fastweights.table.cells import Cells, number_text, plain_number
 from fastweights.table.columns.category import key_of
+from fastweights.table.columns.common import odd_rows
 from fastweights.table.dates import order_of, read_moments
-from fastweights.table.numerals import MISSING, Numbers, missing_word, read_numbers
+from fastweights.table.numerals import MISSING, MISSING_NUMBER, Numbers, missing_word, read_numbers
 from fastweights.table.standardising import SKEWED, mean_and_scale, skewness, standardised
 from fastweights.table.tables import Table
 
@@ -39,7 +40,8 @@ class NumberTarget:
 
     ``baseline`` is the trivial estimate, the mean of the training rows in the target's own units.
     No estimate is below the lowest or above the highest of the training rows: ``low``, ``high``.
-    ``unit`` is what is written behind its numbers, such as ``kg``.
+    ``unit`` is what is written behind its numbers, such as ``kg``; where they ``are_shares``, 35 %
+    is 0.35.
     """
 
     task: ClassVar[str] = "regression"
@@ -51,6 +53,7 @@ class NumberTarget:
     low: float = -math.inf
     high: float = math.inf
     unit: str = ""
+    are_shares: bool = False
 
     @classmethod
     def fit(
@@ -77,7 +80,9 @@ class NumberTarget:
         log = bool(least > 0 and _is_evened_by_log(values)) if log is None else log
         mean, scale = mean_and_scale(np.log(values) if log else values)
         bounds = float(values.min()), float(values.max())
-        return cls(name, log, mean, scale, mean_and_scale(values)[0], *bounds, read.unit)
+        return cls(
+            name, log, mean, scale, mean_and_scale(values)[0], *bounds, read.unit, read.are_shares
+        )
 
     @property
     def outputs(self) -> int:
@@ -86,7 +91,8 @@ class NumberTarget:
 
     def truth(self, table: Table) -> tuple[np.ndarray, np.ndarray]:
         """The values in a table's rows (rows,), float64, and where there is one, bool."""
-        values = read_numbers(table[self.name], table.decimal, table.thousands, self.unit).values
+        form = (table.decimal, table.thousands, self.unit, self.are_shares)
+        values = read_numbers(table[self.name], *form).values
         with np.errstate(invalid="ignore"):
             return values, np.isfinite(values) & (values > 0 if self.log else True)
 
@@ -322,6 +328,29 @@ def has_target(table: Table, target: str, task: str) -> np.ndarray:
         for text in cells.texts
     ]
     return ~cells.by_text(absent, False)
+
+
+def left_out(
+    table: Table, target: str, known: np.ndarray, task: str, expected: str = ""
+) -> list[str]:
+    """What is said of rows that are left out, as their target is not known, bool (rows,).
+
+    Cells that hold something are named; `expected` is what they are not.
+    """
+    cells = table[target]
+    words = MISSING_NUMBER if task == "regression" else MISSING
+    absent = cells.by_text([missing_word(text) in words for text in cells.texts], False)
+    remarks = []
+    if empty := int(np.count_nonzero(~known & absent)):
+        rows = "1 row" if empty == 1 else f"{empty:,} rows"
+        named = absent_words(cells, known | ~absent)
+        said = f", {named}" if named else ""
+        remarks.append(f"left out for want of a {shown(target)}: {rows}{said}")
+    expected = expected or ("number" if task == "regression" else "class")
+    for odd in odd_rows(f"left out, the target being no {expected}", cells, ~known & ~absent):
+        more = f" and {odd.rows - 1:,} more" if odd.rows > 1 else ""
+        remarks.append(f"{odd.fate}: {shown(odd.example)} in column {shown(target)}{more}")
+    return remarks
 
 
 def class_name(cell: str) -> str:

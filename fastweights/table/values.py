@@ -6,6 +6,7 @@ None of these libraries is imported here: they are known by what their objects c
 from __future__ import annotations
 
 import datetime
+import numbers
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,8 +20,8 @@ from fastweights.table.cells import Cells
 _MISSING = frozenset({"NAType", "NaTType"})
 
 
-def cells_of(name: str, column: Any) -> Cells:
-    """The cells of a column: numbers are numbers, and all else is its text.
+def cells_of(name: str, column: Any, decimal: str = ".") -> Cells:
+    """The cells of a column: numbers are numbers, also in texts with this mark; else its text.
 
     Missing values of any kind are empty cells; times are written as ISO 8601 has them, without the
     time of day where that is always midnight; durations are seconds.
@@ -32,7 +33,7 @@ def cells_of(name: str, column: Any) -> Cells:
         raise TypeError(_check.refusal("columns", got, "several values"))
     values = _array_of(column)
     if values is None:
-        return _of_objects(name, column)
+        return _of_objects(name, column, decimal)
     if values.ndim != 1:
         got = f"shape {values.shape} as column {shown(name)}"
         raise ValueError(_check.refusal("columns", got, "one value a row"))
@@ -45,7 +46,14 @@ def cells_of(name: str, column: Any) -> Cells:
     if values.dtype.kind == "m":
         seconds = values / np.timedelta64(1, "s")
         return Cells.from_numbers(seconds)
-    return _of_objects(name, values.tolist())
+    return _of_objects(name, values.tolist(), decimal)
+
+
+def texts_in(column: Any) -> set[str]:
+    """The different texts that are values of a column; none where its dtype says what it holds."""
+    if _array_of(column) is not None:
+        return set()
+    return {value.strip() for value in _objects_in(column) if isinstance(value, str)}
 
 
 def _array_of(column: Any) -> np.ndarray | None:
@@ -100,18 +108,29 @@ def _of_times(values: np.ndarray) -> Cells:
     return Cells.from_codes(places.astype(np.int32), tuple(words))
 
 
-def _of_objects(name: str, values: Iterable[Any]) -> Cells:
+def _of_objects(name: str, values: Iterable[Any], decimal: str) -> Cells:
     """Texts of Python's objects; one that occurs often is written once."""
-    if hasattr(values, "to_pylist"):
-        values = values.to_pylist()
-    elif hasattr(values, "to_list"):
-        values = values.to_list()
-    return Cells.from_texts(_text(name, value) for value in values)
+    texts = (_text(name, value, decimal) for value in _objects_in(values))
+    return Cells.from_texts(texts, decimal)
 
 
-def _text(name: str, value: Any) -> str:
+def _objects_in(column: Any) -> Iterable[Any]:
+    """The values of a column as Python's objects."""
+    if hasattr(column, "to_pylist"):
+        return column.to_pylist()
+    return column.to_list() if hasattr(column, "to_list") else column
+
+
+def _text(name: str, value: Any, decimal: str) -> str:
+    """A value's text; of one that is a number, with the decimal mark that texts have."""
     if isinstance(value, str):
         return value
+    text = _text_of_object(name, value)
+    is_number = isinstance(value, (numbers.Number, datetime.timedelta))
+    return text.replace(".", decimal) if is_number else text
+
+
+def _text_of_object(name: str, value: Any) -> str:
     if value is None or type(value).__name__ in _MISSING:
         return ""
     if isinstance(value, (bytes, bytearray)):

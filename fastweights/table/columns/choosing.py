@@ -248,7 +248,9 @@ def _number_columns(asked: Asked, read: Numbers, whole: bool) -> Chosen:
     codes = missing_codes(read.values[train])
     chosen.notes += [_code_note(asked, number_text(code), count) for code, count in codes]
     taken = tuple(code for code, count in codes if count > 1)
-    column = NumberColumn.fit(asked.name, read.values[train], encoding.bins, read.unit, taken)
+    column = NumberColumn.fit(
+        asked.name, read.values[train], encoding.bins, read.unit, read.are_shares, taken
+    )
     chosen.columns.append(column)
     if read.limits.any():
         text = asked.cells.texts[int(read.limits.argmax())]

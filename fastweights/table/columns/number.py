@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from fastweights import _check
+from fastweights._json import shown
 from fastweights.table.cells import Cells, number_text
 from fastweights.table.columns.common import Marks, Oddity, odd_rows, odd_texts
 from fastweights.table.numerals import read_numbers
@@ -39,6 +40,8 @@ class NumberColumn:
     name : str
     unit : str
         What numbers of another unit are not taken for.
+    are_shares : bool
+        Whether 35 % is 0.35, and not 35.
     median, scale : float
         The scale is the distance of the quartiles; half the range where that is 0; of one number
         alone, a power of two of its size.
@@ -52,6 +55,7 @@ class NumberColumn:
     kind: ClassVar[str] = "number"
     name: str
     unit: str
+    are_shares: bool
     median: float
     scale: float
     edges: tuple[float, ...]
@@ -65,6 +69,7 @@ class NumberColumn:
         values: np.ndarray,
         bins: int = 32,
         unit: str = "",
+        are_shares: bool = False,
         codes: tuple[float, ...] = (),
     ) -> NumberColumn:
         """Learns from float64 values (rows,), NaN where missing, at least one of them present."""
@@ -80,6 +85,7 @@ class NumberColumn:
         return cls(
             name,
             unit,
+            are_shares,
             float(np.ldexp(median, -shift)),
             back or float(np.nextafter(0.0, 1.0)),
             tuple(np.unique(edges).tolist()),
@@ -107,7 +113,7 @@ class NumberColumn:
 
     def read(self, cells: Cells, marks: Marks) -> np.ndarray:
         """The numbers in cells, float64 (rows,), NaN where missing."""
-        values = read_numbers(cells, *marks, self.unit).values
+        values = read_numbers(cells, *marks, self.unit, self.are_shares).values
         return without(values, self.codes)
 
     def encode(self, values: np.ndarray, out: np.ndarray) -> None:
@@ -135,7 +141,7 @@ class NumberColumn:
 
     def oddities(self, cells: Cells, marks: Marks) -> list[Oddity]:
         """What of these cells training had nothing like."""
-        read = read_numbers(cells, *marks, self.unit)
+        read = read_numbers(cells, *marks, self.unit, self.are_shares)
         values = without(read.values, self.codes)
         low, high = self.edges[0], self.edges[-1]
         with np.errstate(over="ignore"):
@@ -143,11 +149,20 @@ class NumberColumn:
             far = (values < low - more) | (values > high + more)
         said = read.strange | read.words
         found = odd_texts("text among numbers counts as missing", cells, said)
+        found += odd_rows(self._other_form, cells, read.other_form & ~np.isnan(values))
         if not self.has_missing:
             fate = "missing numbers, unlike in training, count as the median"
             found += odd_rows(fate, cells, np.isnan(values) & ~cells.by_text(said, False))
         outside = odd_rows("numbers far outside of those of training", cells, far)
         return [*found, *(odd._replace(read=True) for odd in outside)]
+
+    @property
+    def _other_form(self) -> str:
+        """What becomes of numbers without the unit, or with one where there is none."""
+        if self.unit:
+            return f"numbers without a unit are taken to be in {shown(self.unit)}, as others are"
+        fate = "units are set aside where most numbers have none"
+        return f"{fate}, but 35 % is 0.35" if self.are_shares else fate
 
     def refuse_senseless(self, where: str) -> None:
         """Raises ValueError where the values do not go together."""

@@ -27,11 +27,15 @@ def read_delimited(
     header: bool,
     skip_bad_lines: bool,
     decimal: str | None,
+    forms: list[Forms] | None,
 ) -> Table:
-    """The table in UTF-8 text that begins at `start`; arguments as `read` has them."""
+    """The table in UTF-8 text that begins at `start`; arguments as `read` has them.
+
+    Where the `forms` of its columns are given, marks are found from these alone.
+    """
     layout = find_layout(data, start, source, delimiter, header)
     names, remarks = unique_names(layout.names)
-    found, marks = _tokenised(data, layout, names, decimal, skip_bad_lines)
+    found, marks = _tokenised(data, layout, names, decimal, skip_bad_lines, forms)
     remarks += _left_out(found, data, layout, source, header, skip_bad_lines)
     if not found.rows:
         expected = "a header line and rows below it" if header else "rows"
@@ -48,14 +52,19 @@ def read_delimited(
 
 
 def _tokenised(
-    data: bytes, layout: Layout, names: list[str], decimal: str | None, skip_bad_lines: bool
+    data: bytes,
+    layout: Layout,
+    names: list[str],
+    decimal: str | None,
+    skip_bad_lines: bool,
+    told: list[Forms] | None,
 ) -> tuple[tokens.Tokens, Marks]:
-    """The rows, read by the marks that they prove themselves."""
+    """The rows, read by the marks that they prove themselves, or the forms that are told."""
 
     def tokenised(part: bytes, points: str, skip: bool) -> tuple[tokens.Tokens, Marks]:
         start, line, delimiter = layout.start, layout.line, layout.delimiter
         found = tokens.tokenise(part, start, line, delimiter, points, skip)
-        forms = [Forms(*counts) for *_, counts in found.columns]
+        forms = told[: len(names)] if told else [Forms(*counts) for *_, counts in found.columns]
         return found, find_marks(forms, names, delimiter, decimal)
 
     points = (decimal or ".") * len(names)

@@ -1,4 +1,4 @@
-"""Which mark parts decimals and which thousands: decided for a file from all its cells.
+"""Which mark parts decimals and which thousands: decided for a table from all its cells.
 
 # Design: each column's cells vote in the forms that numbers have in them, as `tokenise` counts
 them. `1.5`, `0.125` and `1,234.5` can be read in one way, and so can `1,5` and `1.234.567`; `1.234`
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from fastweights._core import cells as tokens
 from fastweights._json import shown
 
 #: So many cells that are thousands, if they are, beside a small one are no chance.
@@ -78,6 +79,13 @@ class Marks(NamedTuple):
     decimal: str
     thousands: str
     remarks: list[str]
+
+
+def forms_of(texts: Iterable[str]) -> Forms:
+    """The forms of different texts, as if each stood in one cell of a file."""
+    lines = ('"' + text.replace('"', '""') + '"' for text in texts)
+    data = "\n".join(lines).encode("utf-8", "replace")
+    return Forms(*tokens.tokenise(data, 0, 1, "\n", ".", True).columns[0][3])
 
 
 def find_marks(

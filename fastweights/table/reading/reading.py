@@ -49,7 +49,7 @@ def read(
     delimiter : str, optional
         One character; ``" "`` is white space of any length.
     decimal : {".", ","}, optional
-        The decimal mark of all columns.
+        The decimal mark of all columns, of frames where numbers are texts; found unless given.
     header : bool
         Whether the table's first line names the columns. If not, they are called by their places.
     skip_bad_lines : bool
@@ -72,16 +72,17 @@ def read(
     skip_bad_lines = _check.flag("skip_bad_lines", skip_bad_lines)
     if decimal not in (None, ".", ","):
         raise ValueError(_check.refusal("decimal", shown(decimal), "'.' or ','"))
-    table = from_memory(source)
+    table = from_memory(source, decimal)
     if table is not None:
         return table
     data, name = contents(source)
     data, kind = unpacked(data, name)
+    forms = None
     if kind in _BY_LIBRARIES:
-        return replace(_BY_LIBRARIES[kind](data, name), source=name)
+        return replace(_BY_LIBRARIES[kind](data, name, decimal), source=name)
     if kind == "excel":
-        data, remarks = excel_as_text(data, name)
-        start, delimiter, decimal = 0, ",", decimal or "."
+        data, forms, remarks = excel_as_text(data, name, decimal)
+        start, delimiter = 0, ","
     elif kind is not None:
         raise ValueError(f"{name}: this is {kind}, expected a table in a text file")
     else:
@@ -94,5 +95,6 @@ def read(
         header=header,
         skip_bad_lines=skip_bad_lines,
         decimal=decimal,
+        forms=forms,
     )
     return replace(table, remarks=(*remarks, *table.remarks))
