@@ -27,11 +27,13 @@ def nothing_set(monkeypatch):
 
 
 def refused(call, variable, text, expected):
+    # Python 3.11 goes on handling an error in whose handling a trace raised: other tests do that.
+    handled = sys.exc_info()[1]
     with pytest.raises(ValueError, match=f"^{variable}: got ") as caught:
         call()
     assert str(caught.value).endswith(f", expected {expected}")
     assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ in (None, handled)
 
 
 @pytest.mark.parametrize("text", [*JUNK, "inf", "1e999", "-0.5"])
