@@ -948,7 +948,7 @@ def test_an_archive_that_unpacks_to_much_more_is_refused(path, entries):
         (b"\x89HDF\r\n\x1a\n", "a file of Keras's"),
         ("model.weights.h5", "a file of Keras's"),
         ("net/data.pkl", "one such as torch.save writes"),
-        (b"\x80\x02", "one such as torch.save writes"),
+        (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "one such as torch.save writes"),
     ],
 )
 def test_models_of_other_libraries_are_no_models_here(path, start, whose):

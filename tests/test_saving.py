@@ -409,7 +409,7 @@ def test_no_damage_to_the_header_gets_past(saved):
         (b"", "not a valid safetensors file"),
         (b"PK\3\4" + b"\0" * 100, "not a whole archive"),
         (b"price,area\n1,2\n" * 50, "not a valid safetensors file"),
-        (b"\x80\x04\x95" * 50, "got one such as torch.save writes, expected a model that"),
+        (b"\x80\x04\x95" * 50, "got a pickle, or a packed one, expected a model that"),
     ],
 )
 def test_foreign_files(path, content, told):
