@@ -187,6 +187,15 @@ def test_quantiles_are_predicted(train, table, tmp_path, capsys):
     assert run_json(capsys, "evaluate", figures["model"], table)["pinball"] > 0
 
 
+def test_a_quantile_alone_is_predicted(train, table, capsys):
+    figures = train("--loss", "quantile", "--quantiles", "0.5", "--epochs", "2")
+    capsys.readouterr()
+    assert cli.main(["predict", figures["model"], table]) == 0
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header == "y=0.5"
+    assert np.isfinite([float(line) for line in lines]).all()
+
+
 # ---- what columns are ----------------------------------------------------------------------------
 
 
@@ -492,7 +501,7 @@ def test_many_rows_are_predicted_some_at_a_time(train, table, monkeypatch, tmp_p
     capsys.readouterr()
     assert cli.main(["predict", figures["model"], table]) == 0
     whole = capsys.readouterr().out
-    monkeypatch.setattr("fastweights.cli.modelfile.CHUNK", 7)
+    monkeypatch.setattr("fastweights.table.models.CHUNK", 7)
     assert cli.main(["predict", figures["model"], table]) == 0
     assert capsys.readouterr().out == whole
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ from fastweights import Ensemble, Model, _check, _json, _weight_files, saving, s
 from fastweights.cli.images import ImageFiles
 from fastweights.cli.kinds import Kind, is_model
 from fastweights.cli.tables import Tables
-from fastweights.table.models import CHUNK, HISTORY, RECIPE
+from fastweights.table.models import HISTORY, RECIPE, predictions
 from fastweights.table.recipe import Recipe, restored
 
 #: The first that is meant is taken.
@@ -44,18 +43,7 @@ class Loaded(NamedTuple):
 
     def predict(self, source: Any) -> np.ndarray:
         """What the model makes of rows, some at a time: values, quantiles, or probabilities."""
-        parts = [self._predicted(source.take(rows)) for rows in _chunks(len(source))]
-        return np.concatenate(parts)
-
-    def _predicted(self, source: Any) -> np.ndarray:
-        outputs = self.model.predict(self.preprocessor.transform(source), verbose=0)
-        values = self.preprocessor.inverse_transform(outputs)
-        return np.sort(values, axis=1) if self.quantiles else values
-
-
-def _chunks(rows: int) -> Iterator[np.ndarray]:
-    for first in range(0, max(rows, 1), CHUNK):
-        yield np.arange(first, min(first + CHUNK, rows))
+        return predictions(self.model, self.preprocessor, source, self.quantiles)
 
 
 def model_meant(args: argparse.Namespace) -> Loaded:

@@ -7,7 +7,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -479,16 +479,9 @@ class TableModel:
             warnings.warn(f"{table.source}: columns unlike in training: {said}", stacklevel=3)
 
     def _predicted(self, table: Table) -> np.ndarray:
-        fitted, parts = self._fit, []
-        for rows in _chunks(len(table)):
-            x = fitted.preprocessor.transform(table.take(rows))
-            outputs = fitted.model.predict(x, verbose=0)
-            parts.append(fitted.preprocessor.inverse_transform(outputs))
-        predicted = np.concatenate(parts)
-        if not fitted.recipe.quantiles_asked:
-            return predicted
-        # Quantiles that cross are put in order, which brings none further from the right one.
-        return np.sort(predicted.reshape(len(predicted), -1), axis=1)
+        fitted = self._fit
+        quantiles = fitted.recipe.quantiles_asked
+        return predictions(fitted.model, fitted.preprocessor, table, quantiles)
 
     def score(self, table: Any) -> dict[str, Any]:
         """How good the predictions are, beside the trivial ones: see `fastweights.table.score`.
@@ -687,7 +680,20 @@ def _outputs(recipe: Recipe, preprocessor: Preprocessor) -> int:
     return len(recipe.quantiles_asked) or preprocessor.target.outputs
 
 
-def _chunks(rows: int) -> Iterator[np.ndarray]:
-    """Row numbers, at most so many at a time."""
-    for first in range(0, rows, CHUNK):
-        yield np.arange(first, min(first + CHUNK, rows))
+def predictions(
+    model: Model | Ensemble, preparation: Any, source: Any, quantiles: tuple[float, ...] = ()
+) -> np.ndarray:
+    """What a model makes of rows, some at a time: values, quantiles, or probabilities.
+
+    `preparation` turns rows of the `source` into features, and outputs into predictions.
+    """
+    parts = []
+    for first in range(0, max(len(source), 1), CHUNK):
+        rows = np.arange(first, min(first + CHUNK, len(source)))
+        outputs = model.predict(preparation.transform(source.take(rows)), verbose=0)
+        parts.append(preparation.inverse_transform(outputs))
+    predicted = np.concatenate(parts)
+    if not quantiles:
+        return predicted
+    # Quantiles that cross are put in order, which brings none further from the right one.
+    return np.sort(predicted.reshape(len(predicted), -1), axis=1)
